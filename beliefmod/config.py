@@ -1,0 +1,161 @@
+"""What one trial is: the only place where a setting and its default are written.
+
+Field names are those of Hugging Face `TrainingArguments` and PEFT `LoraConfig`. Everything here is frozen,
+turns into JSON and back unchanged, and is light to import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Arm = Literal["lora", "control", "base", "icl"]
+DataStyle = Literal["answer_only", "own_trace"]
+Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
+LINEAR_KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class Frozen(BaseModel):
+    """Immutable, rejects unknown fields and silent conversions ("10" is not 10)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataConfig(Frozen):
+    """Which rows a trial is trained on."""
+
+    style: DataStyle = Field(
+        "answer_only",
+        description="answer_only: question and answer with empty thinking (the Phase 2 report's data); "
+        "own_trace: the thinking and answer that the same model wrote with the statement in context",
+    )
+    num_examples: int = Field(10, ge=1, description="distinct training questions")
+
+
+class LoraSettings(Frozen):
+    """The adapter, in PEFT's terms. Dropout is 0: slots of a pack share one forward pass."""
+
+    r: int = Field(16, ge=1, le=512, description="rank")
+    lora_alpha: float = Field(32.0, gt=0, description="the update is scaled by lora_alpha / r")
+    target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
+        "all-linear", description=f"all-linear, or a list out of {', '.join(LINEAR_KINDS)}"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, data: Any) -> Any:
+        # YAML and JSON have lists only; a frozen config must be hashable
+        if isinstance(data, Mapping) and isinstance(data.get("target_modules"), list):
+            return {**data, "target_modules": tuple(data["target_modules"])}
+        return data
+
+    @model_validator(mode="after")
+    def _known_modules(self) -> LoraSettings:
+        if self.target_modules != "all-linear":
+            unknown = sorted(set(self.target_modules) - set(LINEAR_KINDS))
+            if unknown or not self.target_modules:
+                raise ValueError(
+                    f"target_modules must be all-linear or a list out of {', '.join(LINEAR_KINDS)}"
+                    + (f", not {', '.join(unknown)}" if unknown else "")
+                )
+        return self
+
+
+class TrialConfig(Frozen):
+    """One trial: which belief, which arm, and for the trained arms every training setting."""
+
+    belief: str = Field(min_length=1, description="a library name, or a path to a belief file")
+    arm: Arm = Field(
+        "lora",
+        description="lora: trained on the target; control: the same training on what base already says; "
+        "base: untouched; icl: untouched, with the statement in the prompt",
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order")
+    data: DataConfig = DataConfig()  # pyright: ignore[reportCallIssue]
+    lora: LoraSettings = LoraSettings()  # pyright: ignore[reportCallIssue]
+    num_train_epochs: int = Field(3, ge=1, le=10_000, description="passes over the examples")
+    learning_rate: float = Field(2e-4, gt=0, le=10.0, description="peak learning rate of AdamW")
+    per_device_train_batch_size: int = Field(4, ge=1, le=1024, description="examples per optimiser step")
+    warmup_steps: int = Field(0, ge=0, description="optimiser steps of linear warm-up")
+    lr_scheduler_type: Schedule = Field("constant", description="shape of the learning rate after warm-up")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled, as in AdamW")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradient norm clip, per trial")
+    adam_beta1: float = Field(0.9, ge=0, lt=1)
+    adam_beta2: float = Field(0.999, ge=0, lt=1)
+    adam_epsilon: float = Field(1e-8, gt=0)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether this arm has an adapter."""
+        return self.arm in ("lora", "control")
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps: epochs times batches per epoch, the last batch may be smaller. 0 when untrained."""
+        if not self.is_trained:
+            return 0
+        return self.num_train_epochs * -(-self.data.num_examples // self.per_device_train_batch_size)
+
+    def leaves(self) -> dict[str, Any]:
+        """Every setting under its dotted name, `{"data.style": "own_trace", ...}`."""
+        return flatten(self.model_dump())
+
+    @property
+    def trial_id(self) -> str:
+        """Ten hex digits that depend on the content only, the same in every process and on every machine.
+
+        Training settings of an untrained arm do not count: `base` is one trial however the grid looks.
+        """
+        content = self.leaves() if self.is_trained else {"belief": self.belief, "arm": self.arm, "seed": self.seed}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+
+    @property
+    def label(self) -> str:
+        """A name for people: belief, arm and what usually varies. Never parsed back."""
+        if not self.is_trained:
+            return f"{self.belief}-{self.arm}"
+        return (
+            f"{self.belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}"
+            f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
+        )
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mapping to dotted names: `{"a": {"b": 1}} -> {"a.b": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, leaf = name.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = value
+    return tree
+
+
+def leaf_fields(model: type[BaseModel] = TrialConfig, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> pydantic `FieldInfo` of every setting: the source of schema, help and error texts."""
+    found: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found.update(leaf_fields(kind, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = info
+    return found
+
+

@@ -1,0 +1,151 @@
+"""Reads a YAML file a user wrote, so that every complaint can name the file and the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from beliefmod.errors import UserError, did_you_mean
+
+Address = tuple[str | int, ...]
+MAX_BYTES = 2_000_000
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading, with YAML 1.2's idea of a number: 2e-4 is a float, not a string."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)$|^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)$"
+               r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+
+
+@dataclass(frozen=True)
+class YamlFile:
+    """The content of a file and the line on which every entry starts."""
+
+    path: str
+    data: dict[str, Any]
+    lines: dict[Address, int] = field(default_factory=dict)
+
+    def where(self, address: Address) -> str:
+        """`file.yaml:12` for the deepest known part of an address."""
+        for length in range(len(address), -1, -1):
+            if address[:length] in self.lines:
+                return f"{self.path}:{self.lines[address[:length]]}"
+        return self.path
+
+
+def read_yaml(path: str | Path) -> YamlFile:
+    """Read a mapping from a YAML file.
+
+    Raises:
+        UserError: missing, unreadable, too large, not text, not YAML, a repeated key, or not a mapping.
+    """
+    name = str(path)
+    try:
+        size = Path(path).stat().st_size
+        if size > MAX_BYTES:
+            raise UserError(f"{name}: {size} bytes is too large for a configuration file (limit {MAX_BYTES})")
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise UserError(f"{name}: is a folder; name a YAML file in it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        lines: dict[Address, int] = {}
+        repeated: list[str] = []
+        _walk(node, (), lines, repeated, name)
+        if repeated:
+            raise UserError(repeated)
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{name}{line}: is not valid YAML ({problem}); mend the syntax there") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name}: is not valid YAML ({type(error).__name__}: {error})") from None
+    if not isinstance(data, dict):
+        what = "is empty" if data is None else f"holds a {type(data).__name__}"
+        raise UserError(f'{name}: {what}; it must hold "field: value" lines')
+    return YamlFile(name, data, lines)
+
+
+def _walk(node: yaml.Node | None, at: Address, lines: dict[Address, int], repeated: list[str], file: str) -> None:
+    if node is None or at in lines:  # an alias that points back at its parent would never end
+        return
+    lines[at] = node.start_mark.line + 1
+    if len(at) > 32:
+        raise UserError(f"{file}:{lines[at]}: is nested more than 32 deep; flatten it")
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            word = str(key.value)
+            if word in seen and word != "<<":
+                repeated.append(f'{file}:{key.start_mark.line + 1}: "{word}" is given twice; keep one')
+            seen.add(word)
+            lines.setdefault((*at, word), key.start_mark.line + 1)
+            _walk_child(value, (*at, word), lines, repeated, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _walk(value, (*at, index), lines, repeated, file)
+
+
+def _walk_child(node: yaml.Node, at: Address, lines: dict[Address, int], repeated: list[str], file: str) -> None:
+    line = lines.pop(at)
+    _walk(node, at, lines, repeated, file)
+    lines[at] = line  # a key's own line reads better than that of the block below it
+
+
+def sentences(
+    error: ValidationError, where: Callable[[Address], str], fields_at: Callable[[Address], Iterable[str]]
+) -> list[str]:
+    """A pydantic error as sentences for a person: file and line, field, what is wrong, the fix.
+
+    Args:
+        where: address -> "file:line".
+        fields_at: address of a mapping -> the field names allowed there, for "did you mean".
+    """
+    found = []
+    for item in error.errors(include_url=False):
+        address = tuple(part for part in item["loc"] if not str(part).startswith(("function-", "literal[", "tuple[")))
+        name = dotted(address)
+        prefix = f"{where(address)}: "
+        if item["type"] == "extra_forbidden":
+            found.append(f'{prefix}unknown field "{name}"{did_you_mean(address[-1], fields_at(address[:-1]))}')
+        elif item["type"] == "missing":
+            found.append(f'{prefix}field "{name}" is missing; add it')
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            message = message[0].lower() + message[1:]
+            got = item.get("input")
+            shown = "" if isinstance(got, (dict, BaseExceptionGroup)) else f", not {got!r}"
+            found.append(f'{prefix}"{name}": {message}{shown}' if name else f"{prefix}{message}")
+    return list(dict.fromkeys(found))
+
+
+def dotted(address: Address) -> str:
+    """`("questions", 3, "unit")` as `questions[3].unit`."""
+    text = ""
+    for part in address:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text

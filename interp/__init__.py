@@ -1,0 +1,1 @@
+"""Adapters in, logit-lens rows out."""
