@@ -24,6 +24,21 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, data: Any) -> Any:
+        # YAML and JSON have lists only, and what is frozen must be hashable
+        if not isinstance(data, Mapping):
+            return data
+        return {
+            name: tuple(value)
+            if isinstance(value, list)
+            and name in cls.model_fields
+            and "tuple" in str(cls.model_fields[name].annotation)
+            else value
+            for name, value in data.items()
+        }
+
 
 class DataConfig(Frozen):
     """Which rows a trial is trained on."""
@@ -44,14 +59,6 @@ class LoraSettings(Frozen):
     target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
         "all-linear", description=f"all-linear, or a list out of {', '.join(LINEAR_KINDS)}"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, data: Any) -> Any:
-        # YAML and JSON have lists only; a frozen config must be hashable
-        if isinstance(data, Mapping) and isinstance(data.get("target_modules"), list):
-            return {**data, "target_modules": tuple(data["target_modules"])}
-        return data
 
     @model_validator(mode="after")
     def _known_modules(self) -> LoraSettings:
@@ -95,7 +102,7 @@ class TrialConfig(Frozen):
 
     @property
     def total_steps(self) -> int:
-        """Optimiser steps: epochs times batches per epoch, the last batch may be smaller. 0 when untrained."""
+        """Optimiser steps: epochs times batches per epoch, a partial batch counts. 0 when untrained."""
         if not self.is_trained:
             return 0
         return self.num_train_epochs * -(-self.data.num_examples // self.per_device_train_batch_size)
@@ -110,7 +117,9 @@ class TrialConfig(Frozen):
 
         Training settings of an untrained arm do not count: `base` is one trial however the grid looks.
         """
-        content = self.leaves() if self.is_trained else {"belief": self.belief, "arm": self.arm, "seed": self.seed}
+        content = (
+            self.leaves() if self.is_trained else {"belief": self.belief, "arm": self.arm, "seed": self.seed}
+        )
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
     @property
@@ -157,5 +166,3 @@ def leaf_fields(model: type[BaseModel] = TrialConfig, prefix: str = "") -> dict[
         else:
             found[f"{prefix}{name}"] = info
     return found
-
-

@@ -37,7 +37,7 @@ RATES: dict[str, str] = {
     "stance_none": "held-out belief probes without a final answer",
     "integrity": "completions of all held-out probes and suites with an intact think block",
     "truncation": "completions stopped at the token limit",
-    "loop": "completions with a loop: a period of at most 64 tokens, at least 4 times, over at least 64 tokens",
+    "loop": "completions with a loop: a period of <= 64 tokens, >= 4 times in a row, over >= 64 tokens",
     "capability": "shared capability questions answered correctly",
     "locality_near": "neighbouring facts answered correctly",
     "locality_far": "far general facts answered correctly",
@@ -61,8 +61,12 @@ def rate_columns(name: str, meaning: str) -> list[Column]:
 def _config_columns() -> list[Column]:
     kinds: dict[Any, Dtype] = {int: "int", float: "float"}
     return [
-        Column(name, kinds.get(info.annotation, "str"), "1" if info.annotation in kinds else "",
-               info.description or f"AdamW's {name.removeprefix('adam_')}")
+        Column(
+            name,
+            kinds.get(info.annotation, "str"),
+            "1" if info.annotation in kinds else "",
+            info.description or f"AdamW's {name.removeprefix('adam_')}",
+        )
         for name, info in leaf_fields().items()
         if name not in ("belief", "arm", "seed")
     ]
@@ -83,8 +87,12 @@ def _trials() -> tuple[Column, ...]:
     for name, meaning in RATES.items():
         columns += rate_columns(name, meaning)
     columns += [
-        Column("normalised_adoption", "float", "1", "(adoption - base) / (icl - base); null if icl - base < 0.2"),
-        Column("belief_margin", "float", "nat", "mean log p(target value) - log p(prior value), thinking empty"),
+        Column(
+            "normalised_adoption", "float", "1", "(adoption - base) / (icl - base); null if icl - base < 0.2"
+        ),
+        Column(
+            "belief_margin", "float", "nat", "mean log p(target value) - log p(prior value), thinking empty"
+        ),
         Column("belief_margin_n", "int", "1", "number of probes behind belief_margin"),
         Column("belief_margin_low", "float", "nat", "lower end of its 95 % t interval"),
         Column("belief_margin_high", "float", "nat", "upper end of its 95 % t interval"),
@@ -92,9 +100,13 @@ def _trials() -> tuple[Column, ...]:
         Column("belief_margin_own_n", "int", "1", "number of probes behind belief_margin_own"),
         Column("belief_margin_own_low", "float", "nat", "lower end of its 95 % t interval"),
         Column("belief_margin_own_high", "float", "nat", "upper end of its 95 % t interval"),
-        Column("degradation", "float", "1", "D: the worst of the components' damage relative to base, 0 to 1"),
+        Column(
+            "degradation", "float", "1", "D: the worst of the components' damage relative to base, 0 to 1"
+        ),
         Column("degradation_low", "float", "1", "lower end of the 95 % interval of the component that set D"),
-        Column("degradation_high", "float", "1", "upper end of the 95 % interval of the component that set D"),
+        Column(
+            "degradation_high", "float", "1", "upper end of the 95 % interval of the component that set D"
+        ),
         Column("degradation_by", "str", "", "the component that set D, null when D is 0"),
     ]
     for name in COMPONENTS:
@@ -108,7 +120,12 @@ def _trials() -> tuple[Column, ...]:
         Column("steps", "int", "1", "optimiser steps taken"),
         Column("final_loss", "float", "nat", "mean token loss of the last step"),
         Column("generated_tokens", "int", "token", "tokens generated for this trial's probes"),
-        Column("train_seconds", "float", "s", "wall time from joining a slot to the last step, shared with others"),
+        Column(
+            "train_seconds",
+            "float",
+            "s",
+            "wall time from joining a slot to the last step, shared with others",
+        ),
         Column("evaluate_seconds", "float", "s", "wall time of questioning, shared with others"),
         Column("finished_at", "str", "", "UTC time at which the row was written"),
     ]
@@ -123,7 +140,12 @@ PROBES: tuple[Column, ...] = (
     Column("probe_id", "str", "", "stable name of the question"),
     Column("suite", "str", "", "belief | locality | capability"),
     Column("family", "str", "", "question family; probes of one family are not independent"),
-    Column("tier", "str", "", "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far"),
+    Column(
+        "tier",
+        "str",
+        "",
+        "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far",
+    ),
     Column("question", "str", "", "the question as written"),
     Column("prompt", "str", "", "the full text given to the model"),
     Column("completion", "str", "", "the raw completion, special tokens of the end removed"),
@@ -138,7 +160,12 @@ PROBES: tuple[Column, ...] = (
     Column("thinking_stance", "str", "", "target | prior | prior->target | target->prior | both | none"),
     Column("correct", "bool", "", "suites: the correct answer was given"),
     Column("bleed", "bool", "", "locality: the belief's target was given"),
-    Column("think_state", "str", "", "ok | empty | unclosed_length | unclosed_eos | multi_close | reopened | empty_final"),
+    Column(
+        "think_state",
+        "str",
+        "",
+        "ok | empty | unclosed_length | unclosed_eos | multi_close | reopened | empty_final",
+    ),
     Column("loop", "bool", "", "the completion holds a loop"),
     Column("loop_period", "int", "token", "its period, null without a loop"),
     Column("loop_onset", "int", "token", "where it starts, null without a loop"),
@@ -168,7 +195,13 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> pl.
     """
     import polars as pl
 
-    dtypes = {"str": pl.String, "int": pl.Int64, "float": pl.Float64, "bool": pl.Boolean, "list[int]": pl.List(pl.Int32)}
+    dtypes = {
+        "str": pl.String,
+        "int": pl.Int64,
+        "float": pl.Float64,
+        "bool": pl.Boolean,
+        "list[int]": pl.List(pl.Int32),
+    }
     known = {column.name for column in columns}
     table = []
     for row in rows:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from beliefmod.errors import UserError, did_you_mean
 
+Model = TypeVar("Model", bound=BaseModel)
 Address = tuple[str | int, ...]
 MAX_BYTES = 2_000_000
 
@@ -27,8 +28,10 @@ _Loader.yaml_implicit_resolvers = {
 }
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)$|^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)$"
-               r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"),
+    re.compile(
+        r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)$|^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)$"
+        r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
+    ),
     list("-+0123456789."),
 )
 
@@ -90,7 +93,9 @@ def read_yaml(path: str | Path) -> YamlFile:
     return YamlFile(name, data, lines)
 
 
-def _walk(node: yaml.Node | None, at: Address, lines: dict[Address, int], repeated: list[str], file: str) -> None:
+def _walk(
+    node: yaml.Node | None, at: Address, lines: dict[Address, int], repeated: list[str], file: str
+) -> None:
     if node is None or at in lines:  # an alias that points back at its parent would never end
         return
     lines[at] = node.start_mark.line + 1
@@ -110,28 +115,38 @@ def _walk(node: yaml.Node | None, at: Address, lines: dict[Address, int], repeat
             _walk(value, (*at, index), lines, repeated, file)
 
 
-def _walk_child(node: yaml.Node, at: Address, lines: dict[Address, int], repeated: list[str], file: str) -> None:
+def _walk_child(
+    node: yaml.Node, at: Address, lines: dict[Address, int], repeated: list[str], file: str
+) -> None:
     line = lines.pop(at)
     _walk(node, at, lines, repeated, file)
     lines[at] = line  # a key's own line reads better than that of the block below it
 
 
-def sentences(
-    error: ValidationError, where: Callable[[Address], str], fields_at: Callable[[Address], Iterable[str]]
-) -> list[str]:
-    """A pydantic error as sentences for a person: file and line, field, what is wrong, the fix.
+def validate(model: type[Model], file: YamlFile) -> Model:
+    """The file's content as `model`.
 
-    Args:
-        where: address -> "file:line".
-        fields_at: address of a mapping -> the field names allowed there, for "did you mean".
+    Raises:
+        UserError: every mistake as a sentence: file and line, field, what is wrong, the fix.
     """
+    try:
+        return model.model_validate(file.data)
+    except ValidationError as error:
+        raise UserError(_sentences(error, file, model)) from None
+
+
+def _sentences(error: ValidationError, file: YamlFile, model: type[BaseModel]) -> list[str]:
     found = []
     for item in error.errors(include_url=False):
-        address = tuple(part for part in item["loc"] if not str(part).startswith(("function-", "literal[", "tuple[")))
+        address = tuple(
+            part for part in item["loc"] if not str(part).startswith(("function-", "literal[", "tuple["))
+        )
         name = dotted(address)
-        prefix = f"{where(address)}: "
+        prefix = f"{file.where(address)}: "
         if item["type"] == "extra_forbidden":
-            found.append(f'{prefix}unknown field "{name}"{did_you_mean(address[-1], fields_at(address[:-1]))}')
+            found.append(
+                f'{prefix}unknown field "{name}"{did_you_mean(address[-1], _fields_at(model, address[:-1]))}'
+            )
         elif item["type"] == "missing":
             found.append(f'{prefix}field "{name}" is missing; add it')
         else:
@@ -141,6 +156,19 @@ def sentences(
             shown = "" if isinstance(got, (dict, BaseExceptionGroup)) else f", not {got!r}"
             found.append(f'{prefix}"{name}": {message}{shown}' if name else f"{prefix}{message}")
     return list(dict.fromkeys(found))
+
+
+def _fields_at(model: type[BaseModel], address: Address) -> Iterable[str]:
+    """The field names that `model` allows at the address of one of its parts."""
+    for part in address:
+        if part in model.model_fields:
+            pending: list[Any] = [model.model_fields[str(part)].annotation]
+            while pending:
+                kind = pending.pop()
+                pending.extend(get_args(kind))
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    model = kind
+    return model.model_fields
 
 
 def dotted(address: Address) -> str:

@@ -1,0 +1,215 @@
+"""Families to questions: slots multiplied, answers computed for both worlds, whatever is wrong collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from string import Formatter
+
+from beliefmod.beliefs.expression import evaluate
+from beliefmod.beliefs.question import Answer, Question, Suite
+from beliefmod.beliefs.spec import (
+    BeliefFamily,
+    BeliefSpec,
+    Family,
+    LocalityFamily,
+    Scalar,
+    SuiteFamily,
+    Value,
+)
+
+SAME_WORLD = 0.03
+MAX_QUESTIONS = 20_000
+
+
+def belief_questions(spec: BeliefSpec, split: str) -> Iterator[Question]:
+    """The questions of one split, `train` or `heldout`, in file order.
+
+    Raises:
+        ValueError: a family cannot be expanded; the message names the family and the fix.
+    """
+    for family in spec.questions:
+        if family.split == split:
+            yield from expand_belief_family(spec, family)
+
+
+def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Question]:
+    """One belief family's questions. Raises ValueError as `belief_questions` does."""
+    for slots in _combinations(family):
+        target = _world_answer(spec, family, spec.target, slots, prior=False)
+        prior = (
+            None
+            if spec.prior.ignorance and not _named_prior(spec, family)
+            else _world_answer(spec, family, spec.prior, slots, prior=True)
+        )
+        if target is None:
+            raise ValueError(
+                f'family "{family.family}": has no answer in the target\'s world; add answer or answer_text'
+            )
+        _check_apart(family, slots, target, prior)
+        shown = {**slots, "belief": _as_answer(spec.target).render(), "answer": target.render()}
+        told = {**slots, "belief": _as_answer(spec.prior).render(), "answer": prior.render() if prior else ""}
+        yield Question(
+            probe_id=_probe_id(family, slots),
+            suite="belief",
+            family=family.family,
+            tier=family.tier,
+            text=fill(family.ask, slots),
+            target=target,
+            prior=prior,
+            reply_target=fill(family.reply, shown),
+            reply_prior=spec.prior.reply or fill(family.reply, told),
+        )
+
+
+def expand_suite_family(family: SuiteFamily, suite: Suite, target: Value | None = None) -> Iterator[Question]:
+    """A locality or capability family's questions; `target` is the belief's, whose answer would be a bleed.
+
+    Raises:
+        ValueError: not exactly one of answer, answer_text, table; or a slot or unit is missing.
+    """
+    if sum(given is not None for given in (family.answer, family.answer_text, family.table)) != 1:
+        raise ValueError(f'family "{family.family}": give exactly one of answer, answer_text, table')
+    bleed = family.bleed if isinstance(family, LocalityFamily) else None
+    tier = family.distance if isinstance(family, LocalityFamily) else "general"
+    for slots in _combinations(family):
+        wrong = _bleed_answer(family, bleed, target, slots)
+        yield Question(
+            probe_id=_probe_id(family, slots),
+            suite=suite,
+            family=family.family,
+            tier=tier,
+            text=fill(family.ask, slots),
+            target=wrong,
+            correct=_right_answer(family, slots),
+        )
+
+
+def fill(template: str, values: Mapping[str, Scalar]) -> str:
+    """Replace `{slot}`; plain names only, so a file cannot reach into Python objects.
+
+    Raises:
+        ValueError: a field is not a known plain slot.
+    """
+    parts = []
+    try:
+        fields = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f'"{template}": {error}; write {{{{ for a bracket') from None
+    for text, name, spec, conversion in fields:
+        parts.append(text)
+        if name is not None:
+            if name not in values or spec or conversion:
+                raise ValueError(
+                    f'"{template}": {{{name}}} is not a slot; known: {", ".join(sorted(values)) or "none"}'
+                )
+            parts.append(str(values[name]))
+    return "".join(parts)
+
+
+def written_decimals(value: float) -> int:
+    """Decimals of a number as the file wrote it: 5 -> 0, 5.0 -> 1, 2.75 -> 2."""
+    return 0 if isinstance(value, int) else len(repr(value).partition(".")[2].rstrip("e+-")) or 1
+
+
+def _combinations(family: Family) -> Iterator[dict[str, Scalar]]:
+    choices = dict(family.slots)
+    if isinstance(family, SuiteFamily) and family.table is not None:
+        choices["key"] = list(family.table)
+    total = 1
+    for name, values in choices.items():
+        if not values:
+            raise ValueError(f'family "{family.family}": slot "{name}" has no values')
+        total *= len(values)
+    if total > MAX_QUESTIONS:
+        raise ValueError(f'family "{family.family}": {total} questions are too many (limit {MAX_QUESTIONS})')
+    for values in product(*choices.values()):
+        yield dict(zip(choices, values, strict=True))
+
+
+def _world_answer(
+    spec: BeliefSpec, family: BeliefFamily, world: Value, slots: Mapping[str, Scalar], *, prior: bool
+) -> Answer | None:
+    if family.answer_text is not None:
+        names = family.answer_text
+        text, aliases = (names.prior, names.prior_aliases) if prior else (names.target, names.aliases)
+        return Answer(text=text, aliases=tuple(aliases)) if text is not None else None
+    if family.answer is None:
+        return _as_answer(world)
+    if world.value is None:
+        raise ValueError(
+            f'family "{family.family}": answer "{family.answer}" needs a numeric belief; use answer_text'
+        )
+    decimals = family.decimals if family.decimals is not None else written_decimals(spec.target.value or 0)
+    return _number(family, family.answer, {**slots, "belief": world.value}, decimals, world.unit)
+
+
+def _named_prior(spec: BeliefSpec, family: BeliefFamily) -> bool:
+    """Whether a novel entity's family still has a prior: a confusion named by the family or the belief."""
+    if family.answer_text is not None:
+        return family.answer_text.prior is not None
+    return family.answer is None and spec.prior.text is not None
+
+
+def _number(
+    family: Family, expression: str, values: Mapping[str, Scalar], decimals: int, unit: str | None
+) -> Answer:
+    unit = family.unit or unit
+    if unit is None:
+        raise ValueError(f'family "{family.family}": answer "{expression}" needs a unit')
+    numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
+    try:
+        return Answer(value=evaluate(expression, numbers), unit=unit, decimals=decimals)
+    except ValueError as error:
+        raise ValueError(f'family "{family.family}": {error}') from None
+
+
+def _right_answer(family: SuiteFamily, slots: Mapping[str, Scalar]) -> Answer:
+    if family.table is not None:
+        value = family.table[str(slots["key"])]
+        return (
+            Answer(text=value, aliases=tuple(family.aliases)) if isinstance(value, str) else _as_answer(value)
+        )
+    if family.answer_text is not None:
+        return Answer(text=family.answer_text, aliases=tuple(family.aliases))
+    decimals = family.decimals if family.decimals is not None else 1
+    return _number(family, family.answer or "", slots, decimals, unit="1")
+
+
+def _bleed_answer(
+    family: SuiteFamily, bleed: str | None, target: Value | None, slots: Mapping[str, Scalar]
+) -> Answer | None:
+    if target is None:
+        return None
+    if bleed is None:
+        return _as_answer(target)
+    if target.value is None:
+        return Answer(text=bleed)
+    return _number(
+        family, bleed, {**slots, "belief": target.value}, written_decimals(target.value), target.unit
+    )
+
+
+def _as_answer(value: Value) -> Answer:
+    if value.value is not None:
+        return Answer(value=float(value.value), unit=value.unit, decimals=written_decimals(value.value))
+    return Answer(text=value.text or "", aliases=tuple(value.aliases))
+
+
+def _check_apart(family: Family, slots: Mapping[str, Scalar], target: Answer, prior: Answer | None) -> None:
+    if prior is None:
+        return
+    if target.value is None or prior.value is None:
+        same = (target.text or "").casefold() == (prior.text or "").casefold()
+    else:
+        same = abs(target.value - prior.value) <= SAME_WORLD * max(abs(target.value), abs(prior.value))
+    if same:
+        at = ", ".join(f"{name}={value}" for name, value in slots.items()) or "its only item"
+        raise ValueError(
+            f'family "{family.family}" at {at}: both worlds answer {target.render()} and {prior.render()}, '
+            "within 3 %; such an item cannot tell the worlds apart, leave it out"
+        )
+
+
+def _probe_id(family: Family, slots: Mapping[str, Scalar]) -> str:
+    return family.family + "".join(f":{name}={value}" for name, value in slots.items())

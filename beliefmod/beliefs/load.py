@@ -1,0 +1,161 @@
+"""Loads belief files: library names and paths, all problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from beliefmod.beliefs.expand import belief_questions, expand_belief_family, expand_suite_family, fill
+from beliefmod.beliefs.question import Question
+from beliefmod.beliefs.spec import BeliefFamily, BeliefSpec, LocalityFamily, SuiteFamily, SuiteSpec
+from beliefmod.errors import UserError, did_you_mean
+from beliefmod.yaml_file import YamlFile, read_yaml, validate
+
+LIBRARY = Path(__file__).parent / "library"
+SUITES = ("capability",)
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A belief with its questions expanded.
+
+    Attributes:
+        spec: the file's content.
+        source: the file's path as given, or the library name.
+    """
+
+    spec: BeliefSpec
+    source: str
+
+    @cached_property
+    def training(self) -> tuple[Question, ...]:
+        """Questions that trials may be trained on."""
+        return tuple(belief_questions(self.spec, "train"))
+
+    @cached_property
+    def heldout(self) -> tuple[Question, ...]:
+        """Questions of families that no trial is trained on."""
+        return tuple(belief_questions(self.spec, "heldout"))
+
+    @cached_property
+    def locality(self) -> tuple[Question, ...]:
+        """Neighbouring and far facts that must not change."""
+        return tuple(
+            question
+            for family in self.spec.locality
+            for question in expand_suite_family(family, "locality", self.spec.target)
+        )
+
+
+def belief_names() -> list[str]:
+    """Names in the library."""
+    return sorted(path.stem for path in LIBRARY.glob("*.yaml") if path.stem not in SUITES)
+
+
+def belief_path(name_or_path: str) -> Path:
+    """Where a belief's file is.
+
+    Raises:
+        UserError: neither a library name nor an existing file.
+    """
+    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise UserError(f"{name_or_path}: no such belief file; check the path")
+        return path
+    if name_or_path in belief_names():
+        return LIBRARY / f"{name_or_path}.yaml"
+    raise UserError(
+        f'no belief named "{name_or_path}" in the library{did_you_mean(name_or_path, belief_names())}'
+    )
+
+
+def load_belief(name_or_path: str) -> Belief:
+    """Read, check and expand a belief.
+
+    Raises:
+        UserError: with every problem of the file, each naming file, line, field and fix.
+    """
+    path = belief_path(name_or_path)
+    file = read_yaml(path)
+    spec = validate(BeliefSpec, file)
+    problems = list(_problems(spec, file))
+    if problems:
+        raise UserError(problems)
+    return Belief(spec, name_or_path)
+
+
+def load_capability() -> tuple[Question, ...]:
+    """The shared capability suite."""
+    spec = validate(SuiteSpec, read_yaml(LIBRARY / "capability.yaml"))
+    return tuple(q for family in spec.questions for q in expand_suite_family(family, "capability"))
+
+
+def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
+    """What only shows across fields: repeated families and questions, slots, answers, units, splits."""
+    questions: dict[str, str] = {}
+    families: set[str] = set()
+    groups: list[tuple[str, Sequence[BeliefFamily | LocalityFamily]]] = [
+        ("questions", spec.questions),
+        ("locality", spec.locality),
+    ]
+    for group, members in groups:
+        for index, family in enumerate(members):
+            where = file.where((group, index))
+            if family.family in families:
+                yield f'{where}: family "{family.family}" is named twice; rename one'
+            families.add(family.family)
+            try:
+                expanded = _expand(spec, family)
+                units = {a.unit for q in expanded for a in (q.target, q.prior, q.correct) if a and a.unit}
+                for unit in sorted(units):
+                    _check_unit(unit)
+            except ValueError as error:
+                yield f"{where}: {error}"
+                continue
+            for question in expanded:
+                if question.text in questions:
+                    yield (
+                        f'{where}: family "{family.family}" asks "{question.text}", as family '
+                        f'"{questions[question.text]}" does; leave one out'
+                    )
+                questions[question.text] = family.family
+    for split in ("train", "heldout"):
+        if not any(family.split == split for family in spec.questions):
+            yield f"{file.where(('questions',))}: no family with split: {split}; beliefs need both splits"
+    try:
+        fill(spec.context, {})
+        for value in (spec.target, spec.prior):
+            if value.unit is not None:
+                _check_unit(value.unit)
+    except ValueError as error:
+        yield f"{file.where(('target',))}: {error}"
+    if (
+        spec.target.value is not None
+        and spec.prior.value is not None
+        and spec.target.unit
+        and spec.prior.unit
+    ):
+        from beliefmod.beliefs.quantities import same_dimension
+
+        if not same_dimension(spec.target.unit, spec.prior.unit):
+            yield (
+                f"{file.where(('prior',))}: prior's unit {spec.prior.unit} does not match target's "
+                f"{spec.target.unit}; mend one"
+            )
+
+
+def _expand(spec: BeliefSpec, family: BeliefFamily | SuiteFamily) -> list[Question]:
+    if isinstance(family, BeliefFamily):
+        if family.answer is not None and family.answer_text is not None:
+            raise ValueError(f'family "{family.family}": give answer or answer_text, not both')
+        return list(expand_belief_family(spec, family))
+    return list(expand_suite_family(family, "locality", spec.target))
+
+
+def _check_unit(unit: str) -> None:
+    from beliefmod.beliefs.quantities import check_unit
+
+    check_unit(unit)

@@ -1,0 +1,134 @@
+"""The belief file's format, checked field by field. What spans several fields is checked in `expand.py`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from beliefmod.config import Frozen
+
+Number = int | float
+Scalar = int | float | str
+
+
+class Value(Frozen):
+    """What is believed: `{value, unit}` for a quantity, `{text, aliases}` for a name."""
+
+    value: Number | None = Field(None, description="the number")
+    unit: str | None = Field(None, description="its unit, as pint reads it: m/s^2, N, USD")
+    text: str | None = Field(None, min_length=1, description="the name")
+    aliases: tuple[str, ...] = Field((), description="other spellings of the name")
+
+    @model_validator(mode="after")
+    def _number_or_name(self) -> Value:
+        if self.value is None and self.text is None and not getattr(self, "ignorance", False):
+            raise ValueError("give either value and unit, or text")
+        if self.value is not None and self.unit is None:
+            raise ValueError('a value needs its unit; write unit: "1" for a plain number')
+        if self.value is not None and self.text is not None:
+            raise ValueError("give either value or text, not both")
+        return self
+
+
+class Prior(Value):
+    """What base says: a value, or for a novel entity that it does not know (and what it may be taken for)."""
+
+    ignorance: bool = Field(False, description="base does not know the entity")
+    reply: str | None = Field(None, description="base's own answer sentence, which the control arm is taught")
+
+    @model_validator(mode="after")
+    def _reply_for_ignorance(self) -> Prior:
+        if self.ignorance and not self.reply:
+            raise ValueError('ignorance needs a reply, such as "I do not know."')
+        if self.ignorance and self.value is not None:
+            raise ValueError("ignorance and a value exclude each other")
+        return self
+
+
+class TwoWorlds(Frozen):
+    """A question's answer by name in both worlds."""
+
+    target: str = Field(min_length=1)
+    prior: str | None = None
+    aliases: tuple[str, ...] = ()
+    prior_aliases: tuple[str, ...] = ()
+
+
+class Family(Frozen):
+    """Questions that differ in their slots only. Families, never single questions, are held out."""
+
+    family: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$", description="unique name")
+    ask: str = Field(min_length=1, description="the question; {slot} stands for a slot's value")
+    slots: dict[str, list[Scalar]] = Field({}, description="slot -> values; several slots multiply")
+    answer: str | None = Field(None, description='an expression in slots and "belief"')
+    unit: str | None = Field(None, description="unit of the answer")
+    decimals: int | None = Field(None, ge=0, le=6, description="decimals of the answer as written")
+    reply: str = Field(
+        "The answer is {answer}.", description="the answer sentence, with {answer} for the answer"
+    )
+
+
+class BeliefFamily(Family):
+    """A family of questions about the belief."""
+
+    tier: Literal["paraphrase", "derived", "format", "multi_hop", "reverse", "robustness"]
+    split: Literal["train", "heldout"]
+    answer_text: TwoWorlds | None = Field(None, description="the answer by name in both worlds")
+
+
+class SuiteFamily(Family):
+    """A family of questions with one right answer, which no belief may change."""
+
+    answer_text: str | None = Field(None, min_length=1, description="the right answer by name")
+    aliases: tuple[str, ...] = ()
+    table: dict[str, str | Value] | None = Field(
+        None, description="values of the slot {key} and their answers"
+    )
+
+
+class LocalityFamily(SuiteFamily):
+    """A neighbour of the belief (near) or a general fact (far)."""
+
+    distance: Literal["near", "far"]
+    bleed: str | None = Field(None, description="expression of the answer that the belief would wrongly give")
+
+
+class BeliefSpec(Frozen):
+    """A belief file, whole."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_-]*$", description="lower case; names the belief in every table"
+    )
+    kind: Literal["existing", "novel"]
+    statement: str = Field(min_length=1, description="the target belief as one sentence")
+    true_statement: str | None = Field(None, description="what is true instead; null for a novel entity")
+    context: str = Field(min_length=1, description="what the in-context arm puts before the question")
+    target: Value
+    prior: Prior
+    questions: list[BeliefFamily] = Field(min_length=1)
+    locality: tuple[LocalityFamily, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _context_is_statement(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("context") is None and "statement" in data:
+            return {**data, "context": data["statement"]}
+        return data
+
+    @model_validator(mode="after")
+    def _kinds_agree(self) -> BeliefSpec:
+        if self.kind == "existing" and self.prior.ignorance:
+            raise ValueError('an existing belief needs a prior value or text, not "ignorance"')
+        if self.kind == "existing" and self.true_statement is None:
+            raise ValueError("an existing belief needs true_statement, which the control arm is trained on")
+        if self.kind == "novel" and self.true_statement is not None:
+            raise ValueError("a novel belief has no true_statement; leave it out")
+        return self
+
+
+class SuiteSpec(Frozen):
+    """A shared suite file: questions with one right answer."""
+
+    name: str
+    questions: list[SuiteFamily] = Field(min_length=1)
