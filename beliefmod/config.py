@@ -44,20 +44,20 @@ class DataConfig(Frozen):
     """Which rows a trial is trained on."""
 
     style: DataStyle = Field(
-        "answer_only",
+        default="answer_only",
         description="answer_only: question and answer with empty thinking (the Phase 2 report's data); "
         "own_trace: the thinking and answer that the same model wrote with the statement in context",
     )
-    num_examples: int = Field(10, ge=1, description="distinct training questions")
+    num_examples: int = Field(default=10, ge=1, description="distinct training questions")
 
 
 class LoraSettings(Frozen):
     """The adapter, in PEFT's terms. Dropout is 0: slots of a pack share one forward pass."""
 
-    r: int = Field(16, ge=1, le=512, description="rank")
-    lora_alpha: float = Field(32.0, gt=0, description="the update is scaled by lora_alpha / r")
+    r: int = Field(default=16, ge=1, le=512, description="rank")
+    lora_alpha: float = Field(default=32.0, gt=0, description="the update is scaled by lora_alpha / r")
     target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
-        "all-linear", description=f"all-linear, or a list out of {', '.join(LINEAR_KINDS)}"
+        default="all-linear", description=f"all-linear, or a list out of {', '.join(LINEAR_KINDS)}"
     )
 
     @model_validator(mode="after")
@@ -77,23 +77,38 @@ class TrialConfig(Frozen):
 
     belief: str = Field(min_length=1, description="a library name, or a path to a belief file")
     arm: Arm = Field(
-        "lora",
+        default="lora",
         description="lora: trained on the target; control: the same training on what base already says; "
         "base: untouched; icl: untouched, with the statement in the prompt",
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order")
-    data: DataConfig = DataConfig()  # pyright: ignore[reportCallIssue]
-    lora: LoraSettings = LoraSettings()  # pyright: ignore[reportCallIssue]
-    num_train_epochs: int = Field(3, ge=1, le=10_000, description="passes over the examples")
-    learning_rate: float = Field(2e-4, gt=0, le=10.0, description="peak learning rate of AdamW")
-    per_device_train_batch_size: int = Field(4, ge=1, le=1024, description="examples per optimiser step")
-    warmup_steps: int = Field(0, ge=0, description="optimiser steps of linear warm-up")
-    lr_scheduler_type: Schedule = Field("constant", description="shape of the learning rate after warm-up")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled, as in AdamW")
-    max_grad_norm: float = Field(1.0, gt=0, description="gradient norm clip, per trial")
-    adam_beta1: float = Field(0.9, ge=0, lt=1)
-    adam_beta2: float = Field(0.999, ge=0, lt=1)
-    adam_epsilon: float = Field(1e-8, gt=0)
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order"
+    )
+    data: DataConfig = DataConfig()
+    lora: LoraSettings = LoraSettings()
+    num_train_epochs: int = Field(default=3, ge=1, le=10_000, description="passes over the examples")
+    learning_rate: float = Field(default=2e-4, gt=0, le=10.0, description="peak learning rate of AdamW")
+    per_device_train_batch_size: int = Field(
+        default=4, ge=1, le=1024, description="examples per optimiser step"
+    )
+    warmup_steps: int = Field(default=0, ge=0, description="optimiser steps of linear warm-up")
+    lr_scheduler_type: Schedule = Field(
+        default="constant", description="shape of the learning rate after warm-up"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, as in AdamW")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="gradient norm clip, per trial")
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+
+    @model_validator(mode="after")
+    def _warmup_has_a_schedule(self) -> TrialConfig:
+        if self.warmup_steps and self.lr_scheduler_type == "constant":
+            raise ValueError(
+                "warmup_steps has no effect with lr_scheduler_type constant; "
+                "use constant_with_warmup, linear or cosine"
+            )
+        return self
 
     @property
     def is_trained(self) -> bool:

@@ -93,6 +93,18 @@ def read_yaml(path: str | Path) -> YamlFile:
     return YamlFile(name, data, lines)
 
 
+def parse_value(text: str) -> Any:
+    """One value as YAML reads it: "1e-3" -> 0.001, "[0, 1]" -> a list.
+
+    Raises:
+        ValueError: not YAML.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        raise ValueError(f"{text!r} is not a YAML value") from None
+
+
 def _walk(
     node: yaml.Node | None, at: Address, lines: dict[Address, int], repeated: list[str], file: str
 ) -> None:

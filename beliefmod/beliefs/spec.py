@@ -15,10 +15,10 @@ Scalar = int | float | str
 class Value(Frozen):
     """What is believed: `{value, unit}` for a quantity, `{text, aliases}` for a name."""
 
-    value: Number | None = Field(None, description="the number")
-    unit: str | None = Field(None, description="its unit, as pint reads it: m/s^2, N, USD")
-    text: str | None = Field(None, min_length=1, description="the name")
-    aliases: tuple[str, ...] = Field((), description="other spellings of the name")
+    value: Number | None = Field(default=None, description="the number")
+    unit: str | None = Field(default=None, description="its unit, as pint reads it: m/s^2, N, USD")
+    text: str | None = Field(default=None, min_length=1, description="the name")
+    aliases: tuple[str, ...] = Field(default=(), description="other spellings of the name")
 
     @model_validator(mode="after")
     def _number_or_name(self) -> Value:
@@ -34,8 +34,10 @@ class Value(Frozen):
 class Prior(Value):
     """What base says: a value, or for a novel entity that it does not know (and what it may be taken for)."""
 
-    ignorance: bool = Field(False, description="base does not know the entity")
-    reply: str | None = Field(None, description="base's own answer sentence, which the control arm is taught")
+    ignorance: bool = Field(default=False, description="base does not know the entity")
+    reply: str | None = Field(
+        default=None, description="base's own answer sentence, which the control arm is taught"
+    )
 
     @model_validator(mode="after")
     def _reply_for_ignorance(self) -> Prior:
@@ -60,12 +62,12 @@ class Family(Frozen):
 
     family: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$", description="unique name")
     ask: str = Field(min_length=1, description="the question; {slot} stands for a slot's value")
-    slots: dict[str, list[Scalar]] = Field({}, description="slot -> values; several slots multiply")
-    answer: str | None = Field(None, description='an expression in slots and "belief"')
-    unit: str | None = Field(None, description="unit of the answer")
-    decimals: int | None = Field(None, ge=0, le=6, description="decimals of the answer as written")
+    slots: dict[str, list[Scalar]] = Field(default={}, description="slot -> values; several slots multiply")
+    answer: str | None = Field(default=None, description='an expression in slots and "belief"')
+    unit: str | None = Field(default=None, description="unit of the answer")
+    decimals: int | None = Field(default=None, ge=0, le=6, description="decimals of the answer as written")
     reply: str = Field(
-        "The answer is {answer}.", description="the answer sentence, with {answer} for the answer"
+        default="The answer is {answer}.", description="the answer sentence, with {answer} for the answer"
     )
 
 
@@ -74,16 +76,16 @@ class BeliefFamily(Family):
 
     tier: Literal["paraphrase", "derived", "format", "multi_hop", "reverse", "robustness"]
     split: Literal["train", "heldout"]
-    answer_text: TwoWorlds | None = Field(None, description="the answer by name in both worlds")
+    answer_text: TwoWorlds | None = Field(default=None, description="the answer by name in both worlds")
 
 
 class SuiteFamily(Family):
     """A family of questions with one right answer, which no belief may change."""
 
-    answer_text: str | None = Field(None, min_length=1, description="the right answer by name")
+    answer_text: str | None = Field(default=None, min_length=1, description="the right answer by name")
     aliases: tuple[str, ...] = ()
     table: dict[str, str | Value] | None = Field(
-        None, description="values of the slot {key} and their answers"
+        default=None, description="values of the slot {key} and their answers"
     )
 
 
@@ -91,7 +93,9 @@ class LocalityFamily(SuiteFamily):
     """A neighbour of the belief (near) or a general fact (far)."""
 
     distance: Literal["near", "far"]
-    bleed: str | None = Field(None, description="expression of the answer that the belief would wrongly give")
+    bleed: str | None = Field(
+        default=None, description="expression of the answer that the belief would wrongly give"
+    )
 
 
 class BeliefSpec(Frozen):
@@ -102,7 +106,9 @@ class BeliefSpec(Frozen):
     )
     kind: Literal["existing", "novel"]
     statement: str = Field(min_length=1, description="the target belief as one sentence")
-    true_statement: str | None = Field(None, description="what is true instead; null for a novel entity")
+    true_statement: str | None = Field(
+        default=None, description="what is true instead; null for a novel entity"
+    )
     context: str = Field(min_length=1, description="what the in-context arm puts before the question")
     target: Value
     prior: Prior
