@@ -1,0 +1,1 @@
+"""Many trials trained and questioned at once on one frozen base."""

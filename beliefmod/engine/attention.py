@@ -1,0 +1,171 @@
+"""Attention over flat tokens: the rows of a pack lie behind each other without padding.
+
+Everything in a transformer but attention works token by token, so a pack is one sequence (1, N, hidden). Only
+here the rows are laid beside each other, (rows, heads, longest, head_dim), and taken apart again. Padding comes
+after a row's own tokens, so causality alone hides it. transformers hands its attention modules to the function
+below under the name FLAT_ATTENTION; the rows reach it as the keyword `flat_rows` of the model call.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+FLAT_ATTENTION = "beliefmod_flat"
+
+
+class FlatRows(Protocol):
+    """How the tokens of one pass attend to each other."""
+
+    def attend(
+        self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: "AttentionOptions"
+    ) -> Tensor:
+        """query (1, Hq, N, D), key and value (1, Hkv, N, D) -> (1, N, Hq, D)."""
+        ...
+
+
+class AttentionOptions:
+    """Scale of the scores, sliding window (tokens) and soft cap of one attention module; None means none."""
+
+    def __init__(self, scaling: float | None, sliding_window: int | None, softcap: float | None) -> None:
+        self.scaling, self.sliding_window, self.softcap = scaling, sliding_window, softcap
+
+
+def flat_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    flat_rows: FlatRows,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """The attention function in transformers' calling convention; `flat_rows` does the work."""
+    options = AttentionOptions(scaling, sliding_window, softcap)
+    return flat_rows.attend(module, query, key, value, options), None
+
+
+class FlatAttentionSwitch:
+    """Lets every attention module of a model use `flat_attention` inside a block, and its own one after it.
+
+    Outside the engine's own passes the model thus stays an ordinary transformers model.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        from transformers import AttentionInterface
+
+        # transformers makes no mask at all for a function that it knows from this registry alone
+        AttentionInterface.register(FLAT_ATTENTION, flat_attention)
+        self.configs = list(
+            {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}.values()
+        )
+
+    @contextlib.contextmanager
+    def on(self) -> Iterator[None]:
+        # the public setter also writes sub-configs, which are in the list themselves
+        before = [config._attn_implementation_internal for config in self.configs]
+        for config in self.configs:
+            config._attn_implementation_internal = FLAT_ATTENTION
+        try:
+            yield
+        finally:
+            for config, name in zip(self.configs, before, strict=True):
+                config._attn_implementation_internal = name
+
+
+def scaled_dot_product(
+    query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions, mask: Tensor | None, causal: bool
+) -> Tensor:
+    """query (B, Hq, Lq, D), key and value (B, Hkv, Lk, D), mask bool broadcastable to (B, 1, Lq, Lk) -> like query.
+
+    Give a mask or `causal`, not both. Soft-capped scores (Gemma 2) take the written-out form.
+    """
+    grouped = query.shape[1] != key.shape[1]
+    if options.softcap is None:
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=causal, scale=options.scaling, enable_gqa=grouped
+        )
+    if grouped:
+        repeats = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+    if causal:
+        mask = causal_mask(query.shape[2], None, query.device)
+    scaling = query.shape[-1] ** -0.5 if options.scaling is None else options.scaling
+    scores = options.softcap * torch.tanh(query @ key.transpose(2, 3) * scaling / options.softcap)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return (
+        F.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype)
+        @ value
+    )
+
+
+def causal_mask(length: int, window: int | None, device: torch.device) -> Tensor:
+    """(length, length) bool: query i sees key j when j <= i and, with a window, i - j < window."""
+    place = torch.arange(length, device=device)
+    behind = place[:, None] - place[None, :]
+    return behind >= 0 if window is None else (behind >= 0) & (behind < window)
+
+
+class _ToBlock(torch.autograd.Function):
+    """(N, H, D) flat -> (B * L, H, D) padded. Padding repeats a real token of its row; it gets no gradient,
+    because no real query sees it, so the backward pass is the plain inverse gather."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, block_index: Tensor, flat_index: Tensor) -> Tensor:
+        ctx.save_for_backward(flat_index)
+        return flat.index_select(0, block_index)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (flat_index,) = ctx.saved_tensors
+        return grad.index_select(0, flat_index), None, None
+
+
+class RowBlocks:
+    """Rows of given lengths, causal within each row; with a cache, keys and values are kept for decoding."""
+
+    def __init__(
+        self, lengths: list[int], device: torch.device, cache: "KeyValueCache | None" = None
+    ) -> None:
+        sizes = torch.tensor(lengths)
+        starts = sizes.cumsum(0) - sizes
+        place = torch.arange(int(sizes.max()))
+        self.rows, self.longest, self.cache = len(lengths), int(sizes.max()), cache
+        self.even = bool((sizes == self.longest).all())
+        inside = torch.minimum(place[None, :], sizes[:, None] - 1)
+        self.block_index = (starts[:, None] + inside).flatten().to(device)
+        real = place[None, :] < sizes[:, None]
+        self.flat_index = real.flatten().nonzero().flatten().to(device)
+        self.positions = place.expand(self.rows, -1)[real].to(device)
+        self.last_tokens = (starts + sizes - 1).to(device)
+
+    def _block(self, flat: Tensor) -> Tensor:
+        """(1, H, N, D) -> (B, H, L, D)."""
+        tokens = flat[0].transpose(0, 1)
+        if not self.even:
+            tokens = _ToBlock.apply(tokens, self.block_index, self.flat_index)
+        return tokens.reshape(self.rows, self.longest, *tokens.shape[1:]).transpose(1, 2)
+
+    def attend(
+        self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
+    ) -> Tensor:
+        query, key, value = self._block(query), self._block(key), self._block(value)
+        if self.cache is not None:
+            self.cache.fill(module.layer_idx, key, value)
+        window = options.sliding_window
+        if window is not None and window < self.longest:
+            out = scaled_dot_product(
+                query, key, value, options, causal_mask(self.longest, window, key.device), False
+            )
+        else:
+            out = scaled_dot_product(query, key, value, options, None, True)
+        tokens = out.transpose(1, 2).reshape(self.rows * self.longest, out.shape[1], out.shape[3])
+        return (tokens if self.even else tokens.index_select(0, self.flat_index)).unsqueeze(0)

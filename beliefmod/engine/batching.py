@@ -1,0 +1,64 @@
+"""Which rows a trial sees at which step, and how one pass over the model is cut to a token budget."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from beliefmod.model.rows import TrainRow
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """A 63-bit seed that depends only on the trial's seed and on what it is for, never on slot or pack."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def steps_per_epoch(num_rows: int, batch_size: int) -> int:
+    """Optimiser steps per epoch; the last, partial batch is kept, as in the Hugging Face Trainer."""
+    return math.ceil(num_rows / batch_size)
+
+
+def epoch_order(seed: int, epoch: int, num_rows: int) -> list[int]:
+    """The permutation of the rows in `epoch` (from 0).
+
+    It is a function of (seed, epoch) alone, so a restored trial needs no generator state to go on in the same
+    order, and trials that differ only in their number of epochs share their first epochs.
+    """
+    generator = torch.Generator().manual_seed(derived_seed(seed, f"order/{epoch}"))
+    return torch.randperm(num_rows, generator=generator).tolist()
+
+
+def batch_indices(seed: int, step: int, num_rows: int, batch_size: int) -> list[int]:
+    """Indices of the rows that optimiser step `step` (from 0) trains on."""
+    epoch, place = divmod(step, steps_per_epoch(num_rows, batch_size))
+    return epoch_order(seed, epoch, num_rows)[place * batch_size : (place + 1) * batch_size]
+
+
+@dataclass(frozen=True)
+class SlotRow:
+    """A training row, the slot it belongs to, and the number of answer tokens of that slot's whole batch."""
+
+    slot: int
+    row: TrainRow
+    batch_tokens: int
+
+
+def cut_passes(rows: Sequence[SlotRow], max_tokens: int) -> list[list[SlotRow]]:
+    """Cut rows, in the given order, into passes of at most `max_tokens` tokens (at least one row each).
+
+    Gradients add up over passes and every row carries its batch's own normaliser, so the cut changes nothing
+    but memory.
+    """
+    passes: list[list[SlotRow]] = []
+    tokens = 0
+    for item in rows:
+        length = len(item.row.input_ids)
+        if not passes or tokens + length > max_tokens:
+            passes.append([])
+            tokens = 0
+        passes[-1].append(item)
+        tokens += length
+    return passes

@@ -1,0 +1,248 @@
+"""K slots on one frozen base: trials join, train side by side, are questioned, and leave."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from beliefmod.engine import jobs
+from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_per_epoch
+from beliefmod.engine.forward import FlatModel
+from beliefmod.engine.generate import generate
+from beliefmod.engine.jobs import AdapterJob, Completion, GenerateRequest, ScoreRequest, StepReport
+from beliefmod.engine.optimizer import SlotOptimizer
+from beliefmod.engine.pack import LoraPack
+from beliefmod.engine.schedule import lr_factor
+from beliefmod.engine.score import score
+from beliefmod.engine.train import backward_pass
+from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
+
+if TYPE_CHECKING:
+    from beliefmod.model.load import LoadedModel
+
+
+@dataclass
+class _Tenant:
+    """Who sits in a slot. job and optimizer are None for an adapter that was loaded only to be questioned."""
+
+    trial_id: str
+    slot: int
+    rank: int
+    alpha: float
+    targets: str | tuple[str, ...]
+    job: AdapterJob | None = None
+    optimizer: SlotOptimizer | None = None
+    step: int = 0
+    total_steps: int = 0
+    error: str | None = None
+
+    @property
+    def training(self) -> bool:
+        return self.job is not None and self.error is None and self.step < self.total_steps
+
+
+class Engine:
+    """Packed training and generation. One thread at a time; K = 1 is the plain case.
+
+    Building an engine replaces the linear layers inside `loaded.model`; with every adapter off the model computes what
+    it computed before. `pass_tokens` bounds the tokens of one training or scoring pass, `cache_bytes` the keys
+    and values of one decoding batch; neither changes results beyond rounding.
+    """
+
+    def __init__(
+        self,
+        loaded: "LoadedModel",
+        slots: int,
+        max_rank: int,
+        *,
+        pass_tokens: int | None = None,
+        cache_bytes: int = 256 * 2**20,
+    ) -> None:
+        if slots < 1:
+            raise jobs.EngineError("an engine needs at least one slot")
+        if max_rank < 1:
+            raise jobs.ImpossibleRank(f"max_rank must be at least 1, not {max_rank}")
+        self.loaded, self.slots, self.max_rank = loaded, slots, max_rank
+        self.cache_bytes = cache_bytes
+        loaded.model.eval().requires_grad_(False)
+        self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype)
+        self.model = FlatModel(loaded.model, self.pack.routing)
+        self.pass_tokens = pass_tokens or (2048 if self.model.device.type == "cpu" else 16384)
+        self.max_positions = int(getattr(loaded.model.config, "max_position_embeddings", 2**31))
+        self._tenants: dict[str, _Tenant] = {}
+
+    def free_slots(self) -> int:
+        """Number of slots nobody sits in; a finished or failed trial keeps its slot until `release`."""
+        return self.slots - len(self._tenants)
+
+    def attached(self) -> tuple[str, ...]:
+        """trial_ids in the order of their slots."""
+        return tuple(t.trial_id for t in sorted(self._tenants.values(), key=lambda t: t.slot))
+
+    def attach(self, job: AdapterJob) -> None:
+        """Give a trial a free slot, freshly initialised from its seed.
+
+        Raises NoFreeSlot, DuplicateTrial, NoRows, RowTooLong, ImpossibleRank or UnknownTarget, all EngineError; nothing
+        has changed then.
+        """
+        if not job.rows:
+            raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
+        longest = max(len(row.input_ids) for row in job.rows)
+        if longest > self.max_positions:
+            raise jobs.RowTooLong(
+                f"trial {job.trial_id} has a row of {longest} tokens; the model has {self.max_positions} positions"
+            )
+        config = job.config
+        total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
+        if total < 1:
+            raise jobs.NoRows(f"trial {job.trial_id} has no training steps (num_train_epochs is 0)")
+        lora = config.lora
+        tenant = self._seat(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
+        self.pack.initialise(tenant.slot, config.seed)
+        tenant.job, tenant.total_steps = job, total
+        tenant.optimizer = SlotOptimizer(self.pack.theta[tenant.slot], self.pack.grad[tenant.slot], config)
+
+    def _seat(self, trial_id: str, rank: int, alpha: float, targets: str | tuple[str, ...]) -> _Tenant:
+        if trial_id in self._tenants:
+            raise jobs.DuplicateTrial(f"trial {trial_id} is already attached")
+        self.pack.check_rank(rank)
+        self.pack.targeted(targets)
+        free = sorted(set(range(self.slots)) - {t.slot for t in self._tenants.values()})
+        if not free:
+            raise jobs.NoFreeSlot(f"all {self.slots} slots are taken")
+        tenant = _Tenant(trial_id, free[0], rank, alpha, targets)
+        self.pack.open_slot(tenant.slot, rank, alpha, targets)
+        self._tenants[trial_id] = tenant
+        return tenant
+
+    def release(self, trial_id: str) -> None:
+        """Empty a trial's slot. Raises UnknownAdapter."""
+        tenant = self._tenant(trial_id, usable=False)
+        self.pack.clear(tenant.slot)
+        del self._tenants[trial_id]
+
+    def _tenant(self, trial_id: str, usable: bool = True) -> _Tenant:
+        tenant = self._tenants.get(trial_id)
+        if tenant is None:
+            raise jobs.UnknownAdapter(
+                f"no trial {trial_id} is attached; attached: {', '.join(self._tenants) or 'none'}"
+            )
+        if usable and tenant.error is not None:
+            raise jobs.AdapterUnusable(f"trial {trial_id} has no usable adapter: {tenant.error}")
+        return tenant
+
+    def train_step(self) -> list[StepReport]:
+        """One optimiser step of every trial that has steps left; one report each, empty when none has."""
+        tenants = sorted((t for t in self._tenants.values() if t.training), key=lambda t: t.slot)
+        if not tenants:
+            return []
+        rows = [row for tenant in tenants for row in self._batch(tenant)]
+        for tenant in tenants:
+            self.pack.grad[tenant.slot].zero_()
+        losses = torch.zeros(self.slots, dtype=self.pack.theta.dtype, device=self.model.device)
+        for part in cut_passes(rows, self.pass_tokens):
+            backward_pass(self.model, part, losses)
+        slots = [t.slot for t in tenants]
+        norms = torch.linalg.vector_norm(self.pack.grad, dim=1)
+        loss_of, norm_of = losses.tolist(), norms.tolist()  # the step's only wait for the device
+        return [self._update(t, loss_of[k], norm_of[k]) for t, k in zip(tenants, slots, strict=True)]
+
+    def _batch(self, tenant: _Tenant) -> list[SlotRow]:
+        assert tenant.job is not None
+        config, rows = tenant.job.config, tenant.job.rows
+        chosen = [
+            rows[i]
+            for i in batch_indices(config.seed, tenant.step, len(rows), config.per_device_train_batch_size)
+        ]
+        tokens = sum(row.answer_length for row in chosen)
+        return [SlotRow(tenant.slot, row, tokens) for row in chosen]
+
+    def _update(self, tenant: _Tenant, loss: float, norm: float) -> StepReport:
+        assert tenant.job is not None and tenant.optimizer is not None
+        config = tenant.job.config
+        rate = config.learning_rate * lr_factor(
+            config.lr_scheduler_type, tenant.step, config.warmup_steps, tenant.total_steps
+        )
+        tenant.step += 1
+        if math.isfinite(loss) and math.isfinite(norm):
+            tenant.optimizer.step(rate, norm)
+            self.pack.refresh(tenant.slot)
+        else:
+            what = "loss" if not math.isfinite(loss) else "gradient norm"
+            tenant.error = f"{what} was not finite at step {tenant.step} of {tenant.total_steps}"
+            tenant.optimizer = None
+            self.pack.clear(tenant.slot)
+        return StepReport(
+            trial_id=tenant.trial_id,
+            step=tenant.step,
+            total_steps=tenant.total_steps,
+            loss=loss if math.isfinite(loss) else None,
+            learning_rate=rate,
+            grad_norm=norm if math.isfinite(norm) else None,
+            finished=not tenant.training,
+            error=tenant.error,
+        )
+
+    def _slot_of(self, adapter: str | None) -> int | None:
+        return None if adapter is None else self._tenant(adapter).slot
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], max_new_tokens: int, temperature: float = 0.0
+    ) -> list[Completion]:
+        """Complete prompts for any mixture of adapters, in the order of the requests.
+
+        Greedy at temperature 0; otherwise sampled, each request from its own seed. A completion ends at an end token
+        (kept, "eos"), at max_new_tokens or at the model's last position ("length"). Raises UnknownAdapter,
+        AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that leaves no position.
+        """
+        slots = [self._slot_of(r.adapter) for r in requests]
+        self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
+        return generate(self, requests, slots, max_new_tokens, temperature)
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
+        """Summed log-probability (nats, at most 0) of each continuation after its prompt, under its adapter.
+
+        Raises like `generate`; a continuation needs at least one token.
+        """
+        slots = [self._slot_of(r.adapter) for r in requests]
+        self._check_lengths(
+            [len(r.input_ids) + len(r.continuation_ids) for r in requests],
+            [min(len(r.input_ids), len(r.continuation_ids)) for r in requests],
+        )
+        return score(self.model, requests, slots, self.pass_tokens)
+
+    def _check_lengths(self, lengths: list[int], parts: list[int]) -> None:
+        if any(part < 1 for part in parts):
+            raise jobs.NoRows("a prompt or continuation is empty")
+        if lengths and max(lengths) > self.max_positions:
+            raise jobs.RowTooLong(
+                f"{max(lengths)} tokens are needed; the model has {self.max_positions} positions"
+            )
+
+    def save_adapter(self, trial_id: str, folder: str | Path) -> None:
+        """Write a trial's adapter in PEFT's format, whole or not at all."""
+        tenant = self._tenant(trial_id)
+        write_adapter(
+            Path(folder),
+            AdapterFile(tenant.rank, tenant.alpha, self.pack.read(tenant.slot), self.loaded.name),
+            all_layers=tuple(self.pack.layers),
+        )
+
+    def load_adapter(self, folder: str | Path, trial_id: str) -> None:
+        """Put a saved adapter into a free slot, to be questioned. Raises like `attach`, UserError for a bad folder."""
+        adapter = read_adapter(Path(folder))
+        tenant = self._seat(trial_id, adapter.rank, adapter.alpha, tuple(adapter.tensors))
+        try:
+            self.pack.write(tenant.slot, adapter.tensors)
+        except jobs.EngineError:
+            self.release(trial_id)
+            raise
+
+    def state_dict(self, trial_id: str) -> dict[str, Any]:
+        """Everything a trial needs to go on in any slot of any engine on the same base: weights, moments, step."""
+        tenant = self._tenant(trial_id)
+        optimizer = tenant.optimizer.state_dict() if tenant.optimizer is not None else {}
+        return {"step": tenant.step, "weights": self.pack.read(tenant.slot), "optimizer": optimizer}

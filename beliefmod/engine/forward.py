@@ -1,0 +1,54 @@
+"""One pass of the model over flat rows: the only place that calls it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows
+from beliefmod.engine.linear import Routing, Segment
+
+
+def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Segment]:
+    """Neighbouring rows of one slot become one segment; rows of the base (None) become none."""
+    segments: list[Segment] = []
+    start = 0
+    for owner, length in zip(owners, lengths, strict=True):
+        if owner is not None:
+            if segments and segments[-1].slot == owner and segments[-1].stop == start:
+                segments[-1] = Segment(owner, segments[-1].start, start + length)
+            else:
+                segments.append(Segment(owner, start, start + length))
+        start += length
+    return segments
+
+
+class FlatModel:
+    """A transformers model that is fed flat tokens."""
+
+    def __init__(self, model: nn.Module, routing: Routing) -> None:
+        self.model, self.routing = model, routing
+        self.attention = FlatAttentionSwitch(model)
+        self.device = next(model.parameters()).device
+
+    def logits(
+        self, ids: Tensor, rows: FlatRows, positions: Tensor, segments: Sequence[Segment], keep: Tensor
+    ) -> Tensor:
+        """ids and positions (N,), keep (M,) indices of the tokens whose logits are wanted -> (M, vocabulary).
+
+        The backward pass needs the same segments, but reads none from here: it may run after this returns.
+        """
+        with self.attention.on(), self.routing.of(segments):
+            out = self.model(
+                input_ids=ids[None],
+                position_ids=positions[None],
+                use_cache=False,
+                logits_to_keep=keep,
+                flat_rows=rows,
+            )
+        return out.logits[0]
+
+
+def flat_ids(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Rows of token ids behind each other, (N,)."""
+    return torch.tensor([token for row in rows for token in row], dtype=torch.long, device=device)

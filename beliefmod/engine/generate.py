@@ -1,0 +1,131 @@
+"""Packed decoding: prompts of any adapters side by side, one token per row and step."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from beliefmod.engine.attention import RowBlocks
+from beliefmod.engine.batching import derived_seed
+from beliefmod.engine.cache import DecodeStep, KeyValueCache
+from beliefmod.engine.forward import flat_ids, segments_of
+from beliefmod.engine.jobs import Completion, GenerateRequest
+
+if TYPE_CHECKING:
+    from beliefmod.engine.engine import Engine
+
+_MAX_ROWS = 64
+_KEEP_ABOVE = 0.75  # a batch is thinned out when fewer than this share of its rows still run
+
+
+@torch.inference_mode()
+def generate(
+    engine: "Engine",
+    requests: Sequence[GenerateRequest],
+    slots: Sequence[int | None],
+    max_new_tokens: int,
+    temperature: float,
+) -> list[Completion]:
+    """Completions in the order of the requests; see `Engine.generate`."""
+    done: list[Completion | None] = [None] * len(requests)
+    for part in _batches(engine, [len(r.input_ids) for r in requests], max_new_tokens):
+        part.sort(key=lambda i: -1 if slots[i] is None else slots[i])
+        batch = _Batch(
+            engine, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, temperature
+        )
+        for index, completion in zip(part, batch.run(), strict=True):
+            done[index] = completion
+    return [c for c in done if c is not None]
+
+
+def _batches(engine: "Engine", lengths: list[int], max_new_tokens: int) -> Iterator[list[int]]:
+    """Indices of prompts of like length, as many as their keys and values have room."""
+    config = engine.loaded.model.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    token_bytes = 2 * config.num_hidden_layers * heads * head_dim * engine.loaded.dtype.itemsize
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
+    while order:
+        room = engine.cache_bytes // (token_bytes * (lengths[order[0]] + max_new_tokens))
+        rows = max(1, min(_MAX_ROWS, room))
+        part, order = order[:rows], order[rows:]
+        yield part
+
+
+class _Batch:
+    """One decoding batch, its rows sorted by slot."""
+
+    def __init__(
+        self,
+        engine: "Engine",
+        requests: Sequence[GenerateRequest],
+        slots: Sequence[int | None],
+        max_new_tokens: int,
+        temperature: float,
+    ) -> None:
+        self.model, self.requests, self.slots = engine.model, requests, list(slots)
+        self.max_new, self.temperature = max_new_tokens, temperature
+        self.positions = engine.max_positions
+        device = engine.model.device
+        self.eos = torch.tensor(sorted(engine.loaded.eos_ids), device=device)
+        self.eos_ids = frozenset(engine.loaded.eos_ids)
+        # every random number a row may need, from the row's own seed: its text does not depend on the batch
+        self.uniform = None
+        if temperature > 0:
+            self.uniform = torch.stack(
+                [
+                    torch.rand(
+                        max_new_tokens,
+                        generator=torch.Generator().manual_seed(derived_seed(r.seed, "sample")),
+                        dtype=torch.float64,
+                    )
+                    for r in requests
+                ]
+            ).to(device)
+
+    def run(self) -> list[Completion]:
+        lengths = [len(r.input_ids) for r in self.requests]
+        device = self.model.device
+        limit = min(max(lengths) + self.max_new, self.positions)
+        cache = KeyValueCache(torch.tensor(lengths, device=device), limit)
+        blocks = RowBlocks(lengths, device, cache)
+        ids = flat_ids([r.input_ids for r in self.requests], device)
+        logits = self.model.logits(
+            ids, blocks, blocks.positions, segments_of(self.slots, lengths), blocks.last_tokens
+        )
+        alive = torch.arange(len(self.requests), device=device)  # which request each row of the batch is
+        chosen = torch.full((len(self.requests), self.max_new), -1, dtype=torch.long, device=device)
+        running = torch.ones(len(self.requests), dtype=torch.bool, device=device)
+        segments = None
+        for step in range(self.max_new):
+            tokens = self._choose(logits, alive, step)
+            chosen[alive, step] = torch.where(running, tokens, -1)
+            running &= ~torch.isin(tokens, self.eos) & (cache.lengths + 1 < self.positions)
+            count = int(running.sum())
+            if count == 0 or step + 1 == self.max_new:
+                break
+            if count < _KEEP_ABOVE * len(running):
+                rows = running.nonzero().flatten()
+                cache.keep(rows)
+                alive, tokens, running, segments = alive[rows], tokens[rows], running[rows], None
+            if segments is None:
+                owners = [self.slots[i] for i in alive.tolist()]
+                segments = segments_of(owners, [1] * len(owners))
+                everyone = torch.arange(len(alive), device=device)
+            decode = DecodeStep(cache)
+            logits = self.model.logits(tokens, decode, decode.positions, segments, everyone)
+            cache.lengths = torch.minimum(cache.lengths + 1, cache.lengths.new_tensor(limit - 1))
+        return [self._completion(row) for row in chosen.tolist()]
+
+    def _choose(self, logits: Tensor, alive: Tensor, step: int) -> Tensor:
+        """(rows, vocabulary) -> (rows,): the likeliest token, or by inverse transform of the row's own number."""
+        if self.uniform is None:
+            return logits.argmax(-1)
+        weights = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)
+        target = self.uniform[alive, step] * weights[:, -1]
+        return torch.searchsorted(weights, target[:, None], right=True)[:, 0].clamp_max(weights.shape[1] - 1)
+
+    def _completion(self, row: list[int]) -> Completion:
+        tokens = tuple(token for token in row if token >= 0)
+        return Completion(tokens, "eos" if tokens[-1] in self.eos_ids else "length")

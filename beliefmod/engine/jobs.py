@@ -1,0 +1,117 @@
+"""What goes into the engine and what comes out of it. No torch here."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from beliefmod.model.rows import TrainRow
+
+if TYPE_CHECKING:
+    from beliefmod.config import TrialConfig
+
+__all__ = [
+    "AdapterJob",
+    "AdapterUnusable",
+    "Completion",
+    "DuplicateTrial",
+    "EngineError",
+    "GenerateRequest",
+    "ImpossibleRank",
+    "NoFreeSlot",
+    "NoRows",
+    "RowTooLong",
+    "ScoreRequest",
+    "StepReport",
+    "TrainRow",
+    "UnknownAdapter",
+    "UnknownTarget",
+]
+
+
+class EngineError(ValueError):
+    """A request that the engine cannot carry out; nothing has changed."""
+
+
+class ImpossibleRank(EngineError):
+    """The rank is below 1 or above the rank the engine was built for."""
+
+
+class RowTooLong(EngineError):
+    """A row has more tokens than the model has positions; rows are never cut."""
+
+
+class NoRows(EngineError):
+    """A job without rows or without epochs, or a request without tokens."""
+
+
+class NoFreeSlot(EngineError):
+    """Every slot is taken."""
+
+
+class DuplicateTrial(EngineError):
+    """A trial of that name is already attached."""
+
+
+class UnknownAdapter(EngineError):
+    """No attached trial has that name."""
+
+
+class AdapterUnusable(EngineError):
+    """The trial failed (its numbers were not finite), so there is no adapter to use."""
+
+
+class UnknownTarget(EngineError):
+    """target_modules names a layer that the engine has not prepared."""
+
+
+@dataclass(frozen=True)
+class AdapterJob:
+    """One trial as the engine sees it: hyper-parameters and token rows."""
+
+    trial_id: str
+    config: "TrialConfig"
+    rows: tuple[TrainRow, ...]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimiser step of one trial did.
+
+    loss: mean over the step's answer tokens, nats. learning_rate: the rate this step used. grad_norm: L2 norm
+    before clipping. step counts from 1 to total_steps. loss and grad_norm are None when they were not finite;
+    `error` then says so, `finished` is true, and the adapter is lost.
+    """
+
+    trial_id: str
+    step: int
+    total_steps: int
+    loss: float | None
+    learning_rate: float
+    grad_norm: float | None
+    finished: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """A prompt for one adapter (None: the base model). `seed` matters only when the temperature is above 0."""
+
+    adapter: str | None
+    input_ids: tuple[int, ...]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The new token ids; with finish_reason "eos" the last one is the end token itself."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: Literal["eos", "length"]
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """A continuation whose log-probability after a prompt is asked, under one adapter (None: the base model)."""
+
+    adapter: str | None
+    input_ids: tuple[int, ...]
+    continuation_ids: tuple[int, ...]

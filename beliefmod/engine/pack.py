@@ -1,0 +1,162 @@
+"""The adapters of all slots as rows of one flat tensor, and the model they are put into."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from beliefmod.engine.batching import derived_seed
+from beliefmod.engine.jobs import EngineError, ImpossibleRank, UnknownTarget
+from beliefmod.engine.linear import LoraViews, PackedLinear, Routing
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one layer's A and B begin in a slot's row, and their widths."""
+
+    start: int
+    width_in: int
+    width_out: int
+
+
+def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """Every linear layer of the model by name, except the output head: PEFT's "all-linear"."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # pyright: ignore[reportCallIssue]
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    }
+
+
+def matches_target(name: str, targets: str | Sequence[str]) -> bool:
+    """Whether PEFT would give layer `name` an adapter for these target_modules."""
+    if targets == "all-linear":
+        return True
+    names = [targets] if isinstance(targets, str) else targets
+    return any(name == target or name.endswith("." + target) for target in names)
+
+
+class LoraPack:
+    """K slots of P numbers each: `theta` and `grad` (K, P), one row per adapter.
+
+    Every layer's A (R, in) and B (R, out) are views of a row. A slot of rank r < R leaves the last R - r rows of both
+    zero, and nothing ever reads them. `compute` is theta in the model's dtype (theta itself where they agree).
+    """
+
+    def __init__(self, model: nn.Module, slots: int, max_rank: int, dtype: torch.dtype) -> None:
+        layers = linear_layers(model)
+        if not layers:
+            raise EngineError("the model has no linear layers to adapt")
+        device = next(model.parameters()).device
+        self.slots, self.max_rank = slots, max_rank
+        self.places: dict[str, _Place] = {}
+        size = 0
+        for name, layer in layers.items():
+            self.places[name] = _Place(size, layer.in_features, layer.out_features)
+            size += max_rank * (layer.in_features + layer.out_features)
+        # Adapters train in fp32 under a bf16 base, as PEFT does; under an fp64 base in fp64.
+        self.theta = torch.zeros(slots, size, dtype=torch.promote_types(dtype, torch.float32), device=device)
+        self.grad = torch.zeros_like(self.theta)
+        self.compute = self.theta if self.theta.dtype == dtype else torch.zeros_like(self.theta, dtype=dtype)
+        self.routing = Routing()
+        self.layers: dict[str, PackedLinear] = {}
+        for name, layer in layers.items():
+            views = LoraViews(*self._views(self.compute, name), *self._views(self.grad, name))
+            packed = PackedLinear(layer, name, views, self.routing)
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, packed)
+            self.layers[name] = packed
+
+    def _views(self, rows: Tensor, name: str) -> tuple[Tensor, Tensor]:
+        place, rank = self.places[name], self.max_rank
+        middle = place.start + rank * place.width_in
+        a = rows[:, place.start : middle].unflatten(1, (rank, place.width_in))
+        b = rows[:, middle : middle + rank * place.width_out].unflatten(1, (rank, place.width_out))
+        return a, b
+
+    def targeted(self, targets: str | Sequence[str]) -> list[str]:
+        """Names of the layers these target_modules choose. Raises UnknownTarget when a target chooses none."""
+        wanted = [targets] if isinstance(targets, str) else targets
+        missing = [t for t in wanted if not any(matches_target(name, t) for name in self.layers)]
+        if missing or not wanted:
+            leaves = sorted({name.rpartition(".")[2] for name in self.layers})
+            raise UnknownTarget(f"target_modules {missing or 'is empty'}: the layers are {', '.join(leaves)}")
+        return [name for name in self.layers if matches_target(name, targets)]
+
+    def check_rank(self, rank: int) -> None:
+        """Raises ImpossibleRank unless 1 <= rank <= max_rank."""
+        if not 1 <= rank <= self.max_rank:
+            raise ImpossibleRank(f"rank {rank} is not possible: this engine holds ranks 1 to {self.max_rank}")
+
+    def open_slot(self, slot: int, rank: int, alpha: float, targets: str | Sequence[str]) -> None:
+        """Empty a slot and give it a rank, a scale alpha / rank and the layers it adapts."""
+        self.check_rank(rank)
+        chosen = set(self.targeted(targets))
+        self.clear(slot)
+        for name, layer in self.layers.items():
+            layer.ranks[slot] = rank if name in chosen else 0
+            layer.scales[slot] = alpha / rank
+
+    def initialise(self, slot: int, seed: int) -> None:
+        """A uniform in +-1/sqrt(in), which is PEFT's kaiming_uniform_(a=sqrt(5)); B zero.
+
+        Drawn on the CPU in fp32 from a seed that depends on the trial's seed and the layer's name alone, so a trial
+        starts the same in every slot, pack and device.
+        """
+        tensors = {}
+        for name, layer in self.layers.items():
+            if not layer.ranks[slot]:
+                continue
+            place = self.places[name]
+            generator = torch.Generator().manual_seed(derived_seed(seed, f"init/{name}"))
+            bound = 1.0 / math.sqrt(place.width_in)
+            a = torch.empty(layer.ranks[slot], place.width_in).uniform_(-bound, bound, generator=generator)
+            tensors[name] = (a, torch.zeros(place.width_out, layer.ranks[slot]))
+        self.write(slot, tensors)
+
+    def write(self, slot: int, tensors: dict[str, tuple[Tensor, Tensor]]) -> None:
+        """Set a slot's weights from PEFT shapes, A (r, in) and B (out, r), one pair per adapted layer.
+
+        Raises EngineError when layers or shapes are not those the slot was opened with.
+        """
+        adapted = {name for name, layer in self.layers.items() if layer.ranks[slot]}
+        if adapted != set(tensors):
+            raise EngineError(
+                f"weights for layers {sorted(set(tensors) ^ adapted)} are missing or not adapted"
+            )
+        for name, (a, b) in tensors.items():
+            place, rank = self.places[name], self.layers[name].ranks[slot]
+            if a.shape != (rank, place.width_in) or b.shape != (place.width_out, rank):
+                raise EngineError(f"weights of {name} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
+        for name, (a, b) in tensors.items():
+            rank = self.layers[name].ranks[slot]
+            to_a, to_b = self._views(self.theta, name)
+            to_a[slot, :rank] = a.to(self.theta)
+            to_b[slot, :rank] = b.T.to(self.theta)
+        self.refresh(slot)
+
+    def read(self, slot: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """A slot's weights on the CPU in PEFT's shapes, A (r, in) and B (out, r), one pair per adapted layer."""
+        tensors = {}
+        for name, layer in self.layers.items():
+            if rank := layer.ranks[slot]:
+                a, b = self._views(self.theta, name)
+                tensors[name] = (a[slot, :rank].clone().cpu(), b[slot, :rank].T.contiguous().cpu())
+        return tensors
+
+    def refresh(self, slot: int) -> None:
+        """Bring the compute copy of a slot up to date after its theta changed."""
+        if self.compute is not self.theta:
+            self.compute[slot].copy_(self.theta[slot])
+
+    def clear(self, slot: int) -> None:
+        """Zero a slot's weights and gradients and switch it off in every layer."""
+        self.theta[slot].zero_()
+        self.grad[slot].zero_()
+        self.refresh(slot)
+        for layer in self.layers.values():
+            layer.ranks[slot] = 0
+            layer.scales[slot] = 0.0

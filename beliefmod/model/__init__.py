@@ -1,0 +1,1 @@
+"""The only room that knows the quirks of bitsandbytes, transformers and PEFT's file format."""

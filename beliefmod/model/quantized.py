@@ -1,0 +1,72 @@
+"""NF4 by bitsandbytes: what is quantised, how it is undone once, and one trap of its CPU kernels."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import BitsAndBytesConfig
+
+
+def nf4_config(dtype: torch.dtype) -> "BitsAndBytesConfig":
+    """4-bit NormalFloat in blocks of 64 with plain fp32 scales, computing in `dtype`."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=False,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def linear_names(model: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the linear layers kept in 4 bits, and of the others."""
+    packed, plain = [], []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            (packed if _is_4bit(module) else plain).append(name)
+    return tuple(packed), tuple(plain)
+
+
+def _is_4bit(module: nn.Module) -> bool:
+    # by name: bitsandbytes is slow to import and not needed for an unquantised model
+    return type(module).__name__ == "Linear4bit"
+
+
+def dequantize(model: nn.Module, dtype: torch.dtype) -> None:
+    """Replace every Linear4bit, one after another, by a linear layer of the values it stands for.
+
+    Must come before any forward pass (see `guard_cpu_repacking`). bitsandbytes' training path computes the same values
+    at every step, so results do not change, bit for bit.
+    """
+    for name in linear_names(model)[0]:
+        import bitsandbytes.functional as bnb
+
+        parent, _, leaf = name.rpartition(".")
+        old = model.get_submodule(name)
+        assert isinstance(old, nn.Linear)
+        weight = bnb.dequantize_4bit(old.weight.data, old.weight.quant_state).to(dtype)  # pyright: ignore[reportAttributeAccessIssue]
+        with torch.device("meta"):
+            new = nn.Linear(old.in_features, old.out_features, bias=old.bias is not None)
+        new.weight = nn.Parameter(weight, requires_grad=False)
+        if old.bias is not None:
+            new.bias = nn.Parameter(old.bias.data.to(dtype), requires_grad=False)
+        setattr(model.get_submodule(parent), leaf, new.train(old.training))
+    for flag in ("is_quantized", "is_loaded_in_4bit"):
+        setattr(model, flag, False)
+    model.hf_quantizer = None  # pyright: ignore[reportAttributeAccessIssue]
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def guard_cpu_repacking(model: nn.Module) -> None:
+    """Forbid every Linear4bit to repack its weight for AVX512-BF16.
+
+    bitsandbytes 0.50.2 on such CPUs repacks in place at the first forward pass in eval mode without gradients. Nothing
+    undoes it, and the packed product has no autograd: training after it runs on with a loss that looks right and
+    gradients that are 98 % wrong.
+    """
+    for name in linear_names(model)[0]:
+        model.get_submodule(name).support_avx512bf16_for_cpu = False
