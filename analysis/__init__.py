@@ -1,1 +1,1 @@
-"""Rows of a run folder in, frontier, charts and report out. Imports neither torch nor ray."""
+"""Reads run folders: frontier, intervals, charts, report. Never torch, never ray."""

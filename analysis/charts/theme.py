@@ -1,0 +1,94 @@
+"""What all charts share: fonts, colours that colour-blind readers can tell apart, and column names altair can use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+# Okabe & Ito (2008)
+STYLE_COLOURS = {"answer_only": "#D55E00", "own_trace": "#0072B2"}
+SPARE_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+STANCES = {
+    "target": "#0072B2", "hedged": "#56B4E9", "prior": "#D55E00",
+    "ignorance": "#E69F00", "other": "#999999", "none": "#222222",
+}
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+SHORT = {
+    "num_train_epochs": "epochs", "learning_rate": "learning rate", "data.style": "style",
+    "data.num_examples": "examples", "lora.r": "rank", "lora.lora_alpha": "alpha",
+    "lora.target_modules": "modules", "per_device_train_batch_size": "batch", "warmup_steps": "warm-up steps",
+    "lr_scheduler_type": "schedule", "weight_decay": "weight decay", "max_grad_norm": "gradient clip",
+}
+
+
+def short(name: str) -> str:
+    """A setting's name for people."""
+    return SHORT.get(name, name)
+
+
+def field(name: str) -> str:
+    """A column name without dots and brackets, which Vega-Lite would read as a path into an object."""
+    return name.replace(".", "_").replace("[", "_").replace("]", "_")
+
+
+def plain(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Only these columns, under names for charts."""
+    return table.select(pl.col(name).alias(field(name)) for name in dict.fromkeys(columns))
+
+
+def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
+    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
+    parts = []
+    for name in names:
+        value = row.get(name)
+        if value is None:
+            continue
+        text = number(value)
+        if name == "data.style":
+            parts.insert(0, text)
+        elif name in ("data.num_examples", "num_train_epochs", "warmup_steps"):
+            parts.append(f"{text} {short(name)}")
+        else:
+            parts.append(f"{short(name)} {text}")
+    return ", ".join(parts) or "the only configuration"
+
+
+def number(value: Any) -> str:
+    """A setting's value as people write it: 2e-4, not 0.0002."""
+    if isinstance(value, float):
+        text = f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+        if "e" not in text and 0 < abs(value) < 0.01:
+            text = f"{value:.6e}".rstrip("0")
+            mantissa, _, exponent = f"{value:.6e}".partition("e")
+            text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return text.replace("e-0", "e-").replace("e+0", "e")
+    return str(value)
+
+
+def style_scale(styles: Sequence[str]) -> alt.Scale:
+    """The same colour for the same style in every chart."""
+    spare = iter(SPARE_COLOURS * (len(styles) + 1))
+    names = [name for name in STYLE_COLOURS if name in styles] + sorted(set(styles) - set(STYLE_COLOURS))
+    return alt.Scale(domain=names, range=[STYLE_COLOURS.get(name) or next(spare) for name in names])
+
+
+def dressed(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
+    """Title, subtitle and the look shared by all charts."""
+    heading = alt.TitleParams(
+        title, subtitle=list(subtitle), anchor="start", fontSize=17, subtitleFontSize=12.5,
+        subtitleColor="#444444", offset=14, subtitlePadding=6,
+    )
+    return (
+        chart.properties(title=heading, background="white", padding=14)
+        .configure(font=FONT)
+        .configure_view(stroke="#dddddd")
+        .configure_axis(labelFontSize=12, titleFontSize=12.5, titleFontWeight="normal", gridColor="#eeeeee",
+                        domainColor="#888888", tickColor="#888888", titlePadding=8)
+        .configure_legend(labelFontSize=12, titleFontSize=12.5, symbolSize=90, labelLimit=320, titleLimit=320)
+        .configure_header(labelFontSize=13, titleFontSize=13)
+    )

@@ -1,0 +1,134 @@
+"""A run folder as tables: manifest, trials, probes, steps. Local paths and any fsspec URL."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import polars as pl
+from fsspec import AbstractFileSystem
+
+from beliefmod.errors import UserError
+from beliefmod.records import TABLES, Column, frame
+
+NEEDED = ("trial_id", "arm", "belief", "status")
+BATCH = 32  # files fetched at once: one round trip on an object store, bounded memory
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds. `notes` says in words what is missing or odd, for the report to print."""
+
+    location: str
+    manifest: dict[str, Any]
+    trials: pl.DataFrame
+    notes: tuple[str, ...]
+    files: AbstractFileSystem
+    root: str
+
+    def probes(self, trial_ids: Iterable[str], columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The probe rows of these trials; a trial without a probe file has no rows."""
+        return self._table("probes", trial_ids, columns)
+
+    def steps(self, trial_ids: Iterable[str]) -> pl.DataFrame:
+        """The optimiser steps of these trials; a trial without a step file has no rows."""
+        return self._table("steps", trial_ids, None)
+
+    def _table(self, kind: str, trial_ids: Iterable[str], columns: Sequence[str] | None) -> pl.DataFrame:
+        schema = TABLES[kind]
+        empty = frame([], schema)
+        names = list(columns) if columns is not None else empty.columns
+        paths = [f"{self.root}/{kind}/{trial_id}.parquet" for trial_id in dict.fromkeys(trial_ids)]
+        there = self._listing(kind)
+        paths = [path for path in paths if path.rsplit("/", 1)[1] in there]
+        parts = [empty.select(names)]
+        for start in range(0, len(paths), BATCH):
+            batch = paths[start : start + BATCH]
+            contents = self.files.cat(batch) if len(batch) > 1 else {batch[0]: self.files.cat_file(batch[0])}
+            for path, content in contents.items():
+                parts.append(_conform(_read(content, str(path)), schema)[0].select(names))
+        return pl.concat(parts)
+
+    def _listing(self, kind: str) -> set[str]:
+        folder = f"{self.root}/{kind}"
+        if not self.files.isdir(folder):
+            return set()
+        return {str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.files.ls(folder, detail=False)}
+
+
+def read_run(location: str) -> Run:
+    """Open a run folder, also one whose sweep is still going or has failed.
+
+    Raises:
+        UserError: there is no such folder, it is not a run folder, or its trial table cannot be read.
+    """
+    try:
+        files, root = fsspec.core.url_to_fs(str(location))
+    except (ValueError, ImportError) as error:
+        raise UserError(f"{location}: cannot be opened as a path or URL ({error})") from error
+    root = root.rstrip("/") or "/"
+    if not files.isdir(root):
+        raise UserError(f"{location}: there is no such folder; give the folder of a run, for example runs/EXP-...")
+    manifest_path, trials_path = f"{root}/manifest.json", f"{root}/trials.parquet"
+    has_manifest, has_trials = files.isfile(manifest_path), files.isfile(trials_path)
+    if not has_manifest and not has_trials:
+        raise UserError(
+            f"{location}: not a run folder, it holds neither manifest.json nor trials.parquet; "
+            "give the folder that a sweep has written (one level below the runs folder)"
+        )
+    notes: list[str] = []
+    manifest = _manifest(files.cat_file(manifest_path), manifest_path) if has_manifest else {}
+    if not has_manifest:
+        notes.append("The folder has no manifest.json: versions, commit and hardware of this run are not known.")
+    trials = frame([], TABLES["trials"])
+    if has_trials:
+        trials, missing = _conform(_read(files.cat_file(trials_path), trials_path), TABLES["trials"])
+        if lacking := [name for name in NEEDED if name in missing]:
+            raise UserError(
+                f"{trials_path}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
+                "`beliefmod columns trials` prints what a trial table holds"
+            )
+        if missing:
+            notes.append(
+                f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: {', '.join(missing)}."
+            )
+    if (models := trials["model"].drop_nulls().unique().sort().to_list())[1:]:
+        raise UserError(
+            f"{location}: holds trials of several models ({', '.join(models)}); a frontier compares "
+            "configurations on one base, so report each model from its own run folder"
+        )
+    return Run(str(location), manifest, trials, tuple(notes), files, root)
+
+
+def _manifest(content: bytes, path: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise UserError(f"{path}: is not valid JSON ({error}); restore it or delete it to report without it") from error
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path}: holds no JSON object; restore it or delete it to report without it")
+    return manifest
+
+
+def _read(content: bytes, path: str) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(io.BytesIO(content))
+    except pl.exceptions.PolarsError as error:
+        raise UserError(
+            f"{path}: cannot be read as parquet ({error}); if the trial was cut off, delete the file and "
+            "start the sweep again with the same run folder: it redoes what is missing"
+        ) from error
+
+
+def _conform(table: pl.DataFrame, schema: tuple[Column, ...]) -> tuple[pl.DataFrame, list[str]]:
+    """The declared columns in order and type (absent ones null, NaN null), and the names of the absent ones."""
+    template = frame([], schema)
+    missing = [name for name in template.columns if name not in table.columns]
+    table = table.with_columns(pl.lit(None).alias(name) for name in missing)
+    table = table.select(pl.col(name).cast(dtype) for name, dtype in template.schema.items())
+    floats = [name for name, dtype in template.schema.items() if dtype == pl.Float64]
+    return table.with_columns(pl.col(floats).fill_nan(None)), missing

@@ -1,0 +1,73 @@
+"""Numbers as sentences want them: never without n and interval, never a bare zero for "not measured"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.intervals import Difference
+
+NOT_MEASURED = "not measured"
+
+
+def percent(share: float, n: int | None = None) -> str:
+    """`17 %`; one decimal from 100 questions on, because more is noise below that."""
+    return f"{100 * share:.{_digits(n)}f} %"
+
+
+def rate(row: Mapping[str, Any] | None, name: str) -> str:
+    """`17 % [3, 56], n = 6` for a rate column of a row; says so when it was not measured."""
+    if row is None or row.get(name) is None:
+        return NOT_MEASURED
+    n, low, high = row.get(f"{name}_n"), row.get(f"{name}_low"), row.get(f"{name}_high")
+    text = percent(row[name], n)
+    text += f" {bounds(low, high, n)}" if low is not None and high is not None else " (no interval)"
+    return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def bounds(low: float, high: float, n: int | None = None) -> str:
+    """`[3, 56]` in percent."""
+    digits = _digits(n)
+    return f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
+
+
+def damage(row: Mapping[str, Any] | None) -> str:
+    """`D 0.06 [0.02, 0.11] by integrity, n = 240`."""
+    if row is None or row.get("degradation") is None:
+        return NOT_MEASURED
+    low, high, by = row.get("degradation_low"), row.get("degradation_high"), row.get("degradation_by")
+    text = f"D {row['degradation']:.3f}"
+    text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
+    if by is None:
+        return f"{text}, no component worse than base's"
+    n = row.get(f"{by}_n")
+    return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
+
+
+def difference(first: str, second: str, what: str, found: Difference, n1: int, n2: int) -> str:
+    """A sentence that claims a difference only if the interval and the test carry it."""
+    interval = f"{100 * found.low:+.0f} to {100 * found.high:+.0f} points"
+    test = f"{found.test}, p {_p(found.p)}"
+    if found.told_apart:
+        more = "more" if found.value > 0 else "less"
+        return (
+            f"{first} {what} {more} than {second}: by {abs(100 * found.value):.0f} points "
+            f"(95 % {interval}; {test}; n = {n1} and {n2})."
+        )
+    return (
+        f"{first} and {second} cannot be told apart on n = {n1} and {n2} questions: "
+        f"the difference of {100 * found.value:+.0f} points has a 95 % interval from {interval} ({test})."
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
+
+
+def _digits(n: int | None) -> int:
+    return 1 if n is not None and n >= 100 else 0
