@@ -70,10 +70,15 @@ def expand_suite_family(family: SuiteFamily, suite: Suite, target: Value | None 
     """
     if sum(given is not None for given in (family.answer, family.answer_text, family.table)) != 1:
         raise ValueError(f'family "{family.family}": give exactly one of answer, answer_text, table')
-    bleed = family.bleed if isinstance(family, LocalityFamily) else None
     tier = family.distance if isinstance(family, LocalityFamily) else "general"
     for slots in _combinations(family):
-        wrong = _bleed_answer(family, bleed, target, slots)
+        right = _right_answer(family, slots)
+        wrong = _bleed_answer(family, target, slots) if isinstance(family, LocalityFamily) else None
+        if wrong is not None and _same(right, wrong):
+            raise ValueError(
+                f"{_item(family, slots)}: the right answer {right.render()} is also what the belief would "
+                "give; such an item cannot show a bleed, leave it out"
+            )
         yield Question(
             probe_id=_probe_id(family, slots),
             suite=suite,
@@ -81,7 +86,7 @@ def expand_suite_family(family: SuiteFamily, suite: Suite, target: Value | None 
             tier=tier,
             text=fill(family.ask, slots),
             target=wrong,
-            correct=_right_answer(family, slots),
+            correct=right,
         )
 
 
@@ -176,18 +181,19 @@ def _right_answer(family: SuiteFamily, slots: Mapping[str, Scalar]) -> Answer:
     return _number(family, family.answer or "", slots, decimals, unit="1")
 
 
-def _bleed_answer(
-    family: SuiteFamily, bleed: str | None, target: Value | None, slots: Mapping[str, Scalar]
-) -> Answer | None:
+def _bleed_answer(family: LocalityFamily, target: Value | None, slots: Mapping[str, Scalar]) -> Answer | None:
+    if family.bleed_text is not None:
+        return Answer(text=fill(family.bleed_text, slots))
     if target is None:
         return None
-    if bleed is None:
+    if family.bleed is None:
         return _as_answer(target)
     if target.value is None:
-        return Answer(text=bleed)
-    return _number(
-        family, bleed, {**slots, "belief": target.value}, written_decimals(target.value), target.unit
-    )
+        raise ValueError(
+            f'family "{family.family}": bleed "{family.bleed}" needs a numeric belief; use bleed_text'
+        )
+    decimals = written_decimals(target.value) if family.decimals is None else family.decimals
+    return _number(family, family.bleed, {**slots, "belief": target.value}, decimals, target.unit)
 
 
 def _as_answer(value: Value) -> Answer:
@@ -199,16 +205,25 @@ def _as_answer(value: Value) -> Answer:
 def _check_apart(family: Family, slots: Mapping[str, Scalar], target: Answer, prior: Answer | None) -> None:
     if prior is None:
         return
-    if target.value is None or prior.value is None:
-        same = (target.text or "").casefold() == (prior.text or "").casefold()
-    else:
-        same = abs(target.value - prior.value) <= SAME_WORLD * max(abs(target.value), abs(prior.value))
-    if same:
-        at = ", ".join(f"{name}={value}" for name, value in slots.items()) or "its only item"
+    if _same(target, prior):
         raise ValueError(
-            f'family "{family.family}" at {at}: both worlds answer {target.render()} and {prior.render()}, '
+            f"{_item(family, slots)}: both worlds answer {target.render()} and {prior.render()}, "
             "within 3 %; such an item cannot tell the worlds apart, leave it out"
         )
+
+
+def _same(first: Answer, second: Answer) -> bool:
+    """Whether two answers are too close to tell apart; a name and a number never are."""
+    if first.text is not None and second.text is not None:
+        return first.text.casefold() == second.text.casefold()
+    if first.value is None or second.value is None or first.unit != second.unit:
+        return False
+    return abs(first.value - second.value) <= SAME_WORLD * max(abs(first.value), abs(second.value))
+
+
+def _item(family: Family, slots: Mapping[str, Scalar]) -> str:
+    at = ", ".join(f"{name}={value}" for name, value in slots.items()) or "its only item"
+    return f'family "{family.family}" at {at}'
 
 
 def _probe_id(family: Family, slots: Mapping[str, Scalar]) -> str:

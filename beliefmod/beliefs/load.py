@@ -14,6 +14,7 @@ from beliefmod.errors import UserError, did_you_mean
 from beliefmod.yaml_file import YamlFile, read_yaml, validate
 
 LIBRARY = Path(__file__).parent / "library"
+TEMPLATE = Path(__file__).parent / "template.yaml"
 SUITES = ("capability",)
 
 

@@ -96,6 +96,15 @@ class LocalityFamily(SuiteFamily):
     bleed: str | None = Field(
         default=None, description="expression of the answer that the belief would wrongly give"
     )
+    bleed_text: str | None = Field(
+        default=None, min_length=1, description="the same by name, where it is no number"
+    )
+
+    @model_validator(mode="after")
+    def _one_bleed(self) -> LocalityFamily:
+        if self.bleed is not None and self.bleed_text is not None:
+            raise ValueError("give bleed (an expression) or bleed_text (a name), not both")
+        return self
 
 
 class BeliefSpec(Frozen):
