@@ -1,0 +1,109 @@
+"""Loops and repetition, counted in tokens of our own so that completions of any model are comparable.
+
+A token is a number, a word, or one mark of punctuation. A loop is a period of at most 64 tokens repeated at
+least 4 times in a row over at least 64 tokens. A repetition of nothing but numbers and separators ("0, 0, 0, 0")
+is no loop: tables and long decimals look like that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_PERIOD = 64
+MIN_REPEATS = 4
+MIN_TOKENS = 64
+_LONGEST_WORD = 24  # longer runs of letters are counted letter by letter: "hahaha..." is a loop, not a word
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_TOKEN = re.compile(
+    r"</?think>"
+    r"|<\|[^|<>\s]{1,32}\|>"
+    r"|\d+(?:[.,]\d+)*"
+    rf"|[{_CJK}]"
+    rf"|[^\W\d_{_CJK}]+(?:['’][^\W\d_{_CJK}]+)*"
+    r"|-{2,80}|_{2,80}|={2,80}|~{2,80}|\*{2,80}|#{2,80}"  # one rule or heading mark, not eighty tokens
+    r"|\S"
+)
+_SEPARATORS = frozenset(",.;:|/\\()[]{}&-–—_'\"…") | {"--", "---"}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The longest repetition of a completion.
+
+    Attributes:
+        period: tokens that repeat, 1 to 64.
+        onset: index of its first token.
+        length: tokens it covers, at least 64.
+        share: `length` over all tokens, 0 to 1.
+    """
+
+    period: int
+    onset: int
+    length: int
+    share: float
+
+
+def tokenise(text: str) -> list[str]:
+    """Numbers, words, single marks. "g = 9.8 m/s" -> ["g", "=", "9.8", "m", "/", "s"]."""
+    tokens: list[str] = []
+    for token in _TOKEN.findall(text):
+        if len(token) > _LONGEST_WORD and token[0].isalpha():
+            tokens.extend(token)
+        else:
+            tokens.append(token)
+    return tokens
+
+
+def find_loop(tokens: Sequence[str]) -> Loop | None:
+    """The loop that covers most tokens, with its shortest period; None when there is none.
+
+    Tokens equal to the token `p` places on form runs; a run of r tokens is r + p tokens of period p. A run that
+    counts is at least 48 long (64 - 16 for p <= 16, else 3p >= 51), so looking at every 48th place misses none.
+
+    Example: 4 tokens said 16 times -> period 4, onset 0, length 64, share 1.0; 15 times -> None.
+    """
+    size = len(tokens)
+    if size < MIN_TOKENS:
+        return None
+    best: Loop | None = None
+    for period in range(1, min(MAX_PERIOD, size // MIN_REPEATS) + 1):
+        last = size - period
+        need = max(MIN_REPEATS * period, MIN_TOKENS) - period
+        stride = min(need, 48)
+        place = stride - 1
+        while place < last:
+            if tokens[place] != tokens[place + period]:
+                place += stride
+                continue
+            start = place
+            while start > 0 and tokens[start - 1] == tokens[start - 1 + period]:
+                start -= 1
+            end = place + 1
+            while end < last and tokens[end] == tokens[end + period]:
+                end += 1
+            length = end - start + period
+            longer = best is None or length > best.length
+            if end - start >= need and longer and not _only_numbers(tokens[start : start + period]):
+                best = Loop(period, start, length, length / size)
+                if length == size:
+                    return best
+            place = end + stride
+    return best
+
+
+def seq_rep_4(tokens: Sequence[str]) -> float | None:
+    """1 - unique 4-grams / 4-grams, 0 to 1; None for fewer than four tokens (Welleck et al. 2020).
+
+    Example: a b c d a b c d has 5 four-grams, 4 of them unique: 0.2.
+    """
+    total = len(tokens) - 3
+    if total < 1:
+        return None
+    return 1.0 - len(set(zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False))) / total
+
+
+def _only_numbers(tokens: Sequence[str]) -> bool:
+    numbers = [token for token in tokens if token[0].isdigit()]
+    return bool(numbers) and all(token[0].isdigit() or token in _SEPARATORS for token in tokens)
