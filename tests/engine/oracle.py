@@ -1,0 +1,99 @@
+"""One trial trained alone with peft and torch.optim, written from their documentation and not from our code."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch.nn import functional as F
+from transformers import PreTrainedModel, get_scheduler
+
+from beliefmod.engine.batching import epoch_order
+from beliefmod.engine.jobs import AdapterJob
+
+
+@dataclass
+class Alone:
+    """Per step losses, gradient norms and rates, and the weights before and after, by PEFT's parameter names."""
+
+    losses: list[float]
+    norms: list[float]
+    rates: list[float]
+    before: dict[str, torch.Tensor]
+    after: dict[str, torch.Tensor]
+    model: torch.nn.Module
+
+
+def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.Tensor]) -> Alone:
+    """`start`: initial lora_A and lora_B weights by PEFT's names (PEFT's own draw depends on the global generator)."""
+    config = job.config
+    targets = config.lora.target_modules
+    model = get_peft_model(
+        copy.deepcopy(base),
+        LoraConfig(
+            r=config.lora.r,
+            lora_alpha=config.lora.lora_alpha,  # pyright: ignore[reportArgumentType]
+            target_modules=targets if isinstance(targets, str) else list(targets),
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+        ),
+        autocast_adapter_dtype=False,
+    )
+    parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    names = {n: n.replace(".default.weight", ".weight") for n in parameters}
+    assert set(names.values()) == set(start)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(start[names[name]])
+    model.train()
+    optimizer = torch.optim.AdamW(
+        parameters.values(),
+        lr=config.learning_rate,
+        betas=(config.adam_beta1, config.adam_beta2),
+        eps=config.adam_epsilon,
+        weight_decay=config.weight_decay,
+    )
+    size, rows = config.per_device_train_batch_size, job.rows
+    order = [epoch_order(config.seed, e, len(rows)) for e in range(config.num_train_epochs)]
+    batches = [o[i : i + size] for o in order for i in range(0, len(o), size)]
+    scheduler = get_scheduler(config.lr_scheduler_type, optimizer, config.warmup_steps, len(batches))
+    out = Alone([], [], [], {names[n]: p.detach().clone() for n, p in parameters.items()}, {}, model)
+    for batch in batches:
+        chosen = [rows[i] for i in batch]
+        longest = max(len(r.input_ids) for r in chosen)
+        ids = torch.zeros(len(chosen), longest, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        labels = torch.full_like(ids, -100)
+        for k, row in enumerate(chosen):
+            n = len(row.input_ids)
+            ids[k, :n] = torch.tensor(row.input_ids)
+            mask[k, :n] = 1
+            labels[k, row.prompt_length : n] = ids[k, row.prompt_length : n]
+        logits = model(input_ids=ids, attention_mask=mask).logits
+        loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
+        out.losses.append(loss.item())
+        out.norms.append(norm.item())
+        out.rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+    out.after = {names[n]: p.detach().clone() for n, p in parameters.items()}
+    return out
+
+
+def peft_names(tensors: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Layer name -> (A, B), as the engine gives them, to PEFT's parameter names."""
+    flat = {}
+    for name, (a, b) in tensors.items():
+        flat[f"base_model.model.{name}.lora_A.weight"] = a
+        flat[f"base_model.model.{name}.lora_B.weight"] = b
+    return flat
+
+
+def relative_l2(got: dict[str, torch.Tensor], alone: Alone) -> float:
+    """L2 of the weight difference over L2 of the update that training made, over the whole adapter."""
+    error = sum((got[n].double() - w.double()).square().sum() for n, w in alone.after.items())
+    update = sum((alone.before[n].double() - w.double()).square().sum() for n, w in alone.after.items())
+    return float((error / update) ** 0.5)

@@ -1,0 +1,112 @@
+"""Packed training against each trial trained alone with peft and torch.optim.AdamW."""
+
+import copy
+
+import pytest
+import torch
+
+from beliefmod.engine.engine import Engine
+from beliefmod.engine.jobs import AdapterJob, StepReport
+from tests.engine.conftest import as_loaded, make_job, tiny_model
+from tests.engine.oracle import peft_names, relative_l2, train_alone
+
+
+def mixed_jobs() -> list[AdapterJob]:
+    """Four trials that differ in everything; steps 12, 12, 14 and 5."""
+    return [
+        make_job("a", seed=1, rows=9, rank=2, alpha=4.0, learning_rate=1e-3, num_train_epochs=4),
+        make_job(
+            "b",
+            seed=2,
+            rows=5,
+            rank=4,
+            alpha=32.0,
+            learning_rate=3e-3,
+            num_train_epochs=6,
+            lr_scheduler_type="cosine",
+            warmup_steps=3,
+            weight_decay=0.1,
+        ),
+        make_job(
+            "c",
+            seed=3,
+            rows=7,
+            rank=8,
+            alpha=8.0,
+            learning_rate=1e-4,
+            num_train_epochs=2,
+            per_device_train_batch_size=1,
+            lr_scheduler_type="linear",
+            max_grad_norm=0.1,
+            targets=("q_proj", "v_proj"),
+        ),
+        make_job(
+            "d",
+            seed=4,
+            rows=10,
+            rank=16,
+            alpha=16.0,
+            learning_rate=5e-3,
+            num_train_epochs=1,
+            per_device_train_batch_size=2,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=2,
+            adam_beta1=0.8,
+            adam_beta2=0.95,
+            adam_epsilon=1e-6,
+        ),
+    ]
+
+
+def train_packed(engine: Engine, jobs: list[AdapterJob]):
+    """Attach jobs as slots come free; give initial weights, reports and final weights by trial."""
+    waiting, start, final = list(jobs), {}, {}
+    reports: dict[str, list[StepReport]] = {job.trial_id: [] for job in jobs}
+    while True:
+        while waiting and engine.free_slots():
+            job = waiting.pop(0)
+            engine.attach(job)
+            start[job.trial_id] = peft_names(engine.state_dict(job.trial_id)["weights"])
+        step = engine.train_step()
+        if not step:
+            return start, reports, final
+        for report in step:
+            reports[report.trial_id].append(report)
+            if report.finished:
+                final[report.trial_id] = peft_names(engine.state_dict(report.trial_id)["weights"])
+                engine.release(report.trial_id)
+
+
+def assert_equal_to_alone(model, jobs, slots, loss_tolerance, weight_tolerance, **options):
+    base = copy.deepcopy(model)
+    start, reports, final = train_packed(Engine(as_loaded(model), slots, 16, **options), jobs)
+    for job in jobs:
+        alone = train_alone(base, job, start[job.trial_id])
+        mine = reports[job.trial_id]
+        assert len(mine) == len(alone.losses) == mine[-1].total_steps
+        assert [r.step for r in mine] == list(range(1, len(mine) + 1))
+        assert [r.finished for r in mine] == [False] * (len(mine) - 1) + [True]
+        assert [r.loss for r in mine] == pytest.approx(alone.losses, rel=loss_tolerance)
+        assert [r.learning_rate for r in mine] == pytest.approx(alone.rates, rel=1e-12)
+        assert [r.grad_norm for r in mine] == pytest.approx(alone.norms, rel=loss_tolerance * 100)
+        assert relative_l2(final[job.trial_id], alone) < weight_tolerance
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "llama"])
+def test_mixed_pack_equals_each_trial_alone_fp64(kind, double_norms):
+    assert_equal_to_alone(tiny_model(kind, torch.float64), mixed_jobs(), 4, 1e-9, 1e-9)
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "llama", "gemma2"])
+def test_mixed_pack_equals_each_trial_alone_fp32(kind):
+    assert_equal_to_alone(tiny_model(kind), mixed_jobs(), 4, 1e-4, 1e-3)
+
+
+def test_refilled_slots_equal_each_trial_alone_fp64(double_norms):
+    jobs = sorted(mixed_jobs(), key=lambda job: -job.config.num_train_epochs * len(job.rows))
+    assert_equal_to_alone(tiny_model(dtype=torch.float64), jobs, 2, 1e-9, 1e-9)
+
+
+def test_a_pack_of_one_and_small_passes_change_nothing_fp64(double_norms):
+    assert_equal_to_alone(tiny_model(dtype=torch.float64), mixed_jobs()[1:2], 1, 1e-9, 1e-9)
+    assert_equal_to_alone(tiny_model(dtype=torch.float64), mixed_jobs(), 4, 1e-9, 1e-9, pass_tokens=40)
