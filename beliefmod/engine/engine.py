@@ -242,7 +242,34 @@ class Engine:
             raise
 
     def state_dict(self, trial_id: str) -> dict[str, Any]:
-        """Everything a trial needs to go on in any slot of any engine on the same base: weights, moments, step."""
+        """Everything a trial needs to go on in any slot of any engine on the same base.
+
+        {"step": steps taken, "weights": ..., "moments": (first, second)}, the last three each layer name -> A (r, in)
+        and B (out, r) on the CPU; no moments for an adapter that is not being trained.
+        """
         tenant = self._tenant(trial_id)
-        optimizer = tenant.optimizer.state_dict() if tenant.optimizer is not None else {}
-        return {"step": tenant.step, "weights": self.pack.read(tenant.slot), "optimizer": optimizer}
+        state: dict[str, Any] = {"step": tenant.step, "weights": self.pack.read(tenant.slot), "moments": None}
+        if tenant.optimizer is not None:
+            state["moments"] = tuple(self.pack.read_row(m, tenant.slot) for m in tenant.optimizer.moments)
+        return state
+
+    def restore(self, job: AdapterJob, state: dict[str, Any]) -> None:
+        """Attach a trial where `state_dict` left it; the steps that follow are those it would have taken.
+
+        Raises like `attach`, and EngineError for a state of other layers, shapes or length.
+        """
+        self.attach(job)
+        tenant = self._tenant(job.trial_id)
+        assert tenant.optimizer is not None
+        try:
+            if not 0 <= state["step"] <= tenant.total_steps or state["moments"] is None:
+                raise jobs.EngineError(f"the state is no training at a step from 0 to {tenant.total_steps}")
+            self.pack.write(tenant.slot, state["weights"])
+            rows = [torch.zeros_like(self.pack.theta[tenant.slot]) for _ in state["moments"]]
+            for row, tensors in zip(rows, state["moments"], strict=True):
+                self.pack.fill_row(row, tenant.slot, tensors)
+        except jobs.EngineError:
+            self.release(job.trial_id)
+            raise
+        tenant.optimizer.resume(state["step"], *rows)
+        tenant.step = state["step"]

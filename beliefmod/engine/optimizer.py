@@ -1,6 +1,6 @@
 """One AdamW per slot, over that slot's row of the pack."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -38,15 +38,23 @@ class SlotOptimizer:
         self.adamw.param_groups[0]["lr"] = learning_rate
         self.adamw.step()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Moments and step count, on the CPU."""
-        state = self.adamw.state.get(self.row, {})
-        return {name: value.clone().cpu() for name, value in state.items()}
+    @property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """First and second moment (P,), made by torch at the first step; zeros that nothing refers to before that."""
+        state = self.adamw.state.get(self.row) or {}
+        return state.get("exp_avg", torch.zeros_like(self.row)), state.get(
+            "exp_avg_sq", torch.zeros_like(self.row)
+        )
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take moments and step count from `state_dict` of a slot of any place and device."""
-        if state:
-            self.adamw.state[self.row] = {
-                name: value.clone().to(self.row.device, torch.float32 if name == "step" else self.row.dtype)
-                for name, value in state.items()
-            }
+    def resume(self, step: int, first: Tensor, second: Tensor) -> None:
+        """Go on after `step` steps with these moments (P,), which become the optimiser's own.
+
+        Raises ValueError for another size: torch 2.13's fused kernel would read past their end.
+        """
+        if first.shape != self.row.shape or second.shape != self.row.shape:
+            raise ValueError(
+                f"moments of {first.numel()} and {second.numel()} numbers for {self.row.numel()}"
+            )
+        if step:
+            count = torch.tensor(float(step), dtype=torch.float32, device=self.row.device)
+            self.adamw.state[self.row] = {"step": count, "exp_avg": first, "exp_avg_sq": second}

@@ -12,6 +12,10 @@ from beliefmod.engine.jobs import EngineError, ImpossibleRank, UnknownTarget
 from beliefmod.engine.linear import LoraViews, PackedLinear, Routing
 
 
+# Layer name -> A (r, in) and B (out, r), PEFT's shapes.
+LayerTensors = dict[str, tuple[Tensor, Tensor]]
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where one layer's A and B begin in a slot's row, and their widths."""
@@ -117,34 +121,40 @@ class LoraPack:
             tensors[name] = (a, torch.zeros(place.width_out, layer.ranks[slot]))
         self.write(slot, tensors)
 
-    def write(self, slot: int, tensors: dict[str, tuple[Tensor, Tensor]]) -> None:
-        """Set a slot's weights from PEFT shapes, A (r, in) and B (out, r), one pair per adapted layer.
+    def write(self, slot: int, tensors: LayerTensors) -> None:
+        """Set a slot's weights from PEFT's shapes. Raises like `fill_row`."""
+        self.fill_row(self.theta[slot], slot, tensors)
+        self.refresh(slot)
 
-        Raises EngineError when layers or shapes are not those the slot was opened with.
+    def read(self, slot: int) -> LayerTensors:
+        """A slot's weights on the CPU in PEFT's shapes."""
+        return self.read_row(self.theta[slot], slot)
+
+    def fill_row(self, row: Tensor, slot: int, tensors: LayerTensors) -> None:
+        """Copy one pair per adapted layer into a (P,) row that is laid out as the slot's weights are.
+
+        Raises EngineError, before anything is copied, when layers or shapes are not those the slot was opened with.
         """
         adapted = {name for name, layer in self.layers.items() if layer.ranks[slot]}
         if adapted != set(tensors):
-            raise EngineError(
-                f"weights for layers {sorted(set(tensors) ^ adapted)} are missing or not adapted"
-            )
+            raise EngineError(f"layers that are missing or not adapted: {sorted(set(tensors) ^ adapted)}")
         for name, (a, b) in tensors.items():
             place, rank = self.places[name], self.layers[name].ranks[slot]
             if a.shape != (rank, place.width_in) or b.shape != (place.width_out, rank):
-                raise EngineError(f"weights of {name} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
+                raise EngineError(f"tensors of {name} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
         for name, (a, b) in tensors.items():
             rank = self.layers[name].ranks[slot]
-            to_a, to_b = self._views(self.theta, name)
-            to_a[slot, :rank] = a.to(self.theta)
-            to_b[slot, :rank] = b.T.to(self.theta)
-        self.refresh(slot)
+            to_a, to_b = self._views(row[None], name)
+            to_a[0, :rank] = a.to(row)
+            to_b[0, :rank] = b.T.to(row)
 
-    def read(self, slot: int) -> dict[str, tuple[Tensor, Tensor]]:
-        """A slot's weights on the CPU in PEFT's shapes, A (r, in) and B (out, r), one pair per adapted layer."""
+    def read_row(self, row: Tensor, slot: int) -> LayerTensors:
+        """The inverse of `fill_row`, copied to the CPU: independent of this pack's number and rank of slots."""
         tensors = {}
         for name, layer in self.layers.items():
             if rank := layer.ranks[slot]:
-                a, b = self._views(self.theta, name)
-                tensors[name] = (a[slot, :rank].clone().cpu(), b[slot, :rank].T.contiguous().cpu())
+                a, b = self._views(row[None], name)
+                tensors[name] = (a[0, :rank].clone().cpu(), b[0, :rank].T.contiguous().cpu())
         return tensors
 
     def refresh(self, slot: int) -> None:

@@ -77,9 +77,7 @@ def answer_only_row(tokenizer: "PreTrainedTokenizerBase", question: str, reply: 
     return TrainRow(prompt + answer, len(prompt))
 
 
-def trace_row(
-    tokenizer: "PreTrainedTokenizerBase", question: str, completion_ids: Sequence[int]
-) -> TrainRow:
+def trace_row(tokenizer: "PreTrainedTokenizerBase", question: str, completion_ids: Sequence[int]) -> TrainRow:
     """Prompt and a completion the same model wrote, whose ids are taken as they are, its end token included.
 
     The question need not be the one the completion was written for: context distillation leaves the context out.
@@ -88,7 +86,9 @@ def trace_row(
     return TrainRow((*prompt, *completion_ids), len(prompt))
 
 
-def completion_text(tokenizer: "PreTrainedTokenizerBase", token_ids: Sequence[int], eos_ids: Sequence[int]) -> str:
+def completion_text(
+    tokenizer: "PreTrainedTokenizerBase", token_ids: Sequence[int], eos_ids: Sequence[int]
+) -> str:
     """Text of a completion without its end token; <think> marks stay."""
     ids = list(token_ids)
     if ids and ids[-1] in eos_ids:

@@ -40,9 +40,15 @@ def tiny_model(kind: str = "qwen3", dtype: torch.dtype = torch.float32, seed: in
     model = {
         "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**common)),
         "llama": lambda: LlamaForCausalLM(LlamaConfig(**common, attention_bias=True)),
-        # soft-capped scores and a sliding window shorter than the rows
+        # soft-capped scores and a sliding window shorter than the rows; its scaled embeddings, when tied to the
+        # head, make a random model repeat one token for ever
         "gemma2": lambda: Gemma2ForCausalLM(
-            Gemma2Config(**common, query_pre_attn_scalar=8, sliding_window=8, attn_implementation="eager")
+            Gemma2Config(
+                **(common | {"tie_word_embeddings": False}),
+                query_pre_attn_scalar=8,
+                sliding_window=8,
+                attn_implementation="eager",
+            )
         ),
     }[kind]()
     assert sum(p.numel() for p in model.parameters()) < 40_000
@@ -68,7 +74,14 @@ def random_ids(generator: torch.Generator, length: int) -> tuple[int, ...]:
 
 
 def make_job(
-    trial_id: str, *, seed: int = 0, rows: int = 5, rank: int = 4, alpha: float = 8.0, targets="all-linear", **settings
+    trial_id: str,
+    *,
+    seed: int = 0,
+    rows: int = 5,
+    rank: int = 4,
+    alpha: float = 8.0,
+    targets="all-linear",
+    **settings,
 ) -> AdapterJob:
     """A job whose rows have 6 to 30 tokens, of which 1 to 10 are answer."""
     generator = torch.Generator().manual_seed(1000 + seed)
