@@ -1,0 +1,65 @@
+"""All commands under one roof. Command modules are light to import; what is heavy waits inside them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from beliefmod import __version__
+from beliefmod.cli import beliefs, bundled, doctor, validate
+from beliefmod.errors import UserError
+
+BEFORE = "Before a run"
+MODEL = "The bundled model"
+
+
+class Commands(TyperGroup):
+    """Turns the user's mistakes into sentences and exit code 2; our own keep their traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            for problem in error.problems:
+                typer.echo(problem, err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("stopped by Ctrl-C", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="beliefmod",
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: beliefmod doctor, then beliefmod sweep --space sweeps/smoke.yaml",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"beliefmod {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """How far can LoRA move a reasoning model's belief before it breaks the model, and where does it live?"""
+
+
+app.command(
+    rich_help_panel=BEFORE, epilog="Example: beliefmod validate sweeps/aggressive.yaml sweeps/smoke.yaml"
+)(validate.validate)
+app.add_typer(beliefs.app, name="beliefs", rich_help_panel=BEFORE)
+app.command(rich_help_panel=BEFORE, epilog="Example: beliefmod doctor --runs runs")(doctor.doctor)
+app.add_typer(bundled.app, name="bundled", rich_help_panel=MODEL)

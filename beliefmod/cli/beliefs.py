@@ -1,0 +1,171 @@
+"""`beliefmod beliefs`: what is in the library, what a belief asks, and how to write one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from beliefmod.beliefs import Question
+    from beliefmod.beliefs.spec import Value
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="List, show, check and write beliefs.",
+    epilog="Example: beliefmod beliefs show gravity",
+)
+
+
+@app.command("list", epilog="Example: beliefmod beliefs list")
+def list_() -> None:
+    """Show every belief of the library with its two worlds and its number of questions."""
+    from beliefmod.beliefs import belief_names, load_belief
+
+    rows = [("name", "kind", "target", "prior", "training", "held-out", "locality")]
+    for name in belief_names():
+        belief = load_belief(name)
+        spec = belief.spec
+        counts = (str(len(part)) for part in (belief.training, belief.heldout, belief.locality))
+        rows.append((name, spec.kind, _world(spec.target), _world(spec.prior), *counts))
+    for line in _columns(rows, right=(4, 5, 6)):
+        typer.echo(line)
+
+
+@app.command(epilog="Example: beliefmod beliefs show neelam --all")
+def show(
+    name: Annotated[str, typer.Argument(help="A library name, or the path of a belief file.")],
+    every: Annotated[bool, typer.Option("--all", help="Print every question, not one per family.")] = False,
+) -> None:
+    """Show a belief: its statement, its question families and their answers in both worlds."""
+    from beliefmod.beliefs import load_belief
+
+    belief = load_belief(name)
+    spec = belief.spec
+    typer.echo(f"{spec.name} ({spec.kind})")
+    typer.echo(f"  statement   {spec.statement}")
+    if spec.true_statement:
+        typer.echo(f"  true        {spec.true_statement}")
+    if spec.context != spec.statement:
+        typer.echo(f"  context     {spec.context}")
+    typer.echo(f"  target      {_world(spec.target)}")
+    typer.echo(f"  prior       {_world(spec.prior)}")
+    for title, questions in (
+        ("training", belief.training),
+        ("held out", belief.heldout),
+        ("locality", belief.locality),
+    ):
+        typer.echo(f"\n{title}: {_count(questions)}")
+        for line in _columns(_question_rows(questions, every)):
+            typer.echo(f"  {line}")
+
+
+@app.command(epilog="Example: beliefmod beliefs new week --out week.yaml")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the belief: lower case letters, digits, _ and -.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; NAME.yaml here if left out.")] = None,
+) -> None:
+    """Write a commented template, valid as it stands, for a belief of your own."""
+    import re
+
+    from beliefmod.beliefs.load import TEMPLATE
+    from beliefmod.errors import UserError
+
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise UserError(
+            f'"{name}" cannot name a belief; use lower case letters, digits, _ and -, a letter first'
+        )
+    path = out or Path(f"{name}.yaml")
+    text = TEMPLATE.read_text(encoding="utf-8").replace("NAME", name)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path}: exists already and is left alone; choose another --out") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+    typer.echo(f"wrote {path}; edit it, then: beliefmod beliefs validate {path}")
+
+
+@app.command(epilog="Example: beliefmod beliefs validate week.yaml gravity")
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Belief files or library names.")],
+) -> None:
+    """Check belief files and print every problem, each with file, line, field and fix."""
+    from beliefmod.beliefs import load_belief
+    from beliefmod.errors import UserError
+
+    problems: list[str] = []
+    for name in files:
+        try:
+            belief = load_belief(name)
+        except UserError as error:
+            problems += error.problems
+            continue
+        typer.echo(
+            f"ok  {name}  {len(belief.training)} training, {len(belief.heldout)} held-out and "
+            f"{len(belief.locality)} locality questions"
+        )
+    if problems:
+        raise UserError(problems)
+
+
+def _world(value: Value) -> str:
+    text = value.text or ""
+    if value.value is not None:
+        text = f"{value.value} {value.unit}".removesuffix(" 1")
+    if getattr(value, "ignorance", False):
+        return f"unknown ({text})" if text else "unknown"
+    return text
+
+
+def _count(questions: Sequence[Question]) -> str:
+    families = len({question.family for question in questions})
+    return f"{len(questions)} questions in {families} families"
+
+
+def _question_rows(questions: Sequence[Question], every: bool) -> list[tuple[str, ...]]:
+    """Family, tier, number of its questions, question, answers; one question per family unless `every`."""
+    rows: list[tuple[str, ...]] = []
+    sizes: dict[str, int] = {}
+    for question in questions:
+        sizes[question.family] = sizes.get(question.family, 0) + 1
+    seen: set[str] = set()
+    for question in questions:
+        if question.family in seen and not every:
+            continue
+        first = question.family not in seen
+        seen.add(question.family)
+        if question.correct is not None:
+            bleed = f" (bleed: {question.target.render()})" if question.target else ""
+            answers = f"{question.correct.render()}{bleed}"
+        else:
+            target = question.target.render() if question.target else "?"
+            answers = f"{target} | {question.prior.render() if question.prior else 'unknown'}"
+        rows.append(
+            (
+                question.family if first else "",
+                question.tier if first else "",
+                str(sizes[question.family]) if first else "",
+                question.text,
+                answers,
+            )
+        )
+    return rows
+
+
+def _columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Rows as aligned lines that read the same in a terminal and in a file."""
+    if not rows:
+        return []
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
