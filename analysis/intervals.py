@@ -6,7 +6,7 @@ Fisher's exact test for the same; exact McNemar for two arms asked the same ques
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,13 +34,24 @@ def wilson(successes: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDA
 
 @dataclass(frozen=True)
 class Difference:
-    """Share 1 minus share 2, its interval and the p-value of the exact test that fits the design."""
+    """Share 1 minus share 2, its interval and the p-value of the exact test that fits the design.
+
+    `n` holds the questions behind either share; in a paired design they are the same questions.
+    """
 
     value: float
     low: float
     high: float
     p: float
     test: str
+    n: tuple[int, int]
+
+    def picked_from(self, candidates: int) -> Difference:
+        """The same difference when one side is the best of `candidates`: p after Bonferroni's correction."""
+        if candidates <= 1:
+            return self
+        test = f"{self.test}, Bonferroni for picking from {candidates}"
+        return replace(self, p=min(1.0, self.p * candidates), test=test)
 
     @property
     def told_apart(self) -> bool:
@@ -65,7 +76,7 @@ def unpaired(k1: int, n1: int, k2: int, n2: int) -> Difference:
 
     value, low, high = newcombe(k1, n1, k2, n2)
     p = float(fisher_exact([[k1, n1 - k1], [k2, n2 - k2]])[1])  # pyright: ignore[reportArgumentType]
-    return Difference(value, low, high, p, "Fisher's exact test")
+    return Difference(value, low, high, p, "Fisher's exact test", (n1, n2))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -44,20 +44,27 @@ def damage(row: Mapping[str, Any] | None) -> str:
     return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
 
 
-def difference(first: str, second: str, what: str, found: Difference, n1: int, n2: int) -> str:
-    """A sentence that claims a difference only if the interval and the test carry it."""
-    interval = f"{100 * found.low:+.0f} to {100 * found.high:+.0f} points"
+def difference(first: str, second: str, found: Difference) -> str:
+    """A sentence that claims a difference in adoption only if the interval and the test carry it."""
+    n1, n2 = found.n
+    n = f"n = {n1}" if n1 == n2 else f"n = {n1} and {n2}"
+    interval = f"95 % from {100 * found.low:+.0f} to {100 * found.high:+.0f}"
     test = f"{found.test}, p {_p(found.p)}"
     if found.told_apart:
         more = "more" if found.value > 0 else "less"
         return (
-            f"{first} {what} {more} than {second}: by {abs(100 * found.value):.0f} points "
-            f"(95 % {interval}; {test}; n = {n1} and {n2})."
+            f"{sentence(first)} adopts {more} than {second}: {100 * found.value:+.0f} points ({interval}; {test}; {n})."
         )
+    why = "the interval holds 0" if found.low <= 0 <= found.high else "the test does not reach 5 %"
     return (
-        f"{first} and {second} cannot be told apart on n = {n1} and {n2} questions: "
-        f"the difference of {100 * found.value:+.0f} points has a 95 % interval from {interval} ({test})."
+        f"{sentence(first)} and {second} cannot be told apart at {n}: the difference is "
+        f"{100 * found.value:+.0f} points ({interval}; {test}), {why}."
     )
+
+
+def sentence(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,0 +1,141 @@
+"""Everything the report says in numbers, computed once from a run; the words are put on it in `summary`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from analysis.choose import Choice, Row, choices
+from analysis.frontier import finished
+from analysis.intervals import Difference, unpaired
+from analysis.resample import adoption_hits, counts, family_interval, paired
+from analysis.run import Run
+from analysis.stability import Picked, arena, cross_picked, frontier_share
+
+LIMIT = 0.05  # the damage up to which a configuration is called nearly intact
+PROBE_COLUMNS = (
+    "trial_id", "probe_id", "suite", "family", "tier", "answer_stance", "correct", "think_state", "loop", "truncated",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Adoption of `first` against `second`, both words for arms."""
+
+    first: str
+    second: str
+    found: Difference
+
+
+@dataclass(frozen=True)
+class BeliefFindings:
+    """One belief's numbers. `stays` and `by_family` are keyed by trial_id of the configuration's first seed."""
+
+    choice: Choice
+    by_family: dict[str, tuple[float, float]]
+    families: int
+    comparisons: tuple[Comparison, ...]
+    stays: dict[str, float]
+    picked: Picked | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A run's numbers; `notes` are sentences on what is missing or does not add up."""
+
+    run: Run
+    limit: float
+    beliefs: tuple[BeliefFindings, ...]
+    notes: tuple[str, ...] = ()
+    probes: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
+
+
+def find(run: Run, limit: float = LIMIT) -> Findings:
+    """Read the probes of the finished trials and compute what the report needs."""
+    done = finished(run.trials)
+    probes = run.probes(done["trial_id"], PROBE_COLUMNS)
+    beliefs = tuple(_belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit)
+                    for choice in choices(run.trials, limit))
+    return Findings(run, limit, beliefs, (*run.notes, *_check(done, probes)), probes)
+
+
+def _trials(choice: Choice) -> list[str]:
+    named = [row for row in choice.rows().values() if row is not None]
+    return [*choice.lora["trial_ids"].explode().drop_nulls(), *(t for row in named for t in row["trial_ids"])]
+
+
+def _belief(choice: Choice, probes: pl.DataFrame, limit: float) -> BeliefFindings:
+    named = [row for row in choice.rows().values() if row is not None]
+    # the named LoRA rows stand in choice.lora too
+    rows = {row["trial_id"]: row for row in (*choice.lora.iter_rows(named=True), *named)}
+    which, hit = adoption_hits()
+    found = counts(probes, [row["trial_ids"] for row in rows.values()], which, hit)
+    by_family = {}
+    for i, trial_id in enumerate(rows):
+        if found.families and (interval := family_interval(found, i)) is not None:
+            by_family[trial_id] = interval
+    stays, picked = {}, None
+    groups = [row["trial_ids"] for row in choice.lora.iter_rows(named=True)]
+    asked = arena(probes, groups, choice.base["trial_id"] if choice.base else None) if groups else None
+    if asked is not None and asked.adoption.families and bool((asked.adoption.asked.sum(axis=1) > 0).all()):
+        stays = dict(zip(choice.lora["trial_id"], frontier_share(asked), strict=True))
+        picked = cross_picked(asked, limit)
+    return BeliefFindings(choice, by_family, len(found.families), _comparisons(choice, probes), stays, picked)
+
+
+def _comparisons(choice: Choice, probes: pl.DataFrame) -> tuple[Comparison, ...]:
+    named = {
+        "LoRA at the Phase 2 settings": choice.phase2, "base": choice.base, "in context": choice.icl,
+        "the best LoRA under the limit": choice.best, "the control": choice.control,
+    }
+    pairs = [
+        ("LoRA at the Phase 2 settings", "base"), ("the best LoRA under the limit", "base"),
+        ("the best LoRA under the limit", "LoRA at the Phase 2 settings"),
+        ("the best LoRA under the limit", "in context"), ("the control", "base"),
+    ]
+    found = []
+    for first, second in pairs:
+        one, two = named[first], named[second]
+        if one is None or two is None or one["trial_id"] == two["trial_id"]:
+            continue
+        if (compared := _compare(one, two, probes)) is not None:
+            # the best was picked by looking at these very numbers
+            candidates = choice.lora.height if "best" in first else 1
+            found.append(Comparison(first, second, compared.picked_from(candidates)))
+    return tuple(found)
+
+
+def _compare(one: Row, two: Row, probes: pl.DataFrame) -> Difference | None:
+    """Paired on the questions when the probe files are there, else as independent samples."""
+    if not (one.get("adoption_n") and two.get("adoption_n")):
+        return None
+    if (found := paired(probes, one["trial_ids"], two["trial_ids"])) is not None:
+        return found
+    k1, k2 = (round(row["adoption"] * row["adoption_n"]) for row in (one, two))
+    return unpaired(k1, one["adoption_n"], k2, two["adoption_n"])
+
+
+def _check(done: pl.DataFrame, probes: pl.DataFrame) -> list[str]:
+    """Whether the probe files are there and give the adoption that the trial table states."""
+    notes = []
+    absent = done.filter(~pl.col("trial_id").is_in(probes["trial_id"].unique().to_list()))
+    if absent.height:
+        notes.append(
+            f"{absent.height} of {done.height} finished trials have no probe file; for these, intervals over families, "
+            "paired tests and examples are missing."
+        )
+    which, hit = adoption_hits()
+    again = probes.filter(which).group_by("trial_id").agg(hit.fill_null(False).sum().alias("k"), pl.len().alias("n"))
+    both = done.join(again, on="trial_id").filter(pl.col("adoption").is_not_null())
+    stated = (both["adoption"] * both["adoption_n"]).round().to_numpy()
+    wrong = both.filter(pl.Series(np.asarray((stated != both["k"].to_numpy()) | (both["adoption_n"] != both["n"]).to_numpy())))
+    if wrong.height:
+        first = wrong.row(0, named=True)
+        notes.append(
+            f"In {wrong.height} trials the trial table and the probe files disagree about adoption (first: trial "
+            f"{first['trial_id']}, table {first['adoption']:.3f} of {first['adoption_n']}, files {first['k']} of {first['n']}). "
+            "The table is quoted; find the reason before you quote it."
+        )
+    return notes

@@ -1,0 +1,113 @@
+"""`write_report`: one offline page, its Markdown twin and the figures, out of a run folder."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from analysis.document import to_markdown
+from analysis.figures import Drawn, figures
+from analysis.findings import LIMIT, find
+from analysis.page import to_html
+from analysis.run import read_run
+from analysis.samples import sample_blocks
+from analysis.summary import report_blocks
+
+SCALE = 2  # pixels per unit in the PNG files
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """What was written; paths or URLs as the run was given."""
+
+    html: str
+    markdown: str
+    figures: tuple[str, ...]
+
+
+def write_report(
+    run: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    limit: float = LIMIT,
+    progress: Callable[[str], None] = lambda message: None,
+) -> ReportPaths:
+    """Write report.html, report.md and figures/*.png, *.svg into `out` (default: the run folder itself).
+
+    Args:
+        run: a run folder, local or any fsspec URL; it may be unfinished.
+        out: another folder or URL.
+        limit: the degradation, 0 to 1, under which the best configuration is named.
+        progress: called with a short sentence before each longer piece of work.
+
+    Raises:
+        UserError: `run` is not a run folder or cannot be read.
+    """
+    progress("reading the run")
+    opened = read_run(os.fspath(run))
+    progress("computing intervals and the frontier")
+    found = find(opened, limit)
+    drawn: dict[str, Drawn] = figures(found)
+    files: dict[str, bytes] = {}
+    svgs: dict[str, str] = {}
+    for name, figure in drawn.items():
+        progress(f"drawing {name}")
+        svgs[name] = _render(figure.chart, "svg").decode()
+        files[f"figures/{name}.svg"] = svgs[name].encode()
+        files[f"figures/{name}.png"] = _render(figure.chart, "png")
+    progress("writing the page")
+    blocks = report_blocks(found, {name: figure.caption for name, figure in drawn.items()}, sample_blocks(found))
+    files["report.md"] = to_markdown(blocks).encode()
+    specs = {name: figure.chart.to_dict() for name, figure in drawn.items()}
+    # last: who sees the page sees its figures too
+    files["report.html"] = to_html(blocks, specs, svgs).encode()
+    target = os.fspath(out) if out is not None else opened.location
+    paths = {name: write_whole(target, name, content) for name, content in files.items()}
+    return ReportPaths(paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/")))
+
+
+def _render(chart: Any, kind: str) -> bytes:
+    if kind == "svg":
+        text = io.StringIO()
+        chart.save(text, format="svg")
+        return text.getvalue().encode()
+    content = io.BytesIO()
+    chart.save(content, format="png", scale_factor=SCALE)
+    return content.getvalue()
+
+
+def write_whole(folder: str, name: str, content: bytes) -> str:
+    """Write `folder/name` so that a reader sees the old file or the new one, never a part. Returns its path or URL.
+
+    Local files go through a temporary name in the same folder; object stores publish a file only when it is whole.
+    """
+    files, root = fsspec.core.url_to_fs(folder)
+    path = f"{root.rstrip('/')}/{name}"
+    parent = path.rsplit("/", 1)[0]
+    files.makedirs(parent, exist_ok=True)
+    if "file" not in (files.protocol if isinstance(files.protocol, (tuple, list)) else (files.protocol,)):
+        files.pipe_file(path, content)
+        return files.unstrip_protocol(path)
+    handle, temporary = tempfile.mkstemp(dir=parent, prefix=f".{Path(name).name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        # mkstemp makes files that only the owner can read
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

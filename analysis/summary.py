@@ -1,0 +1,186 @@
+"""The report in words: blocks of text computed from `Findings`, with a refusal where the data do not carry a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from analysis import wording
+from analysis.charts.theme import setting_text
+from analysis.document import Block, Bullets, Figure, Heading, Paragraph
+from analysis.findings import BeliefFindings, Findings
+from analysis.frontier import varying
+from analysis.published import RESULTS, SETTINGS_TEXT
+from analysis.tables import failures, frontier_table, phase2_table, reproducibility
+
+CAVEATS = (
+    "A configuration picked as best on these questions looks better than it is (winner's curse). Before a number is quoted "
+    "for it, run it again with new seeds and on questions that were not used to pick it.",
+    "D is the largest of several differences from base, each with its own error; the largest of noisy numbers is too large "
+    "on average, so small D values overstate the damage, while a damage that no component measures is not seen at all.",
+    "Questions of one family succeed and fail together. Wilson intervals treat them as independent and are too narrow; "
+    "intervals over families redraw whole families and are never narrower than Wilson's.",
+    "Every share counts all questions asked: answers that were cut off, looped or empty count as not adopted.",
+    "Numbers hold for this model, these questions and these beliefs. One existing and one novel belief cannot show a law "
+    "about existing and novel beliefs.",
+)
+
+
+def report_blocks(found: Findings, figures: Mapping[str, str], samples: list[Block]) -> list[Block]:
+    """The whole report.
+
+    Args:
+        found: the numbers.
+        figures: caption per figure name, in the order of appearance; `frontier` goes to the top.
+        samples: blocks with raw completions.
+    """
+    blocks: list[Block] = [Heading(1, title(found)), Paragraph(status(found))]
+    lines = headlines(found)
+    if lines:
+        blocks.append(Bullets(tuple(lines)))
+    if "frontier" in figures:
+        blocks.append(Figure("frontier", figures["frontier"]))
+    blocks += [Heading(2, "Before you quote a number"), Bullets((seeds_note(found), *CAVEATS, *found.notes))]
+    if found.beliefs:
+        blocks += [Heading(2, "The Phase 2 table, for this run"), phase2_table(found)]
+    for belief in found.beliefs:
+        blocks += _belief(belief, found)
+    rest = [Figure(name, caption) for name, caption in figures.items() if name != "frontier"]
+    if rest:
+        blocks += [Heading(2, "More pictures"), *rest]
+    if samples:
+        blocks += [Heading(2, "Raw completions"), *samples]
+    blocks += [Heading(2, "Trials that gave no number"), *failures(found)]
+    blocks += [Heading(2, "Reproducing this"), *reproducibility(found)]
+    return blocks
+
+
+def title(found: Findings) -> str:
+    """`Belief against damage: RUN`."""
+    manifest = found.run.manifest
+    return f"Belief against damage: {manifest.get('run_id') or found.run.location.rstrip('/').rsplit('/', 1)[-1]}"
+
+
+def status(found: Findings) -> str:
+    """What ran, how far it is, what is missing."""
+    trials, manifest = found.run.trials, found.run.manifest
+    counts = {name: trials.filter(pl.col("status") == name).height for name in ("finished", "failed", "stopped")}
+    planned = (manifest.get("trials") or {}).get("total") if isinstance(manifest.get("trials"), Mapping) else None
+    text = []
+    if description := manifest.get("description"):
+        text.append(f"{str(description).rstrip('.')}.")
+    models = trials["model"].drop_nulls().unique().to_list()
+    if models:
+        text.append(f"Base model: {models[0]}.")
+    parts = [wording.plural(counts["finished"], "trial") + " finished"]
+    parts += [f"{counts[name]} {name}" for name in ("failed", "stopped") if counts[name]]
+    if isinstance(planned, int) and planned > trials.height:
+        parts.append(f"{planned - trials.height} of {planned} not done yet")
+    text.append(", ".join(parts) + ".")
+    if not counts["finished"]:
+        text.append("No trial has finished, so there is nothing to measure or to draw.")
+    elif isinstance(planned, int) and planned > trials.height:
+        text.append("This is a report on an unfinished run: the frontier can still change.")
+    return " ".join(text)
+
+
+def seeds_note(found: Findings) -> str:
+    """How many seeds stand behind a configuration, and what that allows."""
+    seeds = sorted({int(n) for belief in found.beliefs for n in belief.choice.lora["seeds"]})
+    if not seeds:
+        return "No LoRA configuration has finished, so no seed has been measured."
+    if seeds == [1]:
+        return (
+            "One seed per configuration: what another initialisation, choice of examples and data order would give is not "
+            "known, and no interval here includes it."
+        )
+    text = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    return (
+        f"{text} per configuration, pooled: adoption is all successes over all answers, D the worst component of the damage "
+        "averaged over seeds. Wilson intervals cover the choice of questions, not the spread between seeds."
+    )
+
+
+def headlines(found: Findings) -> list[str]:
+    """One to three sentences per belief, each with n and interval."""
+    lines = []
+    for belief in found.beliefs:
+        choice = belief.choice
+        name = choice.belief + (f" ({choice.kind})" if choice.kind else "")
+        references = "; ".join(
+            f"{word} {wording.rate(row, 'adoption')}" for word, row in
+            (("base", choice.base), ("in context", choice.icl), ("control", choice.control)) if row is not None
+        )
+        best = choice.best
+        if choice.lora.is_empty():
+            lines.append(f"{name}: no LoRA configuration has finished." + (f" References: {references}." if references else ""))
+            continue
+        if best is None:
+            lines.append(
+                f"{name}: none of {wording.plural(choice.lora.height, 'configuration')} stays at D ≤ {found.limit:g}. "
+                f"References: {references or 'none'}."
+            )
+        else:
+            settings = setting_text(best, varying(choice.lora))
+            text = (
+                f"{name}: the best of {wording.plural(choice.lora.height, 'configuration')} at D ≤ {found.limit:g} adopts on "
+                f"{wording.rate(best, 'adoption')}{_families(belief, best['trial_id'])}, with {wording.damage(best)} ({settings}). "
+                f"References: {references or 'none'}."
+            )
+            high = best.get("degradation_high")
+            if high is None or high > found.limit:
+                reach = "is not known" if high is None else f"reaches {high:.3f}"
+                text += f" The upper end of its D {reach}: damage above {found.limit:g} is not ruled out."
+            lines.append(text)
+        if choice.phase2 is not None:
+            lines.append(
+                f"{choice.belief} at the Phase 2 settings: adoption {wording.rate(choice.phase2, 'adoption')}, "
+                f"{wording.damage(choice.phase2)}, intact thinking {wording.rate(choice.phase2, 'integrity')}."
+            )
+    return lines
+
+
+def _families(belief: BeliefFindings, trial_id: str) -> str:
+    interval = belief.by_family.get(trial_id)
+    return f" (over {belief.families} families {wording.bounds(*interval)})" if interval else ""
+
+
+def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
+    choice = belief.choice
+    blocks: list[Block] = [Heading(2, choice.belief)]
+    told = [wording.difference(c.first, c.second, c.found) for c in belief.comparisons]
+    told += _published_note(belief, found)
+    if (picked := belief.picked) is not None:
+        told.append(
+            f"What picking costs: choosing the best configuration at D ≤ {found.limit:g} on a random half of the families "
+            f"promises {wording.percent(picked.promised)} adoption; the same configuration on the other half shows "
+            f"{wording.percent(picked.shown)} at D {picked.shown_damage:.3f}, and there it breaks the limit in "
+            f"{wording.percent(picked.broke_limit)} of {picked.splits} splits (same seeds, so luck of training is not in it)."
+        )
+    if belief.families and belief.families < 10:
+        told.append(
+            f"Only {belief.families} question families: intervals over families are themselves too narrow below about 10."
+        )
+    if told:
+        blocks.append(Bullets(tuple(told)))
+    blocks += frontier_table(belief, found)
+    return blocks
+
+
+def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
+    published, row = RESULTS.get(belief.choice.belief), belief.choice.phase2
+    if published is None:
+        return []
+    low, high = published.interval
+    quoted = (
+        f"The Phase 2 report had {published.adopted} of {published.n} ({wording.bounds(low, high)} %) on {published.model} and "
+        f"called the damage {published.damage} without a number."
+    )
+    if row is None:
+        return [f"{quoted} No finished trial of this run has its settings ({SETTINGS_TEXT}), so nothing is compared to it."]
+    model = row.get("model") or "unknown"
+    other = (
+        f"another model ({model}) and other questions" if published.model.lower() not in str(model).lower() else "other questions"
+    )
+    return [f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each other."]
