@@ -25,7 +25,7 @@ def list_() -> None:
     """Show every belief of the library with its two worlds and its number of questions."""
     from beliefmod.beliefs import belief_names, load_belief
 
-    rows = [("name", "kind", "target", "prior", "training", "held-out", "locality")]
+    rows: list[tuple[str, ...]] = [("name", "kind", "target", "prior", "training", "held-out", "locality")]
     for name in belief_names():
         belief = load_belief(name)
         spec = belief.spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import shutil
@@ -204,7 +205,7 @@ def ray_session() -> Iterator[Finding]:
     import ray
 
     start = time.monotonic()
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         answer = ray.get(ray.remote(_task).remote(), timeout=120)
     finally:

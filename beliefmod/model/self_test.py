@@ -19,8 +19,8 @@ TOLERANCE = 1e-3
 class Nf4Test:
     """Relative errors (0 is exact) of an NF4 layer against the dequantised product.
 
-    forward, gradient: straight after loading. after_eval, after_eval_unguarded: the input gradient of training that
-    follows a forward pass in eval mode without gradients, with and without `guard_cpu_repacking`.
+    forward, gradient: straight after loading. after_eval, after_eval_unguarded: the input gradient of training
+    that follows a forward pass in eval mode without gradients, with and without `guard_cpu_repacking`.
     """
 
     forward: float
@@ -80,7 +80,7 @@ def _errors(device: str, *, evaluate_first: bool, guard: bool) -> tuple[float, f
 
 def _layer(device: str) -> nn.Linear:
     import torch
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     layer = Linear4bit(
         128, 64, bias=False, compute_dtype=torch.float32, compress_statistics=False, quant_type="nf4"

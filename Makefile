@@ -1,0 +1,43 @@
+# `make` lists the targets. Variables: PYTHON, TORCH, SPACE, TESTS.
+PYTHON ?= python3
+# The default index holds a CUDA build for Linux (several GB), which also runs without a GPU. For a CPU build, name
+# its index: make setup TORCH="--index-url INDEX-OF-CPU-BUILDS torch==2.13.0"
+TORCH ?= torch==2.13.0
+SPACE ?= sweeps/aggressive.yaml
+# All tests; only the fast ones: make test TESTS='-m "not slow"'
+TESTS ?= -m "" tests
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep test check bench
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## create .venv and install everything, pinned; again only when the pins change
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("beliefmod needs Python 3.11 or newer; give one with PYTHON=" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+sweep: $(STAMP) ## run the sweep of SPACE and write its report
+	$(BIN)/beliefmod sweep --space $(SPACE)
+
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(STAMP) ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: $(STAMP) ## run every benchmark
+	@for script in benchmarks/*.py; do \
+		test -e "$$script" || { echo "benchmarks/ holds no script"; break; }; \
+		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
+	done
