@@ -26,8 +26,9 @@ FLOORS = (
     ("beliefmod.evaluate",),
     ("beliefmod.engine",),
     ("beliefmod.run_folder", "beliefmod.manifest"),
-    ("beliefmod.bundled.evaluate",),  # questions the finished model, so it stands above what questions models
-    ("beliefmod.questioning", "beliefmod.lab", "beliefmod.trial"),
+    # these question the finished model, so they stand above the rooms that question models
+    ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),
+    ("beliefmod.questioning", "beliefmod.lab", "beliefmod.trial", "beliefmod.plan"),
     ("beliefmod.fleet",),
     ("interp",),
     ("analysis",),
@@ -56,6 +57,7 @@ ONLY_IN = {
         "beliefmod.questioning",
         "beliefmod.lab",
         "beliefmod.trial",
+        "beliefmod.plan",
         "beliefmod.fleet",
         "interp",
         "beliefmod.cli",

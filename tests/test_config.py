@@ -1,0 +1,139 @@
+"""Configurations: frozen, strict, the same after a trip through JSON, one identity everywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from beliefmod.config import LINEAR_KINDS, TrialConfig, flatten, leaf_fields, unflatten
+
+configs = st.builds(
+    lambda tree: TrialConfig.model_validate(unflatten(tree)),
+    st.fixed_dictionaries(
+        {
+            "belief": st.text(min_size=1, max_size=20),
+            "arm": st.sampled_from(["lora", "control", "base", "icl"]),
+            "seed": st.integers(0, 2**31 - 1),
+            "data.style": st.sampled_from(["answer_only", "own_trace"]),
+            "data.num_examples": st.integers(1, 1000),
+            "lora.r": st.integers(1, 512),
+            "lora.lora_alpha": st.floats(1e-6, 1e6),
+            "lora.target_modules": st.one_of(
+                st.just("all-linear"),
+                st.lists(st.sampled_from(LINEAR_KINDS), min_size=1, unique=True),
+            ),
+            "num_train_epochs": st.integers(1, 10_000),
+            "learning_rate": st.floats(1e-12, 10.0),
+            "per_device_train_batch_size": st.integers(1, 1024),
+            "lr_scheduler_type": st.sampled_from(["constant_with_warmup", "linear", "cosine"]),
+            "warmup_steps": st.integers(0, 10**6),
+            "weight_decay": st.floats(0, 1),
+        }
+    ),
+)
+
+
+@given(configs)
+def test_json_round_trip(config: TrialConfig):
+    text = config.model_dump_json()
+    again = TrialConfig.model_validate_json(text)
+    assert again == config
+    assert again.trial_id == config.trial_id
+    assert TrialConfig.model_validate(json.loads(text)) == config
+    assert hash(again) == hash(config)
+
+
+@given(configs)
+def test_leaves_are_the_whole_configuration(config: TrialConfig):
+    leaves = config.leaves()
+    assert set(leaves) == set(leaf_fields())
+    assert TrialConfig.model_validate(unflatten(leaves)) == config
+    assert flatten(unflatten(leaves)) == leaves
+
+
+@given(configs, configs)
+def test_one_id_for_one_content(first: TrialConfig, second: TrialConfig):
+    if first.is_trained and second.is_trained:
+        assert (first.trial_id == second.trial_id) == (first == second)
+
+
+@given(configs)
+def test_training_settings_do_not_tell_untrained_arms_apart(config: TrialConfig):
+    base = config.model_copy(update={"arm": "base"})
+    assert base.trial_id == TrialConfig(belief=base.belief, arm="base", seed=base.seed).trial_id
+    assert base.total_steps == 0
+
+
+def test_trial_id_is_the_same_in_every_process_and_release():
+    # a changed id would make finished runs look unfinished; change this only with a migration
+    config = TrialConfig(belief="gravity")
+    assert config.trial_id == "ff309985bb"
+    code = "from beliefmod.config import TrialConfig; print(TrialConfig(belief='gravity').trial_id)"
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == config.trial_id
+
+
+def test_integral_floats_have_the_id_of_their_value():
+    whole = TrialConfig.model_validate({"belief": "b", "lora": {"lora_alpha": 32}})
+    written = TrialConfig.model_validate({"belief": "b", "lora": {"lora_alpha": 32.0}})
+    assert whole == written
+    assert whole.trial_id == written.trial_id
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch", "epochs", "steps"), [(10, 4, 3, 9), (8, 4, 5, 10), (3, 4, 2, 2), (1, 1, 1, 1)]
+)
+def test_total_steps_counts_partial_batches(examples: int, batch: int, epochs: int, steps: int):
+    config = TrialConfig.model_validate(
+        {
+            "belief": "b",
+            "data": {"num_examples": examples},
+            "per_device_train_batch_size": batch,
+            "num_train_epochs": epochs,
+        }
+    )
+    assert config.total_steps == steps
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        {"learning_rate": "1e-3"},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"num_train_epochs": 3.0},
+        {"num_train_epochs": True},
+        {"lora.r": 0},
+        {"lora.target_modules": []},
+        {"lora.target_modules": ["q_proj", "lm_head"]},
+        {"lora.target_modules": "q_proj"},
+        {"lora.rank": 8},
+        {"seed": -1},
+        {"belief": ""},
+        {"arm": "LoRA"},
+        {"warmup_steps": 4},
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_refused(leaves: dict[str, object]):
+    with pytest.raises(ValidationError):
+        TrialConfig.model_validate(unflatten({"belief": "b", **leaves}))
+
+
+def test_frozen():
+    with pytest.raises(ValidationError):
+        TrialConfig(belief="b").seed = 1  # type: ignore[misc]
