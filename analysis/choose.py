@@ -36,8 +36,11 @@ class Choice:
     def rows(self) -> dict[str, Row | None]:
         """Every named row under the words the report uses for it."""
         return {
-            "Base": self.base, "LoRA at the Phase 2 settings": self.phase2, "In context": self.icl,
-            "Control": self.control, "Best LoRA under the limit": self.best,
+            "Base": self.base,
+            "LoRA at the Phase 2 settings": self.phase2,
+            "In context": self.icl,
+            "Control": self.control,
+            "Best LoRA under the limit": self.best,
         }
 
 
@@ -53,13 +56,20 @@ def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
         phase2 = ours.filter(has_phase2_settings())
         best = best_under(ours, limit)
         controls = arms.filter(pl.col("arm") == "control")
-        found.append(Choice(
-            belief=belief, kind=kinds[0] if len(kinds) else None, lora=ours,
-            base=_first(arms.filter(pl.col("arm") == "base")),
-            icl=_first(arms.filter(pl.col("arm") == "icl")),
-            control=_control(controls, best), controls=controls.height,
-            phase2=_first(phase2), phase2_count=phase2.height, best=best,
-        ))
+        found.append(
+            Choice(
+                belief=belief,
+                kind=kinds[0] if len(kinds) else None,
+                lora=ours,
+                base=_first(arms.filter(pl.col("arm") == "base")),
+                icl=_first(arms.filter(pl.col("arm") == "icl")),
+                control=_control(controls, best),
+                controls=controls.height,
+                phase2=_first(phase2),
+                phase2_count=phase2.height,
+                best=best,
+            )
+        )
     return found
 
 

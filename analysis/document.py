@@ -94,4 +94,6 @@ def _block(block: Block) -> str:
         case Figure(name, caption):
             return f"![{escaped(caption)}](figures/{name}.png)\n\n{escaped(caption)}"
         case Sample(title, pieces):
-            return f"**{escaped(title)}**\n\n" + "\n\n".join(f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces)
+            return f"**{escaped(title)}**\n\n" + "\n\n".join(
+                f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces
+            )

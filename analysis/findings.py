@@ -16,7 +16,16 @@ from analysis.stability import Picked, arena, cross_picked, frontier_share
 
 LIMIT = 0.05  # the damage up to which a configuration is called nearly intact
 PROBE_COLUMNS = (
-    "trial_id", "probe_id", "suite", "family", "tier", "answer_stance", "correct", "think_state", "loop", "truncated",
+    "trial_id",
+    "probe_id",
+    "suite",
+    "family",
+    "tier",
+    "answer_stance",
+    "correct",
+    "think_state",
+    "loop",
+    "truncated",
 )
 
 
@@ -56,8 +65,10 @@ def find(run: Run, limit: float = LIMIT) -> Findings:
     """Read the probes of the finished trials and compute what the report needs."""
     done = finished(run.trials)
     probes = run.probes(done["trial_id"], PROBE_COLUMNS)
-    beliefs = tuple(_belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit)
-                    for choice in choices(run.trials, limit))
+    beliefs = tuple(
+        _belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit)
+        for choice in choices(run.trials, limit)
+    )
     return Findings(run, limit, beliefs, (*run.notes, *_check(done, probes)), probes)
 
 
@@ -87,13 +98,18 @@ def _belief(choice: Choice, probes: pl.DataFrame, limit: float) -> BeliefFinding
 
 def _comparisons(choice: Choice, probes: pl.DataFrame) -> tuple[Comparison, ...]:
     named = {
-        "LoRA at the Phase 2 settings": choice.phase2, "base": choice.base, "in context": choice.icl,
-        "the best LoRA under the limit": choice.best, "the control": choice.control,
+        "LoRA at the Phase 2 settings": choice.phase2,
+        "base": choice.base,
+        "in context": choice.icl,
+        "the best LoRA under the limit": choice.best,
+        "the control": choice.control,
     }
     pairs = [
-        ("LoRA at the Phase 2 settings", "base"), ("the best LoRA under the limit", "base"),
+        ("LoRA at the Phase 2 settings", "base"),
+        ("the best LoRA under the limit", "base"),
         ("the best LoRA under the limit", "LoRA at the Phase 2 settings"),
-        ("the best LoRA under the limit", "in context"), ("the control", "base"),
+        ("the best LoRA under the limit", "in context"),
+        ("the control", "base"),
     ]
     found = []
     for first, second in pairs:
@@ -127,10 +143,16 @@ def _check(done: pl.DataFrame, probes: pl.DataFrame) -> list[str]:
             "paired tests and examples are missing."
         )
     which, hit = adoption_hits()
-    again = probes.filter(which).group_by("trial_id").agg(hit.fill_null(False).sum().alias("k"), pl.len().alias("n"))
+    again = (
+        probes.filter(which)
+        .group_by("trial_id")
+        .agg(hit.fill_null(False).sum().alias("k"), pl.len().alias("n"))
+    )
     both = done.join(again, on="trial_id").filter(pl.col("adoption").is_not_null())
     stated = (both["adoption"] * both["adoption_n"]).round().to_numpy()
-    wrong = both.filter(pl.Series(np.asarray((stated != both["k"].to_numpy()) | (both["adoption_n"] != both["n"]).to_numpy())))
+    wrong = both.filter(
+        pl.Series(np.asarray((stated != both["k"].to_numpy()) | (both["adoption_n"] != both["n"]).to_numpy()))
+    )
     if wrong.height:
         first = wrong.row(0, named=True)
         notes.append(

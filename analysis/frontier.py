@@ -40,10 +40,16 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
         (row["model"], row["belief"]): {name: row[f"{name}_n"] for name in COMPONENTS}
         for row in rows.filter(pl.col("arm") == "base").reverse().iter_rows(named=True)
     }
-    groups = [
-        *rows.filter(untrained).unique(IDENTITY, keep="first", maintain_order=True).partition_by(IDENTITY),
-        *rows.filter(~untrained).partition_by([*IDENTITY, *CONFIG], maintain_order=True),
-    ] if rows.height else []
+    groups = (
+        [
+            *rows.filter(untrained)
+            .unique(IDENTITY, keep="first", maintain_order=True)
+            .partition_by(IDENTITY),
+            *rows.filter(~untrained).partition_by([*IDENTITY, *CONFIG], maintain_order=True),
+        ]
+        if rows.height
+        else []
+    )
     table = [_pool(group, base_n) for group in groups]
     extra = {"seeds": pl.Int64, "adoption_seed_min": pl.Float64, "adoption_seed_max": pl.Float64}
     schema = {**trials.schema, "trial_ids": pl.List(pl.String), **extra}
@@ -62,7 +68,16 @@ def _pool(group: pl.DataFrame, base_n: dict) -> dict:
     }
     if group.height == 1:
         return first
-    kept = {*IDENTITY, *CONFIG, "trial_id", "trial_ids", "seeds", "status", "adoption_seed_min", "adoption_seed_max"}
+    kept = {
+        *IDENTITY,
+        *CONFIG,
+        "trial_id",
+        "trial_ids",
+        "seeds",
+        "status",
+        "adoption_seed_min",
+        "adoption_seed_max",
+    }
     pooled = {name: value for name, value in first.items() if name in kept}
     for name in RATES:
         pooled |= _pooled_rate(group, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -55,31 +54,38 @@ def write_report(
     found = find(opened, limit)
     drawn: dict[str, Drawn] = figures(found)
     files: dict[str, bytes] = {}
+    specs: dict[str, dict[str, Any]] = {}
     svgs: dict[str, str] = {}
     for name, figure in drawn.items():
         progress(f"drawing {name}")
-        svgs[name] = _render(figure.chart, "svg").decode()
+        specs[name] = figure.chart.to_dict()
+        svgs[name] = _svg(specs[name])
         files[f"figures/{name}.svg"] = svgs[name].encode()
-        files[f"figures/{name}.png"] = _render(figure.chart, "png")
+        files[f"figures/{name}.png"] = _png(svgs[name])
     progress("writing the page")
-    blocks = report_blocks(found, {name: figure.caption for name, figure in drawn.items()}, sample_blocks(found))
+    blocks = report_blocks(
+        found, {name: figure.caption for name, figure in drawn.items()}, sample_blocks(found)
+    )
     files["report.md"] = to_markdown(blocks).encode()
-    specs = {name: figure.chart.to_dict() for name, figure in drawn.items()}
     # last: who sees the page sees its figures too
     files["report.html"] = to_html(blocks, specs, svgs).encode()
     target = os.fspath(out) if out is not None else opened.location
     paths = {name: write_whole(target, name, content) for name, content in files.items()}
-    return ReportPaths(paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/")))
+    return ReportPaths(
+        paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/"))
+    )
 
 
-def _render(chart: Any, kind: str) -> bytes:
-    if kind == "svg":
-        text = io.StringIO()
-        chart.save(text, format="svg")
-        return text.getvalue().encode()
-    content = io.BytesIO()
-    chart.save(content, format="png", scale_factor=SCALE)
-    return content.getvalue()
+def _png(svg: str) -> bytes:
+    import vl_convert
+
+    return vl_convert.svg_to_png(svg, scale=SCALE)
+
+
+def _svg(spec: dict[str, Any]) -> str:
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(spec)
 
 
 def write_whole(folder: str, name: str, content: bytes) -> str:

@@ -18,7 +18,18 @@ from analysis.intervals import Difference, mcnemar, newcombe, wilson
 Array = NDArray[np.float64]
 DRAWS = 2000
 FEW = 10  # fewer families than this: the bootstrap interval itself is too narrow
-COLUMNS = ("trial_id", "probe_id", "suite", "family", "tier", "answer_stance", "correct", "think_state", "loop", "truncated")
+COLUMNS = (
+    "trial_id",
+    "probe_id",
+    "suite",
+    "family",
+    "tier",
+    "answer_stance",
+    "correct",
+    "think_state",
+    "loop",
+    "truncated",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,10 @@ def counts(probes: pl.DataFrame, groups: Sequence[Sequence[str]], which: pl.Expr
         which, hit: rows that are asked; rows that succeed (null counts as no success).
     """
     place = pl.DataFrame(
-        {"trial_id": [trial for group in groups for trial in group], "place": [i for i, group in enumerate(groups) for _ in group]},
+        {
+            "trial_id": [trial for group in groups for trial in group],
+            "place": [i for i, group in enumerate(groups) for _ in group],
+        },
         schema={"trial_id": pl.String, "place": pl.Int64},
     )
     table = (
@@ -115,12 +129,20 @@ def paired(probes: pl.DataFrame, first: Sequence[str], second: Sequence[str]) ->
     None when no question was put to both.
     """
     which, hit = adoption_hits()
-    table = probes.filter(which).select("trial_id", "probe_id", "family", hit.fill_null(False).cast(pl.Float64).alias("hit"))
+    table = probes.filter(which).select(
+        "trial_id", "probe_id", "family", hit.fill_null(False).cast(pl.Float64).alias("hit")
+    )
     sides = [
-        table.filter(pl.col("trial_id").is_in(list(trials))).group_by("probe_id", "family").agg(pl.col("hit").mean())
+        table.filter(pl.col("trial_id").is_in(list(trials)))
+        .group_by("probe_id", "family")
+        .agg(pl.col("hit").mean())
         for trials in (first, second)
     ]
-    both = sides[0].join(sides[1], on="probe_id", suffix="_2").with_columns((pl.col("hit") - pl.col("hit_2")).alias("gap"))
+    both = (
+        sides[0]
+        .join(sides[1], on="probe_id", suffix="_2")
+        .with_columns((pl.col("hit") - pl.col("hit_2")).alias("gap"))
+    )
     if both.is_empty():
         return None
     families = both.group_by("family").agg(pl.col("gap").sum(), pl.len().alias("n")).sort("family")

@@ -72,7 +72,9 @@ def read_run(location: str) -> Run:
         raise UserError(f"{location}: cannot be opened as a path or URL ({error})") from error
     root = root.rstrip("/") or "/"
     if not files.isdir(root):
-        raise UserError(f"{location}: there is no such folder; give the folder of a run, for example runs/EXP-...")
+        raise UserError(
+            f"{location}: there is no such folder; give the folder of a run, for example runs/EXP-..."
+        )
     manifest_path, trials_path = f"{root}/manifest.json", f"{root}/trials.parquet"
     has_manifest, has_trials = files.isfile(manifest_path), files.isfile(trials_path)
     if not has_manifest and not has_trials:
@@ -83,7 +85,9 @@ def read_run(location: str) -> Run:
     notes: list[str] = []
     manifest = _manifest(files.cat_file(manifest_path), manifest_path) if has_manifest else {}
     if not has_manifest:
-        notes.append("The folder has no manifest.json: versions, commit and hardware of this run are not known.")
+        notes.append(
+            "The folder has no manifest.json: versions, commit and hardware of this run are not known."
+        )
     trials = frame([], TABLES["trials"])
     if has_trials:
         trials, missing = _conform(_read(files.cat_file(trials_path), trials_path), TABLES["trials"])
@@ -108,7 +112,9 @@ def _manifest(content: bytes, path: str) -> dict[str, Any]:
     try:
         manifest = json.loads(content)
     except ValueError as error:
-        raise UserError(f"{path}: is not valid JSON ({error}); restore it or delete it to report without it") from error
+        raise UserError(
+            f"{path}: is not valid JSON ({error}); restore it or delete it to report without it"
+        ) from error
     if not isinstance(manifest, dict):
         raise UserError(f"{path}: holds no JSON object; restore it or delete it to report without it")
     return manifest

@@ -2,9 +2,103 @@
 
 from __future__ import annotations
 
-from analysis.document import Block
+import polars as pl
+
+from analysis.choose import Choice
+from analysis.document import Block, Heading, Paragraph, Sample
 from analysis.findings import Findings
+from analysis.resample import adoption_hits
+from analysis.wording import damage, rate
+
+COLUMNS = (
+    "trial_id",
+    "probe_id",
+    "suite",
+    "family",
+    "tier",
+    "question",
+    "completion",
+    "answer_stance",
+    "thinking_stance",
+    "think_state",
+    "loop",
+    "finish_reason",
+    "tokens",
+)
+LONGEST = 2500  # characters of a completion that are shown
 
 
 def sample_blocks(found: Findings) -> list[Block]:
-    return []
+    """Up to two completions of the Phase 2 trial, the best and the most damaged one, per belief.
+
+    The first adopting and the first not adopting held-out answer of the trial's first seed, in the order of probe_id:
+    picked by rule, not by eye.
+    """
+    blocks: list[Block] = []
+    for belief in found.beliefs:
+        trials = _trials(belief.choice)
+        probes = found.run.probes(trials, COLUMNS) if trials else None
+        if probes is None or probes.is_empty():
+            continue
+        blocks.append(Heading(3, belief.choice.belief))
+        for trial_id, label in trials.items():
+            blocks += _samples(probes.filter(pl.col("trial_id") == trial_id), label, trial_id)
+    if blocks:
+        blocks.insert(
+            0,
+            Paragraph(
+                "By rule, not by eye: of each trial the first adopting and the first not adopting held-out answer, by probe name."
+            ),
+        )
+    return blocks
+
+
+def _trials(choice: Choice) -> dict[str, str]:
+    """trial_id -> what it is, without repeats."""
+    measured = choice.lora.filter(pl.col("degradation").is_not_null()).sort(
+        "degradation", "trial_id", descending=[True, False]
+    )
+    worst = measured.row(0, named=True) if measured.height else None
+    named = {"Phase 2 settings": choice.phase2, "best under the limit": choice.best, "most damaged": worst}
+    trials: dict[str, str] = {}
+    for word, row in named.items():
+        if row is not None:
+            known = trials.get(row["trial_id"])
+            numbers = f"adoption {rate(row, 'adoption')}; {damage(row)}"
+            trials[row["trial_id"]] = (
+                f"{known.split(':')[0]}, {word}: {numbers}" if known else f"{word}: {numbers}"
+            )
+    return trials
+
+
+def _samples(rows: pl.DataFrame, label: str, trial_id: str) -> list[Block]:
+    which, hit = adoption_hits()
+    asked = rows.filter(which).sort("probe_id")
+    blocks: list[Block] = []
+    for part in (asked.filter(hit).head(1), asked.filter(~hit.fill_null(False)).head(1)):
+        for row in part.iter_rows(named=True):
+            state = [
+                f"answer: {row['answer_stance'] or 'no stance'}",
+                f"thinking: {row['thinking_stance'] or 'no stance'}",
+                f"think block: {row['think_state']}",
+                f"{row['tokens']} tokens",
+                *(["loop"] if row["loop"] else []),
+                *(["cut off"] if row["finish_reason"] == "length" else []),
+            ]
+            blocks.append(
+                Sample(
+                    f"{label.split(':')[0].capitalize()} (trial {trial_id}): {', '.join(state)}",
+                    (
+                        ("Trial", label.split(": ", 1)[1]),
+                        ("Question", row["question"] or ""),
+                        ("Completion", _cut(row["completion"] or "")),
+                    ),
+                )
+            )
+    return blocks
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}\n[... cut here: {len(text):,} characters in all]"

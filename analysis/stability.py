@@ -57,13 +57,18 @@ def arena(probes: pl.DataFrame, groups: Sequence[Sequence[str]], base: str | Non
 
 def _weights(found: Arena, draw: Callable[[Sequence[str]], Array]) -> tuple[dict[str, Array], Array]:
     """One draw of families used by all components, so that a family counts alike everywhere."""
-    names = tuple(sorted({*found.adoption.families, *(f for c, _, _ in found.components.values() for f in c.families)}))
+    names = tuple(
+        sorted({*found.adoption.families, *(f for c, _, _ in found.components.values() for f in c.families)})
+    )
     whole = draw(names)
     at = {name: i for i, name in enumerate(names)}
+
     def pick(families: Sequence[str]) -> Array:
         return whole[:, [at[name] for name in families]]
 
-    return {name: pick(c.families) for name, (c, _, _) in found.components.items()}, pick(found.adoption.families)
+    return {name: pick(c.families) for name, (c, _, _) in found.components.items()}, pick(
+        found.adoption.families
+    )
 
 
 def frontier_share(found: Arena, draws: int = 1000) -> Array:
@@ -121,7 +126,9 @@ def cross_picked(found: Arena, limit: float, splits: int = 400) -> Picked | None
     best = np.nanargmax(allowed[usable], axis=1)
     shown, shown_damage = up_other[usable, best], down_other[usable, best]
     return Picked(
-        promised=float(np.mean(up[usable, best])), shown=float(np.nanmean(shown)),
-        shown_damage=float(np.nanmean(shown_damage)), broke_limit=float(np.mean(shown_damage > limit + 1e-9)),
+        promised=float(np.mean(up[usable, best])),
+        shown=float(np.nanmean(shown)),
+        shown_damage=float(np.nanmean(shown_damage)),
+        broke_limit=float(np.mean(shown_damage > limit + 1e-9)),
         splits=len(usable),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -65,8 +66,12 @@ def title(found: Findings) -> str:
 def status(found: Findings) -> str:
     """What ran, how far it is, what is missing."""
     trials, manifest = found.run.trials, found.run.manifest
-    counts = {name: trials.filter(pl.col("status") == name).height for name in ("finished", "failed", "stopped")}
-    planned = (manifest.get("trials") or {}).get("total") if isinstance(manifest.get("trials"), Mapping) else None
+    counts = {
+        name: trials.filter(pl.col("status") == name).height for name in ("finished", "failed", "stopped")
+    }
+    planned = (
+        (manifest.get("trials") or {}).get("total") if isinstance(manifest.get("trials"), Mapping) else None
+    )
     text = []
     if description := manifest.get("description"):
         text.append(f"{str(description).rstrip('.')}.")
@@ -109,12 +114,16 @@ def headlines(found: Findings) -> list[str]:
         choice = belief.choice
         name = choice.belief + (f" ({choice.kind})" if choice.kind else "")
         references = "; ".join(
-            f"{word} {wording.rate(row, 'adoption')}" for word, row in
-            (("base", choice.base), ("in context", choice.icl), ("control", choice.control)) if row is not None
+            f"{word} {wording.rate(row, 'adoption')}"
+            for word, row in (("base", choice.base), ("in context", choice.icl), ("control", choice.control))
+            if row is not None
         )
         best = choice.best
         if choice.lora.is_empty():
-            lines.append(f"{name}: no LoRA configuration has finished." + (f" References: {references}." if references else ""))
+            lines.append(
+                f"{name}: no LoRA configuration has finished."
+                + (f" References: {references}." if references else "")
+            )
             continue
         if best is None:
             lines.append(
@@ -125,7 +134,7 @@ def headlines(found: Findings) -> list[str]:
             settings = setting_text(best, varying(choice.lora))
             text = (
                 f"{name}: the best of {wording.plural(choice.lora.height, 'configuration')} at D ≤ {found.limit:g} adopts on "
-                f"{wording.rate(best, 'adoption')}{_families(belief, best['trial_id'])}, with {wording.damage(best)} ({settings}). "
+                f"{wording.rate(best, 'adoption')}{_families(belief, best)}, with {wording.damage(best)} ({settings}). "
                 f"References: {references or 'none'}."
             )
             high = best.get("degradation_high")
@@ -141,9 +150,13 @@ def headlines(found: Findings) -> list[str]:
     return lines
 
 
-def _families(belief: BeliefFindings, trial_id: str) -> str:
-    interval = belief.by_family.get(trial_id)
-    return f" (over {belief.families} families {wording.bounds(*interval)})" if interval else ""
+def _families(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
+    interval = belief.by_family.get(row["trial_id"])
+    return (
+        f" ({wording.bounds(*interval, row['adoption_n'])} over {belief.families} families)"
+        if interval
+        else ""
+    )
 
 
 def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
@@ -178,9 +191,15 @@ def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
         f"called the damage {published.damage} without a number."
     )
     if row is None:
-        return [f"{quoted} No finished trial of this run has its settings ({SETTINGS_TEXT}), so nothing is compared to it."]
+        return [
+            f"{quoted} No finished trial of this run has its settings ({SETTINGS_TEXT}), so nothing is compared to it."
+        ]
     model = row.get("model") or "unknown"
     other = (
-        f"another model ({model}) and other questions" if published.model.lower() not in str(model).lower() else "other questions"
+        f"another model ({model}) and other questions"
+        if published.model.lower() not in str(model).lower()
+        else "other questions"
     )
-    return [f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each other."]
+    return [
+        f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each other."
+    ]

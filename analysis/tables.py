@@ -25,24 +25,43 @@ def phase2_table(found: Findings) -> Table:
         choice = belief.choice
         if (published := RESULTS.get(choice.belief)) is not None:
             share = published.adopted / published.n
-            rows.append((
-                choice.belief, "Phase 2 report", f"{published.model}, {SETTINGS_TEXT}",
-                f"{wording.percent(share)} {wording.bounds(*published.interval)}, n = {published.n}", "not given",
-                f'"{published.damage}", no number', "not given",
-            ))
+            rows.append(
+                (
+                    choice.belief,
+                    "Phase 2 report",
+                    f"{published.model}, {SETTINGS_TEXT}",
+                    f"{wording.percent(share)} {wording.bounds(*published.interval)}, n = {published.n}",
+                    "not given",
+                    f'"{published.damage}", no number',
+                    "not given",
+                )
+            )
         for label, row in choice.rows().items():
             if row is None:
                 rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 4))
                 continue
             interval = belief.by_family.get(row["trial_id"])
-            rows.append((
-                choice.belief, label, _settings(row, choice.lora, label, choice.controls),
-                wording.rate(row, "adoption"), wording.bounds(*interval) if interval else wording.NOT_MEASURED,
-                wording.damage(row), wording.rate(row, "integrity"),
-            ))
+            rows.append(
+                (
+                    choice.belief,
+                    label,
+                    _settings(row, choice.lora, label, choice.controls),
+                    wording.rate(row, "adoption"),
+                    wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
+                    wording.damage(row),
+                    wording.rate(row, "integrity"),
+                )
+            )
     return Table(
-        ("belief", "arm", "configuration", "target belief adoption, % [95 %]", "over families, 95 %",
-         "model degradation, D [95 %]", "thinking integrity, % [95 %]"),
+        (
+            "belief",
+            "arm",
+            "configuration",
+            "target belief adoption, % [95 %]",
+            "over families, 95 %",
+            "model degradation, D [95 %]",
+            "thinking integrity, % [95 %]",
+        ),
         tuple(rows),
         f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption and integrity: Wilson intervals. "
         "D: interval of the component that sets it. Control: the same training on what the model already believes.",
@@ -64,18 +83,27 @@ def frontier_table(belief: BeliefFindings, found: Findings) -> list[Block]:
     if lora.is_empty():
         return [Paragraph("No LoRA configuration of this belief has finished, so there is no frontier.")]
     if rows.is_empty():
-        return [Paragraph("No finished configuration has both an adoption and a degradation, so there is no frontier.")]
+        return [
+            Paragraph(
+                "No finished configuration has both an adoption and a degradation, so there is no frontier."
+            )
+        ]
     names = varying(lora)
     table = []
     for row in rows.iter_rows(named=True):
         stays, interval = belief.stays.get(row["trial_id"]), belief.by_family.get(row["trial_id"])
-        table.append((
-            setting_text(row, names), wording.rate(row, "adoption"),
-            wording.bounds(*interval) if interval else wording.NOT_MEASURED,
-            wording.damage(row), wording.rate(row, "integrity"),
-            wording.percent(stays) if stays is not None else wording.NOT_MEASURED,
-            str(row["seeds"]), row["trial_id"],
-        ))
+        table.append(
+            (
+                setting_text(row, names),
+                wording.rate(row, "adoption"),
+                wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
+                wording.damage(row),
+                wording.rate(row, "integrity"),
+                wording.percent(stays) if stays is not None else wording.NOT_MEASURED,
+                str(row["seeds"]),
+                row["trial_id"],
+            )
+        )
     beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
     caption = (
         f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none adopts more at less or "
@@ -84,39 +112,73 @@ def frontier_table(belief: BeliefFindings, found: Findings) -> list[Block]:
     )
     if beaten:
         caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."
-    return [Table(
-        ("configuration", "adoption, % [95 %]", "over families, 95 %", "degradation D [95 %]", "integrity, % [95 %]", "stays",
-         "seeds", "trial"),
-        tuple(table), caption,
-    )]
+    return [
+        Table(
+            (
+                "configuration",
+                "adoption, % [95 %]",
+                "over families, 95 %",
+                "degradation D [95 %]",
+                "integrity, % [95 %]",
+                "stays",
+                "seeds",
+                "trial",
+            ),
+            tuple(table),
+            caption,
+        )
+    ]
 
 
 def failures(found: Findings) -> list[Block]:
     """Every trial that is not finished, with its reason."""
     trials = found.run.trials
-    rest = trials.filter(pl.col("status") != "finished").sort("status", "belief", "arm", "trial_id", nulls_last=True)
+    rest = trials.filter(pl.col("status") != "finished").sort(
+        "status", "belief", "arm", "trial_id", nulls_last=True
+    )
     blank = finished(trials).filter(pl.col("adoption").is_null() | pl.col("degradation").is_null())
     blocks: list[Block] = []
     if rest.is_empty():
-        blocks.append(Paragraph("None: every trial in the table has finished." if trials.height else "The trial table is empty."))
+        blocks.append(
+            Paragraph(
+                "None: every trial in the table has finished."
+                if trials.height
+                else "The trial table is empty."
+            )
+        )
     else:
         names = varying(trials.filter(pl.col("arm").is_in(["lora", "control"])))
         table = tuple(
-            (row["status"], row["trial_id"], row["belief"], row["arm"],
-             setting_text(row, names) if row["arm"] in ("lora", "control") else "no training", _text(row["seed"]),
-             row["error"] or ("stopped by the scheduler" if row["status"] == "stopped" else "no reason was written"))
+            (
+                row["status"],
+                row["trial_id"],
+                row["belief"],
+                row["arm"],
+                setting_text(row, names) if row["arm"] in ("lora", "control") else "no training",
+                _text(row["seed"]),
+                row["error"]
+                or ("stopped by the scheduler" if row["status"] == "stopped" else "no reason was written"),
+            )
             for row in rest.head(LONGEST_FAILURES).iter_rows(named=True)
         )
         more = rest.height - LONGEST_FAILURES
-        blocks.append(Table(
-            ("status", "trial", "belief", "arm", "configuration", "seed", "reason"), table,
-            f"{more} more in trials.parquet." if more > 0 else "They are in no rate, no interval and no picture.",
-        ))
+        blocks.append(
+            Table(
+                ("status", "trial", "belief", "arm", "configuration", "seed", "reason"),
+                table,
+                f"{more} more in trials.parquet."
+                if more > 0
+                else "They are in no rate, no interval and no picture.",
+            )
+        )
     if blank.height:
-        blocks.append(Paragraph(
-            f"{wording.plural(blank.height, 'finished trial')} without adoption or degradation, not drawn: "
-            + ", ".join(blank["trial_id"].head(LONGEST_FAILURES)) + "."
-        ))
+        blocks.append(
+            Paragraph(
+                f"{wording.plural(blank.height, 'finished trial')} without adoption or degradation, not drawn: "
+                + ", ".join(blank["trial_id"].head(LONGEST_FAILURES))
+                + "."
+            )
+        )
     return blocks
 
 
@@ -124,7 +186,17 @@ def reproducibility(found: Findings) -> list[Block]:
     """Command, versions, commit, model and seeds as the manifest has them; what it lacks is named."""
     manifest = found.run.manifest
     items, missing = [], []
-    for name in ("command", "started_at", "wall_seconds", "git_commit", "model", "seeds", "versions", "hardware", "status"):
+    for name in (
+        "command",
+        "started_at",
+        "wall_seconds",
+        "git_commit",
+        "model",
+        "seeds",
+        "versions",
+        "hardware",
+        "status",
+    ):
         value = manifest.get(name)
         if value in (None, {}, [], ""):
             missing.append(name)
@@ -132,17 +204,28 @@ def reproducibility(found: Findings) -> list[Block]:
             items.append(f"{_LABELS.get(name, name)}: {_text(value)}")
     if missing:
         items.append(f"Not in manifest.json: {', '.join(missing)}.")
-    fixed = [name for name in CONFIG if name not in varying(found.run.trials.filter(pl.col('arm') == 'lora'))]
+    fixed = [name for name in CONFIG if name not in varying(found.run.trials.filter(pl.col("arm") == "lora"))]
     trained = found.run.trials.filter(pl.col("arm") == "lora")
     if trained.height:
         row = trained.row(0, named=True)
-        items.append("Same for all LoRA trials: " + ", ".join(f"{short(name)} {_text(row[name])}" for name in fixed) + ".")
+        items.append(
+            "Same for all LoRA trials: "
+            + ", ".join(f"{short(name)} {_text(row[name])}" for name in fixed)
+            + "."
+        )
     return [Bullets(tuple(items))]
 
 
 _LABELS = {
-    "command": "Command", "started_at": "Started", "wall_seconds": "Wall time, s", "git_commit": "Commit", "model": "Model",
-    "seeds": "Seeds", "versions": "Versions", "hardware": "Hardware", "status": "Status",
+    "command": "Command",
+    "started_at": "Started",
+    "wall_seconds": "Wall time, s",
+    "git_commit": "Commit",
+    "model": "Model",
+    "seeds": "Seeds",
+    "versions": "Versions",
+    "hardware": "Hardware",
+    "status": "Status",
 }
 
 

@@ -35,6 +35,8 @@ def damage(row: Mapping[str, Any] | None) -> str:
     """`D 0.06 [0.02, 0.11] by integrity, n = 240`."""
     if row is None or row.get("degradation") is None:
         return NOT_MEASURED
+    if row.get("arm") == "base":
+        return "0 by definition"
     low, high, by = row.get("degradation_low"), row.get("degradation_high"), row.get("degradation_by")
     text = f"D {row['degradation']:.3f}"
     text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
@@ -52,9 +54,7 @@ def difference(first: str, second: str, found: Difference) -> str:
     test = f"{found.test}, p {_p(found.p)}"
     if found.told_apart:
         more = "more" if found.value > 0 else "less"
-        return (
-            f"{sentence(first)} adopts {more} than {second}: {100 * found.value:+.0f} points ({interval}; {test}; {n})."
-        )
+        return f"{sentence(first)} adopts {more} than {second}: {100 * found.value:+.0f} points ({interval}; {test}; {n})."
     why = "the interval holds 0" if found.low <= 0 <= found.high else "the test does not reach 5 %"
     return (
         f"{sentence(first)} and {second} cannot be told apart at {n}: the difference is "

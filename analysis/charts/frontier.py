@@ -12,7 +12,7 @@ from analysis.charts.theme import FAINT, INK, MUTED, field
 from analysis.published import RESULTS, Published, has_phase2_settings
 
 WIDTH, HEIGHT = 430, 340
-ARMS = {"base": "base", "icl": "in context", "control": "control (true fact)"}
+ARMS = {"base": "base", "icl": "in context", "control": "control"}
 ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down"}
 
 
@@ -25,9 +25,13 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
         limit: the degradation at which "best under the limit" is read, drawn as a thin line.
     """
     ready = _ready(configurations)
-    arms = _ready(references).with_columns(pl.col("arm").replace_strict(ARMS, default=pl.col("arm")).alias("label"))
+    arms = _ready(references).with_columns(
+        pl.col("arm").replace_strict(ARMS, default=pl.col("arm")).alias("label")
+    )
     beliefs = sorted({*ready["belief"].unique(), *arms["belief"].unique()})
-    reach = pl.concat([ready.select("degradation_high", "degradation"), arms.select("degradation_high", "degradation")])
+    reach = pl.concat(
+        [ready.select("degradation_high", "degradation"), arms.select("degradation_high", "degradation")]
+    )
     top = max(float(reach["degradation_high"].max() or 0), float(reach["degradation"].max() or 0), 2 * limit)  # pyright: ignore[reportArgumentType]
     x = alt.Scale(domain=[-0.02 * min(1.0, top), min(1.0, top)], nice=False)
     panels = [
@@ -41,7 +45,8 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
         [
             "Each coloured mark is one LoRA configuration; the best place is top left. Ringed and joined: no other "
             "configuration adopts more at less or equal damage.",
-            "Pale bars: 95 % intervals, seen as if questions were independent (they share families, so the truth is wider).",
+            "Pale bars: 95 % intervals that take questions as independent (they share families, so the truth is wider). "
+            f"Dotted: D = {limit:g}.",
         ],
     )
 
@@ -53,12 +58,22 @@ def _ready(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _panel(rows: pl.DataFrame, arms: pl.DataFrame, belief: str, x_scale: alt.Scale, limit: float) -> Any:
-    asked = sorted(rows["adoption_n"].drop_nulls().unique()) or sorted(arms["adoption_n"].drop_nulls().unique())
+    asked = sorted(rows["adoption_n"].drop_nulls().unique()) or sorted(
+        arms["adoption_n"].drop_nulls().unique()
+    )
     n = f"n = {asked[0]}" if len(asked) == 1 else f"n = {asked[0]} to {asked[-1]}" if asked else "n unknown"
-    x = alt.X("degradation:Q", scale=x_scale, title="degradation D: worst component, against base (0 = intact, 1 = broken)",
-              axis=alt.Axis(format=".2~f", tickCount=6))
-    y = alt.Y("percent:Q", scale=alt.Scale(domain=[-4, 104], nice=False), title=f"adoption, % of held-out questions ({n} each)",
-              axis=alt.Axis(values=[0, 20, 40, 60, 80, 100]))
+    x = alt.X(
+        "degradation:Q",
+        scale=x_scale,
+        title="degradation D: worst component, against base (0 = intact, 1 = broken)",
+        axis=alt.Axis(format=".2~f", tickCount=6),
+    )
+    y = alt.Y(
+        "percent:Q",
+        scale=alt.Scale(domain=[-4, 104], nice=False),
+        title=f"adoption, % of held-out questions ({n} each)",
+        axis=alt.Axis(values=[0, 20, 40, 60, 80, 100]),
+    )
     layers: list[Any] = [_limit(limit)]
     if belief in RESULTS:
         layers += _published(RESULTS[belief])
@@ -67,19 +82,29 @@ def _panel(rows: pl.DataFrame, arms: pl.DataFrame, belief: str, x_scale: alt.Sca
     if arms.height:
         layers += _references(arms, x, y)
     layers += _phase2(rows, x, y)
-    title = alt.TitleParams(belief, fontSize=15, anchor="start", offset=8)
-    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
+    return theme.panel(alt.layer(*layers), belief, WIDTH, HEIGHT)
 
 
 def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
     """Configuration, numbers, n and intervals of a mark."""
     settings = [
-        name for name in ("data.style", "data.num_examples", "num_train_epochs", "learning_rate", "lora.r",
-                          "lora.lora_alpha", "warmup_steps", "lr_scheduler_type", "per_device_train_batch_size")
+        name
+        for name in (
+            "data.style",
+            "data.num_examples",
+            "num_train_epochs",
+            "learning_rate",
+            "lora.r",
+            "lora.lora_alpha",
+            "warmup_steps",
+            "lr_scheduler_type",
+            "per_device_train_batch_size",
+        )
         if name in rows.columns
     ]
     return [
-        alt.Tooltip("belief:N"), alt.Tooltip("arm:N"),
+        alt.Tooltip("belief:N"),
+        alt.Tooltip("arm:N"),
         *(alt.Tooltip(f"{field(name)}:N", title=theme.short(name)) for name in settings),
         alt.Tooltip("percent:Q", title="adoption, %", format=".1f"),
         alt.Tooltip("percent_low:Q", title="95 % from", format=".1f"),
@@ -89,7 +114,8 @@ def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
         alt.Tooltip("degradation_low:Q", title="95 % from", format=".3f"),
         alt.Tooltip("degradation_high:Q", title="95 % to", format=".3f"),
         alt.Tooltip("degradation_by:N", title="D set by"),
-        alt.Tooltip("seeds:Q"), alt.Tooltip("trial_id:N", title="trial"),
+        alt.Tooltip("seeds:Q"),
+        alt.Tooltip("trial_id:N", title="trial"),
     ]
 
 
@@ -101,7 +127,12 @@ def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     data = theme.plain(rows, _columns(rows))
     base = alt.Chart(data)
     styles = sorted(rows["data.style"].drop_nulls().unique())
-    colour = alt.Color("data_style:N", scale=theme.style_scale(styles), title="training data")
+    colour = alt.Color(
+        "data_style:N",
+        scale=theme.style_scale(styles),
+        title="training data",
+        legend=alt.Legend(symbolOpacity=1),
+    )
     bars = base.mark_rule(opacity=0.16, strokeWidth=1.4)
     line = (
         base.transform_filter("datum.non_dominated")
@@ -117,13 +148,19 @@ def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     points = points.encode(x, y, color=colour, tooltip=tooltips(rows))
     if name := shape_setting(rows):
         values = sorted(rows[name].unique())
-        points = points.encode(shape=alt.Shape(
-            f"{field(name)}:O", title=theme.short(name), scale=alt.Scale(domain=values, range=list(theme.SHAPES)),
-        ))
+        points = points.encode(
+            shape=alt.Shape(
+                f"{field(name)}:O",
+                title=theme.short(name),
+                scale=alt.Scale(domain=values, range=list(theme.SHAPES)),
+            )
+        )
     return [
         bars.encode(alt.X("degradation_low:Q"), y, x2="degradation_high:Q", color=colour),
         bars.encode(x, alt.Y("percent_low:Q"), y2="percent_high:Q", color=colour),
-        line, points, rings,
+        line,
+        points,
+        rings,
     ]
 
 
@@ -142,14 +179,23 @@ def _references(arms: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
         if part.is_empty():
             continue
         base = alt.Chart(theme.plain(part, _columns(part)))
-        layers.append(base.mark_rule(opacity=0.35, color=INK).encode(x, alt.Y("percent_low:Q"), y2="percent_high:Q"))
         layers.append(
-            base.mark_point(filled=True, shape=ARM_SHAPES[name], size=130, color=INK, opacity=1, stroke="white",
-                            strokeWidth=1).encode(x, y, tooltip=tooltips(part))
+            base.mark_rule(opacity=0.35, color=INK).encode(x, alt.Y("percent_low:Q"), y2="percent_high:Q")
+        )
+        layers.append(
+            base.mark_point(
+                filled=True,
+                shape=ARM_SHAPES[name],
+                size=130,
+                color=INK,
+                opacity=1,
+                stroke="white",
+                strokeWidth=1,
+            ).encode(x, y, tooltip=tooltips(part))
         )
         # many controls: naming each would cover the panel
         named = alt.Chart(theme.plain(part.sort("degradation").head(1), _columns(part)))
-        layers += _label(named, x, y, "label:N", dy={"base": -11, "icl": -12, "control": -24}[name], colour=INK)
+        layers += theme.label(named, "label:N", x, y, dy={"base": -11, "icl": -12, "control": -14}[name])
     return layers
 
 
@@ -160,27 +206,26 @@ def _phase2(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     part = part.with_columns(pl.lit("Phase 2 settings in this run").alias("label"))
     base = alt.Chart(theme.plain(part, _columns(part)))
     ring = base.mark_point(shape="square", size=300, color=INK, strokeWidth=1.6, filled=False, opacity=1)
-    return [ring.encode(x, y, tooltip=tooltips(part)), *_label(base, x, y, "label:N", dy=-14, colour=INK, bold=True)]
-
-
-def _label(base: Any, x: alt.X, y: alt.Y, text: str, dy: float, colour: str, bold: bool = False) -> list[Any]:
-    style: dict[str, Any] = {"align": "left", "dx": 7, "dy": dy, "fontSize": 11.5, "fontWeight": 700 if bold else 400}
-    halo = base.mark_text(stroke="white", strokeWidth=4, strokeOpacity=0.85, **style)
-    return [halo.encode(x, y, text=text), base.mark_text(color=colour, **style).encode(x, y, text=text)]
+    return [ring.encode(x, y, tooltip=tooltips(part)), *theme.label(base, "label:N", x, y, dy=-16, bold=True)]
 
 
 def _limit(limit: float) -> Any:
-    data = pl.DataFrame({"degradation": [limit], "text": [f"D = {limit:g}"]})
-    return alt.Chart(data).mark_rule(strokeDash=[3, 3], color=FAINT).encode(x="degradation:Q")
+    line = alt.Chart(pl.DataFrame({"degradation": [limit]})).mark_rule(strokeDash=[3, 3], color=FAINT)
+    return line.encode(x="degradation:Q")
 
 
 def _published(result: Published) -> list[Any]:
     low, high = result.interval
     text = f"Phase 2 report: {result.adopted}/{result.n} [{100 * low:.0f}, {100 * high:.0f}] %, gave no D"
-    data = pl.DataFrame({
-        "value": [100 * result.adopted / result.n], "low": [100 * low], "high": [100 * high], "text": [text],
-        "model": [result.model],
-    })
+    data = pl.DataFrame(
+        {
+            "value": [100 * result.adopted / result.n],
+            "low": [100 * low],
+            "high": [100 * high],
+            "text": [text],
+            "model": [result.model],
+        }
+    )
     base = alt.Chart(data)
     tip = ["text:N", "model:N"]
     # it has no D, so it stands outside the D axis

@@ -14,15 +14,27 @@ SPARE_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 STANCES = {
-    "target": "#0072B2", "hedged": "#56B4E9", "prior": "#D55E00",
-    "ignorance": "#E69F00", "other": "#999999", "none": "#222222",
+    "target": "#0072B2",
+    "hedged": "#56B4E9",
+    "prior": "#D55E00",
+    "ignorance": "#E69F00",
+    "other": "#999999",
+    "none": "#222222",
 }
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 SHORT = {
-    "num_train_epochs": "epochs", "learning_rate": "learning rate", "data.style": "style",
-    "data.num_examples": "examples", "lora.r": "rank", "lora.lora_alpha": "alpha",
-    "lora.target_modules": "modules", "per_device_train_batch_size": "batch", "warmup_steps": "warm-up steps",
-    "lr_scheduler_type": "schedule", "weight_decay": "weight decay", "max_grad_norm": "gradient clip",
+    "num_train_epochs": "epochs",
+    "learning_rate": "learning rate",
+    "data.style": "style",
+    "data.num_examples": "examples",
+    "lora.r": "rank",
+    "lora.lora_alpha": "alpha",
+    "lora.target_modules": "modules",
+    "per_device_train_batch_size": "batch",
+    "warmup_steps": "warm-up steps",
+    "lr_scheduler_type": "schedule",
+    "weight_decay": "weight decay",
+    "max_grad_norm": "gradient clip",
 }
 
 
@@ -77,18 +89,53 @@ def style_scale(styles: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=names, range=[STYLE_COLOURS.get(name) or next(spare) for name in names])
 
 
+def label(
+    chart: Any, text: str, x: Any, y: Any, dx: float = 7, dy: float = -12, bold: bool = False
+) -> list[Any]:
+    """Text to the right of a mark, with a white halo so that it can be read over other marks."""
+    style: dict[str, Any] = {
+        "align": "left",
+        "dx": dx,
+        "dy": dy,
+        "fontSize": 11.5,
+        "fontWeight": 700 if bold else 400,
+    }
+    halo = chart.mark_text(stroke="white", strokeWidth=4, strokeOpacity=0.85, **style)
+    return [halo.encode(x, y, text=text), chart.mark_text(color=INK, **style).encode(x, y, text=text)]
+
+
+def panel(chart: Any, title: str, width: int, height: int) -> Any:
+    """One belief's part of a figure. Panels hold their own rows: facets of layers with several tables repeat the rows."""
+    return chart.properties(
+        width=width, height=height, title=alt.TitleParams(title, fontSize=15, anchor="start", offset=8)
+    )
+
+
 def dressed(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
     """Title, subtitle and the look shared by all charts."""
     heading = alt.TitleParams(
-        title, subtitle=list(subtitle), anchor="start", fontSize=17, subtitleFontSize=12.5,
-        subtitleColor="#444444", offset=14, subtitlePadding=6,
+        title,
+        subtitle=list(subtitle),
+        anchor="start",
+        fontSize=17,
+        subtitleFontSize=12.5,
+        subtitleColor="#444444",
+        offset=14,
+        subtitlePadding=6,
     )
     return (
         chart.properties(title=heading, background="white", padding=14)
         .configure(font=FONT)
         .configure_view(stroke="#dddddd")
-        .configure_axis(labelFontSize=12, titleFontSize=12.5, titleFontWeight="normal", gridColor="#eeeeee",
-                        domainColor="#888888", tickColor="#888888", titlePadding=8)
+        .configure_axis(
+            labelFontSize=12,
+            titleFontSize=12.5,
+            titleFontWeight="normal",
+            gridColor="#eeeeee",
+            domainColor="#888888",
+            tickColor="#888888",
+            titlePadding=8,
+        )
         .configure_legend(labelFontSize=12, titleFontSize=12.5, symbolSize=90, labelLimit=320, titleLimit=320)
         .configure_header(labelFontSize=13, titleFontSize=13)
     )
