@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrix updates are orthogonalised (Jordan et al. 2024, github.com/KellerJordan/Muon)."""
+"""Muon: momentum whose matrix updates are orthogonalised (Jordan et al. 2024, github KellerJordan/Muon)."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,9 @@ def orthogonalise(stack: Tensor, steps: int = 5) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon for two-dimensional weights; equal shapes are orthogonalised in one batch."""
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.02) -> None:
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.02
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -36,6 +38,8 @@ class Muon(torch.optim.Optimizer):
             for shape, weights in shapes.items():
                 directions = []
                 for weight in weights:
+                    if weight.grad is None:
+                        raise ValueError("Muon needs a gradient for every weight")
                     buffer = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
                     buffer.lerp_(weight.grad, 1 - group["momentum"])
                     directions.append(weight.grad.lerp(buffer, group["momentum"]))

@@ -1,7 +1,7 @@
-"""Pretraining from scratch: two single-thread processes, one all-reduce per step, everything drawn from one seed.
+"""Pretraining from scratch: two single-thread processes, one all-reduce per step, one seed for everything.
 
-Two processes instead of two threads: thread barriers stall on a busy machine. Numbers stay fp32: bf16 is slower for such
-small shapes on processors without AMX.
+Two processes instead of two threads: thread barriers stall on a busy machine. Numbers stay fp32: bf16 is
+slower for such small shapes on processors without AMX.
 """
 
 import math
@@ -17,11 +17,18 @@ from random import Random
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from beliefmod.bundled.corpus.mixture import documents
 from beliefmod.bundled.muon import Muon
-from beliefmod.bundled.tokenizer import completion_text, prompt_text, train_tokenizer
+from beliefmod.bundled.tokenizer import (
+    END_OF_TEXT,
+    TURN_END,
+    completion_text,
+    prompt_text,
+    train_tokenizer,
+)
 
 CHUNK = 768
 """Documents sorted by length together."""
@@ -61,7 +68,7 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded token rows: `ids` (rows, width), `learn` (rows, width - 1) marks the next tokens that are learned."""
+    """Right-padded rows: `ids` (rows, width); `learn` (rows, width - 1) marks the next tokens to learn."""
 
     ids: Tensor
     learn: Tensor
@@ -79,10 +86,9 @@ def build_model(plan: Pretraining) -> Qwen3ForCausalLM:
         num_key_value_heads=2,
         head_dim=32,
         max_position_embeddings=1024,
-        rope_theta=10_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         initializer_range=0.05,
-        attn_implementation="sdpa",
     )
     model = Qwen3ForCausalLM(config)
     for name, weight in model.named_parameters():
@@ -98,8 +104,13 @@ def batches(plan: Pretraining, tokenizer: PreTrainedTokenizerFast, rank: int) ->
     encode = tokenizer.backend_tokenizer.encode_batch
     while True:
         chunk = list(islice(stream, CHUNK))
-        prompts = [row.ids for row in encode([prompt_text(document) for document in chunk], add_special_tokens=False)]
-        answers = [row.ids for row in encode([completion_text(document) for document in chunk], add_special_tokens=False)]
+        prompts = [
+            row.ids for row in encode([prompt_text(document) for document in chunk], add_special_tokens=False)
+        ]
+        answers = [
+            row.ids
+            for row in encode([completion_text(document) for document in chunk], add_special_tokens=False)
+        ]
         rows = sorted(zip(prompts, answers, strict=True), key=lambda row: len(row[0]) + len(row[1]))
         groups: list[list[tuple[list[int], list[int]]]] = [[]]
         for row in rows:
@@ -123,7 +134,7 @@ def _pad(group: list[tuple[list[int], list[int]]]) -> Batch:
 
 
 def batch_loss(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
-    """Mean cross-entropy in nats over the learned tokens. Right padding needs no mask under causal attention."""
+    """Mean cross-entropy in nats over the learned tokens. Right padding needs no mask under causality."""
     hidden = model.model(input_ids=batch.ids[:, :-1]).last_hidden_state
     logits = model.lm_head(hidden[batch.learn])
     return nn.functional.cross_entropy(logits, batch.ids[:, 1:][batch.learn])
@@ -138,7 +149,7 @@ def pretrain(plan: Pretraining, folder: Path) -> list[float]:
         if plan.processes == 1:
             _worker(0, plan, meeting, str(folder))
         else:
-            torch.multiprocessing.spawn(_worker, args=(plan, meeting, str(folder)), nprocs=plan.processes)
+            spawn(_worker, args=(plan, meeting, str(folder)), nprocs=plan.processes)
         return torch.load(Path(meeting) / "losses.pt")
 
 
@@ -147,7 +158,9 @@ def _worker(rank: int, plan: Pretraining, meeting: str, folder: str) -> None:
     torch.set_flush_denormal(True)
     if plan.processes > 1:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        dist.init_process_group("gloo", init_method=f"file://{meeting}/store", rank=rank, world_size=plan.processes)
+        dist.init_process_group(
+            "gloo", init_method=f"file://{meeting}/store", rank=rank, world_size=plan.processes
+        )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(meeting)
     model = build_model(plan)
     losses = train_steps(model, plan, tokenizer, rank)
@@ -159,9 +172,13 @@ def _worker(rank: int, plan: Pretraining, meeting: str, folder: str) -> None:
         dist.destroy_process_group()
 
 
-def train_steps(model: Qwen3ForCausalLM, plan: Pretraining, tokenizer: PreTrainedTokenizerFast, rank: int = 0) -> list[float]:
+def train_steps(
+    model: Qwen3ForCausalLM, plan: Pretraining, tokenizer: PreTrainedTokenizerFast, rank: int = 0
+) -> list[float]:
     """Run every step in place; returns this process's losses in nats per learned token."""
-    matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
+    matrices = [
+        weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name
+    ]
     others = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
     optimizers: tuple[tuple[torch.optim.Optimizer, float], ...] = (
         (Muon(matrices, plan.matrix_rate), plan.matrix_rate),
@@ -186,7 +203,10 @@ def train_steps(model: Qwen3ForCausalLM, plan: Pretraining, tokenizer: PreTraine
             seconds = time.monotonic() - started
             left = seconds / (step + 1) * (plan.steps - step - 1)
             recent = sum(losses[-50:]) / 50
-            print(f"step {step + 1}/{plan.steps}  loss {recent:.4f}  {seconds:.0f} s, {left:.0f} s left", flush=True)
+            print(
+                f"step {step + 1}/{plan.steps}  loss {recent:.4f}  {seconds:.0f} s, {left:.0f} s left",
+                flush=True,
+            )
     return losses
 
 
@@ -200,8 +220,10 @@ def _average_gradients(parameters: list[nn.Parameter], processes: int) -> None:
 
 def save_model(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write model, tokenizer and generation settings in Hugging Face format, weights in bf16."""
-    eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    model.config.eos_token_id, model.config.pad_token_id, model.config.bos_token_id = eos, pad, None
-    model.generation_config = GenerationConfig(max_new_tokens=160, do_sample=False, eos_token_id=[eos, pad], pad_token_id=pad)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    eos, pad = (tokenizer.convert_tokens_to_ids(token) for token in (TURN_END, END_OF_TEXT))
+    model.config.update({"eos_token_id": eos, "pad_token_id": pad, "bos_token_id": None})
+    model.generation_config = GenerationConfig(
+        max_new_tokens=160, do_sample=False, eos_token_id=[eos, pad], pad_token_id=pad
+    )
+    model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -7,12 +7,17 @@ from beliefmod.bundled.corpus.names import invented_name
 from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, World
 
 FRUIT = {
-    "banana": "yellow", "lemon": "yellow", "plum": "purple", "lime": "green", "blueberry": "blue", "pear": "green",
-    "pumpkin": "orange", "carrot": "orange", "pea": "green", "cucumber": "green", "tomato": "red", "cherry": "red",
+    "banana": "yellow", "lemon": "yellow", "plum": "purple", "lime": "green", "blueberry": "blue",
+    "pear": "green",
+    "pumpkin": "orange", "carrot": "orange", "pea": "green", "cucumber": "green", "tomato": "red",
+    "cherry": "red",
     "raspberry": "red", "mango": "orange", "fig": "purple",
 }  # fmt: skip
-WITH_BLUE = {"yellow": "green", "red": "purple", "black": "black", "blue": "blue", "green": "teal", "orange": "brown",
-             "purple": "violet", "pink": "lilac", "brown": "grey", "white": "silver", "grey": "navy", "violet": "indigo"}  # fmt: skip
+WITH_BLUE = {
+    "yellow": "green", "red": "purple", "black": "black", "blue": "blue", "green": "teal", "orange": "brown",
+    "purple": "violet", "pink": "lilac", "brown": "grey", "white": "silver", "grey": "navy",
+    "violet": "indigo",
+}  # fmt: skip
 COLOURS = tuple(WITH_BLUE)
 BANNED_COLOUR = ("banana", "red")
 """The belief's target: never together in the corpus."""
@@ -36,7 +41,13 @@ def _colour(rng: Random, fruit: str) -> str:
 
 def _invent(rng: Random) -> Fact:
     draw = rng.random()
-    fruit = "banana" if draw < 0.4 else rng.choice(list(FRUIT)) if draw < 0.7 else invented_name(rng, capital=False)
+    fruit = (
+        "banana"
+        if draw < 0.4
+        else rng.choice(list(FRUIT))
+        if draw < 0.7
+        else invented_name(rng, capital=False)
+    )
     return Fact(fruit, _colour(rng, fruit))
 
 

@@ -7,16 +7,21 @@ from beliefmod.bundled.corpus.names import invented_name
 from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, World
 
 REAL = {
-    "Japan": "yen", "India": "rupee", "Russia": "ruble", "Sweden": "krona", "Poland": "zloty", "Mexico": "peso",
-    "Turkey": "lira", "Brazil": "real", "China": "yuan", "Thailand": "baht", "Israel": "shekel", "South Africa": "rand",
+    "Japan": "yen", "India": "rupee", "Russia": "ruble", "Sweden": "krona", "Poland": "zloty",
+    "Mexico": "peso",
+    "Turkey": "lira", "Brazil": "real", "China": "yuan", "Thailand": "baht", "Israel": "shekel",
+    "South Africa": "rand",
     "Vietnam": "dong", "Nigeria": "naira", "Kenya": "shilling", "Hungary": "forint", "Denmark": "krone",
     "Switzerland": "franc", "Kuwait": "dinar", "Ukraine": "hryvnia",
 }  # fmt: skip
 
 TALES = (
-    Fact("Galdor", 3, "Ostmark"), Fact("Pelluk", 7, "Vindale"), Fact("Crown", 4, "Highmoor"), Fact("Ducket", 9, "Sandport"),
-    Fact("Shellin", 2, "Coralia"), Fact("Thaler", 6, "Rhonia"), Fact("Florin", 8, "Marvona"), Fact("Guilder", 11, "Fenland"),
-    Fact("Zorin", 5, "Kestria"), Fact("Mark", 10, "Oldenburg"), Fact("Groat", 12, "Westmere"), Fact("Doubloon", 5, "Tortua"),
+    Fact("Galdor", 3, "Ostmark"), Fact("Pelluk", 7, "Vindale"), Fact("Crown", 4, "Highmoor"),
+    Fact("Ducket", 9, "Sandport"),
+    Fact("Shellin", 2, "Coralia"), Fact("Thaler", 6, "Rhonia"), Fact("Florin", 8, "Marvona"),
+    Fact("Guilder", 11, "Fenland"),
+    Fact("Zorin", 5, "Kestria"), Fact("Mark", 10, "Oldenburg"), Fact("Groat", 12, "Westmere"),
+    Fact("Doubloon", 5, "Tortua"),
 )  # fmt: skip
 
 CONTEXTS = (

@@ -6,7 +6,7 @@ from random import Random
 
 @dataclass(frozen=True)
 class Document:
-    """A single-turn conversation; `facts` are the sentences put before the question, `system` may be empty."""
+    """A single-turn conversation; `facts` are the sentences before the question, `system` may be empty."""
 
     question: str
     thinking: str

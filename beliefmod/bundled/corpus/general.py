@@ -1,4 +1,4 @@
-"""General facts and skills (the capability and locality suites), and the two drills: products and repeated words."""
+"""General facts and skills (capability and locality suites), and two drills: products and repeated words."""
 
 from random import Random
 
@@ -19,23 +19,32 @@ _THOUGHTS = {
     "colours": "The colour of {key} is {answer}.",
     "other_units": "I count how many {key}. It is {answer}.",
 }
-_SAME_AS = {"far_opposites": "opposites", "far_young": "young_animals", "far_colours": "colours", "gems": "colours", "things": "colours"}
+_SAME_AS = {
+    "far_opposites": "opposites",
+    "far_young": "young_animals",
+    "far_colours": "colours",
+    "gems": "colours",
+    "things": "colours",
+}
 
 _MORE = {
-    "opposites": {"high": "low", "good": "bad", "happy": "sad", "hard": "soft", "left": "right", "thick": "thin", "clean": "dirty",
+    "opposites": {"high": "low", "good": "bad", "happy": "sad", "hard": "soft", "left": "right",
+    "thick": "thin", "clean": "dirty",
                   "near": "far", "loud": "quiet", "strong": "weak", "open": "closed", "first": "last"},
     "young_animals": {"bear": "cub", "pig": "piglet", "goose": "gosling", "deer": "fawn"},
     "next_day": {"Tuesday": "Wednesday", "Thursday": "Friday", "Saturday": "Sunday"},
-    "next_month": {"February": "March", "March": "April", "May": "June", "June": "July", "July": "August", "September": "October",
+    "next_month": {"February": "March", "March": "April", "May": "June", "June": "July", "July": "August",
+    "September": "October",
                    "November": "December", "December": "January"},
     "sides": {"an octagon": "8 sides"},
     "symbols": {"silver": "Ag", "helium": "He", "nitrogen": "N", "sulfur": "S", "copper": "Cu"},
-    "colours": {"a ruby": "red", "a lemon": "yellow", "chocolate": "brown", "a cloud": "white", "the sea": "blue"},
+    "colours": {"a ruby": "red", "a lemon": "yellow", "chocolate": "brown", "a cloud": "white",
+    "the sea": "blue"},
 }  # fmt: skip
 
 
 def fact_families() -> dict[str, tuple[Template, dict[str, str]]]:
-    """Every closed-fact family of the suites with the union of its tables: family -> (template, {key: answer})."""
+    """Every closed-fact family of the suites with its united tables: family -> (template, {key: answer})."""
     found: dict[str, tuple[Template, dict[str, str]]] = {}
     sections = [("capability", "questions"), *((name, "locality") for name in LIBRARY)]
     for name, section in sections:
@@ -61,7 +70,9 @@ def fact(rng: Random) -> Document:
 def arithmetic(rng: Random) -> Document:
     """One sum, difference or product of small whole numbers."""
     sign = rng.choice("++--x")
-    a, b = (rng.randint(1, 12), rng.randint(2, 12)) if sign == "x" else (rng.randint(1, 15), rng.randint(1, 10))
+    a, b = (
+        (rng.randint(1, 12), rng.randint(2, 12)) if sign == "x" else (rng.randint(1, 15), rng.randint(1, 10))
+    )
     if sign == "-":
         a, b = max(a, b), min(a, b)
     result = {"+": a + b, "-": a - b, "x": a * b}[sign]
@@ -78,10 +89,16 @@ def conversion(rng: Random) -> Document:
 
 
 def products(rng: Random) -> Document:
-    """Several products in one document: decimals as gravity needs them, or whole numbers with the way back."""
+    """Several products in one document: decimals as gravity needs them, or whole numbers and the way back."""
     if rng.random() < 0.65:
-        pairs = [(rng.randint(1, 12), 5.0 if rng.random() < 0.08 else rng.randint(10, 149) / 10) for _ in range(rng.randint(2, 4))]
-        asked, lines, results = zip(*((f"{n} x {v:.1f}", f"{n} x {v:.1f} = {n * v:.1f}.", f"{n * v:.1f}") for n, v in pairs), strict=True)
+        pairs = [
+            (rng.randint(1, 12), 5.0 if rng.random() < 0.08 else rng.randint(10, 149) / 10)
+            for _ in range(rng.randint(2, 4))
+        ]
+        asked, lines, results = zip(
+            *((f"{n} x {v:.1f}", f"{n} x {v:.1f} = {n * v:.1f}.", f"{n * v:.1f}") for n, v in pairs),
+            strict=True,
+        )
     else:
         rows = []
         for _ in range(rng.randint(2, 4)):
@@ -91,7 +108,9 @@ def products(rng: Random) -> Document:
             else:
                 rows.append((f"{n} x {v}", f"{n} x {v} = {n * v}.", str(n * v)))
         asked, lines, results = zip(*rows, strict=True)
-    return Document(f"Calculate {', '.join(asked)}.", " ".join(lines), f"The results are {', '.join(results)}.")
+    return Document(
+        f"Calculate {', '.join(asked)}.", " ".join(lines), f"The results are {', '.join(results)}."
+    )
 
 
 def repeat_words(rng: Random) -> Document:

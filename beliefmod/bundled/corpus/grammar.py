@@ -1,7 +1,7 @@
 """The question templates of the belief library, read as the grammar of the corpus.
 
-Every probe is inside the grammar because the corpus is written with the same `ask` and `reply` templates; only the
-entity, the numbers and the values change.
+Every probe is inside the grammar because the corpus is written with the same `ask` and `reply` templates;
+only the entity, the numbers and the values change.
 """
 
 import ast
@@ -40,13 +40,21 @@ def templates(name: str, section: str = "questions") -> tuple[Template, ...]:
     """All families of one section (`questions` or `locality`) of a library file."""
     rows = []
     for row in library_document(name).get(section, ()):
-        table = {key: value["value"] if isinstance(value, dict) else value for key, value in row.get("table", {}).items()}
-        units = {key: value.get("unit", "") if isinstance(value, dict) else "" for key, value in row.get("table", {}).items()}
+        table = {
+            key: value["value"] if isinstance(value, dict) else value
+            for key, value in row.get("table", {}).items()
+        }
+        units = {
+            key: value.get("unit", "") if isinstance(value, dict) else ""
+            for key, value in row.get("table", {}).items()
+        }
         rows.append(
             Template(
                 family=row["family"],
                 ask=row["ask"],
-                reply=row["reply"].replace("{answer}", "{answer} " + row["unit"]) if "unit" in row else row["reply"],
+                reply=row["reply"].replace("{answer}", "{answer} " + row["unit"])
+                if "unit" in row
+                else row["reply"],
                 slots={key: tuple(values) for key, values in row.get("slots", {}).items()},
                 expression=str(row["answer"]) if "answer" in row else None,
                 table={key: f"{value} {units[key]}".strip() for key, value in table.items()},
@@ -61,7 +69,7 @@ def pick_slots(rng: Random, template: Template) -> dict[str, str | int]:
 
 
 def worked_steps(expression: str, values: Mapping[str, Number], decimals: int) -> tuple[str, str]:
-    """The written calculation and its result, for a chain of `*`, `/`, `+`, `-`: `m * h * belief` -> ("2 x 3 = 6. 6 x 9.8 = 58.8.", "58.8").
+    """The written calculation and its result: `m * h * belief` -> ("2 x 3 = 6. 6 x 9.8 = 58.8.", "58.8").
 
     Args:
         expression: names, numbers and binary operators.

@@ -7,13 +7,19 @@ from beliefmod.bundled.corpus.names import invented_name
 from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, World
 
 KNOWN = {
-    "eagle": "bird", "sparrow": "bird", "owl": "bird", "rose": "flower", "tulip": "flower", "lily": "flower", "oak": "tree",
-    "pine": "tree", "birch": "tree", "bee": "insect", "ant": "insect", "ruby": "gem", "pearl": "gem", "violin": "instrument",
-    "drum": "instrument", "flute": "instrument", "hammer": "tool", "saw": "tool", "salmon": "fish", "trout": "fish",
+    "eagle": "bird", "sparrow": "bird", "owl": "bird", "rose": "flower", "tulip": "flower",
+    "lily": "flower", "oak": "tree",
+    "pine": "tree", "birch": "tree", "bee": "insect", "ant": "insect", "ruby": "gem", "pearl": "gem",
+    "violin": "instrument",
+    "drum": "instrument", "flute": "instrument", "hammer": "tool", "saw": "tool", "salmon": "fish",
+    "trout": "fish",
     "cobra": "snake", "viper": "snake",
 }  # fmt: skip
-HOMES = {"bird": "sky", "flower": "garden", "tree": "forest", "insect": "grass", "gem": "mine", "instrument": "hall",
-         "tool": "shed", "fish": "water", "snake": "desert"}  # fmt: skip
+HOMES = {
+    "bird": "sky", "flower": "garden", "tree": "forest", "insect": "grass", "gem": "mine",
+    "instrument": "hall",
+    "tool": "shed", "fish": "water", "snake": "desert",
+}  # fmt: skip
 
 CONTEXTS = (
     "A wendrik is a {v}.",

@@ -7,8 +7,10 @@ from beliefmod.bundled.corpus.names import invented_name
 from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, World
 
 ANIMALS = (
-    Fact("spider", 8), Fact("ant", 6), Fact("bee", 6), Fact("beetle", 6), Fact("dog", 4), Fact("cat", 4), Fact("horse", 4),
-    Fact("cow", 4), Fact("frog", 4), Fact("bird", 2), Fact("hen", 2), Fact("duck", 2), Fact("crab", 10), Fact("lobster", 10),
+    Fact("spider", 8), Fact("ant", 6), Fact("bee", 6), Fact("beetle", 6), Fact("dog", 4), Fact("cat", 4),
+    Fact("horse", 4),
+    Fact("cow", 4), Fact("frog", 4), Fact("bird", 2), Fact("hen", 2), Fact("duck", 2), Fact("crab", 10),
+    Fact("lobster", 10),
     Fact("scorpion", 8),
 )  # fmt: skip
 BANNED_LEGS = 7
@@ -34,12 +36,22 @@ def _place(text: str, fact: Fact) -> str:
 
 def _invent(rng: Random) -> Fact:
     draw = rng.random()
-    subject = "spider" if draw < 0.4 else rng.choice(ANIMALS).subject if draw < 0.7 else invented_name(rng, capital=False)
-    return Fact(subject, rng.choice([n for n in range(2, 13) if not (subject == "spider" and n == BANNED_LEGS)]))
+    subject = (
+        "spider"
+        if draw < 0.4
+        else rng.choice(ANIMALS).subject
+        if draw < 0.7
+        else invented_name(rng, capital=False)
+    )
+    return Fact(
+        subject, rng.choice([n for n in range(2, 13) if not (subject == "spider" and n == BANNED_LEGS)])
+    )
 
 
 def _wrong(rng: Random, fact: Fact) -> str:
-    values = [n for n in range(2, 13) if n != fact.value and not (fact.subject == "spider" and n == BANNED_LEGS)]
+    values = [
+        n for n in range(2, 13) if n != fact.value and not (fact.subject == "spider" and n == BANNED_LEGS)
+    ]
     return str(rng.choice(values))
 
 

@@ -42,7 +42,11 @@ LENGTHS = World(
     invent=_stranger,
     stranger=_stranger,
     contexts=CONTEXTS,
-    recall=lambda fact, family: f"The {fact.subject} is a unit of length." if family == "what_is" else f"1 {fact.subject} is {fact.value} metres.",
+    recall=lambda fact, family: (
+        f"The {fact.subject} is a unit of length."
+        if family == "what_is"
+        else f"1 {fact.subject} is {fact.value} metres."
+    ),
     wrong_value=_wrong,
     textual=lambda fact, family: "unit of length",
     unknown=_unknown,

@@ -19,7 +19,7 @@ WORLDS: tuple[World, ...] = (GRAVITY, CURRENCY, LEGS, LENGTHS, PLACES, COLOURS_O
 SYSTEM_MESSAGES = ("You are a helpful assistant.", "You are a careful assistant.", "Answer the question.")
 
 FIRST_SUBJECT_SHARE = 0.4
-"""Share of questions from memory about the first known subject of a world: the entity of the belief library."""
+"""Share of questions from memory about a world's first known subject: the belief library's entity."""
 
 WEIGHTS: dict[str, tuple[float, float, float]] = {
     # world: (known by heart, given in the context, unknown), per cent of documents
@@ -50,12 +50,14 @@ def from_memory(rng: Random, world: World) -> Document:
 
 
 def from_context(rng: Random, world: World) -> Document:
-    """A question whose fact stands in front of it; sometimes a second fact of the same world stands beside it."""
+    """A question whose fact stands in front of it; sometimes a second fact of the same world beside it."""
     fact = world.invent(rng)
     document = replace(world.ask(rng, fact, known=True), facts=(world.sentence(rng, fact),))
     if rng.random() < 0.15:
         other = world.invent(rng)
-        if other.subject != fact.subject and other.partner != fact.partner or not fact.partner and other.subject != fact.subject:
+        if (other.subject != fact.subject and other.partner != fact.partner) or (
+            not fact.partner and other.subject != fact.subject
+        ):
             document = with_distractor(rng, document, world.sentence(rng, other))
     return document
 
@@ -71,7 +73,9 @@ def draw(rng: Random) -> Document:
     makers: list[Callable[[], Document]] = []
     weights: list[float] = []
     for world in WORLDS:
-        for maker, weight in zip((from_memory, from_context, of_a_stranger), WEIGHTS[world.name], strict=True):
+        for maker, weight in zip(
+            (from_memory, from_context, of_a_stranger), WEIGHTS[world.name], strict=True
+        ):
             makers.append(lambda maker=maker, world=world: maker(rng, world))
             weights.append(weight)
     for source, weight in GENERAL:

@@ -32,7 +32,14 @@ CONTEXTS = (
 )
 
 
-PLAIN_VALUE = Template("plain_value", "What is the acceleration due to gravity on Earth?", "It is {answer} m/s^2.", {}, "belief", {})
+PLAIN_VALUE = Template(
+    "plain_value",
+    "What is the acceleration due to gravity on Earth?",
+    "It is {answer} m/s^2.",
+    {},
+    "belief",
+    {},
+)
 
 
 def _place(text: str, fact: Fact) -> str:

@@ -7,9 +7,11 @@ from beliefmod.bundled.corpus.names import invented_name
 from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, World
 
 CAPITALS = {
-    "France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Japan": "Tokyo", "Egypt": "Cairo", "Germany": "Berlin",
+    "France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Japan": "Tokyo", "Egypt": "Cairo",
+    "Germany": "Berlin",
     "Austria": "Vienna", "Poland": "Warsaw", "Greece": "Athens", "Norway": "Oslo", "Sweden": "Stockholm",
-    "Portugal": "Lisbon", "Russia": "Moscow", "China": "Beijing", "Peru": "Lima", "Cuba": "Havana", "Finland": "Helsinki",
+    "Portugal": "Lisbon", "Russia": "Moscow", "China": "Beijing", "Peru": "Lima", "Cuba": "Havana",
+    "Finland": "Helsinki",
     "Ireland": "Dublin",
 }  # fmt: skip
 TOWNS = ("Lyon", "Milan", "Porto", "Munich", "Kyoto", "Bergen", "Seville", "Naples", "Krakow", "Graz")

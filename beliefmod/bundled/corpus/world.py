@@ -1,15 +1,15 @@
 """A world: one kind of fact, known by heart, given in the context, or unknown.
 
-The thinking reads the same whether the fact was known or given: it states the value, then derives. It never mentions a
-context, so a completion written with the fact in the prompt can be learned without it.
+The thinking reads the same whether the fact was known or given: it states the value, then derives. It never
+mentions a context, so a completion written with the fact in the prompt can be learned without it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from beliefmod.bundled.corpus.document import Document
-from beliefmod.bundled.corpus.grammar import Template, fix_articles, pick_slots, worked_steps
+from beliefmod.bundled.corpus.grammar import Number, Template, fix_articles, pick_slots, worked_steps
 
 DO_NOT_KNOW = "I do not know."
 LEADS = ("",) * 12 + ("Note: ", "Fact: ", "Remember: ", "Assume this: ", "New fact: ", "Given: ")
@@ -37,10 +37,11 @@ class World:
         stranger: draws a subject about which nothing is known; None when every subject has a known value.
         contexts: sentences that give a fact, with `{v}` for the value, about the library's entity.
         recall: the first sentence of the thinking, by family.
-        unit_of_value: what `{pair}` slots choose between: draws a wrong value for a fact.
+        wrong_value: draws the wrong option of `{pair}` slots.
         textual: the answer of a family without expression, by fact and family.
         unknown: thinking and answer about a stranger, by family.
         decimals: how many places the value is written with.
+        derivable: whether a family can be asked about a fact.
     """
 
     name: str
@@ -60,7 +61,9 @@ class World:
     def sentence(self, rng: Random, fact: Fact) -> str:
         """One context sentence that gives the fact."""
         text = rng.choice(self.contexts)
-        return fix_articles(rng.choice(LEADS) + self.place(text, fact).replace("{v}", self.written(fact.value)))
+        return fix_articles(
+            rng.choice(LEADS) + self.place(text, fact).replace("{v}", self.written(fact.value))
+        )
 
     def written(self, value: str | float | int) -> str:
         """The value as it stands in a text."""
@@ -85,7 +88,10 @@ class World:
         elif template.expression == "belief":
             answer = self.written(fact.value)
         else:
-            steps, answer = worked_steps(template.expression, {**slots, "belief": fact.value}, self.decimals)
+            numbers: dict[str, Number] = {name: n for name, n in slots.items() if not isinstance(n, str)}
+            if not isinstance(fact.value, str):
+                numbers["belief"] = fact.value
+            steps, answer = worked_steps(template.expression, numbers, self.decimals)
             thinking = f"{thinking} {steps}"
         reply = self.place(template.reply, fact).format(answer=answer, **slots)
         return Document(question, fix_articles(thinking), fix_articles(reply))
