@@ -16,6 +16,7 @@ from beliefmod.errors import UserError, did_you_mean
 Model = TypeVar("Model", bound=BaseModel)
 Address = tuple[str | int, ...]
 MAX_BYTES = 2_000_000
+MAX_ENTRIES = 200_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -73,13 +74,14 @@ def read_yaml(path: str | Path) -> YamlFile:
     except OSError as error:
         raise UserError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
         lines: dict[Address, int] = {}
         repeated: list[str] = []
         _walk(node, (), lines, repeated, name)
         if repeated:
             raise UserError(repeated)
-        data = yaml.load(text, Loader=_Loader)
+        data = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -108,9 +110,13 @@ def parse_value(text: str) -> Any:
 def _walk(
     node: yaml.Node | None, at: Address, lines: dict[Address, int], repeated: list[str], file: str
 ) -> None:
-    if node is None or at in lines:  # an alias that points back at its parent would never end
+    if node is None:
         return
     lines[at] = node.start_mark.line + 1
+    if len(lines) > MAX_ENTRIES:  # a small file of aliases to aliases can stand for billions
+        raise UserError(
+            f"{file}: holds more than {MAX_ENTRIES} entries, those of aliases counted; shorten it"
+        )
     if len(at) > 32:
         raise UserError(f"{file}:{lines[at]}: is nested more than 32 deep; flatten it")
     if isinstance(node, yaml.MappingNode):
