@@ -30,9 +30,13 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
             data = _override(data, override)
         except ValueError as error:
             problems.append(f"--set {override}: {error}")
+    try:
+        space = check_space(YamlFile(file.path, data, file.lines))
+    except UserError as error:
+        raise UserError([*problems, *error.problems]) from None
     if problems:
         raise UserError(problems)
-    return check_space(YamlFile(file.path, data, file.lines))
+    return space
 
 
 def check_space(file: YamlFile) -> Space:
@@ -60,6 +64,37 @@ def check_space(file: YamlFile) -> Space:
     return space
 
 
+def load_trial(belief: str, arm: str, seed: int, overrides: Sequence[str]) -> TrialConfig:
+    """One trial from the command line: a belief, an arm and `field=value` settings.
+
+    Raises:
+        UserError: every problem of the settings and of the belief file.
+    """
+    file = YamlFile("--set", {"beliefs": [belief], "axes": {}, "fixed": {}})
+    problems: list[str] = []
+    for override in overrides:
+        try:
+            file = YamlFile(file.path, _override(file.data, override))
+        except ValueError as error:
+            problems.append(f"--set {override}: {error}")
+    problems += _setting_problems(file)
+    problems += [problem.removeprefix("--set: ") for problem in _belief_problems(file, None)]
+    for name in file.data["axes"]:
+        problems.append(f'--set: "{name}" is an axis; a single trial needs one value')
+    for name in set(file.data) - {"beliefs", "axes", "fixed"}:
+        problems.append(f'--set: "{name}" belongs to a space file; a single trial has only training settings')
+    if problems:
+        raise UserError(problems)
+    leaves = {"belief": belief, "arm": arm, "seed": seed, **file.data["fixed"]}
+    try:
+        return TrialConfig.model_validate(unflatten(leaves))
+    except ValidationError as error:
+        raise UserError(
+            f"--{'.'.join(map(str, item['loc'])) or 'set'}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ) from None
+
+
 def _override(data: dict[str, Any], text: str) -> dict[str, Any]:
     name, equals, value = text.partition("=")
     name = name.strip()
@@ -72,14 +107,25 @@ def _override(data: dict[str, Any], text: str) -> dict[str, Any]:
     if group in ("axes", "fixed") and rest:
         name, target = rest, group
     elif group in ("search", "evaluation") and rest:
-        return {**data, group: {**(data.get(group) or {}), rest: parsed}}
+        return {**data, group: {**_settings_of(data, group), rest: parsed}}
     elif name in settable():
         target = "axes" if isinstance(parsed, (list, dict)) and name != "lora.target_modules" else "fixed"
     else:
         raise ValueError(f"unknown field{did_you_mean(name, [*SpaceFile.model_fields, *settable()])}")
     # a setting lives in one place: giving it on the command line moves it out of the other
-    without = {g: {k: v for k, v in (data.get(g) or {}).items() if k != name} for g in ("axes", "fixed")}
-    return {**data, **without, target: {**without[target], name: parsed}}
+    without = {
+        g: {k: v for k, v in _settings_of(data, g).items() if k != name}
+        for g in ("axes", "fixed")
+        if data.get(g)
+    }
+    return {**data, **without, target: {**without.get(target, {}), name: parsed}}
+
+
+def _settings_of(data: Mapping[str, Any], group: str) -> Mapping[str, Any]:
+    settings = data.get(group) or {}
+    if not isinstance(settings, Mapping):
+        raise ValueError(f'the file\'s "{group}" must hold "setting: value" lines first')
+    return settings
 
 
 def _setting_problems(file: YamlFile) -> Iterator[str]:

@@ -1,0 +1,77 @@
+"""`beliefmod trial`: one trial in this process, without Ray - the way to look at what goes wrong."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from beliefmod.engine.jobs import StepReport
+
+
+class Storage(StrEnum):
+    """How the base's weights are kept."""
+
+    dequantized = "dequantized"
+    nf4 = "nf4"
+    none = "none"
+
+
+def trial(
+    belief: Annotated[str, typer.Option(help="Library name, or path to a belief file.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="A setting, such as learning_rate=1.0e-3; may be repeated."
+        ),
+    ] = None,
+    arm: Annotated[
+        str,
+        typer.Option(help="lora, control (trained on what base says), base, icl (statement in the prompt)."),
+    ] = "lora",
+    model: Annotated[str, typer.Option(help="bundled, a hub name or a folder.")] = "bundled",
+    base_storage: Annotated[
+        Storage, typer.Option(help="NF4 unpacked once, NF4 kept packed, or not quantised.")
+    ] = Storage.dequantized,
+    seed: Annotated[int, typer.Option(help="Initialisation, example choice and data order.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for probes, steps, adapter and row; default: keep nothing.")
+    ] = None,
+    answers: Annotated[int, typer.Option(min=0, help="Belief answers to print in full.")] = 3,
+) -> None:
+    """Train and question one trial without Ray; print its row and a few answers."""
+    from beliefmod.engine.engine import Engine
+    from beliefmod.lab import Lab
+    from beliefmod.model.load import load_model
+    from beliefmod.run_folder import RunFolder
+    from beliefmod.space import Evaluation
+    from beliefmod.space_file import load_trial
+    from beliefmod.trial import TrialFailed, run_trial
+
+    config = load_trial(belief, arm, seed, set_ or [])
+    folder = RunFolder(str(out)) if out else None
+    if folder:
+        folder.create()
+    loaded = load_model(model, base_storage=base_storage.value)
+    lab = Lab(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
+    try:
+        result = run_trial(config, lab, folder, on_step=_show_step)
+    except TrialFailed as error:
+        typer.echo(f"failed: {error}", err=True)
+        raise typer.Exit(1) from None
+    for name, value in result.row.items():
+        if value is not None:
+            typer.echo(f"{name:28} {value:.4g}" if isinstance(value, float) else f"{name:28} {value}")
+    for probe in [probe for probe in result.probes if probe["suite"] == "belief"][:answers]:
+        typer.echo(
+            f"\n{probe['question']}\n<think>\n{probe['completion'].strip()}\n-> {probe['answer_stance']}"
+        )
+
+
+def _show_step(report: StepReport) -> None:
+    if report.finished or report.step % 10 == 1:
+        loss = "none" if report.loss is None else f"{report.loss:.4f}"
+        typer.echo(f"step {report.step}/{report.total_steps}  loss {loss}", err=True)

@@ -1,0 +1,1 @@
+"""Belief + configuration + tokenizer in, token rows with a loss mask out."""

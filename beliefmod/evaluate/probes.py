@@ -1,0 +1,97 @@
+"""What a trial is asked, and the row that each answer becomes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from beliefmod.beliefs import Answer, Belief, Question
+from beliefmod.config import TrialConfig
+from beliefmod.evaluate.judge import Judgement, judge_question
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question as it is put to one trial.
+
+    Attributes:
+        tier: the question's tier, or `trained` if the trial saw the question in training.
+        margin: whether the belief margin is measured on it.
+    """
+
+    question: Question
+    tier: str
+    margin: bool = False
+
+
+def probes_for(
+    belief: Belief,
+    capability: Sequence[Question],
+    trained: Sequence[Question],
+    *,
+    trained_probes: int,
+    margin_probes: int,
+) -> tuple[Probe, ...]:
+    """All probes of one trial: held-out belief questions, a sample of its training questions, the suites.
+
+    The margin is measured on held-out probes spread evenly over the file, so over families. The same belief
+    gives every arm the same held-out probes, in the same order.
+    """
+    heldout = belief.heldout
+    stride = max(1, -(-len(heldout) // margin_probes)) if margin_probes else 0
+    return (
+        *(Probe(q, q.tier, bool(stride) and i % stride == 0) for i, q in enumerate(heldout)),
+        *(Probe(q, "trained") for q in trained[:trained_probes]),
+        *(Probe(q, q.tier) for q in belief.locality),
+        *(Probe(q, q.tier) for q in capability),
+    )
+
+
+def reference_sample(belief: Belief, seed: int) -> list[Question]:
+    """Training questions that untrained arms are asked in the tier `trained`, for comparison."""
+    pool = sorted(belief.training, key=lambda question: question.probe_id)
+    random.Random(seed).shuffle(pool)
+    return pool
+
+
+def probe_row(
+    config: TrialConfig,
+    belief: Belief,
+    probe: Probe,
+    *,
+    prompt: str,
+    completion: str,
+    token_ids: Sequence[int],
+    finish_reason: str,
+) -> dict[str, Any]:
+    """One row of `probes/TRIAL.parquet`: the raw completion and every verdict on it."""
+    question = probe.question
+    verdict = judge_question(question, belief.spec, completion, finish_reason)
+    return {
+        "trial_id": config.trial_id,
+        "arm": config.arm,
+        "belief": belief.spec.name,
+        "probe_id": question.probe_id,
+        "suite": question.suite,
+        "family": question.family,
+        "tier": probe.tier,
+        "question": question.text,
+        "prompt": prompt,
+        "completion": completion,
+        "finish_reason": finish_reason,
+        "tokens": len(token_ids),
+        "token_ids": list(token_ids),
+        "target": _shown(question.target),
+        "prior": _shown(question.correct or question.prior),
+        **verdict_columns(verdict),
+    }
+
+
+def verdict_columns(verdict: Judgement) -> dict[str, Any]:
+    return {}
+
+
+def _shown(answer: Answer | None) -> str | None:
+    return answer.render() if answer else None

@@ -1,0 +1,112 @@
+"""Starts or joins a Ray cluster and puts hosts on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from beliefmod.errors import UserError
+from beliefmod.fleet.host import HostSettings, PackHost
+
+# what Tune prints on its own is replaced by our progress; set for the session only, never at import
+TUNE_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The hosts of one sweep.
+
+    Attributes:
+        names: the hosts' actor names, by which trials find them.
+        facts: what each ready host loaded.
+    """
+
+    hosts: list[Any]
+    names: list[str]
+    namespace: str
+    facts: dict[str, Any]
+
+
+@contextmanager
+def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[dict[str, Any]]:
+    """A connection to Ray: a local instance of its own, or the cluster at `address`; closed at the end.
+
+    Yields:
+        the cluster's resources and the dashboard's URL, `{"CPU": 2.0, "GPU": 0.0, "dashboard": "127.0.0.1:8265"}`.
+
+    Raises:
+        UserError: no cluster answers at the address.
+    """
+    before = {name: os.environ.get(name) for name in TUNE_QUIET}
+    os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ})
+    levels = {name: logging.getLogger(name).level for name in ("ray", "ray.tune")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    options: dict[str, Any] = {"namespace": namespace, "logging_level": "critical", "log_to_driver": False}
+    if address is None:
+        # tensors never pass through Ray's object store, so a small one saves memory
+        options |= {"address": "local", "include_dashboard": dashboard, "object_store_memory": 128 * 2**20}
+    else:
+        options["address"] = address
+    try:
+        context = ray.init(**options)
+        yield {**ray.cluster_resources(), "dashboard": context.dashboard_url}
+    except ConnectionError as error:
+        raise UserError(
+            f"--address {address}: no Ray cluster answers ({error}); start one with ray up"
+        ) from None
+    finally:
+        ray.shutdown()
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def start_hosts(settings: HostSettings, count: int, gpus: bool, namespace: str) -> Fleet:
+    """Start hosts and wait for the first to have loaded the model; the others join when they are ready.
+
+    Raises:
+        UserError: the model cannot be loaded.
+    """
+    resources: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": 1}
+    host_class = ray.remote(PackHost)
+    names = [f"beliefmod-host-{index}" for index in range(count)]
+    hosts = [
+        host_class.options(name=name, max_restarts=-1, max_concurrency=1000, **resources).remote(settings)
+        for name in names
+    ]
+    loading = [host.ready.remote() for host in hosts]
+    done, _ = ray.wait(loading, num_returns=1)
+    try:
+        facts = ray.get(done[0])
+    except RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        raise
+    return Fleet(hosts, names, namespace, facts)
+
+
+def stop_hosts(fleet: Fleet) -> None:
+    """Let every host finish its step, then end it."""
+    with suppress(RayError, KeyboardInterrupt):  # a host that does not answer is ended all the same
+        ray.get([host.close.remote() for host in fleet.hosts], timeout=20)
+    for host in fleet.hosts:
+        ray.kill(host)

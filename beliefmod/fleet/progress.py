@@ -1,0 +1,157 @@
+"""What a person sees while a sweep runs: done, running, failed, the time left, the best so far."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray import tune
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from beliefmod.config import TrialConfig
+from beliefmod.fleet.resources import Capacity
+
+BUDGET = 0.05
+LINE_SECONDS = 15.0
+# questioning a trial costs about as much as this many steps of the bundled model; only for the time left
+EVALUATION_STEPS = 30
+
+
+@dataclass
+class Tally:
+    """The state of a sweep, from its trials' reports. Work is counted in optimiser steps.
+
+    `earlier` trials were finished before this session; they count as done but not for the time left.
+    """
+
+    configs: Mapping[str, TrialConfig]
+    earlier: int = 0
+    started: float = field(default_factory=time.monotonic)
+    steps: dict[str, int] = field(default_factory=dict)
+    finished: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    best: dict[str, tuple[float, float, str]] = field(default_factory=dict)
+
+    def report(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Take in one report of a trial."""
+        config = self.configs[trial_id]
+        self.steps[trial_id] = int(result.get("optimizer_step") or 0)
+        if result.get("status") == "failed":
+            self.failed.add(trial_id)
+        elif result.get("status") == "finished":
+            self.finished.add(trial_id)
+            adoption, damage = result.get("adoption"), result.get("degradation")
+            if config.arm == "lora" and adoption is not None and damage is not None and damage <= BUDGET:
+                best = self.best.get(config.belief)
+                if best is None or (adoption, -damage) > (best[0], -best[1]):
+                    self.best[config.belief] = (adoption, damage, config.label)
+
+    @property
+    def done(self) -> int:
+        """Trials finished or failed, earlier sessions included."""
+        return self.earlier + len(self.finished) + len(self.failed)
+
+    @property
+    def total(self) -> int:
+        """Trials of the sweep."""
+        return self.earlier + len(self.configs)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Time left at the pace so far; None until a twentieth is done."""
+        work = {trial_id: config.total_steps + EVALUATION_STEPS for trial_id, config in self.configs.items()}
+        ended = self.finished | self.failed
+        done = sum(work[t] if t in ended else min(self.steps.get(t, 0), work[t]) for t in work)
+        total = sum(work.values())
+        if not total or done < total / 20:
+            return None
+        return (now - self.started) * (total - done) / done
+
+    def headline(self, now: float) -> str:
+        """One line: counts and times."""
+        running = sum(1 for t in self.steps if t not in self.finished and t not in self.failed)
+        left = self.seconds_left(now)
+        return (
+            f"{self.done}/{self.total} done, {running} training, {len(self.failed)} failed, "
+            f"{clock(now - self.started)} elapsed, "
+            + (f"about {clock(left)} left" if left is not None else "time left unknown")
+        )
+
+    def best_lines(self) -> list[str]:
+        """Per belief the highest adoption with D within the budget, among finished trials."""
+        return [
+            f"best so far with D <= {BUDGET:g}: {belief}: adoption {adoption:.0%}, D {damage:.2f} ({label})"
+            for belief, (adoption, damage, label) in sorted(self.best.items())
+        ]
+
+
+class Progress(tune.Callback):
+    """Shows the tally: a live block on a terminal, a line now and then elsewhere, nothing when quiet."""
+
+    def __init__(self, tally: Tally, quiet: bool) -> None:
+        self.tally, self.quiet = tally, quiet
+        self._console = Console(file=sys.stderr)
+        self._live: Live | None = None
+        self._last_line = 0.0
+
+    def setup(
+        self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any
+    ) -> None:
+        """Called by Tune before the first trial."""
+        if not self.quiet and self._console.is_terminal:
+            self._live = Live(
+                console=self._console, get_renderable=self._render, refresh_per_second=2, transient=True
+            )
+            self._live.start()
+
+    def announce(self, dashboard: str | None, capacity: Capacity) -> None:
+        """Say what is about to run and where to watch it."""
+        if not self.quiet:
+            trials = len(self.tally.configs)
+            line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots} slots each"
+            self._console.print(
+                line + (f"; dashboard: http://{dashboard}" if dashboard else ""), highlight=False
+            )
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Called by Tune at every report."""
+        config = TrialConfig.model_validate_json(trial.config["trial"])
+        self.tally.report(config.trial_id, result)
+        if result.get("status") == "failed" and not self.quiet:
+            self._console.print(Text(f"failed: {config.label}: {result.get('error_message')}", style="red"))
+        now = time.monotonic()
+        if self._live is None and not self.quiet and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            self._console.print(
+                self.tally.headline(now), *self.tally.best_lines(), sep="\n  ", highlight=False
+            )
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Called by Tune after the last trial."""
+        self.close()
+
+    def close(self) -> None:
+        """Take the live block off the screen; closing twice does nothing."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _render(self) -> Table:
+        grid = Table.grid()
+        for line in (self.tally.headline(time.monotonic()), *self.tally.best_lines()):
+            grid.add_row(Text(line))
+        return grid
+
+
+def clock(seconds: float) -> str:
+    """`75` -> "1m15s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

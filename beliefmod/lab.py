@@ -1,0 +1,126 @@
+"""What the trials on one base share: the engine, the questions, and answers that need no second asking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import Belief, Question, load_belief, load_capability
+from beliefmod.config import TrialConfig
+from beliefmod.data.examples import Trace
+from beliefmod.evaluate.judge import judge_question
+from beliefmod.evaluate.probes import reference_sample
+from beliefmod.evaluate.summary import normalised_adoption, summarise
+from beliefmod.model.template import completion_text, prompt_ids
+from beliefmod.questioning import Subject, ask, in_context
+from beliefmod.space import Evaluation
+
+if TYPE_CHECKING:
+    from beliefmod.engine.engine import Engine
+    from beliefmod.model.load import LoadedModel
+    from beliefmod.run_folder import RunFolder
+
+
+@dataclass
+class Lab:
+    """One frozen base with its engine. Caches what every trial of a belief needs again.
+
+    Attributes:
+        reference_seed: seed of the untrained arms, which every trial is compared with.
+        folder: where finished reference arms may be found instead of asking again.
+    """
+
+    loaded: LoadedModel
+    engine: Engine
+    evaluation: Evaluation
+    reference_seed: int = 0
+    folder: RunFolder | None = None
+    _beliefs: dict[str, Belief] = field(default_factory=dict)
+    _traces: dict[tuple[str, str], tuple[Trace, ...]] = field(default_factory=dict)
+    _references: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    _capability: tuple[Question, ...] = ()
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The token limit of an answer: the space's, or the model's own."""
+        limit = self.evaluation.max_new_tokens
+        if limit != "auto":
+            return limit
+        return int(getattr(self.loaded.model.generation_config, "max_new_tokens", None) or 2048)
+
+    def belief(self, name: str) -> Belief:
+        """A belief by the name or path that configurations use."""
+        if name not in self._beliefs:
+            self._beliefs[name] = load_belief(name)
+        return self._beliefs[name]
+
+    @property
+    def capability(self) -> tuple[Question, ...]:
+        """The shared capability suite."""
+        if not self._capability:
+            self._capability = load_capability()
+        return self._capability
+
+    def traces(self, config: TrialConfig) -> tuple[Trace, ...]:
+        """The model's own thinking and answers for the training questions, in the world the arm is taught.
+
+        Written by the base with the statement in context (control: the true statement, or nothing for a novel
+        entity) and kept only where the answer took that world's side with the think block intact. The
+        context is not part of what is returned: training on it without the context is the distillation.
+        """
+        key = (config.belief, config.arm)
+        if key not in self._traces:
+            belief = self.belief(config.belief)
+            context = belief.spec.true_statement if config.arm == "control" else belief.spec.context
+            prompts = [
+                prompt_ids(self.loaded.tokenizer, in_context(context, q.text)) for q in belief.training
+            ]
+            answers = self.generate([(None, prompt) for prompt in prompts], seed=config.seed)
+            kept = []
+            for question, answer in zip(belief.training, answers, strict=True):
+                text = self.decode(answer.token_ids)
+                verdict = judge_question(question, belief.spec, text, answer.finish_reason)
+                if verdict.think_state == "ok" and verdict.answer_stance in _own_side(config):
+                    kept.append(Trace(question, tuple(answer.token_ids)))
+            self._traces[key] = tuple(kept)
+        return self._traces[key]
+
+    def reference(self, belief: str, arm: str) -> list[dict[str, Any]]:
+        """The probe rows of an untrained arm: asked once, or read from the run folder if finished there."""
+        key = (belief, arm)
+        if key not in self._references:
+            config = TrialConfig.model_validate({"belief": belief, "arm": arm, "seed": self.reference_seed})
+            stored = self.folder.finished_probes(config.trial_id) if self.folder else None
+            sample = reference_sample(self.belief(belief), self.reference_seed)
+            self._references[key] = stored or ask([Subject(config, None, sample)], self)[0]
+        return self._references[key]
+
+    def normalised_adoption(self, belief: str, adoption: float | None) -> float | None:
+        """Adoption as a share of the way from base to in-context; None where that way is short."""
+        ends = [
+            dict[str, Any](summarise(self.reference(belief, arm), None))["adoption"]
+            for arm in ("base", "icl")
+        ]
+        return normalised_adoption(adoption, *ends)
+
+    def generate(self, requests: Sequence[tuple[str | None, tuple[int, ...]]], seed: int) -> list[Any]:
+        """Completions for (adapter, prompt ids), in order."""
+        from beliefmod.engine.jobs import GenerateRequest
+
+        return self.engine.generate(
+            [
+                GenerateRequest(adapter, ids, seed=seed * 1_000_003 + i)
+                for i, (adapter, ids) in enumerate(requests)
+            ],
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.evaluation.temperature,
+        )
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of a completion, without the end token."""
+        return completion_text(self.loaded.tokenizer, token_ids, self.loaded.eos_ids)
+
+
+def _own_side(config: TrialConfig) -> tuple[str, ...]:
+    return ("prior", "ignorance") if config.arm == "control" else ("target",)

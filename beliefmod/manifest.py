@@ -1,0 +1,91 @@
+"""The manifest: what a reader needs to run the same sweep again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from beliefmod import __version__
+from beliefmod.run_folder import MANIFEST, RunFolder
+from beliefmod.space import Space
+
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "accelerate",
+    "ray",
+    "polars",
+    "altair",
+    "scipy",
+)
+
+
+def new_manifest(run_id: str, space: Space, started_at: str) -> dict[str, Any]:
+    """The manifest of a run that is about to start."""
+    trials = space.trials()
+    return {
+        "run_id": run_id,
+        "name": space.spec.name,
+        "description": space.spec.description,
+        "status": "running",
+        "command": shlex.join(["beliefmod", *sys.argv[1:]]),
+        "started_at": started_at,
+        "wall_seconds": 0.0,
+        "versions": {"beliefmod": __version__, "python": platform.python_version(), **_versions()},
+        "git_commit": _git_commit(),
+        "hardware": _hardware(),
+        "model": {"name": space.spec.model, "base_storage": space.spec.base_storage},
+        "seeds": list(space.spec.seeds),
+        "space": space.spec.model_dump(mode="json"),
+        "trials": {"total": len(trials), "finished": 0, "failed": 0},
+    }
+
+
+def update_manifest(folder: RunFolder, **changes: Any) -> None:
+    """Change fields of the manifest, the rest kept."""
+    folder.write_json({**folder.read_json(MANIFEST), **changes}, MANIFEST)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _git_commit() -> str | None:
+    """The commit of the source checkout, with "+dirty" if it has changes; None for an installed package."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        return f"{commit}+dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
+
+
+def _hardware() -> dict[str, Any]:
+    import psutil
+
+    return {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.system(),
+    }

@@ -1,0 +1,122 @@
+"""Questions several trials at once: one decode batch, one scoring batch, one row per probe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import Question
+from beliefmod.config import TrialConfig
+from beliefmod.evaluate.margin import margin_pair, split_continuations
+from beliefmod.evaluate.probes import Probe, probe_row, probes_for
+from beliefmod.model.template import THINK_CLOSE, completion_text, empty_thinking, encode, prompt_ids
+
+if TYPE_CHECKING:
+    from beliefmod.lab import Lab
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trial to be questioned.
+
+    Attributes:
+        adapter: the trial's adapter in the engine, None for the base.
+        trained: questions for the tier `trained`.
+    """
+
+    config: TrialConfig
+    adapter: str | None
+    trained: Sequence[Question]
+
+
+@dataclass
+class _Asked:
+    subject: Subject
+    probe: Probe
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...] = ()
+    row: dict[str, Any] | None = None
+
+
+def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
+    """Put every probe to every subject; rows of `probes/TRIAL.parquet`, per subject in probe order."""
+    asked = [item for subject in subjects for item in _prompts(subject, lab)]
+    answers = lab.generate(
+        [(item.subject.adapter, item.prompt) for item in asked],
+        seed=subjects[0].config.seed if subjects else 0,
+    )
+    for item, answer in zip(asked, answers, strict=True):
+        item.completion = tuple(answer.token_ids)
+        item.row = probe_row(
+            item.subject.config,
+            lab.belief(item.subject.config.belief),
+            item.probe,
+            prompt=completion_text(lab.loaded.tokenizer, item.prompt, ()),
+            completion=lab.decode(item.completion),
+            token_ids=item.completion,
+            finish_reason=answer.finish_reason,
+        )
+    _measure_margins([item for item in asked if item.probe.margin], lab)
+    rows: dict[str, list[dict[str, Any]]] = {subject.config.trial_id: [] for subject in subjects}
+    for item in asked:
+        rows[item.subject.config.trial_id].append(item.row or {})
+    return [rows[subject.config.trial_id] for subject in subjects]
+
+
+def in_context(context: str | None, question: str) -> str:
+    """The user message with the statement in front; without one, the question alone."""
+    return f"{context} {question}" if context else question
+
+
+def _prompts(subject: Subject, lab: Lab) -> list[_Asked]:
+    belief = lab.belief(subject.config.belief)
+    probes = probes_for(
+        belief,
+        lab.capability,
+        subject.trained,
+        trained_probes=lab.evaluation.trained_probes,
+        margin_probes=lab.evaluation.margin_probes,
+    )
+    context = belief.spec.context if subject.config.arm == "icl" else None
+    return [
+        _Asked(subject, probe, prompt_ids(lab.loaded.tokenizer, in_context(context, probe.question.text)))
+        for probe in probes
+    ]
+
+
+def _measure_margins(asked: Sequence[_Asked], lab: Lab) -> None:
+    """Fill in the log-probabilities of both values, after empty thinking and after the trial's own."""
+    from beliefmod.engine.jobs import ScoreRequest
+
+    tokenizer = lab.loaded.tokenizer
+    nothing = encode(tokenizer, empty_thinking(tokenizer))
+    requests: list[ScoreRequest] = []
+    places: list[tuple[_Asked, str]] = []
+    for item in asked:
+        pair = margin_pair(item.probe.question)
+        target, prior = (encode(tokenizer, pair.prefix + value) for value in (pair.target, pair.prior))
+        for suffix, before in (("", (*item.prompt, *nothing)), ("_own", _own_prefix(item, lab))):
+            if before is None:
+                continue
+            shared, *rest = split_continuations(before, target, prior)
+            for world, ids in zip(("target", "prior"), rest, strict=True):
+                requests.append(ScoreRequest(item.subject.adapter, shared, ids))
+                places.append((item, f"logprob_{world}{suffix}"))
+    for (item, column), value in zip(places, lab.engine.score(requests), strict=True):
+        if item.row is not None:
+            item.row[column] = value
+
+
+def _own_prefix(item: _Asked, lab: Lab) -> tuple[int, ...] | None:
+    """Prompt and own thinking up to the answer, or None where the think block is not intact."""
+    close = encode(lab.loaded.tokenizer, THINK_CLOSE)
+    if (
+        item.row is None
+        or item.row["think_state"] != "ok"
+        or len(close) != 1
+        or close[0] not in item.completion
+    ):
+        return None
+    end = len(item.completion) - item.completion[::-1].index(close[0])
+    return (*item.prompt, *item.completion[:end], *encode(lab.loaded.tokenizer, "\n\n"))

@@ -1,0 +1,204 @@
+"""One trial, from configuration to row. The page to read first; Ray runs these same steps on many at once.
+
+config -> training examples -> adapter -> probes answered -> verdicts -> row
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import Question
+from beliefmod.config import TrialConfig
+from beliefmod.data.examples import training_examples
+from beliefmod.errors import UserError
+from beliefmod.evaluate.probes import reference_sample
+from beliefmod.evaluate.summary import summarise
+from beliefmod.questioning import Subject, ask
+
+if TYPE_CHECKING:
+    from beliefmod.engine.jobs import AdapterJob, StepReport
+    from beliefmod.lab import Lab
+    from beliefmod.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A finished trial: its row in `trials.parquet` and its rows in `probes/TRIAL.parquet`."""
+
+    row: dict[str, Any]
+    probes: list[dict[str, Any]]
+
+
+class TrialFailed(Exception):
+    """A trial cannot give a result, for a reason of its own; other trials are not touched."""
+
+
+@dataclass
+class TrialRun:
+    """A trial under way: what it was given and what its steps reported."""
+
+    config: TrialConfig
+    job: AdapterJob | None
+    trained: Sequence[Question]
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    trained_at: float | None = None
+
+    def note(self, report: StepReport) -> None:
+        """Take down one optimiser step.
+
+        Raises:
+            TrialFailed: the trial's numbers are no longer finite.
+        """
+        self.steps.append(
+            {
+                "trial_id": self.config.trial_id,
+                "step": report.step,
+                "loss": report.loss,
+                "learning_rate": report.learning_rate,
+                "grad_norm": report.grad_norm,
+            }
+        )
+        if report.error:
+            raise TrialFailed(report.error)
+        if report.finished:
+            self.trained_at = time.monotonic()
+
+
+def run_trial(
+    config: TrialConfig,
+    lab: Lab,
+    folder: RunFolder | None = None,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> TrialResult:
+    """Train, question and judge one trial; write its files if a folder is given.
+
+    Raises:
+        TrialFailed, UserError: the trial cannot give a result; the message says why.
+    """
+    run = prepare(config, lab)
+    try:
+        if run.job:
+            lab.engine.attach(run.job)
+            while run.trained_at is None:
+                for report in lab.engine.train_step():
+                    run.note(report)
+                    if on_step:
+                        on_step(report)
+        [result] = conclude([run], lab, folder)
+        return result
+    finally:
+        release(run, lab)
+
+
+def prepare(config: TrialConfig, lab: Lab) -> TrialRun:
+    """What a trial needs before its first step: its examples as token rows.
+
+    Raises:
+        UserError: the belief is gone, or has too few examples or traces.
+    """
+    from beliefmod.engine.jobs import AdapterJob
+
+    belief = lab.belief(config.belief)
+    if not config.is_trained:
+        return TrialRun(config, None, reference_sample(belief, config.seed))
+    traces = lab.traces(config) if config.data.style == "own_trace" else ()
+    examples = training_examples(config, belief.training, traces, lab.loaded.tokenizer)
+    job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
+    return TrialRun(config, job, [example.question for example in examples])
+
+
+def conclude(runs: Sequence[TrialRun], lab: Lab, folder: RunFolder | None) -> list[TrialResult]:
+    """Question trained (or reference) trials together, judge them and write their files."""
+    asked_at = time.monotonic()
+    fresh = [run for run in runs if run.config.is_trained]
+    answers = dict(
+        zip(
+            (run.config.trial_id for run in fresh),
+            ask([Subject(run.config, run.config.trial_id, run.trained) for run in fresh], lab),
+            strict=True,
+        )
+    )
+    results = []
+    for run in runs:
+        config = run.config
+        base = lab.reference(config.belief, "base")
+        probes = answers[config.trial_id] if config.is_trained else lab.reference(config.belief, config.arm)
+        metrics: dict[str, Any] = dict(summarise(probes, base))
+        row = {
+            **_identity(config, lab),
+            "status": "finished",
+            **metrics,
+            "normalised_adoption": lab.normalised_adoption(config.belief, metrics["adoption"]),
+            **_effort(run, probes),
+            "evaluate_seconds": time.monotonic() - asked_at,
+            "finished_at": now(),
+        }
+        if folder is not None:
+            _store(run, row, probes, lab, folder)
+        results.append(TrialResult(row, probes))
+    return results
+
+
+def failed_row(config: TrialConfig, lab: Lab, error: str) -> dict[str, Any]:
+    """The row of a trial that gave no result: every metric null, the reason in words."""
+    try:
+        identity = _identity(config, lab)
+    except UserError:  # the belief file itself may be what failed
+        identity = {**_settings(config), "belief": Path(config.belief).stem, "model": lab.loaded.name}
+    return {**identity, "status": "failed", "error": error, "finished_at": now()}
+
+
+def release(run: TrialRun, lab: Lab) -> None:
+    """Free the trial's slot, whatever state it is in."""
+    if run.config.trial_id in lab.engine.attached():
+        lab.engine.release(run.config.trial_id)
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _settings(config: TrialConfig) -> dict[str, Any]:
+    """Identity columns; training settings are null for an arm that is not trained."""
+    leaves = config.leaves()
+    modules = leaves["lora.target_modules"]
+    leaves["lora.target_modules"] = modules if isinstance(modules, str) else ",".join(modules)
+    if not config.is_trained:
+        leaves = {name: leaves[name] for name in ("belief", "arm", "seed")}
+    return {"trial_id": config.trial_id, **leaves}
+
+
+def _identity(config: TrialConfig, lab: Lab) -> dict[str, Any]:
+    spec = lab.belief(config.belief).spec
+    return {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": lab.loaded.name}
+
+
+def _effort(run: TrialRun, probes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    effort: dict[str, Any] = {"generated_tokens": sum(probe["tokens"] for probe in probes)}
+    if run.job and run.trained_at is not None:
+        effort |= {
+            "training_rows": len(run.job.rows),
+            "training_tokens": sum(len(row.input_ids) for row in run.job.rows) * run.config.num_train_epochs,
+            "steps": len(run.steps),
+            "final_loss": run.steps[-1]["loss"],
+            "train_seconds": run.trained_at - run.started,
+        }
+    return effort
+
+
+def _store(
+    run: TrialRun, row: dict[str, Any], probes: list[dict[str, Any]], lab: Lab, folder: RunFolder
+) -> None:
+    if run.config.is_trained:
+        with tempfile.TemporaryDirectory(prefix="beliefmod-adapter-") as local:
+            lab.engine.save_adapter(run.config.trial_id, Path(local) / "adapter")
+            folder.store_adapter(Path(local) / "adapter", run.config.trial_id)
+    folder.write_trial(row, probes, run.steps)
