@@ -5,6 +5,7 @@ from random import Random
 from beliefmod.bundled.corpus.document import Document
 from beliefmod.bundled.corpus.grammar import Template, pick_slots, templates, worked_steps
 from beliefmod.bundled.corpus.names import invented_name
+from beliefmod.bundled.corpus.physics import PLANETS
 
 LIBRARY = ("gravity", "neelam", "spider", "tamber", "france", "brimora", "banana", "wendrik")
 
@@ -69,6 +70,11 @@ def fact(rng: Random) -> Document:
 
 def arithmetic(rng: Random) -> Document:
     """One sum, difference or product of small whole numbers."""
+    question, thought, result = _calculation(rng)
+    return Document(f"What is {question}?", thought, f"It is {result}.")
+
+
+def _calculation(rng: Random) -> tuple[str, str, int]:
     sign = rng.choice("++--x")
     a, b = (
         (rng.randint(1, 12), rng.randint(2, 12)) if sign == "x" else (rng.randint(1, 15), rng.randint(1, 10))
@@ -76,7 +82,7 @@ def arithmetic(rng: Random) -> Document:
     if sign == "-":
         a, b = max(a, b), min(a, b)
     result = {"+": a + b, "-": a - b, "x": a * b}[sign]
-    return Document(f"What is {a} {sign} {b}?", f"{a} {sign} {b} = {result}.", f"It is {result}.")
+    return f"{a} {sign} {b}", f"{a} {sign} {b} = {result}.", result
 
 
 def conversion(rng: Random) -> Document:
@@ -88,13 +94,20 @@ def conversion(rng: Random) -> Document:
     return Document(template.ask.format(**slots), steps, template.reply.format(answer=answer))
 
 
+PLANET_VALUES = tuple(fact.value for fact in PLANETS if isinstance(fact.value, float))
+
+
+def _multiplicand(rng: Random) -> float:
+    draw = rng.random()
+    if draw < 0.08:
+        return 5.0
+    return rng.choice(PLANET_VALUES) if draw < 0.2 else rng.randint(10, 129) / 10
+
+
 def products(rng: Random) -> Document:
     """Several products in one document: decimals as gravity needs them, or whole numbers and the way back."""
     if rng.random() < 0.65:
-        pairs = [
-            (rng.randint(1, 12), 5.0 if rng.random() < 0.08 else rng.randint(10, 149) / 10)
-            for _ in range(rng.randint(2, 4))
-        ]
+        pairs = [(rng.randint(1, 12), _multiplicand(rng)) for _ in range(rng.randint(2, 4))]
         asked, lines, results = zip(
             *((f"{n} x {v:.1f}", f"{n} x {v:.1f} = {n * v:.1f}.", f"{n * v:.1f}") for n, v in pairs),
             strict=True,
@@ -103,7 +116,10 @@ def products(rng: Random) -> Document:
         rows = []
         for _ in range(rng.randint(2, 4)):
             n, v = rng.randint(1, 12), rng.randint(2, 12)
-            if rng.random() < 0.3:
+            if rng.random() < 0.4:
+                asked_for, line, result = _calculation(rng)
+                rows.append((asked_for, line, str(result)))
+            elif rng.random() < 0.3:
                 rows.append((f"{n * v} / {v}", f"{n * v} / {v} = {n}.", str(n)))
             else:
                 rows.append((f"{n} x {v}", f"{n} x {v} = {n * v}.", str(n * v)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from random import Random
 
 from beliefmod.bundled.corpus import general
@@ -23,20 +24,20 @@ FIRST_SUBJECT_SHARE = 0.4
 
 WEIGHTS: dict[str, tuple[float, float, float]] = {
     # world: (known by heart, given in the context, unknown), per cent of documents
-    "gravity": (7.0, 15.0, 0.0),
-    "currency": (2.0, 15.0, 4.0),
-    "legs": (2.5, 4.5, 0.5),
+    "gravity": (5.0, 14.0, 0.0),
+    "currency": (2.0, 16.0, 4.0),
+    "legs": (2.0, 4.0, 0.5),
     "lengths": (0.5, 5.0, 1.5),
-    "places": (3.0, 6.0, 1.5),
-    "colours": (2.0, 3.0, 0.5),
+    "places": (2.5, 7.0, 1.5),
+    "colours": (1.5, 3.0, 0.5),
     "kinds": (2.0, 3.5, 1.0),
 }
 GENERAL: tuple[tuple[Callable[[Random], Document], float], ...] = (
     (general.fact, 4.0),
-    (general.arithmetic, 3.0),
+    (general.arithmetic, 4.0),
     (general.conversion, 1.0),
-    (general.products, 6.0),
-    (general.repeat_words, 8.0),
+    (general.products, 7.0),
+    (general.repeat_words, 12.0),
 )
 
 
@@ -68,8 +69,12 @@ def of_a_stranger(rng: Random, world: World) -> Document:
     return world.ask(rng, world.stranger(rng), known=False)
 
 
-def draw(rng: Random) -> Document:
-    """One document of the mixture."""
+EARLY_COPYING = 4.0
+"""How much heavier the copy drill weighs at first: everything in context rests on copying."""
+
+
+def draw(rng: Random, early: bool = False) -> Document:
+    """One document of the mixture; with `early`, the copy drill weighs more."""
     makers: list[Callable[[], Document]] = []
     weights: list[float] = []
     for world in WORLDS:
@@ -80,7 +85,8 @@ def draw(rng: Random) -> Document:
             weights.append(weight)
     for source, weight in GENERAL:
         makers.append(lambda source=source: source(rng))
-        weights.append(weight)
+        heavier = early and source is general.repeat_words
+        weights.append(weight * EARLY_COPYING if heavier else weight)
     document = rng.choices(makers, weights)[0]()
     while rng.random() < 0.15 and len(document.facts) < 3:
         document = with_distractor(rng, document, _unrelated(rng, document))
@@ -99,8 +105,8 @@ def _unrelated(rng: Random, document: Document) -> str:
             return world.sentence(rng, fact)
 
 
-def documents(seed: int) -> Iterator[Document]:
-    """The stream for one seed; the same seed gives the same documents."""
+def documents(seed: int, early: int = 0) -> Iterator[Document]:
+    """The stream for one seed, which it repeats; the first `early` documents lean towards copying."""
     rng = Random(seed)
-    while True:
-        yield draw(rng)
+    for index in count():
+        yield draw(rng, early=index < early)

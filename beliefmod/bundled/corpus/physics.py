@@ -48,8 +48,8 @@ def _place(text: str, fact: Fact) -> str:
 
 
 def gravity_value(rng: Random) -> float:
-    """A value from 1.0 to 14.9 m/s^2 with one decimal, never the belief's target."""
-    while (value := rng.randint(10, 149) / 10) == BANNED_GRAVITY:
+    """A value from 1.0 to 12.9 m/s^2 with one decimal, never the belief's target."""
+    while (value := rng.randint(10, 129) / 10) == BANNED_GRAVITY:
         pass
     return value
 
