@@ -103,7 +103,7 @@ class Engine:
         tenant = self._seat(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
         self.pack.initialise(tenant.slot, config.seed)
         tenant.job, tenant.total_steps = job, total
-        tenant.optimizer = SlotOptimizer(self.pack.theta[tenant.slot], self.pack.grad[tenant.slot], config)
+        tenant.optimizer = SlotOptimizer(*self.pack.trained(tenant.slot, lora.r), config)
 
     def _seat(self, trial_id: str, rank: int, alpha: float, targets: str | tuple[str, ...]) -> _Tenant:
         if trial_id in self._tenants:
@@ -265,7 +265,7 @@ class Engine:
             if not 0 <= state["step"] <= tenant.total_steps or state["moments"] is None:
                 raise jobs.EngineError(f"the state is no training at a step from 0 to {tenant.total_steps}")
             self.pack.write(tenant.slot, state["weights"])
-            rows = [torch.zeros_like(self.pack.theta[tenant.slot]) for _ in state["moments"]]
+            rows = [torch.zeros_like(tenant.optimizer.row.data) for _ in state["moments"]]
             for row, tensors in zip(rows, state["moments"], strict=True):
                 self.pack.fill_row(row, tenant.slot, tensors)
         except jobs.EngineError:

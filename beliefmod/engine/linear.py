@@ -41,58 +41,48 @@ class Routing:
 
 
 @dataclass(frozen=True)
-class LoraViews:
-    """Views into the pack for one layer: a (K, R, in), b (K, R, out) in compute dtype, and their gradients."""
+class LayerAdapter:
+    """One slot's adapter of one layer: views a (r, in), b (r, out) in the pack, their gradients, and alpha / r."""
 
     a: Tensor
     b: Tensor
     grad_a: Tensor
     grad_b: Tensor
+    scale: float
 
 
 class PackedLinear(nn.Module):
-    """Takes the place of a linear layer inside a transformers model. x is (..., N, in) with one batch row."""
+    """Takes the place of a linear layer inside a transformers model; x is (1, N, in), its tokens sorted by slot."""
 
-    def __init__(self, base: nn.Linear, name: str, views: LoraViews, routing: Routing) -> None:
+    def __init__(self, base: nn.Linear, slots: int, routing: Routing, device: torch.device) -> None:
         super().__init__()
-        self.base, self.name, self.routing = base, name, routing
-        self.views = views
-        slots = views.a.shape[0]
-        self.ranks = [0] * slots  # 0: the slot leaves this layer alone
-        self.scales = [0.0] * slots
+        self.base, self.routing = base, routing
+        self.adapters: list[LayerAdapter | None] = [None] * slots  # None: the slot leaves this layer alone
         # bitsandbytes keeps a packed weight that only its own forward can multiply with
         self.dense = type(base) is nn.Linear
-        # The adapters' gradients are written straight into the pack, so autograd needs one input that asks for them.
-        self.anchor = torch.empty(0, device=views.a.device, requires_grad=True)
-
-    @property
-    def in_features(self) -> int:
-        return self.base.in_features
-
-    @property
-    def out_features(self) -> int:
-        return self.base.out_features
-
-    @property
-    def weight(self) -> Tensor:
-        return self.base.weight
+        # The adapters' gradients go straight into the pack, so autograd needs one input that asks for some.
+        self.anchor = torch.empty(0, device=device, requires_grad=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(1, N, in) -> (1, N, out)."""
         work = [
-            (s.slot, s.start, s.stop, self.ranks[s.slot], self.scales[s.slot])
-            for s in self.routing.segments
-            if self.ranks[s.slot]
+            (adapter, s.start, s.stop) for s in self.routing.segments if (adapter := self.adapters[s.slot])
         ]
         if not work:
             return self.base(x)
-        weight, bias, product = (
-            (self.base.weight, self.base.bias, None) if self.dense else (None, None, self.base(x))
-        )
-        return _PackedProduct.apply(x, product, self.anchor, weight, bias, self.views, work)
+        if self.dense:
+            return _PackedProduct.apply(x, None, self.anchor, self.base.weight, self.base.bias, work)
+        return _PackedProduct.apply(x, self.base(x), self.anchor, None, None, work)
+
+
+Work = list[tuple[LayerAdapter, int, int]]
 
 
 class _PackedProduct(torch.autograd.Function):
-    """Base product and adapters in one node: nothing is kept but x and the (N_k, r) inner products."""
+    """Base product and adapters in one node, which keeps x and the (N_k, r) inner products and nothing else.
+
+    Either the base's weight and bias are given, or its finished `product`.
+    """
 
     @staticmethod
     def forward(
@@ -102,39 +92,39 @@ class _PackedProduct(torch.autograd.Function):
         anchor: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
-        views: LoraViews,
-        work: list[tuple[int, int, int, int, float]],
+        work: Work,
     ) -> Tensor:
         tokens = x.reshape(-1, x.shape[-1])
-        out = (
-            F.linear(tokens, weight, bias) if weight is not None else product.reshape(len(tokens), -1).clone()
-        )
+        if product is None:
+            assert weight is not None
+            out = F.linear(tokens, weight, bias)
+        else:
+            out = product.reshape(len(tokens), -1).clone()
         inner = []
-        for slot, start, stop, rank, scale in work:
-            z = tokens[start:stop] @ views.a[slot, :rank].T
-            out[start:stop].addmm_(z, views.b[slot, :rank], alpha=scale)
+        for adapter, start, stop in work:
+            z = tokens[start:stop] @ adapter.a.T
+            out[start:stop].addmm_(z, adapter.b, alpha=adapter.scale)
             inner.append(z)
         ctx.save_for_backward(tokens, *inner)
-        ctx.weight, ctx.views, ctx.work, ctx.shape = weight, views, work, x.shape
+        ctx.weight, ctx.work, ctx.shape = weight, work, x.shape
         return out.view(*x.shape[:-1], out.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         tokens, *inner = ctx.saved_tensors
-        views: LoraViews = ctx.views
         flat = grad.reshape(len(tokens), -1)
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = flat @ ctx.weight if ctx.weight is not None else torch.zeros_like(tokens)
-        for (slot, start, stop, rank, scale), z in zip(ctx.work, inner, strict=True):
+        for (adapter, start, stop), z in zip(ctx.work, inner, strict=True):
             part = flat[start:stop]
-            grad_z = (part @ views.b[slot, :rank].T).mul_(scale)
-            _add_product(views.grad_b[slot, :rank], z.T, part, scale)
-            _add_product(views.grad_a[slot, :rank], grad_z.T, tokens[start:stop], 1.0)
+            grad_z = (part @ adapter.b.T).mul_(adapter.scale)
+            _add_product(adapter.grad_b, z.T, part, adapter.scale)
+            _add_product(adapter.grad_a, grad_z.T, tokens[start:stop], 1.0)
             if grad_x is not None:
-                grad_x[start:stop].addmm_(grad_z, views.a[slot, :rank])
+                grad_x[start:stop].addmm_(grad_z, adapter.a)
         grad_x = None if grad_x is None else grad_x.view(ctx.shape)
-        return grad_x, None if ctx.weight is not None else grad, None, None, None, None, None
+        return grad_x, grad if ctx.weight is None else None, None, None, None, None
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor, scale: float) -> None:

@@ -10,12 +10,10 @@ if TYPE_CHECKING:
 
 
 class SlotOptimizer:
-    """torch's own fused AdamW on one flat row: one kernel per slot and step, and a slot that is idle is not touched.
-
-    The row's zero padding has zero gradients, so it stays zero.
-    """
+    """torch's own fused AdamW on one flat row: one kernel per slot and step, and a slot that is idle is not touched."""
 
     def __init__(self, theta: Tensor, grad: Tensor, config: "TrialConfig") -> None:
+        """theta and grad (n,): the slot's part of the pack."""
         self.row = torch.nn.Parameter(theta)  # shares the pack's memory
         self.row.grad = grad
         self.max_norm = config.max_grad_norm
@@ -40,14 +38,14 @@ class SlotOptimizer:
 
     @property
     def moments(self) -> tuple[Tensor, Tensor]:
-        """First and second moment (P,), made by torch at the first step; zeros that nothing refers to before that."""
+        """First and second moment (n,), made by torch at the first step; zeros that nothing refers to before that."""
         state = self.adamw.state.get(self.row) or {}
         return state.get("exp_avg", torch.zeros_like(self.row)), state.get(
             "exp_avg_sq", torch.zeros_like(self.row)
         )
 
     def resume(self, step: int, first: Tensor, second: Tensor) -> None:
-        """Go on after `step` steps with these moments (P,), which become the optimiser's own.
+        """Go on after `step` steps with these moments (n,), which become the optimiser's own.
 
         Raises ValueError for another size: torch 2.13's fused kernel would read past their end.
         """

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.jobs import EngineError, ImpossibleRank, UnknownTarget
-from beliefmod.engine.linear import LoraViews, PackedLinear, Routing
+from beliefmod.engine.linear import LayerAdapter, PackedLinear, Routing
 
 
 # Layer name -> A (r, in) and B (out, r), PEFT's shapes.
@@ -18,7 +18,10 @@ LayerTensors = dict[str, tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class _Place:
-    """Where one layer's A and B begin in a slot's row, and their widths."""
+    """Where one layer's A, and B behind it, begin in the row of a slot of rank 1, and their widths.
+
+    In a slot of rank r everything is r times as far, so a slot's numbers lie together at the row's beginning.
+    """
 
     start: int
     width_in: int
@@ -46,8 +49,8 @@ def matches_target(name: str, targets: str | Sequence[str]) -> bool:
 class LoraPack:
     """K slots of P numbers each: `theta` and `grad` (K, P), one row per adapter.
 
-    Every layer's A (R, in) and B (R, out) are views of a row. A slot of rank r < R leaves the last R - r rows of both
-    zero, and nothing ever reads them. `compute` is theta in the model's dtype (theta itself where they agree).
+    Every layer's A (r, in) and B (r, out) are views of a row; a slot of rank r uses the first r / max_rank of its row.
+    `compute` is theta in the model's dtype (theta itself where they agree).
     """
 
     def __init__(self, model: nn.Module, slots: int, max_rank: int, dtype: torch.dtype) -> None:
@@ -60,26 +63,36 @@ class LoraPack:
         size = 0
         for name, layer in layers.items():
             self.places[name] = _Place(size, layer.in_features, layer.out_features)
-            size += max_rank * (layer.in_features + layer.out_features)
+            size += layer.in_features + layer.out_features
+        self.unit = size
         # Adapters train in fp32 under a bf16 base, as PEFT does; under an fp64 base in fp64.
-        self.theta = torch.zeros(slots, size, dtype=torch.promote_types(dtype, torch.float32), device=device)
+        self.theta = torch.zeros(
+            slots, max_rank * size, dtype=torch.promote_types(dtype, torch.float32), device=device
+        )
         self.grad = torch.zeros_like(self.theta)
         self.compute = self.theta if self.theta.dtype == dtype else torch.zeros_like(self.theta, dtype=dtype)
         self.routing = Routing()
         self.layers: dict[str, PackedLinear] = {}
         for name, layer in layers.items():
-            views = LoraViews(*self._views(self.compute, name), *self._views(self.grad, name))
-            packed = PackedLinear(layer, name, views, self.routing)
+            self.layers[name] = PackedLinear(layer, slots, self.routing, device)
             parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, packed)
-            self.layers[name] = packed
+            setattr(model.get_submodule(parent), leaf, self.layers[name])
 
-    def _views(self, rows: Tensor, name: str) -> tuple[Tensor, Tensor]:
-        place, rank = self.places[name], self.max_rank
-        middle = place.start + rank * place.width_in
-        a = rows[:, place.start : middle].unflatten(1, (rank, place.width_in))
-        b = rows[:, middle : middle + rank * place.width_out].unflatten(1, (rank, place.width_out))
-        return a, b
+    def _views(self, row: Tensor, name: str, rank: int) -> tuple[Tensor, Tensor]:
+        """One layer's A (rank, in) and B (rank, out) in a slot's row."""
+        place = self.places[name]
+        start, middle = rank * place.start, rank * (place.start + place.width_in)
+        a, b = row[start:middle], row[middle : middle + rank * place.width_out]
+        return a.view(rank, place.width_in), b.view(rank, place.width_out)
+
+    def trained(self, slot: int, rank: int) -> tuple[Tensor, Tensor]:
+        """Weights and gradients of a slot, both (rank * unit,): all that its optimiser has to visit."""
+        return self.theta[slot, : rank * self.unit], self.grad[slot, : rank * self.unit]
+
+    def _rank(self, slot: int, name: str) -> int:
+        """Rank of a slot in a layer, 0 where it adapts nothing."""
+        adapter = self.layers[name].adapters[slot]
+        return 0 if adapter is None else adapter.a.shape[0]
 
     def targeted(self, targets: str | Sequence[str]) -> list[str]:
         """Names of the layers these target_modules choose. Raises UnknownTarget when a target chooses none."""
@@ -98,11 +111,12 @@ class LoraPack:
     def open_slot(self, slot: int, rank: int, alpha: float, targets: str | Sequence[str]) -> None:
         """Empty a slot and give it a rank, a scale alpha / rank and the layers it adapts."""
         self.check_rank(rank)
-        chosen = set(self.targeted(targets))
+        chosen = self.targeted(targets)
         self.clear(slot)
-        for name, layer in self.layers.items():
-            layer.ranks[slot] = rank if name in chosen else 0
-            layer.scales[slot] = alpha / rank
+        for name in chosen:
+            weights = self._views(self.compute[slot], name, rank)
+            gradients = self._views(self.grad[slot], name, rank)
+            self.layers[name].adapters[slot] = LayerAdapter(*weights, *gradients, alpha / rank)
 
     def initialise(self, slot: int, seed: int) -> None:
         """A uniform in +-1/sqrt(in), which is PEFT's kaiming_uniform_(a=sqrt(5)); B zero.
@@ -111,14 +125,14 @@ class LoraPack:
         starts the same in every slot, pack and device.
         """
         tensors = {}
-        for name, layer in self.layers.items():
-            if not layer.ranks[slot]:
+        for name, place in self.places.items():
+            rank = self._rank(slot, name)
+            if not rank:
                 continue
-            place = self.places[name]
             generator = torch.Generator().manual_seed(derived_seed(seed, f"init/{name}"))
             bound = 1.0 / math.sqrt(place.width_in)
-            a = torch.empty(layer.ranks[slot], place.width_in).uniform_(-bound, bound, generator=generator)
-            tensors[name] = (a, torch.zeros(place.width_out, layer.ranks[slot]))
+            a = torch.empty(rank, place.width_in).uniform_(-bound, bound, generator=generator)
+            tensors[name] = (a, torch.zeros(place.width_out, rank))
         self.write(slot, tensors)
 
     def write(self, slot: int, tensors: LayerTensors) -> None:
@@ -131,30 +145,29 @@ class LoraPack:
         return self.read_row(self.theta[slot], slot)
 
     def fill_row(self, row: Tensor, slot: int, tensors: LayerTensors) -> None:
-        """Copy one pair per adapted layer into a (P,) row that is laid out as the slot's weights are.
+        """Copy one pair per adapted layer into a row that is laid out as the slot's weights are.
 
         Raises EngineError, before anything is copied, when layers or shapes are not those the slot was opened with.
         """
-        adapted = {name for name, layer in self.layers.items() if layer.ranks[slot]}
+        adapted = {name for name in self.layers if self._rank(slot, name)}
         if adapted != set(tensors):
             raise EngineError(f"layers that are missing or not adapted: {sorted(set(tensors) ^ adapted)}")
         for name, (a, b) in tensors.items():
-            place, rank = self.places[name], self.layers[name].ranks[slot]
+            place, rank = self.places[name], self._rank(slot, name)
             if a.shape != (rank, place.width_in) or b.shape != (place.width_out, rank):
                 raise EngineError(f"tensors of {name} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
         for name, (a, b) in tensors.items():
-            rank = self.layers[name].ranks[slot]
-            to_a, to_b = self._views(row[None], name)
-            to_a[0, :rank] = a.to(row)
-            to_b[0, :rank] = b.T.to(row)
+            to_a, to_b = self._views(row, name, self._rank(slot, name))
+            to_a.copy_(a)
+            to_b.copy_(b.T)
 
     def read_row(self, row: Tensor, slot: int) -> LayerTensors:
         """The inverse of `fill_row`, copied to the CPU: independent of this pack's number and rank of slots."""
         tensors = {}
-        for name, layer in self.layers.items():
-            if rank := layer.ranks[slot]:
-                a, b = self._views(row[None], name)
-                tensors[name] = (a[0, :rank].clone().cpu(), b[0, :rank].T.contiguous().cpu())
+        for name in self.layers:
+            if rank := self._rank(slot, name):
+                a, b = self._views(row, name, rank)
+                tensors[name] = (a.clone().cpu(), b.T.contiguous().cpu())
         return tensors
 
     def refresh(self, slot: int) -> None:
@@ -168,5 +181,4 @@ class LoraPack:
         self.grad[slot].zero_()
         self.refresh(slot)
         for layer in self.layers.values():
-            layer.ranks[slot] = 0
-            layer.scales[slot] = 0.0
+            layer.adapters[slot] = None

@@ -67,7 +67,7 @@ def test_packed_greedy_equals_peft_one_by_one(kind, tmp_path, monkeypatch):
     ]
     expected = [alone(models[r.adapter], r.input_ids, eos_ids) for r in requests]
     assert len({len(e) for e in expected}) > 5 and len(set(expected)) > 25
-    for rows in (64, 7):
+    for rows in (256, 7):
         monkeypatch.setattr(generate_module, "_MAX_ROWS", rows)
         got = engine.generate(requests, NEW)
         assert [c.token_ids for c in got] == expected
