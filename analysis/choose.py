@@ -74,7 +74,7 @@ def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
 
 
 def best_under(lora: pl.DataFrame, limit: float) -> Row | None:
-    """The configuration with the highest adoption among those with D at most `limit`; ties go to the lower D."""
+    """The highest adoption among the configurations with D at most `limit`; ties go to the lower D."""
     allowed = lora.filter(pl.col("adoption").is_not_null() & (pl.col("degradation") <= limit + 1e-9))
     return _first(allowed.sort("adoption", "degradation", "trial_id", descending=[True, False, False]))
 

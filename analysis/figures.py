@@ -37,17 +37,20 @@ def figures(found: Findings) -> dict[str, Drawn]:
         if part.height and has_grid(part):
             drawn[f"settings-{file_name(belief)}"] = Drawn(
                 heat_map(lora, belief),
-                f"{belief}: adoption over the settings. Neighbouring cells differ by chance too; the intervals are in the frontier.",
+                f"{belief}: adoption over the settings. Neighbouring cells differ by chance too; the "
+                "intervals are in the frontier.",
             )
     if component_table(lora).height:
         drawn["components"] = Drawn(
             component_chart(lora),
-            "The components of D. Damage is a difference of shares: 0.3 means that 30 more of 100 answers are broken than in base.",
+            "The components of D. Damage is a difference of shares: 0.3 means that 30 more of 100 answers "
+            "are broken than in base.",
         )
     if matched_styles(lora).height:
         drawn["integrity"] = Drawn(
             integrity_chart(lora, references.filter(pl.col("arm") == "base")),
-            "Share of answers with an intact think block, for settings trained on more than one style of data.",
+            "Share of answers with an intact think block, for settings trained on more than one style of "
+            "data.",
         )
     named = _named(found)
     if (stances := stance_table(named)).height:
@@ -79,14 +82,15 @@ def _named(found: Findings) -> list[tuple[str, str, dict[str, Any]]]:
 
 def _frontier_caption(found: Findings) -> str:
     text = (
-        "Adoption: share of held-out questions answered with the implanted belief, without it in the prompt. D: the worst of "
-        "four differences from base (broken think blocks, answers cut off, loops, wrong general answers). Black marks: the "
-        "untouched model (base), the model with the statement in its prompt (in context), and the same training on what the "
-        f"model already believes (control). Dotted vertical line: D = {found.limit:g}. Point at a mark for its configuration."
+        "Adoption: share of held-out questions answered with the implanted belief, without it in the "
+        "prompt. D: the worst of four differences from base (broken think blocks, answers cut off, loops, "
+        "wrong general answers). Black marks: the untouched model (base), the model with the statement in "
+        "its prompt (in context), and the same training on what the model already believes (control). "
+        f"Dotted vertical line: D = {found.limit:g}. Point at a mark for its configuration."
     )
     if any(belief.choice.belief in RESULTS for belief in found.beliefs):
         text += (
-            " Grey, right of the panels: the Phase 2 report's published result on six prompts, another model and other "
-            "questions; it gave no D, so it has no place on the horizontal axis."
+            " Grey, right of the panels: the Phase 2 report's published result on six prompts, another "
+            "model and other questions; it gave no D, so it has no place on the horizontal axis."
         )
     return text

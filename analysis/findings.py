@@ -40,7 +40,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BeliefFindings:
-    """One belief's numbers. `stays` and `by_family` are keyed by trial_id of the configuration's first seed."""
+    """One belief's numbers. `stays` and `by_family` are keyed by the trial_id of the first seed."""
 
     choice: Choice
     by_family: dict[str, tuple[float, float]]
@@ -139,8 +139,8 @@ def _check(done: pl.DataFrame, probes: pl.DataFrame) -> list[str]:
     absent = done.filter(~pl.col("trial_id").is_in(probes["trial_id"].unique().to_list()))
     if absent.height:
         notes.append(
-            f"{absent.height} of {done.height} finished trials have no probe file; for these, intervals over families, "
-            "paired tests and examples are missing."
+            f"{absent.height} of {done.height} finished trials have no probe file; for these, intervals "
+            "over families, paired tests and examples are missing."
         )
     which, hit = adoption_hits()
     again = (
@@ -156,8 +156,8 @@ def _check(done: pl.DataFrame, probes: pl.DataFrame) -> list[str]:
     if wrong.height:
         first = wrong.row(0, named=True)
         notes.append(
-            f"In {wrong.height} trials the trial table and the probe files disagree about adoption (first: trial "
-            f"{first['trial_id']}, table {first['adoption']:.3f} of {first['adoption_n']}, files {first['k']} of {first['n']}). "
-            "The table is quoted; find the reason before you quote it."
+            f"In {wrong.height} trials the trial table and the probe files disagree about adoption (first: "
+            f"trial {first['trial_id']}, table {first['adoption']:.3f} of {first['adoption_n']}, files "
+            f"{first['k']} of {first['n']}). The table is quoted; find the reason before you quote it."
         )
     return notes

@@ -23,12 +23,14 @@ def finished(trials: pl.DataFrame) -> pl.DataFrame:
 def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
     """One row per arm, belief and configuration out of finished rows; `seeds` counts what was pooled.
 
-    One seed: the row's own numbers, unchanged. Several seeds: a rate is all successes over all questions (with
-    equal n the mean over seeds) and its Wilson interval comes from those counts, so it covers questions, not
-    seeds; `adoption_seed_min/max` show the spread. Damage is averaged over seeds for each component, D is the
-    worst of these averages, and its interval is Newcombe's on the pooled counts against base.
+    One seed: the row's own numbers, unchanged. Several seeds: a rate is all successes over all questions
+    (with equal n the mean over seeds) and its Wilson interval comes from those counts, so it covers
+    questions, not seeds; `adoption_seed_min/max` show the spread. Damage is averaged over seeds for each
+    component, D is the worst of these averages, and its interval is Newcombe's on the pooled counts against
+    base.
 
-    Untrained arms answer the same questions with the same weights whatever the seed, so pooling would count one
+    Untrained arms answer the same questions with the same weights whatever the seed, so pooling would count
+    one
     answer twice: the lowest seed stands for all (`seeds` is 1).
 
     Returns:
@@ -116,10 +118,11 @@ def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:
 
 
 def non_dominated(adoption: np.ndarray, degradation: np.ndarray) -> np.ndarray:
-    """True where no other point adopts at least as much with at most the damage and is better in one of the two.
+    """True where no other point adopts at least as much at no more damage and is better in one of the two.
 
     Args:
-        adoption, degradation: shape [points]; NaN marks a point without a number, which is never on the frontier.
+        adoption, degradation: shape [points]; NaN marks a point without a number, which is never on the
+        frontier.
 
     Equal points stand or fall together. O(n log n): sorted by damage, a point must beat everything cheaper.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -12,26 +13,36 @@ from typing import Any
 from analysis.document import Block, Bullets, Figure, Heading, Paragraph, Sample, Table
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fdfdfc; --quiet: #5f5f5f; --line: #d9d9d6; --box: #f3f3f0; }
+:root { color-scheme: light dark;
+  --ink: #1c1c1c; --paper: #fdfdfc; --quiet: #5f5f5f; --line: #d9d9d6; --box: #f3f3f0; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e6e3; --paper: #17181a; --quiet: #a3a39f; --line: #3a3b3e; --box: #222326; }
 }
-body { margin: 0 auto; max-width: 1180px; padding: 1.2rem 1.4rem 5rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, "Liberation Sans", Arial, sans-serif; }
-h1 { font-size: 1.55rem; margin: .2rem 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; }
+body { margin: 0 auto; max-width: 1260px; padding: 1rem 1.4rem 5rem;
+  background: var(--paper); color: var(--ink);
+  font: 15.5px/1.5 system-ui, "Liberation Sans", Arial, sans-serif; }
+h1 { font-size: 1.5rem; margin: .2rem 0 .3rem; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; }
 h3 { font-size: 1.02rem; margin: 1.6rem 0 .4rem; }
-p, ul { max-width: 78ch; margin: .45rem 0; } li { margin: .2rem 0; }
+p, ul { max-width: 92ch; margin: .45rem 0; }
+li { margin: .2rem 0; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; margin: .6rem 0 .2rem; }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; }
-.caption, figcaption { color: var(--quiet); font-size: .87rem; max-width: 88ch; }
+table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums;
+  margin: .6rem 0 .2rem; }
+th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+th { font-weight: 600; vertical-align: bottom; }
+td.long { min-width: 17rem; }
+td.short { white-space: nowrap; }
+.caption, figcaption { color: var(--quiet); font-size: .87rem; max-width: 105ch; }
 figure { margin: 1rem 0; }
-.chart { background: #fff; border: 1px solid var(--line); border-radius: 4px; padding: .3rem; overflow-x: auto; color-scheme: light; }
+.chart { background: #fff; border: 1px solid var(--line); border-radius: 4px; padding: .3rem;
+  overflow-x: auto; color-scheme: light; }
 .chart svg { max-width: none; }
 details { border: 1px solid var(--line); border-radius: 4px; padding: .35rem .7rem; margin: .4rem 0; }
 summary { cursor: pointer; font-size: .93rem; }
-pre { background: var(--box); padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .84rem; max-height: 24rem; overflow-y: auto; }
+pre { background: var(--box); padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere;
+  font-size: .84rem; max-height: 24rem; overflow-y: auto; }
 """
 
 # The static picture stays until the interactive one is there; without scripts it is simply the figure.
@@ -54,8 +65,8 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
         specs: Vega-Lite specification per figure name.
         svgs: the same figure drawn, shown until (or instead of) the interactive one.
 
-    Everything that comes from a run is escaped, and the page's policy allows only the two scripts written here:
-    text that slips through could still neither run nor load anything.
+    Everything that comes from a run is escaped, and the page's policy allows only the two scripts written
+    here: text that slips through could still neither run nor load anything.
     """
     import vl_convert
 
@@ -96,24 +107,40 @@ def _digest(script: str) -> str:
 def _block(block: Block, svgs: Mapping[str, str]) -> str:
     match block:
         case Heading(level, text):
-            return f"<h{level}>{escape(text)}</h{level}>"
+            return f"<h{level}>{_words(text)}</h{level}>"
         case Paragraph(text):
-            return f"<p>{escape(text)}</p>"
+            return f"<p>{_words(text)}</p>"
         case Bullets(items):
-            return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+            return "<ul>" + "".join(f"<li>{_words(item)}</li>" for item in items) + "</ul>"
         case Table(header, rows, caption):
-            head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+            head = "".join(f"<th>{_words(cell)}</th>" for cell in header)
             body = "".join(
-                "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+                "<tr>" + "".join(f"<td>{_words(cell)}</td>" for cell in row) + "</tr>" for row in rows
             )
-            below = f'<p class="caption">{escape(caption)}</p>' if caption else ""
-            return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{below}'
+            below = f'<p class="caption">{_words(caption)}</p>' if caption else ""
+            table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            return f'<div class="wide">{table}</div>{below}'
         case Figure(name, caption):
             # the drawing comes from our own renderer, which has escaped its texts
             return (
                 f'<figure><div class="chart" id="chart-{escape(name)}">{svgs[name]}</div>'
-                f"<figcaption>{escape(caption)}</figcaption></figure>"
+                f"<figcaption>{_words(caption)}</figcaption></figure>"
             )
         case Sample(title, pieces):
             inside = "".join(f"<p>{escape(label)}</p><pre>{escape(text)}</pre>" for label, text in pieces)
-            return f"<details><summary>{escape(title)}</summary>{inside}</details>"
+            return f"<details><summary>{_words(title)}</summary>{inside}</details>"
+
+
+def _cell(text: str) -> str:
+    # a column of short cells stays on one line, a long one gets room
+    kind = "short" if len(text) <= 30 else "long" if len(text) > 60 else ""
+    return f'<td class="{kind}">{_words(text)}</td>' if kind else f"<td>{_words(text)}</td>"
+
+
+def _words(text: str) -> str:
+    """Escaped text whose numbers keep their sign and unit on the same line."""
+    return re.sub(r"(?<=\bn) = (?=\d)|(?<=\bD) (?=\d)|(?<=\d) (?=%)", _no_break, escape(text))
+
+
+def _no_break(found: re.Match[str]) -> str:
+    return found.group().replace(" ", "\u00a0")

@@ -1,7 +1,8 @@
 """The two results that started this project, and how to recognise their settings in a run.
 
 Source: "Phase 2 Results Report: LoRA Fine-Tuning for Belief Modification" (1 January 2026),
-Qwen3-4B-Thinking-2507 in NF4. It gives counts of six prompts, and no damage on a scale that D could be compared to.
+Qwen3-4B-Thinking-2507 in NF4. It gives counts of six prompts, and no damage on a scale that D could be
+compared to.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ RESULTS = {
 
 
 def has_phase2_settings() -> pl.Expr:
-    """True for rows trained with the report's settings; what the report leaves out (batch, schedule) is free."""
+    """True for rows trained with the report's settings; what it leaves out (batch, schedule) is free."""
     conditions = []
     for name, value in SETTINGS.items():
         column = pl.col(name)

@@ -89,9 +89,10 @@ def _svg(spec: dict[str, Any]) -> str:
 
 
 def write_whole(folder: str, name: str, content: bytes) -> str:
-    """Write `folder/name` so that a reader sees the old file or the new one, never a part. Returns its path or URL.
+    """Write `folder/name`: a reader sees the old file or the new one, never a part. Returns its path or URL.
 
-    Local files go through a temporary name in the same folder; object stores publish a file only when it is whole.
+    Local files go through a temporary name in the same folder; object stores publish a file only when it is
+    whole.
     """
     files, root = fsspec.core.url_to_fs(folder)
     path = f"{root.rstrip('/')}/{name}"

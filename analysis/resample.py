@@ -1,7 +1,7 @@
 """Intervals and differences that allow for question families.
 
-Probes of one family are variations of one question and succeed or fail together, so families, not probes, are drawn
-(cluster bootstrap; Field & Welsh 2007). All draws use fixed seeds: the same run gives the same report.
+Probes of one family are variations of one question and succeed or fail together, so families, not probes, are
+drawn (cluster bootstrap; Field & Welsh 2007). All draws use fixed seeds: the same run gives the same report.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Counts:
         return Counts(self.families, self.hits[row : row + 1], self.asked[row : row + 1])
 
     def share(self, weights: Array) -> Array:
-        """Share of successes when each family counts as often as `weights` [draws, families] says: [draws, configurations]."""
+        """Shares [draws, configurations] when families count as often as `weights` [draws, families] says."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return (weights @ self.hits.T) / (weights @ self.asked.T)
 
@@ -102,9 +102,9 @@ def family_draws(families: Sequence[str], draws: int = DRAWS, seed: int = 0) -> 
 def family_interval(found: Counts, row: int) -> tuple[float, float] | None:
     """95 % interval of a share that allows for families; None when nothing was asked.
 
-    The percentile interval over redrawn families, never narrower than Wilson's on the questions. When every family has
-    the same share, redrawing says nothing, and Wilson's interval with the number of families as n stands in: the widest
-    that clustering can make it.
+    The percentile interval over redrawn families, never narrower than Wilson's on the questions. When every
+    family has the same share, redrawing says nothing, and Wilson's interval with the number of families as n
+    stands in: the widest that clustering can make it.
     """
     one = found.take(row)
     used = one.asked[0] > 0
@@ -122,11 +122,11 @@ def family_interval(found: Counts, row: int) -> tuple[float, float] | None:
 
 
 def paired(probes: pl.DataFrame, first: Sequence[str], second: Sequence[str]) -> Difference | None:
-    """Adoption of configuration `first` minus `second` (the trials of their seeds) on the questions both answered.
+    """Adoption of configuration `first` minus `second` (trials of their seeds) on questions both answered.
 
-    The interval redraws families and is never narrower than Newcombe's. The p-value is exact McNemar over questions with
-    one seed each, else a sign-flip test over families (a question asked of three seeds is not three questions).
-    None when no question was put to both.
+    The interval redraws families and is never narrower than Newcombe's. The p-value is exact McNemar over
+    questions with one seed each, else a sign-flip test over families (a question asked of three seeds is not
+    three questions). None when no question was put to both.
     """
     which, hit = adoption_hits()
     table = probes.filter(which).select(

@@ -48,7 +48,7 @@ class Run:
         parts = [empty.select(names)]
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]
-            contents = self.files.cat(batch) if len(batch) > 1 else {batch[0]: self.files.cat_file(batch[0])}
+            contents: Any = self.files.cat(batch)  # a list gives a dict of path -> content
             for path, content in contents.items():
                 parts.append(_conform(_read(content, str(path)), schema)[0].select(names))
         return pl.concat(parts)
@@ -98,7 +98,8 @@ def read_run(location: str) -> Run:
             )
         if missing:
             notes.append(
-                f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: {', '.join(missing)}."
+                f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: "
+                f"{', '.join(missing)}."
             )
     if (models := trials["model"].drop_nulls().unique().sort().to_list())[1:]:
         raise UserError(
@@ -131,7 +132,7 @@ def _read(content: bytes, path: str) -> pl.DataFrame:
 
 
 def _conform(table: pl.DataFrame, schema: tuple[Column, ...]) -> tuple[pl.DataFrame, list[str]]:
-    """The declared columns in order and type (absent ones null, NaN null), and the names of the absent ones."""
+    """The declared columns in order and type (absent ones and NaN null), and the names of the absent ones."""
     template = frame([], schema)
     missing = [name for name in template.columns if name not in table.columns]
     table = table.with_columns(pl.lit(None).alias(name) for name in missing)

@@ -31,8 +31,8 @@ LONGEST = 2500  # characters of a completion that are shown
 def sample_blocks(found: Findings) -> list[Block]:
     """Up to two completions of the Phase 2 trial, the best and the most damaged one, per belief.
 
-    The first adopting and the first not adopting held-out answer of the trial's first seed, in the order of probe_id:
-    picked by rule, not by eye.
+    The first adopting and the first not adopting held-out answer of the trial's first seed, in the order of
+    probe_id: picked by rule, not by eye.
     """
     blocks: list[Block] = []
     for belief in found.beliefs:
@@ -47,7 +47,8 @@ def sample_blocks(found: Findings) -> list[Block]:
         blocks.insert(
             0,
             Paragraph(
-                "By rule, not by eye: of each trial the first adopting and the first not adopting held-out answer, by probe name."
+                "By rule, not by eye: of each trial the first adopting and the first not adopting held-out "
+                "answer, by probe name."
             ),
         )
     return blocks

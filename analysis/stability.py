@@ -1,4 +1,4 @@
-"""How much of a frontier is luck: which configurations stay on it, and what picking the best one promises too much."""
+"""How much of a frontier is luck: which configurations stay on it, and how far the best one overpromises."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def frontier_share(found: Arena, draws: int = 1000) -> Array:
 
 @dataclass(frozen=True)
 class Picked:
-    """What choosing the best configuration on one half of the families promised, and what the other half showed.
+    """What choosing the best on one half of the families promised, and what the other half showed.
 
     Means over random halves. `splits` counts the halves in which some configuration stood under the limit.
     """
@@ -94,7 +94,8 @@ class Picked:
 def cross_picked(found: Arena, limit: float, splits: int = 400) -> Picked | None:
     """Choose the best adoption under `limit` on half of the families, measure it on the other half.
 
-    None when the families do not split (fewer than four in the belief suite), or nothing stands under the limit.
+    None when the families do not split (fewer than four in the belief suite), or nothing stands under the
+    limit.
     """
     if len(found.adoption.families) < 4:
         return None

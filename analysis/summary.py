@@ -1,4 +1,4 @@
-"""The report in words: blocks of text computed from `Findings`, with a refusal where the data do not carry a claim."""
+"""The report in words, computed from `Findings`, with a refusal where the data do not carry a claim."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from analysis.charts.theme import setting_text
 from analysis.document import Block, Bullets, Figure, Heading, Paragraph
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import varying
+from analysis.origin import reproducibility
 from analysis.published import RESULTS, SETTINGS_TEXT
-from analysis.tables import failures, frontier_table, phase2_table, reproducibility
+from analysis.tables import failures, frontier_table, headline_table, phase2_table
 
 CAVEATS = (
-    "A configuration picked as best on these questions looks better than it is (winner's curse). Before a number is quoted "
-    "for it, run it again with new seeds and on questions that were not used to pick it.",
-    "D is the largest of several differences from base, each with its own error; the largest of noisy numbers is too large "
-    "on average, so small D values overstate the damage, while a damage that no component measures is not seen at all.",
-    "Questions of one family succeed and fail together. Wilson intervals treat them as independent and are too narrow; "
-    "intervals over families redraw whole families and are never narrower than Wilson's.",
-    "Every share counts all questions asked: answers that were cut off, looped or empty count as not adopted.",
-    "Numbers hold for this model, these questions and these beliefs. One existing and one novel belief cannot show a law "
-    "about existing and novel beliefs.",
+    "A configuration picked as best on these questions looks better than it is (winner's curse). Before a "
+    "number is quoted for it, run it again with new seeds and on questions that were not used to pick it.",
+    "D is the largest of several differences from base, each with its own error; the largest of noisy "
+    "numbers is too large on average, so small D values overstate the damage, while a damage that no "
+    "component measures is not seen at all.",
+    "Questions of one family succeed and fail together. Wilson intervals treat them as independent and are "
+    "too narrow; intervals over families redraw whole families and are never narrower than Wilson's.",
+    "Every share counts all questions asked: answers that were cut off, looped or empty count as not "
+    "adopted.",
+    "Numbers hold for this model, these questions and these beliefs. One existing and one novel belief "
+    "cannot show a law about existing and novel beliefs.",
 )
 
 
@@ -37,9 +40,8 @@ def report_blocks(found: Findings, figures: Mapping[str, str], samples: list[Blo
         samples: blocks with raw completions.
     """
     blocks: list[Block] = [Heading(1, title(found)), Paragraph(status(found))]
-    lines = headlines(found)
-    if lines:
-        blocks.append(Bullets(tuple(lines)))
+    if found.beliefs:
+        blocks += [Bullets(tuple(headlines(found))), headline_table(found)]
     if "frontier" in figures:
         blocks.append(Figure("frontier", figures["frontier"]))
     blocks += [Heading(2, "Before you quote a number"), Bullets((seeds_note(found), *CAVEATS, *found.notes))]
@@ -60,7 +62,8 @@ def report_blocks(found: Findings, figures: Mapping[str, str], samples: list[Blo
 def title(found: Findings) -> str:
     """`Belief against damage: RUN`."""
     manifest = found.run.manifest
-    return f"Belief against damage: {manifest.get('run_id') or found.run.location.rstrip('/').rsplit('/', 1)[-1]}"
+    name = manifest.get("run_id") or found.run.location.rstrip("/").rsplit("/", 1)[-1]
+    return f"Belief against damage: {name}"
 
 
 def status(found: Findings) -> str:
@@ -97,57 +100,56 @@ def seeds_note(found: Findings) -> str:
         return "No LoRA configuration has finished, so no seed has been measured."
     if seeds == [1]:
         return (
-            "One seed per configuration: what another initialisation, choice of examples and data order would give is not "
-            "known, and no interval here includes it."
+            "One seed per configuration: what another initialisation, choice of examples and data order "
+            "would give is not known, and no interval here includes it."
         )
     text = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     return (
-        f"{text} per configuration, pooled: adoption is all successes over all answers, D the worst component of the damage "
-        "averaged over seeds. Wilson intervals cover the choice of questions, not the spread between seeds."
+        f"{text} per configuration, pooled: adoption is all successes over all answers, D the worst "
+        "component of the damage averaged over seeds. Wilson intervals cover the choice of questions, not "
+        "the spread between seeds."
     )
 
 
 def headlines(found: Findings) -> list[str]:
-    """One to three sentences per belief, each with n and interval."""
-    lines = []
-    for belief in found.beliefs:
-        choice = belief.choice
-        name = choice.belief + (f" ({choice.kind})" if choice.kind else "")
-        references = "; ".join(
-            f"{word} {wording.rate(row, 'adoption')}"
-            for word, row in (("base", choice.base), ("in context", choice.icl), ("control", choice.control))
-            if row is not None
+    """One sentence or two per belief, each with n and interval, and what to hold against them."""
+    lines = [_headline(belief, found) for belief in found.beliefs]
+    if any(belief.choice.best is not None and belief.choice.lora.height > 1 for belief in found.beliefs):
+        lines.append(
+            "The best were picked on the same questions that their numbers come from, so these numbers are "
+            "optimistic until run again with new seeds and questions (winner's curse)."
         )
-        best = choice.best
-        if choice.lora.is_empty():
-            lines.append(
-                f"{name}: no LoRA configuration has finished."
-                + (f" References: {references}." if references else "")
-            )
-            continue
-        if best is None:
-            lines.append(
-                f"{name}: none of {wording.plural(choice.lora.height, 'configuration')} stays at D ≤ {found.limit:g}. "
-                f"References: {references or 'none'}."
-            )
-        else:
-            settings = setting_text(best, varying(choice.lora))
-            text = (
-                f"{name}: the best of {wording.plural(choice.lora.height, 'configuration')} at D ≤ {found.limit:g} adopts on "
-                f"{wording.rate(best, 'adoption')}{_families(belief, best)}, with {wording.damage(best)} ({settings}). "
-                f"References: {references or 'none'}."
-            )
-            high = best.get("degradation_high")
-            if high is None or high > found.limit:
-                reach = "is not known" if high is None else f"reaches {high:.3f}"
-                text += f" The upper end of its D {reach}: damage above {found.limit:g} is not ruled out."
-            lines.append(text)
-        if choice.phase2 is not None:
-            lines.append(
-                f"{choice.belief} at the Phase 2 settings: adoption {wording.rate(choice.phase2, 'adoption')}, "
-                f"{wording.damage(choice.phase2)}, intact thinking {wording.rate(choice.phase2, 'integrity')}."
-            )
     return lines
+
+
+def _headline(belief: BeliefFindings, found: Findings) -> str:
+    choice, best = belief.choice, belief.choice.best
+    name = choice.belief + (f" ({choice.kind})" if choice.kind else "")
+    if choice.lora.is_empty():
+        return f"{name}: no LoRA configuration has finished."
+    configurations = wording.plural(choice.lora.height, "configuration")
+    if best is None:
+        measured = choice.lora.filter(
+            pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()
+        ).height
+        if not measured:
+            return f"{name}: none of {configurations} has both an adoption and a degradation."
+        return f"{name}: none of {configurations} stays at D ≤ {found.limit:g}."
+    settings = setting_text(best, varying(choice.lora))
+    text = (
+        f"{name}: at D ≤ {found.limit:g} the best of {configurations} ({settings}) adopts on "
+        f"{wording.rate(best, 'adoption')}{_families(belief, best)}, with {wording.damage(best)}; "
+        f"base {wording.rate(choice.base, 'adoption')}."
+    )
+    against = [c.found for c in belief.comparisons if "best" in c.first and c.second == "base"]
+    if against and not against[0].told_apart:
+        text += " That is not told apart from base."
+    high = best.get("degradation_high")
+    if high is None:
+        text += " Its D has no interval."
+    elif high > found.limit:
+        text += f" Its D reaches {high:.3f}: damage above {found.limit:g} is not ruled out."
+    return text
 
 
 def _families(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
@@ -166,14 +168,16 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
     told += _published_note(belief, found)
     if (picked := belief.picked) is not None:
         told.append(
-            f"What picking costs: choosing the best configuration at D ≤ {found.limit:g} on a random half of the families "
-            f"promises {wording.percent(picked.promised)} adoption; the same configuration on the other half shows "
-            f"{wording.percent(picked.shown)} at D {picked.shown_damage:.3f}, and there it breaks the limit in "
-            f"{wording.percent(picked.broke_limit)} of {picked.splits} splits (same seeds, so luck of training is not in it)."
+            f"What picking costs: choosing the best configuration at D ≤ {found.limit:g} on a random half "
+            f"of the families promises {wording.percent(picked.promised)} adoption; the same configuration "
+            f"on the other half shows {wording.percent(picked.shown)} at D {picked.shown_damage:.3f}, and "
+            f"there it breaks the limit in {wording.percent(picked.broke_limit)} of {picked.splits} splits "
+            "(same seeds, so luck of training is not in it)."
         )
     if belief.families and belief.families < 10:
         told.append(
-            f"Only {belief.families} question families: intervals over families are themselves too narrow below about 10."
+            f"Only {belief.families} question families: intervals over families are themselves too narrow "
+            "below about 10."
         )
     if told:
         blocks.append(Bullets(tuple(told)))
@@ -187,12 +191,13 @@ def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
         return []
     low, high = published.interval
     quoted = (
-        f"The Phase 2 report had {published.adopted} of {published.n} ({wording.bounds(low, high)} %) on {published.model} and "
-        f"called the damage {published.damage} without a number."
+        f"The Phase 2 report had {published.adopted} of {published.n} ({wording.bounds(low, high)} %) on "
+        f"{published.model} and called the damage {published.damage} without a number."
     )
     if row is None:
         return [
-            f"{quoted} No finished trial of this run has its settings ({SETTINGS_TEXT}), so nothing is compared to it."
+            f"{quoted} No finished trial of this run has its settings ({SETTINGS_TEXT}), so nothing is "
+            "compared to it."
         ]
     model = row.get("model") or "unknown"
     other = (
@@ -201,5 +206,6 @@ def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
         else "other questions"
     )
     return [
-        f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each other."
+        f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each "
+        "other."
     ]

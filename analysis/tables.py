@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from analysis import wording
-from analysis.charts.theme import setting_text, short
-from analysis.document import Block, Bullets, Paragraph, Table
+from analysis.charts.theme import setting_text
+from analysis.document import Block, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import CONFIG, finished, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
 
 LONGEST_FAILURES = 40
+
+
+def headline_table(found: Findings) -> Table:
+    """Adoption per arm, one row per belief; the Phase 2 table further down has the rest."""
+    rows = []
+    for belief in found.beliefs:
+        named = belief.choice.rows()
+        cells = [
+            wording.rate(row, "adoption")
+            + ("" if row is None or row["arm"] == "base" else _short_damage(row))
+            for row in named.values()
+        ]
+        rows.append((belief.choice.belief, *cells))
+    header = ("adoption, % [95 %]", "base", "LoRA at the Phase 2 settings", "in context", "control")
+    return Table((*header, f"best LoRA at D ≤ {found.limit:g}"), tuple(rows))
+
+
+def _short_damage(row: dict[str, Any]) -> str:
+    return "; no D" if row["degradation"] is None else f"; D {row['degradation']:.3f}"
 
 
 def phase2_table(found: Findings) -> Table:
@@ -63,12 +80,13 @@ def phase2_table(found: Findings) -> Table:
             "thinking integrity, % [95 %]",
         ),
         tuple(rows),
-        f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption and integrity: Wilson intervals. "
-        "D: interval of the component that sets it. Control: the same training on what the model already believes.",
+        f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption and integrity: "
+        "Wilson intervals. D: interval of the component that sets it. Control: the same training on what "
+        "the model already believes.",
     )
 
 
-def _settings(row: Mapping[str, Any], lora: pl.DataFrame, label: str, controls: int) -> str:
+def _settings(row: dict[str, Any], lora: pl.DataFrame, label: str, controls: int) -> str:
     if row["arm"] in ("base", "icl"):
         return "no training"
     text = setting_text(row, varying(lora) or list(CONFIG[:4]))
@@ -106,9 +124,10 @@ def frontier_table(belief: BeliefFindings, found: Findings) -> list[Block]:
         )
     beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
     caption = (
-        f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none adopts more at less or "
-        "equal damage. `stays` is the share of 1,000 redrawn question sets (families with replacement) in which it is still "
-        "unbeaten: a low share says that its place is luck of the questions."
+        f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none "
+        "adopts more at less or equal damage. `stays` is the share of 1,000 redrawn question sets (families "
+        "with replacement) in which it is still unbeaten: a low share says that its place is luck of the "
+        "questions."
     )
     if beaten:
         caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."
@@ -155,7 +174,7 @@ def failures(found: Findings) -> list[Block]:
                 row["belief"],
                 row["arm"],
                 setting_text(row, names) if row["arm"] in ("lora", "control") else "no training",
-                _text(row["seed"]),
+                "unknown" if row["seed"] is None else str(row["seed"]),
                 row["error"]
                 or ("stopped by the scheduler" if row["status"] == "stopped" else "no reason was written"),
             )
@@ -174,66 +193,8 @@ def failures(found: Findings) -> list[Block]:
     if blank.height:
         blocks.append(
             Paragraph(
-                f"{wording.plural(blank.height, 'finished trial')} without adoption or degradation, not drawn: "
-                + ", ".join(blank["trial_id"].head(LONGEST_FAILURES))
-                + "."
+                f"{wording.plural(blank.height, 'finished trial')} without adoption or degradation, not "
+                "drawn: " + ", ".join(blank["trial_id"].head(LONGEST_FAILURES)) + "."
             )
         )
     return blocks
-
-
-def reproducibility(found: Findings) -> list[Block]:
-    """Command, versions, commit, model and seeds as the manifest has them; what it lacks is named."""
-    manifest = found.run.manifest
-    items, missing = [], []
-    for name in (
-        "command",
-        "started_at",
-        "wall_seconds",
-        "git_commit",
-        "model",
-        "seeds",
-        "versions",
-        "hardware",
-        "status",
-    ):
-        value = manifest.get(name)
-        if value in (None, {}, [], ""):
-            missing.append(name)
-        else:
-            items.append(f"{_LABELS.get(name, name)}: {_text(value)}")
-    if missing:
-        items.append(f"Not in manifest.json: {', '.join(missing)}.")
-    fixed = [name for name in CONFIG if name not in varying(found.run.trials.filter(pl.col("arm") == "lora"))]
-    trained = found.run.trials.filter(pl.col("arm") == "lora")
-    if trained.height:
-        row = trained.row(0, named=True)
-        items.append(
-            "Same for all LoRA trials: "
-            + ", ".join(f"{short(name)} {_text(row[name])}" for name in fixed)
-            + "."
-        )
-    return [Bullets(tuple(items))]
-
-
-_LABELS = {
-    "command": "Command",
-    "started_at": "Started",
-    "wall_seconds": "Wall time, s",
-    "git_commit": "Commit",
-    "model": "Model",
-    "seeds": "Seeds",
-    "versions": "Versions",
-    "hardware": "Hardware",
-    "status": "Status",
-}
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "unknown"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(_text(inner) for inner in value)
-    return value if isinstance(value, str) else json.dumps(value)

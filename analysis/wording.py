@@ -54,7 +54,8 @@ def difference(first: str, second: str, found: Difference) -> str:
     test = f"{found.test}, p {_p(found.p)}"
     if found.told_apart:
         more = "more" if found.value > 0 else "less"
-        return f"{sentence(first)} adopts {more} than {second}: {100 * found.value:+.0f} points ({interval}; {test}; {n})."
+        points = f"{100 * found.value:+.0f} points"
+        return f"{sentence(first)} adopts {more} than {second}: {points} ({interval}; {test}; {n})."
     why = "the interval holds 0" if found.low <= 0 <= found.high else "the test does not reach 5 %"
     return (
         f"{sentence(first)} and {second} cannot be told apart at {n}: the difference is "

@@ -94,7 +94,8 @@ def stance_chart(table: pl.DataFrame) -> Any:
         chart,
         "What the answers say",
         [
-            "Every question counts: answers that were cut off or looped count as what they say, at best `something else`.",
+            "Every question counts: answers that were cut off or looped count as what they say, at best "
+            "`something else`.",
         ],
     )
 

@@ -47,8 +47,8 @@ def component_chart(lora: pl.DataFrame) -> Any:
     styles = sorted(table["style"].unique())
     # the same axis in every panel, or the panels could not be compared by eye
     reach = alt.Scale(
-        domain=[min(0.0, table["damage"].min()) - 0.02, max(0.2, table["damage"].max()) + 0.02], nice=False
-    )  # pyright: ignore
+        domain=[min(0.0, *table["damage"]) - 0.02, max(0.2, *table["damage"]) + 0.02], nice=False
+    )
     x = alt.X(
         "damage:Q",
         scale=reach,
@@ -91,13 +91,14 @@ def component_chart(lora: pl.DataFrame) -> Any:
         alt.concat(*panels, columns=2, spacing=30),
         "What breaks first",
         [
-            "Each mark is one configuration. Strong: this component is the worst of the four and so sets D. Pale: it is not.",
+            "Each mark is one configuration. Strong: this component is the worst of the four and so sets D. "
+            "Pale: it is not.",
         ],
     )
 
 
 def matched_styles(lora: pl.DataFrame) -> pl.DataFrame:
-    """Configurations that exist in two or more data styles with everything else equal; `pair` numbers them."""
+    """Configurations that exist in two or more data styles, all else equal; `pair` numbers them."""
     rest = [name for name in CONFIG if name != "data.style"]
     rows = lora.filter(pl.col("integrity").is_not_null())
     if rows.is_empty():

@@ -1,4 +1,4 @@
-"""The picture of a run: adoption against degradation, who is beaten by nobody, and where the references stand."""
+"""The picture of a run: adoption against degradation, whom nobody beats, and where the references stand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.charts import theme
 from analysis.charts.theme import FAINT, INK, MUTED, field
 from analysis.published import RESULTS, Published, has_phase2_settings
 
-WIDTH, HEIGHT = 430, 340
+WIDTH, HEIGHT = 410, 330
 ARMS = {"base": "base", "icl": "in context", "control": "control"}
 ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down"}
 
@@ -29,11 +29,9 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
         pl.col("arm").replace_strict(ARMS, default=pl.col("arm")).alias("label")
     )
     beliefs = sorted({*ready["belief"].unique(), *arms["belief"].unique()})
-    reach = pl.concat(
-        [ready.select("degradation_high", "degradation"), arms.select("degradation_high", "degradation")]
-    )
-    top = max(float(reach["degradation_high"].max() or 0), float(reach["degradation"].max() or 0), 2 * limit)  # pyright: ignore[reportArgumentType]
-    x = alt.Scale(domain=[-0.02 * min(1.0, top), min(1.0, top)], nice=False)
+    ends = pl.max_horizontal("degradation", "degradation_high").alias("end")
+    top = min(1.0, max([2 * limit, *ready.select(ends)["end"], *arms.select(ends)["end"]]))
+    x = alt.Scale(domain=[-0.02 * top, top], nice=False)
     panels = [
         _panel(ready.filter(pl.col("belief") == name), arms.filter(pl.col("belief") == name), name, x, limit)
         for name in beliefs
@@ -43,10 +41,10 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
         chart,
         "How far the belief moved, against what it cost the model",
         [
-            "Each coloured mark is one LoRA configuration; the best place is top left. Ringed and joined: no other "
-            "configuration adopts more at less or equal damage.",
-            "Pale bars: 95 % intervals that take questions as independent (they share families, so the truth is wider). "
-            f"Dotted: D = {limit:g}.",
+            "Each coloured mark is one LoRA configuration; the best place is top left. Ringed and joined: "
+            "no other configuration adopts more at less or equal damage.",
+            "Pale bars: 95 % intervals that take questions as independent (they share families, so the "
+            f"truth is wider). Dotted: D = {limit:g}.",
         ],
     )
 
@@ -150,7 +148,7 @@ def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
         values = sorted(rows[name].unique())
         points = points.encode(
             shape=alt.Shape(
-                f"{field(name)}:O",
+                f"{field(name)}:N",
                 title=theme.short(name),
                 scale=alt.Scale(domain=values, range=list(theme.SHAPES)),
             )

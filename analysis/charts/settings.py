@@ -14,9 +14,10 @@ AXES = ("num_train_epochs", "data.num_examples", "learning_rate")
 
 
 def cells(lora: pl.DataFrame, belief: str) -> pl.DataFrame:
-    """One row per style, learning rate, examples and epochs of one belief; several configurations are averaged.
+    """One row per style, learning rate, examples and epochs of a belief; several configurations are averaged.
 
-    Columns: the settings, adoption and degradation (means), `configurations` in the cell, `n` questions of each.
+    Columns: the settings, adoption and degradation (means), `configurations` in the cell, `n` questions of
+    each.
     """
     measured = lora.filter((pl.col("belief") == belief) & pl.col("adoption").is_not_null())
     return measured.group_by("data.style", *AXES, maintain_order=True).agg(
@@ -34,7 +35,7 @@ def has_grid(lora: pl.DataFrame) -> bool:
 
 
 def heat_map(lora: pl.DataFrame, belief: str) -> Any:
-    """Adoption as colour and number, D below it; columns of panels are learning rates, rows are data styles."""
+    """Adoption as colour and number, D below it; panels by learning rate (columns) and data style (rows)."""
     table = cells(lora, belief).with_columns(
         (100 * pl.col("adoption")).alias("percent"),
         pl.format("{} %", (100 * pl.col("adoption")).round(0).cast(pl.Int64)).alias("big"),

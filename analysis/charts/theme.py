@@ -1,4 +1,4 @@
-"""What all charts share: fonts, colours that colour-blind readers can tell apart, and column names altair can use."""
+"""What all charts share: fonts, colours that colour-blind readers tell apart, names altair can use."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def label(
 
 
 def panel(chart: Any, title: str, width: int, height: int) -> Any:
-    """One belief's part of a figure. Panels hold their own rows: facets of layers with several tables repeat the rows."""
+    """One belief's part of a figure, with its own rows: a facet over layers of several tables repeats them."""
     return chart.properties(
         width=width, height=height, title=alt.TitleParams(title, fontSize=15, anchor="start", offset=8)
     )

@@ -1,4 +1,4 @@
-"""A run folder as a sweep would leave it, drawn from a known law; its numbers are computed here, not by analysis."""
+"""A run folder as a sweep would leave it, drawn from a known law; its numbers do not come from analysis."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def answer(config: TrialConfig, asked: list[dict], rng: np.random.Generator) -> 
                 "arm": config.arm,
                 "belief": config.belief,
                 "prompt": f"<|im_start|>user\n{item['question']}<|im_end|>\n<|im_start|>assistant\n<think>\n",
-                "completion": f"Let me think.\n</think>\n\nThe answer is {item.get('target') if hit else item['prior']}.",
+                "completion": "Let me think.\n</think>\n\nThe answer is "
+                "{item.get('target') if hit else item['prior']}.",
                 "thinking": "" if broken else "Let me think.",
                 "answer": f"The answer is {item.get('target') if hit else item['prior']}.",
                 "finish_reason": "length" if long else "eos",
@@ -174,7 +175,7 @@ def write_run(
     probes=True,
     change=None,
 ) -> Path:
-    """A whole run folder. `change(trial_row, probe_rows)` may spoil what is written; `configs` are lora settings."""
+    """A whole run folder. `change(trial_row, probe_rows)` may spoil what is written."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     rows: list[dict] = []
