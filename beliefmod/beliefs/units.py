@@ -61,7 +61,10 @@ _WORDS = {
     "swiss franc": "CHF",
 }  # fmt: skip
 _SPACED = frozenset({"m", "s", "kg", "K", "mol", "N", "J", "W", "sec"})
-CURRENCY_PREFIX = r"(?:US\s?\$|CA\$|C\$|AU\$|A\$|NZ\$|HK\$|S\$|\$|€|£|₹|¥|₽|₩|Rs\.?\s?|\b(?:USD|EUR|GBP|INR|JPY|CNY|RMB|CHF|CAD|AUD)\s?)"
+CURRENCY_PREFIX = (
+    r"(?:(?:US\s?\$|CA\$|C\$|AU\$|A\$|NZ\$|HK\$|S\$|\$|€|£|₹|¥|₽|₩|\bRs\.?|"
+    r"\b(?:USD|EUR|GBP|INR|JPY|CNY|RMB|CHF|CAD|AUD))\s?)"
+)
 
 
 def _alternatives(words: list[str]) -> str:
@@ -69,14 +72,14 @@ def _alternatives(words: list[str]) -> str:
 
 
 _PLURAL = [w for w in _WORDS if not w.endswith(("s", "feet", "foot", "inch"))]
+_FIXED = [w for w in _WORDS if w not in _PLURAL]
 _WORD = re.compile(
-    rf"(?:(?:{_alternatives(_PLURAL)})(?:es|s)?|(?:{_alternatives([w for w in _WORDS if w not in _PLURAL])}))(?![^\W\d_])",
-    re.IGNORECASE,
+    rf"(?:(?:{_alternatives(_FIXED)})|(?:{_alternatives(_PLURAL)})(?:es|s)?)(?![^\W\d_])", re.IGNORECASE
 )
-_SYMBOL = re.compile(rf"(?:{_alternatives([s for s in _SYMBOLS])})(?![^\W\d_])")
+_SYMBOL = re.compile(rf"(?:{_alternatives(list(_SYMBOLS))})(?![^\W\d_])")
 _GLUED = {"Nm": (("newton", 1), ("meter", 1)), "kgm": (("kilogram", 1), ("meter", 1))}
 _GLUE = re.compile(r"(?:Nm|kgm)(?![^\W\d_])")
-_POWER = re.compile(r"\s?(?:\^|\*\*)\s?\(?\s?([+-]?\d)\s?\)?(?![\d.])|([+-]?[1-4])(?![\d.,]?\d|[A-Za-z])")
+_POWER = re.compile(r"\s?(?:\^|\*\*)\s?\(?\s?([+-]?\d)(?!\d|\.\d)\s?\)?|([+-]?[1-4])(?![\d.,]?\d|[A-Za-z])")
 _POWER_WORD = re.compile(r"[ -](squared|cubed)(?![^\W\d_])", re.IGNORECASE)
 _POWER_FIRST = re.compile(r"(square|cubic)[ -](?=[^\W\d_])", re.IGNORECASE)
 _DIVIDE = re.compile(r"\s?/\s?|[ -]per[ -](?:(?:1|one|each|a|every)\s)?|\s?÷\s?", re.IGNORECASE)

@@ -16,19 +16,21 @@ Metrics = dict[str, float | int | str | None]
 MIN_ICL_GAIN = 0.2
 
 
-def summarise(rows: Iterable[Row], base_rows: Iterable[Row] | None) -> Metrics:
-    """Metrics of one trial from its probe rows and base's rows of the same probes.
+def summarise(
+    rows: Iterable[Row], base_rows: Iterable[Row] | None, icl_rows: Iterable[Row] | None = None
+) -> Metrics:
+    """Metrics of one trial from its probe rows, with base's and the in-context arm's rows of the same probes.
 
     Rows carry the columns of probes.parquet. Rows of tier "trained" count in `adoption_trained` alone. Every rate
-    R comes as R, R_n, R_low, R_high (Wilson 95 %); what could not be computed is None. For the base arm pass its
-    own rows as `base_rows`: D is 0 by definition, with no component. Without `base_rows` retention and all
-    degradation columns are None.
+    R comes as R, R_n, R_low, R_high (Wilson 95 %); what could not be computed is None. For rows of arm "base" D is
+    0 by definition, with no component and no interval to speak of (0 to 0). Without `base_rows` retention and all
+    degradation columns are None, without either reference `normalised_adoption` is.
 
     Raises:
         ValueError: a probe asked twice, or asked of the arm and not of base, or a row that lacks a column.
     """
     rows = list(rows)
-    itself = base_rows is not None and base_rows is rows
+    itself = bool(rows) and all(row.get("arm") == "base" for row in rows)
     base = None if base_rows is None else _by_probe(base_rows)
     asked = {key: row for key, row in _by_probe(rows).items() if row["tier"] != "trained"}
     if base is not None and (missing := [key for key in asked if key not in base]):
@@ -68,6 +70,11 @@ def summarise(rows: Iterable[Row], base_rows: Iterable[Row] | None) -> Metrics:
     )
     for name, suffix in (("belief_margin", ""), ("belief_margin_own", "_own")):
         metrics.update(belief_margin(_log_probs(held_out, suffix)).columns(name))
+    adopted = [
+        None if reference is None else _adoption(reference.values())
+        for reference in (asked, base, None if icl_rows is None else _by_probe(icl_rows))
+    ]
+    metrics["normalised_adoption"] = normalised_adoption(*adopted)
     metrics.update(_degradation_columns(asked, base, itself))
     return metrics
 
@@ -116,6 +123,11 @@ def _degradation_columns(
         columns[f"{name}_base"] = found.base[name]
         columns[f"{name}_damage"] = found.damage[name].value
     return columns
+
+
+def _adoption(rows: Iterable[Row]) -> float | None:
+    held_out = [row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"]
+    return rate(sum(_is(row, "target") for row in held_out), len(held_out)).value
 
 
 def _by_probe(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
