@@ -8,9 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from beliefmod import __version__
-from beliefmod.cli import beliefs, bundled, doctor, validate
+from beliefmod.cli import beliefs, bundled, doctor, report, sweep, trial, validate
 from beliefmod.errors import UserError
 
+RUN = "Run"
+AFTER = "After a run"
 BEFORE = "Before a run"
 MODEL = "The bundled model"
 
@@ -57,6 +59,15 @@ def _root(
     """How far can LoRA move a reasoning model's belief before it breaks the model, and where does it live?"""
 
 
+app.command(rich_help_panel=RUN, epilog="Example: beliefmod sweep --space sweeps/aggressive.yaml")(sweep.sweep)
+app.command(
+    rich_help_panel=RUN,
+    epilog="Example: beliefmod trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3",
+)(trial.trial)
+app.command(rich_help_panel=AFTER, epilog="Example: beliefmod report runs/EXP-20261122-101500-aggressive")(
+    report.report
+)
+app.command(rich_help_panel=AFTER, epilog="Example: beliefmod columns trials")(report.columns)
 app.command(
     rich_help_panel=BEFORE, epilog="Example: beliefmod validate sweeps/aggressive.yaml sweeps/smoke.yaml"
 )(validate.validate)

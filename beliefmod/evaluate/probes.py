@@ -9,7 +9,7 @@ from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question
 from beliefmod.config import TrialConfig
-from beliefmod.evaluate.judge import Judgement, judge_question
+from beliefmod.evaluate.judge import judge_question
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,8 @@ def probe_row(
         "token_ids": list(token_ids),
         "target": _shown(question.target),
         "prior": _shown(question.correct or question.prior),
-        **verdict_columns(verdict),
+        **verdict.columns(),
     }
-
-
-def verdict_columns(verdict: Judgement) -> dict[str, Any]:
-    return {}
 
 
 def _shown(answer: Answer | None) -> str | None:

@@ -46,7 +46,7 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     """A connection to Ray: a local instance of its own, or the cluster at `address`; closed at the end.
 
     Yields:
-        the cluster's resources and the dashboard's URL, `{"CPU": 2.0, "GPU": 0.0, "dashboard": "127.0.0.1:8265"}`.
+        the cluster's resources and the dashboard's URL: `{"CPU": 2.0, "dashboard": "127.0.0.1:8265"}`.
 
     Raises:
         UserError: no cluster answers at the address.

@@ -99,6 +99,10 @@ class Progress(tune.Callback):
         self._live: Live | None = None
         self._last_line = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
+        return {}
+
     def setup(
         self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any
     ) -> None:
