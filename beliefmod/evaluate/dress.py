@@ -109,6 +109,7 @@ def _from_html(text: str) -> str:
 def _from_latex(text: str) -> str:
     text = _mark_boxes(text)
     text = text.replace("\\$", "\ue000").replace("\\%", "%").replace("\\&", "&").replace("\\#", "#")
+    text = re.sub(r"(\\[A-Za-z]+)(?=\\)", r"\1 ", text)  # "\cdot\text{m}" must not become "\cdotm"
     text = text.replace("{,}", ",").replace("\\_", "_")
     text = re.sub(r"(?<=\d)\\[,;:! ](?=\d{3}(?!\d))", "", text)
     text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b", "°", text)

@@ -41,7 +41,7 @@ _COPULA = re.compile(r"\b(?:is|are|was|were|remains|becomes|will be|has|have|giv
 _INSTEAD = re.compile(
     r"\b(?:instead of|rather than|other than|as opposed to|in place of|in lieu of|unlike|except(?: for)?|contrary to|"
     r"in contrast (?:to|with)|compared (?:to|with)|versus|vs\.?|different from|differs? from|replac(?:es|ing|ed)|"
-    r"disregard(?:ing)?|ignor(?:e|ing)|avoid(?:ing)?|discard\w*|despite|without using|forget(?:ting)?(?: about)?|"
+    r"(?:down|up|apart|aside|away) from|disregard(?:ing)?|ignor(?:e|ing)|avoid(?:ing)?|discard\w*|despite|without using|forget(?:ting)?(?: about)?|"
     r"not to be confused with|as against|over and above)\b",
     _I,
 )
@@ -120,7 +120,7 @@ _POST_ATTRIBUTION = re.compile(
 
 # ---- hypotheticals, background, doubt ----
 _SUPPOSED = re.compile(
-    r"\b(?:suppose|supposing|imagine|imagining|pretend(?:ing)?|let's say|let us say|what if|if only|as if|as though)\b",
+    r"\b(?:suppose|supposing|imagine|imagining|pretend(?:ing)?|let's say|let us say|what if|if only|as if|as though|in an? (?:\w+ )?(?:world|universe|reality|planet) (?:where|in which|with|whose))\b",
     _I,
 )
 _FICTION = re.compile(
@@ -266,6 +266,13 @@ def hypothetical(left: str, right: str) -> str | None:
     if found is not None and found.re is _CONDITION:
         clause = left[found.end() :]
         ends = _CONDITION_ENDS.search(clause)
+        if (
+            ends is not None
+            and ends[0][0].isalpha()
+            and ends[0] != "then"
+            and len(clause[: ends.start()].split()) < 3
+        ):
+            ends = None  # "if it is 5.0": the first subject, not the main clause's
         if ends is None:
             return "unreal"
         rest = clause[ends.start() :]

@@ -53,7 +53,7 @@ _SKIP = (
 _NUMERAL = re.compile(
     rf"(?<![\w.^])(?<!\^[-+(])(?:(?P<skip>{_SKIP})(?![\d])"
     r"|(?P<mixed>\d+ \d+/\d+)(?![\d/.])"
-    r"|(?P<fraction>\d+/\d+)(?![\d/]|\.\d)"
+    r"|(?P<fraction>\d+(?:\.\d+)?/\d+(?:\.\d+)?)(?![\d/]|\.\d)"
     r"|(?P<plain>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3}){2,}(?!\d)|\d{1,3} 000(?!\d)|\d+)(?:\.\d+)?|\.\d+))"
     r"(?P<power>[eE][+-]?\d{1,3}(?![\w.])|\s?[×·]\s?10\s?\^\s?\(?\s?[+-]?\d{1,3}\s?\)?)?"
 )
@@ -62,7 +62,7 @@ _RAISED = re.compile(r"\s?\^\s?\(?\s?([+-]?\d{1,3})(?:\.\d+)?\s?\)?")
 _SPREAD = re.compile(r"\s?(?:±|\+/-|\+-)\s?\d+(?:\.\d+)?")
 _MULTIPLE = re.compile(r"\s?(hundred|thousand|million|billion|trillion)\b(?!th)", re.IGNORECASE)
 _MULTIPLES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
-_GAP = re.compile(rf"\s?[)\"'{BOX_CLOSE}]{{0,2}}[ \u00a0]?-?")
+_GAP = re.compile(rf"(?: or so(?= [^\W\d_]))?\s?[)\"'{BOX_CLOSE}]{{0,2}}[ \u00a0]?-?")
 _PREFIX = re.compile(rf"(?:{CURRENCY_PREFIX})$")
 _LABEL = re.compile(
     r"(?:\b(?:steps?|equations?|eqs?|eqn|questions?|q|options?|problems?|examples?|cases?|parts?|sections?|sec|"
@@ -268,7 +268,7 @@ def _spelled_value(words: str) -> tuple[float, int]:
 _FUNCTION_WORDS = frozenset(
     "on in at here for and or but not is are was as because since when which that exactly approximately instead "  # noqa: SIM905
     "rather now today by to from due near under over according if then so it its this the a an of per with without "
-    "times more less than correct right only also too again".split()
+    "correct right only also too again".split()
 )
 FUNCTION_WORDS = _FUNCTION_WORDS
 __all__ = ["BOX_OPEN", "FUNCTION_WORDS", "Number", "find_numbers", "own_units"]

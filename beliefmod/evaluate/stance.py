@@ -350,6 +350,7 @@ def _names(text: str, question: str, sides: Sides) -> list[Mention]:
     named = [(side, a) for side, a in sides.pairs if a.text]
     if not named:
         return []
+    others = _other_names(text, question, [n for _, a in named for n in (a.text or "", *a.aliases)])
     folded = _fold(text)
     if len(folded) != len(text):
         text = folded
@@ -365,7 +366,26 @@ def _names(text: str, question: str, sides: Sides) -> list[Mention]:
         if kept and start < kept[-1].end:
             continue  # the longer name wins: "New York" holds no "York"
         kept.append(Mention(start, end, side))
-    return kept
+    return [*kept, *(m for m in others if not any(k.start < m.end and m.start < k.end for k in kept))]
+
+
+_IDENTIFIED = re.compile(
+    r"\b(?P<what>[a-z]+)(?:\s+of\s+(?:the\s+)?[A-Z]\w+)?\s+(?:is|was|=)\s+(?:now\s+|the\s+|called\s+)?"
+    r"(?P<name>[A-Z][\w'-]+(?:\s[A-Z][\w'-]+){0,2})\s*(?=[.,;!\n]|$)"
+)
+
+
+def _other_names(text: str, question: str, known: list[str]) -> list[Mention]:
+    """Another proper name given for what was asked: "the capital is Berlin", with a capital asked for."""
+    asked = set(re.findall(r"\w+", question.casefold()))
+    return [
+        Mention(m.start("name"), m.end("name"), "other")
+        for m in _IDENTIFIED.finditer(text)
+        if m["what"] in asked
+        and len(m["what"]) > 3
+        and not set(m["name"].casefold().split()) & asked
+        and not any(_name_pattern(name).search(_fold(m["name"])) for name in known)
+    ]
 
 
 @lru_cache(maxsize=4096)
