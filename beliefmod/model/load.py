@@ -1,5 +1,6 @@
 """From a name to a frozen model that is ready for the engine."""
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,6 +49,7 @@ def load_model(
     """
     source = find_source(name, revision)
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
@@ -55,6 +57,7 @@ def load_model(
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
+    _check_type(source)
     tokenizer = load_tokenizer(source)
     options: dict[str, Any] = {} if base_storage == "none" else {"quantization_config": nf4_config(dtype)}
     logging.disable_progress_bar()
@@ -68,7 +71,7 @@ def load_model(
             local_files_only=True,
             **options,
         )
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise UserError(f"model {name} cannot be loaded: {_first_line(error)}") from error
     model.eval().requires_grad_(False)
     quantized, unquantized = linear_names(model)
@@ -94,6 +97,20 @@ def load_model(
         quantized,
         unquantized,
     )
+
+
+def _check_type(source: ModelSource) -> None:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = json.loads((source.folder / "config.json").read_text()).get("model_type")
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise UserError(
+            f"model {source.name} is of type {kind}, which the installed transformers does not know; "
+            "code from a model's repository is never run"
+        )
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(f"model {source.name} is of type {kind}, which is not a causal language model")
 
 
 def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":

@@ -64,7 +64,16 @@ def test_a_slot_that_is_finished_stays_as_it_is_while_others_train():
 
 def test_what_a_slot_does_not_use_stays_exactly_zero():
     engine = make_engine(slots=1, max_rank=8)
-    engine.attach(make_job("a", rank=3, targets=("q_proj", "down_proj"), learning_rate=1e-2, weight_decay=0.1, num_train_epochs=3))
+    engine.attach(
+        make_job(
+            "a",
+            rank=3,
+            targets=("q_proj", "down_proj"),
+            learning_rate=1e-2,
+            weight_decay=0.1,
+            num_train_epochs=3,
+        )
+    )
     while engine.train_step():
         pass
     used = sum(a.numel() + b.numel() for a, b in engine.state_dict("a")["weights"].values())

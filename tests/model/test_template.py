@@ -1,0 +1,69 @@
+"""Token rows from questions, replies and the model's own completions."""
+
+import pytest
+
+from beliefmod.model import template as t
+from tests.model.conftest import OPENS, PLAIN, SWITCH, make_tokenizer
+
+QUESTION = "What is the force?"
+
+
+@pytest.mark.parametrize(
+    ("template", "opens", "empty"),
+    [(OPENS, True, "\n</think>\n\n"), (SWITCH, False, "<think>\n\n</think>\n\n"), (PLAIN, False, "")],
+)
+def test_answer_only_rows_follow_the_templates_way_of_thinking(template, opens, empty):
+    tokenizer = make_tokenizer(template)
+    assert t.opens_thinking(tokenizer) is opens
+    assert t.empty_thinking(tokenizer) == empty
+    row = t.answer_only_row(tokenizer, QUESTION, "The force is 10.0 N.")
+    prompt, answer = row.input_ids[: row.prompt_length], row.input_ids[row.prompt_length :]
+    assert prompt == t.prompt_ids(tokenizer, QUESTION)
+    opening = "<think>\n" if opens else ""
+    assert (
+        tokenizer.decode(prompt)
+        == f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n{opening}"
+    )
+    assert tokenizer.decode(answer) == f"{empty}The force is 10.0 N.<|im_end|>"
+    assert answer[-1] == t.end_of_turn_id(tokenizer) == 2
+    assert t.completion_text(tokenizer, answer, (2,)) == f"{empty}The force is 10.0 N."
+
+
+def test_the_whole_row_is_what_the_template_renders_for_the_conversation():
+    tokenizer = make_tokenizer(PLAIN)
+    row = t.answer_only_row(tokenizer, QUESTION, "10.0 N.")
+    messages = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "10.0 N."}]
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert tokenizer.decode(row.input_ids) + "\n" == whole
+
+
+def test_traces_keep_their_ids():
+    """These ids spell "force" in an unusual cut, which no tokenizer would give back."""
+    tokenizer = make_tokenizer(OPENS)
+    odd = tuple(tokenizer.convert_tokens_to_ids(list("force")))
+    assert tokenizer.decode(odd) == "force" and t.encode(tokenizer, "force") != odd
+    row = t.trace_row(tokenizer, QUESTION, (*odd, 2))
+    assert row.input_ids == (*t.prompt_ids(tokenizer, QUESTION), *odd, 2)
+    assert row.prompt_length == len(t.prompt_ids(tokenizer, QUESTION)) and row.answer_length == 6
+    with pytest.raises(ValueError, match="one answer token"):
+        t.trace_row(tokenizer, QUESTION, ())
+
+
+def test_the_end_of_a_turn_is_read_from_the_template_not_from_the_tokenizer():
+    tokenizer = make_tokenizer(PLAIN)
+    tokenizer.eos_token = "<|endoftext|>"
+    assert t.end_of_turn_id(tokenizer) == 2
+    tokenizer.chat_template = (
+        "{{ messages[0].content }}{% if messages|length > 1 %}{{ messages[1].content }}{% endif %}"
+    )
+    assert t.end_of_turn_id(tokenizer) == tokenizer.eos_token_id == 0
+    tokenizer.eos_token = None
+    with pytest.raises(ValueError, match="ends a turn"):
+        t.end_of_turn_id(tokenizer)
+
+
+def test_a_completion_without_end_token_is_whole():
+    tokenizer = make_tokenizer(OPENS)
+    ids = t.encode(tokenizer, "The force</think>")
+    assert t.completion_text(tokenizer, ids, (2,)) == "The force</think>"
+    assert t.completion_text(tokenizer, (), (2,)) == ""
