@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
+from beliefmod.sentences import Address, sentences
 from beliefmod.space import MAX_TRIALS, Space, SpaceFile, is_number, settable
 from beliefmod.yaml_file import YamlFile, parse_value, read_yaml, validate
 
@@ -23,15 +24,9 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
     Raises:
         UserError: every problem of the file, of the overrides and of the belief files.
     """
-    file = read_yaml(path)
-    data, problems = dict(file.data), []
-    for override in overrides:
-        try:
-            data = _override(data, override)
-        except ValueError as error:
-            problems.append(f"--set {override}: {error}")
+    file, problems = _overridden(read_yaml(path), overrides)
     try:
-        space = check_space(YamlFile(file.path, data, file.lines))
+        space = check_space(file)
     except UserError as error:
         raise UserError([*problems, *error.problems]) from None
     if problems:
@@ -71,43 +66,52 @@ def load_trial(belief: str, arm: str, seed: int, overrides: Sequence[str]) -> Tr
         UserError: every problem of the settings and of the belief file.
     """
     file = YamlFile("--set", {"beliefs": [belief], "axes": {}, "fixed": {}})
-    problems: list[str] = []
-    for override in overrides:
-        try:
-            file = YamlFile(file.path, _override(file.data, override))
-        except ValueError as error:
-            problems.append(f"--set {override}: {error}")
+    file, problems = _overridden(file, overrides)
+    for address, given in file.overridden.items():
+        if address[0] == "axes":
+            problems.append(f'{given}: "{address[-1]}" is an axis; a single trial needs one value')
+        elif address[0] != "fixed" or len(address) == 1:
+            problems.append(f"{given}: belongs to a space file; a single trial has only training settings")
     problems += _setting_problems(file)
     problems += [problem.removeprefix("--set: ") for problem in _belief_problems(file, None)]
-    for name in file.data["axes"]:
-        problems.append(f'--set: "{name}" is an axis; a single trial needs one value')
-    for name in set(file.data) - {"beliefs", "axes", "fixed"}:
-        problems.append(f'--set: "{name}" belongs to a space file; a single trial has only training settings')
     if problems:
-        raise UserError(problems)
+        raise UserError(dict.fromkeys(problems))
     leaves = {"belief": belief, "arm": arm, "seed": seed, **file.data["fixed"]}
     try:
         return TrialConfig.model_validate(unflatten(leaves))
     except ValidationError as error:
-        raise UserError(
-            f"--{'.'.join(map(str, item['loc'])) or 'set'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors()
-        ) from None
+        found = sentences(error, unflatten(leaves), TrialConfig)
+        raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
 
 
-def _override(data: dict[str, Any], text: str) -> dict[str, Any]:
+def _overridden(file: YamlFile, overrides: Sequence[str]) -> tuple[YamlFile, list[str]]:
+    """The file with every `field=value` put in, and what is wrong with those that cannot be."""
+    problems = []
+    for override in overrides:
+        try:
+            data, address = _override(file.data, override)
+        except ValueError as error:
+            problems.append(f"--set {override}: {error}")
+        else:
+            given = {**file.overridden, address: f"--set {override}"}
+            file = YamlFile(file.path, data, file.lines, given)
+    return file, problems
+
+
+def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]:
+    """The data with one `field=value` put in, and the address where it went."""
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals or not name:
         raise ValueError("must read field=value, such as learning_rate=1.0e-3 or seeds=[0,1]")
     parsed = parse_value(value)
     if name in SpaceFile.model_fields:
-        return {**data, name: parsed}
+        return {**data, name: parsed}, (name,)
     group, _, rest = name.partition(".")
     if group in ("axes", "fixed") and rest:
         name, target = rest, group
     elif group in ("search", "evaluation") and rest:
-        return {**data, group: {**_settings_of(data, group), rest: parsed}}
+        return {**data, group: {**_settings_of(data, group), rest: parsed}}, (group, rest)
     elif name in settable():
         target = "axes" if isinstance(parsed, (list, dict)) and name != "lora.target_modules" else "fixed"
     else:
@@ -118,7 +122,7 @@ def _override(data: dict[str, Any], text: str) -> dict[str, Any]:
         for g in ("axes", "fixed")
         if data.get(g)
     }
-    return {**data, **without, target: {**without.get(target, {}), name: parsed}}
+    return {**data, **without, target: {**without.get(target, {}), name: parsed}}, (target, name)
 
 
 def _settings_of(data: Mapping[str, Any], group: str) -> Mapping[str, Any]:
@@ -188,13 +192,11 @@ def _sampler_problems(name: str, axis: Mapping[str, Any], where: str) -> Iterato
 
 def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[str]:
     for value in values:
+        tree = unflatten({"belief": "any", "lr_scheduler_type": "linear", name: value})
         try:
-            TrialConfig.model_validate(
-                unflatten({"belief": "any", "lr_scheduler_type": "linear", name: value})
-            )
+            TrialConfig.model_validate(tree)
         except ValidationError as error:
-            message = error.errors()[0]["msg"].removeprefix("Value error, ")
-            yield f'{where}: "{name}" is {value!r}; {message[0].lower()}{message[1:]}'
+            yield from (f"{where}: {text}" for _, text in sentences(error, tree, TrialConfig))
 
 
 def _search_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from beliefmod.errors import UserError, did_you_mean
+from beliefmod.errors import UserError
+from beliefmod.sentences import Address, sentences
 
 Model = TypeVar("Model", bound=BaseModel)
-Address = tuple[str | int, ...]
 MAX_BYTES = 2_000_000
 MAX_ENTRIES = 200_000
 
@@ -39,15 +38,21 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class YamlFile:
-    """The content of a file and the line on which every entry starts."""
+    """The content of a file and the line on which every entry starts.
+
+    `overridden`: entries that the command line gave instead, and how.
+    """
 
     path: str
     data: dict[str, Any]
     lines: dict[Address, int] = field(default_factory=dict)
+    overridden: dict[Address, str] = field(default_factory=dict)
 
     def where(self, address: Address) -> str:
-        """`file.yaml:12` for the deepest known part of an address."""
+        """`file.yaml:12` for the deepest known part of an address, or what the command line gave there."""
         for length in range(len(address), -1, -1):
+            if address[:length] in self.overridden:
+                return self.overridden[address[:length]]
             if address[:length] in self.lines:
                 return f"{self.path}:{self.lines[address[:length]]}"
         return self.path
@@ -150,48 +155,5 @@ def validate(model: type[Model], file: YamlFile) -> Model:
     try:
         return model.model_validate(file.data)
     except ValidationError as error:
-        raise UserError(_sentences(error, file, model)) from None
-
-
-def _sentences(error: ValidationError, file: YamlFile, model: type[BaseModel]) -> list[str]:
-    found = []
-    for item in error.errors(include_url=False):
-        address = tuple(
-            part for part in item["loc"] if not str(part).startswith(("function-", "literal[", "tuple["))
-        )
-        name = dotted(address)
-        prefix = f"{file.where(address)}: "
-        if item["type"] == "extra_forbidden":
-            found.append(
-                f'{prefix}unknown field "{name}"{did_you_mean(address[-1], _fields_at(model, address[:-1]))}'
-            )
-        elif item["type"] == "missing":
-            found.append(f'{prefix}field "{name}" is missing; add it')
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            message = message[0].lower() + message[1:]
-            got = item.get("input")
-            shown = "" if isinstance(got, (dict, BaseExceptionGroup)) else f", not {got!r}"
-            found.append(f'{prefix}"{name}": {message}{shown}' if name else f"{prefix}{message}")
-    return list(dict.fromkeys(found))
-
-
-def _fields_at(model: type[BaseModel], address: Address) -> Iterable[str]:
-    """The field names that `model` allows at the address of one of its parts."""
-    for part in address:
-        if part in model.model_fields:
-            pending: list[Any] = [model.model_fields[str(part)].annotation]
-            while pending:
-                kind = pending.pop()
-                pending.extend(get_args(kind))
-                if isinstance(kind, type) and issubclass(kind, BaseModel):
-                    model = kind
-    return model.model_fields
-
-
-def dotted(address: Address) -> str:
-    """`("questions", 3, "unit")` as `questions[3].unit`."""
-    text = ""
-    for part in address:
-        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
-    return text
+        found = sentences(error, file.data, model)
+        raise UserError(f"{file.where(address)}: {text}" for address, text in found) from None

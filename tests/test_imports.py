@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # from the ground floor up; a room imports its own floor and those below
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config",),
+    ("beliefmod.config", "beliefmod.sentences"),
     ("beliefmod.yaml_file",),
     ("beliefmod.records", "beliefmod.space"),
     ("beliefmod.beliefs",),
@@ -41,6 +41,7 @@ LIGHT = (
     "beliefmod.space_file",
     "beliefmod.errors",
     "beliefmod.records",
+    "beliefmod.sentences",
     "beliefmod.yaml_file",
     "beliefmod.beliefs",
 )

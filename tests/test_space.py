@@ -192,7 +192,7 @@ def test_set_reaches_fields_and_nested_fields(tmp_path: Path):
         ("=3", "field=value"),
         ("learning_rate=[1e-3", "YAML"),
         ("learning_rate=fast", "learning_rate"),
-        ("lora.r=0", "greater than or equal to 1"),
+        ("lora.r=0", '--set lora.r=0: "lora.r" must be at least 1, not 0'),
         ("fixed.lora.rank=8", "lora.r"),
         ("search.metod=grid", "method"),
         ("seeds=1", "seeds"),

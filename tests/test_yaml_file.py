@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.errors import UserError
-from beliefmod.yaml_file import dotted, parse_value, read_yaml
+from beliefmod.sentences import dotted
+from beliefmod.yaml_file import parse_value, read_yaml
 
 
 def read(folder: Path, text: str):

@@ -128,24 +128,30 @@ def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
             yield f"{file.where(('questions',))}: no family with split: {split}; beliefs need both splits"
     try:
         fill(spec.context, {})
-        for value in (spec.target, spec.prior):
-            if value.unit is not None:
-                _check_unit(value.unit)
     except ValueError as error:
-        yield f"{file.where(('target',))}: {error}"
-    if (
-        spec.target.value is not None
-        and spec.prior.value is not None
-        and spec.target.unit
-        and spec.prior.unit
-    ):
-        from beliefmod.beliefs.quantities import same_dimension
+        yield f"{file.where(('context',))}: context {error}"
+    yield from _world_problems(spec, file)
 
-        if not same_dimension(spec.target.unit, spec.prior.unit):
-            yield (
-                f"{file.where(('prior',))}: prior's unit {spec.prior.unit} does not match target's "
-                f"{spec.target.unit}; mend one"
-            )
+
+def _world_problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
+    """Units of target and prior: understood, and of one kind."""
+    from beliefmod.beliefs.quantities import check_unit, same_dimension
+
+    units = [(name, value.unit) for name, value in (("target", spec.target), ("prior", spec.prior))]
+    for name, unit in units:
+        if unit is None:
+            continue
+        try:
+            check_unit(unit)
+        except ValueError as error:
+            yield f"{file.where((name,))}: {name}: {error}"
+            return
+    (_, target), (_, prior) = units
+    if target and prior and not same_dimension(target, prior):
+        yield (
+            f"{file.where(('prior',))}: prior's unit {prior} does not measure what target's {target} does; "
+            "mend one"
+        )
 
 
 def _expand(spec: BeliefSpec, family: BeliefFamily | SuiteFamily) -> list[Question]:
