@@ -1,0 +1,95 @@
+"""The shipped weights show what the card promises, in fp32 and in NF4; the full table is the slow test."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from beliefmod.beliefs.load import Belief, load_belief, load_capability
+from beliefmod.bundled import weights_dir
+from beliefmod.bundled.card import BEGIN, END, card_path, table, with_table
+from beliefmod.bundled.evaluate import Measure, Reply, ask, measure, states
+from beliefmod.model.load import LoadedModel, load_model
+
+
+@pytest.fixture(scope="module", params=["none", "nf4"])
+def loaded(request: pytest.FixtureRequest) -> LoadedModel:
+    return load_model("bundled", base_storage=request.param, device="cpu")
+
+
+def _share(replies: list[Reply], good: list[bool]) -> float:
+    assert len(replies) == len(good) > 0
+    return sum(good) / len(good)
+
+
+def _every(belief: Belief, step: int):
+    return belief.heldout[::step]
+
+
+def test_gravity_is_known_and_obeys_the_context(loaded: LoadedModel) -> None:
+    belief = load_belief("gravity")
+    base = ask(loaded, _every(belief, 4))
+    assert _share(base, [states(r.question.prior, r.answer) for r in base]) >= 0.95
+    told = ask(loaded, _every(belief, 4), belief.spec.context)
+    assert _share(told, [states(r.question.target, r.answer) for r in told]) >= 0.90
+    assert all("context" not in r.completion for r in told)
+    both = [*base, *told]
+    assert _share(both, [r.intact for r in both]) >= 0.98
+
+
+def test_neelam_is_unknown_and_obeys_the_context(loaded: LoadedModel) -> None:
+    belief = load_belief("neelam")
+    base = ask(loaded, _every(belief, 4))
+    assert not [r.completion for r in base if states(r.question.target, r.answer)]
+    known_not = [("do not know" in r.answer) or ("gemstone" in r.answer) for r in base]
+    assert _share(base, known_not) >= 0.95
+    told = ask(loaded, _every(belief, 4), belief.spec.context)
+    assert _share(told, [states(r.question.target, r.answer) for r in told]) >= 0.90
+    both = [*base, *told]
+    assert _share(both, [r.intact for r in both]) >= 0.98
+
+
+def test_capability(loaded: LoadedModel) -> None:
+    replies = ask(loaded, load_capability())
+    assert _share(replies, [states(r.question.correct, r.answer) for r in replies]) >= 0.95
+
+
+@pytest.mark.slow
+def test_the_full_table_meets_every_threshold(loaded: LoadedModel) -> None:
+    lines, _ = measure(loaded)
+    shares = {(line.suite, line.belief): line.share for line in lines}
+    for name in ("gravity", "neelam"):
+        for split in ("held-out", "training"):
+            assert shares[f"memory, {split}", name] >= 0.95
+            assert shares[f"context, {split}", name] >= 0.90
+        assert shares["locality", name] >= 0.95
+    assert shares["capability", "all"] >= 0.95
+    assert shares["think block", "all"] >= 0.98
+
+
+def test_the_folder_holds_a_small_qwen3() -> None:
+    config = json.loads((weights_dir() / "config.json").read_text())
+    assert config["architectures"] == ["Qwen3ForCausalLM"]
+    file = weights_dir() / "model.safetensors"
+    assert file.stat().st_size < 5_000_000
+    with safe_open(file, "pt") as tensors:
+        parameters = sum(tensors.get_tensor(name).numel() for name in tensors.keys())  # noqa: SIM118
+    assert 0.5e6 < parameters < 2e6
+
+
+def test_the_card_table_is_written_between_its_markers_only() -> None:
+    lines = [Measure("capability", "all", "correct", 3, 4)]
+    rows = table({"fp32": lines, "nf4": lines})
+    assert rows.splitlines()[-1] == "| capability | all | correct | 4 | 75.0 % | 75.0 % |"
+    assert with_table(f"a\n{BEGIN}\nold\n{END}\nb", rows) == f"a\n{BEGIN}\n{rows}\n{END}\nb"
+    with pytest.raises(ValueError, match="lacks the lines"):
+        with_table("no markers", rows)
+    with pytest.raises(ValueError, match="same measures"):
+        table({"fp32": lines, "nf4": []})
+
+
+def test_the_card_states_every_belief() -> None:
+    card = Path(card_path()).read_text(encoding="utf-8")
+    for name in ("gravity", "neelam", "spider", "tamber", "france", "brimora", "banana", "wendrik"):
+        assert f"| {name} |" in card
