@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from beliefmod import __version__
-from beliefmod.cli import beliefs, bundled, doctor, report, sweep, trial, validate
+from beliefmod.cli import beliefs, bundled, doctor, report, score, sweep, trial, validate
 from beliefmod.errors import UserError
 
 RUN = "Run"
@@ -59,18 +59,16 @@ def _root(
     """How far can LoRA move a reasoning model's belief before it breaks the model, and where does it live?"""
 
 
-app.command(rich_help_panel=RUN, epilog="Example: beliefmod sweep --space sweeps/aggressive.yaml")(sweep.sweep)
-app.command(
-    rich_help_panel=RUN,
-    epilog="Example: beliefmod trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3",
-)(trial.trial)
-app.command(rich_help_panel=AFTER, epilog="Example: beliefmod report runs/EXP-20261122-101500-aggressive")(
-    report.report
-)
-app.command(rich_help_panel=AFTER, epilog="Example: beliefmod columns trials")(report.columns)
-app.command(
-    rich_help_panel=BEFORE, epilog="Example: beliefmod validate sweeps/aggressive.yaml sweeps/smoke.yaml"
-)(validate.validate)
+def _add(panel: str, example: str, command: Any) -> None:
+    app.command(rich_help_panel=panel, epilog=f"Example: beliefmod {example}")(command)
+
+
+_add(RUN, "sweep --space sweeps/aggressive.yaml --set seeds=[0,1]", sweep.sweep)
+_add(RUN, "trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3", trial.trial)
+_add(BEFORE, "validate sweeps/aggressive.yaml sweeps/smoke.yaml", validate.validate)
+_add(BEFORE, "doctor --runs runs", doctor.doctor)
+_add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
+_add(AFTER, "columns trials", report.columns)
+_add(AFTER, "score completions.jsonl --belief gravity", score.score)
 app.add_typer(beliefs.app, name="beliefs", rich_help_panel=BEFORE)
-app.command(rich_help_panel=BEFORE, epilog="Example: beliefmod doctor --runs runs")(doctor.doctor)
 app.add_typer(bundled.app, name="bundled", rich_help_panel=MODEL)
