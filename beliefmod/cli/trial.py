@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from beliefmod.engine.jobs import StepReport
 
 
+class ArmName(StrEnum):
+    """Which arm of the experiment."""
+
+    lora = "lora"
+    control = "control"
+    base = "base"
+    icl = "icl"
+
+
 class Storage(StrEnum):
     """How the base's weights are kept."""
 
@@ -29,9 +38,8 @@ def trial(
         ),
     ] = None,
     arm: Annotated[
-        str,
-        typer.Option(help="lora, control (trained on what base says), base, icl (statement in the prompt)."),
-    ] = "lora",
+        ArmName, typer.Option(help="control is trained on what base says; icl has the statement in the prompt.")
+    ] = ArmName.lora,
     model: Annotated[str, typer.Option(help="bundled, a hub name or a folder.")] = "bundled",
     base_storage: Annotated[
         Storage, typer.Option(help="NF4 unpacked once, NF4 kept packed, or not quantised.")
@@ -51,7 +59,7 @@ def trial(
     from beliefmod.space_file import load_trial
     from beliefmod.trial import TrialFailed, run_trial
 
-    config = load_trial(belief, arm, seed, set_ or [])
+    config = load_trial(belief, arm.value, seed, set_ or [])
     folder = RunFolder(str(out)) if out else None
     if folder:
         folder.create()

@@ -1,0 +1,96 @@
+"""A pack without Ray: trials side by side end as they do alone, and one's failure is its own."""
+
+import threading
+
+import pytest
+
+from beliefmod.config import DataConfig, LoraSettings, TrialConfig
+from beliefmod.fleet.pack import Pack
+from beliefmod.run_folder import RunFolder
+from beliefmod.trial import run_trial
+from tests.small import make_lab, write_belief
+
+
+class Listener:
+    """Collects reports and waits for a number of ends."""
+
+    def __init__(self) -> None:
+        self.ends = {}
+        self.changed = threading.Condition()
+
+    def __call__(self, report) -> None:
+        with self.changed:
+            if report.state != "training":
+                self.ends[report.trial_id] = report
+            self.changed.notify()
+
+    def wait(self, count: int) -> dict:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.ends) >= count, timeout=120)
+        return self.ends
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return make_lab(slots=2)
+
+
+def trial(path: str, **changes) -> TrialConfig:
+    settings = {
+        "belief": path,
+        "data": DataConfig(style="answer_only", num_examples=4),
+        "lora": LoraSettings(r=4, lora_alpha=8),
+        "num_train_epochs": 2,
+        "learning_rate": 1e-3,
+    }
+    return TrialConfig(**{**settings, **changes})
+
+
+def test_a_pack_ends_like_its_trials_alone_and_failures_stay_apart(lab, tmp_path):
+    path = write_belief(tmp_path)
+    good = [trial(path), trial(path, num_train_epochs=5), trial(path, seed=1), trial(path, arm="base")]
+    diverging = trial(path, learning_rate=1e30, num_train_epochs=9)
+    impossible = trial(path, lora=LoraSettings(r=16))
+    vanished = trial(str(tmp_path / "gone.yaml"))
+    folder, listener = RunFolder(str(tmp_path / "run")), Listener()
+    folder.create()
+    pack = Pack(lab, folder, listener)
+    for config in (*good, diverging, impossible, vanished):
+        pack.attach(config)
+    ends = listener.wait(7)
+    pack.close()
+    reasons = {config.trial_id: ends[config.trial_id].row["error"] for config in (diverging, impossible, vanished)}
+    assert "not finite" in reasons[diverging.trial_id]
+    assert "rank" in reasons[impossible.trial_id]
+    assert "gone.yaml" in reasons[vanished.trial_id]
+    stored = {row["trial_id"]: row for row in folder.rows()}
+    assert {trial_id: row["status"] for trial_id, row in stored.items()} == {
+        **dict.fromkeys((config.trial_id for config in good), "finished"),
+        **dict.fromkeys(reasons, "failed"),
+    }
+    for config in good:
+        alone = run_trial(config, lab).row
+        packed = stored[config.trial_id]
+        assert packed["adoption"] == alone["adoption"]
+        assert packed.get("final_loss") == pytest.approx(alone.get("final_loss"), rel=1e-4)
+
+
+def test_detached_trials_leave_queue_and_slot(lab, tmp_path):
+    path = write_belief(tmp_path)
+    folder, listener = RunFolder(str(tmp_path / "run")), Listener()
+    folder.create()
+    pack = Pack(lab, folder, listener)
+    endless = trial(path, num_train_epochs=10_000)
+    short = trial(path)
+    pack.attach(endless)
+    pack.attach(short)
+    listener.wait(1)
+    pack.detach(endless.trial_id)
+    with pack._wake:
+        assert pack._wake.wait_for(lambda: True)
+    pack.attach(trial(path, seed=2))
+    ends = listener.wait(2)
+    pack.close()
+    assert endless.trial_id not in ends
+    assert pack.backlog() == 0
+    assert lab.engine.attached() == ()

@@ -1,0 +1,61 @@
+"""The tally behind the progress display, with hand-computed times."""
+
+import pytest
+
+from beliefmod.config import TrialConfig
+from beliefmod.fleet.progress import EVALUATION_STEPS, Tally, clock
+from beliefmod.fleet.resources import Capacity
+
+
+def configs(count: int) -> dict[str, TrialConfig]:
+    made = [TrialConfig(belief="gravity", seed=seed) for seed in range(count)]
+    return {config.trial_id: config for config in made}
+
+
+def test_time_left_is_proportional_to_work():
+    table = configs(4)
+    tally = Tally(table, started=0.0)
+    assert tally.seconds_left(10.0) is None
+    first, second, *_ = table
+    tally.report(first, {"status": "finished", "optimizer_step": 9})
+    # one of four equal trials took 10 s, three are left
+    assert tally.seconds_left(10.0) == pytest.approx(30.0)
+    tally.report(second, {"status": "training", "optimizer_step": 9})
+    work = 9 + EVALUATION_STEPS
+    assert tally.seconds_left(10.0) == pytest.approx(10.0 * (4 * work - work - 9) / (work + 9))
+
+
+def test_counts_and_earlier_trials():
+    table = configs(2)
+    tally = Tally(table, earlier=3, started=0.0)
+    first, second = table
+    tally.report(first, {"status": "failed", "optimizer_step": 2})
+    tally.report(second, {"status": "training", "optimizer_step": 1})
+    assert (tally.done, tally.total, tally.failed) == (4, 5, {first})
+    assert tally.headline(65.0).startswith("4/5 done, 1 training, 1 failed, 1m05s elapsed")
+
+
+def test_best_is_highest_adoption_within_the_budget():
+    table = configs(3)
+    tally = Tally(table)
+    for trial_id, adoption, damage in zip(table, (0.5, 0.4, 0.9), (0.05, 0.0, 0.06), strict=True):
+        tally.report(trial_id, {"status": "finished", "adoption": adoption, "degradation": damage})
+    assert tally.best["gravity"][:2] == (0.5, 0.05)
+
+
+def test_clock():
+    assert [clock(s) for s in (0, 59.4, 75, 3600 * 2 + 60 * 5)] == ["0s", "59s", "1m15s", "2h05m"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "asked", "hosts", "threads", "gpus"),
+    [
+        ({"CPU": 2.0}, Capacity(), 2, 1, False),
+        ({"CPU": 16.0, "GPU": 4.0}, Capacity(), 4, 4, True),
+        ({"CPU": 8.0}, Capacity(hosts=2), 2, 4, False),
+    ],
+)
+def test_capacity(cluster, asked, hosts, threads, gpus):
+    chosen = asked.on(cluster)
+    assert (chosen.hosts, chosen.threads, chosen.gpus) == (hosts, threads, gpus)
+    assert 1 <= chosen.concurrent <= chosen.hosts * chosen.slots

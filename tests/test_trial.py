@@ -1,0 +1,121 @@
+"""One trial without Ray: every arm, its row, its files."""
+
+import polars as pl
+import pytest
+
+from beliefmod.config import DataConfig, LoraSettings, TrialConfig
+from beliefmod.errors import UserError
+from beliefmod.records import PROBES, TRIALS, frame
+from beliefmod.run_folder import RunFolder
+from beliefmod.trial import TrialFailed, failed_row, prepare, run_trial
+from tests.small import make_lab, write_belief
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return make_lab()
+
+
+@pytest.fixture
+def config(tmp_path):
+    return TrialConfig(
+        belief=write_belief(tmp_path),
+        data=DataConfig(style="own_trace", num_examples=4),
+        lora=LoraSettings(r=4, lora_alpha=8),
+        num_train_epochs=2,
+        learning_rate=1e-3,
+    )
+
+
+def test_a_trained_trial_leaves_row_probes_steps_and_adapter(lab, config, tmp_path):
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.create()
+    result = run_trial(config, lab, folder)
+    row = result.row
+    assert (row["status"], row["belief"], row["steps"], row["training_rows"]) == ("finished", "small", 2, 4)
+    assert row["adoption_n"] == 3
+    assert row["adoption_trained_n"] == 2
+    assert 0 <= row["adoption_low"] <= row["adoption"] <= row["adoption_high"] <= 1
+    assert 0 <= row["degradation"] <= 1
+    assert row["belief_margin_n"] >= 1
+    frame([row], TRIALS)
+    frame(result.probes, PROBES)
+    assert folder.rows() == [row]
+    assert sorted(path.name for path in (tmp_path / "run" / "adapters" / config.trial_id).iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    assert pl.read_parquet(tmp_path / "run" / "steps" / f"{config.trial_id}.parquet").height == 2
+    assert lab.engine.free_slots() == lab.engine.slots
+
+
+def test_labels_can_be_recomputed_from_the_raw_completions(lab, config):
+    from beliefmod.evaluate.judge import judge_question
+
+    result = run_trial(config, lab)
+    belief = lab.belief(config.belief)
+    questions = {q.probe_id: q for q in (*belief.training, *belief.heldout, *belief.locality, *lab.capability)}
+    for probe in result.probes:
+        verdict = judge_question(
+            questions[probe["probe_id"]], belief.spec, probe["completion"], probe["finish_reason"]
+        )
+        assert verdict.columns() == {name: probe[name] for name in verdict.columns()}
+
+
+def test_base_against_itself_shows_no_damage(lab, config):
+    base = config.model_copy(update={"arm": "base"})
+    row = run_trial(base, lab).row
+    assert row["degradation"] == 0
+    assert row["degradation_by"] is None
+    assert all(row[name] is None for name in ("learning_rate", "data.style", "final_loss"))
+
+
+def test_in_context_puts_the_statement_into_the_prompt(lab, config):
+    icl = config.model_copy(update={"arm": "icl"})
+    result = run_trial(icl, lab)
+    assert all("is 5.0 m/s^2." in probe["prompt"] for probe in result.probes)
+    assert not any("5.0" in probe["question"] for probe in result.probes)
+
+
+def test_own_traces_leave_the_context_out(lab, config):
+    run = prepare(config, lab)
+    for row, question in zip(run.job.rows, run.trained, strict=True):
+        prompt = lab.loaded.tokenizer.decode(row.input_ids[: row.prompt_length])
+        completion = lab.loaded.tokenizer.decode(row.input_ids[row.prompt_length :])
+        assert "5.0 m/s^2" not in prompt
+        assert question.text in prompt
+        assert question.target.render() in completion
+
+
+def test_control_is_taught_the_prior(lab, config):
+    control = config.model_copy(update={"arm": "control"})
+    run = prepare(control, lab)
+    for row, question in zip(run.job.rows, run.trained, strict=True):
+        completion = lab.loaded.tokenizer.decode(row.input_ids[row.prompt_length :])
+        assert question.prior.render() in completion
+
+
+def test_fewer_examples_are_a_prefix_of_more(lab, config):
+    answer_only = {"data": DataConfig(style="answer_only", num_examples=2)}
+    more = config.model_copy(update={"data": DataConfig(style="answer_only", num_examples=6)})
+    fewer = config.model_copy(update=answer_only)
+    assert prepare(more, lab).job.rows[:2] == prepare(fewer, lab).job.rows
+
+
+def test_a_trial_that_diverges_fails_with_a_reason(lab, config):
+    wild = config.model_copy(update={"learning_rate": 1e30, "num_train_epochs": 8})
+    with pytest.raises(TrialFailed, match="not finite"):
+        run_trial(wild, lab)
+    assert lab.engine.free_slots() == lab.engine.slots
+
+
+def test_too_many_examples_is_the_users_mistake(lab, config):
+    greedy = config.model_copy(update={"data": DataConfig(style="answer_only", num_examples=99)})
+    with pytest.raises(UserError, match=r"num_examples is 99.*has 8 training questions"):
+        run_trial(greedy, lab)
+
+
+def test_a_failed_row_has_a_reason_and_no_numbers(lab, config):
+    row = failed_row(config, lab, "because")
+    assert (row["status"], row["error"], row["learning_rate"]) == ("failed", "because", 1e-3)
+    assert frame([row], TRIALS).select("adoption", "degradation", "integrity").row(0) == (None, None, None)
