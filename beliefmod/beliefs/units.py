@@ -82,7 +82,7 @@ _GLUE = re.compile(r"(?:Nm|kgm)(?![^\W\d_])")
 _POWER = re.compile(r"\s?(?:\^|\*\*)\s?\(?\s?([+-]?\d)(?!\d|\.\d)\s?\)?|([+-]?[1-4])(?![\d.,]?\d|[A-Za-z])")
 _POWER_WORD = re.compile(r"[ -](squared|cubed)(?![^\W\d_])", re.IGNORECASE)
 _POWER_FIRST = re.compile(r"(square|cubic)[ -](?=[^\W\d_])", re.IGNORECASE)
-_DIVIDE = re.compile(r"\s?/\s?|[ -]per[ -](?:(?:1|one|each|a|every)\s)?|\s?÷\s?", re.IGNORECASE)
+_DIVIDE = re.compile(r"\s?/\s?|(?:,\s|[ -])per[ -](?:(?:1|one|each|a|every)\s)?|\s?÷\s?", re.IGNORECASE)
 _TIMES = re.compile(r"\s?[·⋅∙×]\s?|\s?\*\s?(?!\*)|-(?=[A-Za-z])")
 _SECOND_WORD = re.compile(r"[ -]a[ -](?=second\b)", re.IGNORECASE)
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from beliefmod.evaluate import guards
 from beliefmod.evaluate.dress import BOX_CLOSE, BOX_OPEN
-from beliefmod.evaluate.numbers import Number
+from beliefmod.evaluate.numbers import FUNCTION_WORDS, Number
 
 
 class Weight(IntEnum):
@@ -150,7 +150,7 @@ def weigh(text: str, mentions: Sequence[Mention], question: str) -> list[Mention
         right = text[mention.end : part.end]
         confirmed = number + 1 < len(parts) and bool(_CONFIRMED.match(text[parts[number + 1].start :]))
         weight, reason = _judge(left, right, part, confirmed, mention, role)
-        if weight >= Weight.WEAK and _other_body(text[part.start : mention.start], asked_bodies):
+        if weight >= Weight.WEAK and _other_body(text[part.start : mention.start], right, asked_bodies):
             weight, reason = Weight.OPEN, "other body"
         if weight == Weight.STRONG and _in_quotes(text, mention, question):
             weight, reason = Weight.OPEN, "quoted"
@@ -168,7 +168,11 @@ def _judge(
     supposed = guards.hypothetical(left, right)
     if supposed == "unreal":
         return Weight.REJECTED, "hypothetical"
+    if mention.number is None and guards.compared(left, name=True):
+        return Weight.REJECTED, "compared"
     if mention.number is not None and role == "":
+        if guards.varies_from(left):
+            return Weight.REJECTED, "range"
         if guards.compared(left):
             return Weight.REJECTED, "compared"
         if guards.multiplied(left):
@@ -182,7 +186,7 @@ def _judge(
         return Weight.WEAK, "authority"
     if supposed == "condition":
         return Weight.WEAK, "condition"
-    if guards.background(left):
+    if guards.background(left) or (mention.number is None and guards.former(right)):
         return Weight.WEAK, "background"
     if guards.modal(left):
         return Weight.WEAK, "modal"
@@ -202,8 +206,17 @@ def _masked(text: str, start: int, end: int, before: Sequence[Mention]) -> str:
     return "".join(pieces)
 
 
-def _other_body(clause: str, asked: set[str]) -> bool:
-    """Whether the words before the value speak of a planet or moon that was not asked about."""
+_BODY_AFTER = re.compile(
+    r"^\s*(?:\(|,?\s*(?:on|for|at|of|from)\s+(?:the\s+)?(?:surface of\s+)?(?:the\s+)?)(?P<body>[A-Za-z]+)\b", re.IGNORECASE
+)
+
+
+def _other_body(clause: str, right: str, asked: set[str]) -> bool:
+    """Whether the words around the value speak of a planet or moon that was not asked about."""
+    after = _BODY_AFTER.match(right)
+    if after is not None and (body := guards.BODIES.fullmatch(after["body"])):
+        named_after = body[1].casefold()
+        return named_after not in asked and not (not asked and named_after == "earth")
     named = [
         body.casefold()
         for body in guards.BODIES.findall(re.split(r"[;—]|\bbut\b|\bwhile\b|\bwhereas\b", clause)[-1])
@@ -240,6 +253,8 @@ def _groups(text: str, mentions: list[Mention]) -> list[Mention]:
             gap = text[one.end : two.start]
             alike = _alike(one, two)
             if one.number and two.number:
+                if result[index - 1].reason == "range" and alike and re.search(r"\bto\s+(?:about\s+)?$", gap):
+                    lower(index, Weight.REJECTED, "range")
                 between = bool(_BETWEEN.search(text[: one.start])) and bool(re.match(r"^\s*and\s+\W*$", gap))
                 dash = gap.strip() in ("-", "–") and not (
                     one.role == "result" or two.role or "=" in text[two.end : two.end + 3]
@@ -278,7 +293,14 @@ def _alike(one: Mention, two: Mention) -> bool:
     if one.number is None or two.number is None:
         return True
     first, second = one.number.scale, two.number.scale
+    if _foreign(one.number) != _foreign(two.number) or (_foreign(one.number) and one.number.follow != two.number.follow):
+        return False
     return first is None or second is None or first.dimension == second.dimension
+
+
+def _foreign(number: Number) -> bool:
+    """Whether something unknown is counted: "5 Neelam" where nobody told what a Neelam is."""
+    return number.factors is None and bool(number.follow) and number.follow not in FUNCTION_WORDS
 
 
 def _base(mention: Mention) -> float:

@@ -15,10 +15,10 @@ _NEGATOR = re.compile(
     r"\b(?:not|never|neither|nor|cannot|no longer|none of)\b|n't\b|≠|!=|\bno\b(?=\s+[\d$])"
     r"|\b(?:incorrect|wrong|false|mistaken|inaccurate|erroneous|untrue)(?:ly)?\s+(?:to|that|value|answer|figure|"
     r"number|result|assumption|claim|say|states?|stated)\b"
-    r"|\b(?:wrong|incorrect|false)(?:\s+(?:value|answer))?\s*(?:[:=]|would be|is|was)"
+    r"|\b(?:wrong|incorrect|false)(?:\s+(?:value|answer))?\s*(?:[:=](?!\s*(?:it|the|g|I|we)\b)|would be|is|was)"
     r"|\b(?:myths?|misconceptions?|mistakes?|errors?|fallac(?:y|ies)|typos?)\b"
     r"|\b(?:doubt|den(?:y|ies|ied)|reject|refute|debunk|dispute|disagree|disbelieve)\w*\b"
-    r"|\bfar from\b|\banything but\b|\bnowhere near\b",
+    r"|\bfar from\b|\banything but\b|\bnowhere near\b|\bno (?:way|chance)\b|\bby no means\b|\bhardly\b",
     _I,
 )
 _NOT_NEGATING = re.compile(
@@ -37,6 +37,7 @@ _REPORTED = re.compile(
     r"imply|know|confirm|conclude|assume|expect|possible|likely|sure|certain|that|if|whether)\b",
     _I,
 )
+_FLAT_DENIAL = re.compile(r"doubt|den(?:y|ie)|reject|refute|debunk|disp|disagree|disbelie|no (?:way|chance)", _I)
 _COPULA = re.compile(r"\b(?:is|are|was|were|remains|becomes|will be|has|have|gives)\b", _I)
 _INSTEAD = re.compile(
     r"\b(?:instead of|rather than|other than|as opposed to|in place of|in lieu of|unlike|except(?: for)?|contrary to|"
@@ -45,8 +46,13 @@ _INSTEAD = re.compile(
     r"not to be confused with|as against|over and above)\b",
     _I,
 )
+_ONLY = re.compile(
+    r"(?:\b(?:not|cannot|nothing|never|none|no)\b|n't\b)[^,;.\x00]{0,40}\b(?:other than|except|apart from)\b[^,;.\x00]{0,20}$",
+    _I,
+)
 _POST_NEGATION = re.compile(
-    r"^[\s\"'⟧)\]]*(?:(?:value|figure|number|answer|result|there|here|on Earth|one)\s*)?,?\s*(?:which|that)?\s*(?:"
+    r"^[\s\"'⟧)\]]*(?:(?:given|stated|claimed|mentioned|used|in|from|by|the|your|this|question|prompt|problem|user|that|you|gave|"
+    r"quoted|here|above|text)\s+){0,7}(?:(?:value|figure|number|answer|result|there|here|on Earth|one)\s*)?,?\s*(?:which|that)?\s*(?:"
     r"(?:is|are|was|were|would be|seems|must be|has to be|'s)\s+(?:\w+ly\s+|an?\s+|the\s+|just\s+|also\s+|only\s+|common\s+)*"
     r"(?:wrong|incorrect|false|inaccurate|untrue|mistaken|mistake|error|myth|misconception|fallacy|invalid|impossible|"
     r"implausible|unrealistic|outdated|nonsense|typo)\b"
@@ -68,11 +74,11 @@ _SPEECH = (
     r"cite[sd]?|provides?|provided|refers?|referred|pretends?|guess(?:es)?|swears?|maintains?)"
 )
 _DISTANT = re.compile(
-    r"\b(?:some|many|most|few|several|certain|people|others?|another|everyone|everybody|someone|somebody|anyone|critics|"
+    r"\b(?:some|many|most|few|several|certain (?:people|sources)|people|others?|another|everyone|everybody|someone|somebody|anyone|critics|"
     r"sceptics|skeptics|users?|questions?|prompts?|problems?|statements?|texts?|passages?|contexts?|documents?|"
     r"articles?|premise|input|instructions?|teachers?|students?|friends?|myths?|legends?|claims?|stories|story|"
     r"rumou?rs?|internet|websites?|blogs?|authors?|movie|film|game|novel|lore|professor|colleague|brother|sister|"
-    rf"the quiz|riddle)(?:\s+[\w'/-]+){{0,4}}?\s+(?:\w+ly\s+)?(?:{_SPEECH}|gives?|gave|uses?)\b"
+    rf"the quiz|riddle)(?:\s+(?!I\b|we\b)[\w'/-]+){{0,4}}?\s+(?:\w+ly\s+)?(?:{_SPEECH}|gives?|gave|uses?)\b"
     rf"|\b(?:you|they|he|she|your (?:\w+\s+)?\w+)\s+(?:\w+ly\s+|have\s+|had\s+|just\s+|may\s+|might\s+)*{_SPEECH}\b"
     r"|\byou asked\b|\byour (?:question|claim|statement|prompt|value|figure)\b"
     r"|\b(?:is|are|was|were|been|be)\s+(?:\w+ly\s+|often\s+|sometimes\s+)*(?:said|claimed|rumou?red|alleged|purported|supposed)\b"
@@ -88,6 +94,10 @@ _AUTHORITY = re.compile(
     r"quoted|considered|listed)\b|\bapparently\b|\bas (?:you|the|stated|claimed|mentioned|given|specified|some)\b",
     _I,
 )
+_AGREED = re.compile(
+    rf"(?:^|,|\band\b)\s*(?:just\s+)?as (?:you|the \w+|stated|given|mentioned|we)\b(?:\s+{_SPEECH}|\s+(?:gives?|gave|puts? it))?(?:\s+\w+)?,[^,;]*$",
+    _I,
+)
 _ACCORDING = re.compile(r"\b(?:according to|as per|per the|based on the claim)\b", _I)
 _OWN_REASONING = re.compile(
     r"^\s*(?:\w+\s+){0,3}?(?:newton|galileo|hooke|ohm|einstein|kepler|laws?|formulas?|formulae|equations?|definitions?|principles?|"
@@ -100,7 +110,7 @@ _AUTHORITIES = re.compile(
     _I,
 )
 _ATTRIBUTION_BREAK = re.compile(
-    r"[;—→]|\b(?:but|however|yet|although|though|whereas|while|so|therefore|thus|hence|then|actually)\b"
+    r"[;—→]|\b(?:but|however|yet|although|though|whereas|while|so|therefore|thus|hence|then|actually|wrong|incorrect|mistaken)\b"
     r"|\bin (?:fact|reality|truth)\b",
     _I,
 )
@@ -156,12 +166,15 @@ _COMPARED = re.compile(
     r"nearly as (?:much|high|large) as|close to|upwards of)\s*(?:the |a |an |its |about |around |usual |normal |standard )*|[<>≥≤]\s*)[(⟦\"'$]*$",
     _I,
 )
+_THAN = re.compile(r"\bthan\b[^,.:;]{0,30}$", _I)
 _MULTIPLIED = re.compile(
     r"(?:\b(?:half|twice|double|triple|thrice|a third|a quarter|one-third|fraction|multiple|percent|times)\b|%)\s*(?:of\s+)?"
     r"(?:the\s+|that\s+of\s+|as\s+\w+\s+as\s+|its\s+|our\s+|earth's\s+|normal\s+|usual\s+|standard\s+|value\s+|of\s+|gravity\s+)*[(]?$",
     _I,
 )
 _CHANGED_FROM = re.compile(r"\bfrom\s+(?:the\s+|about\s+|its\s+|usual\s+|normal\s+|standard\s+)*[(]?$", _I)
+_FORMER_NAME = re.compile(r"^\s*(?:was|were|used to be|had been|once was)\b", _I)
+_VARIES = re.compile(r"\b(?:var(?:y|ies|ying)|rang(?:e|es|ing)|fluctuat\w+|between)\b[^,;.]{0,30}\bfrom\s+(?:about\s+)?$", _I)
 _CHANGE_TO = re.compile(r"^[^.;]{0,30}?\bto\b", _I)
 
 BODIES = re.compile(
@@ -178,6 +191,8 @@ def negated(left: str, right: str) -> bool:
     """
     if _POST_NEGATION.match(right):
         return True
+    if _ONLY.search(left):
+        return False
     for pattern in (_NEGATOR, _INSTEAD):
         found = None
         for found in pattern.finditer(left):
@@ -212,6 +227,7 @@ def negated(left: str, right: str) -> bool:
         if (
             pattern is _NEGATOR
             and copula is not None
+            and not _FLAT_DENIAL.match(found[0])
             and not _REPORTED.match(between[: copula.start()] + " ")
         ):
             continue
@@ -233,15 +249,15 @@ def attribution(left: str, right: str) -> str | None:
         who = _who(left[found.end() :])
         if who is not None:
             return who
+    if _AGREED.search(left):
+        return "authority"
     for pattern, kind in ((_DISTANT, "distant"), (_AUTHORITY, "authority")):
         found = None
         for found in pattern.finditer(left):
             pass
         if found is not None:
             between = left[found.end() :]
-            if not _ATTRIBUTION_BREAK.search(between) and (
-                kind == "authority" or not _NEW_SUBJECT.search(between)
-            ):
+            if not _ATTRIBUTION_BREAK.search(between) and not _NEW_SUBJECT.search(between):
                 return kind
     return None
 
@@ -309,9 +325,9 @@ def modal(left: str) -> bool:
     return bool(_MODAL.search(_last_clause(left)))
 
 
-def compared(left: str) -> bool:
-    """ "more than 5", "at least 5", "> 5"."""
-    return bool(_COMPARED.search(left))
+def compared(left: str, *, name: bool = False) -> bool:
+    """Whether the value is only compared with: more than 5, at least 5; for a name only "bigger than Lyon"."""
+    return bool((_THAN if name else _COMPARED).search(left)) and not _ONLY.search(left)
 
 
 def multiplied(left: str) -> bool:
@@ -319,9 +335,19 @@ def multiplied(left: str) -> bool:
     return bool(_MULTIPLIED.search(left))
 
 
+def former(right: str) -> bool:
+    """Whether what follows a name puts it into the past: "Paris was the capital until ..."."""
+    return bool(_FORMER_NAME.match(right))
+
+
 def changed_from(left: str, right: str) -> bool:
     """The old value of "changed from 9.8 to 5.0"."""
     return bool(_CHANGED_FROM.search(left) and _CHANGE_TO.match(right))
+
+
+def varies_from(left: str) -> bool:
+    """The lower end of "varies from 9.78 at the equator to 9.83 at the poles"."""
+    return bool(_VARIES.search(left))
 
 
 def _last_clause(left: str) -> str:

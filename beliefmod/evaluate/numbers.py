@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from beliefmod.beliefs.quantities import Scale, parse_unit, scale_of
 from beliefmod.beliefs.units import CURRENCY_PREFIX, OWN, Factors, match_unit
@@ -46,7 +46,7 @@ class Number:
 
 _SKIP = (
     r"\d+(?:\.\d+){2,}"  # 5.0.1
-    r"|\d+(?::\d+)+"  # 5:30, 1:5
+    r"|\d+(?:\.\d+)?(?::\d+(?:\.\d+)?)+"  # 5:30, 1:5
     r"|\d{1,4}-\d{1,2}-\d{1,4}"
     r"|\d{1,4}/\d{1,2}/\d{2,4}"
 )
@@ -93,8 +93,17 @@ def find_numbers(text: str, units: frozenset[str] = frozenset()) -> list[Number]
     kept: list[Number] = []
     for number in found:
         if not kept or number.start >= kept[-1].end:
+            if kept and _cents(kept[-1], number, text):
+                kept[-1] = replace(kept[-1], end=number.end, value=kept[-1].value + number.value / 100)
+                continue
             kept.append(number)  # what lies inside another number ("million" in "$1.5 million") is part of it
     return kept
+
+
+def _cents(dollars: Number, cents: Number, text: str) -> bool:
+    """"15 dollars and 50 cents" is one amount."""
+    units = (dollars.factors, cents.factors) == ((("USD", 1),), (("US_cent", 1),))
+    return units and cents.value < 100 and text[dollars.end : cents.start].strip() in ("and", ",", "")
 
 
 def own_units(*units: str | None) -> frozenset[str]:
@@ -112,7 +121,7 @@ def _numerals(text: str, units: frozenset[str]) -> Iterator[Number]:
     done = 0
     for match in _NUMERAL.finditer(text):
         start, end = match.span()
-        if match["skip"] or start < done:
+        if match["skip"] or start < done or text[:start].rstrip().endswith("±"):
             continue
         value, decimals = _value(match)
         comma = _DECIMAL_COMMA.match(text, end) if "." not in match[0] and not match["power"] else None

@@ -280,6 +280,10 @@ def _bare(
         other_symbol = mode == "equation" and _other_symbol(text, mention.start, wanted)
         if mode == "reply":
             allowed = boxed or (short and number.value not in given) or _concludes(text, mention)
+            if not allowed and any(base.startswith(OWN) for base, _ in wanted.dimension):
+                ends = re.match(r"\s*(?:[.!;\n]|$)", text[mention.end :])
+                allowed = bool(_HAS.search(text[: mention.start]) and ends)
+            allowed = allowed and (boxed or not _OTHER_NOUN.search(text[max(0, mention.start - 30) : mention.start]))
             allowed = allowed and not (number.spelled and not boxed and len(text.split()) > 6)
         else:
             asserted = mention.role == "" and bool(_IS.search(text[: mention.start])) and not number.spelled
@@ -301,6 +305,10 @@ _IS = re.compile(
     r"(?:\b(?:is|are|was|be|of|as|to)|=|≈|:)\s*(?:about|approximately|roughly)?\s*$", re.IGNORECASE
 )
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|total|answer|result|gives?|get)\b", re.IGNORECASE)
+_HAS = re.compile(r"\b(?:has|have|had|with)\s*(?:only|exactly)?\s*$", re.IGNORECASE)
+_OTHER_NOUN = re.compile(
+    r"\b(?:years?|age|date|score|rating|rate it|level|population|temperature|chapter|rank|page|probability)\b", re.IGNORECASE
+)
 _SYMBOL_BEFORE = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,2})(?:_\w+)?\s*[=≈]\s*$")
 _SYMBOLS_OF = {
     (("[length]", 1.0), ("[time]", -2.0)): frozenset("ga"),
