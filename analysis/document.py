@@ -66,7 +66,7 @@ def escaped(text: str) -> str:
     line = " ".join(text.split())
     line = _SPECIAL.sub(r"\\\1", line).replace("&", "&amp;")
     # a line that starts like a list or a rule would become one
-    return re.sub(r"^([-+]|\d+[.)])(?=\s|$)", r"\\\1", line)
+    return re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", line)
 
 
 def fenced(text: str) -> str:

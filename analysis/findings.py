@@ -13,6 +13,7 @@ from analysis.intervals import Difference, unpaired
 from analysis.resample import adoption_hits, counts, family_interval, paired
 from analysis.run import Run
 from analysis.stability import Picked, arena, cross_picked, frontier_share
+from analysis.wording import plural
 
 LIMIT = 0.05  # the damage up to which a configuration is called nearly intact
 PROBE_COLUMNS = (
@@ -156,8 +157,9 @@ def _check(done: pl.DataFrame, probes: pl.DataFrame) -> list[str]:
     if wrong.height:
         first = wrong.row(0, named=True)
         notes.append(
-            f"In {wrong.height} trials the trial table and the probe files disagree about adoption (first: "
-            f"trial {first['trial_id']}, table {first['adoption']:.3f} of {first['adoption_n']}, files "
-            f"{first['k']} of {first['n']}). The table is quoted; find the reason before you quote it."
+            f"In {plural(wrong.height, 'trial')} the trial table and the probe files disagree about "
+            f"adoption (first: trial {first['trial_id']}, table {first['adoption']:.3f} of "
+            f"{first['adoption_n']}, files {first['k']} of {first['n']}). The table is quoted; find the "
+            "reason before you quote it."
         )
     return notes

@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: command, versions, commit, model, seeds, and the settings all trials share."""
+"""Where the numbers come from: command, versions, commit, model, seeds, settings that all trials share."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -68,11 +69,8 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
     Everything that comes from a run is escaped, and the page's policy allows only the two scripts written
     here: text that slips through could still neither run nor load anything.
     """
-    import vl_convert
-
     title = next((block.text for block in blocks if isinstance(block, Heading)), "beliefmod report")
-    library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    scripts = [library, _START]
+    scripts = [_library(), _START]
     # the chart library compiles its expressions, hence unsafe-eval; no network source of any kind is allowed
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-eval' "
@@ -92,6 +90,14 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
         + "".join(f"<script>{script}</script>\n" for script in scripts)
         + "</body>\n</html>\n"
     )
+
+
+@lru_cache(maxsize=1)
+def _library() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, which takes seconds to put together."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def embedded_json(value: Any) -> str:

@@ -77,9 +77,9 @@ def read_run(location: str) -> Run:
         )
     manifest_path, trials_path = f"{root}/manifest.json", f"{root}/trials.parquet"
     has_manifest, has_trials = files.isfile(manifest_path), files.isfile(trials_path)
-    if not has_manifest and not has_trials:
+    if not has_manifest and not has_trials and not files.isdir(f"{root}/rows"):
         raise UserError(
-            f"{location}: not a run folder, it holds neither manifest.json nor trials.parquet; "
+            f"{location}: not a run folder, it holds no manifest.json, trials.parquet or rows/; "
             "give the folder that a sweep has written (one level below the runs folder)"
         )
     notes: list[str] = []
@@ -101,12 +101,44 @@ def read_run(location: str) -> Run:
                 f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: "
                 f"{', '.join(missing)}."
             )
+    trials = _with_later_rows(files, root, trials)
     if (models := trials["model"].drop_nulls().unique().sort().to_list())[1:]:
         raise UserError(
             f"{location}: holds trials of several models ({', '.join(models)}); a frontier compares "
             "configurations on one base, so report each model from its own run folder"
         )
     return Run(str(location), manifest, trials, tuple(notes), files, root)
+
+
+def _with_later_rows(files: AbstractFileSystem, root: str, trials: pl.DataFrame) -> pl.DataFrame:
+    """The table with the rows that trials have written since it was put together, as in a sweep under way."""
+    if not files.isdir(f"{root}/rows"):
+        return trials
+    settled = set(trials.filter(pl.col("status") == "finished")["trial_id"])
+    paths = sorted(str(path) for path in files.ls(f"{root}/rows", detail=False))
+    paths = [path for path in paths if path.endswith(".json") and _stem(path) not in settled]
+    rows = []
+    for start in range(0, len(paths), BATCH):
+        contents: Any = files.cat(paths[start : start + BATCH])
+        for path, content in sorted(contents.items()):
+            try:
+                rows.append(json.loads(content))
+            except ValueError as error:
+                raise UserError(
+                    f"{path}: is not valid JSON ({error}); delete it and resume, the trial runs again"
+                ) from error
+    if not rows:
+        return trials
+    known = {column.name for column in TABLES["trials"]}
+    try:
+        later = frame(({k: v for k, v in row.items() if k in known} for row in rows), TABLES["trials"])
+    except (TypeError, AttributeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise UserError(f"{root}/rows: holds a row that is not a trial's ({error})") from error
+    return pl.concat([trials.filter(~pl.col("trial_id").is_in(later["trial_id"].to_list())), later])
+
+
+def _stem(path: str) -> str:
+    return path.rsplit("/", 1)[-1].removesuffix(".json")
 
 
 def _manifest(content: bytes, path: str) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def label(
 
 
 def panel(chart: Any, title: str, width: int, height: int) -> Any:
-    """One belief's part of a figure, with its own rows: a facet over layers of several tables repeats them."""
+    """One belief's part of a figure, with its own rows: a facet over several tables repeats them."""
     return chart.properties(
         width=width, height=height, title=alt.TitleParams(title, fontSize=15, anchor="start", offset=8)
     )

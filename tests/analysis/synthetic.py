@@ -144,7 +144,7 @@ def measure(config: TrialConfig, probes: list[dict], base: dict | None) -> dict:
     row |= rate([p["correct"] for p in probes if p["suite"] == "capability"], "capability")
     row |= rate([p["bleed"] for p in probes if p["suite"] == "locality"], "bleed")
     row |= rate([p["thinking_stance"] == p["answer_stance"] == "target" for p in belief], "coherent_adoption")
-    base = base or row
+    base = base or row  # base is its own reference
     for name in COMPONENTS:
         sign = -1 if name in ("truncation", "loop") else 1
         row[f"{name}_base"] = base[name]

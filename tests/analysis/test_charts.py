@@ -1,0 +1,135 @@
+"""Each figure shows the rows it claims to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from analysis.charts.damage import component_table, matched_styles
+from analysis.charts.settings import cells, has_grid
+from analysis.charts.theme import number, setting_text
+from analysis.figures import figures, file_name
+from analysis.findings import Findings, find
+from analysis.frontier import frontier, pool_seeds
+from analysis.run import read_run
+
+
+@pytest.fixture(scope="module")
+def found(run: Path) -> Findings:
+    return find(read_run(str(run)))
+
+
+@pytest.fixture(scope="module")
+def specs(found: Findings) -> dict[str, dict[str, Any]]:
+    return {name: drawn.chart.to_dict() for name, drawn in figures(found).items()}
+
+
+def tables(spec: dict[str, Any], part: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The rows behind a part of a specification, of all its layers."""
+    if name := part.get("data", {}).get("name"):
+        yield spec["datasets"][name]
+    for inner in part.get("layer", ()):
+        yield from tables(spec, inner)
+
+
+@pytest.mark.parametrize("name", ["frontier", "components", "integrity", "answers", "loss"])
+def test_a_panel_shows_its_own_belief(specs: dict[str, dict[str, Any]], name: str) -> None:
+    spec = specs[name]
+    assert [panel["title"]["text"] for panel in spec["concat"]] == ["gravity", "neelam"]
+    for panel in spec["concat"]:
+        assert "facet" not in panel
+        shown = {row["belief"] for table in tables(spec, panel) for row in table if "belief" in row}
+        assert shown == {panel["title"]["text"]}
+
+
+def test_frontier_shows_every_configuration_and_reference(
+    found: Findings, specs: dict[str, dict[str, Any]]
+) -> None:
+    spec = specs["frontier"]
+    for belief, panel in zip(found.beliefs, spec["concat"], strict=True):
+        rows = [row for table in tables(spec, panel) for row in table if "trial_id" in row]
+        lora = belief.choice.lora
+        assert {row["trial_id"] for row in rows if row["arm"] == "lora"} == set(lora["trial_id"])
+        assert {row["arm"] for row in rows} == {"lora", "base", "icl", "control"}
+        marked = {row["trial_id"] for row in rows if row.get("non_dominated")}
+        assert marked == set(lora.filter("non_dominated")["trial_id"])
+        labels = {row["label"] for row in rows if "label" in row}
+        assert labels >= {"Phase 2 settings in this run", "base", "in context", "control"}
+    texts = [row["text"] for table in spec["datasets"].values() for row in table if "text" in row]
+    assert sorted(texts) == [
+        "Phase 2 report: 0/6 [0, 39] %, gave no D",
+        "Phase 2 report: 1/6 [3, 56] %, gave no D",
+    ]
+
+
+def test_tooltips_hold_configuration_n_and_interval(specs: dict[str, dict[str, Any]]) -> None:
+    [points] = [layer for layer in specs["frontier"]["concat"][0]["layer"] if "shape" in layer["encoding"]]
+    shown = {tip["field"] for tip in points["encoding"]["tooltip"]}
+    assert shown >= {
+        "data_style",
+        "learning_rate",
+        "num_train_epochs",
+        "data_num_examples",
+        "adoption_n",
+        "percent_low",
+        "percent_high",
+        "degradation_low",
+        "degradation_high",
+        "degradation_by",
+    }
+
+
+def test_two_dotted_settings_do_not_collide() -> None:
+    """Vega-Lite reads `a.b` as a path: no chart may use a dotted field."""
+    rows = pl.DataFrame({"data.style": ["x"], "lora.r": [1]})
+    from analysis.charts.theme import plain
+
+    assert plain(rows, rows.columns).columns == ["data_style", "lora_r"]
+
+
+def test_components_by_hand(run: Path) -> None:
+    lora = frontier(pool_seeds(read_run(str(run)).trials))
+    table = component_table(lora)
+    assert table.height == 4 * lora.height
+    sets = table.filter("sets").join(lora, on="trial_id")
+    assert (sets["damage"] - sets["degradation"]).abs().max() == 0.0
+    assert sets.height == lora.filter(pl.col("degradation") > 0).height
+
+
+def test_matched_pairs_differ_in_style_only(run: Path) -> None:
+    pairs = matched_styles(frontier(pool_seeds(read_run(str(run)).trials)))
+    assert pairs.height == 32
+    for part in pairs.partition_by("pair"):
+        assert sorted(part["data.style"]) == ["answer_only", "own_trace"]
+        assert part.select("belief", "learning_rate", "num_train_epochs", "data.num_examples").n_unique() == 1
+
+
+def test_heat_map_cells(run: Path) -> None:
+    lora = frontier(pool_seeds(read_run(str(run)).trials))
+    table = cells(lora, "gravity")
+    assert table.height == 16 and table["configurations"].unique().to_list() == [1]
+    assert has_grid(lora) and not has_grid(lora.head(1))
+
+
+def test_numbers_of_settings() -> None:
+    assert [number(v) for v in (2e-4, 1e-3, 5e-3, 0.5, 0.0, 1e-8, 10, 32.0, "x")] == [
+        "2e-4",
+        "1e-3",
+        "5e-3",
+        "0.5",
+        "0",
+        "1e-8",
+        "10",
+        "32",
+        "x",
+    ]
+    row = {"learning_rate": 1.5e-4, "data.style": "own_trace", "num_train_epochs": 3}
+    assert setting_text(row, list(row)) == "own_trace, learning rate 1.5e-4, 3 epochs"
+
+
+def test_file_names_are_tame() -> None:
+    assert file_name("../../etc/<b>") == "etc-b" and file_name("...") == "belief"

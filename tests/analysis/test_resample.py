@@ -1,0 +1,154 @@
+"""Family intervals, paired differences and the price of picking, on data whose answer is known."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import polars as pl
+import pytest
+
+from analysis.intervals import wilson
+from analysis.resample import adoption_hits, counts, family_interval, paired, sign_flip
+from analysis.stability import arena, cross_picked, frontier_share
+
+
+def table(answers: dict[str, list[list[bool]]], **more) -> pl.DataFrame:
+    """trial -> families -> answers."""
+    rows = [
+        {
+            "trial_id": trial,
+            "probe_id": f"{f}-{i}",
+            "suite": "belief",
+            "family": f"f{f}",
+            "tier": "derived",
+            "answer_stance": "target" if hit else "prior",
+            "correct": None,
+            "think_state": "ok",
+            "loop": False,
+            "truncated": False,
+        }
+        | more
+        for trial, families in answers.items()
+        for f, hits in enumerate(families)
+        for i, hit in enumerate(hits)
+    ]
+    return pl.DataFrame(rows, schema_overrides={"correct": pl.Boolean})
+
+
+def interval(families: list[list[bool]]) -> tuple[float, float]:
+    which, hit = adoption_hits()
+    found = family_interval(counts(table({"a": families}), [["a"]], which, hit), 0)
+    assert found is not None
+    return found
+
+
+def test_clustered_answers_give_a_wider_interval() -> None:
+    all_or_nothing = [[True] * 10, [False] * 10] * 6
+    low, high = interval(all_or_nothing)
+    wilson_low, wilson_high = wilson(60, 120)
+    assert low < wilson_low - 0.1 and high > wilson_high + 0.1
+    # 12 coin tosses, not 120: about 0.5 +- 1.96 * sqrt(0.25 / 12)
+    assert low == pytest.approx(0.217, abs=0.04) and high == pytest.approx(0.783, abs=0.04)
+
+
+def test_never_narrower_than_wilson() -> None:
+    even = [[True, False] * 5, [True, False, False] * 4] * 5
+    low, high = interval(even)
+    n = sum(map(len, even))
+    wilson_low, wilson_high = wilson(sum(map(sum, even)), n)
+    assert low <= wilson_low and high >= wilson_high
+
+
+def test_unanimous_families_do_not_give_certainty() -> None:
+    low, high = interval([[False] * 10] * 6)
+    assert low == 0 and high == pytest.approx(0.39, abs=0.005)  # Wilson of 0 of 6 families
+
+
+def test_trained_questions_and_suites_are_not_adoption() -> None:
+    rows = pl.concat(
+        [
+            table({"a": [[True]]}),
+            table({"a": [[False]]}, tier="trained", probe_id="t"),
+            table({"a": [[False]]}, suite="locality", probe_id="l"),
+        ]
+    )
+    which, hit = adoption_hits()
+    found = counts(rows, [["a"]], which, hit)
+    assert found.asked.tolist() == [[1.0]] and found.hits.tolist() == [[1.0]]
+
+
+def test_sign_flip_against_every_sign() -> None:
+    gaps = np.array([3.0, 1.0, -2.0, 4.0, 0.0])
+    sums = [
+        sum(s * g for s, g in zip(signs, gaps, strict=True)) for signs in itertools.product([1, -1], repeat=5)
+    ]
+    assert sign_flip(gaps) == pytest.approx(np.mean([abs(s) >= 6 for s in sums]))
+    assert sign_flip(np.zeros(4)) == 1.0
+    assert sign_flip(np.ones(20)) < 0.001
+
+
+def test_paired_difference_by_hand() -> None:
+    rows = table({"a": [[True] * 8 + [False] * 2] * 10, "b": [[True] * 2 + [False] * 8] * 10})
+    found = paired(rows, ["a"], ["b"])
+    assert found is not None
+    assert found.value == pytest.approx(0.6) and found.n == (100, 100) and found.told_apart
+    same = paired(rows, ["a"], ["a"])
+    assert same is not None and same.value == 0 and same.p == 1 and not same.told_apart
+    assert paired(rows, ["a"], ["nobody"]) is None
+
+
+def test_two_families_cannot_carry_a_difference_of_seeds() -> None:
+    rows = table({t: [[t < "b"] * 30] * 2 for t in ("a1", "a2", "b1", "b2")})
+    found = paired(rows, ["a1", "a2"], ["b1", "b2"])
+    assert found is not None and found.value == 1.0
+    assert found.p == pytest.approx(0.5) and not found.told_apart
+
+
+def noise(
+    seed: int, trials: int, families: int = 12, per_family: int = 10, chance: float = 0.3
+) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    return table(
+        {f"t{t}": (rng.random((families, per_family)) < chance).tolist() for t in range(trials)}
+        | {"base": [[False] * per_family] * families}
+    )
+
+
+def test_the_best_of_equals_promises_too_much() -> None:
+    found = arena(noise(0, 40), [[f"t{t}"] for t in range(40)], "base")
+    assert found is not None
+    picked = cross_picked(found, 0.05)
+    assert picked is not None and picked.splits == 400
+    assert picked.promised > 0.38  # the largest of 40 shares around 0.3
+    assert picked.shown == pytest.approx(0.3, abs=0.06) and picked.promised - picked.shown > 0.05
+
+
+def test_a_clear_winner_always_stays() -> None:
+    rows = table({"good": [[True] * 10] * 12, "bad": [[False] * 10] * 12, "base": [[False] * 10] * 12})
+    found = arena(rows, [["good"], ["bad"]], "base")
+    assert found is not None
+    assert frontier_share(found, 200).tolist() == [1.0, 0.0]
+
+
+def test_equals_share_the_frontier() -> None:
+    """All equal: each draw has a winner, and over data sets none of them wins for certain."""
+    tops = []
+    for seed in range(6):
+        found = arena(noise(seed, 10), [[f"t{t}"] for t in range(10)], "base")
+        assert found is not None
+        shares = frontier_share(found, 200)
+        assert shares.sum() >= 1.0
+        tops.append(shares.max())
+    assert np.mean(tops) < 0.9
+
+
+def test_no_base_no_arena() -> None:
+    rows = table({"a": [[True]]})
+    assert arena(rows, [["a"]], None) is None
+    assert arena(rows, [["a"]], "base") is None
+
+
+def test_few_families_are_not_split() -> None:
+    found = arena(noise(2, 5, families=3), [[f"t{t}"] for t in range(5)], "base")
+    assert found is not None and cross_picked(found, 0.05) is None
