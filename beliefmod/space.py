@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -58,7 +58,7 @@ class SpaceFile(Frozen):
         default={}, description="what varies: dotted setting -> list of values, or a sampler"
     )
     fixed: dict[str, Any] = Field(default={}, description="what does not: dotted setting -> value")
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         default=(0,), min_length=1, description="every configuration runs once per seed"
     )
     controls: Literal["central", "matched", "none"] = Field(

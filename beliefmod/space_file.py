@@ -54,8 +54,8 @@ def check_space(file: YamlFile) -> Space:
         space.trials()
     except ValidationError as error:
         # combinations that no single setting shows, such as warm-up with a constant schedule
-        messages = {item["msg"].removeprefix("Value error, ") for item in error.errors()}
-        raise UserError(f"{file.where(('axes',))}: {message}" for message in sorted(messages)) from None
+        texts = dict.fromkeys(text for _, text in sentences(error, {}, TrialConfig))
+        raise UserError(f"{file.where(('axes',))}: {text}" for text in texts) from None
     return space
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from itertools import product
 from string import Formatter
 
@@ -114,7 +115,11 @@ def fill(template: str, values: Mapping[str, Scalar]) -> str:
 
 def written_decimals(value: float) -> int:
     """Decimals of a number as the file wrote it: 5 -> 0, 5.0 -> 1, 2.75 -> 2."""
-    return 0 if isinstance(value, int) else len(repr(value).partition(".")[2].rstrip("e+-")) or 1
+    if isinstance(value, int):
+        return 0
+    # Decimal reads 1e-07 as 7 decimals, where the text after the point would say none
+    exponent = Decimal(repr(value)).as_tuple().exponent
+    return max(-exponent, 1) if isinstance(exponent, int) else 1
 
 
 def _combinations(family: Family) -> Iterator[dict[str, Scalar]]:

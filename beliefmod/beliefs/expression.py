@@ -36,9 +36,9 @@ def evaluate(expression: str, values: Mapping[str, float]) -> float:
         result = _value(_parse(expression), values)
     except (ZeroDivisionError, OverflowError) as error:
         raise ValueError(f'"{expression}" has no value ({error})') from None
-    if isinstance(result, complex) or not math.isfinite(result):
-        raise ValueError(f'"{expression}" has no finite real value')
-    return float(result)
+    if not math.isfinite(result):
+        raise ValueError(f'"{expression}" has no finite value')
+    return result
 
 
 def _parse(expression: str) -> ast.expr:
@@ -53,18 +53,24 @@ def _parse(expression: str) -> ast.expr:
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return number
+            return float(number)  # whole numbers of Python grow without limit, floats overflow
         case ast.Name(id=name) if name in values:
-            return values[name]
+            return float(values[name])
         case ast.Name(id=name):
             raise ValueError(f'"{name}" is neither a numeric slot nor "belief"')
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             a, b = _value(left, values), _value(right, values)
             if isinstance(op, ast.Pow) and abs(b) > 16:
                 raise ValueError(f"an exponent of {b:g} is too large (limit 16)")
-            return _BINARY[type(op)](a, b)
+            result = _BINARY[type(op)](a, b)
+            if isinstance(result, complex):
+                raise ValueError(f"{a:g} ** {b:g} has no real value")
+            return result
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand, values)
         case ast.Call(func=ast.Name(id="sqrt"), args=[argument], keywords=[]):
-            return math.sqrt(_value(argument, values))
+            radicand = _value(argument, values)
+            if radicand < 0:
+                raise ValueError(f"sqrt({radicand:g}) has no real value")
+            return math.sqrt(radicand)
     raise ValueError(f'"{ast.unparse(node)}" is not allowed; use numbers, slots, + - * / ** sqrt()')
