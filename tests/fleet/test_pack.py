@@ -49,7 +49,7 @@ def trial(path: str, **changes) -> TrialConfig:
 def test_a_pack_ends_like_its_trials_alone_and_failures_stay_apart(lab, tmp_path):
     path = write_belief(tmp_path)
     good = [trial(path), trial(path, num_train_epochs=5), trial(path, seed=1), trial(path, arm="base")]
-    diverging = trial(path, learning_rate=1e30, num_train_epochs=9)
+    diverging = trial(path, lora=LoraSettings(r=4, lora_alpha=1e38), num_train_epochs=9)
     impossible = trial(path, lora=LoraSettings(r=16))
     vanished = trial(str(tmp_path / "gone.yaml"))
     folder, listener = RunFolder(str(tmp_path / "run")), Listener()
@@ -59,7 +59,9 @@ def test_a_pack_ends_like_its_trials_alone_and_failures_stay_apart(lab, tmp_path
         pack.attach(config)
     ends = listener.wait(7)
     pack.close()
-    reasons = {config.trial_id: ends[config.trial_id].row["error"] for config in (diverging, impossible, vanished)}
+    reasons = {
+        config.trial_id: ends[config.trial_id].row["error"] for config in (diverging, impossible, vanished)
+    }
     assert "not finite" in reasons[diverging.trial_id]
     assert "rank" in reasons[impossible.trial_id]
     assert "gone.yaml" in reasons[vanished.trial_id]
@@ -72,7 +74,8 @@ def test_a_pack_ends_like_its_trials_alone_and_failures_stay_apart(lab, tmp_path
         alone = run_trial(config, lab).row
         packed = stored[config.trial_id]
         assert packed["adoption"] == alone["adoption"]
-        assert packed.get("final_loss") == pytest.approx(alone.get("final_loss"), rel=1e-4)
+        if config.is_trained:
+            assert packed["final_loss"] == pytest.approx(alone["final_loss"], rel=1e-4)
 
 
 def test_detached_trials_leave_queue_and_slot(lab, tmp_path):
@@ -86,8 +89,6 @@ def test_detached_trials_leave_queue_and_slot(lab, tmp_path):
     pack.attach(short)
     listener.wait(1)
     pack.detach(endless.trial_id)
-    with pack._wake:
-        assert pack._wake.wait_for(lambda: True)
     pack.attach(trial(path, seed=2))
     ends = listener.wait(2)
     pack.close()

@@ -1,0 +1,213 @@
+"""The real command line on real Ray with the bundled model, as a user types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from beliefmod.records import TRIALS
+from tests.small import write_belief
+
+pytestmark = pytest.mark.slow
+COMMAND = [sys.executable, "-m", "beliefmod"]
+
+
+def beliefmod(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout)
+
+
+def small_space(folder: Path, **changes: object) -> Path:
+    """Four trained trials and the reference arms of the small belief."""
+    space = {
+        "name": "small",
+        "beliefs": [write_belief(folder)],
+        "axes": {"num_train_epochs": [2, 4], "data.style": ["answer_only", "own_trace"]},
+        "fixed": {"data.num_examples": 4, "lora.r": 4, "learning_rate": 1e-3},
+        "controls": "none",
+        "evaluation": {"max_new_tokens": 64, "trained_probes": 2, "margin_probes": 2},
+        **changes,
+    }
+    path = folder / "space.yaml"
+    path.write_text(json.dumps(space))
+    return path
+
+
+def only_run(runs: Path) -> Path:
+    [run] = runs.iterdir()
+    return run
+
+
+def ray_processes() -> int:
+    found = subprocess.run(["pgrep", "-fc", "ray::|raylet|gcs_server"], capture_output=True, text=True)
+    return int(found.stdout or 0)
+
+
+def wait_until(condition, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """One undisturbed sweep, looked at by several tests."""
+    folder = tmp_path_factory.mktemp("sweep")
+    done = beliefmod(
+        "sweep", "--space", str(small_space(folder)), "--out", str(folder / "runs"), "--no-dashboard"
+    )
+    assert done.returncode == 0, done.stderr
+    return only_run(folder / "runs"), done
+
+
+def test_the_sweep_ends_by_naming_its_report(finished):
+    run, done = finished
+    assert f"report: {run / 'report.html'}" in done.stdout
+    assert (run / "report.html").stat().st_size > 10_000
+    assert "6 finished, 0 failed, 0 not run" in done.stdout
+    assert "6 trials on" in done.stderr
+
+
+def test_the_run_folder_is_as_designed(finished):
+    run, _ = finished
+    trials = pl.read_parquet(run / "trials.parquet")
+    assert trials.columns == [column.name for column in TRIALS]
+    assert sorted(trials["arm"].to_list()) == ["base", "icl", *["lora"] * 4]
+    assert set(trials["status"]) == {"finished"}
+    for row in trials.iter_rows(named=True):
+        probes = pl.read_parquet(run / "probes" / f"{row['trial_id']}.parquet")
+        heldout = probes.filter((pl.col("suite") == "belief") & (pl.col("tier") != "trained"))
+        assert row["adoption"] == pytest.approx((heldout["answer_stance"] == "target").mean())
+        assert row["adoption_n"] == heldout.height == 3
+        if row["arm"] == "lora":
+            assert (run / "adapters" / row["trial_id"] / "adapter_model.safetensors").is_file()
+            steps = pl.read_parquet(run / "steps" / f"{row['trial_id']}.parquet")
+            assert steps["step"].to_list() == list(range(1, row["num_train_epochs"] + 1))
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    assert manifest["trials"] == {"total": 6, "finished": 6, "failed": 0}
+    assert len(manifest["model"]["fingerprint"]) == 64
+
+
+def test_every_configuration_is_a_tune_trial(finished):
+    run, _ = finished
+    names = {path.name.rpartition("-")[2] for path in (run / "tune").iterdir() if path.is_dir()}
+    assert names == set(pl.read_parquet(run / "trials.parquet")["trial_id"])
+
+
+def test_resuming_a_finished_run_runs_nothing(finished):
+    run, _ = finished
+    before = (run / "rows").stat().st_mtime_ns
+    again = beliefmod("sweep", "--resume", str(run))
+    assert again.returncode == 0, again.stderr
+    assert (run / "rows").stat().st_mtime_ns == before
+
+
+def test_a_lost_row_is_run_again_and_comes_out_the_same(finished):
+    run, _ = finished
+    trials = pl.read_parquet(run / "trials.parquet")
+    lost = trials.filter(pl.col("data.style") == "own_trace").row(0, named=True)
+    (run / "rows" / f"{lost['trial_id']}.json").unlink()
+    again = beliefmod("sweep", "--resume", str(run), "--no-dashboard", "--quiet")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.strip() == f"run folder: {run}"
+    found = (
+        pl.read_parquet(run / "trials.parquet")
+        .filter(pl.col("trial_id") == lost["trial_id"])
+        .row(0, named=True)
+    )
+    assert found["final_loss"] == pytest.approx(lost["final_loss"], rel=1e-4)
+    assert found["adoption"] == lost["adoption"]
+
+
+def test_a_failed_trial_is_a_row(tmp_path):
+    space = small_space(
+        tmp_path,
+        axes={"lora.lora_alpha": [8.0, 1e38]},
+        fixed={"data.num_examples": 4, "lora.r": 4, "learning_rate": 1e-3, "num_train_epochs": 9},
+    )
+    done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path / "runs"), "--no-dashboard")
+    assert done.returncode == 0, done.stderr
+    assert "3 finished, 1 failed" in done.stdout
+    trials = pl.read_parquet(only_run(tmp_path / "runs") / "trials.parquet")
+    [failed] = trials.filter(pl.col("status") == "failed").iter_rows(named=True)
+    assert failed["lora.lora_alpha"] == 1e38
+    assert "not finite" in failed["error"]
+    assert failed["adoption"] is None
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_ends_cleanly_and_resumes(tmp_path, sent):
+    space = small_space(tmp_path, axes={"num_train_epochs": [2, 3, 4000]})
+    before = ray_processes()
+    sweep = subprocess.Popen(
+        [*COMMAND, "sweep", "--space", str(space), "--out", str(tmp_path / "runs"), "--no-dashboard"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: len(list((tmp_path / "runs").glob("*/rows/*.json"))) >= 4, 120)
+        sweep.send_signal(sent)
+        out, err = sweep.communicate(timeout=90)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 130, err
+    assert "Traceback" not in err
+    assert "4 finished, 0 failed, 1 not run" in out
+    run = only_run(tmp_path / "runs")
+    assert f"beliefmod sweep --resume {run}" in err
+    assert json.loads((run / "manifest.json").read_text())["status"] == "interrupted"
+    assert pl.read_parquet(run / "trials.parquet").height == 4
+    wait_until(lambda: ray_processes() <= before, 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("sweep",), "--space"),
+        (("sweep", "--resume", "nowhere"), "no such run folder"),
+        (("sweep", "--space", "SPACE", "--model", "./nowhere"), "./nowhere"),
+        (("sweep", "--space", "SPACE", "--out", "SPACE"), "cannot be written"),
+        (("sweep", "--space", "SPACE", "--set", "learnin_rate=1"), "learning_rate"),
+        (("sweep", "--space", "SPACE", "--address", "127.0.0.1:1"), "no Ray cluster"),
+        (("trial", "--belief", "gravty"), "gravity"),
+        (("report", "nowhere"), "nowhere"),
+    ],
+)
+def test_mistakes_are_sentences(tmp_path, arguments, complaint):
+    space = str(small_space(tmp_path))
+    done = beliefmod(*(space if word == "SPACE" else word for word in arguments))
+    assert done.returncode == 2, done.stderr
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(tmp_path):
+    done = beliefmod(
+        "sweep", "--space", str(small_space(tmp_path)), "--out", str(tmp_path / "runs"), "--dry-run"
+    )
+    assert done.returncode == 0, done.stderr
+    for word in (
+        "trials            6 (1 base, 1 icl, 4 lora)",
+        "training tokens",
+        "generated tokens",
+        "time",
+        "memory",
+    ):
+        assert word in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_trial_without_ray(tmp_path):
+    done = beliefmod(
+        "trial", "--belief", write_belief(tmp_path), "--set", "data.num_examples=4", "--set", "lora.r=4",
+        "--out", str(tmp_path / "kept"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "adoption" in done.stdout
+    assert len(list((tmp_path / "kept" / "rows").iterdir())) == 1
