@@ -1,18 +1,22 @@
 """Attention over flat tokens: the rows of a pack lie behind each other without padding.
 
-Everything in a transformer but attention works token by token, so a pack is one sequence (1, N, hidden). Only
-here the rows are laid beside each other, (rows, heads, longest, head_dim), and taken apart again. Padding comes
-after a row's own tokens, so causality alone hides it. transformers hands its attention modules to the function
-below under the name FLAT_ATTENTION; the rows reach it as the keyword `flat_rows` of the model call.
+Everything in a transformer but attention works token by token, so a pack is one sequence (1, N, hidden).
+Only here the rows are laid beside each other, (rows, heads, longest, head_dim), and taken apart again.
+Padding comes after a row's own tokens, so causality alone hides it. transformers hands its attention
+modules to the function below under the name FLAT_ATTENTION; the rows reach it as the keyword `flat_rows`
+of the model call.
 """
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from beliefmod.engine.cache import KeyValueCache
 
 FLAT_ATTENTION = "beliefmod_flat"
 
@@ -63,7 +67,7 @@ class FlatAttentionSwitch:
 
         # transformers makes no mask at all for a function that it knows from this registry alone
         AttentionInterface.register(FLAT_ATTENTION, flat_attention)
-        self.configs = list(
+        self.configs: list[Any] = list(
             {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}.values()
         )
 
@@ -83,7 +87,8 @@ class FlatAttentionSwitch:
 def scaled_dot_product(
     query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions, mask: Tensor | None, causal: bool
 ) -> Tensor:
-    """query (B, Hq, Lq, D), key and value (B, Hkv, Lk, D), mask bool broadcastable to (B, 1, Lq, Lk) -> like query.
+    """query (B, Hq, Lq, D), key and value (B, Hkv, Lk, D), mask bool broadcastable to (B, 1, Lq, Lk) ->
+    like query.
 
     Give a mask or `causal`, not both. Soft-capped scores (Gemma 2) take the written-out form.
     """

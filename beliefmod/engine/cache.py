@@ -11,9 +11,9 @@ _GROWTH = 64
 
 
 class KeyValueCache:
-    """Per layer keys and values (rows, Hkv, capacity, D); row i holds its own `lengths[i]` tokens, left-aligned.
+    """Per layer keys and values (rows, Hkv, capacity, D).
 
-    What lies behind a row's length is never read without a mask. The capacity grows by blocks, up to `limit`.
+    Row i holds `lengths[i]` tokens, left-aligned. What lies behind a row's length is never read without a mask. The capacity grows by blocks, up to `limit`.
     """
 
     def __init__(self, lengths: Tensor, limit: int) -> None:
@@ -31,7 +31,7 @@ class KeyValueCache:
         return new
 
     def append(self, layer: int, key: Tensor, value: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-        """Write one token per row, key and value (rows, Hkv, D), at each row's length; give views up to `longest`."""
+        """Write key and value (rows, Hkv, D) at each row's length; give views of `longest` tokens."""
         keys, values = self.layers[layer]
         if longest > keys.shape[2]:
             keys, values = self._grown(keys), self._grown(values)

@@ -47,9 +47,9 @@ class _Tenant:
 class Engine:
     """Packed training and generation. One thread at a time; K = 1 is the plain case.
 
-    Building an engine replaces the linear layers inside `loaded.model`; with every adapter off the model computes what
-    it computed before. `pass_tokens` bounds the tokens of one training or scoring pass, `cache_bytes` the keys
-    and values of one decoding batch; neither changes results beyond rounding.
+    Building an engine replaces the linear layers inside `loaded.model`; with every adapter off the model
+    computes what it computed before. `pass_tokens` bounds the tokens of one training or scoring pass,
+    `cache_bytes` the keys and values of one decoding batch; neither changes results beyond rounding.
     """
 
     def __init__(
@@ -85,15 +85,16 @@ class Engine:
     def attach(self, job: AdapterJob) -> None:
         """Give a trial a free slot, freshly initialised from its seed.
 
-        Raises NoFreeSlot, DuplicateTrial, NoRows, RowTooLong, ImpossibleRank or UnknownTarget, all EngineError; nothing
-        has changed then.
+        Raises NoFreeSlot, DuplicateTrial, NoRows, RowTooLong, ImpossibleRank or UnknownTarget, all
+        EngineError; nothing has changed then.
         """
         if not job.rows:
             raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
         longest = max(len(row.input_ids) for row in job.rows)
         if longest > self.max_positions:
             raise jobs.RowTooLong(
-                f"trial {job.trial_id} has a row of {longest} tokens; the model has {self.max_positions} positions"
+                f"trial {job.trial_id} has a row of {longest} tokens; "
+                f"the model has {self.max_positions} positions"
             )
         config = job.config
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
@@ -194,9 +195,10 @@ class Engine:
     ) -> list[Completion]:
         """Complete prompts for any mixture of adapters, in the order of the requests.
 
-        Greedy at temperature 0; otherwise sampled, each request from its own seed. A completion ends at an end token
-        (kept, "eos"), at max_new_tokens or at the model's last position ("length"). Raises UnknownAdapter,
-        AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that leaves no position.
+        Greedy at temperature 0; otherwise sampled, each request from its own seed. A completion ends at
+        an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length"). Raises
+        UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that leaves
+        no position.
         """
         slots = [self._slot_of(r.adapter) for r in requests]
         self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
@@ -232,7 +234,10 @@ class Engine:
         )
 
     def load_adapter(self, folder: str | Path, trial_id: str) -> None:
-        """Put a saved adapter into a free slot, to be questioned. Raises like `attach`, UserError for a bad folder."""
+        """Put a saved adapter into a free slot, to be questioned.
+
+        Raises like `attach`, and UserError for a folder that is no plain LoRA adapter.
+        """
         adapter = read_adapter(Path(folder))
         tenant = self._seat(trial_id, adapter.rank, adapter.alpha, tuple(adapter.tensors))
         try:
@@ -244,8 +249,8 @@ class Engine:
     def state_dict(self, trial_id: str) -> dict[str, Any]:
         """Everything a trial needs to go on in any slot of any engine on the same base.
 
-        {"step": steps taken, "weights": ..., "moments": (first, second)}, the last three each layer name -> A (r, in)
-        and B (out, r) on the CPU; no moments for an adapter that is not being trained.
+        {"step": steps taken, "weights": ..., "moments": (first, second)}, the last three each layer name
+        -> A (r, in) and B (out, r) on the CPU; no moments for an adapter that is not being trained.
         """
         tenant = self._tenant(trial_id)
         state: dict[str, Any] = {"step": tenant.step, "weights": self.pack.read(tenant.slot), "moments": None}

@@ -9,6 +9,16 @@ from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows
 from beliefmod.engine.linear import Routing, Segment
 
 
+def sorted_by_slot(indices: Sequence[int], slots: Sequence[int | None]) -> list[int]:
+    """Indices in the order of their slots, the base's (None) first; stable."""
+
+    def place(index: int) -> int:
+        slot = slots[index]
+        return -1 if slot is None else slot
+
+    return sorted(indices, key=place)
+
+
 def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Segment]:
     """Neighbouring rows of one slot become one segment; rows of the base (None) become none."""
     segments: list[Segment] = []

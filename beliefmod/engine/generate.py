@@ -9,7 +9,7 @@ from torch import Tensor
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.cache import DecodeStep, KeyValueCache
-from beliefmod.engine.forward import flat_ids, segments_of
+from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
 from beliefmod.engine.jobs import Completion, GenerateRequest
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def generate(
     """Completions in the order of the requests; see `Engine.generate`."""
     done: list[Completion | None] = [None] * len(requests)
     for part in _batches(engine, [len(r.input_ids) for r in requests], max_new_tokens):
-        part.sort(key=lambda i: -1 if slots[i] is None else slots[i])
+        part = sorted_by_slot(part, slots)
         batch = _Batch(
             engine, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, temperature
         )
@@ -120,7 +120,7 @@ class _Batch:
         return [self._completion(row) for row in chosen.tolist()]
 
     def _choose(self, logits: Tensor, alive: Tensor, step: int) -> Tensor:
-        """(rows, vocabulary) -> (rows,): the likeliest token, or by inverse transform of the row's own number."""
+        """(rows, vocabulary) -> (rows,): the likeliest token, or the one its own number falls on."""
         if self.uniform is None:
             return logits.argmax(-1)
         weights = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)

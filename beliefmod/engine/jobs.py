@@ -93,7 +93,7 @@ class StepReport:
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """A prompt for one adapter (None: the base model). `seed` matters only when the temperature is above 0."""
+    """A prompt for one adapter (None: the base model). `seed` matters only above temperature 0."""
 
     adapter: str | None
     input_ids: tuple[int, ...]
@@ -110,7 +110,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """A continuation whose log-probability after a prompt is asked, under one adapter (None: the base model)."""
+    """A continuation after a prompt, to be scored under one adapter (None: the base model)."""
 
     adapter: str | None
     input_ids: tuple[int, ...]

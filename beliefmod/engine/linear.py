@@ -1,8 +1,8 @@
 """A frozen linear layer with one LoRA adapter per slot, for tokens sorted by slot.
 
-y = x W^T + b + s_k (x A_k^T) B_k with A_k (rank, in) and B_k (rank, out) of the slot k that the token belongs to.
-B is kept rank first, the transpose of PEFT's lora_B, so that the first r rows of either matrix lie together.
-Slots share no arithmetic: a NaN in one cannot reach another.
+y = x W^T + b + s_k (x A_k^T) B_k with A_k (rank, in) and B_k (rank, out) of the slot k that the token
+belongs to. B is kept rank first, the transpose of PEFT's lora_B, so that the first r rows of either
+matrix lie together. Slots share no arithmetic: a NaN in one cannot reach another.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Routing:
 
 @dataclass(frozen=True)
 class LayerAdapter:
-    """One slot's adapter of one layer: views a (r, in), b (r, out) in the pack, their gradients, and alpha / r."""
+    """One slot's adapter of one layer: a (r, in) and b (r, out), their gradients, scale alpha / r."""
 
     a: Tensor
     b: Tensor
@@ -52,7 +52,7 @@ class LayerAdapter:
 
 
 class PackedLinear(nn.Module):
-    """Takes the place of a linear layer inside a transformers model; x is (1, N, in), its tokens sorted by slot."""
+    """Takes the place of a linear layer inside a transformers model; tokens come sorted by slot."""
 
     def __init__(self, base: nn.Linear, slots: int, routing: Routing, device: torch.device) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class SlotOptimizer:
-    """torch's own fused AdamW on one flat row: one kernel per slot and step, and a slot that is idle is not touched."""
+    """torch's fused AdamW on one flat row: one kernel per slot and step; an idle slot is not touched."""
 
     def __init__(self, theta: Tensor, grad: Tensor, config: "TrialConfig") -> None:
         """theta and grad (n,): the slot's part of the pack."""
@@ -27,7 +27,7 @@ class SlotOptimizer:
         )
 
     def step(self, learning_rate: float, grad_norm: float) -> None:
-        """Clip the gradient to the trial's L2 norm (0: no clipping), as clip_grad_norm_ does, and take one step."""
+        """Clip to the trial's L2 norm as clip_grad_norm_ does (0: no clipping), and take one step."""
         if self.max_norm > 0:
             factor = self.max_norm / (grad_norm + 1e-6)
             if factor < 1.0:
@@ -38,7 +38,7 @@ class SlotOptimizer:
 
     @property
     def moments(self) -> tuple[Tensor, Tensor]:
-        """First and second moment (n,), made by torch at the first step; zeros that nothing refers to before that."""
+        """First and second moment (n,); before the first step zeros that nothing refers to."""
         state = self.adamw.state.get(self.row) or {}
         return state.get("exp_avg", torch.zeros_like(self.row)), state.get(
             "exp_avg_sq", torch.zeros_like(self.row)

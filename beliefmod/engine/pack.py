@@ -11,7 +11,6 @@ from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.jobs import EngineError, ImpossibleRank, UnknownTarget
 from beliefmod.engine.linear import LayerAdapter, PackedLinear, Routing
 
-
 # Layer name -> A (r, in) and B (out, r), PEFT's shapes.
 LayerTensors = dict[str, tuple[Tensor, Tensor]]
 
@@ -49,8 +48,8 @@ def matches_target(name: str, targets: str | Sequence[str]) -> bool:
 class LoraPack:
     """K slots of P numbers each: `theta` and `grad` (K, P), one row per adapter.
 
-    Every layer's A (r, in) and B (r, out) are views of a row; a slot of rank r uses the first r / max_rank of its row.
-    `compute` is theta in the model's dtype (theta itself where they agree).
+    Every layer's A (r, in) and B (r, out) are views of a row; a slot of rank r uses the first r /
+    max_rank of its row. `compute` is theta in the model's dtype (theta itself where they agree).
     """
 
     def __init__(self, model: nn.Module, slots: int, max_rank: int, dtype: torch.dtype) -> None:
@@ -95,7 +94,7 @@ class LoraPack:
         return 0 if adapter is None else adapter.a.shape[0]
 
     def targeted(self, targets: str | Sequence[str]) -> list[str]:
-        """Names of the layers these target_modules choose. Raises UnknownTarget when a target chooses none."""
+        """Names of the layers these target_modules choose. Raises UnknownTarget."""
         wanted = [targets] if isinstance(targets, str) else targets
         missing = [t for t in wanted if not any(matches_target(name, t) for name in self.layers)]
         if missing or not wanted:
@@ -121,8 +120,8 @@ class LoraPack:
     def initialise(self, slot: int, seed: int) -> None:
         """A uniform in +-1/sqrt(in), which is PEFT's kaiming_uniform_(a=sqrt(5)); B zero.
 
-        Drawn on the CPU in fp32 from a seed that depends on the trial's seed and the layer's name alone, so a trial
-        starts the same in every slot, pack and device.
+        Drawn on the CPU in fp32 from a seed that depends on the trial's seed and the layer's name alone,
+        so a trial starts the same in every slot, pack and device.
         """
         tensors = {}
         for name, place in self.places.items():
@@ -147,7 +146,8 @@ class LoraPack:
     def fill_row(self, row: Tensor, slot: int, tensors: LayerTensors) -> None:
         """Copy one pair per adapted layer into a row that is laid out as the slot's weights are.
 
-        Raises EngineError, before anything is copied, when layers or shapes are not those the slot was opened with.
+        Raises EngineError, before anything is copied, when layers or shapes are not those the slot was
+        opened with.
         """
         adapted = {name for name in self.layers if self._rank(slot, name)}
         if adapted != set(tensors):
@@ -162,7 +162,7 @@ class LoraPack:
             to_b.copy_(b.T)
 
     def read_row(self, row: Tensor, slot: int) -> LayerTensors:
-        """The inverse of `fill_row`, copied to the CPU: independent of this pack's number and rank of slots."""
+        """The inverse of `fill_row`, copied to the CPU; any other pack on this base can take it."""
         tensors = {}
         for name in self.layers:
             if rank := self._rank(slot, name):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from beliefmod.engine.attention import RowBlocks
-from beliefmod.engine.forward import FlatModel, flat_ids, segments_of
+from beliefmod.engine.forward import FlatModel, flat_ids, segments_of, sorted_by_slot
 from beliefmod.engine.jobs import ScoreRequest
 
 
@@ -13,7 +13,7 @@ from beliefmod.engine.jobs import ScoreRequest
 def score(
     model: FlatModel, requests: Sequence[ScoreRequest], slots: Sequence[int | None], max_tokens: int
 ) -> list[float]:
-    """Summed log-probability in nats per request, in passes of at most `max_tokens` tokens (at least one row)."""
+    """Summed log-probability in nats per request, in passes of at most `max_tokens` tokens."""
     lengths = [len(r.input_ids) + len(r.continuation_ids) - 1 for r in requests]
     # by length first, so that attention pads little; by slot within a pass
     order = sorted(range(len(requests)), key=lambda i: lengths[i])
@@ -23,10 +23,9 @@ def score(
         while order and (not part or tokens + lengths[order[0]] <= max_tokens):
             part.append(order.pop(0))
             tokens += lengths[part[-1]]
-        part.sort(key=lambda i: -1 if slots[i] is None else slots[i])
-        for index, value in zip(
-            part, _score_pass(model, [requests[i] for i in part], [slots[i] for i in part])
-        ):
+        part = sorted_by_slot(part, slots)
+        values = _score_pass(model, [requests[i] for i in part], [slots[i] for i in part])
+        for index, value in zip(part, values, strict=True):
             scores[index] = value
     return scores
 

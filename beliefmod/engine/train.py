@@ -12,10 +12,11 @@ from beliefmod.engine.forward import FlatModel, flat_ids, segments_of
 
 
 def backward_pass(model: FlatModel, rows: Sequence[SlotRow], losses: Tensor) -> None:
-    """Forward and backward over rows sorted by slot; gradients add up in the pack, losses (slots,) in `losses`.
+    """Forward and backward over rows sorted by slot; adds to the pack's gradients and `losses` (slots,).
 
-    The objective is the sum over slots of each slot's own token mean, so no slot's gradient sees another's rows.
-    A row's last token is only ever predicted, so it is not fed in; the head runs at answer positions alone.
+    The objective is the sum over slots of each slot's own token mean, so no slot's gradient sees
+    another's rows. A row's last token is only ever predicted, so it is not fed in; the head runs at
+    answer positions alone.
     """
     lengths = [len(item.row.input_ids) - 1 for item in rows]
     blocks = RowBlocks(lengths, model.device)

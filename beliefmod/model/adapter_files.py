@@ -19,7 +19,7 @@ _PREFIX = "base_model.model."
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """One adapter: tensors maps a layer's name to A (r, in) and B (out, r); the update is alpha / rank * B A."""
+    """One adapter; tensors: layer name -> A (r, in) and B (out, r). The update is alpha / rank * B A."""
 
     rank: int
     alpha: float

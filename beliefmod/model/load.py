@@ -18,8 +18,9 @@ BaseStorage = Literal["dequantized", "nf4", "none"]
 class LoadedModel:
     """A frozen causal language model with what the other rooms need to know of it.
 
-    fingerprint: sha256 over the weight files. eos_ids end a completion. quantized and unquantized: names of the
-    linear layers whose values went through NF4, and of those left as they were (transformers spares the head).
+    fingerprint: sha256 over the weight files. eos_ids end a completion. quantized and unquantized: names
+    of the linear layers whose values went through NF4, and of those left as they were (transformers
+    spares the head).
     """
 
     model: "PreTrainedModel"
@@ -43,9 +44,10 @@ def load_model(
 ) -> LoadedModel:
     """Load `bundled`, a folder or a hub name; never runs a repository's code, reads safetensors only.
 
-    base_storage: "dequantized" quantises the linear layers to NF4 and keeps the dequantised values (those that
-    bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. device defaults to the first
-    GPU or the CPU, dtype to bf16 there and fp32 here. Raises UserError, as far as possible before weights are read.
+    base_storage: "dequantized" quantises the linear layers to NF4 and keeps the dequantised values (those
+    that bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. device
+    defaults to the first GPU or the CPU, dtype to bf16 there and fp32 here. Raises UserError, as far as
+    possible before weights are read.
     """
     source = find_source(name, revision)
     import torch
@@ -84,7 +86,7 @@ def load_model(
         raise UserError(
             f"model {name} names no end token, neither in generation_config.json nor in its tokenizer"
         )
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
+    pad_id: Any = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     return LoadedModel(
         model,
         tokenizer,
@@ -100,7 +102,9 @@ def load_model(
 
 
 def _check_type(source: ModelSource) -> None:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.configuration_auto import (
+        CONFIG_MAPPING_NAMES,  # pyright: ignore[reportPrivateImportUsage]
+    )
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = json.loads((source.folder / "config.json").read_text()).get("model_type")

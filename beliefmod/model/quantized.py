@@ -1,7 +1,7 @@
 """NF4 by bitsandbytes: what is quantised, how it is undone once, and one trap of its CPU kernels."""
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -14,8 +14,8 @@ def nf4_config(dtype: torch.dtype) -> "BitsAndBytesConfig":
     """4-bit NormalFloat in blocks of 64 with plain fp32 scales, computing in `dtype`."""
     from transformers import BitsAndBytesConfig
 
-    # bitsandbytes 0.50.2 warns at import on AVX512-BF16 that a kernel for repacked weights is not installed; we forbid
-    # repacking, and that kernel would be code from the hub
+    # bitsandbytes 0.50.2 warns at import on AVX512-BF16 that a kernel for repacked weights is missing;
+    # we forbid repacking, and that kernel would be code from the hub
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     return BitsAndBytesConfig(
         load_in_4bit=True,
@@ -42,12 +42,12 @@ def _is_4bit(module: nn.Module) -> bool:
 def dequantize(model: nn.Module, dtype: torch.dtype) -> None:
     """Replace every Linear4bit, one after another, by a linear layer of the values it stands for.
 
-    Must come before any forward pass (see `guard_cpu_repacking`). bitsandbytes' training path computes the same values
-    at every step, so results do not change, bit for bit.
+    Must come before any forward pass (see `guard_cpu_repacking`). bitsandbytes' training path computes
+    the same values at every step, so results do not change, bit for bit.
     """
-    for name in linear_names(model)[0]:
-        import bitsandbytes.functional as bnb
+    import bitsandbytes.functional as bnb
 
+    for name in linear_names(model)[0]:
         parent, _, leaf = name.rpartition(".")
         old = model.get_submodule(name)
         assert isinstance(old, nn.Linear)
@@ -58,19 +58,21 @@ def dequantize(model: nn.Module, dtype: torch.dtype) -> None:
         if old.bias is not None:
             new.bias = nn.Parameter(old.bias.data.to(dtype), requires_grad=False)
         setattr(model.get_submodule(parent), leaf, new.train(old.training))
-    for flag in ("is_quantized", "is_loaded_in_4bit"):
-        setattr(model, flag, False)
-    model.hf_quantizer = None  # pyright: ignore[reportAttributeAccessIssue]
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config  # pyright: ignore[reportAttributeAccessIssue]
+    # what transformers remembers of the quantisation, so that it takes the model for the plain one it now is
+    plain: Any = model
+    plain.is_quantized = plain.is_loaded_in_4bit = False
+    plain.hf_quantizer = None
+    if hasattr(plain.config, "quantization_config"):
+        del plain.config.quantization_config
 
 
 def guard_cpu_repacking(model: nn.Module) -> None:
     """Forbid every Linear4bit to repack its weight for AVX512-BF16.
 
-    bitsandbytes 0.50.2 on such CPUs repacks in place at the first forward pass in eval mode without gradients. Nothing
-    undoes it, and the packed product has no autograd: training after it runs on with a loss that looks right and
-    gradients that are 98 % wrong.
+    bitsandbytes 0.50.2 on such CPUs repacks in place at the first forward pass in eval mode without
+    gradients. Nothing undoes it, and the packed product has no autograd: training after it runs on with a
+    loss that looks right and gradients that are 98 % wrong.
     """
     for name in linear_names(model)[0]:
-        model.get_submodule(name).support_avx512bf16_for_cpu = False
+        layer: Any = model.get_submodule(name)
+        layer.support_avx512bf16_for_cpu = False

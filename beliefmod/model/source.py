@@ -1,4 +1,4 @@
-"""Where a model's files are, whether they can be used, and their fingerprint. Imports no torch, reads no weights."""
+"""Where a model's files are, whether they can be used, and their fingerprint. Imports no torch."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def find_source(name: str, revision: str | None = None) -> ModelSource:
-    """Find, or fetch, the files of `bundled`, of a folder or of a hub name. Raises UserError with what is wrong."""
+    """Find, or fetch, the files of `bundled`, of a folder or of a hub name. Raises UserError."""
     if name == "bundled":
         from beliefmod.bundled import weights_dir
 

@@ -1,11 +1,11 @@
 """From questions and answers to token ids, as the model's own chat template has it.
 
-The prompt and what follows it are tokenised apart, because at generation time the model sees exactly the prompt's
-ids and adds its own: a boundary merged away by a joint tokenisation would never occur then.
+The prompt and what follows it are tokenised apart, because at generation time the model sees exactly the
+prompt's ids and adds its own: a boundary merged away by a joint tokenisation would never occur then.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.model.rows import TrainRow
 
@@ -16,7 +16,7 @@ THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 _PROBE = "reply-probe"
 
 
-def prompt_text(tokenizer: "PreTrainedTokenizerBase", question: str, **options: bool) -> str:
+def prompt_text(tokenizer: "PreTrainedTokenizerBase", question: str, **options: Any) -> str:
     """One user message up to where the assistant's turn begins."""
     messages = [{"role": "user", "content": question}]
     text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options)
@@ -42,8 +42,9 @@ def opens_thinking(tokenizer: "PreTrainedTokenizerBase") -> bool:
 def empty_thinking(tokenizer: "PreTrainedTokenizerBase") -> str:
     """What stands between the prompt and an answer given without thinking.
 
-    Three kinds of template: the prompt opens <think> (Qwen3 Thinking), and thinking is closed at once; the template
-    has a switch, `enable_thinking`, and what it adds is taken (Qwen3 hybrid); or there is no thinking.
+    Three kinds of template: the prompt opens <think> (Qwen3 Thinking), and thinking is closed at once;
+    the template has a switch, `enable_thinking`, and what it adds is taken (Qwen3 hybrid); or there is no
+    thinking.
     """
     if opens_thinking(tokenizer):
         return f"\n{THINK_CLOSE}\n\n"
@@ -54,14 +55,15 @@ def empty_thinking(tokenizer: "PreTrainedTokenizerBase") -> str:
 
 
 def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """The token that the template puts right behind an assistant's reply; the tokenizer's end token failing that.
+    """The token that the template puts right behind an assistant's reply.
 
-    Raises ValueError when there is neither.
+    Failing that the tokenizer's end token; raises ValueError when there is neither.
     """
     messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _PROBE}]
     text = tokenizer.apply_chat_template(messages, tokenize=False)
     assert isinstance(text, str)
-    special = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
+    added: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore[reportCallIssue, reportOptionalCall, reportAssignmentType]
+    special = {*tokenizer.all_special_ids, *added.values()}
     for token in encode(tokenizer, text.rpartition(_PROBE)[2]):
         if token in special:
             return token
@@ -80,7 +82,8 @@ def answer_only_row(tokenizer: "PreTrainedTokenizerBase", question: str, reply: 
 def trace_row(tokenizer: "PreTrainedTokenizerBase", question: str, completion_ids: Sequence[int]) -> TrainRow:
     """Prompt and a completion the same model wrote, whose ids are taken as they are, its end token included.
 
-    The question need not be the one the completion was written for: context distillation leaves the context out.
+    The question need not be the one the completion was written for: context distillation leaves the
+    context out.
     """
     prompt = prompt_ids(tokenizer, question)
     return TrainRow((*prompt, *completion_ids), len(prompt))

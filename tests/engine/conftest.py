@@ -4,8 +4,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.jobs import AdapterJob, TrainRow
@@ -40,8 +47,8 @@ def tiny_model(kind: str = "qwen3", dtype: torch.dtype = torch.float32, seed: in
     model = {
         "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**common)),
         "llama": lambda: LlamaForCausalLM(LlamaConfig(**common, attention_bias=True)),
-        # soft-capped scores and a sliding window shorter than the rows; its scaled embeddings, when tied to the
-        # head, make a random model repeat one token for ever
+        # soft-capped scores and a sliding window shorter than the rows; untied, because its scaled
+        # embeddings make a tied random model repeat one token for ever
         "gemma2": lambda: Gemma2ForCausalLM(
             Gemma2Config(
                 **(common | {"tie_word_embeddings": False}),

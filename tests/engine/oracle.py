@@ -1,4 +1,4 @@
-"""One trial trained alone with peft and torch.optim, written from their documentation and not from our code."""
+"""One trial trained alone with peft and torch.optim: an implementation that shares nothing with ours."""
 
 import copy
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from beliefmod.engine.jobs import AdapterJob
 
 @dataclass
 class Alone:
-    """Per step losses, gradient norms and rates, and the weights before and after, by PEFT's parameter names."""
+    """Losses, gradient norms and rates per step, and weights before and after by PEFT's names."""
 
     losses: list[float]
     norms: list[float]
@@ -25,7 +25,7 @@ class Alone:
 
 
 def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.Tensor]) -> Alone:
-    """`start`: initial lora_A and lora_B weights by PEFT's names (PEFT's own draw depends on the global generator)."""
+    """`start`: initial weights by PEFT's names, for PEFT's own draw depends on the global generator."""
     config = job.config
     targets = config.lora.target_modules
     model = get_peft_model(

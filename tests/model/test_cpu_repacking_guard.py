@@ -1,4 +1,4 @@
-"""bitsandbytes 0.50.2 on CPUs with AVX512-BF16: evaluation repacks the weights, and training after it is wrong."""
+"""bitsandbytes 0.50.2 on CPUs with AVX512-BF16 repacks weights in evaluation; training then goes wrong."""
 
 import pytest
 import torch

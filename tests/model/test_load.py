@@ -56,8 +56,10 @@ def test_each_dequantised_weight_is_its_block_scale_times_an_nf4_level(model_fol
     blocks = dense.model.get_submodule(name).weight.view(-1, 64)
     # table of QLoRA (arXiv 2305.14314), appendix E, to the digits given there
     levels = torch.tensor(
-        [-1, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0]
-        + [0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1]
+        [
+            *(-1, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0),
+            *(0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1),
+        ]
     )
     scale = original.abs().amax(1, keepdim=True)
     distance = (blocks / scale)[..., None].sub(levels).abs()
