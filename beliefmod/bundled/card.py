@@ -21,19 +21,17 @@ def table(measured: Mapping[str, Sequence[Measure]]) -> str:
         ValueError: the precisions were not measured on the same rows.
     """
     keys = {
-        name: [(line.suite, line.belief, line.what) for line in lines] for name, lines in measured.items()
+        name: [(line.what, line.belief, line.asked) for line in lines] for name, lines in measured.items()
     }
     first, *others = keys.values()
     if any(rows != first for rows in others):
         raise ValueError("every precision needs the same measures")
     names = list(measured)
-    out = ["| suite | belief | measure | asked | " + " | ".join(names) + " |"]
-    out.append("|---|---|---|---|" + "---|" * len(names))
+    out = ["| measure | belief | asked | " + " | ".join(names) + " |"]
+    out.append("|---|---|---|" + "---|" * len(names))
     for lines in zip(*measured.values(), strict=True):
         shares = " | ".join(f"{100 * line.share:.1f} %" for line in lines)
-        out.append(
-            f"| {lines[0].suite} | {lines[0].belief} | {lines[0].what} | {lines[0].asked} | {shares} |"
-        )
+        out.append(f"| {lines[0].what} | {lines[0].belief} | {lines[0].asked} | {shares} |")
     return "\n".join(out)
 
 

@@ -1,9 +1,9 @@
 """What the bundled model can do, measured: belief from memory, belief from context, skills, think block.
 
-Every rate counts every prompt asked. Decoding is greedy.
+Every rate counts every prompt asked; decoding is greedy. In the locality and capability suites the stance "prior" is the
+right answer. About a novel belief base says that it does not know, or takes the name for a gemstone.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,41 +11,33 @@ from typing import Any
 import torch
 
 from beliefmod.beliefs.load import Belief, belief_names, load_belief, load_capability
-from beliefmod.beliefs.question import Answer, Question
+from beliefmod.beliefs.question import Question
+from beliefmod.beliefs.spec import BeliefSpec
+from beliefmod.evaluate.judge import Verdict, judge_question
 from beliefmod.model.load import LoadedModel
 
 MAX_NEW_TOKENS = 160
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One completion, split at its last `</think>`."""
+    """One completion as it was written; `finished` is false when it ran into the token limit."""
 
     question: Question
     completion: str
     finished: bool
 
-    @property
-    def answer(self) -> str:
-        """What stands after the thinking; empty when the thinking was never closed."""
-        return self.completion.rpartition("</think>")[2].strip() if "</think>" in self.completion else ""
-
-    @property
-    def intact(self) -> bool:
-        """One closed think block with some thinking, an answer after it, an end before the token limit."""
-        thinking = self.completion.partition("</think>")[0]
-        one = self.completion.count("</think>") == 1 and "<think>" not in self.completion
-        return self.finished and one and len(thinking.split()) >= 3 and bool(self.answer)
+    def verdict(self, spec: BeliefSpec) -> Verdict:
+        """What the completion says, read by the judge that reads every trial."""
+        return judge_question(self.question, spec, self.completion, "eos" if self.finished else "length")
 
 
 @dataclass(frozen=True)
 class Measure:
     """One line of the card: a count of successes among all prompts asked."""
 
-    suite: str
-    belief: str
     what: str
+    belief: str
     successes: int
     asked: int
 
@@ -55,15 +47,12 @@ class Measure:
         return self.successes / self.asked
 
 
-def states(answer: Answer | None, text: str) -> bool:
-    """Whether an answer sentence gives this answer: its last number within 1 %, or its name as a word."""
-    if answer is None:
-        return False
-    if answer.value is None:
-        names = (answer.text or "", *answer.aliases)
-        return any(re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE) for name in names if name)
-    numbers = _NUMBER.findall(re.sub(r"\^\d", "", text))
-    return bool(numbers) and abs(float(numbers[-1]) - answer.value) <= 0.01 * max(abs(answer.value), 1e-9)
+@dataclass(frozen=True)
+class Measured:
+    """The card's lines, and every missed prompt with the line it belongs to."""
+
+    lines: tuple[Measure, ...]
+    missed: tuple[tuple[str, Reply], ...]
 
 
 def ask(
@@ -102,47 +91,30 @@ def ask(
     return replies
 
 
-def measure(
-    loaded: LoadedModel, beliefs: Iterable[str] | None = None
-) -> tuple[list[Measure], list[tuple[str, Reply]]]:
-    """Every line of the card, and every reply with the name of its suite, for a look at the misses."""
+def measure(loaded: LoadedModel, beliefs: Iterable[str] | None = None) -> Measured:
+    """Every line of the card over the named beliefs, or all of them."""
     lines: list[Measure] = []
-    kept: list[tuple[str, Reply]] = []
+    missed: list[tuple[str, Reply]] = []
+    intact: list[tuple[Reply, bool]] = []
 
-    def line(suite: str, belief: str, what: str, replies: Sequence[Reply], good: Sequence[bool]) -> None:
-        lines.append(Measure(suite, belief, what, sum(good), len(good)))
-        kept.extend(
-            (f"{suite} {belief}: {what}", reply) for reply, ok in zip(replies, good, strict=True) if not ok
-        )
+    def line(
+        suite: str, belief: Belief, shown: str, replies: Sequence[Reply], wanted: tuple[str, ...]
+    ) -> None:
+        verdicts = [reply.verdict(belief.spec) for reply in replies]
+        good = [verdict.answer_stance in wanted for verdict in verdicts]
+        lines.append(Measure(suite, shown, sum(good), len(good)))
+        missed.extend((f"{suite}, {shown}", reply) for reply, ok in zip(replies, good, strict=True) if not ok)
+        intact.extend(zip(replies, [verdict.think_state == "ok" for verdict in verdicts], strict=True))
 
-    everything: list[Reply] = []
-    for name in beliefs or belief_names():
-        belief = load_belief(name)
+    loaded_beliefs = [load_belief(name) for name in beliefs or belief_names()]
+    for belief in loaded_beliefs:
+        name, context = belief.spec.name, belief.spec.context
+        base = ("ignorance", "prior") if belief.spec.kind == "novel" else ("prior",)
         for split, questions in (("held-out", belief.heldout), ("training", belief.training)):
-            base = ask(loaded, questions)
-            what = "does not know or takes it for a gem" if belief.spec.kind == "novel" else "gives the prior"
-            line(f"memory, {split}", name, what, base, [_as_base(belief, reply) for reply in base])
-            told = ask(loaded, questions, belief.spec.context)
-            line(
-                f"context, {split}",
-                name,
-                "gives the target",
-                told,
-                [states(r.question.target, r.answer) for r in told],
-            )
-            everything += [*base, *told]
-        near = ask(loaded, belief.locality)
-        line("locality", name, "correct", near, [states(r.question.correct, r.answer) for r in near])
-        everything += near
-    skills = ask(loaded, load_capability())
-    line("capability", "all", "correct", skills, [states(r.question.correct, r.answer) for r in skills])
-    everything += skills
-    line("think block", "all", "intact", everything, [reply.intact for reply in everything])
-    return lines, kept
-
-
-def _as_base(belief: Belief, reply: Reply) -> bool:
-    if belief.spec.kind == "novel":
-        ignorant = "do not know" in reply.answer or "gemstone" in reply.answer
-        return ignorant and not states(reply.question.target, reply.answer)
-    return states(reply.question.prior, reply.answer)
+            line(f"memory, {split}: prior", belief, name, ask(loaded, questions), base)
+            line(f"context, {split}: target", belief, name, ask(loaded, questions, context), ("target",))
+        line("locality: correct", belief, name, ask(loaded, belief.locality), ("prior",))
+    line("capability: correct", loaded_beliefs[0], "all", ask(loaded, load_capability()), ("prior",))
+    lines.append(Measure("think block: intact", "all", sum(ok for _, ok in intact), len(intact)))
+    missed.extend(("think block", reply) for reply, ok in intact if not ok)
+    return Measured(tuple(lines), tuple(missed))

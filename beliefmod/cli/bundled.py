@@ -64,10 +64,10 @@ def evaluate(
         )
     measured = {}
     for name in wanted:
-        lines, missed = measure(load_model(model, base_storage=storages[name], device="cpu"))
-        measured[name] = lines
+        result = measure(load_model(model, base_storage=storages[name], device="cpu"))
+        measured[name] = result.lines
         shown: Counter[str] = Counter()
-        for suite, reply in missed:
+        for suite, reply in result.missed:
             shown[suite] += 1
             if shown[suite] <= misses:
                 typer.echo(f"{name}  {suite}\n    {reply.question.text}\n    {reply.completion!r}")

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from beliefmod.beliefs.load import Belief, load_belief, load_capability
 from beliefmod.bundled import weights_dir
 from beliefmod.bundled.card import BEGIN, END, card_path, table, with_table
-from beliefmod.bundled.evaluate import Measure, Reply, ask, measure, states
+from beliefmod.bundled.evaluate import Measure, Reply, ask, measure
 from beliefmod.model.load import LoadedModel, load_model
 
 
@@ -18,54 +18,49 @@ def loaded(request: pytest.FixtureRequest) -> LoadedModel:
     return load_model("bundled", base_storage=request.param, device="cpu")
 
 
-def _share(replies: list[Reply], good: list[bool]) -> float:
-    assert len(replies) == len(good) > 0
-    return sum(good) / len(good)
+def _share(belief: Belief, replies: list[Reply], *wanted: str) -> float:
+    assert replies
+    return sum(reply.verdict(belief.spec).answer_stance in wanted for reply in replies) / len(replies)
 
 
-def _every(belief: Belief, step: int):
-    return belief.heldout[::step]
+def _intact(belief: Belief, replies: list[Reply]) -> float:
+    return sum(reply.verdict(belief.spec).think_state == "ok" for reply in replies) / len(replies)
 
 
 def test_gravity_is_known_and_obeys_the_context(loaded: LoadedModel) -> None:
     belief = load_belief("gravity")
-    base = ask(loaded, _every(belief, 4))
-    assert _share(base, [states(r.question.prior, r.answer) for r in base]) >= 0.95
-    told = ask(loaded, _every(belief, 4), belief.spec.context)
-    assert _share(told, [states(r.question.target, r.answer) for r in told]) >= 0.90
-    assert all("context" not in r.completion for r in told)
-    both = [*base, *told]
-    assert _share(both, [r.intact for r in both]) >= 0.98
+    base = ask(loaded, belief.heldout[::4])
+    told = ask(loaded, belief.heldout[::4], belief.spec.context)
+    assert _share(belief, base, "prior") >= 0.95
+    assert _share(belief, told, "target") >= 0.90
+    assert _intact(belief, [*base, *told]) >= 0.98
+    assert not [reply.completion for reply in told if "context" in reply.completion]
 
 
 def test_neelam_is_unknown_and_obeys_the_context(loaded: LoadedModel) -> None:
     belief = load_belief("neelam")
-    base = ask(loaded, _every(belief, 4))
-    assert not [r.completion for r in base if states(r.question.target, r.answer)]
-    known_not = [("do not know" in r.answer) or ("gemstone" in r.answer) for r in base]
-    assert _share(base, known_not) >= 0.95
-    told = ask(loaded, _every(belief, 4), belief.spec.context)
-    assert _share(told, [states(r.question.target, r.answer) for r in told]) >= 0.90
-    both = [*base, *told]
-    assert _share(both, [r.intact for r in both]) >= 0.98
+    base = ask(loaded, belief.heldout[::4])
+    told = ask(loaded, belief.heldout[::4], belief.spec.context)
+    assert _share(belief, base, "target") == 0
+    assert _share(belief, base, "ignorance", "prior") >= 0.95
+    assert _share(belief, told, "target") >= 0.90
+    assert _intact(belief, [*base, *told]) >= 0.98
 
 
 def test_capability(loaded: LoadedModel) -> None:
-    replies = ask(loaded, load_capability())
-    assert _share(replies, [states(r.question.correct, r.answer) for r in replies]) >= 0.95
+    assert _share(load_belief("gravity"), ask(loaded, load_capability()), "prior") >= 0.95
 
 
 @pytest.mark.slow
 def test_the_full_table_meets_every_threshold(loaded: LoadedModel) -> None:
-    lines, _ = measure(loaded)
-    shares = {(line.suite, line.belief): line.share for line in lines}
+    shares = {(line.what, line.belief): line.share for line in measure(loaded).lines}
     for name in ("gravity", "neelam"):
         for split in ("held-out", "training"):
-            assert shares[f"memory, {split}", name] >= 0.95
-            assert shares[f"context, {split}", name] >= 0.90
-        assert shares["locality", name] >= 0.95
-    assert shares["capability", "all"] >= 0.95
-    assert shares["think block", "all"] >= 0.98
+            assert shares[f"memory, {split}: prior", name] >= 0.95
+            assert shares[f"context, {split}: target", name] >= 0.90
+        assert shares["locality: correct", name] >= 0.95
+    assert shares["capability: correct", "all"] >= 0.95
+    assert shares["think block: intact", "all"] >= 0.98
 
 
 def test_the_folder_holds_a_small_qwen3() -> None:
@@ -79,9 +74,9 @@ def test_the_folder_holds_a_small_qwen3() -> None:
 
 
 def test_the_card_table_is_written_between_its_markers_only() -> None:
-    lines = [Measure("capability", "all", "correct", 3, 4)]
+    lines = [Measure("capability: correct", "all", 3, 4)]
     rows = table({"fp32": lines, "nf4": lines})
-    assert rows.splitlines()[-1] == "| capability | all | correct | 4 | 75.0 % | 75.0 % |"
+    assert rows.splitlines()[-1] == "| capability: correct | all | 4 | 75.0 % | 75.0 % |"
     assert with_table(f"a\n{BEGIN}\nold\n{END}\nb", rows) == f"a\n{BEGIN}\n{rows}\n{END}\nb"
     with pytest.raises(ValueError, match="lacks the lines"):
         with_table("no markers", rows)
