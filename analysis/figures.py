@@ -9,11 +9,12 @@ from typing import Any
 import polars as pl
 
 from analysis.charts.answers import loss_chart, stance_chart, stance_table
-from analysis.charts.damage import component_chart, component_table, integrity_chart, matched_styles
+from analysis.charts.damage import component_chart, component_table, integrity_chart
 from analysis.charts.frontier import frontier_chart
 from analysis.charts.settings import has_grid, heat_map
 from analysis.findings import Findings
 from analysis.frontier import frontier, pool_seeds
+from analysis.pairs import matched_styles
 from analysis.published import RESULTS
 
 

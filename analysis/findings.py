@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ import polars as pl
 from analysis.choose import Choice, Row, choices
 from analysis.frontier import finished
 from analysis.intervals import Difference, unpaired
-from analysis.resample import adoption_hits, counts, family_interval, paired
+from analysis.resample import adoption_hits, apart, counts, family_interval, paired
 from analysis.run import Run
 from analysis.stability import Picked, arena, cross_picked, frontier_share
 from analysis.wording import plural
@@ -60,6 +61,7 @@ class Findings:
     beliefs: tuple[BeliefFindings, ...]
     notes: tuple[str, ...] = ()
     probes: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
+    between: Comparison | None = None
 
 
 def find(run: Run, limit: float = LIMIT) -> Findings:
@@ -70,7 +72,22 @@ def find(run: Run, limit: float = LIMIT) -> Findings:
         _belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit)
         for choice in choices(run.trials, limit)
     )
-    return Findings(run, limit, beliefs, (*run.notes, *_check(done, probes)), probes)
+    between = _between(beliefs, probes)
+    return Findings(run, limit, beliefs, (*run.notes, *_check(done, probes)), probes, between)
+
+
+def _between(beliefs: Sequence[BeliefFindings], probes: pl.DataFrame) -> Comparison | None:
+    """The Phase 2 report's own question: its novel belief against its existing one, at its settings."""
+    found = {belief.choice.belief: belief.choice.phase2 for belief in beliefs}
+    one, two = found.get("neelam"), found.get("gravity")
+    if one is None or two is None or not (one.get("adoption_n") and two.get("adoption_n")):
+        return None
+    which, hit = adoption_hits()
+    sides = [counts(probes, [row["trial_ids"]], which, hit) for row in (one, two)]
+    if (difference := apart(*sides)) is None:
+        k1, k2 = (round(row["adoption"] * row["adoption_n"]) for row in (one, two))
+        difference = unpaired(k1, one["adoption_n"], k2, two["adoption_n"])
+    return Comparison("neelam at the Phase 2 settings", "gravity at the same settings", difference)
 
 
 def _trials(choice: Choice) -> list[str]:

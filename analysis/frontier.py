@@ -107,14 +107,26 @@ def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:
         return found
     worst = max(known, key=lambda name: known[name])
     found |= {"degradation": max(0.0, known[worst]), "degradation_by": worst if known[worst] > 0 else None}
-    n, n_base, rate = pooled.get(f"{worst}_n"), base_n.get(worst), found[f"{worst}_base"]
-    if n and n_base and rate is not None:
-        k, k_base = round(pooled[worst] * n), round(rate * n_base)
-        _, low, high = newcombe(k_base, n_base, k, n)
-        if worst in ("truncation", "loop"):
-            low, high = -high, -low
-        found |= {"degradation_low": max(0.0, low), "degradation_high": max(0.0, high)}
-    return found
+    ends = {name: _damage_interval(name, pooled, found, base_n.get(name)) for name in known}
+    if found["degradation"] > 0:
+        low, high = ends[worst] or (None, None)
+    elif all(ends.values()):
+        # no component set D: it could be as high as any of them allows
+        low, high = 0.0, max(end[1] for end in ends.values() if end)
+    else:
+        low, high = None, None
+    return found | {"degradation_low": low, "degradation_high": high}
+
+
+def _damage_interval(name: str, pooled: dict, damage: dict, n_base: int | None) -> tuple[float, float] | None:
+    """Newcombe's interval of one component's damage, clipped at 0 as D is; None without counts."""
+    n, rate = pooled.get(f"{name}_n"), damage[f"{name}_base"]
+    if not n or not n_base or rate is None:
+        return None
+    _, low, high = newcombe(round(rate * n_base), n_base, round(pooled[name] * n), n)
+    if name in ("truncation", "loop"):  # more is worse
+        low, high = -high, -low
+    return max(0.0, low), max(0.0, high)
 
 
 def non_dominated(adoption: np.ndarray, degradation: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ drawn (cluster bootstrap; Field & Welsh 2007). All draws use fixed seeds: the sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from analysis.intervals import Difference, mcnemar, newcombe, wilson
+from analysis.intervals import Difference, mcnemar, newcombe, unpaired, wilson
 
 Array = NDArray[np.float64]
 DRAWS = 2000
@@ -156,6 +156,23 @@ def paired(probes: pl.DataFrame, first: Sequence[str], second: Sequence[str]) ->
     else:
         p, test = sign_flip(totals), "sign flips of families"
     return Difference(value, min(float(low), plain_low), max(float(high), plain_high), p, test, (n, n))
+
+
+def apart(one: Counts, two: Counts) -> Difference | None:
+    """Share of configuration `one` minus that of `two`, each one configuration with questions of its own.
+
+    The interval redraws the families of both and is never narrower than Newcombe's; p is Fisher's exact.
+    """
+    k1, n1, k2, n2 = (int(x.sum()) for x in (one.hits, one.asked, two.hits, two.asked))
+    if not n1 or not n2:
+        return None
+    plain = unpaired(k1, n1, k2, n2)
+    drawn = (
+        one.share(family_draws(one.families, seed=4))[:, 0]
+        - two.share(family_draws(two.families, seed=5))[:, 0]
+    )
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return replace(plain, low=min(plain.low, float(low)), high=max(plain.high, float(high)))
 
 
 def sign_flip(gaps: Array, draws: int = 20_000) -> float:

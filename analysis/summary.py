@@ -13,6 +13,7 @@ from analysis.document import Block, Bullets, Figure, Heading, Paragraph
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import varying
 from analysis.origin import reproducibility
+from analysis.pairs import style_gaps
 from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.tables import failures, frontier_table, headline_table, phase2_table
 
@@ -26,8 +27,11 @@ CAVEATS = (
     "too narrow; intervals over families redraw whole families and are never narrower than Wilson's.",
     "Every share counts all questions asked: answers that were cut off, looped or empty count as not "
     "adopted.",
-    "Numbers hold for this model, these questions and these beliefs. One existing and one novel belief "
-    "cannot show a law about existing and novel beliefs.",
+    "Numbers hold for this model, these questions and these beliefs.",
+)
+TWO_BELIEFS = (
+    "Whether novel facts are easier to implant than existing ones (H1) cannot be settled by two beliefs, "
+    "whatever their difference: they differ in more than being novel."
 )
 
 
@@ -47,6 +51,10 @@ def report_blocks(found: Findings, figures: Mapping[str, str], samples: list[Blo
     blocks += [Heading(2, "Before you quote a number"), Bullets((seeds_note(found), *CAVEATS, *found.notes))]
     if found.beliefs:
         blocks += [Heading(2, "The Phase 2 table, for this run"), phase2_table(found)]
+    if found.between is not None:
+        between = found.between
+        told = wording.difference(between.first, between.second, between.found)
+        blocks.append(Paragraph(f"{told} {TWO_BELIEFS}"))
     for belief in found.beliefs:
         blocks += _belief(belief, found)
     rest = [Figure(name, caption) for name, caption in figures.items() if name != "frontier"]
@@ -166,6 +174,13 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
     blocks: list[Block] = [Heading(2, choice.belief)]
     told = [wording.difference(c.first, c.second, c.found) for c in belief.comparisons]
     told += _published_note(belief, found)
+    told += [
+        f"Thinking integrity: {gap.first} is above {gap.second} in {gap.higher} of "
+        f"{wording.plural(gap.pairs, 'pair')} of configurations that differ in nothing else, median "
+        f"{100 * gap.median:+.1f} points (from {100 * gap.low:+.1f} to {100 * gap.high:+.1f}). The pairs "
+        "share questions and examples: this is a count, not a test."
+        for gap in style_gaps(choice.lora)
+    ]
     if (picked := belief.picked) is not None:
         told.append(
             f"What picking costs: choosing the best configuration at D ≤ {found.limit:g} on a random half "

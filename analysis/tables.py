@@ -8,6 +8,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.charts.theme import setting_text
+from analysis.choose import Choice
 from analysis.document import Block, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import CONFIG, finished, varying
@@ -62,7 +63,7 @@ def phase2_table(found: Findings) -> Table:
                 (
                     choice.belief,
                     label,
-                    _settings(row, choice.lora, label, choice.controls),
+                    _settings(row, choice.lora, _others(label, choice)),
                     wording.rate(row, "adoption"),
                     wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
                     wording.damage(row),
@@ -86,13 +87,20 @@ def phase2_table(found: Findings) -> Table:
     )
 
 
-def _settings(row: dict[str, Any], lora: pl.DataFrame, label: str, controls: int) -> str:
+def _others(label: str, choice: Choice) -> str:
+    """Says so when the row is one of several that could stand under this name."""
+    if label == "Control" and choice.controls > 1:
+        return f"; one of {choice.controls} controls"
+    if label == "LoRA at the Phase 2 settings" and choice.phase2_count > 1:
+        return f"; one of {choice.phase2_count} with these settings"
+    return ""
+
+
+def _settings(row: dict[str, Any], lora: pl.DataFrame, others: str) -> str:
     if row["arm"] in ("base", "icl"):
         return "no training"
-    text = setting_text(row, varying(lora) or list(CONFIG[:4]))
-    seeds = f"; {row['seeds']} seeds pooled" if row["seeds"] > 1 else f"; seed {row['seed']}"
-    more = f"; one of {controls} controls" if label == "Control" and controls > 1 else ""
-    return f"{text}{seeds}{more}"
+    seeds = f"{row['seeds']} seeds pooled" if row["seeds"] > 1 else f"seed {row['seed']}"
+    return f"{setting_text(row, varying(lora) or list(CONFIG[:4]))}; {seeds}{others}"
 
 
 def frontier_table(belief: BeliefFindings, found: Findings) -> list[Block]:

@@ -10,6 +10,7 @@ import polars as pl
 from analysis.charts import theme
 from analysis.charts.theme import INK, MUTED
 from analysis.frontier import CONFIG
+from analysis.pairs import matched_styles
 from analysis.published import has_phase2_settings
 from beliefmod.records import COMPONENTS
 
@@ -95,16 +96,6 @@ def component_chart(lora: pl.DataFrame) -> Any:
             "Pale: it is not.",
         ],
     )
-
-
-def matched_styles(lora: pl.DataFrame) -> pl.DataFrame:
-    """Configurations that exist in two or more data styles, all else equal; `pair` numbers them."""
-    rest = [name for name in CONFIG if name != "data.style"]
-    rows = lora.filter(pl.col("integrity").is_not_null())
-    if rows.is_empty():
-        return rows.with_columns(pl.lit(0).alias("pair"))
-    rows = rows.with_columns(pl.struct("belief", *rest).rank("dense").alias("pair"))
-    return rows.filter(pl.col("data.style").n_unique().over("pair") > 1)
 
 
 def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:

@@ -9,12 +9,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from analysis.charts.damage import component_table, matched_styles
+from analysis.charts.damage import component_table
 from analysis.charts.settings import cells, has_grid
 from analysis.charts.theme import number, setting_text
 from analysis.figures import figures, file_name
 from analysis.findings import Findings, find
 from analysis.frontier import frontier, pool_seeds
+from analysis.pairs import matched_styles, style_gaps
 from analysis.run import read_run
 
 
@@ -106,6 +107,20 @@ def test_matched_pairs_differ_in_style_only(run: Path) -> None:
     for part in pairs.partition_by("pair"):
         assert sorted(part["data.style"]) == ["answer_only", "own_trace"]
         assert part.select("belief", "learning_rate", "num_train_epochs", "data.num_examples").n_unique() == 1
+
+
+def test_style_gap_by_hand(run: Path) -> None:
+    lora = frontier(pool_seeds(read_run(str(run)).trials)).filter(pl.col("belief") == "gravity")
+    [gap] = style_gaps(lora)
+    assert (gap.first, gap.second, gap.pairs) == ("own_trace", "answer_only", 8)
+    key = ["data.num_examples", "num_train_epochs", "learning_rate"]
+    own, answer = (
+        lora.filter(pl.col("data.style") == s).sort(key)["integrity"].to_list()
+        for s in ("own_trace", "answer_only")
+    )
+    gaps = sorted(a - b for a, b in zip(own, answer, strict=True))
+    assert gap.higher == sum(g > 0 for g in gaps)
+    assert (gap.low, gap.high) == (gaps[0], gaps[-1]) and abs(gap.median - (gaps[3] + gaps[4]) / 2) < 1e-12
 
 
 def test_heat_map_cells(run: Path) -> None:

@@ -59,7 +59,7 @@ def test_mcnemar_by_hand() -> None:
 
 
 def test_needed_per_arm_is_of_the_published_order() -> None:
-    """106 for 5 against 17 % by exact power; the arcsine approximation is near. Equals need infinitely many."""
+    """106 for 5 against 17 % by exact power; the arcsine approximation is near. Equals never suffice."""
     needed = needed_per_arm(0.05, 0.17)
     assert needed is not None and 80 <= needed <= 120
     assert needed_per_arm(0.3, 0.3) is None

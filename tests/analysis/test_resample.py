@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from analysis.frontier import frontier, pool_seeds
 from analysis.intervals import wilson
-from analysis.resample import adoption_hits, counts, family_interval, paired, sign_flip
+from analysis.resample import adoption_hits, apart, counts, family_interval, paired, sign_flip
+from analysis.run import read_run
 from analysis.stability import arena, cross_picked, frontier_share
+from beliefmod.evaluate.summary import summarise
 
 
 def table(answers: dict[str, list[list[bool]]], **more) -> pl.DataFrame:
@@ -152,3 +156,40 @@ def test_no_base_no_arena() -> None:
 def test_few_families_are_not_split() -> None:
     found = arena(noise(2, 5, families=3), [[f"t{t}"] for t in range(5)], "base")
     assert found is not None and cross_picked(found, 0.05) is None
+
+
+def test_arena_gives_the_tables_numbers(run: Path) -> None:
+    """Every family once: the adoption and D that the sweep itself wrote, and that its own code computes."""
+    opened = read_run(str(run))
+    rows = frontier(pool_seeds(opened.trials)).filter(pl.col("belief") == "gravity")
+    base = opened.trials.filter((pl.col("arm") == "base") & (pl.col("belief") == "gravity"))["trial_id"][0]
+    ids = rows["trial_id"].to_list()
+    probes = opened.probes([*ids, base])
+    found = arena(probes, [[i] for i in ids], base)
+    assert found is not None
+    ones = {name: np.ones((1, len(c.families))) for name, (c, _, _) in found.components.items()}
+    adoption, damage = found.measure(ones, np.ones((1, len(found.adoption.families))))
+    assert adoption[0] == pytest.approx(rows["adoption"].to_numpy())
+    assert damage[0] == pytest.approx(rows["degradation"].to_numpy())
+    base_rows = probes.filter(pl.col("trial_id") == base).to_dicts()
+    for i, trial in enumerate(ids[:3]):
+        own = summarise(probes.filter(pl.col("trial_id") == trial).to_dicts(), base_rows)
+        assert (own["adoption"], own["degradation"]) == (
+            pytest.approx(adoption[0, i]),
+            pytest.approx(damage[0, i]),
+        )
+
+
+def test_two_beliefs_by_hand() -> None:
+    which, hit = adoption_hits()
+    rows = table(
+        {"a": [[True] * 9 + [False]] * 10, "b": [[False] * 9 + [True]] * 10, "c": [[True]], "d": [[False]]}
+    )
+    one, two, few, none = (counts(rows, [[t]], which, hit) for t in "abcd")
+    clear = apart(one, two)
+    assert (
+        clear is not None and clear.value == pytest.approx(0.8) and clear.told_apart and clear.n == (100, 100)
+    )
+    tiny = apart(few, none)
+    assert tiny is not None and not tiny.told_apart
+    assert apart(one, counts(rows, [["nobody"]], which, hit)) is None
