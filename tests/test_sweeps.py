@@ -1,0 +1,57 @@
+"""Every space file that ships is valid, and says what it is for, what it costs and how to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from beliefmod.cli.app import app
+from beliefmod.space_file import load_space
+
+SWEEPS = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=[path.name for path in SWEEPS])
+def test_valid(path: Path):
+    result = CliRunner().invoke(app, ["validate", str(path)])
+    assert result.exit_code == 0, result.output
+    space = load_space(path)
+    assert space.spec.name == path.stem
+    assert space.spec.model == "bundled"  # runs offline, on any machine
+    # adoption without base, the statement in context and a control beside it says little
+    assert {trial.arm for trial in space.trials()} == {"lora", "base", "icl", "control"}
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=[path.name for path in SWEEPS])
+def test_header(path: Path):
+    header = "\n".join(
+        line.removeprefix("#").strip()
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
+    )
+    for word in ("Purpose:", "Cost:", f"beliefmod sweep --space sweeps/{path.name}"):
+        assert word in header, f"{path.name}: the header lacks {word!r}"
+
+
+def test_the_sweeps_of_the_readme_are_there():
+    assert {"smoke", "phase2", "aggressive"} <= {path.stem for path in SWEEPS}
+
+
+def test_the_aggressive_sweep_covers_the_reports_option_a():
+    spec = load_space(next(path for path in SWEEPS if path.stem == "aggressive")).spec
+    assert {10, 20} <= set(spec.axes["num_train_epochs"])
+    assert {50, 100} <= set(spec.axes["data.num_examples"])
+    assert spec.fixed["warmup_steps"] > 0
+    assert spec.fixed["lr_scheduler_type"] == "constant_with_warmup"
+
+
+def test_the_phase2_sweep_has_the_reports_settings():
+    trials = load_space(next(path for path in SWEEPS if path.stem == "phase2")).trials()
+    for trial in trials:
+        if trial.arm != "lora":
+            continue
+        assert (trial.lora.r, trial.lora.lora_alpha, trial.num_train_epochs) == (16, 32.0, 3)
+        assert (trial.data.num_examples, trial.data.style) == (10, "answer_only")
+    assert {trial.belief for trial in trials} == {"gravity", "neelam"}
