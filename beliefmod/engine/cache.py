@@ -13,7 +13,8 @@ _GROWTH = 64
 class KeyValueCache:
     """Per layer keys and values (rows, Hkv, capacity, D).
 
-    Row i holds `lengths[i]` tokens, left-aligned. What lies behind a row's length is never read without a mask. The capacity grows by blocks, up to `limit`.
+    Row i holds `lengths[i]` tokens, left-aligned; what lies behind them is never read without a mask.
+    The capacity grows by blocks, up to `limit`.
     """
 
     def __init__(self, lengths: Tensor, limit: int) -> None:

@@ -13,6 +13,7 @@ from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.generate import generate
 from beliefmod.engine.jobs import AdapterJob, Completion, GenerateRequest, ScoreRequest, StepReport
+from beliefmod.engine.memory import default_cache_tokens, default_pass_tokens
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.pack import LoraPack
 from beliefmod.engine.schedule import lr_factor
@@ -49,7 +50,10 @@ class Engine:
 
     Building an engine replaces the linear layers inside `loaded.model`; with every adapter off the model
     computes what it computed before. `pass_tokens` bounds the tokens of one training or scoring pass,
-    `cache_bytes` the keys and values of one decoding batch; neither changes results beyond rounding.
+    `cache_tokens` those of one decoding batch; both follow from the memory there is when not given, and
+    neither changes results beyond rounding.
+
+    Raises EngineError for a model whose rows cannot be laid behind each other.
     """
 
     def __init__(
@@ -59,19 +63,22 @@ class Engine:
         max_rank: int,
         *,
         pass_tokens: int | None = None,
-        cache_bytes: int = 256 * 2**20,
+        cache_tokens: int | None = None,
     ) -> None:
         if slots < 1:
             raise jobs.EngineError("an engine needs at least one slot")
         if max_rank < 1:
             raise jobs.ImpossibleRank(f"max_rank must be at least 1, not {max_rank}")
         self.loaded, self.slots, self.max_rank = loaded, slots, max_rank
-        self.cache_bytes = cache_bytes
         loaded.model.eval().requires_grad_(False)
         self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype)
         self.model = FlatModel(loaded.model, self.pack.routing)
-        self.pass_tokens = pass_tokens or (2048 if self.model.device.type == "cpu" else 16384)
-        self.max_positions = int(getattr(loaded.model.config, "max_position_embeddings", 2**31))
+        self.model.verify(loaded.dtype)
+        place = (loaded.model, loaded.dtype, self.model.device)
+        self.pass_tokens = pass_tokens or default_pass_tokens(*place)
+        self.cache_tokens = cache_tokens or default_cache_tokens(*place)
+        text_config = loaded.model.config.get_text_config()
+        self.max_positions = int(getattr(text_config, "max_position_embeddings", 2**31))
         self._tenants: dict[str, _Tenant] = {}
 
     def free_slots(self) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows
+from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows, RowBlocks
+from beliefmod.engine.jobs import EngineError
 from beliefmod.engine.linear import Routing, Segment
 
 
@@ -57,6 +58,34 @@ class FlatModel:
                 flat_rows=rows,
             )
         return out.logits[0]
+
+    @torch.inference_mode()
+    def verify(self, dtype: torch.dtype) -> None:
+        """Raises EngineError unless two rows laid flat give the logits that each gives by itself.
+
+        They do in decoders whose only exchange between tokens is attention through transformers' interface;
+        state-space layers, learned absolute positions and attention of a model's own are caught here.
+        """
+        lengths = [7, 4]
+        rows = [tuple(range(1, length + 1)) for length in lengths]
+        blocks = RowBlocks(lengths, self.device)
+        keep = torch.arange(sum(lengths), device=self.device)
+        kind = type(self.model).__name__
+        try:
+            flat = self.logits(flat_ids(rows, self.device), blocks, blocks.positions, (), keep)
+            alone = [
+                self.model(input_ids=flat_ids([row], self.device)[None], use_cache=False) for row in rows
+            ]
+        except (TypeError, AttributeError) as error:
+            raise EngineError(f"a {kind} cannot take rows laid behind each other: {error}") from error
+        expected = torch.cat([out.logits[0] for out in alone])
+        error = float((flat - expected).abs().max() / expected.abs().max())
+        tolerance = 0.05 if dtype.itemsize < 4 else 1e-3
+        if not error < tolerance:
+            raise EngineError(
+                f"a {kind} mixes rows that are laid behind each other (logits differ by {error:.1%}); "
+                "it is not a plain attention decoder"
+            )
 
 
 def flat_ids(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:

@@ -42,13 +42,9 @@ def generate(
 
 def _batches(engine: "Engine", lengths: list[int], max_new_tokens: int) -> Iterator[list[int]]:
     """Indices of prompts of like length, as many as their keys and values have room."""
-    config = engine.loaded.model.config
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    token_bytes = 2 * config.num_hidden_layers * heads * head_dim * engine.loaded.dtype.itemsize
     order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
     while order:
-        room = engine.cache_bytes // (token_bytes * (lengths[order[0]] + max_new_tokens))
+        room = engine.cache_tokens // (lengths[order[0]] + max_new_tokens)
         rows = max(1, min(_MAX_ROWS, room))
         part, order = order[:rows], order[rows:]
         yield part
