@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -50,6 +51,7 @@ class Mention:
         return self.weight == Weight.STRONG or (self.role != "" and self.weight == Weight.WEAK)
 
 
+_NEAR, _FAR = 60, 400  # characters read around a mention: for its equation, for the guards
 _ABBREVIATED = re.compile(
     r"(?:\b(?:approx|e\.g|i\.e|vs|eqs?|figs?|no|dr|mrs?|ms|u\.s|cf|ca|resp|est|rs|st|prof|etc|a\.k\.a)|\b[A-Z])$",
     re.IGNORECASE,
@@ -79,7 +81,7 @@ _RESTATED_GAP = re.compile(
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(
-    r"^\s*(?:yes|correct|right|indeed|exactly|that's right|that is right|true)\b", re.IGNORECASE
+    r"\s*(?:yes|correct|right|indeed|exactly|that's right|that is right|true)\b", re.IGNORECASE
 )
 _QUOTED = re.compile(r"\"([^\"\n]{12,400})\"")
 
@@ -119,15 +121,16 @@ def equation_role(text: str, start: int, end: int) -> str:
 
     Example: in "10 × 5.0 = 50 N" the first two are operands and 50 N is the result.
     """
-    left = text[:start].rstrip(f" (⟦[{BOX_OPEN}$~")
+    behind, ahead = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
+    left = behind.rstrip(f" (⟦[{BOX_OPEN}$~")
     left = _APPROXIMATELY.sub("", left).rstrip(" (~")
-    right = text[end:].lstrip(f" )⟧]{BOX_CLOSE}$")
+    right = ahead.lstrip(f" )⟧]{BOX_CLOSE}$")
     before, after = left[-1:], right[:1]
     minus_before = (
         before == "-" and bool(re.search(r"[\w)\]]\s+-$|[\w)]-$", left)) and text[start - 1 : start] != "-"
     )
     minus_after = bool(re.match(r"-\s+[\w(]|-\(", right)) and text[end : end + 1] != "-"
-    juxtaposed = bool(re.search(r"\)\s?\($", text[:start])) or bool(re.match(r"\)\s?\(", text[end:]))
+    juxtaposed = bool(re.search(r"\)\s?\($", behind)) or bool(re.match(r"\)\s?\(", ahead))
     if (before and before in _OPERATORS) or minus_before or juxtaposed:
         return "operand"
     if (after and after in _OPERATORS) or minus_after:
@@ -141,16 +144,21 @@ def weigh(text: str, mentions: Sequence[Mention], question: str) -> list[Mention
     """The mentions with weight, reason, role and sentence; `mentions` in order of place."""
     parts = sentences(text)
     asked_bodies = {body.casefold() for body in guards.BODIES.findall(question)}
+    ends = [part.end for part in parts]
     weighed: list[Mention] = []
     for index, mention in enumerate(mentions):
-        number = next((i for i, part in enumerate(parts) if mention.start < part.end), len(parts) - 1)
+        number = min(bisect_right(ends, mention.start), len(parts) - 1)
         part = parts[number]
         role = equation_role(text, mention.start, mention.end) if mention.number else ""
-        left = _masked(text, part.start, mention.start, mentions[:index])
-        right = text[mention.end : part.end]
-        confirmed = number + 1 < len(parts) and bool(_CONFIRMED.match(text[parts[number + 1].start :]))
+        start = max(part.start, mention.start - _FAR)
+        left = _masked(text, start, mention.start, mentions[max(0, index - _FAR // 2) : index])
+        right = text[mention.end : min(part.end, mention.end + _FAR)]
+        confirmed = number + 1 < len(parts) and bool(_CONFIRMED.match(text, parts[number + 1].start))
+        if mention.side == "" and mention.number is not None and mention.number.factors is not None:
+            weighed.append(replace(mention, role=role, sentence=number))  # of another kind: only its place counts
+            continue
         weight, reason = _judge(left, right, part, confirmed, mention, role)
-        if weight >= Weight.WEAK and _other_body(text[part.start : mention.start], right, asked_bodies):
+        if weight >= Weight.WEAK and _other_body(text[start : mention.start], right, asked_bodies):
             weight, reason = Weight.OPEN, "other body"
         if weight == Weight.STRONG and _in_quotes(text, mention, question):
             weight, reason = Weight.OPEN, "quoted"
@@ -229,7 +237,9 @@ def _other_body(clause: str, right: str, asked: set[str]) -> bool:
 
 def _in_quotes(text: str, mention: Mention, question: str) -> bool:
     """Whether the mention stands in a quotation of several words taken from the question."""
-    for quoted in _QUOTED.finditer(text):
+    if '"' not in text:
+        return False
+    for quoted in _QUOTED.finditer(text, max(0, mention.start - _FAR), mention.end + _FAR):
         if quoted.start() < mention.start and mention.end <= quoted.end() and len(quoted[1].split()) >= 4:
             return " ".join(quoted[1].casefold().split()).strip(" .?!") in " ".join(
                 question.casefold().split()
@@ -255,7 +265,7 @@ def _groups(text: str, mentions: list[Mention]) -> list[Mention]:
             if one.number and two.number:
                 if result[index - 1].reason == "range" and alike and re.search(r"\bto\s+(?:about\s+)?$", gap):
                     lower(index, Weight.REJECTED, "range")
-                between = bool(_BETWEEN.search(text[: one.start])) and bool(re.match(r"^\s*and\s+\W*$", gap))
+                between = bool(_BETWEEN.search(text, max(0, one.start - _NEAR), one.start)) and bool(re.match(r"^\s*and\s+\W*$", gap))
                 dash = gap.strip() in ("-", "–") and not (
                     one.role == "result" or two.role or "=" in text[two.end : two.end + 3]
                 )

@@ -72,6 +72,7 @@ def undress(text: str) -> str:
 
     Example: "**F** = $10 \\times 5.0 = \\boxed{50\\ \\text{N}}$" -> "F = 10 × 5.0 = ⟦50 N⟧".
     """
+    text = re.sub(r"[ \t\f\v]{2,}", " ", re.sub(r"\n\s*\n", "\n\n", text))
     if "&" in text and ";" in text:
         text = html.unescape(text)
     if not text.isascii():

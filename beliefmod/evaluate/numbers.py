@@ -121,7 +121,7 @@ def _numerals(text: str, units: frozenset[str]) -> Iterator[Number]:
     done = 0
     for match in _NUMERAL.finditer(text):
         start, end = match.span()
-        if match["skip"] or start < done or text[:start].rstrip().endswith("±"):
+        if match["skip"] or start < done or text[max(0, start - 3) : start].rstrip().endswith("±"):
             continue
         value, decimals = _value(match)
         comma = _DECIMAL_COMMA.match(text, end) if "." not in match[0] and not match["power"] else None
@@ -143,7 +143,7 @@ def _numerals(text: str, units: frozenset[str]) -> Iterator[Number]:
         if multiple is not None:
             value, end = value * _MULTIPLES[multiple[1].casefold()], multiple.end()
         prefix = _PREFIX.search(text, max(0, start - 6), start)
-        if prefix is not None and re.match(r"[kK](?![\w])", text[end:]):
+        if prefix is not None and re.match(r"[kK](?![\w])", text[end : end + 2]):
             value, end = value * 1e3, end + 1
         start, sign = _sign(text, prefix.start() if prefix else start)
         if prefix is None:
@@ -186,7 +186,7 @@ def _sign(text: str, start: int) -> tuple[int, float]:
     """A minus directly before the number, unless it joins two operands ("10 -5", "5-10")."""
     if start == 0 or text[start - 1] not in "-+":
         return start, 1.0
-    before = text[: start - 1].rstrip()
+    before = text[max(0, start - 9) : start - 1].rstrip()
     glued = start >= 2 and text[start - 2].isalnum()
     if glued or (before and (before[-1].isdigit() or before[-1] in ")]°%")):
         return start, 1.0
@@ -220,7 +220,7 @@ def _is_label(text: str, start: int, end: int) -> bool:
     alone = not text[line_start:start].strip(" (")
     return (
         alone
-        and bool(re.match(r"[.)]\s+\S", text[end:]))
+        and bool(re.match(r"[.)]\s+\S", text[end : end + 9]))
         and "\n" in text
         and text[line_start - 1 : line_start] == "\n"
     )
@@ -240,7 +240,7 @@ def _spelled(text: str, units: frozenset[str]) -> Iterator[Number]:
         value, decimals = (0.5, 1) if half else _spelled_value(match[0])
         if half and unit is None:
             continue
-        if unit is None and re.match(r"\s?\(\s?\d", text[end:]):
+        if unit is None and re.match(r"\s?\(\s?\d", text[end : end + 9]):
             continue  # "five (5) newtons": the numeral is read
         if unit is None and _is_label(text, match.start(), end):
             continue

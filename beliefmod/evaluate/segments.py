@@ -22,7 +22,7 @@ THINK_STATES: tuple[ThinkState, ...] = (
 )
 MIN_THINKING_TOKENS = 5
 _OPEN, _CLOSE = "<think>", "</think>"
-_END_MARKS = re.compile(r"(?:\s|<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>)*\Z")
+_END_MARKS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>")
 _WORDLIKE = re.compile(r"[^\W_]")
 
 
@@ -55,7 +55,7 @@ def split_completion(completion: str, finish_reason: str | None = None) -> Segme
     """
     body = completion.lstrip()
     body = body[len(_OPEN) :] if body.startswith(_OPEN) else completion
-    body = body[: _END_MARKS.search(body).start()]  # type: ignore[union-attr]
+    body = _without_end_marks(body)
     closes = body.count(_CLOSE)
     if closes == 0:
         state: ThinkState = "unclosed_length" if finish_reason == "length" else "unclosed_eos"
@@ -74,3 +74,10 @@ def split_completion(completion: str, finish_reason: str | None = None) -> Segme
     else:
         state = "ok"
     return Segments(thinking.strip(), answer, state, tokens)
+
+
+def _without_end_marks(text: str) -> str:
+    text = text.rstrip()
+    while (mark := next((m for m in _END_MARKS if text.endswith(m)), None)) is not None:
+        text = text[: -len(mark)].rstrip()
+    return text

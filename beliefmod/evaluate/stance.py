@@ -20,6 +20,7 @@ Stance = Literal["target", "prior", "hedged", "ignorance", "other", "none"]
 STANCES: tuple[Stance, ...] = ("target", "prior", "hedged", "ignorance", "other", "none")
 DERIVED_TOLERANCE = 0.03
 _PRECISE = 0.0025
+MAX_MENTIONS = 1000  # only the last ones are read: what decides stands last, and garbage must not take minutes
 _SHORT_REPLY = 30  # words
 
 
@@ -120,7 +121,7 @@ def read_answer(
     text = undress(answer)
     if not re.search(r"[^\W_]", text):
         return Reading("none")
-    asked = undress(question)
+    asked = plain_question(question)
     pairs = tuple((side, a) for side, a in (("target", target), ("prior", prior)) if a is not None)
     sides = Sides(pairs, tolerance)
     mentions = find_mentions(text, asked, sides)
@@ -160,11 +161,22 @@ def find_mentions(text: str, question: str, sides: Sides, *, bare: str = "reply"
     numbers = find_numbers(text, units) if any(a.value is not None for _, a in sides.pairs) else []
     found = [Mention(n.start, n.end, sides.side_of(n) or "", n) for n in numbers]
     found += _names(text, question, sides)
-    found.sort(key=lambda m: (m.start, m.end))
+    found = sorted(found, key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
     weighed = weigh(text, found, question)
-    asked_numbers = find_numbers(question, units)
+    asked_numbers = _question_numbers(question, units)
     weighed = _bare(text, weighed, sides, asked_numbers, bare)
     return [_echoed(m, asked_numbers) for m in weighed if m.side]
+
+
+@lru_cache(maxsize=1024)
+def plain_question(question: str) -> str:
+    """A question undressed; probes ask the same one of every trial."""
+    return undress(question)
+
+
+@lru_cache(maxsize=1024)
+def _question_numbers(question: str, units: frozenset[str]) -> tuple[Number, ...]:
+    return tuple(find_numbers(question, units))
 
 
 def _decide(text: str, mentions: Sequence[Mention], *, strong_only: bool = False) -> Stance | None:
@@ -263,11 +275,7 @@ def _bare(
         for m in mentions
     )  # fmt: skip
     short = len(text.split()) <= _SHORT_REPLY and not united
-    given = {
-        n.value
-        for n in question
-        if n.factors is None or n.scale is None or n.scale.dimension not in dimensions
-    }
+    given = {n.value for n in question if not _asked_for(n, sides, dimensions)}
     regions = list(_regions(text))
     result = []
     for mention in mentions:
@@ -281,12 +289,12 @@ def _bare(
         if mode == "reply":
             allowed = boxed or (short and number.value not in given) or _concludes(text, mention)
             if not allowed and any(base.startswith(OWN) for base, _ in wanted.dimension):
-                ends = re.match(r"\s*(?:[.!;\n]|$)", text[mention.end :])
-                allowed = bool(_HAS.search(text[: mention.start]) and ends)
+                ends = re.match(r"\s*(?:[.!;\n]|$)", text[mention.end : mention.end + 9])
+                allowed = bool(_HAS.search(text[max(0, mention.start - 40) : mention.start]) and ends)
             allowed = allowed and (boxed or not _OTHER_NOUN.search(text[max(0, mention.start - 30) : mention.start]))
             allowed = allowed and not (number.spelled and not boxed and len(text.split()) > 6)
         else:
-            asserted = mention.role == "" and bool(_IS.search(text[: mention.start])) and not number.spelled
+            asserted = mention.role == "" and bool(_IS.search(text[max(0, mention.start - 40) : mention.start])) and not number.spelled
             allowed = (mention.role != "" or asserted) and number.value not in given
         if foreign or not allowed or other_symbol or _other_symbol(text, mention.start, wanted):
             result.append(mention)
@@ -299,6 +307,18 @@ def _bare(
             side = "other" if mode == "reply" else ""
         result.append(replace(mention, side=side or ""))
     return result
+
+
+def _asked_for(number: Number, sides: Sides, dimensions: frozenset[tuple]) -> bool:
+    """Whether a number of the question may be the answer: of the asked kind, or a bare value of one side, as in
+    "which is it, 5.0 or 9.8?"."""
+    if number.factors is not None:
+        return number.scale is not None and number.scale.dimension in dimensions
+    if number.follow and number.follow not in FUNCTION_WORDS:
+        return False
+    return any(
+        a.value is not None and sides.side_of(number, _scale(a.unit)) in ("target", "prior") for _, a in sides.pairs
+    )
 
 
 _IS = re.compile(
@@ -332,7 +352,7 @@ def _other_symbol(text: str, start: int, wanted: Scale) -> bool:
 
 def _concludes(text: str, mention: Mention) -> bool:
     """A bare result of a calculation or of "the answer is", with nothing after it in its sentence."""
-    if not re.match(rf"[\s){BOX_CLOSE}]*(?:[.!;\n]|$)", text[mention.end :]):
+    if not re.match(rf"[\s){BOX_CLOSE}]*(?:[.!;\n]|$)", text[mention.end : mention.end + 9]):
         return False
     line = text[
         max(text.rfind("\n", 0, mention.start), text.rfind(". ", 0, mention.start)) + 1 : mention.start

@@ -7,7 +7,7 @@ from typing import Literal
 
 from beliefmod.evaluate.assertions import Mention, Weight
 from beliefmod.evaluate.dress import undress
-from beliefmod.evaluate.stance import Answerlike, Sides, find_mentions
+from beliefmod.evaluate.stance import Answerlike, Sides, find_mentions, plain_question
 
 ThinkingStance = Literal["target", "prior", "prior->target", "target->prior", "both", "none"]
 THINKING_STANCES: tuple[ThinkingStance, ...] = (
@@ -51,7 +51,7 @@ def read_thinking(
         for answer in answers:
             if answer is not None and all(answer != known for _, known in pairs):
                 pairs.append((side, answer))
-    mentions = find_mentions(text, undress(question), Sides(tuple(pairs), tolerance), bare="equation")
+    mentions = find_mentions(text, plain_question(question), Sides(tuple(pairs), tolerance), bare="equation")
     sided = [m for m in mentions if m.side in ("target", "prior")]
     used = [m for m in sided if m.used] or [m for m in sided if m.weight == Weight.WEAK]
     turns = [i for i in range(1, len(used)) if used[i].side != used[i - 1].side]
