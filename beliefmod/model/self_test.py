@@ -19,8 +19,8 @@ TOLERANCE = 1e-3
 class Nf4Test:
     """Relative errors (0 is exact) of an NF4 layer against the dequantised product.
 
-    forward, gradient: straight after loading. after_eval, after_eval_unguarded: the input gradient of training
-    that follows a forward pass in eval mode without gradients, with and without `guard_cpu_repacking`.
+    forward, gradient: straight after loading. after_eval, after_eval_unguarded: the input gradient of
+    training that follows an evaluation without gradients, with and without `guard_cpu_repacking`.
     """
 
     forward: float
