@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -139,11 +141,12 @@ class TrialConfig(Frozen):
 
     @property
     def label(self) -> str:
-        """A name for people: belief, arm and what usually varies. Never parsed back."""
+        """A name for people: belief, arm and what usually varies. Fit for a file name, never parsed back."""
+        belief = re.sub(r"[^A-Za-z0-9_-]", "_", PurePath(self.belief).stem)
         if not self.is_trained:
-            return f"{self.belief}-{self.arm}"
+            return f"{belief}-{self.arm}"
         return (
-            f"{self.belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}"
+            f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
