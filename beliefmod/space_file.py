@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.sentences import Address, sentences
@@ -49,7 +51,9 @@ def check_space(file: YamlFile) -> Space:
     problems += _belief_problems(file, spec if not problems else None)
     if problems or spec is None:
         raise UserError(problems)
-    space = Space(spec, file.path)
+    # hosts and a later --resume run in other folders
+    beliefs = tuple(os.path.abspath(name) if is_path(name) else name for name in spec.beliefs)
+    space = Space(spec.model_copy(update={"beliefs": beliefs}), file.path)
     try:
         space.trials()
     except ValidationError as error:

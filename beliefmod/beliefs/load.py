@@ -55,13 +55,18 @@ def belief_names() -> list[str]:
     return sorted(path.stem for path in LIBRARY.glob("*.yaml") if path.stem not in SUITES)
 
 
+def is_path(name_or_path: str) -> bool:
+    """Whether a belief is named by its file, not by its name in the library."""
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+
+
 def belief_path(name_or_path: str) -> Path:
     """Where a belief's file is.
 
     Raises:
         UserError: neither a library name nor an existing file.
     """
-    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+    if is_path(name_or_path):
         path = Path(name_or_path)
         if not path.is_file():
             raise UserError(f"{name_or_path}: no such belief file; check the path")
