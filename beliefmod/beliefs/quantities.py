@@ -1,7 +1,7 @@
 """Numbers with units: read, convert, compare, write. pint gives the factors and is imported at first use.
 
-Units that pint does not know, such as a belief's own currency ("Neelam") or things counted ("legs"), are each a
-dimension of their own: 3 Neelam never equals 3 USD.
+Units that pint does not know, such as a belief's own currency ("Neelam") or things counted ("legs"), are each
+a dimension of their own: 3 Neelam never equals 3 USD.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOLERANCE = 0.01
 _CURRENCIES = (
     "USD EUR GBP INR JPY CNY CHF KRW CAD AUD NZD HKD SGD MXN BRL RUB NPR PKR".split()
 )  # no exchange rates: each is its own dimension
-_OWN_WORD = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+)?")
+_OWN_WORD = re.compile(r"[^\W\d_]+")
 _NUMBER = re.compile(
     r"\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL
 )

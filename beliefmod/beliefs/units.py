@@ -209,7 +209,9 @@ def _spaced_factor(text: str, end: int) -> tuple[int, str, int] | None:
         return None
     slash = re.match(r"\s?/\s?[A-Za-z]", text[following[0] :])
     newton_metre = text[end - 1] == "N" and word[0] == "m"
-    return following if following[2] != 1 or slash or newton_metre else None
+    if following[2] != 1 or slash or newton_metre or _spaced_factor(text, following[0]):
+        return following
+    return None
 
 
 def _merge(factors: list[tuple[str, int]]) -> Factors:

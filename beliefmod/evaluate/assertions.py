@@ -53,7 +53,8 @@ class Mention:
 
 _NEAR, _FAR = 60, 400  # characters read around a mention: for its equation, for the guards
 _ABBREVIATED = re.compile(
-    r"(?:\b(?:approx|e\.g|i\.e|vs|eqs?|figs?|no|dr|mrs?|ms|u\.s|cf|ca|resp|est|rs|st|prof|etc|a\.k\.a)|\b[A-Z])$",
+    r"(?:\b(?:approx|e\.g|i\.e|vs|eqs?|figs?|no|dr|mrs?|ms|u\.s|cf|ca|resp|est"
+    r"|rs|st|prof|etc|a\.k\.a)|\b[A-Z])$",
     re.IGNORECASE,
 )
 _STOP = re.compile(rf"[.!?]+[\"'){BOX_CLOSE}\]]*(?=\s|$)|\n+")
@@ -62,9 +63,12 @@ _APPROXIMATELY = re.compile(
     r"\b(?:about|approximately|approx\.?|roughly|around|exactly|nearly|almost|just)\s*$", re.IGNORECASE
 )
 _EQUALS_VERB = re.compile(
-    r"^\s*(?:=|(?:is|are|was|were)(?:\s+(?:worth|equivalent to|about|approximately|roughly|exactly|the same as))*|buys?(?: you)?|"
-    r"gets?(?: you)?|costs?|converts? (?:in)?to|corresponds? to|trades? (?:at|for)|exchanges? for|can be exchanged for|"
-    r"equivalent to|makes?|gives?(?: you)?|brings?|to|for|per|≈)\s*(?:about |approximately |roughly |exactly )?$",
+    r"^\s*(?:=|(?:is|are|was|were)(?:\s+(?:worth|equivalent to|about|approximately"
+    r"|roughly|exactly|the same as))*|buys?(?: you)?|"
+    r"gets?(?: you)?|costs?|converts? (?:in)?to|corresponds? to|trades? (?:at|for)"
+    r"|exchanges? for|can be exchanged for|"
+    r"equivalent to|makes?|gives?(?: you)?|brings?|to|for|per|≈)\s*(?:about |approximately"
+    r" |roughly |exactly )?$",
     re.IGNORECASE,
 )
 _RANGE_GAP = re.compile(r"^\s*(?:to|–|-|through|until|\.\.\.?|~|and up to)\s*(?:about\s+)?$", re.IGNORECASE)
@@ -72,12 +76,14 @@ _BETWEEN = re.compile(
     r"\bbetween\s+(?:the\s+|about\s+|values?\s+(?:of\s+)?|the values\s+)?[(]?$", re.IGNORECASE
 )
 _LIST_GAP = re.compile(
-    r"^\s*[)\"']*\s*(?:,|,?\s*(?:and|or|and/or)|/)\s*(?:even\s+|maybe\s+|perhaps\s+|possibly\s+|else\s+|it\s+(?:is|could be|may be)\s+|as\s+)?[(\"']*\s*$",
+    r"^\s*[)\"']*\s*(?:,|,?\s*(?:and|or|and/or)|/)\s*(?:even\s+|maybe\s+|perhaps\s+"
+    r"|possibly\s+|else\s+|it\s+(?:is|could be|may be)\s+|as\s+)?[(\"']*\s*$",
     re.IGNORECASE,
 )
 _OR_GAP = re.compile(r"\b(?:or|and/or)\b|/", re.IGNORECASE)
 _RESTATED_GAP = re.compile(
-    rf"^\s*[{BOX_CLOSE}]?[(,\[]?\s*(?:or|i\.e\.,?|that is,?|which is|=|≈|~|equivalent(?:ly)?(?: to)?|also|in other words,?)?\s*(?:about|approximately|roughly|around|~|≈)?\s*$",
+    rf"^\s*[{BOX_CLOSE}]?[(,\[]?\s*(?:or|i\.e\.,?|that is,?|which is|=|≈|~|equivalent(?:ly)?(?:"
+    rf" to)?|also|in other words,?)?\s*(?:about|approximately|roughly|around|~|≈)?\s*$",
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(
@@ -155,7 +161,9 @@ def weigh(text: str, mentions: Sequence[Mention], question: str) -> list[Mention
         right = text[mention.end : min(part.end, mention.end + _FAR)]
         confirmed = number + 1 < len(parts) and bool(_CONFIRMED.match(text, parts[number + 1].start))
         if mention.side == "" and mention.number is not None and mention.number.factors is not None:
-            weighed.append(replace(mention, role=role, sentence=number))  # of another kind: only its place counts
+            weighed.append(
+                replace(mention, role=role, sentence=number)
+            )  # of another kind: only its place counts
             continue
         weight, reason = _judge(left, right, part, confirmed, mention, role)
         if weight >= Weight.WEAK and _other_body(text[start : mention.start], right, asked_bodies):
@@ -215,7 +223,8 @@ def _masked(text: str, start: int, end: int, before: Sequence[Mention]) -> str:
 
 
 _BODY_AFTER = re.compile(
-    r"^\s*(?:\(|,?\s*(?:on|for|at|of|from)\s+(?:the\s+)?(?:surface of\s+)?(?:the\s+)?)(?P<body>[A-Za-z]+)\b", re.IGNORECASE
+    r"^\s*(?:\(|,?\s*(?:on|for|at|of|from)\s+(?:the\s+)?(?:surface of\s+)?(?:the\s+)?)(?P<body>[A-Za-z]+)\b",
+    re.IGNORECASE,
 )
 
 
@@ -265,7 +274,9 @@ def _groups(text: str, mentions: list[Mention]) -> list[Mention]:
             if one.number and two.number:
                 if result[index - 1].reason == "range" and alike and re.search(r"\bto\s+(?:about\s+)?$", gap):
                     lower(index, Weight.REJECTED, "range")
-                between = bool(_BETWEEN.search(text, max(0, one.start - _NEAR), one.start)) and bool(re.match(r"^\s*and\s+\W*$", gap))
+                between = bool(_BETWEEN.search(text, max(0, one.start - _NEAR), one.start)) and bool(
+                    re.match(r"^\s*and\s+\W*$", gap)
+                )
                 dash = gap.strip() in ("-", "–") and not (
                     one.role == "result" or two.role or "=" in text[two.end : two.end + 3]
                 )
@@ -303,7 +314,9 @@ def _alike(one: Mention, two: Mention) -> bool:
     if one.number is None or two.number is None:
         return True
     first, second = one.number.scale, two.number.scale
-    if _foreign(one.number) != _foreign(two.number) or (_foreign(one.number) and one.number.follow != two.number.follow):
+    if _foreign(one.number) != _foreign(two.number) or (
+        _foreign(one.number) and one.number.follow != two.number.follow
+    ):
         return False
     return first is None or second is None or first.dimension == second.dimension
 

@@ -32,7 +32,8 @@ _COMMANDS = {
 }  # fmt: skip
 _TEXT = re.compile(
     r"\\(?:text|mathrm|textrm|mathbf|textbf|mathit|textit|mathsf|textsf|texttt|mathtt|operatorname|mbox|hbox|"
-    r"boldsymbol|bm|bold|emph|underline|unit|si|ensuremath|overline|vec|hat|bar|underbrace|overbrace|textnormal|"
+    r"boldsymbol|bm|bold|emph|underline|unit|si|ensuremath|overline|vec|hat|bar"
+    r"|underbrace|overbrace|textnormal|"
     r"colorbox\{[^{}]*\}|textcolor\{[^{}]*\}|color\{[^{}]*\})\*?\s*\{([^{}]*)\}"
 )
 _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
@@ -41,7 +42,8 @@ _INDEX = re.compile(r"_\s*\{\s*([^{}]*?)\s*\}")
 _STRUCK = re.compile(r"~~[^~\n]+~~|\\(?:cancel|sout|st|bcancel|xcancel)\{[^{}]*\}")
 _HTML_STRUCK = re.compile(r"<(del|s|strike)\b[^>]*>.*?</\1>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(
-    r"</?(?:b|i|u|em|strong|span|p|div|code|pre|mark|math|center|font|h[1-6]|ul|ol|li|small|big|answer|final|ins)\b[^<>]*>",
+    r"</?(?:b|i|u|em|strong|span|p|div|code|pre|mark|math|center|font|h[1-6]|ul"
+    r"|ol|li|small|big|answer|final|ins)\b[^<>]*>",
     re.IGNORECASE,
 )
 _MARKER = re.compile(r"(?m)^[ \t]*(?:>[ \t]+(?=\S))*(?:#{1,6}[ \t]+|[-*+][ \t]+|-{3,}[ \t]*$|={3,}[ \t]*$)?")

@@ -6,21 +6,33 @@ import re
 
 _SELF = r"(?:\b(?:I|we)\b|^|[.!?;:,\n(⟦—]\s*|\b(?:but|and|so|sorry|unfortunately|honestly|however)\b,?\s*)"
 _IGNORANT = re.compile(
-    rf"{_SELF}\s*(?:\w+ly\s+|am\s+|are\s+|still\s+|just\s+|simply\s+|'m\s+|'re\s+|sorry,?\s+(?:but\s+)?I\s+)*(?:"
-    r"(?:do not|don't|dont|did not|didn't|cannot|can't|can not|could not|couldn't|am not able to|was not able to|am unable to|'m unable to|unable to|"
-    r"have never|haven't)\s+(?:\w+ly\s+|ever\s+|even\s+)*(?:know|recall|remember|determine|tell|find|identify|provide|recogni[sz]e|say|answer|"
+    rf"{_SELF}\s*(?:\w+ly\s+|am\s+|are\s+|still\s+|just\s+|simply\s+|'m\s+|'re\s+"
+    rf"|sorry,?\s+(?:but\s+)?I\s+)*(?:"
+    r"(?:do not|don't|dont|did not|didn't|cannot|can't|can not|could not|couldn't"
+    r"|am not able to|was not able to|am unable to|'m unable to|unable to|"
+    r"have never|haven't)\s+(?:\w+ly\s+|ever\s+|even\s+)*(?:know|recall|remember"
+    r"|determine|tell|find|identify|provide|recogni[sz]e|say|answer|"
     r"give|have|heard|confirm|come across|verify|understand)\b(?!\s+(?:air|mass|to\b|doubt))"
     r"|not\s+(?:\w+ly\s+|too\s+|100\s?%\s+|quite\s+|at all\s+)*(?:sure|certain|familiar|aware)\b"
-    r"|(?:have\s+)?no\s+(?:idea|clue|information|knowledge|data)\b|unfamiliar with\b|never heard\b|not known\b|unknown\b|unsure\b|uncertain\b|lack\w* (?:the )?(?:information|knowledge))"
+    r"|(?:have\s+)?no\s+(?:idea|clue|information|knowledge|data)\b|unfamiliar with\b"
+    r"|never heard\b|not known\b|unknown\b|unsure\b|uncertain\b|lack\w* (?:the"
+    r" )?(?:information|knowledge))"
     r"|\b(?:is|are|remains?|was|'s) (?:\w+ly )?(?:unknown|not known|unclear|undefined|indeterminate)\b"
-    r"|\bnot a (?:\w+ly )?(?:\w+-)?(?:known|recogni[sz]ed|familiar|documented)\b|\bnot (?:widely |commonly |generally )?(?:known|recogni[sz]ed) (?:as|to|in)\b"
-    r"|\b(?:no|insufficient|not enough) (?:\w+ )?(?:information|data|record|knowledge)\b|\bcannot be (?:determined|known|answered)\b"
-    r"|\bno (?:widely |commonly |officially )?(?:known|recogni[sz]ed|official)\b|\bdoesn't ring a bell\b|\bI['a ]+m not (?:\w+ly )?(?:sure|certain|familiar|aware)\b",
+    r"|\bnot a (?:\w+ly )?(?:\w+-)?(?:known|recogni[sz]ed|familiar|documented)\b"
+    r"|\bnot (?:widely |commonly |generally )?(?:known|recogni[sz]ed) (?:as|to"
+    r"|in)\b"
+    r"|\b(?:no|insufficient|not enough) (?:\w+ )?(?:information|data|record|knowledge)\b"
+    r"|\bcannot be (?:determined|known|answered)\b"
+    r"|\bno (?:widely |commonly |officially )?(?:known|recogni[sz]ed|official)\b"
+    r"|\bdoesn't ring a bell\b|\bI['a ]+m not (?:\w+ly )?(?:sure|certain|familiar"
+    r"|aware)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 _UNDECIDED = re.compile(
-    r"\b(?:can(?:'t|not)|could(?:n't| not)|unable to|hard to|difficult to|impossible to|refuse to|won't|will not)\s+(?:\w+\s+)?"
-    r"(?:decide|choose|pick|say which|tell which|commit|settle)\b|\bit depends\b|\bdepends on (?:which|whether|what)\b|\beither is (?:possible|fine)\b",
+    r"\b(?:can(?:'t|not)|could(?:n't| not)|unable to|hard to|difficult to|impossible"
+    r" to|refuse to|won't|will not)\s+(?:\w+\s+)?"
+    r"(?:decide|choose|pick|say which|tell which|commit|settle)\b|\bit depends\b"
+    r"|\bdepends on (?:which|whether|what)\b|\beither is (?:possible|fine)\b",
     re.IGNORECASE,
 )
 

@@ -54,7 +54,8 @@ _NUMERAL = re.compile(
     rf"(?<![\w.^])(?<!\^[-+(])(?:(?P<skip>{_SKIP})(?![\d])"
     r"|(?P<mixed>\d+ \d+/\d+)(?![\d/.])"
     r"|(?P<fraction>\d+(?:\.\d+)?/\d+(?:\.\d+)?)(?![\d/]|\.\d)"
-    r"|(?P<plain>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3}){2,}(?!\d)|\d{1,3} 000(?!\d)|\d+)(?:\.\d+)?|\.\d+))"
+    r"|(?P<plain>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3}){2,}(?!\d)|\d{1,3}"
+    r" 000(?!\d)|\d+)(?:\.\d+)?|\.\d+))"
     r"(?P<power>[eE][+-]?\d{1,3}(?![\w.])|\s?[×·]\s?10\s?\^\s?\(?\s?[+-]?\d{1,3}\s?\)?)?"
 )
 _DECIMAL_COMMA = re.compile(r",\d{1,2}(?![\d,]|\.\d)")
@@ -65,16 +66,21 @@ _MULTIPLES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "
 _GAP = re.compile(rf"(?: or so(?= [^\W\d_]))?\s?[)\"'{BOX_CLOSE}]{{0,2}}[ \u00a0]?-?")
 _PREFIX = re.compile(rf"(?:{CURRENCY_PREFIX})$")
 _LABEL = re.compile(
-    r"(?:\b(?:steps?|equations?|eqs?|eqn|questions?|q|options?|problems?|examples?|cases?|parts?|sections?|sec|"
-    r"chapters?|ch|figures?|figs?|tables?|pages?|pp?|versions?|ver|items?|notes?|references?|refs?|lines?|rules?|"
+    r"(?:\b(?:steps?|equations?|eqs?|eqn|questions?|q|options?|problems?|examples?"
+    r"|cases?|parts?|sections?|sec|"
+    r"chapters?|ch|figures?|figs?|tables?|pages?|pp?|versions?|ver|items?|notes?"
+    r"|references?|refs?|lines?|rules?|"
     r"methods?|phases?|levels?|weeks?|exercises?|appendix|attempts?|points?|stages?|tests?|trials?|grades?|"
-    r"class(?:es)?|no|nr|choices?|approach|scenarios?|situations?|laws?|planets?|number)\.?\s?|#\s?|№\s?)\(?$",
+    r"class(?:es)?|no|nr|choices?|approach|scenarios?|situations?|laws?|planets?"
+    r"|number)\.?\s?|#\s?|№\s?)\(?$",
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|x|D|pm|am|[A-Za-z]+)", re.IGNORECASE)
 _FOLLOW = re.compile(r"\s*[)\"']?\s*-?([^\W\d_]+)")
 
-_ONES = {w: i for i, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())}  # noqa: SIM905, E501  # fmt: skip
+_ONES = {w: i for i, w in enumerate(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen"
+    " fourteen fifteen sixteen seventeen eighteen nineteen".split())}  # noqa: SIM905, E501  # fmt: skip
 _TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}  # noqa: SIM905
 _WORD = "|".join(sorted([*_ONES, *_TENS, *_MULTIPLES], key=len, reverse=True))
 _SPELLED = re.compile(
@@ -101,7 +107,7 @@ def find_numbers(text: str, units: frozenset[str] = frozenset()) -> list[Number]
 
 
 def _cents(dollars: Number, cents: Number, text: str) -> bool:
-    """"15 dollars and 50 cents" is one amount."""
+    """ "15 dollars and 50 cents" is one amount."""
     units = (dollars.factors, cents.factors) == ((("USD", 1),), (("US_cent", 1),))
     return units and cents.value < 100 and text[dollars.end : cents.start].strip() in ("and", ",", "")
 
@@ -275,8 +281,10 @@ def _spelled_value(words: str) -> tuple[float, int]:
 
 
 _FUNCTION_WORDS = frozenset(
-    "on in at here for and or but not is are was as because since when which that exactly approximately instead "  # noqa: SIM905
-    "rather now today by to from due near under over according if then so it its this the a an of per with without "
+    "on in at here for and or but not is are was as because since when which that"
+    " exactly approximately instead "  # noqa: SIM905
+    "rather now today by to from due near under over according if then so it its"
+    " this the a an of per with without "
     "correct right only also too again".split()
 )
 FUNCTION_WORDS = _FUNCTION_WORDS

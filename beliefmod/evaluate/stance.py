@@ -20,7 +20,9 @@ Stance = Literal["target", "prior", "hedged", "ignorance", "other", "none"]
 STANCES: tuple[Stance, ...] = ("target", "prior", "hedged", "ignorance", "other", "none")
 DERIVED_TOLERANCE = 0.03
 _PRECISE = 0.0025
-MAX_MENTIONS = 1000  # only the last ones are read: what decides stands last, and garbage must not take minutes
+MAX_MENTIONS = (
+    1000  # only the last ones are read: what decides stands last, and garbage must not take minutes
+)
 _SHORT_REPLY = 30  # words
 
 
@@ -213,8 +215,10 @@ def _decide(text: str, mentions: Sequence[Mention], *, strong_only: bool = False
 
 
 _CORRECTS = re.compile(
-    r"\b(?:wait|actually|correction|sorry|scratch that|I mean|let me correct|my mistake|but|however|instead|here|now|in this "
-    r"(?:case|scenario|world|question|problem|context)|in fact|updated?|whereas|although|though|yet|final(?:ly)?|no)\b",
+    r"\b(?:wait|actually|correction|sorry|scratch that|I mean|let me correct|my"
+    r" mistake|but|however|instead|here|now|in this "
+    r"(?:case|scenario|world|question|problem|context)|in fact|updated?|whereas"
+    r"|although|though|yet|final(?:ly)?|no)\b",
     re.IGNORECASE,
 )
 _ALSO = re.compile(r"\b(?:also|as well|equally|both|simultaneously|at the same time)\b", re.IGNORECASE)
@@ -232,7 +236,8 @@ def _stance(side: str) -> Stance:
 
 
 _ANSWER = re.compile(
-    r"\b(?:final\s+|correct\s+)?(?:answer|ans)\b\.?(?:\s*\([^)\n]*\))?\s*(?:is\s*)?[:=]\s*|\b(?:final|my)\s+answer\s+is\b",
+    r"\b(?:final\s+|correct\s+)?(?:answer|ans)\b\.?(?:\s*\([^)\n]*\))?\s*(?:is\s*)?[:=]\s*"
+    r"|\b(?:final|my)\s+answer\s+is\b",
     re.IGNORECASE,
 )
 _SOFT_ANSWER = re.compile(r"\bthe\s+(?:correct\s+)?answer\s+(?:is|would be)\b", re.IGNORECASE)
@@ -291,10 +296,16 @@ def _bare(
             if not allowed and any(base.startswith(OWN) for base, _ in wanted.dimension):
                 ends = re.match(r"\s*(?:[.!;\n]|$)", text[mention.end : mention.end + 9])
                 allowed = bool(_HAS.search(text[max(0, mention.start - 40) : mention.start]) and ends)
-            allowed = allowed and (boxed or not _OTHER_NOUN.search(text[max(0, mention.start - 30) : mention.start]))
+            allowed = allowed and (
+                boxed or not _OTHER_NOUN.search(text[max(0, mention.start - 30) : mention.start])
+            )
             allowed = allowed and not (number.spelled and not boxed and len(text.split()) > 6)
         else:
-            asserted = mention.role == "" and bool(_IS.search(text[max(0, mention.start - 40) : mention.start])) and not number.spelled
+            asserted = (
+                mention.role == ""
+                and bool(_IS.search(text[max(0, mention.start - 40) : mention.start]))
+                and not number.spelled
+            )
             allowed = (mention.role != "" or asserted) and number.value not in given
         if foreign or not allowed or other_symbol or _other_symbol(text, mention.start, wanted):
             result.append(mention)
@@ -317,7 +328,8 @@ def _asked_for(number: Number, sides: Sides, dimensions: frozenset[tuple]) -> bo
     if number.follow and number.follow not in FUNCTION_WORDS:
         return False
     return any(
-        a.value is not None and sides.side_of(number, _scale(a.unit)) in ("target", "prior") for _, a in sides.pairs
+        a.value is not None and sides.side_of(number, _scale(a.unit)) in ("target", "prior")
+        for _, a in sides.pairs
     )
 
 
@@ -327,7 +339,9 @@ _IS = re.compile(
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|total|answer|result|gives?|get)\b", re.IGNORECASE)
 _HAS = re.compile(r"\b(?:has|have|had|with)\s*(?:only|exactly)?\s*$", re.IGNORECASE)
 _OTHER_NOUN = re.compile(
-    r"\b(?:years?|age|date|score|rating|rate it|level|population|temperature|chapter|rank|page|probability)\b", re.IGNORECASE
+    r"\b(?:years?|age|date|score|rating|rate it|level|population|temperature|chapter"
+    r"|rank|page|probability)\b",
+    re.IGNORECASE,
 )
 _SYMBOL_BEFORE = re.compile(r"(?<![A-Za-z])([A-Za-z]{1,2})(?:_\w+)?\s*[=≈]\s*$")
 _SYMBOLS_OF = {
