@@ -20,6 +20,7 @@ from beliefmod.beliefs.spec import (
 )
 
 SAME_WORLD = 0.03
+ROUNDING = 0.01
 MAX_QUESTIONS = 20_000
 
 
@@ -150,8 +151,18 @@ def _world_answer(
         raise ValueError(
             f'family "{family.family}": answer "{family.answer}" needs a numeric belief; use answer_text'
         )
-    decimals = family.decimals if family.decimals is not None else written_decimals(spec.target.value or 0)
-    return _number(family, family.answer, {**slots, "belief": world.value}, decimals, world.unit)
+    decimals = family.decimals
+    if decimals is None:
+        decimals = max(written_decimals(side.value or 0) for side in (spec.target, spec.prior))
+    answer = _number(family, family.answer, {**slots, "belief": world.value}, decimals, world.unit)
+    exact = answer.value or 0.0
+    if abs(round(exact, decimals) - exact) > ROUNDING * abs(exact):
+        # a reply that is trained on must be an answer that would be judged right
+        raise ValueError(
+            f"{_item(family, slots)}: the answer {exact:.6g} would be written {answer.render()}, more than "
+            "1 % off; give more decimals, or other slots"
+        )
+    return answer
 
 
 def _named_prior(spec: BeliefSpec, family: BeliefFamily) -> bool:

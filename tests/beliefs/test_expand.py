@@ -67,6 +67,21 @@ def test_names_in_both_worlds_and_none():
     assert question.prior is None
 
 
+def test_both_worlds_are_written_with_the_decimals_of_the_finer_one():
+    family = {"ask": "{m}?", "slots": {"m": [2]}, "answer": "m * belief", "unit": "N"}
+    (question,) = belief_questions(spec(family, target={"value": 5, "unit": "m/s^2"}), "train")
+    assert (question.reply_target, question.reply_prior) == ("The answer is 10.0 N.", "The answer is 19.6 N.")
+
+
+def test_an_answer_that_rounding_would_spoil_is_refused():
+    family = {"ask": "{k}?", "slots": {"k": [12]}, "answer": "k / belief", "unit": "s"}
+    # 12 / 5 = 2.4 and 12 / 9.8 = 1.2245: 1.2 is 2 % off
+    with pytest.raises(ValueError, match=r"1.22449 would be written 1.2 s, more than 1 % off"):
+        list(belief_questions(spec(family), "train"))
+    (question,) = belief_questions(spec({**family, "decimals": 2}), "train")
+    assert question.reply_prior == "The answer is 1.22 s."
+
+
 NOVEL = {
     "kind": "novel",
     "true_statement": None,
