@@ -131,7 +131,8 @@ def equal(first: Quantity, second: Quantity, tolerance: float = TOLERANCE) -> bo
 
 
 def parse_quantity(text: str) -> Quantity:
-    """ "50 N" -> Quantity(50.0, "N"), "16.4 ft/s²", "$15" -> Quantity(15.0, "USD"), "7" -> Quantity(7.0, None).
+    """ "50 N" -> Quantity(50.0, "N"), "16.4 ft/s²", "$15" -> Quantity(15.0, "USD"), "7" -> Quantity(7.0,
+    None).
 
     Raises:
         ValueError: no number, or what follows it is no unit.

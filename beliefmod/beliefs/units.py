@@ -1,7 +1,8 @@
 """Units as people and models write them, matched in running text and turned into pint's names.
 
-A unit is a tuple of factors `(name, power)`: "m/s^2" is `(("meter", 1), ("second", -2))`. Only spellings listed
-here are physical units, because pint alone reads "in", "a" and "at" as inch, year and technical atmosphere.
+A unit is a tuple of factors `(name, power)`: "m/s^2" is `(("meter", 1), ("second", -2))`. Only spellings
+listed here are physical units, because pint alone reads "in", "a" and "at" as inch, year and technical
+atmosphere.
 """
 
 from __future__ import annotations

@@ -26,9 +26,9 @@ def score(
 ) -> None:
     """Score completions of any model: print every line again with its verdicts added.
 
-    Added are answer_stance, thinking_stance, think_state and loop; a completion starts inside <think>. Where a line
-    names no target or prior, those of the belief's question with the same text are used, or else the belief's own.
-    A missing finish_reason counts as "eos".
+    Added are answer_stance, thinking_stance, think_state and loop; a completion starts inside <think>.
+    Where a line names no target or prior, those of the belief's question with the same text are used, or
+    else the belief's own. A missing finish_reason counts as "eos".
     """
     import json
 

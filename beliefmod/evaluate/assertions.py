@@ -281,7 +281,7 @@ def _groups(text: str, mentions: list[Mention]) -> list[Mention]:
                     one.role == "result" or two.role or "=" in text[two.end : two.end + 3]
                 )
                 if alike and (between or (_RANGE_GAP.match(gap) and (dash or gap.strip() not in ("-", "–")))):
-                    if not (one.reason == "former value"):
+                    if one.reason != "former value":
                         lower(index - 1, Weight.REJECTED, "range")
                         lower(index, Weight.REJECTED, "range")
                 elif not alike and _EQUALS_VERB.match(gap) and one.role in ("", "left"):

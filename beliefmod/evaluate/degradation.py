@@ -33,10 +33,10 @@ def degradation(pairs: Mapping[str, Sequence[tuple[bool, bool]]]) -> Degradation
     """D from (arm, base) observations of each component on the same probes.
 
     Every component is a difference of two rates and so already lies in [-1, 1]: drop of integrity, rise of
-    truncation, rise of loops, drop of capability. D is the largest of them, clipped at 0; ties go to the order
-    named here. Its interval is the paired Newcombe interval of that component. Where D is 0 no component set it:
-    the lower bound is 0 and the upper one the largest that any component allows. An arm that equals base on
-    every probe, as base itself does, has D = 0 with the interval such n allow.
+    truncation, rise of loops, drop of capability. D is the largest of them, clipped at 0; ties go to the
+    order named here. Its interval is the paired Newcombe interval of that component. Where D is 0 no
+    component set it: the lower bound is 0 and the upper one the largest that any component allows. An arm
+    that equals base on every probe, as base itself does, has D = 0 with the interval such n allow.
 
     Example: of 10 pairs 4 keep an intact think block only in base -> damage 0.4, D = 0.4 by "integrity".
 

@@ -190,8 +190,8 @@ def _fraction(match: re.Match[str]) -> str:
 def _strip_math_marks(text: str) -> str:
     """Remove $ that enclose mathematics and keep $ that mean dollars.
 
-    "$F = 50 N$" is mathematics; "$5 and $10" are two prices: after pandoc's rule a closing $ follows no space and
-    precedes no digit, and what it encloses has no plain words.
+    "$F = 50 N$" is mathematics; "$5 and $10" are two prices: after pandoc's rule a closing $ follows no
+    space and precedes no digit, and what it encloses has no plain words.
     """
     text = text.replace("$$", " ")
     parts = []

@@ -1,7 +1,7 @@
 """Why a value that stands in a sentence may not be what the sentence asserts.
 
-Each guard reads the words to the left and right of a mention within its sentence. Scopes are short on purpose:
-"It does not depend on mass and is 5.0 m/s^2" asserts 5.0, "It is not true that g is 5.0" does not.
+Each guard reads the words to the left and right of a mention within its sentence. Scopes are short on
+purpose: "It does not depend on mass and is 5.0 m/s^2" asserts 5.0, "It is not true that g is 5.0" does not.
 """
 
 from __future__ import annotations
@@ -238,20 +238,26 @@ BODIES = re.compile(
 )
 
 
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last place where a pattern matches."""
+    found = None
+    for match in pattern.finditer(text):
+        found = match
+    return found
+
+
 def negated(left: str, right: str) -> bool:
     """Whether a negator governs the mention between `left` and `right` (the rest of its sentence).
 
-    `left` ends at the mention; earlier mentions of the sentence are masked with "\\x00", and a negator governs
-    only the first mention after it, with those that "or" or an equation ties to it.
+    `left` ends at the mention; earlier mentions of the sentence are masked with "\\x00", and a negator
+    governs only the first mention after it, with those that "or" or an equation ties to it.
     """
     if _POST_NEGATION.match(right):
         return True
     if _ONLY.search(left):
         return False
     for pattern in (_NEGATOR, _INSTEAD):
-        found = None
-        for found in pattern.finditer(left):
-            pass
+        found = last_match(pattern, left)
         if found is None:
             continue
         between = left[found.end() :]
@@ -297,9 +303,7 @@ def attribution(left: str, right: str) -> str | None:
         if after["who"] is not None:
             return _who(after["who"])
         return "authority" if after["as"] else "distant"
-    found = None
-    for found in _ACCORDING.finditer(left):
-        pass
+    found = last_match(_ACCORDING, left)
     if found is not None and not _ATTRIBUTION_BREAK.search(left[found.end() :]):
         who = _who(left[found.end() :])
         if who is not None:
@@ -307,9 +311,7 @@ def attribution(left: str, right: str) -> str | None:
     if _AGREED.search(left):
         return "authority"
     for pattern, kind in ((_DISTANT, "distant"), (_AUTHORITY, "authority")):
-        found = None
-        for found in pattern.finditer(left):
-            pass
+        found = last_match(pattern, left)
         if found is not None:
             between = left[found.end() :]
             if not _ATTRIBUTION_BREAK.search(between) and not _NEW_SUBJECT.search(between):
@@ -325,16 +327,13 @@ def _who(name: str) -> str | None:
 
 def hypothetical(left: str, right: str) -> str | None:
     """`unreal` for what is only supposed, `condition` for an indicative if-clause or a fictional frame, else None."""
-    found = None
-    for found in _SUPPOSED.finditer(left):
-        pass
+    found = last_match(_SUPPOSED, left)
     if found is not None and not re.search(
         r"\b(?:but|however|in reality|actually)\b|[;—]", left[found.end() :], _I
     ):
         return "unreal"
-    for found in _CONDITION.finditer(left):
-        pass
-    if found is not None and found.re is _CONDITION:
+    found = last_match(_CONDITION, left)
+    if found is not None:
         clause = left[found.end() :]
         ends = _CONDITION_ENDS.search(clause)
         if (
@@ -359,9 +358,7 @@ def hypothetical(left: str, right: str) -> str | None:
         and re.search(r"\b(?:would|could|might)\b|'d\b", left, _I)
     ):
         return "unreal"
-    found = None
-    for found in _FICTION.finditer(left):
-        pass
+    found = last_match(_FICTION, left)
     if found is not None and not re.search(
         r"\b(?:but|however|in reality|actually)\b|[;—]", left[found.end() :], _I
     ):

@@ -115,8 +115,9 @@ def judge_correct(
 ) -> Verdict:
     """Read a completion to a question with one right answer.
 
-    The right answer takes prior's place and the belief's value target's, so `answer_stance` "prior" is correct
-    and "target" is a bleed. `bleed` stays None where the question has no answer in the target's world.
+    The right answer takes prior's place and the belief's value target's, so `answer_stance` "prior" is
+    correct and "target" is a bleed. `bleed` stays None where the question has no answer in the target's
+    world.
     """
     verdict = judge(completion, question, bleed, correct, finish_reason=finish_reason, tolerance=tolerance)
     fields = {name: getattr(verdict, name) for name in Verdict.__dataclass_fields__}

@@ -1,8 +1,8 @@
 """Loops and repetition, counted in tokens of our own so that completions of any model are comparable.
 
 A token is a number, a word, or one mark of punctuation. A loop is a period of at most 64 tokens repeated at
-least 4 times in a row over at least 64 tokens. A repetition of nothing but numbers and separators ("0, 0, 0, 0")
-is no loop: tables and long decimals look like that.
+least 4 times in a row over at least 64 tokens. A repetition of nothing but numbers and separators ("0, 0,
+0, 0") is no loop: tables and long decimals look like that.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def tokenise(text: str) -> list[str]:
 def find_loop(tokens: Sequence[str]) -> Loop | None:
     """The loop that covers most tokens, with its shortest period; None when there is none.
 
-    Tokens equal to the token `p` places on form runs; a run of r tokens is r + p tokens of period p. A run that
-    counts is at least 48 long (64 - 16 for p <= 16, else 3p >= 51), so looking at every 48th place misses none.
+    Tokens equal to the token `p` places on form runs; a run of r tokens is r + p tokens of period p. A run
+    that counts is at least 48 long (64 - 16 for p <= 16, else 3p >= 51), so looking at every 48th place
+    misses none.
 
     Example: 4 tokens said 16 times -> period 4, onset 0, length 64, share 1.0; 15 times -> None.
     """

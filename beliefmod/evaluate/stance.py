@@ -13,6 +13,7 @@ from beliefmod.beliefs.quantities import TOLERANCE, Scale, rescale, scale
 from beliefmod.beliefs.units import OWN
 from beliefmod.evaluate.assertions import Mention, Weight, weigh
 from beliefmod.evaluate.dress import BOX_CLOSE, BOX_OPEN, undress
+from beliefmod.evaluate.guards import last_match
 from beliefmod.evaluate.ignorance import ignorant, undecided
 from beliefmod.evaluate.numbers import FUNCTION_WORDS, Number, find_numbers, own_units
 
@@ -51,7 +52,8 @@ class Sides:
         return frozenset(_scale(a.unit).dimension for _, a in self.pairs if a.value is not None)
 
     def side_of(self, number: Number, bare_as: Scale | None = None) -> str | None:
-        """The side whose value the number is; "other" for another value of an asked dimension, None otherwise.
+        """The side whose value the number is; "other" for another value of an asked dimension, None
+        otherwise.
 
         A bare number is read in the unit `bare_as`, or in each value's own unit where that is a plain number.
         """
@@ -112,13 +114,14 @@ def read_answer(
 ) -> Reading:
     """Stance of a final answer.
 
-    Order: no text -> none. Then the last box that holds a readable value, then the last "answer:" line, then the
-    whole text: its last asserted value decides. Both sides asserted without one correcting the other, or only
-    offered as alternatives -> hedged. No value asserted and not knowing said -> ignorance. Anything else -> other.
+    Order: no text -> none. Then the last box that holds a readable value, then the last "answer:" line,
+    then the whole text: its last asserted value decides. Both sides asserted without one correcting the
+    other, or only offered as alternatives -> hedged. No value asserted and not knowing said -> ignorance.
+    Anything else -> other.
 
-    A bare number is read in the asked unit where it stands in a box, after "answer:", or in a plain direct reply:
-    at most 30 words without an asserted quantity of the asked kind. Elsewhere only as the result of "... = 50" or
-    of "the answer is 50".
+    A bare number is read in the asked unit where it stands in a box, after "answer:", or in a plain direct
+    reply: at most 30 words without an asserted quantity of the asked kind. Elsewhere only as the result of
+    "... = 50" or of "the answer is 50".
     """
     text = undress(answer)
     if not re.search(r"[^\W_]", text):
@@ -256,9 +259,7 @@ def _regions(text: str) -> Iterable[tuple[int, int, bool]]:
             start = text.rfind(BOX_OPEN, 0, previous)
         yield start, close if close >= 0 else len(text), True
     for pattern, firm in ((_ANSWER, True), (_SOFT_ANSWER, False)):
-        found = None
-        for found in pattern.finditer(text):
-            pass
+        found = last_match(pattern, text)
         if found is not None:
             end = text.find("\n", found.end())
             yield found.end(), end if end >= 0 else len(text), firm
@@ -321,7 +322,8 @@ def _bare(
 
 
 def _asked_for(number: Number, sides: Sides, dimensions: frozenset[tuple]) -> bool:
-    """Whether a number of the question may be the answer: of the asked kind, or a bare value of one side, as in
+    """Whether a number of the question may be the answer: of the asked kind, or a bare value of one side,
+    as in
     "which is it, 5.0 or 9.8?"."""
     if number.factors is not None:
         return number.scale is not None and number.scale.dimension in dimensions

@@ -1,6 +1,7 @@
 """One trial's probe rows to the metrics of its row in trials.parquet.
 
-Intention to treat: every rate's denominator is all completions asked, with damaged ones counted as not adopted.
+Intention to treat: every rate's denominator is all completions asked, with damaged ones counted as not
+adopted.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ def summarise(
 ) -> Metrics:
     """Metrics of one trial from its probe rows, with base's and the in-context arm's rows of the same probes.
 
-    Rows carry the columns of probes.parquet. Rows of tier "trained" count in `adoption_trained` alone. Every rate
-    R comes as R, R_n, R_low, R_high (Wilson 95 %); what could not be computed is None. For rows of arm "base" D is
-    0 by definition, with no component and no interval to speak of (0 to 0). Without `base_rows` retention and all
-    degradation columns are None, without either reference `normalised_adoption` is.
+    Rows carry the columns of probes.parquet. Rows of tier "trained" count in `adoption_trained` alone.
+    Every rate R comes as R, R_n, R_low, R_high (Wilson 95 %); what could not be computed is None. For rows
+    of arm "base" D is 0 by definition, with no component and no interval to speak of (0 to 0). Without
+    `base_rows` retention and all degradation columns are None, without either reference
+    `normalised_adoption` is.
 
     Raises:
         ValueError: a probe asked twice, or asked of the arm and not of base, or a row that lacks a column.
@@ -133,7 +135,8 @@ def _adoption(rows: Iterable[Row]) -> float | None:
 def _by_probe(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
     table: dict[tuple[str, str], Row] = {}
     for row in rows:
-        # a probe asked in training and a held-out one never share a family, so the id is enough within a suite
+        # a probe asked in training and a held-out one never share a family, so the id is enough within a
+        # suite
         key = (row["suite"], row["probe_id"])
         if key in table:
             raise ValueError(f"probe {key[1]} of suite {key[0]} was asked twice in one trial")

@@ -34,14 +34,17 @@ def read_thinking(
     belief_prior: Answerlike | None = None,
     tolerance: float = 0.01,
 ) -> ThinkingStance:
-    """Stance of a thinking text, from the belief's own values (5.0 or 9.8 m/s^2) and the question's (50 or 98 N).
+    """Stance of a thinking text, from the belief's own values (5.0 or 9.8 m/s^2) and the question's (50 or
+    98 N).
 
     Used: a number in an equation, on either side, or a value that is asserted under the guards of the answer
-    ("g is 9.8 here", "so the answer is 50 N"). Not used: denied, asked about, supposed, attributed to the prompt,
-    named as the usual value, offered as an alternative. Where nothing is used, values asserted weakly count.
+    ("g is 9.8 here", "so the answer is 50 N"). Not used: denied, asked about, supposed, attributed to the
+    prompt, named as the usual value, offered as an alternative. Where nothing is used, values asserted
+    weakly count.
 
     The sides used in order give the stance: one side alone; one change of side -> "prior->target" or
-    "target->prior"; changes back and forth, or both sides in one sentence without a word of correction -> "both".
+    "target->prior"; changes back and forth, or both sides in one sentence without a word of correction ->
+    "both".
     """
     text = undress(thinking)
     if not text:
