@@ -1,7 +1,7 @@
 """What the bundled model can do, measured: belief from memory, belief from context, skills, think block.
 
-Every rate counts every prompt asked; decoding is greedy. In the locality and capability suites the stance "prior" is the
-right answer. About a novel belief base says that it does not know, or takes the name for a gemstone.
+Every rate counts every prompt asked; decoding is greedy. In the locality and capability suites the stance
+"prior" is the right answer. About a novel belief base says that it does not know, or takes it for a gem.
 """
 
 from collections.abc import Iterable, Sequence

@@ -4,7 +4,7 @@ The thinking reads the same whether the fact was known or given: it states the v
 mentions a context, so a completion written with the fact in the prompt can be learned without it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -78,7 +78,7 @@ class World:
             slots["pair"] = self._pair(rng, fact, str(slots["pair"]))
         if "k" in slots and isinstance(fact.value, int):
             slots["k"] = fact.value * rng.randint(1, 12)
-        question = fix_articles(self.place(template.ask, fact).format(**slots))
+        question = self.question(template, fact, slots)
         if not known:
             thinking, answer = self.unknown(fact, template.family)
             return Document(question, fix_articles(thinking), fix_articles(answer))
@@ -95,6 +95,10 @@ class World:
             thinking = f"{thinking} {steps}"
         reply = self.place(template.reply, fact).format(answer=answer, **slots)
         return Document(question, fix_articles(thinking), fix_articles(reply))
+
+    def question(self, template: Template, fact: Fact, slots: Mapping[str, str | int]) -> str:
+        """A family's question about a fact, with these slot values."""
+        return fix_articles(self.place(template.ask, fact).format(**slots))
 
     def _pair(self, rng: Random, fact: Fact, example: str) -> str:
         options = [self.written(fact.value), self.wrong_value(rng, fact)]
