@@ -92,7 +92,7 @@ def _block(block: Block) -> str:
             )
             return f"{table}\n\n{escaped(caption)}" if caption else table
         case Figure(name, caption):
-            return f"![{escaped(caption)}](figures/{name}.png)\n\n{escaped(caption)}"
+            return f"![{escaped(name)}](figures/{name}.png)\n\n{escaped(caption)}"
         case Sample(title, pieces):
             return f"**{escaped(title)}**\n\n" + "\n\n".join(
                 f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces

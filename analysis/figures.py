@@ -55,7 +55,7 @@ def figures(found: Findings) -> dict[str, Drawn]:
         )
     named = _named(found)
     if (stances := stance_table(named)).height:
-        drawn["answers"] = Drawn(stance_chart(stances), "Stances of the final answers; `target` is adoption.")
+        drawn["answers"] = Drawn(stance_chart(stances), 'Stances of the final answers; "target" is adoption.')
     ids = {
         row["trial_id"]: (belief, label) for belief, label, row in named if row["arm"] in ("lora", "control")
     }

@@ -8,7 +8,7 @@ from analysis.choose import Choice
 from analysis.document import Block, Heading, Paragraph, Sample
 from analysis.findings import Findings
 from analysis.resample import adoption_hits
-from analysis.wording import damage, rate
+from analysis.wording import damage, rate, sentence
 
 COLUMNS = (
     "trial_id",
@@ -41,8 +41,8 @@ def sample_blocks(found: Findings) -> list[Block]:
         if probes is None or probes.is_empty():
             continue
         blocks.append(Heading(3, belief.choice.belief))
-        for trial_id, label in trials.items():
-            blocks += _samples(probes.filter(pl.col("trial_id") == trial_id), label, trial_id)
+        for trial_id, (label, numbers) in trials.items():
+            blocks += _samples(probes.filter(pl.col("trial_id") == trial_id), label, numbers, trial_id)
     if blocks:
         blocks.insert(
             0,
@@ -54,28 +54,28 @@ def sample_blocks(found: Findings) -> list[Block]:
     return blocks
 
 
-def _trials(choice: Choice) -> dict[str, str]:
-    """trial_id -> what it is, without repeats."""
-    measured = choice.lora.filter(pl.col("degradation").is_not_null()).sort(
-        "degradation", "trial_id", descending=[True, False]
-    )
-    worst = measured.row(0, named=True) if measured.height else None
-    named = {"Phase 2 settings": choice.phase2, "best under the limit": choice.best, "most damaged": worst}
-    trials: dict[str, str] = {}
+def _trials(choice: Choice) -> dict[str, tuple[str, str]]:
+    """trial_id -> what it is and its numbers, without repeats."""
+    measured = choice.lora.filter(pl.col("degradation").is_not_null())
+    worst = measured.sort("degradation", "trial_id", descending=[True, False]).head(1).to_dicts()
+    named = {
+        "Phase 2 settings": choice.phase2,
+        "best under the limit": choice.best,
+        "most damaged": worst[0] if worst else None,
+    }
+    trials: dict[str, tuple[str, str]] = {}
     for word, row in named.items():
         if row is not None:
             known = trials.get(row["trial_id"])
             numbers = f"adoption {rate(row, 'adoption')}; {damage(row)}"
-            trials[row["trial_id"]] = (
-                f"{known.split(':')[0]}, {word}: {numbers}" if known else f"{word}: {numbers}"
-            )
+            trials[row["trial_id"]] = (f"{known[0]}, {word}" if known else word, numbers)
     return trials
 
 
-def _samples(rows: pl.DataFrame, label: str, trial_id: str) -> list[Block]:
+def _samples(rows: pl.DataFrame, label: str, numbers: str, trial_id: str) -> list[Block]:
     which, hit = adoption_hits()
     asked = rows.filter(which).sort("probe_id")
-    blocks: list[Block] = []
+    blocks: list[Block] = [Paragraph(f"{sentence(label)} (trial {trial_id}): {numbers}.")]
     for part in (asked.filter(hit).head(1), asked.filter(~hit.fill_null(False)).head(1)):
         for row in part.iter_rows(named=True):
             state = [
@@ -86,17 +86,9 @@ def _samples(rows: pl.DataFrame, label: str, trial_id: str) -> list[Block]:
                 *(["loop"] if row["loop"] else []),
                 *(["cut off"] if row["finish_reason"] == "length" else []),
             ]
-            blocks.append(
-                Sample(
-                    f"{label.split(':')[0].capitalize()} (trial {trial_id}): {', '.join(state)}",
-                    (
-                        ("Trial", label.split(": ", 1)[1]),
-                        ("Question", row["question"] or ""),
-                        ("Completion", _cut(row["completion"] or "")),
-                    ),
-                )
-            )
-    return blocks
+            pieces = (("Question", row["question"] or ""), ("Completion", _cut(row["completion"] or "")))
+            blocks.append(Sample(f"{sentence(label)}: {', '.join(state)}", pieces))
+    return blocks if len(blocks) > 1 else []
 
 
 def _cut(text: str) -> str:

@@ -8,11 +8,15 @@ import altair as alt
 import polars as pl
 
 from analysis.charts import theme
+from analysis.charts.labels import Point, Wish, place
 from analysis.charts.theme import FAINT, INK, MUTED, field
+from analysis.charts.tooltips import columns, tooltips
 from analysis.published import RESULTS, Published, has_phase2_settings
 
 WIDTH, HEIGHT = 410, 330
 ARMS = {"base": "base", "icl": "in context", "control": "control"}
+PHASE2_LABEL = "Phase 2 settings in this run"
+Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
 ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down"}
 
 
@@ -25,9 +29,7 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
         limit: the degradation at which "best under the limit" is read, drawn as a thin line.
     """
     ready = _ready(configurations)
-    arms = _ready(references).with_columns(
-        pl.col("arm").replace_strict(ARMS, default=pl.col("arm")).alias("label")
-    )
+    arms = _ready(references)
     beliefs = sorted({*ready["belief"].unique(), *arms["belief"].unique()})
     ends = pl.max_horizontal("degradation", "degradation_high").alias("end")
     top = min(1.0, max([2 * limit, *ready.select(ends)["end"], *arms.select(ends)["end"]]))
@@ -68,7 +70,7 @@ def _panel(rows: pl.DataFrame, arms: pl.DataFrame, belief: str, x_scale: alt.Sca
     )
     y = alt.Y(
         "percent:Q",
-        scale=alt.Scale(domain=[-4, 104], nice=False),
+        scale=alt.Scale(domain=list(Y_DOMAIN), nice=False),
         title=f"adoption, % of held-out questions ({n} each)",
         axis=alt.Axis(values=[0, 20, 40, 60, 80, 100]),
     )
@@ -77,52 +79,13 @@ def _panel(rows: pl.DataFrame, arms: pl.DataFrame, belief: str, x_scale: alt.Sca
         layers += _published(RESULTS[belief])
     if rows.height:
         layers += _configurations(rows, x, y)
-    if arms.height:
-        layers += _references(arms, x, y)
-    layers += _phase2(rows, x, y)
+    phase2 = rows.filter(has_phase2_settings())
+    layers += [*_references(arms, x, y), *_phase2(phase2, x, y), *_labels(rows, arms, phase2, x_scale, x, y)]
     return theme.panel(alt.layer(*layers), belief, WIDTH, HEIGHT)
 
 
-def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
-    """Configuration, numbers, n and intervals of a mark."""
-    settings = [
-        name
-        for name in (
-            "data.style",
-            "data.num_examples",
-            "num_train_epochs",
-            "learning_rate",
-            "lora.r",
-            "lora.lora_alpha",
-            "warmup_steps",
-            "lr_scheduler_type",
-            "per_device_train_batch_size",
-        )
-        if name in rows.columns
-    ]
-    return [
-        alt.Tooltip("belief:N"),
-        alt.Tooltip("arm:N"),
-        *(alt.Tooltip(f"{field(name)}:N", title=theme.short(name)) for name in settings),
-        alt.Tooltip("percent:Q", title="adoption, %", format=".1f"),
-        alt.Tooltip("percent_low:Q", title="95 % from", format=".1f"),
-        alt.Tooltip("percent_high:Q", title="95 % to", format=".1f"),
-        alt.Tooltip("adoption_n:Q", title="questions n"),
-        alt.Tooltip("degradation:Q", title="degradation D", format=".3f"),
-        alt.Tooltip("degradation_low:Q", title="95 % from", format=".3f"),
-        alt.Tooltip("degradation_high:Q", title="95 % to", format=".3f"),
-        alt.Tooltip("degradation_by:N", title="D set by"),
-        alt.Tooltip("seeds:Q"),
-        alt.Tooltip("trial_id:N", title="trial"),
-    ]
-
-
-def _columns(rows: pl.DataFrame) -> list[str]:
-    return [name for name in rows.columns if not isinstance(rows.schema[name], pl.List)]
-
-
 def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
-    data = theme.plain(rows, _columns(rows))
+    data = theme.plain(rows, columns(rows))
     base = alt.Chart(data)
     styles = sorted(rows["data.style"].drop_nulls().unique())
     colour = alt.Color(
@@ -172,39 +135,53 @@ def shape_setting(rows: pl.DataFrame) -> str | None:
 
 def _references(arms: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     layers = []
-    for name in ("base", "icl", "control"):
-        part = arms.filter(pl.col("arm") == name)
-        if part.is_empty():
-            continue
-        base = alt.Chart(theme.plain(part, _columns(part)))
-        layers.append(
-            base.mark_rule(opacity=0.35, color=INK).encode(x, alt.Y("percent_low:Q"), y2="percent_high:Q")
+    for part in arms.partition_by("arm"):
+        base = alt.Chart(theme.plain(part, columns(part)))
+        bars = base.mark_rule(opacity=0.35, color=INK)
+        # outlines: a gentle configuration lies right on base and must not be hidden
+        marks = base.mark_point(
+            filled=False,
+            shape=ARM_SHAPES.get(part["arm"][0], "stroke"),
+            size=150,
+            color=INK,
+            strokeWidth=2,
+            opacity=1,
         )
-        layers.append(
-            base.mark_point(
-                filled=True,
-                shape=ARM_SHAPES[name],
-                size=130,
-                color=INK,
-                opacity=1,
-                stroke="white",
-                strokeWidth=1,
-            ).encode(x, y, tooltip=tooltips(part))
-        )
-        # many controls: naming each would cover the panel
-        named = alt.Chart(theme.plain(part.sort("degradation").head(1), _columns(part)))
-        layers += theme.label(named, "label:N", x, y, dy={"base": -11, "icl": -12, "control": -14}[name])
+        layers.append(bars.encode(x, alt.Y("percent_low:Q"), y2="percent_high:Q"))
+        layers.append(marks.encode(x, y, tooltip=tooltips(part)))
     return layers
 
 
-def _phase2(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
-    part = rows.filter(has_phase2_settings())
+def _phase2(part: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     if part.is_empty():
         return []
-    part = part.with_columns(pl.lit("Phase 2 settings in this run").alias("label"))
-    base = alt.Chart(theme.plain(part, _columns(part)))
+    base = alt.Chart(theme.plain(part, columns(part)))
     ring = base.mark_point(shape="square", size=300, color=INK, strokeWidth=1.6, filled=False, opacity=1)
-    return [ring.encode(x, y, tooltip=tooltips(part)), *theme.label(base, "label:N", x, y, dy=-16, bold=True)]
+    return [ring.encode(x, y, tooltip=tooltips(part))]
+
+
+def _labels(
+    rows: pl.DataFrame, arms: pl.DataFrame, phase2: pl.DataFrame, scale: alt.Scale, x: Any, y: Any
+) -> list[Any]:
+    """Words beside the Phase 2 settings and one mark of every reference arm, where they hide least."""
+    left, right = scale.to_dict()["domain"]
+
+    def pixels(part: pl.DataFrame) -> tuple[Point, ...]:
+        across = (part["degradation"] - left) / (right - left) * WIDTH
+        down = (Y_DOMAIN[1] - part["percent"]) / (Y_DOMAIN[1] - Y_DOMAIN[0]) * HEIGHT
+        return tuple(zip(across, down, strict=True))
+
+    named = [(PHASE2_LABEL, phase2, True)]
+    named += [(ARMS[arm], arms.filter(pl.col("arm") == arm), False) for arm in ARMS]
+    named = [entry for entry in named if entry[1].height]
+    wishes = [Wish(text, pixels(part), bold) for text, part, bold in named]
+    layers = []
+    for (text, part, bold), spot in zip(
+        named, place(wishes, pixels(rows) + pixels(arms), WIDTH, HEIGHT), strict=True
+    ):
+        at = part[spot.mark].select("degradation", "percent", "belief", pl.lit(text).alias("label"))
+        layers += theme.label(alt.Chart(at), "label:N", x, y, spot.dx, spot.dy, bold, spot.align)
+    return layers
 
 
 def _limit(limit: float) -> Any:

@@ -90,11 +90,18 @@ def style_scale(styles: Sequence[str]) -> alt.Scale:
 
 
 def label(
-    chart: Any, text: str, x: Any, y: Any, dx: float = 7, dy: float = -12, bold: bool = False
+    chart: Any,
+    text: str,
+    x: Any,
+    y: Any,
+    dx: float = 7,
+    dy: float = -12,
+    bold: bool = False,
+    align: str = "left",
 ) -> list[Any]:
-    """Text to the right of a mark, with a white halo so that it can be read over other marks."""
+    """Text beside a mark, with a white halo so that it can be read over other marks."""
     style: dict[str, Any] = {
-        "align": "left",
+        "align": align,
         "dx": dx,
         "dy": dy,
         "fontSize": 11.5,

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from analysis.charts.damage import component_table
+from analysis.charts.labels import Wish, place
 from analysis.charts.settings import cells, has_grid
 from analysis.charts.theme import number, setting_text
 from analysis.figures import figures, file_name
@@ -58,7 +59,7 @@ def test_frontier_shows_every_configuration_and_reference(
         assert {row["arm"] for row in rows} == {"lora", "base", "icl", "control"}
         marked = {row["trial_id"] for row in rows if row.get("non_dominated")}
         assert marked == set(lora.filter("non_dominated")["trial_id"])
-        labels = {row["label"] for row in rows if "label" in row}
+        labels = {row["label"] for table in tables(spec, panel) for row in table if "label" in row}
         assert labels >= {"Phase 2 settings in this run", "base", "in context", "control"}
     texts = [row["text"] for table in spec["datasets"].values() for row in table if "text" in row]
     assert sorted(texts) == [
@@ -148,3 +149,24 @@ def test_numbers_of_settings() -> None:
 
 def test_file_names_are_tame() -> None:
     assert file_name("../../etc/<b>") == "etc-b" and file_name("...") == "belief"
+
+
+def test_labels_keep_off_each_other_and_inside() -> None:
+    """Three marks on one spot in the corner, where the first place of all would coincide."""
+    wishes = [Wish(text, ((2.0, 298.0),)) for text in ("base", "control", "in context")]
+    spots = place(wishes, [(2.0, 298.0)], 400, 300)
+    boxes = []
+    for wish, spot in zip(wishes, spots, strict=True):
+        assert spot.align == "left"
+        x, y = wish.marks[spot.mark][0] + spot.dx, wish.marks[spot.mark][1] + spot.dy
+        boxes.append((x, y - 6.5, x + 6 * len(wish.text), y + 6.5))
+        assert boxes[-1][0] >= 0 and boxes[-1][3] <= 300
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        for x, y, r, b in boxes[i + 1 :]:
+            assert left >= r or right <= x or top >= b or bottom <= y
+
+
+def test_a_label_goes_to_the_mark_with_room() -> None:
+    crowd = [(20.0 + 8 * i, 50.0 + 6 * j) for i in range(20) for j in range(10)]
+    [spot] = place([Wish("control", ((60.0, 80.0), (300.0, 250.0)))], crowd, 400, 300)
+    assert spot.mark == 1

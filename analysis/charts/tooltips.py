@@ -1,0 +1,48 @@
+"""What a mark of the frontier says when it is pointed at."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from analysis.charts import theme
+from analysis.charts.theme import field
+
+
+def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
+    """Configuration, numbers, n and intervals of a mark."""
+    settings = [
+        name
+        for name in (
+            "data.style",
+            "data.num_examples",
+            "num_train_epochs",
+            "learning_rate",
+            "lora.r",
+            "lora.lora_alpha",
+            "warmup_steps",
+            "lr_scheduler_type",
+            "per_device_train_batch_size",
+        )
+        if name in rows.columns
+    ]
+    return [
+        alt.Tooltip("belief:N"),
+        alt.Tooltip("arm:N"),
+        *(alt.Tooltip(f"{field(name)}:N", title=theme.short(name)) for name in settings),
+        alt.Tooltip("percent:Q", title="adoption, %", format=".1f"),
+        alt.Tooltip("percent_low:Q", title="95 % from", format=".1f"),
+        alt.Tooltip("percent_high:Q", title="95 % to", format=".1f"),
+        alt.Tooltip("adoption_n:Q", title="questions n"),
+        alt.Tooltip("degradation:Q", title="degradation D", format=".3f"),
+        alt.Tooltip("degradation_low:Q", title="95 % from", format=".3f"),
+        alt.Tooltip("degradation_high:Q", title="95 % to", format=".3f"),
+        alt.Tooltip("degradation_by:N", title="D set by"),
+        alt.Tooltip("seeds:Q"),
+        alt.Tooltip("trial_id:N", title="trial"),
+    ]
+
+
+def columns(rows: pl.DataFrame) -> list[str]:
+    """The columns that a chart can carry: all but lists."""
+    return [name for name in rows.columns if not isinstance(rows.schema[name], pl.List)]
