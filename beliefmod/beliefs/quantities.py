@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs.units import OWN, Factors, match_unit, singular
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     import pint
 
 TOLERANCE = 0.01
+# no exchange rates: each is its own dimension
 _CURRENCIES = (
-    "USD EUR GBP INR JPY CNY CHF KRW CAD AUD NZD HKD SGD MXN BRL RUB NPR PKR".split()
-)  # no exchange rates: each is its own dimension
+    "USD", "EUR", "GBP", "INR", "JPY", "CNY", "CHF", "KRW", "CAD",
+    "AUD", "NZD", "HKD", "SGD", "MXN", "BRL", "RUB", "NPR", "PKR",
+)  # fmt: skip
 _OWN_WORD = re.compile(r"[^\W\d_]+")
 _NUMBER = re.compile(
     r"\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL
@@ -185,10 +187,10 @@ def _atom_scale(name: str) -> Scale:
     if name.startswith(OWN):
         return Scale(((name, 1.0),), 1.0)
     registry = _registry()
-    one = registry.Quantity(1.0, name).to_base_units()
-    zero = registry.Quantity(0.0, name).to_base_units()
+    one: Any = registry.Quantity(1.0, name).to_base_units()
+    zero: Any = registry.Quantity(0.0, name).to_base_units()
     dimension = tuple(sorted((str(base), float(power)) for base, power in one.dimensionality.items()))
     if name in ("degree", "radian"):
         # pint counts angles as plain numbers; an answer of 90° is not the number 1.57.
         dimension = (("[angle]", 1.0),)
-    return Scale(dimension, float((one - zero).magnitude), float(zero.magnitude))
+    return Scale(dimension, float(one.magnitude - zero.magnitude), float(zero.magnitude))

@@ -18,7 +18,7 @@ def score(
         Path,
         typer.Argument(
             metavar="FILE.jsonl",
-            help="One JSON object a line: question, completion; optional target, prior, finish_reason. - reads stdin.",
+            help="JSON lines: question, completion; optional target, prior, finish_reason. - reads stdin.",
         ),
     ],
     belief: Annotated[str, typer.Option(help="Library name, or path to a belief file.")],

@@ -212,7 +212,7 @@ def _judge(
 
 
 def _masked(text: str, start: int, end: int, before: Sequence[Mention]) -> str:
-    """The sentence up to `end` with earlier mentions replaced by one NUL each, so that guards see where they are."""
+    """The sentence up to `end`, each earlier mention replaced by one NUL, for the guards to see."""
     pieces, place = [], start
     for mention in before:
         if mention.start >= place and mention.end <= end:

@@ -12,10 +12,12 @@ import unicodedata
 
 BOX_OPEN, BOX_CLOSE = "⟦", "⟧"
 _SUPER = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
-_VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5", "⅛": "1/8"}  # fmt: skip
+_VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4",
+           "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5", "⅛": "1/8"}  # fmt: skip
 _SINGLE = str.maketrans(
     {
-        "−": "-", "‐": "-", "‑": "-", "﹣": "-", "⁄": "/", "∕": "/", "✕": "×", "✖": "❌", "✗": "❌", "✘": "❌",
+        "−": "-", "‐": "-", "‑": "-", "﹣": "-", "⁄": "/", "∕": "/", "✕": "×", "✖": "❌", "✗": "❌",
+        "✘": "❌",
         "⋅": "·", "∙": "·", "•": "-", "‣": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "«": '"',
         "»": '"', "≅": "≈", "≃": "≈", "≒": "≈", "∼": "~", "⇒": "→", "⟹": "→", "⟶": "→", "➔": "→", "⇨": "→",
         "∴": " therefore ", "µ": "μ", "Ω": "Ω", "º": "°", "\u200b": "", "\u200c": "", "\u200d": "",
@@ -238,7 +240,7 @@ def _star(match: re.Match[str]) -> str:
 
 
 def _strip_numbering(text: str) -> str:
-    """Remove list numbers. "5. The force ..." is an item only if the text numbers other lines too or starts at 1."""
+    """Remove list numbers. "5. The force ..." is an item only if the text has a line 4 or 6 too."""
     numbers = [int(m[1]) for m in _NUMBERED.finditer(text)]
     if not numbers:
         return text

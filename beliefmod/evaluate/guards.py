@@ -297,7 +297,7 @@ def negated(left: str, right: str) -> bool:
 
 
 def attribution(left: str, right: str) -> str | None:
-    """`distant` where somebody else is said to hold the value, `authority` where a trusted source is, else None."""
+    """`distant` where somebody else is said to hold it, `authority` for a trusted source, else None."""
     after = _POST_ATTRIBUTION.match(right)
     if after is not None:
         if after["who"] is not None:
@@ -326,7 +326,7 @@ def _who(name: str) -> str | None:
 
 
 def hypothetical(left: str, right: str) -> str | None:
-    """`unreal` for what is only supposed, `condition` for an indicative if-clause or a fictional frame, else None."""
+    """`unreal` for what is only supposed, `condition` for an indicative if-clause or a fiction, else None."""
     found = last_match(_SUPPOSED, left)
     if found is not None and not re.search(
         r"\b(?:but|however|in reality|actually)\b|[;—]", left[found.end() :], _I
@@ -367,7 +367,7 @@ def hypothetical(left: str, right: str) -> str | None:
 
 
 def background(left: str) -> bool:
-    """Whether the clause marks the value as the usual, former or given one rather than the one that holds here."""
+    """Whether the clause marks the value as the usual, former or given one, not the one that holds here."""
     clause = _last_clause(left)
     return bool(_BACKGROUND.search(clause) or _GIVEN.search(left))
 
@@ -378,7 +378,7 @@ def modal(left: str) -> bool:
 
 
 def compared(left: str, *, name: bool = False) -> bool:
-    """Whether the value is only compared with: more than 5, at least 5; for a name only "bigger than Lyon"."""
+    """Whether the value is only compared with: more than 5, at least 5; for a name "bigger than Lyon"."""
     return bool((_THAN if name else _COMPARED).search(left)) and not _ONLY.search(left)
 
 

@@ -90,7 +90,7 @@ def read_lines(content: bytes, name: str) -> tuple[list[Line], list[Problem]]:
 
 
 def _plan(lines: Sequence[Line], belief: Belief) -> tuple[list[Plan], list[Problem]]:
-    """What each line is compared with; a unit that neither the tool, the belief nor the question knows is refused."""
+    """What each line is compared with; a unit that nobody knows (tool, belief, question) is refused."""
     known = {_key(q.text): q for q in (*belief.locality, *belief.training, *belief.heldout)}
     words = _own_words(belief)
     problems: list[Problem] = []
@@ -210,8 +210,8 @@ def _answer(text: str | None, words: frozenset[str]) -> Answer | None:
         ]
         if unknown:
             raise ValueError(
-                f'"{text}" has the unit "{quantity.unit}", which is no known unit and no word of the question or '
-                "the belief; correct it"
+                f'"{text}" has the unit "{quantity.unit}", which is no known unit and no word of the '
+                "question or the belief; correct it"
             )
     decimals = len(text.partition(".")[2].split(" ")[0]) if "." in text else 0
     return Answer(value=quantity.value, unit=quantity.unit or "1", decimals=decimals)

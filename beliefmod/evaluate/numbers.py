@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from beliefmod.beliefs.quantities import Scale, parse_unit, scale_of
 from beliefmod.beliefs.units import CURRENCY_PREFIX, OWN, Factors, match_unit
-from beliefmod.evaluate.dress import BOX_CLOSE, BOX_OPEN
+from beliefmod.evaluate.dress import BOX_CLOSE
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,13 @@ _LABEL = re.compile(
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|x|D|pm|am|[A-Za-z]+)", re.IGNORECASE)
 _FOLLOW = re.compile(r"\s*[)\"']?\s*-?([^\W\d_]+)")
 
-_ONES = {w: i for i, w in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen"
-    " fourteen fifteen sixteen seventeen eighteen nineteen".split())}  # noqa: SIM905, E501  # fmt: skip
-_TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}  # noqa: SIM905
+_ONES = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
+    "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13,
+    "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19,
+}  # fmt: skip
+_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "seventy": 70, "eighty": 80, "ninety": 90}  # fmt: skip
 _WORD = "|".join(sorted([*_ONES, *_TENS, *_MULTIPLES], key=len, reverse=True))
 _SPELLED = re.compile(
     rf"\b(?:{_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_WORD}))*(?:\s+point(?:\s+(?:{'|'.join(_ONES)}))+)?(?:\s+and\s+a\s+half)?\b"
@@ -205,7 +208,7 @@ def _unit_after(text: str, end: int, units: frozenset[str]) -> tuple[int, Factor
     unit = match_unit(text, place, units)
     if unit is None and place < len(text) and units:
         adjective = re.compile(r"([a-z]+)\s(?=[^\W\d_])").match(text, place)
-        if adjective is not None and not adjective[1].endswith("s") and adjective[1] not in _FUNCTION_WORDS:
+        if adjective is not None and not adjective[1].endswith("s") and adjective[1] not in FUNCTION_WORDS:
             unit = match_unit(text, adjective.end(), units)
             if unit is not None and not any(name.startswith(OWN) for name, _ in unit[1]):
                 unit = None
@@ -280,12 +283,12 @@ def _spelled_value(words: str) -> tuple[float, int]:
     return value + (0.5 if half else 0.0), len(digits) or int(half)
 
 
-_FUNCTION_WORDS = frozenset(
-    "on in at here for and or but not is are was as because since when which that"
-    " exactly approximately instead "  # noqa: SIM905
-    "rather now today by to from due near under over according if then so it its"
-    " this the a an of per with without "
-    "correct right only also too again".split()
-)
-FUNCTION_WORDS = _FUNCTION_WORDS
-__all__ = ["BOX_OPEN", "FUNCTION_WORDS", "Number", "find_numbers", "own_units"]
+FUNCTION_WORDS = frozenset(
+    {
+        "on", "in", "at", "here", "for", "and", "or", "but", "not", "is", "are", "was", "as",
+        "because", "since", "when", "which", "that", "exactly", "approximately", "instead", "rather",
+        "now", "today", "by", "to", "from", "due", "near", "under", "over", "according", "if", "then",
+        "so", "it", "its", "this", "the", "a", "an", "of", "per", "with", "without", "correct",
+        "right", "only", "also", "too", "again",
+    }
+)  # fmt: skip  # may follow a bare number without being what is counted

@@ -377,7 +377,7 @@ def _concludes(text: str, mention: Mention) -> bool:
 
 
 def _echoed(mention: Mention, question: Sequence[Number]) -> Mention:
-    """A number of the asked kind that the question gives and that is neither side's value is only repeated."""
+    """A number of the asked kind that the question gives and that is neither side's is only repeated."""
     if mention.side != "other" or mention.number is None or mention.weight < Weight.STRONG:
         return mention
     for number in question:
