@@ -63,6 +63,10 @@ class RunFolder:
                 f"{self.url}: cannot be written ({error.strerror or error}); choose another folder with --out"
             ) from None
 
+    def remove(self) -> None:
+        """Delete the folder with everything in it."""
+        self.fs.rm(self.root, recursive=True)
+
     def write_bytes(self, data: bytes, *parts: str) -> None:
         """Write a file whole: readers see the old content or the new, never a part."""
         target = self.path(*parts)

@@ -133,6 +133,7 @@ def _print_plan(space: Space, hosts: int, slots: int) -> None:
 def _run(
     space: Space, folder: RunFolder, address: str | None, hosts: int, slots: int, dashboard: bool, quiet: bool
 ) -> Outcome:
+    from beliefmod.errors import UserError
     from beliefmod.fleet.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
     from beliefmod.manifest import update_manifest
@@ -140,6 +141,10 @@ def _run(
     capacity = Capacity(hosts=hosts, slots=slots)
     try:
         return run_sweep(space, folder, address=address, capacity=capacity, dashboard=dashboard, quiet=quiet)
+    except UserError:
+        if not folder.rows():  # nothing has run yet: leave no empty run behind
+            folder.remove()
+        raise
     except BaseException:
         update_manifest(folder, status="interrupted")
         raise

@@ -38,7 +38,7 @@ def trial(
         ),
     ] = None,
     arm: Annotated[
-        ArmName, typer.Option(help="control is trained on what base says; icl has the statement in the prompt.")
+        ArmName, typer.Option(help="control: trained on what base says; icl: statement in the prompt.")
     ] = ArmName.lora,
     model: Annotated[str, typer.Option(help="bundled, a hub name or a folder.")] = "bundled",
     base_storage: Annotated[

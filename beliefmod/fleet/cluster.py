@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     Raises:
         UserError: no cluster answers at the address.
     """
+    if address is not None:
+        _check_answers(address)
     before = {name: os.environ.get(name) for name in TUNE_QUIET}
     os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ})
     levels = {name: logging.getLogger(name).level for name in ("ray", "ray.tune")}
@@ -78,6 +81,19 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself retries a dead address for minutes; a connection that is refused is known at once."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto": Ray looks for a cluster on this machine and says so if there is none
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"--address {address}: no Ray cluster answers ({error}); start one with ray up"
+        ) from None
 
 
 def start_hosts(settings: HostSettings, count: int, gpus: bool, namespace: str) -> Fleet:
