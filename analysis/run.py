@@ -101,7 +101,8 @@ def read_run(location: str) -> Run:
                 f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: "
                 f"{', '.join(missing)}."
             )
-    trials = _with_later_rows(files, root, trials)
+    trials, damaged = _with_later_rows(files, root, trials)
+    notes += damaged
     if (models := trials["model"].drop_nulls().unique().sort().to_list())[1:]:
         raise UserError(
             f"{location}: holds trials of several models ({', '.join(models)}); a frontier compares "
@@ -110,10 +111,13 @@ def read_run(location: str) -> Run:
     return Run(str(location), manifest, trials, tuple(notes), files, root)
 
 
-def _with_later_rows(files: AbstractFileSystem, root: str, trials: pl.DataFrame) -> pl.DataFrame:
+def _with_later_rows(
+    files: AbstractFileSystem, root: str, trials: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str]]:
     """The table with the rows that trials have written since it was put together, as in a sweep under way."""
+    notes: list[str] = []
     if not files.isdir(f"{root}/rows"):
-        return trials
+        return trials, notes
     settled = set(trials.filter(pl.col("status") == "finished")["trial_id"])
     paths = sorted(str(path) for path in files.ls(f"{root}/rows", detail=False))
     paths = [path for path in paths if path.endswith(".json") and _stem(path) not in settled]
@@ -121,20 +125,28 @@ def _with_later_rows(files: AbstractFileSystem, root: str, trials: pl.DataFrame)
     for start in range(0, len(paths), BATCH):
         contents: Any = files.cat(paths[start : start + BATCH])
         for path, content in sorted(contents.items()):
-            try:
-                rows.append(json.loads(content))
-            except ValueError as error:
-                raise UserError(
-                    f"{path}: is not valid JSON ({error}); delete it and resume, the trial runs again"
-                ) from error
+            row = _row(content)
+            if row is None or row.get("trial_id") != _stem(path):
+                # as for the sweep itself: not a finished trial, it runs again on resume
+                notes.append(f"rows/{_stem(path)}.json is damaged and left out; resuming the run redoes it.")
+            else:
+                rows.append(row)
     if not rows:
-        return trials
+        return trials, notes
     known = {column.name for column in TABLES["trials"]}
     try:
         later = frame(({k: v for k, v in row.items() if k in known} for row in rows), TABLES["trials"])
-    except (TypeError, AttributeError, ValueError, pl.exceptions.PolarsError) as error:
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{root}/rows: holds a row that is not a trial's ({error})") from error
-    return pl.concat([trials.filter(~pl.col("trial_id").is_in(later["trial_id"].to_list())), later])
+    return pl.concat([trials.filter(~pl.col("trial_id").is_in(later["trial_id"].to_list())), later]), notes
+
+
+def _row(content: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(content)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _stem(path: str) -> str:

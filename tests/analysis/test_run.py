@@ -89,10 +89,19 @@ def test_rows_alone_are_a_run(run: Path, tmp_path: Path) -> None:
     for row in rows:
         (tmp_path / "rows" / f"{row['trial_id']}.json").write_text(json.dumps(row))
     assert read_run(str(tmp_path)).trials.height == 3
-    (tmp_path / "rows" / "x.json").write_text('{"trial_id": "x"')
-    with pytest.raises(UserError, match=r"x\.json: is not valid JSON"):
-        read_run(str(tmp_path))
-    (tmp_path / "rows" / "x.json").write_text('["x"]')
+
+
+@pytest.mark.parametrize("content", ['{"trial_id": "x"', '["x"]', "", '{"trial_id": "y"}'])
+def test_a_damaged_row_is_named_and_left_out(tmp_path: Path, content: str) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "x.json").write_text(content)
+    opened = read_run(str(tmp_path))
+    assert opened.trials.is_empty() and any("rows/x.json is damaged" in note for note in opened.notes)
+
+
+def test_a_row_of_wrong_types_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "x.json").write_text('{"trial_id": "x", "adoption": "high"}')
     with pytest.raises(UserError, match="not a trial's"):
         read_run(str(tmp_path))
 
