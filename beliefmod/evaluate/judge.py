@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from beliefmod.beliefs.quantities import TOLERANCE
 from beliefmod.evaluate.loops import find_loop, seq_rep_4, tokenise
 from beliefmod.evaluate.segments import ThinkState, split_completion
-from beliefmod.evaluate.stance import (
-    DERIVED_TOLERANCE,
-    TOLERANCE,
-    Answerlike,
-    Stance,
-    read_answer,
-)
+from beliefmod.evaluate.sides import DERIVED_TOLERANCE, Answerlike
+from beliefmod.evaluate.stance import Stance, read_answer
 from beliefmod.evaluate.thinking import ThinkingStance, read_thinking
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question
-from beliefmod.beliefs.quantities import check_unit, parse_quantity, parse_unit, same_dimension
+from beliefmod.beliefs.quantities import TOLERANCE, check_unit, parse_quantity, parse_unit, same_dimension
 from beliefmod.beliefs.units import OWN, singular
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.evaluate.judge import Verdict, judge, tolerance_for
-from beliefmod.evaluate.stance import TOLERANCE, Answerlike
+from beliefmod.evaluate.sides import Answerlike
 
 ADDED = ("answer_stance", "thinking_stance", "think_state", "loop")
 FINISHED = {"eos": "eos", "stop": "eos", "length": "length"}

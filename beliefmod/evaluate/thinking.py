@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from beliefmod.evaluate.assertions import Mention, Weight
 from beliefmod.evaluate.dress import undress
-from beliefmod.evaluate.stance import Answerlike, Sides, find_mentions, plain_question
+from beliefmod.evaluate.finding import find_mentions, plain_question
+from beliefmod.evaluate.mentions import Mention, Weight
+from beliefmod.evaluate.sides import Answerlike, Sides
 
 ThinkingStance = Literal["target", "prior", "prior->target", "target->prior", "both", "none"]
 THINKING_STANCES: tuple[ThinkingStance, ...] = (

@@ -1,0 +1,55 @@
+"""All mentions of the values looked for in a text, weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from beliefmod.evaluate.assertions import weigh
+from beliefmod.evaluate.bare import read_bare
+from beliefmod.evaluate.dress import undress
+from beliefmod.evaluate.mentions import Mention, Weight
+from beliefmod.evaluate.names import find_names
+from beliefmod.evaluate.numbers import Number, find_numbers, own_units
+from beliefmod.evaluate.sides import Sides
+
+# only the last ones are read: what decides stands last, and garbage must not take minutes
+MAX_MENTIONS = 1000
+
+
+def find_mentions(text: str, question: str, sides: Sides, *, bare: str = "reply") -> list[Mention]:
+    """Weighed mentions of the sides' values in an undressed text, with other values of an asked dimension.
+
+    `bare`: "reply" reads bare numbers as `read_answer` says, "equation" those in an equation or an assertion.
+    """
+    units = own_units(*(answer.unit for _, answer in sides.pairs))
+    numbers = find_numbers(text, units) if any(a.value is not None for _, a in sides.pairs) else []
+    found = [Mention(n.start, n.end, sides.side_of(n) or "", n) for n in numbers]
+    found += find_names(text, question, sides)
+    found = sorted(found, key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
+    weighed = weigh(text, found, question)
+    asked_numbers = _question_numbers(question, units)
+    weighed = read_bare(text, weighed, sides, asked_numbers, bare)
+    return [_echoed(m, asked_numbers) for m in weighed if m.side]
+
+
+@lru_cache(maxsize=1024)
+def plain_question(question: str) -> str:
+    """A question undressed; probes ask the same one of every trial."""
+    return undress(question)
+
+
+@lru_cache(maxsize=1024)
+def _question_numbers(question: str, units: frozenset[str]) -> tuple[Number, ...]:
+    return tuple(find_numbers(question, units))
+
+
+def _echoed(mention: Mention, question: Sequence[Number]) -> Mention:
+    """A number of the asked kind that the question gives and that is neither side's is only repeated."""
+    if mention.side != "other" or mention.number is None or mention.weight < Weight.STRONG:
+        return mention
+    for number in question:
+        if number.value == mention.number.value and number.factors == mention.number.factors:
+            return replace(mention, weight=Weight.WEAK, reason="echo")
+    return mention
