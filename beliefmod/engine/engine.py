@@ -207,6 +207,11 @@ class Engine:
         UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that leaves
         no position.
         """
+        if max_new_tokens < 1 or not 0 <= temperature < math.inf:
+            raise jobs.EngineError(
+                "max_new_tokens must be at least 1 and temperature at least 0, "
+                f"not {max_new_tokens} and {temperature}"
+            )
         slots = [self._slot_of(r.adapter) for r in requests]
         self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
         return generate(self, requests, slots, max_new_tokens, temperature)

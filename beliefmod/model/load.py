@@ -55,7 +55,13 @@ def load_model(
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    from beliefmod.model.quantized import dequantize, guard_cpu_repacking, linear_names, nf4_config
+    from beliefmod.model.quantized import (
+        dequantize,
+        guard_cpu_repacking,
+        linear_names,
+        nf4_config,
+        return_freed_memory,
+    )
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
@@ -81,6 +87,8 @@ def load_model(
         guard_cpu_repacking(model)
     elif base_storage == "dequantized":
         dequantize(model, dtype)
+    if base_storage != "none":
+        return_freed_memory()
     eos_ids = _eos_ids(model, tokenizer)
     if not eos_ids:
         raise UserError(

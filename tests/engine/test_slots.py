@@ -182,6 +182,10 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing():
         engine.generate([GenerateRequest("nobody", (5,))], 2)
     with pytest.raises(jobs.NoRows):
         engine.generate([GenerateRequest(None, ())], 2)
+    with pytest.raises(jobs.EngineError, match="max_new_tokens"):
+        engine.generate([GenerateRequest(None, (5,))], 0)
+    with pytest.raises(jobs.EngineError, match="temperature"):
+        engine.generate([GenerateRequest(None, (5,))], 2, temperature=-1.0)
     with pytest.raises(jobs.RowTooLong):
         engine.generate([GenerateRequest(None, (5,) * 128)], 2)
     with pytest.raises(jobs.NoRows):
