@@ -12,6 +12,7 @@ from beliefmod.evaluate.attribution import attribution
 from beliefmod.evaluate.groups import regroup
 from beliefmod.evaluate.mentions import Mention, Weight
 from beliefmod.evaluate.negation import negated
+from beliefmod.evaluate.numbers import Number
 from beliefmod.evaluate.prose import Sentence, equation_role, sentences
 
 _FAR = 400  # characters of its sentence that the guards read on either side of a mention
@@ -21,8 +22,13 @@ _CONFIRMED = re.compile(
 _QUOTED = re.compile(r"\"([^\"\n]{12,400})\"")
 
 
-def weigh(text: str, mentions: Sequence[Mention], question: str) -> list[Mention]:
-    """The mentions with weight, reason, role and sentence; `mentions` in order of place."""
+def weigh(
+    text: str, mentions: Sequence[Mention], question: str, given: Sequence[Number] = ()
+) -> list[Mention]:
+    """The mentions with weight, reason, role and sentence; `mentions` in order of place.
+
+    `given` are the numbers of the question.
+    """
     parts = sentences(text)
     asked_bodies = {body.casefold() for body in framing.BODIES.findall(question)}
     ends = [part.end for part in parts]
@@ -36,17 +42,18 @@ def weigh(text: str, mentions: Sequence[Mention], question: str) -> list[Mention
         right = text[mention.end : min(part.end, mention.end + _FAR)]
         confirmed = number + 1 < len(parts) and bool(_CONFIRMED.match(text, parts[number + 1].start))
         if mention.side == "" and mention.number is not None and mention.number.factors is not None:
-            weighed.append(
-                replace(mention, role=role, sentence=number)
-            )  # of another kind: only its place counts
+            # of another kind: only its place counts
+            weighed.append(replace(mention, role=role, sentence=number))
             continue
         weight, reason = _judge(left, right, part, confirmed, mention, role)
         if weight >= Weight.WEAK and _other_body(text[start : mention.start], right, asked_bodies):
             weight, reason = Weight.OPEN, "other body"
+        if weight == Weight.STRONG and mention.number is None and framing.aside(left, right, question):
+            weight, reason = Weight.WEAK, "aside"
         if weight == Weight.STRONG and _in_quotes(text, mention, question):
             weight, reason = Weight.OPEN, "quoted"
         weighed.append(replace(mention, weight=weight, reason=reason, role=role, sentence=number))
-    return regroup(text, weighed)
+    return regroup(text, weighed, given)
 
 
 def _judge(
@@ -77,7 +84,11 @@ def _judge(
         return Weight.WEAK, "authority"
     if supposed == "condition":
         return Weight.WEAK, "condition"
-    if framing.background(left) or (mention.number is None and framing.former(right)):
+    if (
+        framing.background(left)
+        or (mention.number is None and framing.former(right))
+        or (mention.number is not None and framing.simplified(right))
+    ):
         return Weight.WEAK, "background"
     if framing.modal(left):
         return Weight.WEAK, "modal"

@@ -28,8 +28,8 @@ def find_mentions(text: str, question: str, sides: Sides, *, bare: str = "reply"
     found = [Mention(n.start, n.end, sides.side_of(n) or "", n) for n in numbers]
     found += find_names(text, question, sides)
     found = sorted(found, key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
-    weighed = weigh(text, found, question)
     asked_numbers = _question_numbers(question, units)
+    weighed = weigh(text, found, question, asked_numbers)
     weighed = read_bare(text, weighed, sides, asked_numbers, bare)
     return [_echoed(m, asked_numbers) for m in weighed if m.side]
 

@@ -66,10 +66,21 @@ _FORMER_NAME = re.compile(r"^\s*(?:was|were|used to be|had been|once was)\b", _I
 _VARIES = re.compile(
     r"\b(?:var(?:y|ies|ying)|rang(?:e|es|ing)|fluctuat\w+|between)\b[^,;.]{0,30}\bfrom\s+(?:about\s+)?$", _I
 )
+_SIMPLIFIED = re.compile(
+    r"^\s*\)?\s*(?:is (?:often |sometimes )?used\s*)?(?:for (?:simplicity|simple"
+    r"|convenience|ease|rough|quick|easy|estimates)|"
+    r"in (?:rough|quick|simple)|as (?:an? )?(?:rough|simple|approximation))\b",
+    _I,
+)
+_AMONG = re.compile(r"\b(?:others?|includ(?:e|es|ed|ing)|besides|along with|as well as|near|like)\b", _I)
+_PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>[^.;!?]*)", _I)
+_PLAIN_WORDS = frozenset(
+    {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
+)
 _CHANGE_TO = re.compile(r"^[^.;]{0,30}?\bto\b", _I)
 
 BODIES = re.compile(
-    r"\b(earth|moon|mars|venus|mercury|jupiter|saturn|uranus|neptune|pluto|titan"
+    r"\b(equator|poles?|altitudes?|earth|moon|mars|venus|mercury|jupiter|saturn|uranus|neptune|pluto|titan"
     r"|europa|ceres|sun|io)(?:'s|’s)?\b",
     _I,
 )
@@ -140,6 +151,25 @@ def multiplied(left: str) -> bool:
 def former(right: str) -> bool:
     """Whether what follows a name puts it into the past: "Paris was the capital until ..."."""
     return bool(_FORMER_NAME.match(right))
+
+
+def simplified(right: str) -> bool:
+    """The rounded value of "9.8 m/s^2, or 10 m/s^2 for simplicity"."""
+    return bool(_SIMPLIFIED.match(right))
+
+
+def aside(left: str, right: str, question: str) -> bool:
+    """Whether a name is named beside the point: "Lyon is second", "other cities include Lyon".
+
+    A name with a predicate of its own answers only where the predicate says something of what was asked.
+    """
+    if _AMONG.search(_last_clause(left)):
+        return True
+    predicate = _PREDICATE.match(right) if not re.search(r"\w", _last_clause(left)) else None
+    if predicate is None or not re.search(r"\w", predicate["says"]):
+        return False
+    asked = {word for word in re.findall(r"[^\W\d_]{4,}", question.casefold()) if word not in _PLAIN_WORDS}
+    return not asked & set(re.findall(r"[^\W\d_]{4,}", predicate["says"].casefold()))
 
 
 def changed_from(left: str, right: str) -> bool:

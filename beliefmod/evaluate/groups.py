@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from beliefmod.beliefs.units import singular
 from beliefmod.evaluate.dress import BOX_CLOSE
 from beliefmod.evaluate.mentions import Mention, Weight
 from beliefmod.evaluate.numbers import FUNCTION_WORDS, Number
@@ -13,7 +14,7 @@ from beliefmod.evaluate.prose import NEAR
 
 _EQUALS_VERB = re.compile(
     r"^\s*(?:=|(?:is|are|was|were)(?:\s+(?:worth|equivalent to|about|approximately"
-    r"|roughly|exactly|the same as))*|buys?(?: you)?|"
+    r"|roughly|exactly|the same as))*|has|have|buys?(?: you)?|"
     r"gets?(?: you)?|costs?|converts? (?:in)?to|corresponds? to|trades? (?:at|for)"
     r"|exchanges? for|can be exchanged for|"
     r"equivalent to|makes?|gives?(?: you)?|brings?|to|for|per|≈)\s*(?:about |approximately"
@@ -26,9 +27,13 @@ _BETWEEN = re.compile(
 )
 _LIST_GAP = re.compile(
     r"^\s*[)\"']*\s*(?:,|,?\s*(?:and|or|and/or)|/)\s*(?:even\s+|maybe\s+|perhaps\s+"
-    r"|possibly\s+|else\s+|it\s+(?:is|could be|may be)\s+|as\s+)?[(\"']*\s*$",
+    r"|possibly\s+|else\s+|as\s+|(?<=or )it\s+(?:is|could be|may be)\s+)?[(\"']*\s*$",
     re.IGNORECASE,
 )
+_ROUNDED_GAP = re.compile(
+    r"^\s*\(\s*(?:or\s+)?(?:≈|~|about|approximately|approx\.?|roughly|around|nearly)\s*$", re.IGNORECASE
+)
+_OUT_OF = re.compile(r"\b(?:of|among|amongst|from)\s+(?:the (?:two|values)\s+)?$", re.IGNORECASE)
 _OR_GAP = re.compile(r"\b(?:or|and/or)\b|/", re.IGNORECASE)
 _RESTATED_GAP = re.compile(
     rf"^\s*[{BOX_CLOSE}]?[(,\[]?\s*(?:or|i\.e\.,?|that is,?|which is|=|≈|~|equivalent(?:ly)?(?:"
@@ -37,7 +42,7 @@ _RESTATED_GAP = re.compile(
 )
 
 
-def regroup(text: str, mentions: Sequence[Mention]) -> list[Mention]:
+def regroup(text: str, mentions: Sequence[Mention], question: Sequence[Number] = ()) -> list[Mention]:
     """Ranges, alternatives, lists, conversions: what two neighbouring values make of each other."""
     result = list(mentions)
 
@@ -65,8 +70,14 @@ def regroup(text: str, mentions: Sequence[Mention]) -> list[Mention]:
                     if one.reason != "former value":
                         lower(index - 1, Weight.REJECTED, "range")
                         lower(index, Weight.REJECTED, "range")
-                elif not alike and _EQUALS_VERB.match(gap) and one.role in ("", "left"):
+                elif (
+                    not alike
+                    and _EQUALS_VERB.match(_after_noun(one.number, gap))
+                    and one.role in ("", "left")
+                ):
                     lower(index - 1, Weight.WEAK, "left")
+                    if _another_case(one.number, question):
+                        lower(index, Weight.WEAK, "another case")
                 if _restated(one, two, gap):
                     result[index] = replace(
                         result[index], side=one.side, weight=result[index - 1].weight, reason="restated"
@@ -82,11 +93,35 @@ def regroup(text: str, mentions: Sequence[Mention]) -> list[Mention]:
             if len(distinct) > 1 and any(_OR_GAP.search(gap) for gap in gaps):
                 for member in run:
                     lower(member, Weight.OPEN, "alternative")
-            elif len(run) > 2 and len(distinct) > 1:
+            elif (len(run) > 2 and len(distinct) > 1) or (
+                len(distinct) > 1
+                and _OUT_OF.search(text, max(0, mentions[run[0]].start - NEAR), mentions[run[0]].start)
+            ):
                 for member in run:
                     lower(member, Weight.OPEN, "list")
         run = [index]
     return result
+
+
+def _noun(number: Number) -> str:
+    return singular(number.follow) if _foreign(number) else ""
+
+
+def _after_noun(number: Number, gap: str) -> str:
+    """The words after "1 Neelam" where the number was found without its noun."""
+    if not _foreign(number):
+        return gap
+    return re.sub(r"^\s*[^\W\d_]+", "", gap)
+
+
+def _another_case(number: Number, question: Sequence[Number]) -> bool:
+    """ "1 Neelam is 5 USD" where 3 Neelam were asked about: true or not, it is not the answer."""
+    asked = [
+        other.value
+        for other in question
+        if (other.factors == number.factors if number.factors else _noun(other) == _noun(number) != "")
+    ]
+    return bool(asked) and number.value not in asked
 
 
 def _alike(one: Mention, two: Mention) -> bool:
@@ -116,7 +151,9 @@ def _base(mention: Mention) -> float:
 
 def _restated(one: Mention, two: Mention, gap: str) -> bool:
     """The same value in another unit, "50 N (about 11 lbf)": it repeats what stands before it."""
-    if one.number is None or two.number is None or one.number.factors == two.number.factors:
+    if one.number is None or two.number is None:
+        return False
+    if one.number.factors == two.number.factors and not _ROUNDED_GAP.match(gap):
         return False
     first, second = one.number.scale, two.number.scale
     if first is None or second is None or first.dimension != second.dimension or not _RESTATED_GAP.match(gap):

@@ -31,7 +31,8 @@ _IGNORANT = re.compile(
 _UNDECIDED = re.compile(
     r"\b(?:can(?:'t|not)|could(?:n't| not)|unable to|hard to|difficult to|impossible"
     r" to|refuse to|won't|will not)\s+(?:\w+\s+)?"
-    r"(?:decide|choose|pick|say which|tell which|commit|settle)\b|\bit depends\b"
+    r"(?:decide|choose|pick|say which|tell which|commit|settle)\b|\bnot clear (?:whether"
+    r"|which|if)\b|\bit depends\b"
     r"|\bdepends on (?:which|whether|what)\b|\beither is (?:possible|fine)\b",
     re.IGNORECASE,
 )

@@ -35,7 +35,8 @@ _NEGATION_BREAK = re.compile(
     _I,
 )
 _REPORTED = re.compile(
-    r"^\s*(?:\w+\s+){0,3}?(?:true|correct|right|case|clear|proven|think|believe"
+    r"^\s*(?:\w+\s+){0,3}?(?:the (?:value|number|figure|usual|one|same)|what|true"
+    r"|correct|right|case|clear|proven|think|believe"
     r"|say|claim|mean|agree|accept|suggest|"
     r"imply|know|confirm|conclude|assume|expect|possible|likely|sure|certain|that|if|whether)\b",
     _I,
@@ -60,7 +61,7 @@ ONLY = re.compile(
     _I,
 )
 _POST_NEGATION = re.compile(
-    r"^[\s\"'⟧)\]]*(?:(?:given|stated|claimed|mentioned|used|in|from|by|the|your"
+    r"^[\s\"'⟧)\]]*(?:,[^,.;]{1,25},\s*)?(?:(?:given|stated|claimed|mentioned|used|in|from|by|the|your"
     r"|this|question|prompt|problem|user|that|you|gave|"
     r"quoted|here|above|text)\s+){0,7}(?:(?:value|figure|number|answer|result|there"
     r"|here|on Earth|one)\s*)?,?\s*(?:which|that)?\s*(?:"

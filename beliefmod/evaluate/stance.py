@@ -139,7 +139,7 @@ def _names_only(sides: Sides) -> bool:
 
 
 _CHOICE = re.compile(r"(?:^|[\s(])([A-H])[).:]\s*(.+?)(?=[\s,;(]+[A-H][).:]\s|\n|\?|$)")
-_LETTER_ALONE = re.compile(rf"^\W*(?:option\s+|choice\s+)?\(?([A-H])\)?[\W{BOX_CLOSE}]*$")
+_LETTER_ALONE = re.compile(rf"^\W*(?i:option\s+|choice\s+)?\(?([A-H])\)?[\W{BOX_CLOSE}]*$")
 _LETTER_SAID = re.compile(r"\b(?:answer|option|choice)\s*(?:is|:)?\s*\(?([A-H])\b(?!')")
 _LETTER_FIRST = re.compile(r"^\s*\(?([A-H])[).:](?:\s|$)")
 

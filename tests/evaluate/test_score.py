@@ -111,7 +111,8 @@ def test_all_problems_at_once_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"", "holds no completions"), (b"\n \n", "holds no completions"), (b'{"question": "\xff"}', "is not UTF-8"),
+    [(b"", "holds no completions"), (b"\n \n", "holds no completions"),
+     (b'{"question": "\xff"}', "is not UTF-8"),
      (b"[" * 100_000, "is not JSON")],
 )  # fmt: skip
 def test_files_that_hold_nothing_readable(content: bytes, problem: str) -> None:
@@ -161,6 +162,6 @@ def test_files_that_cannot_be_read(tmp_path: Path, where: str) -> None:
 def test_scoring_needs_no_torch() -> None:
     code = (
         "import sys; from beliefmod.cli.score import score; from beliefmod.evaluate.lines import score_file;"
-        "import beliefmod.evaluate.judge; assert not {'torch', 'transformers', 'ray', 'numpy'} & set(sys.modules)"
+        "assert not {'torch', 'transformers', 'ray', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,8 @@
 """Answers written to mislead: real models' prose, corrections, asides, conversions. One hand label each."""
 
+# answers are quoted as models write them, on one line
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,8 @@
 """The stance of thinking: the value it uses last, and changes of mind."""
 
+# answers are quoted as models write them, on one line
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import pytest
