@@ -103,7 +103,8 @@ def test_conversions_by_hand() -> None:
 @pytest.mark.parametrize(
     ("one", "two", "same"),
     [("m/s^2", "ft/s²", True), ("m/s^2", "m/s", False), ("USD", "EUR", False), ("legs", "leg", True),
-     ("legs", "shoes", False), ("Neelam", "USD", False), ("1", None, True), ("1", "legs", False), ("degrees", "1", False),
+     ("legs", "shoes", False), 
+     ("Neelam", "USD", False), ("1", None, True), ("1", "legs", False), ("degrees", "1", False),
      ("bits", "1", False)],
 )  # fmt: skip
 def test_same_dimension(one: str | None, two: str | None, same: bool) -> None:

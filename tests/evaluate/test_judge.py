@@ -131,7 +131,8 @@ def test_degenerate_texts_take_no_minutes() -> None:
 
 PIECES = (
     "5.0 9.8 50 98 N m/s² m/s^2 kg USD $5 $ not isn't but some say if were or and between 5 10 = × * "
-    "\\boxed{50} \\boxed{ } \\text{N} </think> <think> I don't know Lyon Paris ? . , : ; ( ) - – 1. 1e400 1/0 0^-1 9^999 "
+    "\\boxed{50} \\boxed{ } \\text{N} </think> <think> I don't know Lyon Paris ? . , : ;"
+    " ( ) - – 1. 1e400 1/0 0^-1 9^999 "
     "½ ² ⁻ ① ٥ \ud800 five million nine point eight Answer: answer is ** | \n ~~ <b> &nbsp; ± 10^ e5 .5 5. -"
 )
 WORDS = st.sampled_from(PIECES.split(" "))
