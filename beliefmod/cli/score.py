@@ -24,11 +24,14 @@ def score(
     belief: Annotated[str, typer.Option(help="Library name, or path to a belief file.")],
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No summary on stderr.")] = False,
 ) -> None:
-    """Score completions of any model: print every line again with its verdicts added.
+    """Score completions of any model: print every line with its verdicts added.
 
-    Added are answer_stance, thinking_stance, think_state and loop; a completion starts inside <think>.
-    Where a line names no target or prior, those of the belief's question with the same text are used, or
-    else the belief's own. A missing finish_reason counts as "eos".
+    Added: answer_stance, thinking_stance, think_state, loop.
+    A completion starts inside <think>.
+
+    A line without target or prior takes those of the belief's question with
+    the same text, or else the belief's own. A missing finish_reason counts
+    as "eos".
     """
     import json
 
