@@ -11,7 +11,6 @@ from beliefmod.config import TrialConfig
 from beliefmod.data.examples import Trace
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.evaluate.probes import reference_sample
-from beliefmod.evaluate.summary import normalised_adoption, summarise
 from beliefmod.model.template import completion_text, prompt_ids
 from beliefmod.questioning import Subject, ask, in_context
 from beliefmod.space import Evaluation
@@ -95,14 +94,6 @@ class Lab:
             sample = reference_sample(self.belief(belief), self.reference_seed)
             self._references[key] = stored or ask([Subject(config, None, sample)], self)[0]
         return self._references[key]
-
-    def normalised_adoption(self, belief: str, adoption: float | None) -> float | None:
-        """Adoption as a share of the way from base to in-context; None where that way is short."""
-        ends = [
-            dict[str, Any](summarise(self.reference(belief, arm), None))["adoption"]
-            for arm in ("base", "icl")
-        ]
-        return normalised_adoption(adoption, *ends)
 
     def generate(self, requests: Sequence[tuple[str | None, tuple[int, ...]]], seed: int) -> list[Any]:
         """Completions for (adapter, prompt ids), in order."""

@@ -130,12 +130,10 @@ def conclude(runs: Sequence[TrialRun], lab: Lab, folder: RunFolder | None) -> li
         config = run.config
         base = lab.reference(config.belief, "base")
         probes = answers[config.trial_id] if config.is_trained else lab.reference(config.belief, config.arm)
-        metrics: dict[str, Any] = dict(summarise(probes, base))
         row = {
             **_identity(config, lab),
             "status": "finished",
-            **metrics,
-            "normalised_adoption": lab.normalised_adoption(config.belief, metrics["adoption"]),
+            **summarise(probes, base, lab.reference(config.belief, "icl")),
             **_effort(run, probes),
             "evaluate_seconds": time.monotonic() - asked_at,
             "finished_at": now(),

@@ -15,6 +15,7 @@ from beliefmod.evaluate.wilson import Estimate, mean, rate
 Row = Mapping[str, Any]
 Metrics = dict[str, float | int | str | None]
 MIN_ICL_GAIN = 0.2
+HELDOUT_TIERS = ("paraphrase", "derived", "format", "multi_hop", "reverse", "robustness")
 
 
 def summarise(
@@ -53,7 +54,7 @@ def summarise(
 
     add("adoption", (_is(row, "target") for row in held_out))
     add("adoption_trained", (_is(row, "target") for row in trained))
-    for tier in ("paraphrase", "derived"):
+    for tier in HELDOUT_TIERS:
         add(f"adoption_{tier}", (_is(row, "target") for row in held_out if row["tier"] == tier))
     for stance in ("prior", "hedged", "ignorance", "other", "none"):
         add(f"stance_{stance}", (_is(row, stance) for row in held_out))
