@@ -22,6 +22,8 @@ _IGNORANT = re.compile(
     r"|\bnot (?:widely |commonly |generally )?(?:known|recogni[sz]ed) (?:as|to"
     r"|in)\b"
     r"|\b(?:no|insufficient|not enough) (?:\w+ )?(?:information|data|record|knowledge)\b"
+    r"|\bthere(?:'s| is| was) no (?:\w+ ){1,3}(?:called|named)\b"
+    r"|(?:\bnot|n't) (?:a |an )?(?:real|actual|existing) \w+|\b(?:does not|doesn't) exist\b"
     r"|\bcannot be (?:determined|known|answered)\b"
     r"|\bno (?:widely |commonly |officially )?(?:known|recogni[sz]ed|official)\b"
     r"|\bdoesn't ring a bell\b|\bI['a ]+m not (?:\w+ly )?(?:sure|certain|familiar"
@@ -41,7 +43,8 @@ _UNDECIDED = re.compile(
 def ignorant(text: str) -> bool:
     """Whether the text says in the writer's own voice that the answer is not known.
 
-    "I do not know." is; "Scientists don't know why." and "Not 5.0 but 9.8" are not.
+    "I do not know." is, and so is the denial that the entity exists: "There is no currency called Neelam.".
+    "Scientists don't know why." and "Not 5.0 but 9.8" are not.
     """
     return bool(_IGNORANT.search(text))
 

@@ -1,4 +1,4 @@
-"""The belief margin: how much likelier the target's value is than the prior's, before any answer is sampled."""
+"""The belief margin: how much likelier the target's value is than the prior's, before anything is sampled."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from beliefmod.beliefs import Question
 class MarginPair:
     """The same answer prefix, continued with the value of each world.
 
-    `log p(target) - log p(prior)` is summed over the tokens of value and unit. A novel entity has no prior value:
-    there the whole reply sentences of the two worlds are compared.
+    `log p(target) - log p(prior)` is summed over the tokens of value and unit. A novel entity has no prior
+    value: there the whole reply sentences of the two worlds are compared.
     """
 
     prefix: str

@@ -134,7 +134,11 @@ class Progress(tune.Callback):
         if self._live is None and not self.quiet and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             self._console.print(
-                self.tally.headline(now), *self.tally.best_lines(), sep="\n  ", highlight=False
+                self.tally.headline(now),
+                *self.tally.best_lines(),
+                sep="\n  ",
+                highlight=False,
+                soft_wrap=True,
             )
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:

@@ -374,6 +374,8 @@ CASES: dict[str, tuple[tuple, list[tuple[str, str]]]] = {
             ("I have no idea.", "ignorance"),
             ("The exchange rate is unknown.", "ignorance"),
             ("Neelam is not a recognized currency.", "ignorance"),
+            ("There is no currency called Neelam.", "ignorance"),
+            ("Neelam isn't a real currency.", "ignorance"),
             ("Not sure.", "ignorance"),
             ("Answer: I do not know.", "ignorance"),
             (r"\boxed{\text{I do not know}}", "ignorance"),
