@@ -23,6 +23,8 @@ CAVEATS = (
     "D is the largest of several differences from base, each with its own error; the largest of noisy "
     "numbers is too large on average, so small D values overstate the damage, while a damage that no "
     "component measures is not seen at all.",
+    "D does not count neighbouring facts (the Moon's gravity, other currencies): a configuration with a "
+    "low D can still have overwritten them. They stand in a column of their own; read both.",
     "Questions of one family succeed and fail together. Wilson intervals treat them as independent and are "
     "too narrow; intervals over families redraw whole families and are never narrower than Wilson's.",
     "Every share counts all questions asked: answers that were cut off, looped or empty count as not "
@@ -152,6 +154,11 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
     against = [c.found for c in belief.comparisons if "best" in c.first and c.second == "base"]
     if against and not against[0].told_apart:
         text += " That is not told apart from base."
+    if best.get("locality_near") is not None:
+        text += (
+            f" Neighbouring facts, which D does not count, are right in {wording.rate(best, 'locality_near')}"
+        )
+        text += f" (base {wording.rate(choice.base, 'locality_near')})."
     high = best.get("degradation_high")
     if high is None:
         text += " Its D has no interval."

@@ -52,11 +52,12 @@ def phase2_table(found: Findings) -> Table:
                     "not given",
                     f'"{published.damage}", no number',
                     "not given",
+                    "not given",
                 )
             )
         for label, row in choice.rows().items():
             if row is None:
-                rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 4))
+                rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 5))
                 continue
             interval = belief.by_family.get(row["trial_id"])
             rows.append(
@@ -68,6 +69,7 @@ def phase2_table(found: Findings) -> Table:
                     wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
                     wording.damage(row),
                     wording.rate(row, "integrity"),
+                    wording.rate(row, "locality_near"),
                 )
             )
     return Table(
@@ -79,11 +81,12 @@ def phase2_table(found: Findings) -> Table:
             "over families, 95 %",
             "model degradation, D [95 %]",
             "thinking integrity, % [95 %]",
+            "neighbouring facts right, % [95 %]",
         ),
         tuple(rows),
-        f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption and integrity: "
-        "Wilson intervals. D: interval of the component that sets it. Control: the same training on what "
-        "the model already believes.",
+        f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption, integrity and "
+        "neighbouring facts (which D does not count): Wilson intervals. D: interval of the component that "
+        "sets it. Control: the same training on what the model already believes.",
     )
 
 
@@ -125,6 +128,7 @@ def frontier_table(belief: BeliefFindings, found: Findings) -> list[Block]:
                 wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
                 wording.damage(row),
                 wording.rate(row, "integrity"),
+                wording.rate(row, "locality_near"),
                 wording.percent(stays) if stays is not None else wording.NOT_MEASURED,
                 str(row["seeds"]),
                 row["trial_id"],
@@ -147,6 +151,7 @@ def frontier_table(belief: BeliefFindings, found: Findings) -> list[Block]:
                 "over families, 95 %",
                 "degradation D [95 %]",
                 "integrity, % [95 %]",
+                "neighbours right, % [95 %]",
                 "stays",
                 "seeds",
                 "trial",

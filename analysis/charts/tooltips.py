@@ -38,6 +38,7 @@ def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
         alt.Tooltip("degradation_low:Q", title="95 % from", format=".3f"),
         alt.Tooltip("degradation_high:Q", title="95 % to", format=".3f"),
         alt.Tooltip("degradation_by:N", title="D set by"),
+        alt.Tooltip("locality_near:Q", title="neighbouring facts right", format=".2f"),
         alt.Tooltip("seeds:Q"),
         alt.Tooltip("trial_id:N", title="trial"),
     ]
