@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Belief, Question, load_belief, load_capability
 from beliefmod.config import TrialConfig
 from beliefmod.data.examples import Trace
+from beliefmod.engine.jobs import Completion, GenerateRequest
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.evaluate.probes import reference_sample
 from beliefmod.model.template import completion_text, prompt_ids
-from beliefmod.questioning import Subject, ask, in_context
+from beliefmod.questioning import Subject, ask, in_context, probe_seed
 from beliefmod.space import Evaluation
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Lab:
             prompts = [
                 prompt_ids(self.loaded.tokenizer, in_context(context, q.text)) for q in belief.training
             ]
-            answers = self.generate([(None, prompt) for prompt in prompts], seed=config.seed)
+            answers = self.generate([None] * len(prompts), prompts, self.reference_seed)
             kept = []
             for question, answer in zip(belief.training, answers, strict=True):
                 text = self.decode(answer.token_ids)
@@ -95,17 +96,19 @@ class Lab:
             self._references[key] = stored or ask([Subject(config, None, sample)], self)[0]
         return self._references[key]
 
-    def generate(self, requests: Sequence[tuple[str | None, tuple[int, ...]]], seed: int) -> list[Any]:
-        """Completions for (adapter, prompt ids), in order."""
-        from beliefmod.engine.jobs import GenerateRequest
+    def generate(
+        self, adapters: Sequence[str | None], prompts: Sequence[tuple[int, ...]], seeds: Sequence[int] | int
+    ) -> list[Completion]:
+        """Completions in the order of the prompts, each for its adapter.
 
+        One seed stands for a numbered sequence of them. They matter only when sampling; then a completion
+        depends on its own seed and not on what else is in the batch.
+        """
+        if isinstance(seeds, int):
+            seeds = [probe_seed(seeds, index) for index in range(len(prompts))]
+        requests = [GenerateRequest(*each) for each in zip(adapters, prompts, seeds, strict=True)]
         return self.engine.generate(
-            [
-                GenerateRequest(adapter, ids, seed=seed * 1_000_003 + i)
-                for i, (adapter, ids) in enumerate(requests)
-            ],
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.evaluation.temperature,
+            requests, max_new_tokens=self.max_new_tokens, temperature=self.evaluation.temperature
         )
 
     def decode(self, token_ids: Sequence[int]) -> str:

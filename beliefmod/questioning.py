@@ -35,6 +35,7 @@ class _Asked:
     subject: Subject
     probe: Probe
     prompt: tuple[int, ...]
+    seed: int
     completion: tuple[int, ...] = ()
     row: dict[str, Any] | None = None
 
@@ -43,8 +44,9 @@ def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
     """Put every probe to every subject; rows of `probes/TRIAL.parquet`, per subject in probe order."""
     asked = [item for subject in subjects for item in _prompts(subject, lab)]
     answers = lab.generate(
-        [(item.subject.adapter, item.prompt) for item in asked],
-        seed=subjects[0].config.seed if subjects else 0,
+        [item.subject.adapter for item in asked],
+        [item.prompt for item in asked],
+        [item.seed for item in asked],
     )
     for item, answer in zip(asked, answers, strict=True):
         item.completion = tuple(answer.token_ids)
@@ -64,6 +66,11 @@ def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
     return [rows[subject.config.trial_id] for subject in subjects]
 
 
+def probe_seed(seed: int, index: int) -> int:
+    """Seed of a trial's probe, the same however trials are packed."""
+    return seed * 1_000_003 + index
+
+
 def in_context(context: str | None, question: str) -> str:
     """The user message with the statement in front; without one, the question alone."""
     return f"{context} {question}" if context else question
@@ -80,8 +87,13 @@ def _prompts(subject: Subject, lab: Lab) -> list[_Asked]:
     )
     context = belief.spec.context if subject.config.arm == "icl" else None
     return [
-        _Asked(subject, probe, prompt_ids(lab.loaded.tokenizer, in_context(context, probe.question.text)))
-        for probe in probes
+        _Asked(
+            subject,
+            probe,
+            prompt_ids(lab.loaded.tokenizer, in_context(context, probe.question.text)),
+            probe_seed(subject.config.seed, index),
+        )
+        for index, probe in enumerate(probes)
     ]
 
 
@@ -99,7 +111,10 @@ def _measure_margins(asked: Sequence[_Asked], lab: Lab) -> None:
         for suffix, before in (("", (*item.prompt, *nothing)), ("_own", _own_prefix(item, lab))):
             if before is None:
                 continue
-            shared, *rest = split_continuations(before, target, prior)
+            try:
+                shared, *rest = split_continuations(before, target, prior)
+            except ValueError:
+                continue  # this pair of values cannot be compared: null, and one less in the margin's n
             for world, ids in zip(("target", "prior"), rest, strict=True):
                 requests.append(ScoreRequest(item.subject.adapter, shared, ids))
                 places.append((item, f"logprob_{world}{suffix}"))

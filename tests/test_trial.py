@@ -121,3 +121,11 @@ def test_a_failed_row_has_a_reason_and_no_numbers(lab, config):
     row = failed_row(config, lab, "because")
     assert (row["status"], row["error"], row["learning_rate"]) == ("failed", "because", 1e-3)
     assert frame([row], TRIALS).select("adoption", "degradation", "integrity").row(0) == (None, None, None)
+
+
+def test_sampled_answers_do_not_depend_on_the_batch(config):
+    lab = make_lab()
+    lab.evaluation = lab.evaluation.model_copy(update={"temperature": 1.0})
+    prompts = [(1, 2, 3), (4, 5), (6,)]
+    together = lab.generate([None] * 3, prompts, [7, 8, 9])
+    assert lab.generate([None], prompts[1:2], [8]) == together[1:2]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from beliefmod.config import TrialConfig
 from beliefmod.engine.jobs import EngineError
 from beliefmod.errors import UserError
+from beliefmod.fleet.resources import QUESTIONING_STEPS
 from beliefmod.lab import Lab
 from beliefmod.run_folder import RunFolder
 from beliefmod.trial import TrialFailed, TrialRun, conclude, failed_row, prepare, release
@@ -69,7 +70,7 @@ class Pack:
         with self._wake:
             configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
             done = sum(len(run.steps) for run in self._running.values())
-        return sum(config.total_steps + 30 for config in configs) - done
+        return sum(config.total_steps + QUESTIONING_STEPS for config in configs) - done
 
     def close(self) -> None:
         """Stop after the step under way."""
@@ -119,7 +120,14 @@ class Pack:
 
     def _train(self) -> None:
         """One optimiser step of everything that trains."""
-        for report in self.lab.engine.train_step():
+        try:
+            reports = self.lab.engine.train_step()
+        except Exception as error:
+            # a shared step does not tell whose fault it is; the pack must live on for the next trials
+            for run in [run for run in self._running.values() if run.job and run.trained_at is None]:
+                self._fail(run.config, run, error)
+            return
+        for report in reports:
             run = self._running[report.trial_id]
             try:
                 run.note(report)

@@ -15,12 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.resources import Capacity
+from beliefmod.fleet.resources import QUESTIONING_STEPS, Capacity
 
 BUDGET = 0.05
 LINE_SECONDS = 15.0
-# questioning a trial costs about as much as this many steps of the bundled model; only for the time left
-EVALUATION_STEPS = 30
 
 
 @dataclass
@@ -64,7 +62,7 @@ class Tally:
 
     def seconds_left(self, now: float) -> float | None:
         """Time left at the pace so far; None until a twentieth is done."""
-        work = {trial_id: config.total_steps + EVALUATION_STEPS for trial_id, config in self.configs.items()}
+        work = {trial_id: config.total_steps + QUESTIONING_STEPS for trial_id, config in self.configs.items()}
         ended = self.finished | self.failed
         done = sum(work[t] if t in ended else min(self.steps.get(t, 0), work[t]) for t in work)
         total = sum(work.values())

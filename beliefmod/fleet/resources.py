@@ -9,6 +9,8 @@ from typing import Any
 
 # a thin trial process takes about 0.12 GB; sixteen per two cores is where start-up begins to dominate
 TRIALS_PER_CORE = 8
+# questioning a trial costs about as much as this many of its steps; for balance and the time left only
+QUESTIONING_STEPS = 30
 CPU_SLOTS = 4
 GPU_SLOTS = 16
 

@@ -95,3 +95,23 @@ def test_detached_trials_leave_queue_and_slot(lab, tmp_path):
     assert endless.trial_id not in ends
     assert pack.backlog() == 0
     assert lab.engine.attached() == ()
+
+
+def test_a_broken_step_fails_its_trials_and_the_pack_lives_on(lab, tmp_path, monkeypatch):
+    path = write_belief(tmp_path)
+    folder, listener = RunFolder(str(tmp_path / "run")), Listener()
+    folder.create()
+    broken, later = trial(path), trial(path, seed=1)
+    healthy = lab.engine.train_step
+
+    def out_of_memory():
+        monkeypatch.setattr(lab.engine, "train_step", healthy)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(lab.engine, "train_step", out_of_memory)
+    pack = Pack(lab, folder, listener)
+    pack.attach(broken)
+    assert listener.wait(1)[broken.trial_id].row["error"] == "RuntimeError: out of memory"
+    pack.attach(later)
+    assert listener.wait(2)[later.trial_id].state == "finished"
+    pack.close()

@@ -3,8 +3,8 @@
 import pytest
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.progress import EVALUATION_STEPS, Tally, clock
-from beliefmod.fleet.resources import Capacity
+from beliefmod.fleet.progress import Tally, clock
+from beliefmod.fleet.resources import QUESTIONING_STEPS, Capacity
 
 
 def configs(count: int) -> dict[str, TrialConfig]:
@@ -21,7 +21,7 @@ def test_time_left_is_proportional_to_work():
     # one of four equal trials took 10 s, three are left
     assert tally.seconds_left(10.0) == pytest.approx(30.0)
     tally.report(second, {"status": "training", "optimizer_step": 9})
-    work = 9 + EVALUATION_STEPS
+    work = 9 + QUESTIONING_STEPS
     assert tally.seconds_left(10.0) == pytest.approx(10.0 * (4 * work - work - 9) / (work + 9))
 
 
