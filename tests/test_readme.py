@@ -10,7 +10,7 @@ from beliefmod.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"beliefmod ((?:[a-z]+ )?[a-z]+)(?=[ `])", README)))
+COMMANDS = sorted(set(re.findall(r"(?:`|bin/)beliefmod ((?:[a-z]+ )?[a-z]+)(?=[ `])", README)))
 
 
 @pytest.mark.parametrize("line", COMMANDS)
