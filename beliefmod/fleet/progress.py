@@ -25,12 +25,14 @@ LINE_SECONDS = 15.0
 class Tally:
     """The state of a sweep, from its trials' reports. Work is counted in optimiser steps.
 
-    `earlier` trials were finished before this session; they count as done but not for the time left.
+    `earlier` trials were finished before this session; they count as done but not for the time left. `since`
+    is when the hosts were ready: loading the model says nothing about the pace of the trials.
     """
 
     configs: Mapping[str, TrialConfig]
     earlier: int = 0
     started: float = field(default_factory=time.monotonic)
+    since: float | None = None
     steps: dict[str, int] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
@@ -68,7 +70,8 @@ class Tally:
         total = sum(work.values())
         if not total or done < total / 20:
             return None
-        return (now - self.started) * (total - done) / done
+        pace = (now - (self.since or self.started)) / done
+        return pace * (total - done)
 
     def headline(self, now: float) -> str:
         """One line: counts and times."""
@@ -112,7 +115,8 @@ class Progress(tune.Callback):
             self._live.start()
 
     def announce(self, dashboard: str | None, capacity: Capacity) -> None:
-        """Say what is about to run and where to watch it."""
+        """The hosts are ready: say what is about to run and where to watch it."""
+        self.tally.since = time.monotonic()
         if not self.quiet:
             trials = len(self.tally.configs)
             line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots} slots each"
