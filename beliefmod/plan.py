@@ -21,8 +21,8 @@ from beliefmod.space import Space
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-# share of a matrix product's rate that training and decoding reach: on the CPU fitted to one run of the bundled
-# model (docs/log.md), on a GPU a guess that no run has confirmed yet
+# share of a matrix product's rate that training and decoding reach: on the CPU fitted to one run of the
+# bundled model (docs/log.md), on a GPU a guess that no run has confirmed yet
 CPU_TRAINING, CPU_DECODING = 0.31, 0.07
 GPU_TRAINING, GPU_DECODING = 0.35, 0.02
 BUNDLED_ANSWER_TOKENS, OTHER_ANSWER_TOKENS = 40, 800
