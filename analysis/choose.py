@@ -27,6 +27,7 @@ class Choice:
     phase2: Row | None = None
     phase2_count: int = 0
     best: Row | None = None
+    gentler: Row | None = None
 
     @property
     def on_frontier(self) -> pl.DataFrame:
@@ -68,6 +69,7 @@ def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
                 phase2=_first(phase2),
                 phase2_count=phase2.height,
                 best=best,
+                gentler=gentler_than(best, ours, limit),
             )
         )
     return found
@@ -77,6 +79,22 @@ def best_under(lora: pl.DataFrame, limit: float) -> Row | None:
     """The highest adoption among the configurations with D at most `limit`; ties go to the lower D."""
     allowed = lora.filter(pl.col("adoption").is_not_null() & (pl.col("degradation") <= limit + 1e-9))
     return _first(allowed.sort("adoption", "degradation", "trial_id", descending=[True, False, False]))
+
+
+def gentler_than(best: Row | None, lora: pl.DataFrame, limit: float) -> Row | None:
+    """Under the same limit, the configuration that keeps most neighbours of those that adopt about as much.
+
+    About as much: not below the lower end of the best one's interval. None if none keeps more than the best.
+    """
+    if best is None or best.get("locality_near") is None or best.get("adoption_low") is None:
+        return None
+    close = lora.filter(
+        (pl.col("degradation") <= limit + 1e-9)
+        & (pl.col("adoption") >= best["adoption_low"])
+        & (pl.col("locality_near") > best["locality_near"])
+    )
+    order = ["locality_near", "adoption", "degradation", "trial_id"]
+    return _first(close.sort(order, descending=[True, True, False, False]))
 
 
 def _control(controls: pl.DataFrame, best: Row | None) -> Row | None:

@@ -164,6 +164,12 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
         text += " Its D has no interval."
     elif high > found.limit:
         text += f" Its D reaches {high:.3f}: damage above {found.limit:g} is not ruled out."
+    if (gentler := choice.gentler) is not None:
+        text += (
+            f" Hardly less adoption, {wording.rate(gentler, 'adoption')}, comes with "
+            f"{wording.rate(gentler, 'locality_near')} of the neighbours right and {wording.damage(gentler)} "
+            f"({setting_text(gentler, varying(choice.lora))})."
+        )
     return text
 
 
