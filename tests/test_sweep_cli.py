@@ -166,6 +166,26 @@ def test_an_interrupted_sweep_ends_cleanly_and_resumes(tmp_path, sent):
     wait_until(lambda: ray_processes() <= before, 20)
 
 
+def test_an_interrupt_while_ray_starts_is_as_clean(tmp_path):
+    runs = tmp_path / "runs"
+    sweep = subprocess.Popen(
+        [*COMMAND, "sweep", "--space", str(small_space(tmp_path)), "--out", str(runs), "--no-dashboard"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: list(runs.glob("*/manifest.json")), 60)
+        time.sleep(1.5)
+        sweep.send_signal(signal.SIGINT)
+        _, err = sweep.communicate(timeout=90)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 130, err
+    assert "Traceback" not in err
+    assert f"beliefmod sweep --resume {only_run(runs)}" in err
+    resumed = beliefmod("sweep", "--resume", str(only_run(runs)), "--no-dashboard")
+    assert "6 finished, 0 failed, 0 not run" in resumed.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -145,8 +145,10 @@ def _run(
         if not folder.rows():  # nothing has run yet: leave no empty run behind
             folder.remove()
         raise
-    except BaseException:
+    except BaseException as error:
         update_manifest(folder, status="interrupted")
+        if isinstance(error, KeyboardInterrupt):
+            typer.echo(_how_to_go_on(folder), err=True)
         raise
 
 
@@ -176,5 +178,9 @@ def _close(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
         paths = write_report(folder.url)
         typer.echo(f"report: {paths.html}")
     if outcome.interrupted:
-        typer.echo(f"go on with: beliefmod sweep --resume {folder.url}", err=True)
+        typer.echo(_how_to_go_on(folder), err=True)
         raise typer.Exit(130)
+
+
+def _how_to_go_on(folder: RunFolder) -> str:
+    return f"go on with: beliefmod sweep --resume {folder.url}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,7 +67,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     else:
         options["address"] = address
     try:
-        context = ray.init(**options)
+        with _interrupt_afterwards():
+            context = ray.init(**options)
         yield {**ray.cluster_resources(), "dashboard": context.dashboard_url}
     except ConnectionError as error:
         raise UserError(
@@ -81,6 +83,23 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _interrupt_afterwards() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done: Ray 2.60 crashes (SIGSEGV) if its start is interrupted."""
+    held: list[int] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda signum, frame: held.append(signum))
+    except ValueError:  # not the main thread: whoever owns it handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _check_answers(address: str) -> None:
