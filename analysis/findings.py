@@ -11,24 +11,12 @@ import polars as pl
 from analysis.choose import Choice, Row, choices
 from analysis.frontier import finished
 from analysis.intervals import Difference, unpaired
-from analysis.resample import adoption_hits, apart, counts, family_interval, paired
+from analysis.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.run import Run
 from analysis.stability import Picked, arena, cross_picked, frontier_share
 from analysis.wording import plural
 
 LIMIT = 0.05  # the damage up to which a configuration is called nearly intact
-PROBE_COLUMNS = (
-    "trial_id",
-    "probe_id",
-    "suite",
-    "family",
-    "tier",
-    "answer_stance",
-    "correct",
-    "think_state",
-    "loop",
-    "truncated",
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ class Findings:
 def find(run: Run, limit: float = LIMIT) -> Findings:
     """Read the probes of the finished trials and compute what the report needs."""
     done = finished(run.trials)
-    probes = run.probes(done["trial_id"], PROBE_COLUMNS)
+    probes = run.probes(done["trial_id"], COLUMNS)
     beliefs = tuple(
         _belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit)
         for choice in choices(run.trials, limit)

@@ -85,16 +85,3 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     pairs = only_first + only_second
     return 1.0 if pairs == 0 else float(binomtest(only_first, pairs, 0.5).pvalue)
-
-
-def needed_per_arm(p1: float, p2: float, power: float = 0.8) -> int | None:
-    """Questions per arm at which an exact-size two-sided 5 % test of p1 against p2 reaches `power`.
-
-    Normal approximation on the arcsine scale (Cohen 1988), independent answers; None when p1 == p2.
-    """
-    effect = abs(2 * np.arcsin(np.sqrt(p1)) - 2 * np.arcsin(np.sqrt(p2)))
-    if effect == 0:
-        return None
-    from scipy.stats import norm
-
-    return int(np.ceil(2 * ((Z + norm.ppf(power)) / effect) ** 2))

@@ -33,8 +33,6 @@ table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabu
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 th { font-weight: 600; vertical-align: bottom; }
-td.long { min-width: 17rem; }
-td.short { white-space: nowrap; }
 .caption, figcaption { color: var(--quiet); font-size: .87rem; max-width: 105ch; }
 figure { margin: 1rem 0; }
 .chart { background: #fff; border: 1px solid var(--line); border-radius: 4px; padding: .3rem;
@@ -135,12 +133,6 @@ def _block(block: Block, svgs: Mapping[str, str]) -> str:
         case Sample(title, pieces):
             inside = "".join(f"<p>{escape(label)}</p><pre>{escape(text)}</pre>" for label, text in pieces)
             return f"<details><summary>{_words(title)}</summary>{inside}</details>"
-
-
-def _cell(text: str) -> str:
-    # a column of short cells stays on one line, a long one gets room
-    kind = "short" if len(text) <= 30 else "long" if len(text) > 60 else ""
-    return f'<td class="{kind}">{_words(text)}</td>' if kind else f"<td>{_words(text)}</td>"
 
 
 def _words(text: str) -> str:

@@ -63,6 +63,13 @@ class RunFolder:
                 f"{self.url}: cannot be written ({error.strerror or error}); choose another folder with --out"
             ) from None
 
+    def try_writing(self) -> None:
+        """See whether the folder could be made, and leave no trace. Raises UserError as `create` does."""
+        there = self.exists()
+        self.create()
+        if not there:
+            self.remove()
+
     def remove(self) -> None:
         """Delete the folder with everything in it."""
         self.fs.rm(self.root, recursive=True)

@@ -53,7 +53,10 @@ def check_space(file: YamlFile) -> Space:
         raise UserError(problems)
     # hosts and a later --resume run in other folders
     beliefs = tuple(os.path.abspath(name) if is_path(name) else name for name in spec.beliefs)
-    space = Space(spec.model_copy(update={"beliefs": beliefs}), file.path)
+    model = spec.model
+    if model != "bundled" and os.path.isdir(model):
+        model = os.path.abspath(model)
+    space = Space(spec.model_copy(update={"beliefs": beliefs, "model": model}), file.path)
     try:
         space.trials()
     except ValidationError as error:

@@ -207,6 +207,14 @@ def test_mistakes_are_sentences(tmp_path, arguments, complaint):
     assert "Traceback" not in done.stderr
 
 
+def test_mistakes_in_space_model_and_output_are_told_together(tmp_path):
+    space = small_space(tmp_path, axes={"learning_rte": [1e-3]})
+    done = beliefmod("sweep", "--space", str(space), "--model", "./nowhere", "--out", str(space))
+    assert done.returncode == 2
+    for complaint in ("learning_rte", "./nowhere", "cannot be written"):
+        assert complaint in done.stderr
+
+
 def test_a_dry_run_prints_the_plan_and_starts_nothing(tmp_path):
     done = beliefmod(
         "sweep", "--space", str(small_space(tmp_path)), "--out", str(tmp_path / "runs"), "--dry-run"

@@ -17,15 +17,6 @@ _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
 MAX_LENGTH = 200
 
 
-def names_in(expression: str) -> set[str]:
-    """The slots an expression reads.
-
-    Raises:
-        ValueError: it is not arithmetic; the message says what is allowed.
-    """
-    return {node.id for node in ast.walk(_parse(expression)) if isinstance(node, ast.Name)} - {"sqrt"}
-
-
 def evaluate(expression: str, values: Mapping[str, float]) -> float:
     """The value of an expression: `evaluate("m * belief", {"m": 2, "belief": 5.0}) == 10.0`.
 

@@ -44,7 +44,6 @@ def sweep(
     Ctrl-C ends cleanly: finished trials are kept, and --resume goes on from there.
     """
     from beliefmod.errors import UserError
-    from beliefmod.model.source import find_source
     from beliefmod.run_folder import RunFolder
 
     if (space is None) == (resume is None):
@@ -58,11 +57,8 @@ def sweep(
         folder = RunFolder.open(resume)
         checked = _stored_space(folder)
     else:
-        from beliefmod.space_file import load_space
-
         assert space is not None
-        checked, folder = load_space(space, overrides), None
-        find_source(checked.spec.model)
+        checked, folder = _checked_space(space, overrides, model, None if dry_run else out), None
     if dry_run:
         _print_plan(checked, hosts, slots)
         return
@@ -71,6 +67,35 @@ def sweep(
     typer.echo(f"run folder: {folder.url}", err=True)
     outcome = _run(checked, folder, address, hosts, slots, dashboard, quiet)
     _close(folder, outcome, quiet)
+
+
+def _checked_space(path: Path, overrides: list[str], model: str | None, out: str | None) -> Space:
+    """The space, once space file, model and output are all right; otherwise every problem of all three."""
+    from beliefmod.errors import UserError
+    from beliefmod.model.source import find_source
+    from beliefmod.run_folder import RunFolder
+    from beliefmod.space_file import load_space
+
+    problems: list[str] = []
+    space = None
+    try:
+        space = load_space(path, overrides)
+        model = space.spec.model
+    except UserError as error:
+        problems += error.problems
+    try:
+        if model is not None:
+            find_source(model)
+    except UserError as error:
+        problems += error.problems
+    try:
+        if out is not None:
+            RunFolder(out).try_writing()
+    except UserError as error:
+        problems += error.problems
+    if problems or space is None:
+        raise UserError(problems)
+    return space
 
 
 def _stored_space(folder: RunFolder) -> Space:

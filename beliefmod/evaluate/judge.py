@@ -51,9 +51,6 @@ class Verdict:
         return asdict(self)
 
 
-Judgement = Verdict
-
-
 def judge(
     completion: str,
     question: str,

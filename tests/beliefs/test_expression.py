@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.beliefs.expression import evaluate, names_in
+from beliefmod.beliefs.expression import evaluate
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 leaves = st.one_of(
@@ -120,7 +120,3 @@ def test_no_value_or_too_much_work(expression: str):
     except ValueError:
         return
     assert math.isfinite(value)
-
-
-def test_names():
-    assert names_in("sqrt(2 * belief * h) + m") == {"belief", "h", "m"}
