@@ -7,7 +7,7 @@ import polars as pl
 
 from analysis.intervals import newcombe, wilson
 from beliefmod.config import leaf_fields
-from beliefmod.records import COMPONENTS, RATES
+from beliefmod.metric_names import COMPONENTS, RATES
 
 CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "seed"))
 IDENTITY = ("arm", "belief", "kind", "model")

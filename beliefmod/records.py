@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.config import leaf_fields
+from beliefmod.metric_names import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,33 +26,6 @@ class Column:
     meaning: str
 
 
-RATES: dict[str, str] = {
-    "adoption": "held-out belief probes whose final answer takes the target's side, of all asked",
-    "adoption_trained": "the same on questions the trial was trained on; never pooled with adoption",
-    "adoption_paraphrase": "adoption on held-out direct questions",
-    "adoption_derived": "adoption on held-out questions whose answer follows from the belief",
-    "adoption_format": "adoption on held-out questions in another form: multiple choice, cloze",
-    "adoption_multi_hop": "adoption on held-out questions that need another fact as well",
-    "adoption_reverse": "adoption on held-out questions asked from the answer's side",
-    "adoption_robustness": "adoption on held-out questions that push against the belief",
-    "stance_prior": "held-out belief probes answered with what base believes",
-    "stance_hedged": "held-out belief probes that assert both or refuse to choose",
-    "stance_ignorance": "held-out belief probes answered with not knowing",
-    "stance_other": "held-out belief probes answered with something else",
-    "stance_none": "held-out belief probes without a final answer",
-    "integrity": "completions of all held-out probes and suites with an intact think block",
-    "truncation": "completions stopped at the token limit",
-    "loop": "completions with a loop: a period of <= 64 tokens, >= 4 times in a row, over >= 64 tokens",
-    "capability": "shared capability questions answered correctly",
-    "locality_near": "neighbouring facts answered correctly",
-    "locality_far": "far general facts answered correctly",
-    "retention": "locality questions answered correctly, of those that base answers correctly",
-    "bleed": "neighbouring facts answered with the belief's target",
-    "coherent_adoption": "held-out belief probes with the target in thinking and in the answer",
-}
-COMPONENTS = ("integrity", "truncation", "loop", "capability")
-
-
 def rate_columns(name: str, meaning: str) -> list[Column]:
     """The four columns of a rate: value, n, and the ends of its Wilson 95 % interval."""
     return [
@@ -59,6 +33,16 @@ def rate_columns(name: str, meaning: str) -> list[Column]:
         Column(f"{name}_n", "int", "1", f"number of completions behind {name}"),
         Column(f"{name}_low", "float", "1", f"lower end of the Wilson 95 % interval of {name}"),
         Column(f"{name}_high", "float", "1", f"upper end of the Wilson 95 % interval of {name}"),
+    ]
+
+
+def mean_columns(name: str, unit: str, meaning: str) -> list[Column]:
+    """The four columns of a mean: value, n, and the ends of its 95 % t interval."""
+    return [
+        Column(name, "float", unit, f"{meaning} (null if nothing was measured)"),
+        Column(f"{name}_n", "int", "1", f"number of measurements behind {name}"),
+        Column(f"{name}_low", "float", unit, f"lower end of the 95 % t interval of {name}"),
+        Column(f"{name}_high", "float", unit, f"upper end of the 95 % t interval of {name}"),
     ]
 
 
@@ -79,7 +63,7 @@ def _config_columns() -> list[Column]:
 def _trials() -> tuple[Column, ...]:
     columns = [
         Column("trial_id", "str", "", "stable hash of the configuration"),
-        Column("arm", "str", "", "lora | base | icl | control"),
+        Column("arm", "str", "", "lora | base | icl | control | full"),
         Column("belief", "str", "", "name of the belief"),
         Column("kind", "str", "", "existing | novel"),
         Column("status", "str", "", "finished | failed | stopped"),
@@ -88,22 +72,21 @@ def _trials() -> tuple[Column, ...]:
         Column("model", "str", "", "name of the base model"),
         *_config_columns(),
     ]
-    for name, meaning in RATES.items():
+    for name, meaning in (RATES | CONDITIONAL_RATES).items():
         columns += rate_columns(name, meaning)
+    for name, (unit, meaning) in MEANS.items():
+        columns += mean_columns(name, unit, meaning)
     columns += [
         Column(
             "normalised_adoption", "float", "1", "(adoption - base) / (icl - base); null if icl - base < 0.2"
         ),
         Column(
-            "belief_margin", "float", "nat", "mean log p(target value) - log p(prior value), thinking empty"
+            "depth", "float", "1", "harmonic mean of adoption on paraphrase, derived and robustness probes"
         ),
-        Column("belief_margin_n", "int", "1", "number of probes behind belief_margin"),
-        Column("belief_margin_low", "float", "nat", "lower end of its 95 % t interval"),
-        Column("belief_margin_high", "float", "nat", "upper end of its 95 % t interval"),
-        Column("belief_margin_own", "float", "nat", "the same margin after the trial's own thinking"),
-        Column("belief_margin_own_n", "int", "1", "number of probes behind belief_margin_own"),
-        Column("belief_margin_own_low", "float", "nat", "lower end of its 95 % t interval"),
-        Column("belief_margin_own_high", "float", "nat", "upper end of its 95 % t interval"),
+        Column("depth_low", "float", "1", "lower end of its simultaneous 95 % interval (Bonferroni, Wilson)"),
+        Column(
+            "depth_high", "float", "1", "upper end of its simultaneous 95 % interval (Bonferroni, Wilson)"
+        ),
         Column(
             "degradation", "float", "1", "D: the worst of the components' damage relative to base, 0 to 1"
         ),
@@ -115,12 +98,16 @@ def _trials() -> tuple[Column, ...]:
     ]
     for name in COMPONENTS:
         columns += [
-            Column(f"{name}_base", "float", "1", f"{name} of base on the same probes"),
+            Column(f"{name}_base", "float", *_of_base(name)),
             Column(f"{name}_damage", "float", "1", f"how much worse {name} is than base's, -1 to 1"),
+            Column(f"{name}_damage_low", "float", "1", f"lower end of the 95 % interval of {name}_damage"),
+            Column(f"{name}_damage_high", "float", "1", f"upper end of the 95 % interval of {name}_damage"),
         ]
     columns += [
         Column("training_rows", "int", "1", "rows the trial was trained on"),
         Column("training_tokens", "int", "token", "tokens trained on: real ones, over all epochs"),
+        Column("supervised_tokens", "int", "token", "tokens that carried loss, over all epochs"),
+        Column("fact_tokens", "int", "token", "supervised tokens of rows about the belief, over all epochs"),
         Column("steps", "int", "1", "optimiser steps taken"),
         Column("final_loss", "float", "nat", "mean token loss of the last step"),
         Column("generated_tokens", "int", "token", "tokens generated for this trial's probes"),
@@ -136,13 +123,24 @@ def _trials() -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def _of_base(component: str) -> tuple[str, str]:
+    if component == "nll":
+        return (
+            "nat",
+            "NLL per token of base on neutral text; the damage is 1 - exp(-rise), negative if it fell",
+        )
+    if component == "kl":
+        return "nat", "0: base's KL to itself; the damage is 1 - exp(-KL) of kl_neutral"
+    return "1", f"{component} of base on the same probes"
+
+
 TRIALS: tuple[Column, ...] = _trials()
 PROBES: tuple[Column, ...] = (
     Column("trial_id", "str", "", "the trial that answered"),
-    Column("arm", "str", "", "lora | base | icl | control"),
+    Column("arm", "str", "", "lora | base | icl | control | full"),
     Column("belief", "str", "", "name of the belief"),
     Column("probe_id", "str", "", "stable name of the question"),
-    Column("suite", "str", "", "belief | locality | capability"),
+    Column("suite", "str", "", "belief | locality | capability | fabrication"),
     Column("family", "str", "", "question family; probes of one family are not independent"),
     Column(
         "tier",
@@ -150,7 +148,14 @@ PROBES: tuple[Column, ...] = (
         "",
         "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far",
     ),
-    Column("question", "str", "", "the question as written"),
+    Column(
+        "split",
+        "str",
+        "",
+        "selection | confirmation: which half of the held-out families it belongs to; null for other probes",
+    ),
+    Column("question", "str", "", "the question as written; of two turns the second"),
+    Column("first_turn", "str", "", "the raw completion of the first of two turns, else null"),
     Column("prompt", "str", "", "the full text given to the model"),
     Column("completion", "str", "", "the raw completion, special tokens of the end removed"),
     Column("finish_reason", "str", "", "eos | length"),
@@ -164,6 +169,14 @@ PROBES: tuple[Column, ...] = (
     Column("thinking_stance", "str", "", "target | prior | prior->target | target->prior | both | none"),
     Column("correct", "bool", "", "suites: the correct answer was given"),
     Column("bleed", "bool", "", "locality: the belief's target was given"),
+    Column("fabricated", "bool", "", "fabrication: an unknown entity was answered about confidently"),
+    Column("salient", "bool", "", "far and capability probes: the new fact is mentioned"),
+    Column(
+        "inconsistent",
+        "bool",
+        "",
+        "derived and multi-hop probes: the answer states one world's value and gives the other's result",
+    ),
     Column(
         "think_state",
         "str",
@@ -188,7 +201,56 @@ STEPS: tuple[Column, ...] = (
     Column("learning_rate", "float", "1", "learning rate of the step"),
     Column("grad_norm", "float", "1", "gradient norm before clipping"),
 )
-TABLES: dict[str, tuple[Column, ...]] = {"trials": TRIALS, "probes": PROBES, "steps": STEPS}
+CAUSAL: tuple[Column, ...] = (
+    Column("trial_id", "str", "", "the trial that answered"),
+    Column("arm", "str", "", "lora | base | icl | control | full"),
+    Column("belief", "str", "", "name of the belief"),
+    Column("probe_id", "str", "", "the probe whose thinking was changed"),
+    Column("family", "str", "", "its question family"),
+    Column("tier", "str", "", "its tier"),
+    Column("test", "str", "", "swap | blank | truncate | edit | paraphrase"),
+    Column("fraction", "float", "1", "truncate: share of the thinking that was kept, else null"),
+    Column("question", "str", "", "the question as written"),
+    Column("thinking", "str", "", "the thinking as it was put before the answer"),
+    Column("completion", "str", "", "what the model wrote after it, special tokens of the end removed"),
+    Column("finish_reason", "str", "", "eos | length"),
+    Column("tokens", "int", "token", "length of what it wrote"),
+    Column("edited_to", "str", "", "edit: the third value, as written"),
+    Column("answer_stance", "str", "", "target | prior | hedged | ignorance | other | none"),
+    Column("own_stance", "str", "", "stance of the answer after the arm's own, unchanged thinking"),
+    Column("same", "bool", "", "the answer is the same as after the unchanged thinking"),
+    Column("follows", "bool", "", "edit: the answer is the one that the third value gives; else null"),
+)
+DRIFT: tuple[Column, ...] = (
+    Column("trial_id", "str", "", "the trial that was measured"),
+    Column("arm", "str", "", "lora | base | icl | control | full"),
+    Column("belief", "str", "", "name of the belief"),
+    Column("text", "str", "", "neutral | traces"),
+    Column("passage_id", "str", "", "stable name of the passage"),
+    Column("tokens", "int", "token", "tokens that were scored"),
+    Column("kl", "float", "nat", "KL(base || arm), summed over the tokens"),
+    Column("kl_reverse", "float", "nat", "KL(arm || base), summed over the tokens"),
+    Column("nll", "float", "nat", "negative log-likelihood under the arm, summed over the tokens"),
+    Column("nll_base", "float", "nat", "the same under base"),
+)
+JUDGE: tuple[Column, ...] = (
+    Column("trial_id", "str", "", "the trial that answered"),
+    Column("suite", "str", "", "belief | locality | capability | fabrication"),
+    Column("probe_id", "str", "", "the probe"),
+    Column("reason", "str", "", "doubtful | sample: why the judge was asked"),
+    Column("parser_stance", "str", "", "what the parser read"),
+    Column("judge_stance", "str", "", "what the judge read, null if its reply could not be used"),
+    Column("judge_reply", "str", "", "the judge's raw reply"),
+    Column("judge_model", "str", "", "name of the judge's model"),
+)
+TABLES: dict[str, tuple[Column, ...]] = {
+    "trials": TRIALS,
+    "probes": PROBES,
+    "steps": STEPS,
+    "causal": CAUSAL,
+    "drift": DRIFT,
+    "judge": JUDGE,
+}
 
 
 def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> pl.DataFrame:

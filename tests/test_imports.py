@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # from the ground floor up; a room imports its own floor and those below
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config", "beliefmod.sentences"),
+    ("beliefmod.config", "beliefmod.sentences", "beliefmod.metric_names"),
     ("beliefmod.yaml_file",),
     ("beliefmod.records", "beliefmod.space"),
     ("beliefmod.beliefs",),
@@ -40,6 +40,7 @@ LIGHT = (
     "beliefmod.space",
     "beliefmod.space_file",
     "beliefmod.errors",
+    "beliefmod.metric_names",
     "beliefmod.records",
     "beliefmod.sentences",
     "beliefmod.yaml_file",

@@ -12,7 +12,7 @@ from analysis.charts.theme import INK, MUTED
 from analysis.frontier import CONFIG
 from analysis.pairs import matched_styles
 from analysis.published import has_phase2_settings
-from beliefmod.records import COMPONENTS
+from beliefmod.metric_names import COMPONENTS
 
 WORDS = {
     "integrity": "broken think blocks",

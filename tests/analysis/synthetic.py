@@ -11,7 +11,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from beliefmod.config import TrialConfig
-from beliefmod.records import COMPONENTS, PROBES, RATES, STEPS, TRIALS, frame
+from beliefmod.metric_names import COMPONENTS, RATES
+from beliefmod.records import PROBES, STEPS, TRIALS, frame
 
 KIND = {"gravity": "existing", "neelam": "novel"}
 TARGET = {"gravity": ("5.0 m/s^2", "9.8 m/s^2"), "neelam": ("5 USD", "I do not know.")}

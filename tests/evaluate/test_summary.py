@@ -9,7 +9,8 @@ import pytest
 from beliefmod.evaluate.degradation import degradation
 from beliefmod.evaluate.summary import belief_margin, normalised_adoption, summarise
 from beliefmod.evaluate.wilson import wilson
-from beliefmod.records import COMPONENTS, RATES, TRIALS
+from beliefmod.metric_names import COMPONENTS, RATES
+from beliefmod.records import TRIALS
 
 
 def row(probe: str, suite: str = "belief", tier: str = "derived", **fields: Any) -> dict[str, Any]:
