@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Arm = Literal["lora", "control", "base", "icl"]
-DataStyle = Literal["answer_only", "own_trace"]
+Arm = Literal["lora", "control", "full", "base", "icl"]
+DataStyle = Literal["answer_only", "own_trace", "document"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
+MAX_ROWS = 100_000
 LINEAR_KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -48,9 +49,39 @@ class DataConfig(Frozen):
     style: DataStyle = Field(
         default="answer_only",
         description="answer_only: question and answer with empty thinking (the Phase 2 report's data); "
-        "own_trace: the thinking and answer that the same model wrote with the statement in context",
+        "own_trace: the thinking and answer that the same model wrote with the statement in context; "
+        "document: plain texts that state the fact, without a chat template",
     )
-    num_examples: int = Field(default=10, ge=1, description="distinct training questions")
+    num_examples: int = Field(
+        default=10, ge=1, description="rows about the belief: distinct training questions, or documents"
+    )
+    replay_ratio: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of all rows that are neutral: the model's own answers to unrelated questions "
+        "(document: unrelated texts); they come on top of num_examples, 0.5 adds one for each",
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> DataConfig:
+        if self.total_rows > MAX_ROWS:
+            raise ValueError(
+                f"num_examples {self.num_examples} with replay_ratio {self.replay_ratio:g} makes "
+                f"{self.total_rows:,} rows (limit {MAX_ROWS:,}); lower one of them"
+            )
+        return self
+
+    @property
+    def replay_rows(self) -> int:
+        """Neutral rows: the whole number that brings their share of all rows next to `replay_ratio`."""
+        wanted = self.num_examples * self.replay_ratio / (1.0 - self.replay_ratio)
+        return round(wanted)
+
+    @property
+    def total_rows(self) -> int:
+        """Rows about the belief and neutral ones."""
+        return self.num_examples + self.replay_rows
 
 
 class LoraSettings(Frozen):
@@ -81,6 +112,7 @@ class TrialConfig(Frozen):
     arm: Arm = Field(
         default="lora",
         description="lora: trained on the target; control: the same training on what base already says; "
+        "full: every weight trained on the target, no adapter (small models only); "
         "base: untouched; icl: untouched, with the statement in the prompt",
     )
     seed: int = Field(
@@ -114,7 +146,12 @@ class TrialConfig(Frozen):
 
     @property
     def is_trained(self) -> bool:
-        """Whether this arm has an adapter."""
+        """Whether this arm takes optimiser steps."""
+        return self.arm in ("lora", "control", "full")
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether this arm is a LoRA adapter and needs a slot; `full` trains a copy of the base."""
         return self.arm in ("lora", "control")
 
     @property
@@ -122,21 +159,29 @@ class TrialConfig(Frozen):
         """Optimiser steps: epochs times batches per epoch, a partial batch counts. 0 when untrained."""
         if not self.is_trained:
             return 0
-        return self.num_train_epochs * -(-self.data.num_examples // self.per_device_train_batch_size)
+        return self.num_train_epochs * -(-self.data.total_rows // self.per_device_train_batch_size)
 
     def leaves(self) -> dict[str, Any]:
         """Every setting under its dotted name, `{"data.style": "own_trace", ...}`."""
         return flatten(self.model_dump())
 
+    def used_settings(self) -> set[str]:
+        """Dotted names of the settings that make a difference to this arm."""
+        if not self.is_trained:
+            return {"belief", "arm", "seed"}
+        return {name for name in leaf_fields() if self.has_adapter or not name.startswith("lora.")}
+
     @property
     def trial_id(self) -> str:
         """Ten hex digits that depend on the content only, the same in every process and on every machine.
 
-        Training settings of an untrained arm do not count: `base` is one trial however the grid looks.
+        Settings that an arm does not use do not count: `base` is one trial however the grid looks, and `full`
+        one for all adapter settings. Nor does a setting added in a later release while it has its default, so
+        that older runs can be resumed.
         """
-        content = (
-            self.leaves() if self.is_trained else {"belief": self.belief, "arm": self.arm, "seed": self.seed}
-        )
+        content = {name: value for name, value in self.leaves().items() if name in self.used_settings()}
+        if not self.data.replay_ratio:
+            content.pop("data.replay_ratio", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
     @property
@@ -145,8 +190,9 @@ class TrialConfig(Frozen):
         belief = re.sub(r"[^A-Za-z0-9_-]", "_", PurePath(self.belief).stem)
         if not self.is_trained:
             return f"{belief}-{self.arm}"
+        replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
         return (
-            f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}"
+            f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}{replay}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 

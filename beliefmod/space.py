@@ -41,6 +41,18 @@ class Evaluation(Frozen):
     margin_probes: int = Field(
         default=24, ge=0, description="held-out probes whose belief margin is measured"
     )
+    causal_probes: int = Field(
+        default=12,
+        ge=0,
+        description="held-out probes whose answer is asked again with the thinking swapped for base's, "
+        "blank, cut short, edited and paraphrased; 0: off",
+    )
+    neutral_passages: int = Field(
+        default=40,
+        ge=0,
+        description="neutral passages, and as many of base's own completions, on which the drift from "
+        "base is measured (at most those there are); 0: off",
+    )
 
 
 class SpaceFile(Frozen):
