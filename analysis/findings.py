@@ -10,10 +10,10 @@ import polars as pl
 
 from analysis.choose import Choice, Row, choices
 from analysis.frontier import finished
-from analysis.intervals import Difference, unpaired
 from analysis.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.run import Run
 from analysis.stability import Picked, arena, cross_picked, frontier_share
+from analysis.statistics import Difference, unpaired
 from analysis.wording import plural
 
 LIMIT = 0.05  # the damage up to which a configuration is called nearly intact

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from analysis.intervals import newcombe, wilson
+from analysis.statistics import newcombe, wilson
 from beliefmod.config import leaf_fields
 from beliefmod.metric_names import COMPONENTS, RATES
 

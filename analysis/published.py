@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from analysis.intervals import wilson
+from analysis.statistics import wilson
 
 SETTINGS: dict[str, object] = {
     "lora.r": 16,

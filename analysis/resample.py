@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from analysis.intervals import Difference, mcnemar, newcombe, unpaired, wilson
+from analysis.statistics import Difference, mcnemar, newcombe, unpaired, wilson
 
 Array = NDArray[np.float64]
 DRAWS = 2000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.intervals import Difference
+from analysis.statistics import Difference
 
 NOT_MEASURED = "not measured"
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.frontier import CONFIG, frontier, non_dominated, pool_seeds
-from analysis.intervals import wilson
 from analysis.run import read_run
+from analysis.statistics import wilson
 
 # few distinct values, so that ties are common
 coarse = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from analysis.frontier import frontier, pool_seeds
-from analysis.intervals import wilson
 from analysis.resample import adoption_hits, apart, counts, family_interval, paired, sign_flip
 from analysis.run import read_run
 from analysis.stability import arena, cross_picked, frontier_share
+from analysis.statistics import wilson
 from beliefmod.evaluate.summary import summarise
 
 
