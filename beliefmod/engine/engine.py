@@ -10,9 +10,18 @@ import torch
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_per_epoch
+from beliefmod.engine.drift import drift
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.generate import generate
-from beliefmod.engine.jobs import AdapterJob, Completion, GenerateRequest, ScoreRequest, StepReport
+from beliefmod.engine.jobs import (
+    AdapterJob,
+    Completion,
+    DriftRequest,
+    DriftResult,
+    GenerateRequest,
+    ScoreRequest,
+    StepReport,
+)
 from beliefmod.engine.memory import default_cache_tokens, default_pass_tokens
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.pack import LoraPack
@@ -227,6 +236,19 @@ class Engine:
             [min(len(r.input_ids), len(r.continuation_ids)) for r in requests],
         )
         return score(self.model, requests, slots, self.pass_tokens)
+
+    def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
+        """How far each adapter has moved from base on a text: KL both ways and NLL, summed over its tokens.
+
+        Exactly 0 for an adapter that adds nothing: base is run in passes of identical shape. Not finite
+        where a broken adapter's numbers are not. Raises like `score`.
+        """
+        slots = [self._slot_of(r.adapter) for r in requests]
+        self._check_lengths(
+            [max(len(r.input_ids), len(r.base_prompt)) + len(r.continuation_ids) for r in requests],
+            [min(len(r.input_ids), len(r.base_prompt), len(r.continuation_ids)) for r in requests],
+        )
+        return drift(self.model, requests, [(self.model, slot) for slot in slots], self.pass_tokens)
 
     def _check_lengths(self, lengths: list[int], parts: list[int]) -> None:
         if any(part < 1 for part in parts):

@@ -12,6 +12,8 @@ __all__ = [
     "AdapterJob",
     "AdapterUnusable",
     "Completion",
+    "DriftRequest",
+    "DriftResult",
     "DuplicateTrial",
     "EngineError",
     "GenerateRequest",
@@ -115,3 +117,33 @@ class ScoreRequest:
     adapter: str | None
     input_ids: tuple[int, ...]
     continuation_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DriftRequest:
+    """A text on which one adapter (None: the base model itself) is compared with base, token by token.
+
+    base_input_ids: base's prompt where it differs from the arm's (the in-context arm); None: the same.
+    """
+
+    adapter: str | None
+    input_ids: tuple[int, ...]
+    continuation_ids: tuple[int, ...]
+    base_input_ids: tuple[int, ...] | None = None
+
+    @property
+    def base_prompt(self) -> tuple[int, ...]:
+        """What base reads before the continuation."""
+        return self.input_ids if self.base_input_ids is None else self.base_input_ids
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """Sums over the continuation's `tokens`, in nats: KL(base || arm), KL(arm || base), and the negative
+    log-likelihoods of the continuation under the arm and under base."""
+
+    tokens: int
+    kl: float
+    kl_reverse: float
+    nll: float
+    nll_base: float

@@ -1,0 +1,142 @@
+"""How far an arm's next-token distributions have moved from base's, token by token on given texts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from beliefmod.engine.attention import RowBlocks
+from beliefmod.engine.forward import FlatModel, flat_ids, segments_of
+from beliefmod.engine.jobs import DriftRequest, DriftResult
+
+Rows = tuple[tuple[int, ...], ...]
+# numbers of one chunk of log-probabilities: 64 MiB in fp64, with a handful of tensors of that size at a time
+_CHUNK_NUMBERS = 2**23
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Requests of one arm that go through the model together; `indices` say which."""
+
+    model: FlatModel
+    slot: int | None
+    indices: tuple[int, ...]
+    rows: Rows
+    base_rows: Rows
+
+
+@torch.no_grad()
+def drift(
+    base: FlatModel,
+    requests: Sequence[DriftRequest],
+    places: Sequence[tuple[FlatModel, int | None]],
+    max_tokens: int,
+) -> list[DriftResult]:
+    """Sums over the continuation tokens, in the order of the requests; see `Engine.drift`.
+
+    A pass holds rows of one arm only, and base goes through a pass of the same rows in the same order: every
+    product then has the same shape, so the library picks the same kernel, and an adapter that adds zero
+    changes no bit. Arms asked about the same texts share base's pass.
+
+    Args:
+        places: each request's model and slot; (base, None) is base itself.
+        max_tokens: tokens of one pass.
+    """
+    found: list[DriftResult | None] = [None] * len(requests)
+    shared: dict[tuple[Rows, tuple[int, ...]], list[_Pass]] = {}
+    for item in _passes(requests, places, max_tokens):
+        lengths = tuple(len(requests[i].continuation_ids) for i in item.indices)
+        shared.setdefault((item.base_rows, lengths), []).append(item)
+    for (base_rows, lengths), items in shared.items():
+        expected = _logits(base, None, base_rows, lengths)
+        for item in items:
+            logits = _logits(item.model, item.slot, item.rows, lengths)
+            labels = flat_ids([requests[i].continuation_ids for i in item.indices], base.device)
+            per_token = _compare(expected, logits, labels)
+            for index, part in zip(item.indices, per_token.split(list(lengths), dim=1), strict=True):
+                kl, kl_reverse, nll, nll_base = part.sum(1).tolist()
+                found[index] = DriftResult(part.shape[1], kl, kl_reverse, nll, nll_base)
+    return [result for result in found if result is not None]
+
+
+def _passes(
+    requests: Sequence[DriftRequest], places: Sequence[tuple[FlatModel, int | None]], max_tokens: int
+) -> Iterator[_Pass]:
+    """Each arm's requests by length, cut to passes; the same texts give the same passes for every arm."""
+    arms: dict[tuple[int, int | None], list[int]] = {}
+    for index, (model, slot) in enumerate(places):
+        arms.setdefault((id(model), slot), []).append(index)
+    for indices in arms.values():
+        part: list[int] = []
+        tokens = 0
+        for index in sorted(indices, key=lambda i: _length(requests[i])):
+            if part and tokens + _length(requests[index]) > max_tokens:
+                yield _as_pass(part, requests, places)
+                part, tokens = [], 0
+            part.append(index)
+            tokens += _length(requests[index])
+        yield _as_pass(part, requests, places)
+
+
+def _as_pass(
+    indices: list[int], requests: Sequence[DriftRequest], places: Sequence[tuple[FlatModel, int | None]]
+) -> _Pass:
+    chosen = [requests[i] for i in indices]
+    return _Pass(
+        *places[indices[0]],
+        tuple(indices),
+        tuple((*r.input_ids, *r.continuation_ids)[:-1] for r in chosen),
+        tuple((*r.base_prompt, *r.continuation_ids)[:-1] for r in chosen),
+    )
+
+
+def _length(request: DriftRequest) -> int:
+    return max(len(request.input_ids), len(request.base_prompt)) + len(request.continuation_ids) - 1
+
+
+def _logits(model: FlatModel, slot: int | None, rows: Rows, wanted: Sequence[int]) -> Tensor:
+    """Logits before each of the last `wanted` tokens of every row, (sum of wanted, vocabulary)."""
+    lengths = [len(row) for row in rows]
+    blocks = RowBlocks(lengths, model.device)
+    keep, start = [], 0
+    for length, count in zip(lengths, wanted, strict=True):
+        keep.extend(range(start + length - count, start + length))
+        start += length
+    return model.logits(
+        flat_ids(rows, model.device),
+        blocks,
+        blocks.positions,
+        segments_of([slot] * len(rows), lengths),
+        torch.tensor(keep, device=model.device),
+    )
+
+
+def _compare(base: Tensor, arm: Tensor, labels: Tensor) -> Tensor:
+    """Logits (N, V) of both and the tokens that follow (N,) -> (4, N): KL(base || arm), KL(arm || base),
+    NLL of arm, NLL of base, in nats per token.
+
+    In fp64 whatever the logits are in, because a small KL is a difference of numbers near each other.
+    """
+    size = max(1, _CHUNK_NUMBERS // base.shape[1])
+    parts = []
+    for p, q, chosen in zip(base.split(size), arm.split(size), labels.split(size), strict=True):
+        log_p, log_q = p.double().log_softmax(1), q.double().log_softmax(1)
+        difference = log_p - log_q
+        parts.append(
+            torch.stack(
+                (
+                    _expected(log_p, difference),
+                    _expected(log_q, -difference),
+                    -log_q.gather(1, chosen[:, None])[:, 0],
+                    -log_p.gather(1, chosen[:, None])[:, 0],
+                )
+            )
+        )
+    return torch.cat(parts, 1)
+
+
+def _expected(log_weights: Tensor, values: Tensor) -> Tensor:
+    """Mean of `values` (N, V) under the distributions, (N,); what has probability 0 counts for nothing."""
+    weights = log_weights.exp()
+    return torch.where(weights > 0, weights * values, 0.0).sum(1)
