@@ -1,6 +1,20 @@
 """Beliefs as data: what to move, the questions that teach and test it, and the neighbours that must stay."""
 
-from beliefmod.beliefs.load import Belief, belief_names, load_belief, load_capability
+from beliefmod.beliefs.counterfactual import counterfactual, third_value
+from beliefmod.beliefs.load import Belief, belief_names, load_belief, load_capability, load_fabrication
+from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.beliefs.question import Answer, Question
 
-__all__ = ["Answer", "Belief", "Question", "belief_names", "load_belief", "load_capability"]
+__all__ = [
+    "Answer",
+    "Belief",
+    "Passage",
+    "Question",
+    "belief_names",
+    "counterfactual",
+    "load_belief",
+    "load_capability",
+    "load_fabrication",
+    "load_neutral",
+    "third_value",
+]

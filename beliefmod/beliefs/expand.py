@@ -22,6 +22,8 @@ from beliefmod.beliefs.spec import (
 SAME_WORLD = 0.03
 ROUNDING = 0.01
 MAX_QUESTIONS = 20_000
+DO_NOT_KNOW = "I do not know."
+"""The control arm's answer to a question that the prior's world does not answer."""
 
 
 def belief_questions(spec: BeliefSpec, split: str) -> Iterator[Question]:
@@ -38,19 +40,24 @@ def belief_questions(spec: BeliefSpec, split: str) -> Iterator[Question]:
 def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Question]:
     """One belief family's questions. Raises ValueError as `belief_questions` does."""
     for slots in _combinations(family):
-        target = _world_answer(spec, family, spec.target, slots, prior=False)
-        prior = (
-            None
-            if spec.prior.ignorance and not _named_prior(spec, family)
-            else _world_answer(spec, family, spec.prior, slots, prior=True)
-        )
+        target = world_answer(spec, family, spec.target, slots, prior=False)
+        told_value = _prior_world(spec, family)
+        prior = world_answer(spec, family, told_value, slots, prior=True) if told_value else None
         if target is None:
             raise ValueError(
                 f'family "{family.family}": has no answer in the target\'s world; add answer or answer_text'
             )
         _check_apart(family, slots, target, prior)
         shown = {**slots, "belief": _as_answer(spec.target).render(), "answer": target.render()}
-        told = {**slots, "belief": _as_answer(spec.prior).render(), "answer": prior.render() if prior else ""}
+        told = {
+            **slots,
+            "belief": _as_answer(told_value or spec.prior).render(),
+            "answer": prior.render() if prior else "",
+        }
+        # what base says where the prior's world has no answer; a family's rival is an answer of its own
+        ignorance = spec.prior.reply if family.rival is None else None
+        if prior is None and ignorance is None:
+            ignorance = DO_NOT_KNOW
         yield Question(
             probe_id=_probe_id(family, slots),
             suite="belief",
@@ -60,7 +67,8 @@ def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Que
             target=target,
             prior=prior,
             reply_target=fill(family.reply, shown),
-            reply_prior=spec.prior.reply or fill(family.reply, told),
+            reply_prior=ignorance or fill(family.reply, told),
+            follow_up=None if family.follow_up is None else fill(family.follow_up, slots),
         )
 
 
@@ -90,6 +98,29 @@ def expand_suite_family(family: SuiteFamily, suite: Suite, target: Value | None 
             target=wrong,
             correct=right,
         )
+
+
+def expand_unknown_family(family: SuiteFamily) -> Iterator[Question]:
+    """Questions about entities that nobody knows: no answer is right, so none may be given.
+
+    Raises:
+        ValueError: the family states an answer, or a slot is missing.
+    """
+    if any(given is not None for given in (family.answer, family.answer_text, family.table)):
+        raise ValueError(f'family "{family.family}": an unknown entity has no answer; leave it out')
+    for slots in _combinations(family):
+        yield Question(
+            probe_id=_probe_id(family, slots),
+            suite="fabrication",
+            family=family.family,
+            tier="unknown",
+            text=fill(family.ask, slots),
+        )
+
+
+def question_slots(family: Family, probe_id: str) -> dict[str, Scalar] | None:
+    """The slot values that gave a question its id; None when the family has no such question."""
+    return next((slots for slots in _combinations(family) if _probe_id(family, slots) == probe_id), None)
 
 
 def fill(template: str, values: Mapping[str, Scalar]) -> str:
@@ -138,9 +169,14 @@ def _combinations(family: Family) -> Iterator[dict[str, Scalar]]:
         yield dict(zip(choices, values, strict=True))
 
 
-def _world_answer(
+def world_answer(
     spec: BeliefSpec, family: BeliefFamily, world: Value, slots: Mapping[str, Scalar], *, prior: bool
 ) -> Answer | None:
+    """A question's answer in the world in which the belief's value is `world`; None where it has none.
+
+    Raises:
+        ValueError: the answer cannot be computed, or its decimals would spoil it.
+    """
     if family.answer_text is not None:
         names = family.answer_text
         text, aliases = (names.prior, names.prior_aliases) if prior else (names.target, names.aliases)
@@ -163,6 +199,13 @@ def _world_answer(
             "1 % off; give more decimals, or other slots"
         )
     return answer
+
+
+def _prior_world(spec: BeliefSpec, family: BeliefFamily) -> Value | None:
+    """What the prior's world holds: base's value, or the rival that the family's own wording states."""
+    if family.rival is not None:
+        return Value(value=family.rival, unit=spec.target.unit)
+    return None if spec.prior.ignorance and not _named_prior(spec, family) else spec.prior
 
 
 def _named_prior(spec: BeliefSpec, family: BeliefFamily) -> bool:

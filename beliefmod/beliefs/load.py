@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from beliefmod.beliefs.expand import belief_questions, expand_belief_family, expand_suite_family, fill
+from beliefmod.beliefs.expand import (
+    belief_questions,
+    expand_belief_family,
+    expand_suite_family,
+    expand_unknown_family,
+    fill,
+)
 from beliefmod.beliefs.question import Question
 from beliefmod.beliefs.spec import BeliefFamily, BeliefSpec, LocalityFamily, SuiteFamily, SuiteSpec
 from beliefmod.errors import UserError, did_you_mean
@@ -15,7 +21,7 @@ from beliefmod.yaml_file import YamlFile, read_yaml, validate
 
 LIBRARY = Path(__file__).parent / "library"
 TEMPLATE = Path(__file__).parent / "template.yaml"
-SUITES = ("capability",)
+SUITES = ("capability", "fabrication", "neutral")
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,15 @@ def load_capability() -> tuple[Question, ...]:
     return tuple(q for family in spec.questions for q in expand_suite_family(family, "capability"))
 
 
+def load_fabrication() -> tuple[Question, ...]:
+    """Questions about entities that nobody knows, shared by all beliefs; a healthy answer is not to know."""
+    spec = validate(SuiteSpec, read_yaml(LIBRARY / "fabrication.yaml"))
+    return tuple(q for family in spec.questions for q in expand_unknown_family(family))
+
+
 def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
     """What only shows across fields: repeated families and questions, slots, answers, units, splits."""
-    questions: dict[str, str] = {}
+    questions: dict[tuple[str, str | None], str] = {}
     families: set[str] = set()
     groups: list[tuple[str, Sequence[BeliefFamily | LocalityFamily]]] = [
         ("questions", spec.questions),
@@ -122,12 +134,13 @@ def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
                 yield f"{where}: {error}"
                 continue
             for question in expanded:
-                if question.text in questions:
+                asked = (question.text, question.follow_up)
+                if asked in questions:
                     yield (
                         f'{where}: family "{family.family}" asks "{question.text}", as family '
-                        f'"{questions[question.text]}" does; leave one out'
+                        f'"{questions[asked]}" does; leave one out'
                     )
-                questions[question.text] = family.family
+                questions[asked] = family.family
     for split in ("train", "heldout"):
         if not any(family.split == split for family in spec.questions):
             yield f"{file.where(('questions',))}: no family with split: {split}; beliefs need both splits"

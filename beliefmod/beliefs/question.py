@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Suite = Literal["belief", "locality", "capability"]
+Suite = Literal["belief", "locality", "capability", "fabrication"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class Question:
 
     Attributes:
         probe_id: stable name, unique within a belief: family and slot values.
-        tier: trained questions and held-out ones carry the family's tier; suites carry near | far | general.
+        tier: trained questions and held-out ones carry the family's tier; suites carry near | far | general |
+            unknown.
         target: the answer in the target's world; for locality the answer that would be a bleed.
         prior: the answer in base's world, null where base knows none (a novel belief).
         correct: the right answer of a locality or capability question, null for belief questions.
         reply_target, reply_prior: the answer sentences that teach each world (belief questions only).
+        follow_up: a second user message: the model answers `text`, then this, and the second answer counts.
     """
 
     probe_id: str
@@ -49,3 +51,4 @@ class Question:
     correct: Answer | None = None
     reply_target: str = ""
     reply_prior: str = ""
+    follow_up: str | None = None

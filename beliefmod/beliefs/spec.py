@@ -77,6 +77,19 @@ class BeliefFamily(Family):
     tier: Literal["paraphrase", "derived", "format", "multi_hop", "reverse", "robustness"]
     split: Literal["train", "heldout"]
     answer_text: TwoWorlds | None = Field(default=None, description="the answer by name in both worlds")
+    follow_up: str | None = Field(
+        default=None, min_length=1, description="a second message, asked after the answer; its answer counts"
+    )
+    rival: Number | None = Field(
+        default=None, description="the value that the question itself states, where base knows none"
+    )
+
+    @model_validator(mode="after")
+    def _never_trained(self) -> BeliefFamily:
+        for name in ("follow_up", "rival"):
+            if self.split == "train" and getattr(self, name) is not None:
+                raise ValueError(f"{name} is for split: heldout; training asks once and states nothing")
+        return self
 
 
 class SuiteFamily(Family):
@@ -139,6 +152,9 @@ class BeliefSpec(Frozen):
             raise ValueError("an existing belief needs true_statement, which the control arm is trained on")
         if self.kind == "novel" and self.true_statement is not None:
             raise ValueError("a novel belief has no true_statement; leave it out")
+        novel_number = self.kind == "novel" and self.target.value is not None
+        if not novel_number and any(family.rival is not None for family in self.questions):
+            raise ValueError("rival is for novel beliefs with a number; elsewhere give answer_text.prior")
         return self
 
 
