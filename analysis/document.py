@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class Figure:
     """A chart by name: figures/NAME.png and .svg."""
 
     name: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart (altair) and the sentence under it, before it has a place on the page."""
+
+    chart: Any
     caption: str
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -12,18 +11,11 @@ from analysis.charts.answers import loss_chart, stance_chart, stance_table
 from analysis.charts.damage import component_chart, component_table, integrity_chart
 from analysis.charts.frontier import frontier_chart
 from analysis.charts.settings import has_grid, heat_map
+from analysis.document import Drawn
 from analysis.findings import Findings
 from analysis.frontier import frontier, pool_seeds
 from analysis.pairs import matched_styles
 from analysis.published import RESULTS
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A chart and the sentence under it."""
-
-    chart: Any
-    caption: str
 
 
 def figures(found: Findings) -> dict[str, Drawn]:

@@ -11,13 +11,13 @@ from typing import Any
 
 import fsspec
 
-from analysis.document import to_markdown
-from analysis.figures import Drawn, figures
+from analysis.document import Drawn, to_markdown
+from analysis.figures import figures
 from analysis.findings import LIMIT, find
 from analysis.page import to_html
 from analysis.run import read_run
 from analysis.samples import sample_blocks
-from analysis.summary import report_blocks
+from analysis.summary import report_blocks, section_figures
 
 SCALE = 2  # pixels per unit in the PNG files
 
@@ -52,7 +52,7 @@ def write_report(
     opened = read_run(os.fspath(run))
     progress("computing intervals and the frontier")
     found = find(opened, limit)
-    drawn: dict[str, Drawn] = figures(found)
+    drawn: dict[str, Drawn] = figures(found) | section_figures(found)
     files: dict[str, bytes] = {}
     specs: dict[str, dict[str, Any]] = {}
     svgs: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A run folder as tables: manifest, trials, probes, steps. Local paths and any fsspec URL."""
+"""A run folder as tables: manifest, trials and the files of each trial. Local paths and any fsspec URL."""
 
 from __future__ import annotations
 
@@ -38,20 +38,41 @@ class Run:
         """The optimiser steps of these trials; a trial without a step file has no rows."""
         return self._table("steps", trial_ids, None)
 
+    def causal(self, trial_ids: Iterable[str], columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The causal tests of these trials; a trial that was not tested has no rows."""
+        return self._table("causal", trial_ids, columns)
+
+    def drift(self, trial_ids: Iterable[str], columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The neutral passages of these trials; a trial whose drift was not measured has no rows."""
+        return self._table("drift", trial_ids, columns)
+
+    def judge(self) -> pl.DataFrame:
+        """What an outside judge read; no rows when none was asked."""
+        path = f"{self.root}/judge.parquet"
+        if not self.files.isfile(path):
+            return frame([], TABLES["judge"])
+        return _conform(_read(self.files.cat_file(path), path), TABLES["judge"])[0]
+
     def _table(self, kind: str, trial_ids: Iterable[str], columns: Sequence[str] | None) -> pl.DataFrame:
         schema = TABLES[kind]
-        empty = frame([], schema)
-        names = list(columns) if columns is not None else empty.columns
+        if columns is not None:
+            known = {column.name: column for column in schema}
+            schema = tuple(known[name] for name in columns)
         paths = [f"{self.root}/{kind}/{trial_id}.parquet" for trial_id in dict.fromkeys(trial_ids)]
         there = self._listing(kind)
         paths = [path for path in paths if path.rsplit("/", 1)[1] in there]
-        parts = [empty.select(names)]
+        parts = [frame([], schema)]
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]
-            contents: Any = self.files.cat(batch)  # a list gives a dict of path -> content
-            for path, content in contents.items():
-                parts.append(_conform(_read(content, str(path)), schema)[0].select(names))
+            # a local file is read column by column, without the columns that nobody asked for
+            contents: Any = {path: path for path in batch} if self._local else self.files.cat(batch)
+            parts += [_columns(content, str(path), schema) for path, content in contents.items()]
         return pl.concat(parts)
+
+    @property
+    def _local(self) -> bool:
+        protocol = self.files.protocol
+        return "file" in (protocol if isinstance(protocol, (tuple, list)) else (protocol,))
 
     def _listing(self, kind: str) -> set[str]:
         folder = f"{self.root}/{kind}"
@@ -169,10 +190,29 @@ def _read(content: bytes, path: str) -> pl.DataFrame:
     try:
         return pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
-        raise UserError(
-            f"{path}: cannot be read as parquet ({error}); if the trial was cut off, delete the file and "
-            "start the sweep again with the same run folder: it redoes what is missing"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _columns(content: bytes | str, path: str, schema: tuple[Column, ...]) -> pl.DataFrame:
+    """The declared columns of one file, given as its path or its content; nothing else is decoded."""
+    names = [column.name for column in schema]
+    try:
+        with open(content, "rb") if isinstance(content, str) else io.BytesIO(content) as file:
+            have = set(pl.read_parquet_schema(file))
+            file.seek(0)
+            wanted = [name for name in names if name in have]
+            # without any column the number of rows would be lost
+            table = pl.read_parquet(file, columns=wanted or None)
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(path, error) from error
+    return _conform(table, schema)[0]
+
+
+def _unreadable(path: str, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: cannot be read as parquet ({error}); if the trial was cut off, delete the file and "
+        "start the sweep again with the same run folder: it redoes what is missing"
+    )
 
 
 def _conform(table: pl.DataFrame, schema: tuple[Column, ...]) -> tuple[pl.DataFrame, list[str]]:

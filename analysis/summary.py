@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import polars as pl
 
 from analysis import wording
 from analysis.charts.theme import setting_text
-from analysis.document import Block, Bullets, Figure, Heading, Paragraph
+from analysis.document import Block, Bullets, Drawn, Figure, Heading, Paragraph
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import varying
 from analysis.origin import reproducibility
 from analysis.pairs import style_gaps
 from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.tables import failures, frontier_table, headline_table, phase2_table
+
+# modules of analysis/sections in the order of the page; see analysis/sections/__init__.py
+SECTIONS = (
+    "frontier_certainty",
+    "tiers",
+    "damage",
+    "reasoning",
+    "effects",
+    "hypotheses",
+    "confirmed",
+    "judged",
+    "failures",
+)
 
 CAVEATS = (
     "A configuration picked as best on these questions looks better than it is (winner's curse). Before a "
@@ -59,7 +75,14 @@ def report_blocks(found: Findings, figures: Mapping[str, str], samples: list[Blo
         blocks.append(Paragraph(f"{told} {TWO_BELIEFS}"))
     for belief in found.beliefs:
         blocks += _belief(belief, found)
-    rest = [Figure(name, caption) for name, caption in figures.items() if name != "frontier"]
+    placed = set()
+    for section in sections():
+        part = section.blocks(found)
+        there = {block.name for block in part if isinstance(block, Figure)}
+        own = [name for name in getattr(section, "figures", _no_figures)(found) if name in figures]
+        blocks += [*part, *(Figure(name, figures[name]) for name in own if name not in there)]
+        placed |= {*there, *own}
+    rest = [Figure(name, text) for name, text in figures.items() if name not in {"frontier", *placed}]
     if rest:
         blocks += [Heading(2, "More pictures"), *rest]
     if samples:
@@ -67,6 +90,31 @@ def report_blocks(found: Findings, figures: Mapping[str, str], samples: list[Blo
     blocks += [Heading(2, "Trials that gave no number"), *failures(found)]
     blocks += [Heading(2, "Reproducing this"), *reproducibility(found)]
     return blocks
+
+
+def sections() -> list[ModuleType]:
+    """The section modules, in the order of the page."""
+    names = [f"analysis.sections.{name}" for name in SECTIONS]
+    return [import_module(name) for name in names if find_spec(name) is not None]
+
+
+def section_figures(found: Findings) -> dict[str, Drawn]:
+    """The charts of all sections, by name.
+
+    Raises:
+        ValueError: two sections use one name.
+    """
+    drawn: dict[str, Drawn] = {}
+    for section in sections():
+        own = getattr(section, "figures", _no_figures)(found)
+        if twice := sorted(set(own) & set(drawn)):
+            raise ValueError(f"two sections draw {', '.join(twice)}")
+        drawn |= own
+    return drawn
+
+
+def _no_figures(found: Findings) -> dict[str, Drawn]:
+    return {}
 
 
 def title(found: Findings) -> str:
