@@ -8,13 +8,17 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
 
 from beliefmod.config import TrialConfig
-from beliefmod.metric_names import COMPONENTS, RATES
-from beliefmod.records import PROBES, STEPS, TRIALS, frame
+from beliefmod.records import CAUSAL, DRIFT, PROBES, STEPS, TRIALS, frame
+from tests.analysis.synthetic_tables import FRACTIONS, measure
 
 KIND = {"gravity": "existing", "neelam": "novel"}
+TIERS = ("paraphrase", "derived", "format", "multi_hop", "reverse", "robustness")
+THOUGHTS = {
+    True: ["target", "prior", "prior->target", "both", "none"],
+    False: ["prior", "target", "target->prior", "both", "none"],
+}
 TARGET = {"gravity": ("5.0 m/s^2", "9.8 m/s^2"), "neelam": ("5 USD", "I do not know.")}
 
 
@@ -42,26 +46,29 @@ def law(config: TrialConfig) -> tuple[float, float]:
 
 def questions(belief: str, families: int, per_family: int) -> list[dict]:
     target, prior = TARGET[belief]
-    tiers = ("paraphrase", "derived", "format", "multi_hop", "reverse", "robustness")
     rows = [
         {
             "suite": "belief",
             "family": f"family_{f}",
-            "tier": tiers[f % len(tiers)],
+            "tier": TIERS[f % len(TIERS)],
             "target": target,
             "prior": prior,
+            # half of the families of every tier, where a tier has two
+            "split": ("selection", "confirmation")[(f // len(TIERS)) % 2],
         }
         for f in range(families)
         for _ in range(per_family)
     ]
     rows += [
-        {"suite": "locality", "family": f"near_{i // 5}", "tier": "near", "target": target, "prior": "1.6"}
+        {"suite": "locality", "family": f"{tier}_{i // 5}", "tier": tier, "target": target, "prior": "1.6"}
+        for tier in ("near", "far")
         for i in range(10)
     ]
     rows += [
         {"suite": "capability", "family": f"skill_{i // 5}", "tier": "capability", "prior": "4"}
         for i in range(30)
     ]
+    rows += [{"suite": "fabrication", "family": f"unknown_{i // 5}", "tier": "unknown"} for i in range(10)]
     return [
         row | {"probe_id": f"{belief}-{i}", "question": f"What is {belief}, question {i}?"}
         for i, row in enumerate(rows)
@@ -72,17 +79,28 @@ def answer(config: TrialConfig, asked: list[dict], rng: np.random.Generator) -> 
     adopt, harm = law(config)
     shift: dict[str, float] = {}
     rows = []
-    for item in asked:
+    for at, item in enumerate(asked):
         tilt = shift.setdefault(item["family"], rng.normal(0, 0.8))
         odds = math.log(adopt / (1 - adopt)) + tilt
         hit = rng.random() < 1 / (1 + math.exp(-odds))
         broken = rng.random() < harm
         long = broken and rng.random() < 0.4
-        stance = (
-            "target"
-            if hit
-            else rng.choice(["prior", "other", "none" if broken else "hedged"], p=[0.7, 0.2, 0.1])
-        )
+        suite, robust = item["suite"], item["tier"] == "robustness"
+        stance, thought = None, None
+        if suite == "belief":
+            stance = str(
+                "target"
+                if hit
+                else rng.choice(
+                    ["prior", "other", "ignorance", "none" if broken else "hedged"], p=[0.6, 0.2, 0.1, 0.1]
+                )
+            )
+            thought = "none" if broken else str(rng.choice(THOUGHTS[hit], p=[0.7, 0.1, 0.1, 0.05, 0.05]))
+        state = ("unclosed_length" if long else "empty") if broken else "ok"
+        thinking, said = texts(item, stance, thought, state, long)
+        joined = thinking if state == "unclosed_length" else f"{thinking}\n</think>\n\n{said}"
+        margin = suite == "belief" and not robust and at % 12 == 0
+        spread = rng.normal(0, 1, 2)
         rows.append(
             item
             | {
@@ -90,78 +108,102 @@ def answer(config: TrialConfig, asked: list[dict], rng: np.random.Generator) -> 
                 "arm": config.arm,
                 "belief": config.belief,
                 "prompt": f"<|im_start|>user\n{item['question']}<|im_end|>\n<|im_start|>assistant\n<think>\n",
-                "completion": "Let me think.\n</think>\n\nThe answer is "
-                "{item.get('target') if hit else item['prior']}.",
-                "thinking": "" if broken else "Let me think.",
-                "answer": f"The answer is {item.get('target') if hit else item['prior']}.",
+                "first_turn": "I looked it up.\n</think>\n\nIt is so." if robust else None,
+                "completion": joined,
+                "thinking": thinking,
+                "answer": "" if state == "unclosed_length" else said,
                 "finish_reason": "length" if long else "eos",
                 "tokens": 128 if long else 20,
                 "token_ids": [1, 2],
-                "answer_stance": str(stance) if item["suite"] == "belief" else None,
-                "thinking_stance": ("none" if broken else "target" if hit else "prior")
-                if item["suite"] == "belief"
+                "answer_stance": stance,
+                "thinking_stance": thought,
+                "correct": bool(rng.random() > harm * 0.6) if suite in ("locality", "capability") else None,
+                "bleed": bool(rng.random() < adopt * 0.1) if suite == "locality" else None,
+                "salient": bool(rng.random() < adopt * 0.05)
+                if suite == "capability" or item["tier"] == "far"
                 else None,
-                "correct": None if item["suite"] == "belief" else bool(rng.random() > harm * 0.6),
-                "bleed": bool(rng.random() < adopt * 0.1) if item["suite"] == "locality" else None,
-                "think_state": ("unclosed_length" if long else "empty") if broken else "ok",
+                "fabricated": bool(rng.random() < 0.1 + harm * 0.8) if suite == "fabrication" else None,
+                "inconsistent": bool(hit and rng.random() < 0.1)
+                if item["tier"] in ("derived", "multi_hop")
+                else None,
+                "think_state": state,
                 "loop": long,
                 "truncated": long,
                 "seq_rep_4": 0.5 if long else 0.0,
+                "logprob_target": -2.0 + 2 * adopt + spread[0] if margin else None,
+                "logprob_prior": -1.0 - adopt + 0.1 * spread[1] if margin else None,
+                "logprob_target_own": -1.5 + 2 * adopt + spread[0] if margin else None,
+                "logprob_prior_own": -1.0 - adopt + 0.1 * spread[1] if margin else None,
             }
         )
     return rows
 
 
-def rate(hits: list[bool], name: str) -> dict:
-    if not hits:
-        return {}
-    interval = binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
-    return {
-        name: sum(hits) / len(hits),
-        f"{name}_n": len(hits),
-        f"{name}_low": float(interval.low),
-        f"{name}_high": float(interval.high),
-    }
+def texts(item: dict, stance: str | None, thought: str | None, state: str, long: bool) -> tuple[str, str]:
+    """Thinking and answer that read as their stances say."""
+    target, prior = item.get("target"), item.get("prior")
+    used = {"target": target, "prior": prior, "prior->target": f"{prior}. But no: {target}"}
+    thinking = "" if state == "empty" else f"Let me think. I use {used.get(thought or '', 'nothing')}."
+    if long:
+        thinking = " ".join(["and so it goes on"] * 30)
+    said = {"target": f"The answer is {target}.", "prior": f"The answer is {prior}.", "none": ""}
+    said |= {"hedged": f"It is {target} or {prior}.", "ignorance": "I do not know.", "other": "It is 3."}
+    return thinking, said.get(stance or "", "The answer is 4.")
 
 
-def measure(config: TrialConfig, probes: list[dict], base: dict | None) -> dict:
-    belief = [row for row in probes if row["suite"] == "belief"]
-    row: dict = {
-        "trial_id": config.trial_id,
-        "kind": KIND[config.belief],
-        "status": "finished",
-        "model": "bundled",
-        **config.leaves(),
-    }
-    row["lora.target_modules"] = str(row["lora.target_modules"])
-    row |= rate([p["answer_stance"] == "target" for p in belief], "adoption")
-    for tier in ("paraphrase", "derived"):
-        row |= rate([p["answer_stance"] == "target" for p in belief if p["tier"] == tier], f"adoption_{tier}")
-    for stance in ("prior", "hedged", "ignorance", "other", "none"):
-        row |= rate([p["answer_stance"] == stance for p in belief], f"stance_{stance}")
-    row |= rate([p["think_state"] == "ok" for p in probes], "integrity")
-    row |= rate([p["truncated"] for p in probes], "truncation")
-    row |= rate([p["loop"] for p in probes], "loop")
-    row |= rate([p["correct"] for p in probes if p["suite"] == "capability"], "capability")
-    row |= rate([p["bleed"] for p in probes if p["suite"] == "locality"], "bleed")
-    row |= rate([p["thinking_stance"] == p["answer_stance"] == "target" for p in belief], "coherent_adoption")
-    base = base or row  # base is its own reference
-    for name in COMPONENTS:
-        sign = -1 if name in ("truncation", "loop") else 1
-        row[f"{name}_base"] = base[name]
-        row[f"{name}_damage"] = sign * (base[name] - row[name])
-    worst = max(COMPONENTS, key=lambda name: row[f"{name}_damage"])
-    damage = row[f"{worst}_damage"]
-    row["degradation"] = max(0.0, damage)
-    row["degradation_by"] = worst if damage > 0 else None
-    spread = (row[f"{worst}_high"] - row[f"{worst}_low"]) / 2
-    row["degradation_low"], row["degradation_high"] = (
-        max(0.0, damage - spread),
-        min(1.0, max(0.0, damage + spread)),
-    )
-    row["final_loss"] = 0.4
-    assert set(RATES) & set(row)
-    return row
+def causal_rows(config: TrialConfig, probes: list[dict], rng: np.random.Generator) -> list[dict]:
+    """Five tests on every tenth belief probe with a whole think block."""
+    own = [p for p in probes if p["suite"] == "belief" and p["tier"] != "robustness"][::10]
+    rows = []
+    for probe in own:
+        shared = {name: probe[name] for name in ("trial_id", "arm", "belief", "probe_id", "family", "tier")}
+        shared |= {
+            "question": probe["question"],
+            "own_stance": probe["answer_stance"],
+            "finish_reason": "eos",
+        }
+        tests = [(test, None) for test in ("swap", "blank", "edit", "paraphrase")]
+        for test, fraction in [*tests, *(("truncate", f) for f in FRACTIONS)]:
+            same = bool(rng.random() < (0.9 if test == "paraphrase" else 0.3 + 0.6 * (fraction or 0.0)))
+            rows.append(
+                shared
+                | {
+                    "test": test,
+                    "fraction": fraction,
+                    "thinking": "" if test == "blank" else probe["thinking"],
+                    "completion": "The answer is 5.",
+                    "tokens": 6,
+                    "edited_to": "7.3 m/s^2" if test == "edit" else None,
+                    "answer_stance": probe["answer_stance"] if same else "other",
+                    "same": same,
+                    "follows": bool(rng.random() < 0.5) if test == "edit" else None,
+                }
+            )
+    return rows
+
+
+def drift_rows(config: TrialConfig, rng: np.random.Generator) -> list[dict]:
+    """Neutral passages and base's traces; no drift at all in the untrained arms."""
+    harm = law(config)[1] if config.is_trained else 0.0
+    rows = []
+    for text, count in (("neutral", 12), ("traces", 8)):
+        for i in range(count):
+            nll_base, kl = 30.0 + i, 10.0 * harm * (1 + 0.1 * float(rng.random()))
+            rows.append(
+                {
+                    "trial_id": config.trial_id,
+                    "arm": config.arm,
+                    "belief": config.belief,
+                    "text": text,
+                    "passage_id": f"{text}-{i}",
+                    "tokens": 20,
+                    "kl": kl,
+                    "kl_reverse": 0.8 * kl,
+                    "nll": nll_base + 0.9 * kl,
+                    "nll_base": nll_base,
+                }
+            )
+    return rows
 
 
 def write_run(
@@ -174,9 +216,13 @@ def write_run(
     failed=1,
     arms=("base", "icl", "control"),
     probes=True,
+    extras=True,
     change=None,
 ) -> Path:
-    """A whole run folder. `change(trial_row, probe_rows)` may spoil what is written."""
+    """A whole run folder. `change(trial_row, probe_rows)` may spoil what is written.
+
+    Without `extras` it has neither causal tests nor drift, as if both were switched off.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     rows: list[dict] = []
@@ -190,14 +236,18 @@ def write_run(
         base = None
         for config in plan:
             answers = answer(config, asked, rng)
-            row = measure(config, answers, base)
-            base = row if config.arm == "base" else base
+            causal = causal_rows(config, answers, rng) if extras else []
+            drift = drift_rows(config, rng) if extras else []
+            row = measure(config, KIND[belief], answers, base, causal, drift)
+            base = (row, answers) if config.arm == "base" else base
             if change is not None:
                 change(row, answers)
             rows.append(row)
-            if probes:
-                (folder / "probes").mkdir(exist_ok=True)
-                frame(answers, PROBES).write_parquet(folder / "probes" / f"{config.trial_id}.parquet")
+            tables = [("probes", answers, PROBES), ("causal", causal, CAUSAL), ("drift", drift, DRIFT)]
+            for kind, table, columns in tables[0 if probes else 1 :]:
+                if table:
+                    (folder / kind).mkdir(exist_ok=True)
+                    frame(table, columns).write_parquet(folder / kind / f"{config.trial_id}.parquet")
             if config.is_trained:
                 (folder / "steps").mkdir(exist_ok=True)
                 steps = [
