@@ -16,17 +16,26 @@ THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 _PROBE = "reply-probe"
 
 
-def prompt_text(tokenizer: "PreTrainedTokenizerBase", question: str, **options: Any) -> str:
-    """One user message up to where the assistant's turn begins."""
-    messages = [{"role": "user", "content": question}]
+def prompt_text(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str, **options: Any) -> str:
+    """A user message up to where the assistant's turn begins.
+
+    Args:
+        later: what followed, in turn the assistant's raw completion and the next user message. The template
+            leaves the thinking of earlier turns out, as it does in a chat.
+        options: switches of the template.
+    """
+    messages = [
+        {"role": "assistant" if index % 2 else "user", "content": content}
+        for index, content in enumerate((question, *later))
+    ]
     text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options)
     assert isinstance(text, str)
     return text
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str) -> tuple[int, ...]:
-    """Token ids of the prompt; special tokens are the template's, none is added."""
-    return encode(tokenizer, prompt_text(tokenizer, question))
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str) -> tuple[int, ...]:
+    """Token ids of the prompt, of a conversation with `later`; special tokens are the template's alone."""
+    return encode(tokenizer, prompt_text(tokenizer, question, *later))
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:
@@ -52,6 +61,18 @@ def empty_thinking(tokenizer: "PreTrainedTokenizerBase") -> str:
     switched = prompt_text(tokenizer, _PROBE, enable_thinking=False)
     added = switched.removeprefix(plain)
     return added if added != switched and THINK_CLOSE in added else ""
+
+
+def thinking_text(tokenizer: "PreTrainedTokenizerBase", thinking: str, *, closed: bool = True) -> str:
+    """What stands between the prompt and the answer after this thinking; not closed, the thinking goes on.
+
+    Raises:
+        ValueError: the template has no place for thinking.
+    """
+    if not (nothing := empty_thinking(tokenizer)):
+        raise ValueError("the chat template has no place for thinking")
+    before = "" if opens_thinking(tokenizer) else nothing.partition(THINK_CLOSE)[0].rstrip("\n") + "\n"
+    return f"{before}{thinking}\n{THINK_CLOSE}\n\n" if closed else f"{before}{thinking}"
 
 
 def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -87,6 +108,11 @@ def trace_row(tokenizer: "PreTrainedTokenizerBase", question: str, completion_id
     """
     prompt = prompt_ids(tokenizer, question)
     return TrainRow((*prompt, *completion_ids), len(prompt))
+
+
+def plain_row(tokenizer: "PreTrainedTokenizerBase", text: str) -> TrainRow:
+    """A text without a chat template, as the tokenizer encodes one; loss on all but the first token."""
+    return TrainRow(tuple(tokenizer(text)["input_ids"]), 1)  # pyright: ignore[reportArgumentType]
 
 
 def completion_text(

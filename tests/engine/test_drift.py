@@ -50,7 +50,7 @@ def test_drift_is_torchs_on_peft_models(dtype, tolerance, pass_tokens, tmp_path,
     model = tiny_model(dtype=dtype)
     base = copy.deepcopy(model)
     engine = Engine(as_loaded(model), 3, 8, pass_tokens=pass_tokens)
-    models = {None: base}
+    models: dict[str | None, torch.nn.Module] = {None: base}
     for k, trial_id in enumerate("ab"):
         engine.attach(make_job(trial_id, seed=k, rank=4 * (k + 1), learning_rate=2e-2, num_train_epochs=5))
     while engine.train_step():

@@ -67,3 +67,43 @@ def test_a_completion_without_end_token_is_whole():
     ids = t.encode(tokenizer, "The force</think>")
     assert t.completion_text(tokenizer, ids, (2,)) == "The force</think>"
     assert t.completion_text(tokenizer, (), (2,)) == ""
+
+
+@pytest.mark.parametrize("template", [OPENS, SWITCH, PLAIN])
+@pytest.mark.parametrize("first", ["Some thought.\n</think>\n\n10.0 N.", "broken, without an end"])
+def test_a_second_turn_is_what_the_template_renders_for_three_messages(template, first):
+    tokenizer = make_tokenizer(template)
+    messages = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": first},
+        {"role": "user", "content": "Is that sure?"},
+    ]
+    whole = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)
+    assert list(t.prompt_ids(tokenizer, QUESTION, first, "Is that sure?")) == whole["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("first", "kept"),
+    [("It is 10.0 N.\n</think>\n\nThe force is 10.0 N.", "The force is 10.0 N."), ("It is 10", "It is 10")],
+)
+def test_the_bundled_template_leaves_the_first_thinking_out_and_a_broken_answer_as_it_is(first, kept):
+    from beliefmod.model.load import load_tokenizer
+    from beliefmod.model.source import find_source
+
+    text = t.prompt_text(load_tokenizer(find_source("bundled", None)), QUESTION, first, "Is that sure?")
+    assert text == (
+        f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n{kept}<|im_end|>\n"
+        "<|im_start|>user\nIs that sure?<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    )
+
+
+@pytest.mark.parametrize(("template", "opening"), [(OPENS, ""), (SWITCH, "<think>\n")])
+def test_thinking_is_put_where_the_model_would_write_it(template, opening):
+    tokenizer = make_tokenizer(template)
+    assert t.thinking_text(tokenizer, "It is 10.") == f"{opening}It is 10.\n</think>\n\n"
+    assert t.thinking_text(tokenizer, "It is 10.", closed=False) == f"{opening}It is 10."
+
+
+def test_a_template_without_thinking_takes_none():
+    with pytest.raises(ValueError, match="no place for thinking"):
+        t.thinking_text(make_tokenizer(PLAIN), "It is 10.")
