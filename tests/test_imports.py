@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # from the ground floor up; a room imports its own floor and those below
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config", "beliefmod.sentences", "beliefmod.metric_names"),
+    ("beliefmod.config", "beliefmod.sentences", "beliefmod.metric_names", "beliefmod.power"),
     ("beliefmod.yaml_file",),
     ("beliefmod.records", "beliefmod.space"),
     ("beliefmod.beliefs",),

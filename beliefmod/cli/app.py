@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from beliefmod import __version__
-from beliefmod.cli import beliefs, bundled, doctor, report, score, sweep, trial, validate
+from beliefmod.cli import beliefs, bundled, doctor, power, report, score, sweep, trial, validate
 from beliefmod.errors import UserError
 
 RUN = "Run"
@@ -67,6 +67,7 @@ _add(RUN, "sweep --space sweeps/aggressive.yaml --set seeds=[0,1]", sweep.sweep)
 _add(RUN, "trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3", trial.trial)
 _add(BEFORE, "validate sweeps/aggressive.yaml sweeps/smoke.yaml", validate.validate)
 _add(BEFORE, "doctor --runs runs", doctor.doctor)
+_add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
 _add(AFTER, "columns trials", report.columns)
 _add(AFTER, "score completions.jsonl --belief gravity", score.score)
