@@ -28,7 +28,7 @@ FLOORS = (
     ("beliefmod.run_folder", "beliefmod.manifest"),
     # these question the finished model, so they stand above the rooms that question models
     ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),
-    ("beliefmod.questioning", "beliefmod.lab", "beliefmod.trial", "beliefmod.plan"),
+    ("beliefmod.questioning", "beliefmod.lab", "beliefmod.trial", "beliefmod.plan", "beliefmod.judge"),
     ("beliefmod.fleet",),
     ("interp",),
     ("analysis",),
