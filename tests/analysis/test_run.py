@@ -12,7 +12,7 @@ import pytest
 
 from analysis.run import read_run
 from beliefmod.errors import UserError
-from beliefmod.records import TRIALS
+from beliefmod.records import CAUSAL, DRIFT, JUDGE, TRIALS, frame
 
 
 def copied(run: Path, to: Path) -> Path:
@@ -152,3 +152,19 @@ def test_nan_is_not_a_number(run: Path, tmp_path: Path) -> None:
     table = pl.read_parquet(folder / "trials.parquet")
     table.with_columns(pl.lit(float("nan")).alias("adoption")).write_parquet(folder / "trials.parquet")
     assert read_run(str(folder)).trials["adoption"].null_count() == table.height
+
+
+def test_drift_causal_and_judge(tmp_path: Path) -> None:
+    frame([{"trial_id": "a", "status": "finished"}], TRIALS).write_parquet(tmp_path / "trials.parquet")
+    bare = read_run(str(tmp_path))
+    assert bare.drift(["a"]).is_empty() and bare.causal(["a"]).is_empty() and bare.judge().is_empty()
+    assert bare.drift(["a"]).columns == [column.name for column in DRIFT]
+    for name in ("drift", "causal"):
+        (tmp_path / name).mkdir()
+    frame([{"trial_id": "a", "kl": 0.5}], DRIFT).write_parquet(tmp_path / "drift" / "a.parquet")
+    frame([{"trial_id": "a", "test": "swap"}], CAUSAL).write_parquet(tmp_path / "causal" / "a.parquet")
+    frame([{"trial_id": "a", "reason": "sample"}], JUDGE).write_parquet(tmp_path / "judge.parquet")
+    opened = read_run(str(tmp_path))
+    assert opened.drift(["a", "b"])["kl"].to_list() == [0.5]
+    assert opened.causal(["a"], ["trial_id", "test"]).rows() == [("a", "swap")]
+    assert opened.judge()["reason"].to_list() == ["sample"]
