@@ -55,7 +55,9 @@ class Counts:
 
 def adoption_hits() -> tuple[pl.Expr, pl.Expr]:
     """Which probe rows count for adoption, and which of them adopt."""
-    return (pl.col("suite") == "belief") & (pl.col("tier") != "trained"), pl.col("answer_stance") == "target"
+    # robustness prompts contradict the belief themselves; they are a rate of their own
+    other = pl.col("tier").is_in(["trained", "robustness"])
+    return (pl.col("suite") == "belief") & ~other, pl.col("answer_stance") == "target"
 
 
 def counts(probes: pl.DataFrame, groups: Sequence[Sequence[str]], which: pl.Expr, hit: pl.Expr) -> Counts:
