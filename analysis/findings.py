@@ -9,13 +9,31 @@ import numpy as np
 import polars as pl
 
 from analysis.choose import Choice, Row, choices
-from analysis.frontier import finished
+from analysis.frontier import finished, pool_seeds
 from analysis.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.run import Run
 from analysis.stability import Picked, arena, cross_picked, frontier_share
 from analysis.statistics import Difference, unpaired
 from analysis.wording import plural
 
+# what sections count; texts are read only where they are shown
+PROBE_COLUMNS = tuple(
+    dict.fromkeys(
+        (
+            *COLUMNS,
+            "arm",
+            "belief",
+            "split",
+            "thinking_stance",
+            "finish_reason",
+            "tokens",
+            "bleed",
+            "fabricated",
+            "salient",
+            "inconsistent",
+        )
+    )
+)
 LIMIT = 0.05  # the damage up to which a configuration is called nearly intact
 
 
@@ -42,7 +60,11 @@ class BeliefFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """A run's numbers; `notes` are sentences on what is missing or does not add up."""
+    """A run's numbers.
+
+    `notes` are sentences on what is missing or does not add up; `probes` the verdicts of all finished trials
+    without their texts; `pooled` one row per arm, belief and configuration (`pool_seeds`).
+    """
 
     run: Run
     limit: float
@@ -50,18 +72,20 @@ class Findings:
     notes: tuple[str, ...] = ()
     probes: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
     between: Comparison | None = None
+    pooled: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
 
 
 def find(run: Run, limit: float = LIMIT) -> Findings:
     """Read the probes of the finished trials and compute what the report needs."""
     done = finished(run.trials)
-    probes = run.probes(done["trial_id"], COLUMNS)
+    probes = run.probes(done["trial_id"], PROBE_COLUMNS)
     beliefs = tuple(
         _belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit)
         for choice in choices(run.trials, limit)
     )
     between = _between(beliefs, probes)
-    return Findings(run, limit, beliefs, (*run.notes, *_check(done, probes)), probes, between)
+    notes = (*run.notes, *_check(done, probes))
+    return Findings(run, limit, beliefs, notes, probes, between, pool_seeds(run.trials))
 
 
 def _between(beliefs: Sequence[BeliefFindings], probes: pl.DataFrame) -> Comparison | None:

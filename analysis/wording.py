@@ -31,6 +31,40 @@ def bounds(low: float, high: float, n: int | None = None) -> str:
     return f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
 
 
+def mean(row: Mapping[str, Any] | None, name: str, unit: str = "") -> str:
+    """`+0.12 nat [0.08, 0.16], n = 40` for a mean column of a row; says so when it was not measured."""
+    if row is None or row.get(name) is None:
+        return NOT_MEASURED
+    n, low, high = row.get(f"{name}_n"), row.get(f"{name}_low"), row.get(f"{name}_high")
+    text = f"{_plain(row[name])}{f' {unit}' if unit else ''}"
+    text += f" [{_plain(low)}, {_plain(high)}]" if low is not None and high is not None else " (no interval)"
+    return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def conditional(row: Mapping[str, Any] | None, name: str, needed: int = 20) -> str:
+    """A conditional rate, or the refusal in words with the count that was too small for it."""
+    if row is not None and row.get(name) is not None:
+        return rate(row, name)
+    n = None if row is None else row.get(f"{name}_n")
+    if n is None:
+        return NOT_MEASURED
+    return f"refused: {plural(n, 'such answer')}, a rate needs {needed}"
+
+
+def shift(row: Mapping[str, Any] | None, component: str) -> str:
+    """`+0.060 [0.020, 0.110]`: the damage of one component against base, from -1 to 1."""
+    if row is None or row.get(f"{component}_damage") is None:
+        return NOT_MEASURED
+    low, high = row.get(f"{component}_damage_low"), row.get(f"{component}_damage_high")
+    text = f"{row[f'{component}_damage']:+.3f}"
+    return text + (f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else " (no interval)")
+
+
+def _plain(value: float) -> str:
+    """Three decimals, more only for what they would hide."""
+    return "0" if value == 0 else f"{value:.1e}" if abs(value) < 5e-4 else f"{value:.3f}"
+
+
 def damage(row: Mapping[str, Any] | None) -> str:
     """`D 0.06 [0.02, 0.11] by integrity, n = 240`."""
     if row is None or row.get("degradation") is None:
@@ -42,7 +76,8 @@ def damage(row: Mapping[str, Any] | None) -> str:
     text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
     if by is None:
         return f"{text}, no component worse than base's"
-    n = row.get(f"{by}_n")
+    # drift is a mean over passages, kept under the name of its text
+    n = row.get({"nll": "nll_neutral_n", "kl": "kl_neutral_n"}.get(by, f"{by}_n"))
     return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
 
 
