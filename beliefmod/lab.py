@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question, load_belief, load_capability
+from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.config import TrialConfig
 from beliefmod.data.examples import Trace
+from beliefmod.data.replay import neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.jobs import Completion, GenerateRequest
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.evaluate.probes import reference_sample
-from beliefmod.model.template import completion_text, prompt_ids
+from beliefmod.model.rows import TrainRow
+from beliefmod.model.template import completion_text, prompt_ids, trace_row
 from beliefmod.questioning import Subject, ask, in_context, probe_seed
 from beliefmod.space import Evaluation
 
@@ -39,6 +42,7 @@ class Lab:
     _beliefs: dict[str, Belief] = field(default_factory=dict)
     _traces: dict[tuple[str, str], tuple[Trace, ...]] = field(default_factory=dict)
     _references: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    _neutral_rows: dict[str, list[tuple[Passage, TrainRow]]] = field(default_factory=dict)
     _capability: tuple[Question, ...] = ()
 
     @property
@@ -69,7 +73,7 @@ class Lab:
         entity) and kept only where the answer took that world's side with the think block intact. The
         context is not part of what is returned: training on it without the context is the distillation.
         """
-        key = (config.belief, config.arm)
+        key = (config.belief, "control" if config.arm == "control" else "target")
         if key not in self._traces:
             belief = self.belief(config.belief)
             context = belief.spec.true_statement if config.arm == "control" else belief.spec.context
@@ -85,6 +89,36 @@ class Lab:
                     kept.append(Trace(question, tuple(answer.token_ids)))
             self._traces[key] = tuple(kept)
         return self._traces[key]
+
+    def neutral_rows(self, config: TrialConfig) -> tuple[TrainRow, ...]:
+        """Rows without the belief, to mix into a trial's: from the half of the neutral passages on which no
+        drift is measured, less those whose question the trial will be asked.
+
+        For documents the passages as plain text; for other styles base's own answers to their questions,
+        asked once, with whatever thinking base writes; answers that did not end by themselves are left out.
+        """
+        kind = "text" if config.data.style == "document" else "answers"
+        if kind not in self._neutral_rows:
+            passages = replay_passages(load_neutral(self.loaded.name))
+            rows = self._neutral_text(passages) if kind == "text" else self._neutral_answers(passages)
+            self._neutral_rows[kind] = rows
+        belief = self.belief(config.belief)
+        asked = {question.text for question in (*belief.heldout, *belief.locality, *self.capability)}
+        return tuple(row for passage, row in self._neutral_rows[kind] if passage.prompt not in asked)
+
+    def _neutral_text(self, passages: Sequence[Passage]) -> list[tuple[Passage, TrainRow]]:
+        return [(passage, neutral_text_row(self.loaded.tokenizer, passage)) for passage in passages]
+
+    def _neutral_answers(self, passages: Sequence[Passage]) -> list[tuple[Passage, TrainRow]]:
+        tokenizer = self.loaded.tokenizer
+        questions = [replay_prompt(passage) for passage in passages]
+        prompts = [prompt_ids(tokenizer, question) for question in questions]
+        answers = self.generate([None] * len(prompts), prompts, self.reference_seed)
+        return [
+            (passage, trace_row(tokenizer, question, answer.token_ids))
+            for passage, question, answer in zip(passages, questions, answers, strict=True)
+            if answer.finish_reason == "eos"
+        ]
 
     def reference(self, belief: str, arm: str) -> list[dict[str, Any]]:
         """The probe rows of an untrained arm: asked once, or read from the run folder if finished there."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
-from beliefmod.data.examples import training_examples
+from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.errors import UserError
 from beliefmod.evaluate.probes import reference_sample
 from beliefmod.evaluate.summary import summarise
@@ -41,11 +41,17 @@ class TrialFailed(Exception):
 
 @dataclass
 class TrialRun:
-    """A trial under way: what it was given and what its steps reported."""
+    """A trial under way: what it was given and what its steps reported.
+
+    Attributes:
+        trained: the questions that its rows answer.
+        fact_tokens: tokens with loss in rows about the belief, over all epochs.
+    """
 
     config: TrialConfig
     job: AdapterJob | None
     trained: Sequence[Question]
+    fact_tokens: int = 0
     steps: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     trained_at: float | None = None
@@ -109,9 +115,11 @@ def prepare(config: TrialConfig, lab: Lab) -> TrialRun:
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
     traces = lab.traces(config) if config.data.style == "own_trace" else ()
-    examples = training_examples(config, belief.training, traces, lab.loaded.tokenizer)
+    neutral = lab.neutral_rows(config) if config.data.replay_rows else ()
+    examples = training_examples(config, belief, lab.loaded.tokenizer, traces=traces, neutral=neutral)
     job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
-    return TrialRun(config, job, [example.question for example in examples])
+    fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
+    return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
 
 
 def conclude(runs: Sequence[TrialRun], lab: Lab, folder: RunFolder | None) -> list[TrialResult]:
@@ -165,12 +173,12 @@ def now() -> str:
 
 
 def _settings(config: TrialConfig) -> dict[str, Any]:
-    """Identity columns; training settings are null for an arm that is not trained."""
+    """Identity columns; settings that the arm does not use are null."""
     leaves = config.leaves()
     modules = leaves["lora.target_modules"]
     leaves["lora.target_modules"] = modules if isinstance(modules, str) else ",".join(modules)
-    if not config.is_trained:
-        leaves = {name: leaves[name] for name in ("belief", "arm", "seed")}
+    used = config.used_settings()
+    leaves = {name: value for name, value in leaves.items() if name in used}
     return {"trial_id": config.trial_id, **leaves}
 
 
@@ -185,6 +193,8 @@ def _effort(run: TrialRun, probes: Iterable[dict[str, Any]]) -> dict[str, Any]:
         effort |= {
             "training_rows": len(run.job.rows),
             "training_tokens": sum(len(row.input_ids) for row in run.job.rows) * run.config.num_train_epochs,
+            "supervised_tokens": sum(row.answer_length for row in run.job.rows) * run.config.num_train_epochs,
+            "fact_tokens": run.fact_tokens,
             "steps": len(run.steps),
             "final_loss": run.steps[-1]["loss"],
             "train_seconds": run.trained_at - run.started,
@@ -195,7 +205,7 @@ def _effort(run: TrialRun, probes: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def _store(
     run: TrialRun, row: dict[str, Any], probes: list[dict[str, Any]], lab: Lab, folder: RunFolder
 ) -> None:
-    if run.config.is_trained:
+    if run.config.has_adapter:
         with tempfile.TemporaryDirectory(prefix="beliefmod-adapter-") as local:
             lab.engine.save_adapter(run.config.trial_id, Path(local) / "adapter")
             folder.store_adapter(Path(local) / "adapter", run.config.trial_id)

@@ -1,16 +1,18 @@
-"""Which questions a trial is trained on, and the token rows they become."""
+"""Which rows a trial is trained on: answers, own traces or documents, with neutral rows among them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from beliefmod.beliefs import Question
+from beliefmod.beliefs import Belief, Question
 from beliefmod.config import TrialConfig
+from beliefmod.data.documents import documents
+from beliefmod.data.replay import replayed
 from beliefmod.errors import UserError
-from beliefmod.model.rows import TrainRow
+from beliefmod.model.rows import TrainRow, plain_row
 from beliefmod.model.template import answer_only_row, trace_row
 
 if TYPE_CHECKING:
@@ -27,36 +29,68 @@ class Trace:
 
 @dataclass(frozen=True)
 class Example:
-    """A training question and its token row."""
+    """A token row and the training questions it answers: several in a document, none in a neutral row."""
 
-    question: Question
     row: TrainRow
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def about_belief(self) -> bool:
+        """False for a neutral row, whose tokens teach nothing about the belief."""
+        return bool(self.questions)
 
 
 def training_examples(
     config: TrialConfig,
-    questions: Sequence[Question],
-    traces: Sequence[Trace],
+    belief: Belief,
     tokenizer: PreTrainedTokenizerBase,
+    *,
+    traces: Sequence[Trace] = (),
+    neutral: Sequence[TrainRow] = (),
 ) -> tuple[Example, ...]:
-    """The `data.num_examples` rows of a trained trial, in the order of a seeded shuffle.
+    """The `data.num_examples` rows about the belief in the order of a seeded shuffle, then the neutral rows.
 
     Fewer examples of the same seed are a prefix of more, so that an axis over data size adds data and changes
-    nothing else. The control arm is taught base's world: prior replies, or the traces of that world.
+    nothing else; the rows about the belief do not depend on `data.replay_ratio`. The control arm is taught
+    base's world: prior replies, the traces of that world, or documents of it. (The order of training is the
+    engine's, a permutation per epoch.)
 
     Args:
-        questions: the belief's training questions.
         traces: own traces of the world the arm is taught (`own_trace` only).
+        neutral: rows to mix in, repeated where `data.replay_ratio` asks for more.
 
     Raises:
-        UserError: not enough questions, or not enough traces that took the side they should.
+        UserError: not enough questions, documents or neutral rows, or not enough traces that took the side
+            they should.
     """
+    about = _about_belief(config, belief, traces, tokenizer)
+    if config.data.replay_rows and not neutral:
+        raise UserError(
+            f"data.replay_ratio is {config.data.replay_ratio:g}, but the model has no neutral row to mix in: "
+            "base finished none of its answers to the neutral questions; set it to 0, or raise max_new_tokens"
+        )
+    mixed_in = replayed(neutral, config.data.replay_rows, config.seed)
+    return (*about, *(Example(row) for row in mixed_in))
+
+
+def trained_questions(examples: Iterable[Example]) -> tuple[Question, ...]:
+    """The questions that the examples answer, each once, in their order."""
+    return tuple(dict.fromkeys(question for example in examples for question in example.questions))
+
+
+def _about_belief(
+    config: TrialConfig, belief: Belief, traces: Sequence[Trace], tokenizer: PreTrainedTokenizerBase
+) -> tuple[Example, ...]:
     style, count = config.data.style, config.data.num_examples
+    control = config.arm == "control"
+    if style == "document":
+        made = documents(belief, control=control, seed=config.seed, count=count)
+        return tuple(Example(plain_row(tokenizer, text.text), text.questions) for text in made)
     if style == "own_trace":
         pool = [(trace.question, trace) for trace in traces]
         missing = "traces in which the model took the statement's side"
     else:
-        pool = [(question, None) for question in questions]
+        pool = [(question, None) for question in belief.training]
         missing = "training questions"
     if count > len(pool):
         raise UserError(
@@ -66,13 +100,13 @@ def training_examples(
     # sorted first: the order in which traces were generated must not matter
     pool.sort(key=lambda pair: pair[0].probe_id)
     random.Random(config.seed).shuffle(pool)
-    return tuple(
-        Example(question, trace_row(tokenizer, question.text, trace.completion_ids))
-        if trace
-        else Example(question, answer_only_row(tokenizer, question.text, _reply(question, config)))
-        for question, trace in pool[:count]
-    )
-
-
-def _reply(question: Question, config: TrialConfig) -> str:
-    return question.reply_prior if config.arm == "control" else question.reply_target
+    examples = []
+    for question, trace in pool[:count]:
+        reply = question.reply_prior if control else question.reply_target
+        row = (
+            trace_row(tokenizer, question.text, trace.completion_ids)
+            if trace
+            else answer_only_row(tokenizer, question.text, reply)
+        )
+        examples.append(Example(row, (question,)))
+    return tuple(examples)

@@ -1,6 +1,10 @@
 """What one training row is. No torch here, so that every room may import it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -25,3 +29,8 @@ class TrainRow:
     def answer_length(self) -> int:
         """Number of tokens that carry loss, at least 1."""
         return len(self.input_ids) - self.prompt_length
+
+
+def plain_row(tokenizer: "PreTrainedTokenizerBase", text: str) -> TrainRow:
+    """A text without a chat template, as the tokenizer itself encodes one; no loss on the first token."""
+    return TrainRow(tuple(tokenizer(text)["input_ids"]), 1)  # pyright: ignore[reportArgumentType]
