@@ -39,21 +39,6 @@ class Run:
         return self._table("steps", trial_ids, None)
 
     def causal(self, trial_ids: Iterable[str], columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The causal tests of these trials; a trial without such a file has no rows."""
-        return self._table("causal", trial_ids, columns)
-
-    def drift(self, trial_ids: Iterable[str]) -> pl.DataFrame:
-        """Drift from base per passage, for these trials; a trial without such a file has no rows."""
-        return self._table("drift", trial_ids, None)
-
-    def judge(self) -> pl.DataFrame:
-        """What a judge said about the run's answers; no rows if none was asked."""
-        path, schema = f"{self.root}/judge.parquet", TABLES["judge"]
-        if not self.files.isfile(path):
-            return frame([], schema)
-        return _conform(_read(self.files.cat_file(path), path), schema)[0]
-
-    def causal(self, trial_ids: Iterable[str], columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The causal tests of these trials; a trial that was not tested has no rows."""
         return self._table("causal", trial_ids, columns)
 
