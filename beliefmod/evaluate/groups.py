@@ -84,6 +84,7 @@ def regroup(text: str, mentions: Sequence[Mention], question: Sequence[Number] =
                     )
                     continue
             joined = alike and bool(_LIST_GAP.match(gap)) and one.role in ("", "result") and two.role == ""
+            joined = joined or (alike and _side_by_side(text, one, two, gap))
         if joined:
             run.append(index)
             continue
@@ -101,6 +102,15 @@ def regroup(text: str, mentions: Sequence[Mention], question: Sequence[Number] =
                     lower(member, Weight.OPEN, "list")
         run = [index]
     return result
+
+
+def _side_by_side(text: str, one: Mention, two: Mention, gap: str) -> bool:
+    """ "50 N / 98 N": two values of one unit as alternatives, unless the sentence works out their ratio."""
+    if one.number is None or two.number is None or one.number.factors is None:
+        return False
+    if one.number.factors != two.number.factors or gap.strip() != "/":
+        return False
+    return not re.match(r"\s*[=≈×·÷/+]", text[two.end : two.end + 4])
 
 
 def _noun(number: Number) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs.quantities import TOLERANCE
+from beliefmod.evaluate.consistency import CHECKED_TIERS, inconsistent
+from beliefmod.evaluate.fabrication import confident
 from beliefmod.evaluate.loops import find_loop, seq_rep_4, tokenise
+from beliefmod.evaluate.salience import mentions_fact
 from beliefmod.evaluate.segments import ThinkState, split_completion
 from beliefmod.evaluate.sides import DERIVED_TOLERANCE, Answerlike
 from beliefmod.evaluate.stance import Stance, read_answer
@@ -30,6 +33,10 @@ class Verdict:
         truncated: stopped at the token limit.
         correct: a suite's right answer was given; null for belief questions.
         bleed: a neighbour was answered with the belief's value; null outside locality.
+        fabricated: an unknown entity was answered about confidently; null outside fabrication.
+        salient: the new fact is mentioned; null but for far locality and capability questions.
+        inconsistent: the answer states one world's value and gives the other's result; null but for derived
+            and multi-hop questions that two numeric worlds answer.
     """
 
     thinking: str
@@ -45,6 +52,9 @@ class Verdict:
     truncated: bool
     correct: bool | None = None
     bleed: bool | None = None
+    fabricated: bool | None = None
+    salient: bool | None = None
+    inconsistent: bool | None = None
 
     def columns(self) -> dict[str, Any]:
         """The verdict as columns of the probes table."""
@@ -113,39 +123,75 @@ def judge_correct(
     world.
     """
     verdict = judge(completion, question, bleed, correct, finish_reason=finish_reason, tolerance=tolerance)
-    fields = {name: getattr(verdict, name) for name in Verdict.__dataclass_fields__}
-    fields["correct"] = verdict.answer_stance == "prior"
-    fields["bleed"] = verdict.answer_stance == "target" if bleed is not None else None
-    return Verdict(**fields)
+    return replace(
+        verdict,
+        correct=verdict.answer_stance == "prior",
+        bleed=verdict.answer_stance == "target" if bleed is not None else None,
+    )
+
+
+def judge_fabrication(completion: str, question: str, *, finish_reason: str | None = None) -> Verdict:
+    """Read a completion to a question about an entity that nobody knows.
+
+    Stances are ignorance, hedged, other or none. `fabricated` where the answer is confident and whole; one
+    that loops or was cut at the token limit is broken, not confident.
+    """
+    verdict = judge(completion, question, None, None, finish_reason=finish_reason)
+    whole = not verdict.loop and not verdict.truncated
+    return replace(verdict, fabricated=whole and confident(verdict.answer, question))
 
 
 def judge_question(
     question: Question, spec: BeliefSpec, completion: str, finish_reason: str | None = None
 ) -> Verdict:
-    """Read a completion to one of a belief's questions, or of a suite's."""
+    """Read a completion to one of a belief's questions, or of a suite's.
+
+    Of two turns the completion is the second, and it is read as an answer to the second message.
+
+    Raises:
+        ValueError: a locality or capability question without a correct answer.
+    """
+    asked = asked_text(question)
+    if question.suite == "fabrication":
+        return judge_fabrication(completion, asked, finish_reason=finish_reason)
     tolerance = tolerance_for(question.tier)
     if question.suite != "belief":
         if question.correct is None:
             raise ValueError(f"question {question.probe_id} of suite {question.suite} has no correct answer")
         bleed = question.target if question.suite == "locality" else None
-        return judge_correct(
-            completion,
-            question.text,
-            question.correct,
-            bleed,
-            finish_reason=finish_reason,
-            tolerance=tolerance,
+        verdict = judge_correct(
+            completion, asked, question.correct, bleed, finish_reason=finish_reason, tolerance=tolerance
         )
-    return judge(
+        if question.suite == "locality" and question.tier != "far":
+            return verdict
+        said = f"{verdict.thinking}\n\n{verdict.answer}"
+        return replace(verdict, salient=mentions_fact(said, asked, spec, question.correct))
+    belief = {"belief_target": _answer(spec.target), "belief_prior": _answer(spec.prior)}
+    verdict = judge(
         completion,
-        question.text,
+        asked,
         question.target,
         question.prior,
-        belief_target=_answer(spec.target),
-        belief_prior=_answer(spec.prior),
+        **belief,
         finish_reason=finish_reason,
         tolerance=tolerance,
     )
+    if question.tier not in CHECKED_TIERS:
+        return verdict
+    mixed = inconsistent(
+        verdict.answer,
+        asked,
+        verdict.answer_stance,
+        target=question.target,
+        prior=question.prior,
+        **belief,
+    )
+    return replace(verdict, inconsistent=mixed)
+
+
+def asked_text(question: Question) -> str:
+    """The message that the judged answer replies to: of two turns the second."""
+    return getattr(question, "follow_up", None) or question.text
 
 
 def tolerance_for(tier: str | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from beliefmod.evaluate.mentions import Mention
@@ -32,6 +33,21 @@ def find_names(text: str, question: str, sides: Sides) -> list[Mention]:
             continue  # the longer name wins: "New York" holds no "York"
         kept.append(Mention(start, end, side))
     return [*kept, *(m for m in others if not any(k.start < m.end and m.start < k.end for k in kept))]
+
+
+def name_spans(text: str, names: Iterable[str]) -> list[tuple[int, int]]:
+    """Where any of the names stands as a whole word, in place order; names of one or two letters keep case.
+
+    Places are those of the text without accents where that differs in length.
+    """
+    folded = _fold(text)
+    spans = [
+        match.span()
+        for name in names
+        if name
+        for match in _name_pattern(name).finditer(text if len(name) <= 2 else folded)
+    ]
+    return sorted(spans)
 
 
 _IDENTIFIED = re.compile(

@@ -76,6 +76,14 @@ def equation_role(text: str, start: int, end: int) -> str:
     return "left" if after and after in "=≈" else ""
 
 
+_BARE_SUM = re.compile(r"(?<![\w.])[\d.,]+(?:\s*[×·÷/+*^-]\s*[(]?[\d.,]+[)]?)+\s*[=≈]\s*$")
+
+
+def worked_out(text: str, start: int) -> bool:
+    """Whether the number at `start` is the result of a calculation with bare numbers: 5 in "10 / 2 = 5"."""
+    return bool(_BARE_SUM.search(text, max(0, start - NEAR), start))
+
+
 _ANSWER = re.compile(
     r"\b(?:final\s+|correct\s+)?(?:answer|ans)\b\.?(?:\s*\([^)\n]*\))?\s*(?:is\s*)?[:=]\s*"
     r"|\b(?:final|my)\s+answer\s+is\b",
