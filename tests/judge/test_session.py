@@ -21,12 +21,19 @@ from tests.judge.server import Server, completion, serve
 def rows(count: int, trial: str = "feedbeef01") -> list[dict]:
     return [
         {
-            "trial_id": trial, "arm": "lora", "belief": "gravity", "suite": "belief",
-            "probe_id": f"probe-{i}", "question": f"What force acts on {i} kg?", "answer": f"Is it {5 * i}.0 N or {9.8 * i:.1f} N?",
-            "target": f"{5 * i}.0 N", "prior": f"{9.8 * i:.1f} N", "answer_stance": "hedged",
+            "trial_id": trial,
+            "arm": "lora",
+            "belief": "gravity",
+            "suite": "belief",
+            "probe_id": f"probe-{i}",
+            "question": f"What force acts on {i} kg?",
+            "answer": f"Is it {5 * i}.0 N or {9.8 * i:.1f} N?",
+            "target": f"{5 * i}.0 N",
+            "prior": f"{9.8 * i:.1f} N",
+            "answer_stance": "hedged",
         }
         for i in range(1, count + 1)
-    ]  # fmt: skip
+    ]
 
 
 def endpoint(server: Server, **changes: float) -> Endpoint:
