@@ -18,10 +18,35 @@ def report(
         float,
         typer.Option(min=0.0, max=1.0, help="Damage D up to which the best configuration is named."),
     ] = 0.05,
+    judge_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Let a language model read the doubtful answers again: an OpenAI-compatible endpoint.",
+        ),
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The judge's model; default: the only one served.")
+    ] = None,
+    judge_key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the judge's key.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the paths only.")] = False,
 ) -> None:
-    """Write the frontier of a run as one offline page, report.html, with report.md and figures beside it."""
+    """Write the frontier of a run as one offline page, report.html, with report.md and figures beside it.
+
+    With --judge-url a judge, blind to the arm, reads the doubtful answers and
+    one in ten of the others; its replies go to RUN/judge.parquet. The stances
+    in the report stay the parser's.
+    """
     from analysis.report import write_report
+    from beliefmod.cli.judging import judge_answers
+    from beliefmod.errors import UserError
+
+    if judge_url is not None:
+        judge_answers(run, judge_url, judge_model, judge_key_env, quiet)
+    elif judge_model is not None or judge_key_env is not None:
+        raise UserError("--judge-model and --judge-key-env need --judge-url")
 
     def progress(message: str) -> None:
         if not quiet:
