@@ -78,6 +78,11 @@ def read_yaml(path: str | Path) -> YamlFile:
         raise UserError(f"{name}: is not UTF-8 text; save it as UTF-8") from None
     except OSError as error:
         raise UserError(f"{name}: cannot be read ({error.strerror}); check its permissions") from None
+    return parse_yaml(text, name)
+
+
+def parse_yaml(text: str, name: str) -> YamlFile:
+    """The mapping in a YAML text; complaints name the file `name`. Raises UserError as `read_yaml`."""
     try:
         loader = _Loader(text)
         node = loader.get_single_node()

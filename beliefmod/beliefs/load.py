@@ -21,6 +21,7 @@ from beliefmod.yaml_file import YamlFile, read_yaml, validate
 
 LIBRARY = Path(__file__).parent / "library"
 TEMPLATE = Path(__file__).parent / "template.yaml"
+CAPABILITY, FABRICATION = LIBRARY / "capability.yaml", LIBRARY / "fabrication.yaml"
 SUITES = ("capability", "fabrication", "neutral")
 
 
@@ -90,24 +91,27 @@ def load_belief(name_or_path: str) -> Belief:
     Raises:
         UserError: with every problem of the file, each naming file, line, field and fix.
     """
-    path = belief_path(name_or_path)
-    file = read_yaml(path)
+    return check_belief(read_yaml(belief_path(name_or_path)), name_or_path)
+
+
+def check_belief(file: YamlFile, source: str) -> Belief:
+    """A belief from a file's content. Raises UserError as `load_belief`."""
     spec = validate(BeliefSpec, file)
     problems = list(_problems(spec, file))
     if problems:
         raise UserError(problems)
-    return Belief(spec, name_or_path)
+    return Belief(spec, source)
 
 
-def load_capability() -> tuple[Question, ...]:
-    """The shared capability suite."""
-    spec = validate(SuiteSpec, read_yaml(LIBRARY / "capability.yaml"))
+def load_capability(file: YamlFile | None = None) -> tuple[Question, ...]:
+    """The shared capability suite: the library's, or one read from elsewhere."""
+    spec = validate(SuiteSpec, file or read_yaml(CAPABILITY))
     return tuple(q for family in spec.questions for q in expand_suite_family(family, "capability"))
 
 
-def load_fabrication() -> tuple[Question, ...]:
+def load_fabrication(file: YamlFile | None = None) -> tuple[Question, ...]:
     """Questions about entities that nobody knows, shared by all beliefs; a healthy answer is not to know."""
-    spec = validate(SuiteSpec, read_yaml(LIBRARY / "fabrication.yaml"))
+    spec = validate(SuiteSpec, file or read_yaml(FABRICATION))
     return tuple(q for family in spec.questions for q in expand_unknown_family(family))
 
 
