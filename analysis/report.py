@@ -11,11 +11,11 @@ from typing import Any
 
 import fsspec
 
-from analysis.document import Drawn, to_markdown
+from analysis.document import Block, Drawn, to_markdown
 from analysis.figures import figures
-from analysis.findings import LIMIT, find
+from analysis.findings import LIMIT, Findings, find
 from analysis.page import to_html
-from analysis.run import read_run
+from analysis.run import Run, read_run
 from analysis.samples import sample_blocks
 from analysis.summary import report_blocks, section_figures
 
@@ -52,7 +52,7 @@ def write_report(
     opened = read_run(os.fspath(run))
     progress("computing intervals and the frontier")
     found = find(opened, limit)
-    drawn: dict[str, Drawn] = figures(found) | section_figures(found)
+    drawn = _drawn(found)
     files: dict[str, bytes] = {}
     specs: dict[str, dict[str, Any]] = {}
     svgs: dict[str, str] = {}
@@ -63,9 +63,7 @@ def write_report(
         files[f"figures/{name}.svg"] = svgs[name].encode()
         files[f"figures/{name}.png"] = _png(svgs[name])
     progress("writing the page")
-    blocks = report_blocks(
-        found, {name: figure.caption for name, figure in drawn.items()}, sample_blocks(found)
-    )
+    blocks = _blocks(found, drawn)
     files["report.md"] = to_markdown(blocks).encode()
     # last: who sees the page sees its figures too
     files["report.html"] = to_html(blocks, specs, svgs).encode()
@@ -73,6 +71,22 @@ def write_report(
     paths = {name: write_whole(target, name, content) for name, content in files.items()}
     return ReportPaths(
         paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/"))
+    )
+
+
+def report_markdown(run: Run, limit: float = LIMIT) -> str:
+    """What `write_report` would put into report.md; nothing is drawn and nothing written."""
+    found = find(run, limit)
+    return to_markdown(_blocks(found, _drawn(found)))
+
+
+def _drawn(found: Findings) -> dict[str, Drawn]:
+    return figures(found) | section_figures(found)
+
+
+def _blocks(found: Findings, drawn: dict[str, Drawn]) -> list[Block]:
+    return report_blocks(
+        found, {name: figure.caption for name, figure in drawn.items()}, sample_blocks(found)
     )
 
 
