@@ -19,6 +19,8 @@ Arm = Literal["lora", "control", "full", "base", "icl"]
 DataStyle = Literal["answer_only", "own_trace", "document"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
+MAX_FULL_PARAMETERS = 50_000_000
+"""The largest model that arm `full` trains: its weights, gradients and moments stand beside the pack."""
 LINEAR_KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 

@@ -33,7 +33,7 @@ def _size(space: Space) -> str:
     trials = space.trials()
     arms = [trial.arm for trial in trials]
     counts = ", ".join(
-        f"{arms.count(arm)} {arm}" for arm in ("lora", "control", "base", "icl") if arm in arms
+        f"{arms.count(arm)} {arm}" for arm in ("lora", "full", "control", "base", "icl") if arm in arms
     )
     beliefs = len(space.spec.beliefs)
     return f"{len(trials)} trials: {counts}; {beliefs} belief{'s' if beliefs > 1 else ''}"

@@ -12,6 +12,7 @@ from beliefmod.engine import jobs
 from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_per_epoch
 from beliefmod.engine.drift import drift
 from beliefmod.engine.forward import FlatModel
+from beliefmod.engine.full import FullTraining, split, unpacked_copy
 from beliefmod.engine.generate import generate
 from beliefmod.engine.jobs import (
     AdapterJob,
@@ -31,6 +32,7 @@ from beliefmod.engine.train import backward_pass
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 
 if TYPE_CHECKING:
+    from beliefmod.config import TrialConfig
     from beliefmod.model.load import LoadedModel
 
 
@@ -89,20 +91,26 @@ class Engine:
         text_config = loaded.model.config.get_text_config()
         self.max_positions = int(getattr(text_config, "max_position_embeddings", 2**31))
         self._tenants: dict[str, _Tenant] = {}
+        self._full: dict[str, FullTraining] = {}
 
     def free_slots(self) -> int:
         """Number of slots nobody sits in; a finished or failed trial keeps its slot until `release`."""
         return self.slots - len(self._tenants)
 
+    def has_room(self, config: "TrialConfig") -> bool:
+        """Whether a trial can be attached now: an adapter needs a slot; full fine-tuning runs one by one."""
+        return not self._full if config.arm == "full" else self.free_slots() > 0
+
     def attached(self) -> tuple[str, ...]:
-        """trial_ids in the order of their slots."""
-        return tuple(t.trial_id for t in sorted(self._tenants.values(), key=lambda t: t.slot))
+        """trial_ids in the order of their slots; full fine-tuning, which needs none, comes last."""
+        seated = sorted(self._tenants.values(), key=lambda t: t.slot)
+        return (*(t.trial_id for t in seated), *self._full)
 
     def attach(self, job: AdapterJob) -> None:
-        """Give a trial a free slot, freshly initialised from its seed.
+        """Give a trial a free slot, freshly initialised from its seed; for arm full, a copy of the base.
 
-        Raises NoFreeSlot, DuplicateTrial, NoRows, RowTooLong, ImpossibleRank or UnknownTarget, all
-        EngineError; nothing has changed then.
+        Raises NoFreeSlot, DuplicateTrial, NoRows, RowTooLong, ImpossibleRank, UnknownTarget or
+        FullImpossible, all EngineError; nothing has changed then.
         """
         if not job.rows:
             raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
@@ -116,11 +124,22 @@ class Engine:
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
         if total < 1:
             raise jobs.NoRows(f"trial {job.trial_id} has no training steps (num_train_epochs is 0)")
+        if config.arm == "full":
+            self._attach_full(job, total)
+            return
         lora = config.lora
         tenant = self._seat(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
         self.pack.initialise(tenant.slot, config.seed)
         tenant.job, tenant.total_steps = job, total
         tenant.optimizer = SlotOptimizer(*self.pack.trained(tenant.slot, lora.r), config)
+
+    def _attach_full(self, job: AdapterJob, total_steps: int) -> None:
+        if job.trial_id in self.attached():
+            raise jobs.DuplicateTrial(f"trial {job.trial_id} is already attached")
+        copy = Engine(
+            unpacked_copy(self.loaded), 1, 1, pass_tokens=self.pass_tokens, cache_tokens=self.cache_tokens
+        )
+        self._full[job.trial_id] = FullTraining(copy, job, total_steps)
 
     def _seat(self, trial_id: str, rank: int, alpha: float, targets: str | tuple[str, ...]) -> _Tenant:
         if trial_id in self._tenants:
@@ -136,7 +155,9 @@ class Engine:
         return tenant
 
     def release(self, trial_id: str) -> None:
-        """Empty a trial's slot. Raises UnknownAdapter."""
+        """Empty a trial's slot, or drop its copy of the base. Raises UnknownAdapter."""
+        if self._full.pop(trial_id, None):
+            return
         tenant = self._tenant(trial_id, usable=False)
         self.pack.clear(tenant.slot)
         del self._tenants[trial_id]
@@ -153,6 +174,10 @@ class Engine:
 
     def train_step(self) -> list[StepReport]:
         """One optimiser step of every trial that has steps left; one report each, empty when none has."""
+        full = [trial.train_step() for trial in self._full.values() if trial.training]
+        return [*self._train_pack(), *full]
+
+    def _train_pack(self) -> list[StepReport]:
         tenants = sorted((t for t in self._tenants.values() if t.training), key=lambda t: t.slot)
         if not tenants:
             return []
@@ -206,6 +231,12 @@ class Engine:
     def _slot_of(self, adapter: str | None) -> int | None:
         return None if adapter is None else self._tenant(adapter).slot
 
+    def _place_of(self, adapter: str | None) -> tuple[FlatModel, int | None]:
+        """The model and slot that an arm is run with."""
+        if adapter in self._full:
+            return self._full[adapter].usable().model, None
+        return self.model, self._slot_of(adapter)
+
     def generate(
         self, requests: Sequence[GenerateRequest], max_new_tokens: int, temperature: float = 0.0
     ) -> list[Completion]:
@@ -221,6 +252,10 @@ class Engine:
                 "max_new_tokens must be at least 1 and temperature at least 0, "
                 f"not {max_new_tokens} and {temperature}"
             )
+        if any(r.adapter in self._full for r in requests):
+            return split(
+                self, self._full, requests, lambda one, part: one.generate(part, max_new_tokens, temperature)
+            )
         slots = [self._slot_of(r.adapter) for r in requests]
         self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
         return generate(self, requests, slots, max_new_tokens, temperature)
@@ -230,6 +265,8 @@ class Engine:
 
         Raises like `generate`; a continuation needs at least one token.
         """
+        if any(r.adapter in self._full for r in requests):
+            return split(self, self._full, requests, lambda one, part: one.score(part))
         slots = [self._slot_of(r.adapter) for r in requests]
         self._check_lengths(
             [len(r.input_ids) + len(r.continuation_ids) for r in requests],
@@ -243,12 +280,12 @@ class Engine:
         Exactly 0 for an adapter that adds nothing: base is run in passes of identical shape. Not finite
         where a broken adapter's numbers are not. Raises like `score`.
         """
-        slots = [self._slot_of(r.adapter) for r in requests]
+        places = [self._place_of(r.adapter) for r in requests]
         self._check_lengths(
             [max(len(r.input_ids), len(r.base_prompt)) + len(r.continuation_ids) for r in requests],
             [min(len(r.input_ids), len(r.base_prompt), len(r.continuation_ids)) for r in requests],
         )
-        return drift(self.model, requests, [(self.model, slot) for slot in slots], self.pass_tokens)
+        return drift(self.model, requests, places, self.pass_tokens)
 
     def _check_lengths(self, lengths: list[int], parts: list[int]) -> None:
         if any(part < 1 for part in parts):

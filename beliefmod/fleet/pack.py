@@ -98,12 +98,10 @@ class Pack:
             release(run, self.lab)
 
     def _admit(self) -> None:
-        """Fill free slots: arms that need none at once, then the trial with the most steps."""
+        """Fill free slots: untrained arms, which need none, at once, then the trial with the most steps."""
         while True:
             with self._wake:
-                ready = [
-                    c for c in self._waiting.values() if not c.is_trained or self.lab.engine.free_slots()
-                ]
+                ready = [c for c in self._waiting.values() if not c.is_trained or self.lab.engine.has_room(c)]
                 if not ready:
                     return
                 config = min(ready, key=lambda c: (c.is_trained, -c.total_steps))
