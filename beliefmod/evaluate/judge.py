@@ -191,7 +191,7 @@ def judge_question(
 
 def asked_text(question: Question) -> str:
     """The message that the judged answer replies to: of two turns the second."""
-    return getattr(question, "follow_up", None) or question.text
+    return question.follow_up or question.text
 
 
 def tolerance_for(tier: str | None) -> float:

@@ -21,10 +21,11 @@ STANCES: tuple[Stance, ...] = ("target", "prior", "hedged", "ignorance", "other"
 
 @dataclass(frozen=True)
 class Reading:
-    """A stance with the mentions behind it."""
+    """A stance with the mentions behind it; `decided` is the one that gave it, None where none alone did."""
 
     stance: Stance
     mentions: tuple[Mention, ...] = ()
+    decided: Mention | None = None
 
 
 def read_answer(
@@ -58,7 +59,7 @@ def read_answer(
         inside = [m for m in inside if m.start < end]
         accepted = _decide(text, inside)
         if accepted is not None:
-            return Reading(accepted, tuple(mentions))
+            return Reading(accepted[0], tuple(mentions), accepted[1])
         words = text[start:end]
         if ignorant(words):
             return Reading("ignorance", tuple(mentions))
@@ -69,7 +70,7 @@ def read_answer(
             return Reading("other", tuple(mentions))
     accepted = _decide(text, mentions, strong_only=ignorant(text))
     if accepted is not None:
-        return Reading(accepted, tuple(mentions))
+        return Reading(accepted[0], tuple(mentions), accepted[1])
     if ignorant(text):
         return Reading("ignorance", tuple(mentions))
     chosen = _option(text, asked, sides, whole=False)
@@ -80,8 +81,10 @@ def read_answer(
     return Reading("other", tuple(mentions))
 
 
-def _decide(text: str, mentions: Sequence[Mention], *, strong_only: bool = False) -> Stance | None:
-    """The stance that the asserted mentions give; None where none is asserted."""
+def _decide(
+    text: str, mentions: Sequence[Mention], *, strong_only: bool = False
+) -> tuple[Stance, Mention | None] | None:
+    """The stance that the asserted mentions give, with the one that decides; None where none is asserted."""
     strong = [m for m in mentions if m.weight == Weight.STRONG]
     if strong:
         last = strong[-1]
@@ -91,25 +94,27 @@ def _decide(text: str, mentions: Sequence[Mention], *, strong_only: bool = False
             and earlier
             and not _corrected(text, earlier[-1], strong, last.side)
         ):
-            return "hedged"
-        return _stance(last.side)
+            return "hedged", None
+        return _stance(last.side), last
     open_sides = {m.side for m in mentions if m.weight == Weight.OPEN and m.reason != "other body"}
     alternatives = {m.side for m in mentions if m.reason == "alternative"}
     weak = [m for m in mentions if m.weight == Weight.WEAK and not (strong_only and m.reason == "modal")]
     if alternatives & {"target", "prior"} and not any(m.reason in ("left", "operand") for m in weak):
-        return "hedged"
+        return "hedged", None
     if weak:
         firm = [m for m in weak if m.reason not in ("operand", "left")] or weak
         known = {m.side for m in firm} & {"target", "prior"}
         if len(known) == 2:
             tentative = all(m.reason in ("modal", "authority", "background") for m in firm)
-            return "hedged" if tentative and firm[-1].reason != "condition" else _stance(firm[-1].side)
+            if tentative and firm[-1].reason != "condition":
+                return "hedged", None
+            return _stance(firm[-1].side), firm[-1]
         opposing = {"target": "prior", "prior": "target"}.get(firm[-1].side)
         if all(m.reason == "authority" for m in firm) and opposing in open_sides:
-            return "hedged"
-        return _stance(firm[-1].side)
+            return "hedged", None
+        return _stance(firm[-1].side), firm[-1]
     if {"target", "prior"} <= open_sides:
-        return "hedged"
+        return "hedged", None
     return None
 
 
@@ -154,4 +159,4 @@ def _option(words: str, question: str, sides: Sides, *, whole: bool) -> Stance |
     if letter is None or letter not in options:
         return None
     decided = _decide(options[letter], find_mentions(options[letter], "", sides))
-    return decided or "other"
+    return decided[0] if decided else "other"
