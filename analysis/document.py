@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.visible import visible
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -37,10 +39,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart by name: figures/NAME.png and .svg."""
+    """A chart by name: figures/NAME.png and .svg. Without a caption it gets that of its `Drawn`."""
 
     name: str
-    caption: str
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,18 @@ class Sample:
     pieces: tuple[tuple[str, str], ...]
 
 
-Block = Heading | Paragraph | Bullets | Table | Figure | Sample
+@dataclass(frozen=True)
+class Explorer:
+    """Filters over the configurations and the trials behind them, on the page only; `note` says what it has.
+
+    `data` is what page.js reads: axes, points, samples (`analysis.explorer`).
+    """
+
+    data: dict[str, Any]
+    note: str
+
+
+Block = Heading | Paragraph | Bullets | Table | Figure | Sample | Explorer
 
 # what Markdown or the HTML inside it would act on
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -72,14 +85,15 @@ def to_markdown(blocks: Sequence[Block]) -> str:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it stands, on one line."""
-    line = " ".join(text.split())
+    line = " ".join(visible(text).split())
     line = _SPECIAL.sub(r"\\\1", line).replace("&", "&amp;")
     # a line that starts like a list or a rule would become one
     return re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", line)
 
 
 def fenced(text: str) -> str:
-    """Verbatim text in a fence longer than any run of backticks in it."""
+    """Verbatim text in a fence longer than any run of backticks in it; hidden characters shown."""
+    text = visible(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"
@@ -102,6 +116,8 @@ def _block(block: Block) -> str:
             return f"{table}\n\n{escaped(caption)}" if caption else table
         case Figure(name, caption):
             return f"![{escaped(name)}](figures/{name}.png)\n\n{escaped(caption)}"
+        case Explorer(_, note):
+            return escaped(f"On the page, report.html: {note}")
         case Sample(title, pieces):
             return f"**{escaped(title)}**\n\n" + "\n\n".join(
                 f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from analysis.choose import Choice, Row, choices
+from analysis.constant import Constant, constant_answers
 from analysis.frontier import finished, pool_seeds
 from analysis.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.run import Run
@@ -48,7 +49,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BeliefFindings:
-    """One belief's numbers. `stays` and `by_family` are keyed by the trial_id of the first seed."""
+    """One belief's numbers. `stays` and `by_family` are keyed by the trial_id of the first seed.
+
+    `constant`: the best constant answer per tier, and under None for adoption (`constant_answers`).
+    """
 
     choice: Choice
     by_family: dict[str, tuple[float, float]]
@@ -56,6 +60,7 @@ class BeliefFindings:
     comparisons: tuple[Comparison, ...]
     stays: dict[str, float]
     picked: Picked | None
+    constant: dict[str | None, Constant] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def find(run: Run, limit: float = LIMIT) -> Findings:
     done = finished(run.trials)
     probes = run.probes(done["trial_id"], PROBE_COLUMNS)
     beliefs = tuple(
-        _belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit)
+        _belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit, run)
         for choice in choices(run.trials, limit)
     )
     between = _between(beliefs, probes)
@@ -107,7 +112,7 @@ def _trials(choice: Choice) -> list[str]:
     return [*choice.lora["trial_ids"].explode().drop_nulls(), *(t for row in named for t in row["trial_ids"])]
 
 
-def _belief(choice: Choice, probes: pl.DataFrame, limit: float) -> BeliefFindings:
+def _belief(choice: Choice, probes: pl.DataFrame, limit: float, run: Run) -> BeliefFindings:
     named = [row for row in choice.rows().values() if row is not None]
     # the named LoRA rows stand in choice.lora too
     rows = {row["trial_id"]: row for row in (*choice.lora.iter_rows(named=True), *named)}
@@ -123,7 +128,18 @@ def _belief(choice: Choice, probes: pl.DataFrame, limit: float) -> BeliefFinding
     if asked is not None and asked.adoption.families and bool((asked.adoption.asked.sum(axis=1) > 0).all()):
         stays = dict(zip(choice.lora["trial_id"], frontier_share(asked), strict=True))
         picked = cross_picked(asked, limit)
-    return BeliefFindings(choice, by_family, len(found.families), _comparisons(choice, probes), stays, picked)
+    first = choice.base or next(iter(rows.values()), None)
+    # all trials of a belief are asked the same held-out questions
+    targets = run.probes([first["trial_id"]] if first else [], ("probe_id", "suite", "tier", "target"))
+    return BeliefFindings(
+        choice,
+        by_family,
+        len(found.families),
+        _comparisons(choice, probes),
+        stays,
+        picked,
+        constant_answers(targets),
+    )
 
 
 def _comparisons(choice: Choice, probes: pl.DataFrame) -> tuple[Comparison, ...]:

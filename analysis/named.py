@@ -16,7 +16,7 @@ FULL = "Full fine-tuning, best under the limit"
 
 
 def named_rows(belief: BeliefFindings, found: Findings) -> dict[str, Row]:
-    """The named rows that the run has: base, Phase 2 settings, in context, control, best, full fine-tuning."""
+    """The named rows that the run has; with full fine-tuning where it was run."""
     rows = {label: row for label, row in belief.choice.rows().items() if row is not None}
     full = found.pooled.filter((pl.col("arm") == "full") & (pl.col("belief") == belief.choice.belief))
     if full.height:

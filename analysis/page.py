@@ -9,51 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from html import escape
+from importlib.resources import files
 from typing import Any
 
-from analysis.document import Block, Bullets, Figure, Heading, Paragraph, Sample, Table
-
-_STYLE = """
-:root { color-scheme: light dark;
-  --ink: #1c1c1c; --paper: #fdfdfc; --quiet: #5f5f5f; --line: #d9d9d6; --box: #f3f3f0; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e6e3; --paper: #17181a; --quiet: #a3a39f; --line: #3a3b3e; --box: #222326; }
-}
-body { margin: 0 auto; max-width: 1260px; padding: 1rem 1.4rem 5rem;
-  background: var(--paper); color: var(--ink);
-  font: 15.5px/1.5 system-ui, "Liberation Sans", Arial, sans-serif; }
-h1 { font-size: 1.5rem; margin: .2rem 0 .3rem; }
-h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem; }
-h3 { font-size: 1.02rem; margin: 1.6rem 0 .4rem; }
-p, ul { max-width: 92ch; margin: .45rem 0; }
-li { margin: .2rem 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums;
-  margin: .6rem 0 .2rem; }
-th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-th { font-weight: 600; vertical-align: bottom; }
-.caption, figcaption { color: var(--quiet); font-size: .87rem; max-width: 105ch; }
-figure { margin: 1rem 0; }
-.chart { background: #fff; border: 1px solid var(--line); border-radius: 4px; padding: .3rem;
-  overflow-x: auto; color-scheme: light; }
-.chart svg { max-width: none; }
-details { border: 1px solid var(--line); border-radius: 4px; padding: .35rem .7rem; margin: .4rem 0; }
-summary { cursor: pointer; font-size: .93rem; }
-pre { background: var(--box); padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere;
-  font-size: .84rem; max-height: 24rem; overflow-y: auto; }
-"""
-
-# The static picture stays until the interactive one is there; without scripts it is simply the figure.
-_START = """
-for (const source of document.querySelectorAll('script[type="application/json"][data-chart]')) {
-  const place = document.getElementById('chart-' + source.dataset.chart);
-  const live = document.createElement('div');
-  vegaEmbed(live, JSON.parse(source.textContent), {renderer: 'svg', actions: false})
-    .then(() => place.replaceChildren(live))
-    .catch(error => console.error('chart ' + source.dataset.chart + ' stays static:', error));
-}
-"""
+from analysis.document import Block, Bullets, Explorer, Figure, Heading, Paragraph, Sample, Table
+from analysis.figures import file_name
+from analysis.visible import visible, visible_in
 
 
 def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svgs: Mapping[str, str]) -> str:
@@ -64,26 +25,31 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
         specs: Vega-Lite specification per figure name.
         svgs: the same figure drawn, shown until (or instead of) the interactive one.
 
-    Everything that comes from a run is escaped, and the page's policy allows only the two scripts written
-    here: text that slips through could still neither run nor load anything.
+    Everything that comes from a run is escaped, its control and direction characters are written out, and
+    the page's policy allows only the two scripts written here: text that slips through could still neither
+    run nor load anything.
     """
     title = next((block.text for block in blocks if isinstance(block, Heading)), "beliefmod report")
-    scripts = [_library(), _START]
-    # the chart library compiles its expressions, hence unsafe-eval; no network source of any kind is allowed
+    scripts = [_library(), _own("page.js")]
     policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-eval' "
-        + " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
+        "script-src " + " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     )
     data = "".join(
         f'<script type="application/json" data-chart="{escape(name)}">{embedded_json(spec)}</script>\n'
         for name, spec in specs.items()
     )
+    data += "".join(
+        f'<script type="application/json" id="explorer-data">{embedded_json(block.data)}</script>\n'
+        for block in blocks
+        if isinstance(block, Explorer)
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(_block(block, svgs) for block in blocks)
+        f"<title>{escape(visible(title))}</title>\n<style>{_own('page.css')}</style>\n</head>\n<body>\n"
+        + "\n".join(_page(blocks, svgs))
         + f"\n{data}"
         + "".join(f"<script>{script}</script>\n" for script in scripts)
         + "</body>\n</html>\n"
@@ -98,14 +64,36 @@ def _library() -> str:
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
+def _own(name: str) -> str:
+    return files("analysis").joinpath(name).read_text(encoding="utf-8")
+
+
 def embedded_json(value: Any) -> str:
-    """JSON that can stand inside a script element: no `<`, so it cannot close it."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    """JSON that can stand inside a script element: no `<`, so it cannot close it; hidden characters shown."""
+    text = json.dumps(visible_in(value), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c")
 
 
 def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _page(blocks: Sequence[Block], svgs: Mapping[str, str]) -> list[str]:
+    """The blocks, sections with ids, and a list of the sections after the first paragraph of the page."""
+    parts: list[str] = []
+    links: list[str] = []
+    at = 0
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            name = f"s{len(links) + 1}-{file_name(block.text).lower()}"
+            links.append(f'<li><a href="#{name}">{_words(block.text)}</a></li>')
+            parts.append(f'<h2 id="{name}">{_words(block.text)}</h2>')
+            at = at or len(parts) - 1
+        else:
+            parts.append(_block(block, svgs))
+    if links:
+        parts.insert(at, f'<nav aria-label="Sections"><ul>{"".join(links)}</ul></nav>')
+    return parts
 
 
 def _block(block: Block, svgs: Mapping[str, str]) -> str:
@@ -117,7 +105,7 @@ def _block(block: Block, svgs: Mapping[str, str]) -> str:
         case Bullets(items):
             return "<ul>" + "".join(f"<li>{_words(item)}</li>" for item in items) + "</ul>"
         case Table(header, rows, caption):
-            head = "".join(f"<th>{_words(cell)}</th>" for cell in header)
+            head = "".join(f'<th scope="col">{_words(cell)}</th>' for cell in header)
             body = "".join(
                 "<tr>" + "".join(f"<td>{_words(cell)}</td>" for cell in row) + "</tr>" for row in rows
             )
@@ -131,13 +119,22 @@ def _block(block: Block, svgs: Mapping[str, str]) -> str:
                 f"<figcaption>{_words(caption)}</figcaption></figure>"
             )
         case Sample(title, pieces):
-            inside = "".join(f"<p>{escape(label)}</p><pre>{escape(text)}</pre>" for label, text in pieces)
+            inside = "".join(
+                f'<p>{_words(label)}</p><pre dir="auto">{escape(visible(text))}</pre>'
+                for label, text in pieces
+            )
             return f"<details><summary>{_words(title)}</summary>{inside}</details>"
+        case Explorer(_, note):
+            return (
+                f'<p>{_words(note)}</p><div id="explorer" hidden></div><noscript><p class="caption">The '
+                "filters and the trials behind the marks need scripts; everything else on this page does "
+                "not.</p></noscript>"
+            )
 
 
 def _words(text: str) -> str:
     """Escaped text whose numbers keep their sign and unit on the same line."""
-    return re.sub(r"(?<=\bn) = (?=\d)|(?<=\bD) (?=\d)|(?<=\d) (?=%)", _no_break, escape(text))
+    return re.sub(r"(?<=\bn) = (?=\d)|(?<=\bD) (?=\d)|(?<=\d) (?=%)", _no_break, escape(visible(text)))
 
 
 def _no_break(found: re.Match[str]) -> str:

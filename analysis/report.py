@@ -11,13 +11,12 @@ from typing import Any
 
 import fsspec
 
-from analysis.document import Block, Drawn, to_markdown
-from analysis.figures import figures
-from analysis.findings import LIMIT, Findings, find
+from analysis.document import to_markdown
+from analysis.findings import LIMIT, find
 from analysis.page import to_html
 from analysis.run import Run, read_run
-from analysis.samples import sample_blocks
-from analysis.summary import report_blocks, section_figures
+from analysis.summary import compose
+from analysis.visible import visible_in
 
 SCALE = 2  # pixels per unit in the PNG files
 
@@ -52,21 +51,20 @@ def write_report(
     opened = read_run(os.fspath(run))
     progress("computing intervals and the frontier")
     found = find(opened, limit)
-    drawn = _drawn(found)
+    report = compose(found)
     files: dict[str, bytes] = {}
     specs: dict[str, dict[str, Any]] = {}
     svgs: dict[str, str] = {}
-    for name, figure in drawn.items():
+    for name, figure in report.drawn.items():
         progress(f"drawing {name}")
-        specs[name] = figure.chart.to_dict()
+        specs[name] = visible_in(figure.chart.to_dict())
         svgs[name] = _svg(specs[name])
         files[f"figures/{name}.svg"] = svgs[name].encode()
         files[f"figures/{name}.png"] = _png(svgs[name])
     progress("writing the page")
-    blocks = _blocks(found, drawn)
-    files["report.md"] = to_markdown(blocks).encode()
+    files["report.md"] = to_markdown(report.blocks).encode()
     # last: who sees the page sees its figures too
-    files["report.html"] = to_html(blocks, specs, svgs).encode()
+    files["report.html"] = to_html(report.blocks, specs, svgs).encode()
     target = os.fspath(out) if out is not None else opened.location
     paths = {name: write_whole(target, name, content) for name, content in files.items()}
     return ReportPaths(
@@ -76,18 +74,7 @@ def write_report(
 
 def report_markdown(run: Run, limit: float = LIMIT) -> str:
     """What `write_report` would put into report.md; nothing is drawn and nothing written."""
-    found = find(run, limit)
-    return to_markdown(_blocks(found, _drawn(found)))
-
-
-def _drawn(found: Findings) -> dict[str, Drawn]:
-    return figures(found) | section_figures(found)
-
-
-def _blocks(found: Findings, drawn: dict[str, Drawn]) -> list[Block]:
-    return report_blocks(
-        found, {name: figure.caption for name, figure in drawn.items()}, sample_blocks(found)
-    )
+    return to_markdown(compose(find(run, limit)).blocks)
 
 
 def _png(svg: str) -> bytes:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from analysis.choose import Choice
@@ -12,12 +15,12 @@ from analysis.wording import damage, rate, sentence
 
 COLUMNS = (
     "trial_id",
+    "arm",
+    "belief",
     "probe_id",
     "suite",
     "family",
     "tier",
-    "question",
-    "completion",
     "answer_stance",
     "thinking_stance",
     "think_state",
@@ -25,6 +28,7 @@ COLUMNS = (
     "finish_reason",
     "tokens",
 )
+TEXTS = ("question", "first_turn", "prompt", "completion")
 LONGEST = 2500  # characters of a completion that are shown
 
 
@@ -37,10 +41,10 @@ def sample_blocks(found: Findings) -> list[Block]:
     blocks: list[Block] = []
     for belief in found.beliefs:
         trials = _trials(belief.choice)
-        probes = found.run.probes(trials, COLUMNS) if trials else None
+        probes = found.run.probes(trials, (*COLUMNS, *TEXTS)) if trials else None
         if probes is None or probes.is_empty():
             continue
-        blocks.append(Heading(3, belief.choice.belief))
+        blocks.append(Heading(4, belief.choice.belief))
         for trial_id, (label, numbers) in trials.items():
             blocks += _samples(probes.filter(pl.col("trial_id") == trial_id), label, numbers, trial_id)
     if blocks:
@@ -77,21 +81,40 @@ def _samples(rows: pl.DataFrame, label: str, numbers: str, trial_id: str) -> lis
     asked = rows.filter(which).sort("probe_id")
     blocks: list[Block] = [Paragraph(f"{sentence(label)} (trial {trial_id}): {numbers}.")]
     for part in (asked.filter(hit).head(1), asked.filter(~hit.fill_null(False)).head(1)):
-        for row in part.iter_rows(named=True):
-            state = [
-                f"answer: {row['answer_stance'] or 'no stance'}",
-                f"thinking: {row['thinking_stance'] or 'no stance'}",
-                f"think block: {row['think_state']}",
-                f"{row['tokens']} tokens",
-                *(["loop"] if row["loop"] else []),
-                *(["cut off"] if row["finish_reason"] == "length" else []),
-            ]
-            pieces = (("Question", row["question"] or ""), ("Completion", _cut(row["completion"] or "")))
-            blocks.append(Sample(f"{sentence(label)}: {', '.join(state)}", pieces))
+        blocks += [sample(sentence(label), row) for row in part.iter_rows(named=True)]
     return blocks if len(blocks) > 1 else []
 
 
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST:
+def sample(label: str, row: Mapping[str, Any]) -> Sample:
+    """One probe row as a sample: what was read from it, the question, the prompt's end, the raw completion.
+
+    Args:
+        row: COLUMNS and TEXTS of a probe.
+    """
+    state = [
+        f"belief {row['belief']}, arm {row['arm']}",
+        f"{row['suite']}/{row['tier']}",
+        f"answer: {row['answer_stance'] or 'no stance'}",
+        f"thinking: {row['thinking_stance'] or 'no stance'}",
+        f"think block: {row['think_state']}",
+        f"{row['tokens']} tokens",
+        *(["loop"] if row["loop"] else []),
+        *(["cut off"] if row["finish_reason"] == "length" else []),
+        f"trial {row['trial_id']}, probe {row['probe_id']}",
+    ]
+    pieces = [("Question", row["question"] or "")]
+    if row["first_turn"] is not None:
+        pieces.append(("First of two turns, raw", cut(row["first_turn"])))
+    # what the model was really given: a context in front of the question, the template, an open think block
+    pieces.append(("Prompt", cut(row["prompt"] or "", 800)))
+    pieces.append(("Completion, raw", cut(row["completion"] or "")))
+    return Sample(f"{label}: {'; '.join(state)}", tuple(pieces))
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """The text, or its beginning and its end: the answer stands at the end."""
+    if len(text) <= longest:
         return text
-    return f"{text[:LONGEST]}\n[... cut here: {len(text):,} characters in all]"
+    head, tail = longest * 3 // 4, longest // 4
+    gone = len(text) - head - tail
+    return f"{text[:head]}\n[... {gone:,} of {len(text):,} characters left out ...]\n{text[-tail:]}"

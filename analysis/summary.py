@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -16,12 +18,11 @@ from analysis.document import Block, Bullets, Drawn, Figure, Heading, Paragraph
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import varying
 from analysis.origin import reproducibility
-from analysis.pairs import style_gaps
-from analysis.published import RESULTS, SETTINGS_TEXT
-from analysis.tables import failures, frontier_table, headline_table, phase2_table
+from analysis.tables import failures, headline_table, phase2_table
 
 # modules of analysis/sections in the order of the page; see analysis/sections/__init__.py
 SECTIONS = (
+    "frontier",
     "frontier_certainty",
     "tiers",
     "damage",
@@ -30,6 +31,7 @@ SECTIONS = (
     "hypotheses",
     "confirmed",
     "judged",
+    "training",
     "failures",
 )
 
@@ -53,42 +55,59 @@ TWO_BELIEFS = (
 )
 
 
-def report_blocks(found: Findings, figures: Mapping[str, str], samples: list[Block]) -> list[Block]:
-    """The whole report.
+@dataclass(frozen=True)
+class Report:
+    """The page before it is rendered: blocks in order, and the charts that they name."""
 
-    Args:
-        found: the numbers.
-        figures: caption per figure name, in the order of appearance; `frontier` goes to the top.
-        samples: blocks with raw completions.
-    """
+    blocks: list[Block]
+    drawn: dict[str, Drawn]
+
+
+def compose(found: Findings, draw: bool = True) -> Report:
+    """The whole report; without `draw` its text alone."""
+    drawn: dict[str, Drawn] = {}
+    blocks: list[Block] = [*_top(found), *_phase2(found)]
+    for section in sections():
+        own: dict[str, Drawn] = section.figures(found) if draw and hasattr(section, "figures") else {}
+        if twice := sorted(set(own) & set(drawn)):
+            raise ValueError(f"two sections draw {', '.join(twice)}")
+        drawn |= own
+        part: list[Block] = section.blocks(found)
+        placed = {block.name for block in part if isinstance(block, Figure)}
+        blocks += [*part, *(Figure(name) for name in own if name not in placed)]
+    blocks += [Heading(2, "Trials that gave no number"), *failures(found)]
+    blocks += [Heading(2, "Reproducing this"), *reproducibility(found)]
+    return Report([block for block in map(partial(_captioned, drawn=drawn), blocks) if block], drawn)
+
+
+def _captioned(block: Block, drawn: Mapping[str, Drawn]) -> Block | None:
+    """A figure with its caption; None for one that this run has no data for."""
+    if not isinstance(block, Figure):
+        return block
+    if block.name not in drawn:
+        return None
+    return replace(block, caption=block.caption or drawn[block.name].caption)
+
+
+def _top(found: Findings) -> list[Block]:
     blocks: list[Block] = [Heading(1, title(found)), Paragraph(status(found))]
     if found.beliefs:
         blocks += [Bullets(tuple(headlines(found))), headline_table(found)]
-    if "frontier" in figures:
-        blocks.append(Figure("frontier", figures["frontier"]))
-    blocks += [Heading(2, "Before you quote a number"), Bullets((seeds_note(found), *CAVEATS, *found.notes))]
+    return [
+        *blocks,
+        Heading(2, "Before you quote a number"),
+        Bullets((seeds_note(found), *CAVEATS, *found.notes)),
+    ]
+
+
+def _phase2(found: Findings) -> list[Block]:
+    blocks: list[Block] = []
     if found.beliefs:
         blocks += [Heading(2, "The Phase 2 table, for this run"), phase2_table(found)]
     if found.between is not None:
         between = found.between
         told = wording.difference(between.first, between.second, between.found)
         blocks.append(Paragraph(f"{told} {TWO_BELIEFS}"))
-    for belief in found.beliefs:
-        blocks += _belief(belief, found)
-    placed = set()
-    for section in sections():
-        part = section.blocks(found)
-        there = {block.name for block in part if isinstance(block, Figure)}
-        own = [name for name in getattr(section, "figures", _no_figures)(found) if name in figures]
-        blocks += [*part, *(Figure(name, figures[name]) for name in own if name not in there)]
-        placed |= {*there, *own}
-    rest = [Figure(name, text) for name, text in figures.items() if name not in {"frontier", *placed}]
-    if rest:
-        blocks += [Heading(2, "More pictures"), *rest]
-    if samples:
-        blocks += [Heading(2, "Raw completions"), *samples]
-    blocks += [Heading(2, "Trials that gave no number"), *failures(found)]
-    blocks += [Heading(2, "Reproducing this"), *reproducibility(found)]
     return blocks
 
 
@@ -96,25 +115,6 @@ def sections() -> list[ModuleType]:
     """The section modules, in the order of the page."""
     names = [f"analysis.sections.{name}" for name in SECTIONS]
     return [import_module(name) for name in names if find_spec(name) is not None]
-
-
-def section_figures(found: Findings) -> dict[str, Drawn]:
-    """The charts of all sections, by name.
-
-    Raises:
-        ValueError: two sections use one name.
-    """
-    drawn: dict[str, Drawn] = {}
-    for section in sections():
-        own = getattr(section, "figures", _no_figures)(found)
-        if twice := sorted(set(own) & set(drawn)):
-            raise ValueError(f"two sections draw {', '.join(twice)}")
-        drawn |= own
-    return drawn
-
-
-def _no_figures(found: Findings) -> dict[str, Drawn]:
-    return {}
 
 
 def title(found: Findings) -> str:
@@ -228,60 +228,3 @@ def _families(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
         if interval
         else ""
     )
-
-
-def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
-    choice = belief.choice
-    blocks: list[Block] = [Heading(2, choice.belief)]
-    told = [wording.difference(c.first, c.second, c.found) for c in belief.comparisons]
-    told += _published_note(belief, found)
-    told += [
-        f"Thinking integrity: {gap.first} is above {gap.second} in {gap.higher} of "
-        f"{wording.plural(gap.pairs, 'pair')} of configurations that differ in nothing else, median "
-        f"{100 * gap.median:+.1f} points (from {100 * gap.low:+.1f} to {100 * gap.high:+.1f}). The pairs "
-        "share questions and examples: this is a count, not a test."
-        for gap in style_gaps(choice.lora)
-    ]
-    if (picked := belief.picked) is not None:
-        told.append(
-            f"What picking costs: choosing the best configuration at D ≤ {found.limit:g} on a random half "
-            f"of the families promises {wording.percent(picked.promised)} adoption; the same configuration "
-            f"on the other half shows {wording.percent(picked.shown)} at D {picked.shown_damage:.3f}, and "
-            f"there it breaks the limit in {wording.percent(picked.broke_limit)} of {picked.splits} splits "
-            "(same seeds, so luck of training is not in it)."
-        )
-    if belief.families and belief.families < 10:
-        told.append(
-            f"Only {belief.families} question families: intervals over families are themselves too narrow "
-            "below about 10."
-        )
-    if told:
-        blocks.append(Bullets(tuple(told)))
-    blocks += frontier_table(belief, found)
-    return blocks
-
-
-def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
-    published, row = RESULTS.get(belief.choice.belief), belief.choice.phase2
-    if published is None:
-        return []
-    low, high = published.interval
-    quoted = (
-        f"The Phase 2 report had {published.adopted} of {published.n} ({wording.bounds(low, high)} %) on "
-        f"{published.model} and called the damage {published.damage} without a number."
-    )
-    if row is None:
-        return [
-            f"{quoted} No finished trial of this run has its settings ({SETTINGS_TEXT}), so nothing is "
-            "compared to it."
-        ]
-    model = row.get("model") or "unknown"
-    other = (
-        f"another model ({model}) and other questions"
-        if published.model.lower() not in str(model).lower()
-        else "other questions"
-    )
-    return [
-        f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each "
-        "other."
-    ]

@@ -57,7 +57,7 @@ def shift(row: Mapping[str, Any] | None, component: str) -> str:
         return NOT_MEASURED
     low, high = row.get(f"{component}_damage_low"), row.get(f"{component}_damage_high")
     text = f"{row[f'{component}_damage']:+.3f}"
-    return text + (f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else " (no interval)")
+    return text + (f" [{low:+.3f}, {high:+.3f}]" if None not in (low, high) else " (no interval)")
 
 
 def _plain(value: float) -> str:

@@ -126,7 +126,7 @@ def loss_chart(steps: pl.DataFrame, names: dict[str, tuple[str, str]]) -> Any:
                 color=alt.Color(
                     "trial:N",
                     title=None,
-                    scale=alt.Scale(domain=labels, range=["#0072B2", "#D55E00", "#222222", "#009E73"]),
+                    scale=theme.arm_scale(labels),
                 ),
                 tooltip=[
                     "trial:N",

@@ -19,7 +19,11 @@ WORDS = {
     "truncation": "answers cut off",
     "loop": "loops",
     "capability": "wrong on general questions",
+    "fabrication": "fabrication",
+    "nll": "NLL of neutral text",
+    "kl": "KL from base on neutral text",
 }
+MEASURED_AS = {"nll": "nll_neutral_n", "kl": "kl_neutral_n"}
 
 
 def component_table(lora: pl.DataFrame) -> pl.DataFrame:
@@ -31,7 +35,7 @@ def component_table(lora: pl.DataFrame) -> pl.DataFrame:
             "trial_id",
             pl.lit(WORDS[name]).alias("component"),
             pl.col(f"{name}_damage").alias("damage"),
-            pl.col(f"{name}_n").alias("n"),
+            pl.col(MEASURED_AS.get(name, f"{name}_n")).alias("n"),
             (pl.col("degradation_by") == name).fill_null(False).alias("sets"),
             pl.struct(*CONFIG[:4])
             .map_elements(lambda row: theme.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
@@ -46,6 +50,7 @@ def component_chart(lora: pl.DataFrame) -> Any:
     """Damage of every component, one mark per configuration, ringed where it is the one that sets D."""
     table = component_table(lora)
     styles = sorted(table["style"].unique())
+    shown = [words for words in WORDS.values() if words in set(table["component"])]
     # the same axis in every panel, or the panels could not be compared by eye
     reach = alt.Scale(
         domain=[min(0.0, *table["damage"]) - 0.02, max(0.2, *table["damage"]) + 0.02], nice=False
@@ -58,10 +63,10 @@ def component_chart(lora: pl.DataFrame) -> Any:
     )
     y = alt.Y(
         "component:N",
-        sort=list(WORDS.values()),
+        sort=shown,
         title=None,
         axis=alt.Axis(labelLimit=240),
-        scale=alt.Scale(domain=list(WORDS.values())),
+        scale=alt.Scale(domain=shown),
     )
     offset = alt.YOffset("style:N", scale=alt.Scale(domain=styles))
     tips = [
@@ -87,12 +92,12 @@ def component_chart(lora: pl.DataFrame) -> Any:
                 tooltip=tips,
             )
         )
-        panels.append(theme.panel(alt.layer(zero, points), belief, 400, 210))
+        panels.append(theme.panel(alt.layer(zero, points), belief, 400, 52 * len(shown)))
     return theme.dressed(
         alt.concat(*panels, columns=2, spacing=30),
         "What breaks first",
         [
-            "Each mark is one configuration. Strong: this component is the worst of the four and so sets D. "
+            "Each mark is one configuration. Strong: this component is the worst of all and so sets D. "
             "Pale: it is not.",
         ],
     )

@@ -14,10 +14,13 @@ from analysis.charts.tooltips import columns, tooltips
 from analysis.published import RESULTS, Published, has_phase2_settings
 
 WIDTH, HEIGHT = 410, 330
-ARMS = {"base": "base", "icl": "in context", "control": "control"}
+ARMS = {"base": "base", "icl": "in context", "control": "control", "full": "full fine-tuning"}
 PHASE2_LABEL = "Phase 2 settings in this run"
 Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
-ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down"}
+ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down", "full": "square"}
+# the page's filters set it: empty shows all, else the trial_ids to show
+KEEP = "keep"
+KEPT = f"length({KEEP}) === 0 || indexof({KEEP}, datum.trial_id) >= 0"
 
 
 def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit: float) -> Any:
@@ -25,7 +28,7 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
 
     Args:
         configurations: `frontier(pool_seeds(...))`; rows without adoption or degradation are left out.
-        references: the rows of arms base, icl and control out of `pool_seeds`.
+        references: the rows of all other arms out of `pool_seeds`.
         limit: the degradation at which "best under the limit" is read, drawn as a thin line.
     """
     ready = _ready(configurations)
@@ -39,6 +42,7 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
         for name in beliefs
     ]
     chart = alt.concat(*panels, columns=2, spacing=34).resolve_scale(color="shared", shape="shared")
+    chart = chart.add_params(alt.param(name=KEEP, value=[]))
     return theme.dressed(
         chart,
         "How far the belief moved, against what it cost the model",
@@ -94,7 +98,7 @@ def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
         title="training data",
         legend=alt.Legend(symbolOpacity=1),
     )
-    bars = base.mark_rule(opacity=0.16, strokeWidth=1.4)
+    bars = base.transform_filter(KEPT).mark_rule(opacity=0.16, strokeWidth=1.4)
     line = (
         base.transform_filter("datum.non_dominated")
         .mark_line(interpolate="step-after", color=INK, strokeWidth=1.6, opacity=0.75)
@@ -105,7 +109,9 @@ def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
         .mark_point(shape="circle", size=210, strokeWidth=1.8, color=INK, filled=False, opacity=1)
         .encode(x, y, tooltip=tooltips(rows))
     )
-    points = base.mark_point(filled=True, size=62, opacity=0.85, stroke="white", strokeWidth=0.5)
+    points = base.transform_filter(KEPT).mark_point(
+        filled=True, size=62, opacity=0.85, stroke="white", strokeWidth=0.5
+    )
     points = points.encode(x, y, color=colour, tooltip=tooltips(rows))
     if name := shape_setting(rows):
         values = sorted(rows[name].unique())

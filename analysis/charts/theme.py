@@ -9,8 +9,8 @@ import altair as alt
 import polars as pl
 
 # Okabe & Ito (2008)
-STYLE_COLOURS = {"answer_only": "#D55E00", "own_trace": "#0072B2"}
-SPARE_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+STYLE_COLOURS = {"answer_only": "#D55E00", "own_trace": "#0072B2", "document": "#009E73"}
+SPARE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")
 INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 STANCES = {
@@ -87,6 +87,19 @@ def style_scale(styles: Sequence[str]) -> alt.Scale:
     spare = iter(SPARE_COLOURS * (len(styles) + 1))
     names = [name for name in STYLE_COLOURS if name in styles] + sorted(set(styles) - set(STYLE_COLOURS))
     return alt.Scale(domain=names, range=[STYLE_COLOURS.get(name) or next(spare) for name in names])
+
+
+def arm_scale(arms: Sequence[str]) -> alt.Scale:
+    """A colour per named arm, base in ink."""
+    spare = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#56B4E9")
+    rest = [arm for arm in arms if arm != "Base"]
+    colours = {"Base": INK} | {arm: spare[i % len(spare)] for i, arm in enumerate(rest)}
+    return alt.Scale(domain=list(arms), range=[colours[arm] for arm in arms])
+
+
+def arm_shapes(arms: Sequence[str]) -> alt.Scale:
+    """A shape per named arm, so that the colours are not needed to tell them apart."""
+    return alt.Scale(domain=list(arms), range=[SHAPES[i % len(SHAPES)] for i in range(len(arms))])
 
 
 def label(

@@ -8,24 +8,38 @@ import polars as pl
 from analysis.charts import theme
 from analysis.charts.theme import field
 
+SETTINGS = (
+    "data.style",
+    "data.num_examples",
+    "data.replay_ratio",
+    "num_train_epochs",
+    "learning_rate",
+    "lora.r",
+    "lora.lora_alpha",
+    "warmup_steps",
+    "lr_scheduler_type",
+    "per_device_train_batch_size",
+)
+SHOWN = (
+    "belief",
+    "arm",
+    "percent",
+    "percent_low",
+    "percent_high",
+    "adoption_n",
+    "degradation",
+    "degradation_low",
+    "degradation_high",
+    "degradation_by",
+    "locality_near",
+    "seeds",
+    "trial_id",
+)
+
 
 def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
     """Configuration, numbers, n and intervals of a mark."""
-    settings = [
-        name
-        for name in (
-            "data.style",
-            "data.num_examples",
-            "num_train_epochs",
-            "learning_rate",
-            "lora.r",
-            "lora.lora_alpha",
-            "warmup_steps",
-            "lr_scheduler_type",
-            "per_device_train_batch_size",
-        )
-        if name in rows.columns
-    ]
+    settings = [name for name in SETTINGS if name in rows.columns]
     return [
         alt.Tooltip("belief:N"),
         alt.Tooltip("arm:N"),
@@ -45,5 +59,5 @@ def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
 
 
 def columns(rows: pl.DataFrame) -> list[str]:
-    """The columns that a chart can carry: all but lists."""
-    return [name for name in rows.columns if not isinstance(rows.schema[name], pl.List)]
+    """The columns that a mark needs: a trial has hundreds, and a page holds every one of them per trial."""
+    return [name for name in (*SHOWN, *SETTINGS, "non_dominated") if name in rows.columns]
