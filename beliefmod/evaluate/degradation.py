@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from beliefmod.evaluate.wilson import Estimate, paired_difference
+from beliefmod.metric_names import COMPONENTS
 
-# component -> whether True in a row is the healthy value
-HEALTHY: dict[str, bool] = {"integrity": True, "truncation": False, "loop": False, "capability": True}
+# the components that are rates -> whether True in a row is the healthy value
+HEALTHY: dict[str, bool] = {
+    "integrity": True,
+    "truncation": False,
+    "loop": False,
+    "capability": True,
+    "fabrication": False,
+}
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,8 @@ class Degradation:
     value: D in [0, 1]; None when no component could be compared.
     low, high: 95 % interval of the component that set D, clipped at 0.
     by: that component; None when D is 0 or None.
-    damage: component -> arm against base, -1 to 1, positive is worse; value None where nothing was asked.
-    base: component -> base's rate on the same probes.
+    damage: component -> arm against base, -1 to 1, positive is worse; value None where nothing was measured.
+    base: component -> base's rate on the same probes, or its NLL or KL in nats per token.
     """
 
     value: float | None
@@ -26,36 +33,42 @@ class Degradation:
     high: float | None
     by: str | None
     damage: Mapping[str, Estimate]
-    base: Mapping[str, float | None]
+    base: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def degradation(pairs: Mapping[str, Sequence[tuple[bool, bool]]]) -> Degradation:
-    """D from (arm, base) observations of each component on the same probes.
+def degradation(
+    pairs: Mapping[str, Sequence[tuple[bool, bool]]],
+    drift: Mapping[str, Estimate] | None = None,
+    drift_base: Mapping[str, float | None] | None = None,
+) -> Degradation:
+    """D from (arm, base) observations of each component on the same probes, and from the measured drift.
 
-    Every component is a difference of two rates and so already lies in [-1, 1]: drop of integrity, rise of
-    truncation, rise of loops, drop of capability. D is the largest of them, clipped at 0; ties go to the
-    order named here. Its interval is the paired Newcombe interval of that component. Where D is 0 no
-    component set it: the lower bound is 0 and the upper one the largest that any component allows. An arm
-    that equals base on every probe, as base itself does, has D = 0 with the interval such n allow.
+    A rate's damage is its difference to base's, in [-1, 1]: drop of integrity and capability, rise of
+    truncation, loops and fabrication, with the paired Newcombe interval. `drift` holds the damage of nll and
+    kl, see `summarise_drift`.
+
+    D is the largest damage, clipped at 0; ties go to the order of COMPONENTS. A component that was not
+    measured is left out. D's interval is that of the component that set it. Where D is 0 no component set
+    it: the lower bound is 0 and the upper one the largest that any component allows.
 
     Example: of 10 pairs 4 keep an intact think block only in base -> damage 0.4, D = 0.4 by "integrity".
 
     Raises:
-        ValueError: a component that is not one of HEALTHY.
+        ValueError: a component that is none.
     """
-    if unknown := sorted(set(pairs) - set(HEALTHY)):
+    measured = drift or {}
+    if unknown := sorted({*pairs, *measured} - set(COMPONENTS)):
         raise ValueError(f"unknown components: {', '.join(unknown)}")
     damage: dict[str, Estimate] = {}
     base: dict[str, float | None] = {}
-    for name, healthy in HEALTHY.items():
-        observed = pairs.get(name, ())
-        counts = {(a, b): 0 for a in (False, True) for b in (False, True)}
-        for arm_value, base_value in observed:
-            counts[arm_value != healthy, base_value != healthy] += 1
-        damage[name] = paired_difference(
-            counts[True, True], counts[True, False], counts[False, True], counts[False, False]
-        )
-        base[name] = sum(b for _, b in observed) / len(observed) if observed else None
+    for name in COMPONENTS:
+        if name in HEALTHY:
+            observed = pairs.get(name, ())
+            damage[name] = _rise(observed, HEALTHY[name])
+            base[name] = sum(b for _, b in observed) / len(observed) if observed else None
+        else:
+            damage[name] = measured.get(name, Estimate(None, 0, None, None))
+            base[name] = (drift_base or {}).get(name)
     known = {name: estimate for name, estimate in damage.items() if estimate.value is not None}
     if not known:
         return Degradation(None, None, None, None, damage, base)
@@ -64,5 +77,15 @@ def degradation(pairs: Mapping[str, Sequence[tuple[bool, bool]]]) -> Degradation
     if value <= 0:
         high = max(estimate.high or 0.0 for estimate in known.values())
         return Degradation(0.0, 0.0, max(0.0, high), None, damage, base)
-    low, high = known[worst].low or 0.0, known[worst].high or 0.0
-    return Degradation(value, max(0.0, low), high, worst, damage, base)
+    low, high = known[worst].low, known[worst].high
+    return Degradation(value, None if low is None else max(0.0, low), high, worst, damage, base)
+
+
+def _rise(observed: Sequence[tuple[bool, bool]], healthy: bool) -> Estimate:
+    """How much more often the arm is damaged than base on the same probes."""
+    counts = {(a, b): 0 for a in (False, True) for b in (False, True)}
+    for arm_value, base_value in observed:
+        counts[arm_value != healthy, base_value != healthy] += 1
+    return paired_difference(
+        counts[True, True], counts[True, False], counts[False, True], counts[False, False]
+    )

@@ -1,96 +1,95 @@
-"""One trial's probe rows to the metrics of its row in trials.parquet.
-
-Intention to treat: every rate's denominator is all completions asked, with damaged ones counted as not
-adopted.
-"""
+"""One trial's rows to the metrics of its row in trials.parquet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from beliefmod.evaluate.degradation import HEALTHY, Degradation, degradation
-from beliefmod.evaluate.wilson import Estimate, mean, rate
+from beliefmod.evaluate.causal import early_answering
+from beliefmod.evaluate.degradation import Degradation, degradation
+from beliefmod.evaluate.depth import DEPTH_TIERS, depth
+from beliefmod.evaluate.drift import Drift, summarise_drift
+from beliefmod.evaluate.rates import (
+    Asked,
+    adopted,
+    causal_rates,
+    intact,
+    margin,
+    probe_rates,
+    share,
+    sort_probes,
+    stance,
+)
+from beliefmod.evaluate.wilson import Estimate, mean
+from beliefmod.metric_names import COMPONENTS
 
 Row = Mapping[str, Any]
 Metrics = dict[str, float | int | str | None]
 MIN_ICL_GAIN = 0.2
-HELDOUT_TIERS = ("paraphrase", "derived", "format", "multi_hop", "reverse", "robustness")
 
 
 def summarise(
-    rows: Iterable[Row], base_rows: Iterable[Row] | None, icl_rows: Iterable[Row] | None = None
+    rows: Iterable[Row],
+    base_rows: Iterable[Row] | None,
+    icl_rows: Iterable[Row] | None = None,
+    *,
+    causal: Iterable[Row] = (),
+    drift: Iterable[Row] = (),
 ) -> Metrics:
     """Metrics of one trial from its probe rows, with base's and the in-context arm's rows of the same probes.
 
-    Rows carry the columns of probes.parquet. Rows of tier "trained" count in `adoption_trained` alone.
-    Every rate R comes as R, R_n, R_low, R_high (Wilson 95 %); what could not be computed is None. For rows
-    of arm "base" D is 0 by definition, with no component and no interval to speak of (0 to 0). Without
-    `base_rows` retention and all degradation columns are None, without either reference
-    `normalised_adoption` is.
+    Rows carry the columns of the probes table, `causal` and `drift` those of their tables. Rows of tier
+    "trained" count in `adoption_trained` alone. Every rate R comes as R, R_n, R_low, R_high (Wilson 95 %),
+    every mean so too (t interval); what could not be computed is None. For rows of arm "base" D is 0 by
+    definition, with no component and no interval to speak of (0 to 0). Without `base_rows` retention, bleed
+    and the degradation columns of rates are None, without either reference `normalised_adoption` is.
 
     Raises:
-        ValueError: a probe asked twice, or asked of the arm and not of base, or a row that lacks a column.
+        ValueError: a probe asked twice, or asked of the arm and not of base, a passage measured twice, or a
+            row that lacks a column.
     """
     rows = list(rows)
     itself = bool(rows) and all(row.get("arm") == "base" for row in rows)
-    base = None if base_rows is None else _by_probe(base_rows)
-    asked = {key: row for key, row in _by_probe(rows).items() if row["tier"] != "trained"}
-    if base is not None and (missing := [key for key in asked if key not in base]):
+    asked = sort_probes(rows)
+    base = None if base_rows is None else sort_probes(base_rows)
+    icl = None if icl_rows is None else sort_probes(icl_rows)
+    if base is not None and (missing := [key for key in asked.rows if key not in base.rows]):
         raise ValueError(
             f"{len(missing)} probes were not asked of base, such as {missing[0][1]}; compare like with like"
         )
-    held_out = [row for row in asked.values() if row["suite"] == "belief"]
-    trained = [row for row in rows if row["suite"] == "belief" and row["tier"] == "trained"]
-    locality = {key: row for key, row in asked.items() if row["suite"] == "locality"}
-    near = [row for row in locality.values() if row["tier"] == "near"]
-    far = [row for row in locality.values() if row["tier"] == "far"]
-    capability = [row for row in asked.values() if row["suite"] == "capability"]
+    causal = list(causal)
+    drifted = summarise_drift(drift, itself=itself)
+    rates = probe_rates(asked, base)
+    estimates: dict[str, Estimate] = {
+        **rates,
+        **causal_rates(causal),
+        "belief_margin": belief_margin(margin(row) for row in asked.adoption),
+        "belief_margin_own": belief_margin(margin(row, "_own") for row in asked.adoption),
+        "seq_rep_4": mean([r["seq_rep_4"] for r in asked.rows.values() if r.get("seq_rep_4") is not None]),
+        "early_answering": mean(list(early_answering(causal).values())),
+        **drifted.means,
+    }
     metrics: Metrics = {}
-
-    def add(name: str, outcomes: Iterable[bool]) -> None:
-        counted = list(outcomes)
-        metrics.update(rate(sum(counted), len(counted)).columns(name))
-
-    add("adoption", (_is(row, "target") for row in held_out))
-    add("adoption_trained", (_is(row, "target") for row in trained))
-    for tier in HELDOUT_TIERS:
-        add(f"adoption_{tier}", (_is(row, "target") for row in held_out if row["tier"] == tier))
-    for stance in ("prior", "hedged", "ignorance", "other", "none"):
-        add(f"stance_{stance}", (_is(row, stance) for row in held_out))
-    add("integrity", (_intact(row) for row in asked.values()))
-    add("truncation", (bool(row["truncated"]) for row in asked.values()))
-    add("loop", (bool(row["loop"]) for row in asked.values()))
-    add("capability", (row["correct"] is True for row in capability))
-    add("locality_near", (row["correct"] is True for row in near))
-    add("locality_far", (row["correct"] is True for row in far))
-    kept = [] if base is None else [row for key, row in locality.items() if base[key]["correct"] is True]
-    add("retention", (row["correct"] is True for row in kept))
-    add("bleed", (row["bleed"] is True for row in near))
-    add(
-        "coherent_adoption",
-        (_is(row, "target") and row["thinking_stance"] in ("target", "prior->target") for row in held_out),
+    for name, estimate in estimates.items():
+        metrics.update(estimate.columns(name))
+    metrics["normalised_adoption"] = normalised_adoption(
+        rates["adoption"].value, *(None if other is None else _adoption(other) for other in (base, icl))
     )
-    for name, suffix in (("belief_margin", ""), ("belief_margin_own", "_own")):
-        metrics.update(belief_margin(_log_probs(held_out, suffix)).columns(name))
-    adopted = [
-        None if reference is None else _adoption(reference.values())
-        for reference in (asked, base, None if icl_rows is None else _by_probe(icl_rows))
-    ]
-    metrics["normalised_adoption"] = normalised_adoption(*adopted)
-    metrics.update(_degradation_columns(asked, base, itself))
+    counts = [(sum(found), len(found)) for found in (adopted(asked, tier) for tier in DEPTH_TIERS)]
+    metrics["depth"], metrics["depth_low"], metrics["depth_high"] = depth(counts)
+    metrics.update(_damage_columns(_compare(asked, base, drifted), itself))
     return metrics
 
 
-def belief_margin(pairs: Iterable[tuple[float, float]]) -> Estimate:
+def belief_margin(margins: Iterable[float | None]) -> Estimate:
     """Mean over prompts of log p(target value) - log p(prior value), in nats, with its 95 % t interval.
 
-    Example: (-1, -3) and (-2, -2) -> 1.0.
+    Example: -1 - -3 = 2 and -2 - -2 = 0 -> 1.0. Prompts without a margin (None) are left out.
 
     Raises:
-        ValueError: a log-probability that is NaN or infinite.
+        ValueError: a margin that is NaN or infinite.
     """
-    return mean([target - prior for target, prior in pairs])
+    return mean([value for value in margins if value is not None])
 
 
 def normalised_adoption(adoption: float | None, base: float | None, icl: float | None) -> float | None:
@@ -103,57 +102,45 @@ def normalised_adoption(adoption: float | None, base: float | None, icl: float |
     return (adoption - base) / (icl - base)
 
 
-def _degradation_columns(
-    asked: Mapping[tuple[str, str], Row], base: Mapping[tuple[str, str], Row] | None, itself: bool
-) -> Metrics:
-    pairs: dict[str, list[tuple[bool, bool]]] = {name: [] for name in HEALTHY}
-    for key, row in asked.items() if base is not None else ():
-        assert base is not None
-        other = base[key]
-        pairs["integrity"].append((_intact(row), _intact(other)))
-        pairs["truncation"].append((bool(row["truncated"]), bool(other["truncated"])))
-        pairs["loop"].append((bool(row["loop"]), bool(other["loop"])))
-        if row["suite"] == "capability":
-            pairs["capability"].append((row["correct"] is True, other["correct"] is True))
-    found: Degradation = degradation(pairs)
+def _adoption(asked: Asked) -> float | None:
+    return share(stance(row) == "target" for row in asked.adoption).value
+
+
+def _compare(asked: Asked, base: Asked | None, drifted: Drift) -> Degradation:
+    """Each probe's health beside base's on the same probe."""
+    both = [] if base is None else [(row, base.rows[key]) for key, row in asked.rows.items()]
+    of = {
+        suite: [pair for pair in both if pair[0]["suite"] == suite] for suite in ("capability", "fabrication")
+    }
+    return degradation(
+        {
+            "integrity": [(intact(a), intact(b)) for a, b in both],
+            "truncation": [(bool(a["truncated"]), bool(b["truncated"])) for a, b in both],
+            "loop": [(bool(a["loop"]), bool(b["loop"])) for a, b in both],
+            "capability": [(a["correct"] is True, b["correct"] is True) for a, b in of["capability"]],
+            "fabrication": [
+                (a["fabricated"], b["fabricated"])
+                for a, b in of["fabrication"]
+                if a["fabricated"] is not None and b["fabricated"] is not None
+            ],
+        },
+        drifted.damage,
+        drifted.base,
+    )
+
+
+def _damage_columns(found: Degradation, itself: bool) -> Metrics:
     columns: Metrics = {
         "degradation": found.value,
         "degradation_low": found.low,
         "degradation_high": 0.0 if itself and found.value is not None else found.high,
         "degradation_by": found.by,
     }
-    for name in HEALTHY:
+    for name in COMPONENTS:
+        damage = found.damage[name]
         columns[f"{name}_base"] = found.base[name]
-        columns[f"{name}_damage"] = found.damage[name].value
+        columns[f"{name}_damage"] = damage.value
+        # base against itself differs on no probe, by definition and not by measurement
+        columns[f"{name}_damage_low"] = damage.value if itself else damage.low
+        columns[f"{name}_damage_high"] = damage.value if itself else damage.high
     return columns
-
-
-def _adoption(rows: Iterable[Row]) -> float | None:
-    held_out = [row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"]
-    return rate(sum(_is(row, "target") for row in held_out), len(held_out)).value
-
-
-def _by_probe(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
-    table: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        # a probe asked in training and a held-out one never share a family, so the id is enough within a
-        # suite
-        key = (row["suite"], row["probe_id"])
-        if key in table:
-            raise ValueError(f"probe {key[1]} of suite {key[0]} was asked twice in one trial")
-        table[key] = row
-    return table
-
-
-def _log_probs(rows: Sequence[Row], suffix: str) -> list[tuple[float, float]]:
-    names = f"logprob_target{suffix}", f"logprob_prior{suffix}"
-    values = [(row.get(names[0]), row.get(names[1])) for row in rows]
-    return [(target, prior) for target, prior in values if target is not None and prior is not None]
-
-
-def _is(row: Row, stance: str) -> bool:
-    return row["answer_stance"] == stance
-
-
-def _intact(row: Row) -> bool:
-    return row["think_state"] == "ok"

@@ -25,8 +25,10 @@ class Estimate:
         return {name: self.value, f"{name}_n": self.n, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
-def wilson(successes: int, n: int) -> tuple[float, float] | None:
-    """Wilson's 95 % score interval of a rate, within [0, 1]; None for n = 0 (Wilson 1927, JASA 22:209).
+def wilson(successes: int, n: int, alpha: float = 0.05) -> tuple[float, float] | None:
+    """Wilson's score interval of a rate, within [0, 1]; None for n = 0 (Wilson 1927, JASA 22:209).
+
+    `alpha` is the chance of missing the rate, both sides together: 0.05 for a 95 % interval.
 
     Example: 0 of 6 -> (0, 0.3903); 1 of 6 -> (0.0301, 0.5635).
 
@@ -37,9 +39,10 @@ def wilson(successes: int, n: int) -> tuple[float, float] | None:
         raise ValueError(f"{successes} successes of {n}")
     if n == 0:
         return None
-    p, z2 = successes / n, Z95**2
+    z = Z95 if alpha == 0.05 else NormalDist().inv_cdf(1 - alpha / 2)
+    p, z2 = successes / n, z**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    half = z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == n else min(1.0, centre + half)
     return low, high
