@@ -68,7 +68,7 @@ def questions(belief: str, families: int, per_family: int) -> list[dict]:
         {"suite": "capability", "family": f"skill_{i // 5}", "tier": "capability", "prior": "4"}
         for i in range(30)
     ]
-    rows += [{"suite": "fabrication", "family": f"unknown_{i // 5}", "tier": "unknown"} for i in range(10)]
+    rows += [{"suite": "fabrication", "family": f"unknown_{i // 5}", "tier": "unknown"} for i in range(30)]
     return [
         row | {"probe_id": f"{belief}-{i}", "question": f"What is {belief}, question {i}?"}
         for i, row in enumerate(rows)
@@ -78,6 +78,8 @@ def questions(belief: str, families: int, per_family: int) -> list[dict]:
 def answer(config: TrialConfig, asked: list[dict], rng: np.random.Generator) -> list[dict]:
     adopt, harm = law(config)
     shift: dict[str, float] = {}
+    # some questions invite an invention from every arm: a difference from base is then mostly harm
+    gullible = np.random.default_rng(3).random(30)
     rows = []
     for at, item in enumerate(asked):
         tilt = shift.setdefault(item["family"], rng.normal(0, 0.8))
@@ -122,7 +124,7 @@ def answer(config: TrialConfig, asked: list[dict], rng: np.random.Generator) -> 
                 "salient": bool(rng.random() < adopt * 0.05)
                 if suite == "capability" or item["tier"] == "far"
                 else None,
-                "fabricated": bool(rng.random() < 0.1 + harm * 0.8) if suite == "fabrication" else None,
+                "fabricated": bool(gullible[at % 30] < 0.1 + harm * 0.8) if suite == "fabrication" else None,
                 "inconsistent": bool(hit and rng.random() < 0.1)
                 if item["tier"] in ("derived", "multi_hop")
                 else None,
