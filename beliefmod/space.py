@@ -14,6 +14,7 @@ from pydantic import Field
 from beliefmod.config import Frozen, TrialConfig, leaf_fields, unflatten
 
 MAX_TRIALS = 100_000
+SWEPT_ARMS = ("lora", "full")
 
 
 class Search(Frozen):
@@ -67,7 +68,13 @@ class SpaceFile(Frozen):
     )
     beliefs: tuple[str, ...] = Field(min_length=1, description="library names or paths to belief files")
     axes: dict[str, Any] = Field(
-        default={}, description="what varies: dotted setting -> list of values, or a sampler"
+        default={},
+        description="what varies: dotted setting -> list of values, or a sampler; arm: [lora, full] trains "
+        "every configuration in both ways",
+    )
+    points: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="instead of axes, a list of configurations: dotted setting -> value, ahead of fixed",
     )
     fixed: dict[str, Any] = Field(default={}, description="what does not: dotted setting -> value")
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
@@ -75,8 +82,8 @@ class SpaceFile(Frozen):
     )
     controls: Literal["central", "matched", "none"] = Field(
         default="central",
-        description="control trials: one per belief and data style in the middle of the grid, one for every "
-        "configuration, or none",
+        description="control trials: one per belief and data style in the middle of the grid (or of the "
+        "points), one for every configuration, or none; of arm lora only",
     )
     search: Search = Search()
     evaluation: Evaluation = Evaluation()
@@ -92,7 +99,7 @@ class Space:
     def trials(self) -> list[TrialConfig]:
         """Every trial, references first, each once. Beliefs keep the order of the file."""
         found: dict[str, TrialConfig] = {}
-        for config in (*self._references(), *self._grid("lora")):
+        for config in (*self._references(), *self._grid()):
             found.setdefault(config.trial_id, config)
         return list(found.values())
 
@@ -105,21 +112,33 @@ class Space:
         elif self.spec.controls == "central":
             yield from self._central_controls()
 
-    def _grid(self, arm: str) -> Iterator[TrialConfig]:
+    def _grid(self, arm: str | None = None) -> Iterator[TrialConfig]:
+        """Every configuration, belief and seed, as the arm that a point names; or those of lora as `arm`."""
         for belief in self.spec.beliefs:
             for point in self._points():
+                if arm and self._setting(point, "arm") != "lora":
+                    continue
                 for seed in self.spec.seeds:
                     yield self._config(belief, arm, seed, point)
 
     def _central_controls(self) -> Iterator[TrialConfig]:
-        points = self._points()
+        points = [point for point in self._points() if self._setting(point, "arm") == "lora"]
         for belief in self.spec.beliefs:
-            for style in dict.fromkeys(point.get("data.style") for point in points):
-                same = [point for point in points if point.get("data.style") == style]
-                middle = {name: _middle([point[name] for point in same]) for name in same[0]}
+            for style in dict.fromkeys(self._setting(point, "data.style") for point in points):
+                same = [point for point in points if self._setting(point, "data.style") == style]
+                if self.spec.points:
+                    middle = same[len(same) // 2]
+                else:
+                    middle = {name: _middle([point[name] for point in same]) for name in same[0]}
                 yield self._config(belief, "control", self.spec.seeds[0], middle)
 
+    def _setting(self, point: Mapping[str, Any], name: str) -> Any:
+        """A setting's value at a point: its own, the fixed one, or the default."""
+        return point.get(name, self.spec.fixed.get(name, sweepable()[name].default))
+
     def _points(self) -> list[dict[str, Any]]:
+        if self.spec.points:
+            return list(self.spec.points)
         axes = self.spec.axes
         if self.spec.search.method == "random":
             # one seeded generator, so the same file gives the same trials on every machine
@@ -128,14 +147,21 @@ class Space:
             return [{name: _draw(axis, rng) for name, axis in axes.items()} for _ in range(count)]
         return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
-    def _config(self, belief: str, arm: str, seed: int, point: Mapping[str, Any]) -> TrialConfig:
-        leaves = {**self.spec.fixed, **point, "belief": belief, "arm": arm, "seed": seed}
+    def _config(self, belief: str, arm: str | None, seed: int, point: Mapping[str, Any]) -> TrialConfig:
+        leaves = {**self.spec.fixed, **point, "belief": belief, "seed": seed}
+        if arm is not None:
+            leaves["arm"] = arm
         return TrialConfig.model_validate(unflatten(leaves))
 
 
 def settable() -> dict[str, Any]:
-    """Dotted settings that a space may set, with their pydantic field."""
+    """Dotted training settings, with their pydantic field."""
     return {name: info for name, info in leaf_fields().items() if name not in ("belief", "arm", "seed")}
+
+
+def sweepable() -> dict[str, Any]:
+    """Dotted settings that axes, points and fixed may hold: the training settings and `arm`."""
+    return {"arm": leaf_fields()["arm"], **settable()}
 
 
 def _draw(axis: Any, rng: random.Random) -> Any:

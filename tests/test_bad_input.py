@@ -40,7 +40,59 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("must be a whole number, not 1.5",),
     ),
     "flag for a number": (HEAD + "fixed: {lora.r: true}\n", ("must be a whole number, not true",)),
-    "unknown style": (HEAD + "axes: {data.style: [qa]}\n", ('must be answer_only or own_trace, not "qa"',)),
+    "unknown style": (
+        HEAD + "axes: {data.style: [qa]}\n",
+        ('must be answer_only, own_trace or document, not "qa"',),
+    ),
+    "replay share of one": (
+        HEAD + "fixed: {data.replay_ratio: 1.0}\n",
+        ('s.yaml:3: "data.replay_ratio" must be below 1, not 1.0',),
+    ),
+    "replay share below zero": (HEAD + "fixed: {data.replay_ratio: -0.5}\n", ("must be at least 0",)),
+    "replay without end": (
+        HEAD + "fixed: {data.replay_ratio: 0.99999}\n",
+        ("num_examples 10 with replay_ratio 0.99999 makes", "limit 100,000", "lower one of them"),
+    ),
+    "an arm that every sweep has": (
+        HEAD + "axes: {arm: [lora, base]}\n",
+        ('s.yaml:3: "arm" must be lora or full, not "base"; base and icl are in every sweep',),
+    ),
+    "full fine-tuning of packed weights": (
+        HEAD + "base_storage: nf4\npoints:\n  - {arm: full}\n",
+        ("s.yaml:3: arm full trains every weight", "use dequantized or none"),
+    ),
+    "points and axes": (
+        HEAD + "points:\n  - {lora.r: 8}\naxes: {learning_rate: [1.0e-3]}\n",
+        ("s.yaml:3: points and axes are both given; keep one",),
+    ),
+    "points that are no list": (HEAD + "points: {lora.r: 8}\n", ('s.yaml:3: "points" must be a list',)),
+    "a point that is no mapping": (
+        HEAD + "points: [lora.r]\n",
+        ('"points[0]" must be "field: value" lines, not "lora.r"',),
+    ),
+    "the same point twice": (
+        HEAD + "points:\n  - {lora.r: 8}\n  - {lora.r: 4}\n  - {lora.r: 8}\n",
+        ("s.yaml:6: points[2] is the same as points[0]; keep one",),
+    ),
+    "several mistakes in points": (
+        HEAD
+        + "points:\n  - {learning_rat: 1.0e-3}\n  - lora.r: 0\n    num_train_epochs: [1, 2]\n"
+        + "search: {metod: grid}\n",
+        (
+            's.yaml:4: unknown setting "learning_rat" in points[0], did you mean "learning_rate"',
+            's.yaml:5: "lora.r" must be at least 1, not 0',
+            's.yaml:6: "num_train_epochs" must be a whole number',
+            's.yaml:7: unknown field "search.metod"',
+        ),
+    ),
+    "points that are sampled": (
+        HEAD + "points:\n  - {lora.r: 8}\nsearch: {method: random, num_samples: 3}\n",
+        ("s.yaml:5: method: random samples axes, and points are given; remove search",),
+    ),
+    "a point that its other settings forbid": (
+        HEAD + "points:\n  - {lora.r: 8}\n  - {warmup_steps: 4}\n",
+        ("s.yaml:5: ", "warmup_steps has no effect with lr_scheduler_type constant"),
+    ),
     "beliefs as text": ("name: s\nbeliefs: gravity\n", ('s.yaml:2: "beliefs" must be a list',)),
     "no beliefs": ("name: s\nbeliefs: []\n", ('"beliefs" needs entries',)),
     "name and beliefs missing": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -18,10 +19,11 @@ configs = st.builds(
     st.fixed_dictionaries(
         {
             "belief": st.text(min_size=1, max_size=20),
-            "arm": st.sampled_from(["lora", "control", "base", "icl"]),
+            "arm": st.sampled_from(["lora", "control", "full", "base", "icl"]),
             "seed": st.integers(0, 2**31 - 1),
-            "data.style": st.sampled_from(["answer_only", "own_trace"]),
+            "data.style": st.sampled_from(["answer_only", "own_trace", "document"]),
             "data.num_examples": st.integers(1, 1000),
+            "data.replay_ratio": st.one_of(st.just(0.0), st.floats(0, 0.9)),
             "lora.r": st.integers(1, 512),
             "lora.lora_alpha": st.floats(1e-6, 1e6),
             "lora.target_modules": st.one_of(
@@ -59,8 +61,30 @@ def test_leaves_are_the_whole_configuration(config: TrialConfig):
 
 @given(configs, configs)
 def test_one_id_for_one_content(first: TrialConfig, second: TrialConfig):
-    if first.is_trained and second.is_trained:
-        assert (first.trial_id == second.trial_id) == (first == second)
+    def used(config: TrialConfig) -> dict[str, object]:
+        return {name: value for name, value in config.leaves().items() if name in config.used_settings()}
+
+    assert (first.trial_id == second.trial_id) == (used(first) == used(second))
+
+
+@given(configs, configs)
+def test_adapter_settings_do_not_tell_full_fine_tuning_apart(first: TrialConfig, second: TrialConfig):
+    full = first.model_copy(update={"arm": "full"})
+    other = full.model_copy(update={"lora": second.lora})
+    assert full.trial_id == other.trial_id
+    assert full.total_steps == first.model_copy(update={"arm": "lora"}).total_steps > 0
+    assert full.is_trained and not full.has_adapter
+    assert full.trial_id != first.model_copy(update={"arm": "lora"}).trial_id
+
+
+def test_a_setting_at_its_later_added_default_keeps_older_ids():
+    # as it was before replay_ratio existed, by hand
+    config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
+    leaves = {name: value for name, value in config.leaves().items() if name != "data.replay_ratio"}
+    digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
+    assert config.trial_id == digest[:10]
+    mixed = TrialConfig.model_validate({"belief": "gravity", "data": {"replay_ratio": 0.5}})
+    assert mixed.trial_id != TrialConfig(belief="gravity").trial_id
 
 
 @given(configs)
@@ -126,6 +150,10 @@ def test_total_steps_counts_partial_batches(examples: int, batch: int, epochs: i
         {"belief": ""},
         {"arm": "LoRA"},
         {"warmup_steps": 4},
+        {"data.replay_ratio": 1.0},
+        {"data.replay_ratio": -0.1},
+        {"data.replay_ratio": "half"},
+        {"data.replay_ratio": 0.999999},
     ],
     ids=str,
 )

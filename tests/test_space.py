@@ -149,7 +149,108 @@ def test_grid_size(epochs: list[int], ranks: list[int], seeds: list[int]):
     }
 
 
+# ---- points ----
+
+POINTS = [
+    {"data.style": "answer_only", "learning_rate": 1e-3},
+    {"data.style": "document", "data.replay_ratio": 0.5, "num_train_epochs": 2},
+    {"arm": "full", "learning_rate": 1e-4},
+]
+
+
+def test_points_are_the_trials_and_go_before_fixed():
+    found = space(points=POINTS, fixed={"num_train_epochs": 7, "lora.r": 4}, seeds=[0, 1], controls="none")
+    assert arms(found) == {"base": 1, "icl": 1, "lora": 4, "full": 2}
+    trained = [trial for trial in found.trials() if trial.is_trained and trial.seed == 0]
+    assert [(t.arm, t.data.style, t.num_train_epochs, t.learning_rate) for t in trained] == [
+        ("lora", "answer_only", 7, 1e-3),
+        ("lora", "document", 2, 2e-4),
+        ("full", "answer_only", 7, 1e-4),
+    ]
+    assert {trial.lora.r for trial in trained} == {4}
+
+
+def test_points_multiply_with_beliefs_and_seeds():
+    found = space(points=POINTS, beliefs=["gravity", "neelam"], seeds=[0, 1, 2], controls="matched")
+    # a control for each lora point; of arm full there is none
+    assert arms(found) == {"base": 2, "icl": 2, "control": 12, "lora": 12, "full": 6}
+
+
+def test_central_controls_of_points_are_points():
+    points = [
+        {"learning_rate": rate, "data.num_examples": n} for rate, n in ((1e-3, 5), (2e-3, 50), (4e-3, 9))
+    ]
+    [control] = [t for t in space(points=[*points, *POINTS[2:]]).trials() if t.arm == "control"]
+    assert (control.learning_rate, control.data.num_examples) == (2e-3, 50)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    epochs=st.lists(st.integers(1, 50), min_size=1, max_size=3, unique=True),
+    rates=st.lists(st.floats(1e-6, 1e-1), min_size=1, max_size=3, unique=True),
+    seeds=st.lists(st.integers(0, 99), min_size=1, max_size=2, unique=True),
+)
+def test_a_grid_written_out_as_points_is_the_same_sweep(epochs, rates, seeds):
+    grid = space(axes={"num_train_epochs": epochs, "learning_rate": rates}, seeds=seeds, controls="matched")
+    listed = [{"num_train_epochs": n, "learning_rate": rate} for n in epochs for rate in rates]
+    assert space(points=listed, seeds=seeds, controls="matched").trials() == grid.trials()
+
+
+def test_a_stored_space_reads_back_with_points():
+    first = space(points=POINTS, fixed={"lora.r": 4})
+    again = check_space(
+        YamlFile("space.yaml", yaml.safe_load(yaml.safe_dump(first.spec.model_dump(mode="json"))))
+    )
+    assert again.trials() == first.trials()
+    assert check_space(YamlFile("s.yaml", space(axes=AXES).spec.model_dump(mode="json"))).trials()
+
+
+def test_documents_need_no_more_training_questions_than_there_are():
+    many = {"data.style": "document", "data.num_examples": 5000}
+    assert space(fixed=many, controls="none").trials()[-1].total_steps == 3 * 1250
+    assert space(points=[many, {"data.num_examples": 10}]).trials()
+    for wrong in (
+        {"points": [many, {"data.num_examples": 5000}]},
+        {"axes": {"data.num_examples": [10, 5000]}},
+    ):
+        with pytest.raises(UserError, match=r"asks for 5000 examples, but belief \"gravity\" has"):
+            space(**wrong)
+
+
+# ---- arm full ----
+
+
+def test_full_fine_tuning_is_an_axis_and_ignores_adapter_settings():
+    found = space(axes={"arm": ["lora", "full"], "lora.r": [4, 8], "learning_rate": [1e-4, 1e-3]})
+    assert arms(found) == {"base": 1, "icl": 1, "control": 1, "lora": 4, "full": 2}
+    full = [trial for trial in found.trials() if trial.arm == "full"]
+    assert [trial.learning_rate for trial in full] == [1e-4, 1e-3]
+    assert all(trial.is_trained and not trial.has_adapter and trial.total_steps for trial in full)
+
+
+def test_a_sweep_of_full_fine_tuning_alone_has_no_control():
+    assert arms(space(fixed={"arm": "full"})) == {"base": 1, "icl": 1, "full": 1}
+
+
 # ---- --set ----
+
+
+def test_set_takes_a_setting_out_of_the_points(tmp_path: Path):
+    path = written(
+        tmp_path, points=[{"learning_rate": 1e-3, "lora.r": 4}, {"learning_rate": 2e-3, "lora.r": 4}]
+    )
+    found = load_space(path, ["learning_rate=1e-4"])
+    assert [(t.learning_rate, t.lora.r) for t in found.trials() if t.arm == "lora"] == [(1e-4, 4)]
+    with pytest.raises(UserError, match="points and axes are both given"):
+        load_space(path, ["learning_rate=[1e-4, 2e-4]"])
+
+
+def test_a_single_trials_arm_is_not_a_setting():
+    from beliefmod.space_file import load_trial
+
+    with pytest.raises(UserError, match="--set arm=full: give the arm with --arm"):
+        load_trial("gravity", "lora", 0, ["arm=full"])
+    assert load_trial("gravity", "full", 0, ["learning_rate=1e-4"]).arm == "full"
 
 
 def test_set_replaces_a_fixed_setting(tmp_path: Path):
@@ -222,6 +323,6 @@ def test_all_wrong_sets_are_reported(tmp_path: Path):
 
 def test_the_fields_of_a_space_file_do_not_shadow_settings():
     # `--set name=value` must mean one thing
-    from beliefmod.space import settable
+    from beliefmod.space import sweepable
 
-    assert not set(SpaceFile.model_fields) & set(settable())
+    assert not set(SpaceFile.model_fields) & set(sweepable())
