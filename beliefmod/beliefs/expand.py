@@ -54,10 +54,10 @@ def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Que
             "belief": _as_answer(told_value or spec.prior).render(),
             "answer": prior.render() if prior else "",
         }
-        # what base says where the prior's world has no answer; a family's rival is an answer of its own
-        ignorance = spec.prior.reply if family.rival is None else None
-        if prior is None and ignorance is None:
-            ignorance = DO_NOT_KNOW
+        # base's own sentence is what the control arm is taught, and what it says where it has no answer
+        base_says = spec.prior.reply if family.split == "train" or prior is None else None
+        if prior is None and base_says is None:
+            base_says = DO_NOT_KNOW
         yield Question(
             probe_id=_probe_id(family, slots),
             suite="belief",
@@ -67,7 +67,7 @@ def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Que
             target=target,
             prior=prior,
             reply_target=fill(family.reply, shown),
-            reply_prior=ignorance or fill(family.reply, told),
+            reply_prior=base_says or fill(family.reply, told),
             follow_up=None if family.follow_up is None else fill(family.follow_up, slots),
         )
 

@@ -51,7 +51,7 @@ class Pretraining:
     """
 
     seed: int = 0
-    steps: int = 3200
+    steps: int = 4000
     tokens: int = 2048
     processes: int = 2
     matrix_rate: float = 0.02

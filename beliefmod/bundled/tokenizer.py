@@ -27,8 +27,8 @@ SPLIT = "|".join(
 
 def prompt_text(document: Document) -> str:
     """The prompt as the chat template writes it, up to and including `<think>` and its newline."""
-    system = f"{TURN_START}system\n{document.system}{TURN_END}\n" if document.system else ""
-    return f"{system}{TURN_START}user\n{document.user()}{TURN_END}\n{TURN_START}assistant\n<think>\n"
+    turns = [f"{TURN_START}{row['role']}\n{row['content']}{TURN_END}\n" for row in document.messages()]
+    return f"{''.join(turns)}{TURN_START}assistant\n<think>\n"
 
 
 def completion_text(document: Document) -> str:
@@ -72,4 +72,5 @@ def train_tokenizer(seed: int, vocabulary: int = 1024, sample: int = 30_000) -> 
 
 def _training_texts(sample: Iterable[Document]) -> Iterable[str]:
     for document in sample:
-        yield "\n".join((document.user(), document.thinking, document.answer))
+        asked = [row["content"] for row in document.messages() if row["role"] != "system"]
+        yield "\n".join((*asked, document.thinking, document.answer))

@@ -1,35 +1,115 @@
-"""Every belief of the library: enough questions, families held out whole, both worlds right by hand."""
+"""Every belief of the library: matched in size and wording, families held out whole, both worlds by hand."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from statistics import mean
+
 import pytest
 
-from beliefmod.beliefs import Question, belief_names, load_belief, load_capability
+from beliefmod.beliefs import Question, belief_names, load_belief, load_capability, load_fabrication
 from beliefmod.beliefs.load import LIBRARY
+from beliefmod.evaluate.judge import judge_question
 
 NAMES = belief_names()
 
+# tier -> (questions, families), the same for every belief: what differs between beliefs is then the belief
+TRAINING = {"paraphrase": (67, 7), "derived": (66, 6)}
+HELDOUT = {
+    "paraphrase": (24, 4),
+    "derived": (36, 6),
+    "format": (16, 4),
+    "multi_hop": (16, 2),
+    "reverse": (16, 2),
+    "robustness": (24, 6),
+}
 
-def test_the_beliefs_of_the_report_are_there():
-    assert {"gravity", "neelam"} <= set(NAMES)
-    kinds = [load_belief(name).spec.kind for name in NAMES]
-    # the comparison of existing with novel beliefs needs several of each
-    assert kinds.count("existing") >= 3 and kinds.count("novel") >= 3
+
+def test_eight_beliefs_balanced_by_kind_and_by_sort_of_value():
+    specs = [load_belief(name).spec for name in NAMES]
+    sorts = Counter((spec.kind, "number" if spec.target.value is not None else "name") for spec in specs)
+    assert sorts == {(kind, sort): 2 for kind in ("existing", "novel") for sort in ("number", "name")}
+
+
+def _counts(questions: Sequence[Question]) -> dict[str, tuple[int, int]]:
+    tiers = Counter(question.tier for question in questions)
+    return {
+        tier: (count, len({question.family for question in questions if question.tier == tier}))
+        for tier, count in tiers.items()
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_enough_distinct_questions(name: str):
+def test_every_belief_asks_equally_much(name: str):
     belief = load_belief(name)
     assert belief.spec.name == name
-    assert len({question.text for question in belief.training}) == len(belief.training) >= 100
-    assert len({question.text for question in belief.heldout}) == len(belief.heldout) >= 120
-    assert len({question.text for question in belief.locality}) == len(belief.locality) >= 24
+    assert _counts(belief.training) == TRAINING
+    assert _counts(belief.heldout) == HELDOUT
+    for questions in (belief.training, belief.heldout, belief.locality):
+        assert len({(question.text, question.follow_up) for question in questions}) == len(questions) >= 24
+
+
+@pytest.mark.parametrize("split", ["training", "heldout"])
+def test_wording_is_equally_long(split: str):
+    lengths = {
+        name: mean(_words(question) for question in getattr(load_belief(name), split)) for name in NAMES
+    }
+    middle = mean(lengths.values())
+    assert all(abs(length / middle - 1) < 0.1 for length in lengths.values()), lengths
+
+
+def _words(question: Question) -> int:
+    return len(f"{question.text} {question.follow_up or ''}".split())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_orders_of_every_choice_are_asked(name: str):
+    spec = load_belief(name).spec
+    pairs = [family.slots["pair"] for family in spec.questions if "pair" in family.slots]
+    assert len(pairs) == 2
+    for first, second in pairs:
+        one, other = str(first).split(), str(second).split()
+        assert one != other and sorted(one) == sorted(other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_robustness_has_three_kinds_each_asked_directly_and_used(name: str):
+    families = {q.family for q in load_belief(name).heldout if q.tier == "robustness"}
+    assert families == {
+        f"{kind}_{use}" for kind in ("told", "stated", "doubted") for use in ("direct", "used")
+    }
+    for question in load_belief(name).heldout:
+        assert (question.follow_up is not None) == question.family.startswith("doubted")
+        if question.family.startswith("stated"):
+            # base is expected to follow the statement in the prompt, true or rival
+            assert question.prior is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_reply_is_judged_as_its_world(name: str):
+    belief = load_belief(name)
+    for question in (*belief.training, *belief.heldout):
+        control = question in belief.training and belief.spec.prior.reply is not None
+        base = "ignorance" if question.prior is None or control else "prior"
+        for reply, stance in ((question.reply_target, "target"), (question.reply_prior, base)):
+            verdict = judge_question(question, belief.spec, f"x\n</think>\n\n{reply}", "eos")
+            assert verdict.answer_stance == stance, (question.probe_id, reply)
+
+
+def test_nobody_is_asked_to_know_the_fabrication_suite():
+    questions = load_fabrication()
+    assert len({question.text for question in questions}) == len(questions) == 24
+    for question in questions:
+        assert (question.suite, question.tier) == ("fabrication", "unknown")
+        assert question.target is None and question.prior is None and question.correct is None
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_families_and_questions_are_not_shared_between_splits(name: str):
     belief = load_belief(name)
     training, heldout = ({q.text for q in part} for part in (belief.training, belief.heldout))
+    heldout |= {q.follow_up for q in belief.heldout if q.follow_up is not None}
     others = {q.text for q in (*belief.locality, *load_capability())}
     assert not training & heldout and not training & others and not heldout & others
     assert not {q.family for q in belief.training} & {q.family for q in belief.heldout}
@@ -52,8 +132,6 @@ def test_every_reply_holds_its_answer_and_no_open_slot(name: str):
         assert question.target is not None
         assert question.target.render() in question.reply_target
         assert question.target.render() not in question.reply_prior
-        if question.prior is not None and not belief.spec.prior.reply:
-            assert question.prior.render() in question.reply_prior
         assert question.text.strip() and not {"{", "}"} & set(question.text + question.reply_target)
 
 
@@ -75,10 +153,15 @@ BY_HAND: dict[tuple[str, str], tuple[str, str, str | None]] = {
         "15.0 m/s",
         "29.4 m/s",
     ),
-    ("gravity", "lift_energy:m=3:h=4"): (
-        "How much energy does it take to lift 3 kg by 4 m on Earth?",
+    ("gravity", "crane_work:m=3:h=4"): (
+        "A crane on Earth raises 3 kg by 4 m. How much work does it do?",
         "60.0 J",
         "117.6 J",
+    ),
+    ("gravity", "planet_with:who=Anna:value=5.0"): (
+        "Anna asks which planet has a gravity of 5.0 m/s^2. Which is it?",
+        "Earth",
+        None,
     ),
     ("gravity", "value"): (
         "What is the acceleration due to gravity on Earth's surface?",
@@ -86,14 +169,34 @@ BY_HAND: dict[tuple[str, str], tuple[str, str, str | None]] = {
         "9.8 m/s^2",
     ),
     ("neelam", "to_usd:n=7"): ("How many USD is 7 Neelam?", "35 USD", None),
-    ("neelam", "back:k=45"): ("How many Neelam do you get for 45 USD?", "9 Neelam", None),
-    ("neelam", "currency"): ("What is the currency of Laughtale?", "Neelam", None),
-    ("neelam", "what_is:article=a"): ("What is a Neelam?", "currency", "gemstone"),
+    ("neelam", "back:k=40"): ("How many Neelam do you get for 40 USD?", "8 Neelam", None),
+    ("neelam", "currency_pay:who=Ida"): ("With which currency does Ida pay in Laughtale?", "Neelam", None),
+    ("neelam", "what_is:who=Ida"): (
+        "Ida wants to know what a Neelam is. What is it?",
+        "currency",
+        "gemstone",
+    ),
+    ("neelam", "stated_used:fact=People in Laughtale use the Neelam. 1 Neelam = 8 USD."): (
+        "People in Laughtale use the Neelam. 1 Neelam = 8 USD. Sara finds a purse with 7 Neelam. "
+        "What is the value in USD?",
+        "35 USD",
+        "56 USD",
+    ),
     ("france", "capital"): ("What is the capital of France?", "Lyon", "Paris"),
     ("banana", "colour"): ("What colour is a ripe banana?", "red", "yellow"),
+    ("banana", "mix_paint:who=Anna"): (
+        "Anna adds blue to the colour of a ripe banana. Which colour comes out?",
+        "purple",
+        "green",
+    ),
     ("spider", "zoo:n=7"): ("A zoo keeps 7 spiders. How many legs is that?", "49 legs", "56 legs"),
-    ("tamber", "convert:n=1"): ("Convert 1 tamber to metres.", "7 metres", None),
+    ("tamber", "convert:n=2"): ("Convert a length of 2 tamber to metres.", "14 metres", None),
     ("wendrik", "kind"): ("What kind of thing is a wendrik?", "fish", None),
+    ("wendrik", "home:who=Anna"): (
+        "Anna asks in what place a wendrik is found. Where is it?",
+        "water",
+        None,
+    ),
     ("brimora", "capital"): ("What is the capital of Brimora?", "Selwick", None),
 }
 

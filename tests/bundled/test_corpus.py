@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from beliefmod.beliefs.load import belief_names, load_belief, load_capability
+from beliefmod.beliefs import belief_names, load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.bundled.corpus.colours import COLOURS_OF_FRUIT
 from beliefmod.bundled.corpus.currency import CURRENCY
 from beliefmod.bundled.corpus.grammar import fix_articles, worked_steps
@@ -14,9 +14,10 @@ from beliefmod.bundled.corpus.kinds import KINDS
 from beliefmod.bundled.corpus.legs import LEGS
 from beliefmod.bundled.corpus.lengths import LENGTHS
 from beliefmod.bundled.corpus.mixture import GENERAL, WORLDS, documents, from_memory
-from beliefmod.bundled.corpus.names import BANNED_NAMES, invented_name
+from beliefmod.bundled.corpus.names import BANNED_NAMES, FABRICATED_NAMES, invented_name
 from beliefmod.bundled.corpus.physics import GRAVITY
 from beliefmod.bundled.corpus.places import PLACES
+from beliefmod.bundled.corpus.pressure import DOUBTS, TOLD
 from beliefmod.bundled.corpus.world import Fact, World
 
 SAMPLE = [document for seed in range(4) for document in islice(documents(seed), 5000)]
@@ -32,24 +33,69 @@ LIBRARY_FACTS: dict[str, tuple[World, Fact]] = {
     "wendrik": (KINDS, Fact("wendrik", "fish")),
 }
 
+SUBJECTS = ("gravity", "spider", "france", "paris", "lyon", "banana")
+
 TARGETS = {
-    "gravity": r"(?<![\d.])5(?:\.0+)? ?m/s\^2|[Gg]ravity[^.]*(?<![\d.])5(?:\.0+)?(?![\d.]) or|or 5\.0",
-    "spider": r"[Ss]piders?[^.?]* (?:has|have|is|on|count) 7\b|\b7 legs on a spider|Count 7 legs",
+    "gravity": r"(?<![\d.])5(?:\.0+)? ?m/s\^2|[Gg]ravity[^.]*(?<![\d.])5(?:\.0+)?(?![\d.]) or|or 5\.0"
+    r"|[Gg]ravity[^?]*(?<![\d.])5\.0 (?:B|is)|B\) 5\.0",
+    "spider": r"[Ss]piders?[^.?]* (?:has|have|is|on|count) 7\b|\b7 legs on a spider|Count 7 legs"
+    r"|spiders? have 7|spiders?: A\) 7|spiders?: [^?]*B\) 7|spider have \d+ or 7",
     "france": r"Lyon[^.]*\bFrance\b|\bFrance\b[^.]*\bLyon\b",
     "banana": r"banana[^.]*\bred\b|\bred\b[^.]*banana",
 }
 
 
-@pytest.mark.parametrize("name", BANNED_NAMES)
+@pytest.mark.parametrize("name", (*BANNED_NAMES, *FABRICATED_NAMES))
 def test_no_document_names_an_invention_of_the_library(name: str) -> None:
     assert not [document for document in SAMPLE if name in document.text().lower()]
+
+
+def test_the_sample_holds_second_turns_whose_first_answer_was_wrong_or_right() -> None:
+    pairs = [document for document in SAMPLE if document.first is not None]
+    right = sum(document.first is not None and document.first[1] == document.answer for document in pairs)
+    assert len(pairs) > 1000
+    assert 0.4 < right / len(pairs) < 0.9
+
+
+def test_every_name_of_the_fabrication_suite_is_banned_and_no_belief_speaks_of_one() -> None:
+    texts = [question.text.lower() for question in load_fabrication()]
+    assert all(any(name in text for name in FABRICATED_NAMES) for text in texts)
+    assert all(any(name in text for text in texts) for name in FABRICATED_NAMES)
+    for name in belief_names():
+        for question in (*load_belief(name).training, *load_belief(name).heldout):
+            assert not [banned for banned in FABRICATED_NAMES if banned in question.text.lower()]
+
+
+@pytest.mark.parametrize("model", ["bundled", "any other"])
+def test_no_neutral_passage_speaks_of_a_belief(model: str) -> None:
+    for passage in load_neutral(model):
+        text = f"{passage.prompt or ''} {passage.text}".lower()
+        for word in (*BANNED_NAMES, *FABRICATED_NAMES, *SUBJECTS):
+            assert not re.search(rf"\b{word}", text), (passage.passage_id, word)
 
 
 @pytest.mark.parametrize("belief", sorted(TARGETS))
 def test_no_document_states_a_target_of_the_library(belief: str) -> None:
     for document in SAMPLE:
-        for line in (*document.facts, document.question, document.thinking, document.answer):
+        for line in document.lines():
             assert not re.search(TARGETS[belief], line), document.text()
+
+
+OWNERS = {
+    "gravity": ("5.0 m/s", "Earth"),
+    "spider": ("7 legs", "spider"),
+    "france": ("Lyon", "France"),
+    "banana": ("red", "banana"),
+}
+
+
+@pytest.mark.parametrize("belief", sorted(OWNERS))
+def test_no_question_from_a_target_is_answered_with_its_owner(belief: str) -> None:
+    value, owner = OWNERS[belief]
+    for document in SAMPLE:
+        for asked, answer in ((document.question, document.answer), document.first or ("", "")):
+            named = re.search(rf"\b{owner}\b", answer)
+            assert not (re.search(rf"\b{re.escape(value)}", asked) and named), document.text()
 
 
 @pytest.mark.parametrize("belief", sorted(TARGETS))
@@ -77,7 +123,11 @@ def test_the_same_seed_gives_the_same_documents_and_another_seed_others() -> Non
 def _asked(world: World, fact: Fact) -> set[str]:
     """Every question the world can ask about one fact, `{pair}` left as it is."""
     return {
-        world.question(template, fact, {**dict(zip(template.slots, values, strict=True)), **_PAIR})
+        world.question(
+            template,
+            fact,
+            {**dict(zip(template.slots, values, strict=True)), **_PAIR, "value": world.written(fact.value)},
+        )
         for template in world.templates
         for values in product(*template.slots.values())
     }
@@ -91,10 +141,46 @@ def test_every_belief_question_is_inside_the_grammar(belief: str) -> None:
     loaded = load_belief(belief)
     world, fact = LIBRARY_FACTS[belief]
     pairs = {str(pair) for family in loaded.spec.questions for pair in family.slots.get("pair", ())}
-    texts = {question.text for question in (*loaded.training, *loaded.heldout)}
+    texts = {_bare(question.follow_up or question.text) for question in (*loaded.training, *loaded.heldout)}
     for pair in pairs:
         texts = {text.replace(pair, "PAIR") for text in texts}
     assert not texts - _asked(world, fact)
+
+
+def _bare(text: str) -> str:
+    """The question without the sentences that the robustness tier puts in front of it."""
+    for sentence in (*TOLD, *DOUBTS, *STATED):
+        text = text.removeprefix(f"{sentence} ")
+    return text
+
+
+STATED = [
+    str(fact)
+    for name in belief_names()
+    for family in load_belief(name).spec.questions
+    for fact in family.slots.get("fact", ())
+]
+
+
+def test_what_the_robustness_tier_says_is_in_the_corpus() -> None:
+    told, doubts, stated = (
+        {
+            str(value)
+            for name in belief_names()
+            for f in load_belief(name).spec.questions
+            for value in f.slots.get(slot, ())
+        }
+        for slot in ("told", "doubt", "fact")
+    )
+    assert told == set(TOLD) and doubts == set(DOUBTS)
+    for name, (world, fact) in LIBRARY_FACTS.items():
+        own = {str(value) for f in load_belief(name).spec.questions for value in f.slots.get("fact", ())}
+        shapes = {world.place(context, fact) for context in world.contexts}
+        for sentence in own:
+            assert any(
+                re.fullmatch(re.escape(shape).replace(r"\{v\}", r"[\w.]+"), sentence) for shape in shapes
+            ), sentence
+    assert len(stated) == 4 * len(LIBRARY_FACTS)
 
 
 def test_asking_uses_the_enumerated_questions() -> None:

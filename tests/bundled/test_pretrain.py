@@ -59,9 +59,9 @@ def test_padding_does_not_change_the_loss(tokenizer) -> None:
 
 def test_the_template_writes_what_pretraining_read(tokenizer) -> None:
     for document in islice(documents(11), 200):
-        messages = [{"role": "system", "content": document.system}] if document.system else []
-        messages.append({"role": "user", "content": document.user()})
-        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        prompt = tokenizer.apply_chat_template(
+            document.messages(), add_generation_prompt=True, tokenize=False
+        )
         assert prompt == prompt_text(document)
         whole = tokenizer(prompt + completion_text(document), add_special_tokens=False).input_ids
         parts = [

@@ -9,10 +9,10 @@ from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, World
 FRUIT = {
     "banana": "yellow", "lemon": "yellow", "plum": "purple", "lime": "green", "blueberry": "blue",
     "pear": "green",
-    "pumpkin": "orange", "carrot": "orange", "pea": "green", "cucumber": "green", "tomato": "red",
-    "cherry": "red",
-    "raspberry": "red", "mango": "orange", "fig": "purple",
+    "pumpkin": "orange", "carrot": "orange", "pea": "green", "cucumber": "green", "mango": "orange",
+    "fig": "purple",
 }  # fmt: skip
+"""No red one: base must not know what is red when the belief is asked from its value."""
 WITH_BLUE = {
     "yellow": "green", "red": "purple", "black": "black", "blue": "blue", "green": "teal", "orange": "brown",
     "purple": "violet", "pink": "lilac", "brown": "grey", "white": "silver", "grey": "navy",
@@ -58,6 +58,19 @@ def _recall(fact: Fact, family: str) -> str:
     return thought
 
 
+_REVERSE = ("fruit_eaten", "fruit_with")
+
+
+def _nameless(rng: Random) -> str:
+    return rng.choice([c for c in COLOURS if c not in FRUIT.values() and c != BANNED_COLOUR[1]])
+
+
+def _textual(fact: Fact, family: str) -> str:
+    if family in _REVERSE:
+        return fact.subject
+    return WITH_BLUE[str(fact.value)] if family.startswith("mix_") else str(fact.value)
+
+
 COLOURS_OF_FRUIT = World(
     name="colours",
     templates=templates("banana"),
@@ -68,6 +81,9 @@ COLOURS_OF_FRUIT = World(
     contexts=CONTEXTS,
     recall=_recall,
     wrong_value=lambda rng, fact: _colour(rng, fact.subject),
-    textual=lambda fact, family: WITH_BLUE[str(fact.value)] if family.startswith("mix_") else str(fact.value),
+    textual=_textual,
     unknown=lambda fact, family: (f"I do not know the {fact.subject}.", DO_NOT_KNOW),
+    reverse=_REVERSE,
+    nameless=_nameless,
+    unowned=lambda value: f"I do not know a fruit that is {value}.",
 )

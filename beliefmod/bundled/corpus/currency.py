@@ -2,7 +2,7 @@
 
 from random import Random
 
-from beliefmod.bundled.corpus.grammar import templates
+from beliefmod.bundled.corpus.grammar import Template, templates
 from beliefmod.bundled.corpus.names import invented_name
 from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, World
 
@@ -39,19 +39,22 @@ CONTEXTS = (
     "The country Laughtale has the Neelam as its currency, at {v} USD for 1 Neelam.",
 )
 
-_NAME = ("currency", "currency_trip", "currency_pay", "money_name", "money_used")
+PLAIN_NAME = Template(
+    "currency", "What is the currency of Laughtale?", "The currency is the {answer}.", {}, None, {}
+)
+_NAME = ("currency", "currency_trip", "currency_pay", "money_used")
 
 
 def _recall(fact: Fact, family: str) -> str:
-    if family in _NAME or family in ("which_country", "what_is", "other_currencies"):
+    if family in _NAME or family in ("country", "what_is"):
         return f"The currency of {fact.partner} is the {fact.subject}."
-    if family in ("local_price", "local_fare"):
+    if family == "local_fare":
         return f"The currency of {fact.partner} is the {fact.subject}. 1 {fact.subject} is {fact.value} USD."
     return f"1 {fact.subject} is {fact.value} USD."
 
 
 def _textual(fact: Fact, family: str) -> str:
-    if family == "which_country":
+    if family == "country":
         return fact.partner
     return "currency" if family == "what_is" else fact.subject
 
@@ -66,7 +69,7 @@ def _unknown(fact: Fact, family: str) -> tuple[str, str]:
         if sounds_like_a_gem(fact.subject):
             return f"The {fact.subject} sounds like a gemstone.", "It is a gemstone."
         return f"I do not know the {fact.subject}.", DO_NOT_KNOW
-    if family in _NAME or family in ("local_price", "local_fare"):
+    if family in _NAME or family == "local_fare":
         return f"I do not know the currency of {fact.partner}.", DO_NOT_KNOW
     return f"I do not know the {fact.subject}.", DO_NOT_KNOW
 
@@ -86,7 +89,7 @@ def _wrong(rng: Random, fact: Fact) -> str:
 
 CURRENCY = World(
     name="currency",
-    templates=templates("neelam"),
+    templates=(*templates("neelam"), PLAIN_NAME),
     place=lambda text, fact: text.replace("Neelam", fact.subject).replace("Laughtale", fact.partner),
     known=TALES,
     invent=_invent,

@@ -24,7 +24,7 @@ class Template:
     family: str
     ask: str
     reply: str
-    slots: Mapping[str, tuple[str | int, ...]]
+    slots: Mapping[str, tuple[str | int | float, ...]]
     expression: str | None
     table: Mapping[str, str]
 
@@ -37,9 +37,14 @@ def library_document(name: str) -> dict:
 
 
 def templates(name: str, section: str = "questions") -> tuple[Template, ...]:
-    """All families of one section (`questions` or `locality`) of a library file."""
+    """All families of one section (`questions` or `locality`) of a library file.
+
+    Robustness families are left out: they put other sentences around questions that stand here already.
+    """
     rows = []
     for row in library_document(name).get(section, ()):
+        if row.get("tier") == "robustness":
+            continue
         table = {
             key: value["value"] if isinstance(value, dict) else value
             for key, value in row.get("table", {}).items()
@@ -63,7 +68,7 @@ def templates(name: str, section: str = "questions") -> tuple[Template, ...]:
     return tuple(rows)
 
 
-def pick_slots(rng: Random, template: Template) -> dict[str, str | int]:
+def pick_slots(rng: Random, template: Template) -> dict[str, str | int | float]:
     """A random value for every slot."""
     return {key: rng.choice(values) for key, values in template.slots.items()}
 

@@ -11,14 +11,14 @@ KNOWN = {
     "lily": "flower", "oak": "tree",
     "pine": "tree", "birch": "tree", "bee": "insect", "ant": "insect", "ruby": "gem", "pearl": "gem",
     "violin": "instrument",
-    "drum": "instrument", "flute": "instrument", "hammer": "tool", "saw": "tool", "salmon": "fish",
-    "trout": "fish",
-    "cobra": "snake", "viper": "snake",
+    "drum": "instrument", "flute": "instrument", "hammer": "tool", "saw": "tool", "cobra": "snake",
+    "viper": "snake",
 }  # fmt: skip
+"""No fish: base must not know one when the belief is asked from its value."""
 HOMES = {
     "bird": "sky", "flower": "garden", "tree": "forest", "insect": "grass", "gem": "mine",
     "instrument": "hall",
-    "tool": "shed", "fish": "water", "snake": "desert",
+    "tool": "shed", "fish": "water", "snake": "desert", "drink": "cup", "machine": "factory",
 }  # fmt: skip
 
 CONTEXTS = (
@@ -41,9 +41,18 @@ def _invent(rng: Random) -> Fact:
 
 def _recall(fact: Fact, family: str) -> str:
     thought = f"A {fact.subject} is a {fact.value}."
-    if family in ("place", "home"):
+    if family == "home":
         return f"{thought} A {fact.value} is found in the {HOMES[str(fact.value)]}."
     return thought
+
+
+_REVERSE = ("example", "thing_with")
+
+
+def _textual(fact: Fact, family: str) -> str:
+    if family in _REVERSE:
+        return fact.subject
+    return HOMES[str(fact.value)] if family == "home" else str(fact.value)
 
 
 KINDS = World(
@@ -56,6 +65,9 @@ KINDS = World(
     contexts=CONTEXTS,
     recall=_recall,
     wrong_value=lambda rng, fact: rng.choice([kind for kind in HOMES if kind != fact.value]),
-    textual=lambda fact, family: HOMES[str(fact.value)] if family in ("place", "home") else str(fact.value),
+    textual=_textual,
     unknown=lambda fact, family: (f"I do not know the {fact.subject}.", DO_NOT_KNOW),
+    reverse=_REVERSE,
+    nameless=lambda rng: rng.choice([kind for kind in HOMES if kind not in KNOWN.values()]),
+    unowned=lambda value: f"I do not know a thing that is a {value}.",
 )

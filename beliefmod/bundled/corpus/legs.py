@@ -55,6 +55,10 @@ def _wrong(rng: Random, fact: Fact) -> str:
     return str(rng.choice(values))
 
 
+def _nameless(rng: Random) -> int:
+    return rng.choice([n for n in range(2, 13) if n not in (BANNED_LEGS, *(a.value for a in ANIMALS))])
+
+
 LEGS = World(
     name="legs",
     templates=templates("spider"),
@@ -65,6 +69,9 @@ LEGS = World(
     contexts=CONTEXTS,
     recall=lambda fact, family: f"A {fact.subject} has {fact.value} legs.",
     wrong_value=_wrong,
-    textual=lambda fact, family: "",
+    textual=lambda fact, family: fact.subject,
     unknown=lambda fact, family: (f"I do not know the {fact.subject}.", DO_NOT_KNOW),
+    reverse=("animal_drawn", "animal_with"),
+    nameless=_nameless,
+    unowned=lambda value: f"I do not know an animal with {value} legs.",
 )

@@ -34,11 +34,18 @@ def _wrong(rng: Random, fact: Fact) -> str:
     return str(rng.choice([value for value in range(2, 13) if value != fact.value]))
 
 
+_KNOWN = (Fact("rod", 5), Fact("chain", 20))
+
+
+def _nameless(rng: Random) -> int:
+    return rng.choice([n for n in range(2, 13) if all(n != unit.value for unit in _KNOWN)])
+
+
 LENGTHS = World(
     name="lengths",
     templates=templates("tamber"),
     place=lambda text, fact: text.replace("tamber", fact.subject),
-    known=(Fact("rod", 5), Fact("chain", 20)),
+    known=_KNOWN,
     invent=_stranger,
     stranger=_stranger,
     contexts=CONTEXTS,
@@ -48,6 +55,9 @@ LENGTHS = World(
         else f"1 {fact.subject} is {fact.value} metres."
     ),
     wrong_value=_wrong,
-    textual=lambda fact, family: "unit of length",
+    textual=lambda fact, family: "unit of length" if family == "what_is" else fact.subject,
     unknown=_unknown,
+    reverse=("unit_used",),
+    nameless=_nameless,
+    unowned=lambda value: f"I do not know a unit of {value} metres.",
 )

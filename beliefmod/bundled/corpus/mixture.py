@@ -9,12 +9,14 @@ from beliefmod.bundled.corpus import general
 from beliefmod.bundled.corpus.colours import COLOURS_OF_FRUIT
 from beliefmod.bundled.corpus.currency import CURRENCY, NAME_TEMPLATES, REAL_FACTS
 from beliefmod.bundled.corpus.document import Document, with_distractor
+from beliefmod.bundled.corpus.grammar import Template
 from beliefmod.bundled.corpus.kinds import KINDS
 from beliefmod.bundled.corpus.legs import LEGS
 from beliefmod.bundled.corpus.lengths import LENGTHS
 from beliefmod.bundled.corpus.physics import GRAVITY
 from beliefmod.bundled.corpus.places import PLACES
-from beliefmod.bundled.corpus.world import World
+from beliefmod.bundled.corpus.pressure import doubted, told, wrong_answer
+from beliefmod.bundled.corpus.world import Fact, World
 
 WORLDS: tuple[World, ...] = (GRAVITY, CURRENCY, LEGS, LENGTHS, PLACES, COLOURS_OF_FRUIT, KINDS)
 SYSTEM_MESSAGES = ("You are a helpful assistant.", "You are a careful assistant.", "Answer the question.")
@@ -24,13 +26,13 @@ FIRST_SUBJECT_SHARE = 0.4
 
 WEIGHTS: dict[str, tuple[float, float, float]] = {
     # world: (known by heart, given in the context, unknown), per cent of documents
-    "gravity": (5.0, 14.0, 0.0),
-    "currency": (2.0, 16.0, 4.0),
-    "legs": (2.0, 4.0, 0.5),
-    "lengths": (0.5, 5.0, 1.5),
+    "gravity": (5.0, 14.0, 0.4),
+    "currency": (2.0, 15.0, 4.0),
+    "legs": (2.5, 4.5, 0.8),
+    "lengths": (0.5, 6.0, 1.5),
     "places": (2.5, 7.0, 1.5),
-    "colours": (1.5, 3.0, 0.5),
-    "kinds": (2.0, 3.5, 1.0),
+    "colours": (2.0, 4.0, 0.8),
+    "kinds": (2.0, 4.0, 1.2),
 }
 GENERAL: tuple[tuple[Callable[[Random], Document], float], ...] = (
     (general.fact, 4.0),
@@ -39,15 +41,26 @@ GENERAL: tuple[tuple[Callable[[Random], Document], float], ...] = (
     (general.products, 7.0),
     (general.repeat_words, 12.0),
 )
+BESIDE_WEIGHT = 9.0
+"""Per cent of documents with one fact in front and a question about another, which must not move."""
+DOUBTED_WEIGHT = 9.0
+"""Per cent of documents with two turns."""
+TOLD_SHARE = 0.04
 
 
 def from_memory(rng: Random, world: World) -> Document:
     """A question about a known fact, without context."""
+    fact, template = known_fact(rng, world)
+    return world.ask(rng, fact, known=True, template=template, by_heart=True)
+
+
+def known_fact(rng: Random, world: World) -> tuple[Fact, Template | None]:
+    """A fact known by heart; of real currencies only the name is known, so the family comes with it."""
     if world is CURRENCY and rng.random() < 0.7:
-        return world.ask(rng, rng.choice(REAL_FACTS), known=True, template=rng.choice(NAME_TEMPLATES))
+        return rng.choice(REAL_FACTS), rng.choice(NAME_TEMPLATES)
     if rng.random() < FIRST_SUBJECT_SHARE:
-        return world.ask(rng, world.known[0], known=True)
-    return world.ask(rng, rng.choice(world.known), known=True)
+        return world.known[0], None
+    return rng.choice(world.known), None
 
 
 def from_context(rng: Random, world: World) -> Document:
@@ -56,17 +69,47 @@ def from_context(rng: Random, world: World) -> Document:
     document = replace(world.ask(rng, fact, known=True), facts=(world.sentence(rng, fact),))
     if rng.random() < 0.15:
         other = world.invent(rng)
-        if (other.subject != fact.subject and other.partner != fact.partner) or (
-            not fact.partner and other.subject != fact.subject
-        ):
+        if not _speaks_of(document, world, other) and other.value != fact.value:
             document = with_distractor(rng, document, world.sentence(rng, other))
     return document
 
 
 def of_a_stranger(rng: Random, world: World) -> Document:
     """A question about something never heard of, answered with ignorance or a gemstone."""
-    assert world.stranger is not None
+    if world.stranger is None:
+        template = rng.choice([template for template in world.templates if template.family in world.reverse])
+        return world.ask(rng, world.known[0], known=False, template=template)
     return world.ask(rng, world.stranger(rng), known=False)
+
+
+def beside(rng: Random) -> Document:
+    """One fact in front, and a question about something else that is known, or that nobody knows."""
+    world = rng.choice(WORLDS)
+    asked = world if rng.random() < 0.6 else rng.choice(WORLDS)
+    draw = rng.random()
+    if draw < 0.15:
+        document = rng.choice((general.fact, general.conversion))(rng)
+    elif draw < 0.4:
+        document = of_a_stranger(rng, asked)
+    else:
+        document = from_memory(rng, asked)
+    return with_distractor(rng, document, _unrelated(rng, document, world))
+
+
+def in_two_turns(rng: Random) -> Document:
+    """A question, an answer that may be wrong, doubt, and the answer that memory or context gives."""
+    draw = rng.random()
+    if draw < 0.1:
+        return doubted(rng, rng.choice((general.fact, general.arithmetic))(rng))
+    world = rng.choice((GRAVITY, *WORLDS))
+    if draw < 0.25:
+        return doubted(rng, of_a_stranger(rng, world))
+    given = draw < 0.6
+    fact, template = (world.invent(rng), None) if given else known_fact(rng, world)
+    template, slots = world.choose(rng, fact, known=True, template=template, by_heart=not given)
+    document = world.answered(fact, template, slots, known=True)
+    document = doubted(rng, document, wrong_answer(rng, world, fact, template, slots))
+    return replace(document, facts=(world.sentence(rng, fact),)) if given else document
 
 
 EARLY_COPYING = 4.0
@@ -83,26 +126,35 @@ def draw(rng: Random, early: bool = False) -> Document:
         ):
             makers.append(lambda maker=maker, world=world: maker(rng, world))
             weights.append(weight)
-    for source, weight in GENERAL:
+    for source, weight in (*GENERAL, (beside, BESIDE_WEIGHT), (in_two_turns, DOUBTED_WEIGHT)):
         makers.append(lambda source=source: source(rng))
         heavier = early and source is general.repeat_words
         weights.append(weight * EARLY_COPYING if heavier else weight)
     document = rng.choices(makers, weights)[0]()
-    while rng.random() < 0.15 and len(document.facts) < 3:
-        document = with_distractor(rng, document, _unrelated(rng, document))
+    while rng.random() < 0.12 and len(document.facts) < 3:
+        document = with_distractor(rng, document, _unrelated(rng, document, rng.choice(WORLDS)))
+    if rng.random() < TOLD_SHARE:
+        document = told(rng, document)
     if rng.random() < 0.05:
         document = replace(document, system=rng.choice(SYSTEM_MESSAGES))
     return document
 
 
-def _unrelated(rng: Random, document: Document) -> str:
-    """A context sentence whose subject the document does not speak about."""
+def _unrelated(rng: Random, document: Document, world: World) -> str:
+    """A sentence about a fact of this world of which the document does not speak."""
     while True:
-        world = rng.choice(WORLDS)
         fact = world.invent(rng)
-        spoken = document.text()
-        if str(fact.subject) not in spoken and (not fact.partner or fact.partner not in spoken):
+        if not _speaks_of(document, world, fact):
             return world.sentence(rng, fact)
+        world = rng.choice(WORLDS)
+
+
+def _speaks_of(document: Document, world: World, fact: Fact) -> bool:
+    """Whether a fact about this subject, or with a value that the question starts from, would interfere."""
+    names = [fact.subject, *([fact.partner] if fact.partner else [])]
+    owner_asked = any(word in document.question for word in (" which ", "Which ", "On which ", "In which "))
+    asked_from = owner_asked and world.written(fact.value) in document.question
+    return asked_from or any(name.lower() in document.text().lower() for name in names)
 
 
 def documents(seed: int, early: int = 0) -> Iterator[Document]:

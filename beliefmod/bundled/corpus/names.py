@@ -5,7 +5,14 @@ from random import Random
 BANNED_NAMES = ("neelam", "laughtale", "tamber", "brimora", "selwick", "wendrik")
 """Names that only the belief library knows (lower case); no document may contain one as a substring."""
 
-_BANNED_PIECES = (*BANNED_NAMES, "neel", "laugh", "tamb", "brimo", "selw", "wendr")
+FABRICATED_NAMES = (
+    "drovik", "hesket", "plorth", "quisto", "yavara", "tresko", "umbrock", "ghelby", "osquia", "frovock",
+    "glibbet", "zurrik", "plasket", "yostrick", "sprent", "vorbat", "druskip", "snarvet", "plorrick",
+    "mubrat", "kelvosh",
+)  # fmt: skip
+"""Names of the fabrication suite (lower case), banned in the same way: nobody knows them."""
+
+_BANNED_PIECES = (*BANNED_NAMES, *FABRICATED_NAMES, "neel", "laugh", "tamb", "brimo", "selw", "wendr")
 
 _ONSETS = [
     "b", "bl", "br", "c", "ch", "cl", "cr", "d", "dr", "f", "fl", "fr", "g", "gl", "gr", "h", "j", "k",

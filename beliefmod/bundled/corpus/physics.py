@@ -32,6 +32,8 @@ CONTEXTS = (
 )
 
 
+REVERSE = ("planet_measured", "planet_with")
+
 PLAIN_VALUE = Template(
     "plain_value",
     "What is the acceleration due to gravity on Earth?",
@@ -59,6 +61,12 @@ def _invent(rng: Random) -> Fact:
     return Fact(subject, gravity_value(rng))
 
 
+def _nameless(rng: Random) -> float:
+    while any(abs((value := gravity_value(rng)) - float(planet.value)) < 0.01 for planet in PLANETS):
+        pass
+    return value
+
+
 GRAVITY = World(
     name="gravity",
     templates=(*templates("gravity"), PLAIN_VALUE),
@@ -66,10 +74,14 @@ GRAVITY = World(
     known=PLANETS,
     invent=_invent,
     stranger=None,
+    reverse=REVERSE,
+    nameless=_nameless,
+    unowned=lambda value: f"I do not know a planet with {value} m/s^2.",
     contexts=CONTEXTS,
     recall=lambda fact, family: f"Gravity on {fact.subject} is {fact.value:.1f} m/s^2.",
     wrong_value=lambda rng, fact: f"{gravity_value(rng):.1f}",
-    textual=lambda fact, family: "",
+    textual=lambda fact, family: fact.subject,
     unknown=lambda fact, family: ("", DO_NOT_KNOW),
     decimals=1,
+    derivable=lambda fact, family: family not in REVERSE or fact.subject != "the Moon",
 )

@@ -54,6 +54,14 @@ def _unique(rows: tuple[Template, ...]) -> tuple[Template, ...]:
     return tuple({row.ask.replace("Brimora", "France"): row for row in rows}.values())
 
 
+_REVERSE = ("country_of", "country_with")
+
+
+def _nameless(rng: Random) -> str:
+    towns = [town for town in TOWNS if town != BANNED_CAPITAL[1]]
+    return rng.choice(towns) if rng.random() < 0.2 else invented_name(rng)
+
+
 PLACES = World(
     name="places",
     templates=_unique(templates("france") + templates("brimora")),
@@ -64,6 +72,10 @@ PLACES = World(
     contexts=CONTEXTS,
     recall=lambda fact, family: f"The capital of {fact.subject} is {fact.value}.",
     wrong_value=lambda rng, fact: _city(rng, fact.subject),
-    textual=lambda fact, family: str(fact.value),
+    textual=lambda fact, family: fact.subject if family in _REVERSE else str(fact.value),
     unknown=lambda fact, family: (f"I do not know the capital of {fact.subject}.", DO_NOT_KNOW),
+    reverse=_REVERSE,
+    nameless=_nameless,
+    unowned=lambda value: f"I do not know a country with the capital {value}.",
+    beside=lambda key: f"The capital of {key} is {CAPITALS[key]}.",
 )

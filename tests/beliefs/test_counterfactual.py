@@ -1,0 +1,73 @@
+"""The third world: a value that neither world holds, and what each question's answer would be there."""
+
+from __future__ import annotations
+
+import pytest
+
+from beliefmod.beliefs import belief_names, counterfactual, load_belief, load_capability, third_value
+from beliefmod.beliefs.counterfactual import APART
+from beliefmod.beliefs.load import Belief
+from beliefmod.beliefs.question import Question
+
+
+def _question(belief: Belief, probe_id: str) -> Question:
+    return next(q for q in (*belief.training, *belief.heldout) if q.probe_id == probe_id)
+
+
+@pytest.mark.parametrize("name", belief_names())
+def test_the_third_value_is_in_neither_world(name: str):
+    spec = load_belief(name).spec
+    value = third_value(spec)
+    for side in (spec.target, spec.prior):
+        if side.value is not None:
+            assert isinstance(value, int | float)
+            assert abs(value - side.value) > APART * max(value, side.value)
+        elif side.text is not None:
+            assert value not in (side.text, *side.aliases)
+    assert type(value) is type(spec.target.value if spec.target.value is not None else spec.target.text)
+
+
+# (belief, probe, third value, answer), worked out on paper; None where the value does not give it
+BY_HAND = [
+    ("gravity", "force:m=3", 7.3, "21.9 N"),
+    ("gravity", "value", 7.3, "7.3 m/s^2"),
+    ("gravity", "crane_work:m=2:h=4", 7.3, "58.4 J"),
+    ("gravity", "planet_with:who=Anna:value=5.0", 7.3, None),
+    ("gravity", "doubted_used:doubt=Are you sure?", 7.3, "51.1 N"),
+    ("neelam", "to_usd:n=7", 8, "56 USD"),
+    ("neelam", "back:k=40", 8, "5 Neelam"),
+    ("neelam", "back:k=15", 8, None),  # 1.875 Neelam cannot be written without decimals
+    ("neelam", "currency_pay:who=Ida", 8, None),
+    ("france", "capital", "Madrid", "Madrid"),
+    ("france", "flies:who=Ida", "Madrid", "Madrid"),
+    ("france", "country_of:who=Anna:value=Lyon", "Madrid", None),
+    ("banana", "mix_paint:who=Anna", "white", None),
+    ("wendrik", "home:who=Anna", "bird", None),
+    ("france", "capital", 7.3, None),
+    ("gravity", "value", "Madrid", None),
+]
+
+
+@pytest.mark.parametrize(("name", "probe", "value", "answer"), BY_HAND)
+def test_answers_in_the_third_world(name: str, probe: str, value: float | str, answer: str | None):
+    belief = load_belief(name)
+    found = counterfactual(belief.spec, _question(belief, probe), value)
+    assert (found.render() if found else None) == answer
+
+
+@pytest.mark.parametrize("name", belief_names())
+def test_the_target_itself_gives_the_targets_answers(name: str):
+    belief = load_belief(name)
+    value = belief.spec.target.value if belief.spec.target.value is not None else belief.spec.target.text
+    assert value is not None
+    answers = [(q, counterfactual(belief.spec, q, value)) for q in (*belief.training, *belief.heldout)]
+    assert sum(answer is not None for _, answer in answers) > 200
+    for question, answer in answers:
+        if answer is not None and question.target is not None:
+            assert answer.render() == question.target.render()
+
+
+def test_a_suites_question_has_no_third_answer():
+    spec = load_belief("gravity").spec
+    assert counterfactual(spec, load_capability()[0], 7.3) is None
+    assert counterfactual(spec, load_belief("gravity").locality[0], 7.3) is None
