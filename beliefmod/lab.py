@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Belief, Question, load_belief, load_capability
+from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
+from beliefmod.causal import ask_causal
 from beliefmod.config import TrialConfig
 from beliefmod.data.examples import Trace
 from beliefmod.data.replay import neutral_text_row, replay_passages, replay_prompt
+from beliefmod.drift import measure_drift
 from beliefmod.engine.jobs import Completion, GenerateRequest
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.evaluate.probes import reference_sample
@@ -22,7 +24,9 @@ from beliefmod.space import Evaluation
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import LoadedModel
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run_folder import RunFolder, TrialTable
+
+Rows = list[dict[str, Any]]
 
 
 @dataclass
@@ -41,9 +45,11 @@ class Lab:
     folder: RunFolder | None = None
     _beliefs: dict[str, Belief] = field(default_factory=dict)
     _traces: dict[tuple[str, str], tuple[Trace, ...]] = field(default_factory=dict)
-    _references: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    _references: dict[tuple[str, str, str], Rows] = field(default_factory=dict)
     _neutral_rows: dict[str, list[tuple[Passage, TrainRow]]] = field(default_factory=dict)
     _capability: tuple[Question, ...] = ()
+    _fabrication: tuple[Question, ...] = ()
+    _neutral: tuple[Passage, ...] = ()
 
     @property
     def max_new_tokens(self) -> int:
@@ -65,6 +71,20 @@ class Lab:
         if not self._capability:
             self._capability = load_capability()
         return self._capability
+
+    @property
+    def fabrication(self) -> tuple[Question, ...]:
+        """The shared questions about entities that nobody knows."""
+        if not self._fabrication:
+            self._fabrication = load_fabrication()
+        return self._fabrication
+
+    @property
+    def neutral(self) -> tuple[Passage, ...]:
+        """The model's neutral passages, all of them."""
+        if not self._neutral:
+            self._neutral = load_neutral(self.loaded.name)
+        return self._neutral
 
     def traces(self, config: TrialConfig) -> tuple[Trace, ...]:
         """The model's own thinking and answers for the training questions, in the world the arm is taught.
@@ -99,7 +119,7 @@ class Lab:
         """
         kind = "text" if config.data.style == "document" else "answers"
         if kind not in self._neutral_rows:
-            passages = replay_passages(load_neutral(self.loaded.name))
+            passages = replay_passages(self.neutral)
             rows = self._neutral_text(passages) if kind == "text" else self._neutral_answers(passages)
             self._neutral_rows[kind] = rows
         belief = self.belief(config.belief)
@@ -120,14 +140,34 @@ class Lab:
             if answer.finish_reason == "eos"
         ]
 
-    def reference(self, belief: str, arm: str) -> list[dict[str, Any]]:
+    def reference(self, belief: str, arm: str) -> Rows:
         """The probe rows of an untrained arm: asked once, or read from the run folder if finished there."""
-        key = (belief, arm)
+        return self._reference("probes", belief, arm, lambda subject: ask([subject], self))
+
+    def reference_causal(self, belief: str, arm: str) -> Rows:
+        """The causal rows of an untrained arm, likewise."""
+        return self._reference(
+            "causal",
+            belief,
+            arm,
+            lambda subject: ask_causal([subject], [self.reference(belief, arm)], self),
+        )
+
+    def reference_drift(self, belief: str, arm: str) -> Rows:
+        """The drift rows of an untrained arm, likewise."""
+        return self._reference("drift", belief, arm, lambda subject: measure_drift([subject], self))
+
+    def _reference(
+        self, kind: TrialTable, belief: str, arm: str, measure: Callable[[Subject], list[Rows]]
+    ) -> Rows:
+        key = (kind, belief, arm)
         if key not in self._references:
             config = TrialConfig.model_validate({"belief": belief, "arm": arm, "seed": self.reference_seed})
-            stored = self.folder.finished_probes(config.trial_id) if self.folder else None
-            sample = reference_sample(self.belief(belief), self.reference_seed)
-            self._references[key] = stored or ask([Subject(config, None, sample)], self)[0]
+            rows = self.folder.finished_rows(kind, config.trial_id) if self.folder else None
+            if rows is None:
+                sample = reference_sample(self.belief(belief), self.reference_seed)
+                [rows] = measure(Subject(config, None, sample))
+            self._references[key] = rows
         return self._references[key]
 
     def generate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
@@ -14,6 +14,10 @@ from beliefmod.model.template import THINK_CLOSE, completion_text, empty_thinkin
 
 if TYPE_CHECKING:
     from beliefmod.lab import Lab
+
+Item = TypeVar("Item")
+SECOND_TURN = 500_000
+"""Added to a probe's number for the seed of its second turn."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,34 @@ class Subject:
 
 @dataclass
 class _Asked:
+    """A probe put to a subject; `prompt` and `completion` are of its last turn, which is judged."""
+
     subject: Subject
     probe: Probe
+    message: str
+    index: int
     prompt: tuple[int, ...]
-    seed: int
     completion: tuple[int, ...] = ()
+    finish_reason: str = ""
+    first_turn: str | None = None
     row: dict[str, Any] | None = None
 
 
 def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
-    """Put every probe to every subject; rows of `probes/TRIAL.parquet`, per subject in probe order."""
+    """Put every probe to every subject; rows of `probes/TRIAL.parquet`, per subject in probe order.
+
+    Probes of two turns are asked in two rounds: all first messages, then the second ones.
+    """
     asked = [item for subject in subjects for item in _prompts(subject, lab)]
-    answers = lab.generate(
-        [item.subject.adapter for item in asked],
-        [item.prompt for item in asked],
-        [item.seed for item in asked],
-    )
-    for item, answer in zip(asked, answers, strict=True):
-        item.completion = tuple(answer.token_ids)
+    _answer(asked, 0, lab)
+    two_turns = [item for item in asked if item.probe.question.follow_up is not None]
+    for item in two_turns:
+        item.first_turn = lab.decode(item.completion)
+        item.prompt = prompt_ids(
+            lab.loaded.tokenizer, item.message, item.first_turn, item.probe.question.follow_up or ""
+        )
+    _answer(two_turns, SECOND_TURN, lab)
+    for item in asked:
         item.row = probe_row(
             item.subject.config,
             lab.belief(item.subject.config.belief),
@@ -57,13 +71,29 @@ def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
             prompt=completion_text(lab.loaded.tokenizer, item.prompt, ()),
             completion=lab.decode(item.completion),
             token_ids=item.completion,
-            finish_reason=answer.finish_reason,
+            finish_reason=item.finish_reason,
+            first_turn=item.first_turn,
         )
     _measure_margins([item for item in asked if item.probe.margin], lab)
     rows: dict[str, list[dict[str, Any]]] = {subject.config.trial_id: [] for subject in subjects}
     for item in asked:
         rows[item.subject.config.trial_id].append(item.row or {})
     return [rows[subject.config.trial_id] for subject in subjects]
+
+
+def _answer(asked: Sequence[_Asked], seed_offset: int, lab: Lab) -> None:
+    """Complete the prompts. One that fills the model's positions, as after a first answer without end, has
+    no room for an answer: it counts as stopped at the limit."""
+    fitting = [item for item in asked if len(item.prompt) < lab.engine.max_positions]
+    answers = lab.generate(
+        [item.subject.adapter for item in fitting],
+        [item.prompt for item in fitting],
+        [probe_seed(item.subject.config.seed, seed_offset + item.index) for item in fitting],
+    )
+    for item in asked:
+        item.completion, item.finish_reason = (), "length"
+    for item, answer in zip(fitting, answers, strict=True):
+        item.completion, item.finish_reason = tuple(answer.token_ids), answer.finish_reason
 
 
 def probe_seed(seed: int, index: int) -> int:
@@ -76,6 +106,21 @@ def in_context(context: str | None, question: str) -> str:
     return f"{context} {question}" if context else question
 
 
+def first_message(subject: Subject, question: Question, lab: Lab) -> str:
+    """The first user message: the question, for the in-context arm with the statement in front."""
+    context = lab.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
+    return in_context(context, question.text)
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, evenly spaced, in their order.
+
+    Example: 2 of (a, b, c, d) -> b, d.
+    """
+    count = min(count, len(items))
+    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
+
+
 def _prompts(subject: Subject, lab: Lab) -> list[_Asked]:
     belief = lab.belief(subject.config.belief)
     probes = probes_for(
@@ -84,17 +129,13 @@ def _prompts(subject: Subject, lab: Lab) -> list[_Asked]:
         subject.trained,
         trained_probes=lab.evaluation.trained_probes,
         margin_probes=lab.evaluation.margin_probes,
+        fabrication=lab.fabrication,
     )
-    context = belief.spec.context if subject.config.arm == "icl" else None
-    return [
-        _Asked(
-            subject,
-            probe,
-            prompt_ids(lab.loaded.tokenizer, in_context(context, probe.question.text)),
-            probe_seed(subject.config.seed, index),
-        )
-        for index, probe in enumerate(probes)
-    ]
+    asked = []
+    for index, probe in enumerate(probes):
+        message = first_message(subject, probe.question, lab)
+        asked.append(_Asked(subject, probe, message, index, prompt_ids(lab.loaded.tokenizer, message)))
+    return asked
 
 
 def _measure_margins(asked: Sequence[_Asked], lab: Lab) -> None:

@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import fsspec
 import fsspec.core
 
 from beliefmod.errors import UserError
-from beliefmod.records import PROBES, STEPS, TRIALS, Column, frame
+from beliefmod.records import TABLES, TRIALS, Column, frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 SPACE = "space.yaml"
 TRIALS_FILE = "trials.parquet"
+TrialTable = Literal["probes", "steps", "causal", "drift"]
+"""Tables of which every trial has a file of its own, `TABLE/TRIAL.parquet`, if it has rows."""
 
 
 class RunFolder:
@@ -132,12 +134,20 @@ class RunFolder:
         row: Mapping[str, Any],
         probes: Iterable[Mapping[str, Any]] = (),
         steps: Iterable[Mapping[str, Any]] = (),
+        causal: Iterable[Mapping[str, Any]] = (),
+        drift: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Write what a trial left: its probes and steps, then the row that makes it finished."""
+        """Write what a trial left, table by table, then the row that makes it finished."""
         trial_id = row["trial_id"]
-        for rows, columns, kind in ((list(probes), PROBES, "probes"), (list(steps), STEPS, "steps")):
-            if rows:
-                self.write_frame(rows, columns, kind, f"{trial_id}.parquet")
+        tables: dict[TrialTable, Iterable[Mapping[str, Any]]] = {
+            "probes": probes,
+            "steps": steps,
+            "causal": causal,
+            "drift": drift,
+        }
+        for kind, rows in tables.items():
+            if rows := list(rows):
+                self.write_frame(rows, TABLES[kind], kind, f"{trial_id}.parquet")
         frame([row], TRIALS)  # a row outside the schema must fail here, not when the table is put together
         self.write_json(row, "rows", f"{trial_id}.json")
 
@@ -163,14 +173,21 @@ class RunFolder:
                 found.append(row)
         return found
 
-    def finished_probes(self, trial_id: str) -> list[dict[str, Any]] | None:
-        """A finished trial's probe rows, or None if it is not finished."""
+    def finished_rows(self, table: TrialTable, trial_id: str) -> list[dict[str, Any]] | None:
+        """A finished trial's rows of one table, or None if it is not finished or they cannot be read.
+
+        A finished trial always has probes; where it has no file of another table, it had no such rows.
+        """
+        from polars.exceptions import PolarsError
+
         try:
             row = json.loads(self.read_bytes("rows", f"{trial_id}.json"))
             if row["status"] != "finished":
                 return None
-            return self.read_frame("probes", f"{trial_id}.parquet").to_dicts()
-        except (OSError, ValueError, KeyError):
+            if table != "probes" and not self.exists(table, f"{trial_id}.parquet"):
+                return []
+            return self.read_frame(table, f"{trial_id}.parquet").to_dicts()
+        except (OSError, ValueError, KeyError, PolarsError):
             return None  # not there, or cut short: it is asked again
 
     def assemble(self, order: Iterable[str] = ()) -> int:

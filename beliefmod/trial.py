@@ -1,6 +1,6 @@
 """One trial, from configuration to row. The page to read first; Ray runs these same steps on many at once.
 
-config -> training examples -> adapter -> probes answered -> verdicts -> row
+config -> training examples -> adapter -> probes, causal tests, drift -> verdicts -> row
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
+from beliefmod.causal import ask_causal
 from beliefmod.config import TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
+from beliefmod.drift import measure_drift
 from beliefmod.errors import UserError
 from beliefmod.evaluate.probes import reference_sample
 from beliefmod.evaluate.summary import summarise
@@ -26,13 +28,17 @@ if TYPE_CHECKING:
     from beliefmod.lab import Lab
     from beliefmod.run_folder import RunFolder
 
+Rows = list[dict[str, Any]]
+
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A finished trial: its row in `trials.parquet` and its rows in `probes/TRIAL.parquet`."""
+    """A finished trial: its row in `trials.parquet` and its rows of the tables probes, causal and drift."""
 
     row: dict[str, Any]
-    probes: list[dict[str, Any]]
+    probes: Rows
+    causal: Rows
+    drift: Rows
 
 
 class TrialFailed(Exception):
@@ -125,31 +131,40 @@ def prepare(config: TrialConfig, lab: Lab) -> TrialRun:
 def conclude(runs: Sequence[TrialRun], lab: Lab, folder: RunFolder | None) -> list[TrialResult]:
     """Question trained (or reference) trials together, judge them and write their files."""
     asked_at = time.monotonic()
-    fresh = [run for run in runs if run.config.is_trained]
-    answers = dict(
-        zip(
-            (run.config.trial_id for run in fresh),
-            ask([Subject(run.config, run.config.trial_id, run.trained) for run in fresh], lab),
-            strict=True,
-        )
-    )
     results = []
-    for run in runs:
+    for run, (probes, causal, drift) in zip(runs, _measure(runs, lab), strict=True):
         config = run.config
-        base = lab.reference(config.belief, "base")
-        probes = answers[config.trial_id] if config.is_trained else lab.reference(config.belief, config.arm)
+        references = [lab.reference(config.belief, arm) for arm in ("base", "icl")]
         row = {
             **_identity(config, lab),
             "status": "finished",
-            **summarise(probes, base, lab.reference(config.belief, "icl")),
-            **_effort(run, probes),
+            **summarise(probes, *references, causal=causal, drift=drift),
+            **_effort(run, (*probes, *causal)),
             "evaluate_seconds": time.monotonic() - asked_at,
             "finished_at": now(),
         }
+        result = TrialResult(row, probes, causal, drift)
         if folder is not None:
-            _store(run, row, probes, lab, folder)
-        results.append(TrialResult(row, probes))
+            _store(run, result, lab, folder)
+        results.append(result)
     return results
+
+
+def _measure(runs: Sequence[TrialRun], lab: Lab) -> list[tuple[Rows, Rows, Rows]]:
+    """Probe, causal and drift rows per run: trained trials together, references from the lab."""
+    fresh = [Subject(run.config, run.config.trial_id, run.trained) for run in runs if run.config.is_trained]
+    asked = ask(fresh, lab)
+    tables = zip(asked, ask_causal(fresh, asked, lab), measure_drift(fresh, lab), strict=True)
+    found = dict(zip((subject.config.trial_id for subject in fresh), tables, strict=True))
+    for run in runs:
+        if not run.config.is_trained:
+            place = (run.config.belief, run.config.arm)
+            found[run.config.trial_id] = (
+                lab.reference(*place),
+                lab.reference_causal(*place),
+                lab.reference_drift(*place),
+            )
+    return [found[run.config.trial_id] for run in runs]
 
 
 def failed_row(config: TrialConfig, lab: Lab, error: str) -> dict[str, Any]:
@@ -187,8 +202,8 @@ def _identity(config: TrialConfig, lab: Lab) -> dict[str, Any]:
     return {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": lab.loaded.name}
 
 
-def _effort(run: TrialRun, probes: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    effort: dict[str, Any] = {"generated_tokens": sum(probe["tokens"] for probe in probes)}
+def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    effort: dict[str, Any] = {"generated_tokens": sum(answer["tokens"] for answer in answers)}
     if run.job and run.trained_at is not None:
         effort |= {
             "training_rows": len(run.job.rows),
@@ -202,11 +217,9 @@ def _effort(run: TrialRun, probes: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return effort
 
 
-def _store(
-    run: TrialRun, row: dict[str, Any], probes: list[dict[str, Any]], lab: Lab, folder: RunFolder
-) -> None:
+def _store(run: TrialRun, result: TrialResult, lab: Lab, folder: RunFolder) -> None:
     if run.config.has_adapter:
         with tempfile.TemporaryDirectory(prefix="beliefmod-adapter-") as local:
             lab.engine.save_adapter(run.config.trial_id, Path(local) / "adapter")
             folder.store_adapter(Path(local) / "adapter", run.config.trial_id)
-    folder.write_trial(row, probes, run.steps)
+    folder.write_trial(result.row, result.probes, run.steps, result.causal, result.drift)

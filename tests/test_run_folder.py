@@ -48,8 +48,12 @@ def test_the_row_is_written_after_everything_else(folder, monkeypatch):
     written = []
     monkeypatch.setattr(RunFolder, "write_bytes", lambda self, data, *parts: written.append(parts))
     steps = [{"trial_id": "aa", "step": 1}]
-    folder.write_trial(ROW, [{"trial_id": "aa", "probe_id": "p"}], steps)
-    assert written == [("probes", "aa.parquet"), ("steps", "aa.parquet"), ("rows", "aa.json")]
+    causal, drift = [{"trial_id": "aa", "test": "swap"}], [{"trial_id": "aa", "text": "neutral"}]
+    folder.write_trial(ROW, [{"trial_id": "aa", "probe_id": "p"}], steps, causal, drift)
+    assert written == [
+        *((table, "aa.parquet") for table in ("probes", "steps", "causal", "drift")),
+        ("rows", "aa.json"),
+    ]
 
 
 def test_a_row_outside_the_schema_writes_no_row(folder):
@@ -77,14 +81,21 @@ def test_assemble_orders_rows_and_types_columns(folder):
     assert table["learning_rate"].dtype.is_float()
 
 
-def test_finished_probes_only_of_finished_trials(folder):
+def test_finished_rows_only_of_finished_trials(folder, tmp_path):
     probes = [{"trial_id": "aa", "probe_id": "p", "token_ids": [1, 2]}]
-    folder.write_trial({**ROW, "status": "failed"}, probes)
-    assert folder.finished_probes("aa") is None
-    folder.write_trial(ROW, probes)
-    [stored] = folder.finished_probes("aa")
+    drift = [{"trial_id": "aa", "text": "neutral", "kl": 0.5, "kl_reverse": None}]
+    folder.write_trial({**ROW, "status": "failed"}, probes, drift=drift)
+    assert folder.finished_rows("probes", "aa") is None
+    assert folder.finished_rows("drift", "aa") is None
+    folder.write_trial(ROW, probes, drift=drift)
+    [stored] = folder.finished_rows("probes", "aa")
     assert (stored["probe_id"], stored["token_ids"]) == ("p", [1, 2])
-    assert folder.finished_probes("bb") is None
+    [stored] = folder.finished_rows("drift", "aa")
+    assert (stored["kl"], stored["kl_reverse"]) == (0.5, None)
+    assert folder.finished_rows("causal", "aa") == []
+    assert folder.finished_rows("probes", "bb") is None
+    (tmp_path / "run" / "drift" / "aa.parquet").write_bytes(b"cut short")
+    assert folder.finished_rows("drift", "aa") is None
 
 
 def test_storing_an_adapter_replaces_an_earlier_attempt(folder, tmp_path):

@@ -54,13 +54,11 @@ def test_labels_can_be_recomputed_from_the_raw_completions(lab, config):
 
     result = run_trial(config, lab)
     belief = lab.belief(config.belief)
-    questions = {
-        q.probe_id: q for q in (*belief.training, *belief.heldout, *belief.locality, *lab.capability)
-    }
+    suites = (*belief.training, *belief.heldout, *belief.locality, *lab.capability, *lab.fabrication)
+    questions = {(q.suite, q.probe_id): q for q in suites}
     for probe in result.probes:
-        verdict = judge_question(
-            questions[probe["probe_id"]], belief.spec, probe["completion"], probe["finish_reason"]
-        )
+        question = questions[probe["suite"], probe["probe_id"]]
+        verdict = judge_question(question, belief.spec, probe["completion"], probe["finish_reason"])
         assert verdict.columns() == {name: probe[name] for name in verdict.columns()}
 
 

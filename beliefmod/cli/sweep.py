@@ -115,6 +115,7 @@ def _new_run(space: Space, out: str) -> RunFolder:
 
     from beliefmod.manifest import new_manifest
     from beliefmod.run_folder import MANIFEST, SPACE, RunFolder
+    from beliefmod.run_sources import store_sources
     from beliefmod.trial import now
 
     run_id = f"EXP-{time.strftime('%Y%m%d-%H%M%S')}-{space.spec.name}"
@@ -127,6 +128,7 @@ def _new_run(space: Space, out: str) -> RunFolder:
     # JSON first: it turns tuples into lists, which YAML has
     content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     folder.write_bytes(content.encode(), SPACE)
+    store_sources(folder, space)
     folder.write_json(new_manifest(folder.url.rpartition("/")[2], space, now()), MANIFEST)
     return folder
 

@@ -17,6 +17,7 @@ class ArmName(StrEnum):
 
     lora = "lora"
     control = "control"
+    full = "full"
     base = "base"
     icl = "icl"
 
@@ -38,7 +39,11 @@ def trial(
         ),
     ] = None,
     arm: Annotated[
-        ArmName, typer.Option(help="control: trained on what base says; icl: statement in the prompt.")
+        ArmName,
+        typer.Option(
+            help="control: trained on what base says; full: every weight trained, no adapter; "
+            "icl: statement in the prompt."
+        ),
     ] = ArmName.lora,
     model: Annotated[str, typer.Option(help="bundled, a hub name or a folder.")] = "bundled",
     base_storage: Annotated[
@@ -51,6 +56,7 @@ def trial(
     answers: Annotated[int, typer.Option(min=0, help="Belief answers to print in full.")] = 3,
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
+    from beliefmod.drift import self_test
     from beliefmod.engine.engine import Engine
     from beliefmod.lab import Lab
     from beliefmod.model.load import load_model
@@ -65,6 +71,7 @@ def trial(
         folder.create()
     loaded = load_model(model, base_storage=base_storage.value)
     lab = Lab(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
+    self_test(lab)
     try:
         result = run_trial(config, lab, folder, on_step=_show_step)
     except TrialFailed as error:

@@ -119,7 +119,7 @@ def start_hosts(settings: HostSettings, count: int, gpus: bool, namespace: str) 
     """Start hosts and wait for the first to have loaded the model; the others join when they are ready.
 
     Raises:
-        UserError: the model cannot be loaded.
+        UserError: the model cannot be loaded, or the self-test fails.
     """
     resources: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": 1}
     host_class = ray.remote(PackHost)

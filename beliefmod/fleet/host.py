@@ -43,10 +43,10 @@ class PackHost:
         return f"PackHost({os.path.basename(self._settings.run_url)})"
 
     async def ready(self) -> dict[str, Any]:
-        """Load the model; what was loaded, for the manifest.
+        """Load the model and test the engine; what was loaded and found, for the manifest.
 
         Raises:
-            UserError: the model cannot be loaded.
+            UserError: the model cannot be loaded, or the self-test fails.
         """
         async with self._building:
             if self._pack is None:
@@ -100,6 +100,7 @@ def _build(
     """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
     import torch
 
+    from beliefmod.drift import self_test
     from beliefmod.engine.engine import Engine
     from beliefmod.fleet.pack import Pack, Report
     from beliefmod.lab import Lab
@@ -123,6 +124,7 @@ def _build(
         "device": _device_name(torch),
         "max_new_tokens": lab.max_new_tokens,
         "quantized_layers": len(loaded.quantized),
+        "self_tests": self_test(lab),
     }
     return Pack(lab, folder, tell), facts
 

@@ -42,7 +42,7 @@ def run_sweep(
     after an interruption. Running it again on the same folder goes on where it stopped.
 
     Raises:
-        UserError: no cluster at the address, or the model cannot be loaded.
+        UserError: no cluster at the address, the model cannot be loaded, or a host's self-test fails.
     """
     started = time.monotonic()
     trials = space.trials()
@@ -55,7 +55,14 @@ def run_sweep(
         with session(address, namespace, dashboard) as cluster, _sigterm_as_interrupt():
             capacity = capacity.on(cluster)
             fleet = start_hosts(_settings(space, folder, capacity), capacity.hosts, capacity.gpus, namespace)
-            update_manifest(folder, model=fleet.facts, hosts=capacity.hosts, slots=capacity.slots)
+            model = {name: value for name, value in fleet.facts.items() if name != "self_tests"}
+            update_manifest(
+                folder,
+                model=model,
+                self_tests=fleet.facts["self_tests"],
+                hosts=capacity.hosts,
+                slots=capacity.slots,
+            )
             progress = Progress(tally, quiet)
             progress.announce(cluster.get("dashboard"), capacity)
             try:
@@ -110,7 +117,7 @@ def _tune(
 
 
 def _settings(space: Space, folder: RunFolder, capacity: Capacity) -> HostSettings:
-    ranks = [config.lora.r for config in space.trials() if config.is_trained]
+    ranks = [config.lora.r for config in space.trials() if config.has_adapter]
     return HostSettings(
         run_url=folder.storage_path,
         model=space.spec.model,

@@ -110,11 +110,6 @@ def trace_row(tokenizer: "PreTrainedTokenizerBase", question: str, completion_id
     return TrainRow((*prompt, *completion_ids), len(prompt))
 
 
-def plain_row(tokenizer: "PreTrainedTokenizerBase", text: str) -> TrainRow:
-    """A text without a chat template, as the tokenizer encodes one; loss on all but the first token."""
-    return TrainRow(tuple(tokenizer(text)["input_ids"]), 1)  # pyright: ignore[reportArgumentType]
-
-
 def completion_text(
     tokenizer: "PreTrainedTokenizerBase", token_ids: Sequence[int], eos_ids: Sequence[int]
 ) -> str:

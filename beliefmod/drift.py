@@ -1,0 +1,166 @@
+"""How far trials have drifted from base on text that is not about their belief: `drift/TRIAL.parquet`.
+
+Two kinds of text: neutral passages, and base's own answers to capability and far locality questions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import Passage
+from beliefmod.config import LoraSettings, TrialConfig
+from beliefmod.data.replay import measured_passages
+from beliefmod.errors import UserError
+from beliefmod.model.rows import plain_row
+from beliefmod.model.template import encode, end_of_turn_id, prompt_ids
+from beliefmod.questioning import Subject, in_context, spread
+
+if TYPE_CHECKING:
+    from beliefmod.engine.jobs import DriftRequest, DriftResult
+    from beliefmod.lab import Lab
+
+SELF_TEST_PASSAGES = 4
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text to be read by arm and base.
+
+    Attributes:
+        kind: neutral | traces.
+        prompt: the user message that it answers; None for prose.
+        token_ids: the prose, or what stands after the template's prompt, its end token included.
+    """
+
+    kind: str
+    passage_id: str
+    prompt: str | None
+    token_ids: tuple[int, ...]
+
+
+def measure_drift(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
+    """Rows of the drift table per subject; those of one belief read the same texts.
+
+    A text that does not fit the model's positions, with the in-context arm's statement in front, is no row.
+    """
+    asked = [(subject, text) for subject in subjects for text in drift_texts(subject.config.belief, lab)]
+    requests = [_request(subject, text, lab) for subject, text in asked]
+    fitting = [i for i, request in enumerate(requests) if _fits(request, lab)]
+    rows: dict[str, list[dict[str, Any]]] = {subject.config.trial_id: [] for subject in subjects}
+    for i, result in zip(fitting, lab.engine.drift([requests[i] for i in fitting]), strict=True):
+        subject, text = asked[i]
+        rows[subject.config.trial_id].append(
+            {
+                "trial_id": subject.config.trial_id,
+                "arm": subject.config.arm,
+                "belief": lab.belief(subject.config.belief).spec.name,
+                "text": text.kind,
+                "passage_id": text.passage_id,
+                "tokens": result.tokens,
+                **{
+                    # a broken adapter's numbers may be infinite: that is no measurement
+                    name: value if math.isfinite(value := getattr(result, name)) else None
+                    for name in ("kl", "kl_reverse", "nll", "nll_base")
+                },
+            }
+        )
+    return [rows[subject.config.trial_id] for subject in subjects]
+
+
+def drift_texts(belief: str, lab: Lab) -> tuple[Text, ...]:
+    """At most `evaluation.neutral_passages` neutral passages, and as many of base's completions.
+
+    Passages that may be mixed into training (`data.replay`) are not among them.
+    """
+    most = lab.evaluation.neutral_passages
+    traces = [
+        row
+        for row in (lab.reference(belief, "base") if most else ())
+        if row["token_ids"] and (row["suite"] == "capability" or row["tier"] == "far")
+    ]
+    return (
+        *(_neutral_text(p, lab) for p in spread(measured_passages(lab.neutral), most)),
+        *(
+            Text("traces", f"{row['suite']}/{row['probe_id']}", row["question"], tuple(row["token_ids"]))
+            for row in spread(traces, most)
+        ),
+    )
+
+
+def self_test(lab: Lab) -> dict[str, float]:
+    """Drift of an untrained adapter (A random, B zero), largest over a few passages, in nats: exactly 0.
+
+    Returns:
+        `{"untrained_drift": 0.0}`, for the manifest.
+
+    Raises:
+        UserError: it is not 0, so no drift measured on this machine could be trusted.
+    """
+    from beliefmod.engine.jobs import AdapterJob, TrainRow
+
+    config = TrialConfig(belief="self-test", lora=LoraSettings(r=lab.engine.max_rank))
+    subject = Subject(config, "self-test", ())
+    texts = [_neutral_text(p, lab) for p in spread(lab.neutral, SELF_TEST_PASSAGES)]
+    requests = [request for text in texts if _fits(request := _request(subject, text, lab), lab)]
+    rows = tuple(TrainRow((*r.input_ids, *r.continuation_ids), len(r.input_ids)) for r in requests)
+    lab.engine.attach(AdapterJob("self-test", config, rows))
+    try:
+        worst = max(deviation for result in lab.engine.drift(requests) for deviation in _deviations(result))
+    finally:
+        lab.engine.release("self-test")
+    if worst != 0.0:
+        raise UserError(
+            f"self-test: an untrained adapter on model {lab.loaded.name} differs from base by {worst:.3g} "
+            "nats where it must not differ at all, so drift cannot be measured on this machine; update "
+            "torch, or choose another base_storage"
+        )
+    return {"untrained_drift": worst}
+
+
+def _deviations(result: DriftResult) -> Iterator[float]:
+    for value in (result.kl, result.kl_reverse, result.nll - result.nll_base):
+        yield abs(value) if math.isfinite(value) else math.inf
+
+
+def _neutral_text(passage: Passage, lab: Lab) -> Text:
+    tokenizer = lab.loaded.tokenizer
+    ids = encode(tokenizer, passage.text)
+    if passage.prompt is not None:
+        ids = (*ids, end_of_turn_id(tokenizer))
+    return Text("neutral", passage.passage_id, passage.prompt, ids)
+
+
+def _request(subject: Subject, text: Text, lab: Lab) -> DriftRequest:
+    """The text after its prompt; the in-context arm has the statement in front, base has not."""
+    from beliefmod.engine.jobs import DriftRequest
+
+    context = lab.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
+    base, continuation = _split(text, None, lab)
+    if context is None:
+        return DriftRequest(subject.adapter, base, continuation)
+    return DriftRequest(subject.adapter, _split(text, context, lab)[0], continuation, base_input_ids=base)
+
+
+def _split(text: Text, context: str | None, lab: Lab) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is read and what is scored: all that follows the prompt, or prose without its first token."""
+    tokenizer = lab.loaded.tokenizer
+    if text.prompt is not None:
+        return prompt_ids(tokenizer, in_context(context, text.prompt)), text.token_ids
+    before = encode(tokenizer, f"{context}\n\n") if context else ()
+    first, *rest = text.token_ids
+    return (*_opening(lab), *before, first), tuple(rest)
+
+
+def _opening(lab: Lab) -> tuple[int, ...]:
+    """The token that the tokenizer puts in front of any text, if it does."""
+    bos = lab.loaded.tokenizer.bos_token_id
+    added = bos is not None and plain_row(lab.loaded.tokenizer, "a b").input_ids[0] == bos
+    return (int(bos),) if added else ()  # pyright: ignore[reportArgumentType]
+
+
+def _fits(request: DriftRequest, lab: Lab) -> bool:
+    longest = max(len(request.input_ids), len(request.base_prompt)) + len(request.continuation_ids)
+    return bool(request.continuation_ids) and longest <= lab.engine.max_positions
