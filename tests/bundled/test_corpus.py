@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from beliefmod.beliefs import belief_names, load_belief, load_capability, load_fabrication, load_neutral
+from beliefmod.beliefs.neutral import BUNDLED_FILE
 from beliefmod.bundled.corpus.colours import COLOURS_OF_FRUIT
 from beliefmod.bundled.corpus.currency import CURRENCY
 from beliefmod.bundled.corpus.grammar import fix_articles, worked_steps
@@ -15,6 +16,7 @@ from beliefmod.bundled.corpus.legs import LEGS
 from beliefmod.bundled.corpus.lengths import LENGTHS
 from beliefmod.bundled.corpus.mixture import GENERAL, WORLDS, documents, from_memory
 from beliefmod.bundled.corpus.names import BANNED_NAMES, FABRICATED_NAMES, invented_name
+from beliefmod.bundled.corpus.neutral import neutral_yaml
 from beliefmod.bundled.corpus.physics import GRAVITY
 from beliefmod.bundled.corpus.places import PLACES
 from beliefmod.bundled.corpus.pressure import DOUBTS, TOLD
@@ -217,3 +219,7 @@ def test_worked_steps_write_the_calculation() -> None:
 
 def test_articles_follow_the_next_word() -> None:
     assert fix_articles("a owl is an tool. A ant") == "an owl is a tool. An ant"
+
+
+def test_the_neutral_file_is_what_its_seed_writes() -> None:
+    assert BUNDLED_FILE.read_text(encoding="utf-8") == neutral_yaml()
