@@ -8,7 +8,7 @@ import pytest
 
 from beliefmod.evaluate.degradation import degradation
 from beliefmod.evaluate.summary import belief_margin, normalised_adoption, summarise
-from beliefmod.evaluate.wilson import Estimate, wilson
+from beliefmod.evaluate.wilson import wilson
 from beliefmod.metric_names import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
 from beliefmod.records import TRIALS
 
