@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from analysis.draws import Array, family_draws
 from analysis.statistics import Difference, mcnemar, newcombe, unpaired, wilson
 
-Array = NDArray[np.float64]
-DRAWS = 2000
 FEW = 10  # fewer families than this: the bootstrap interval itself is too narrow
 COLUMNS = (
     "trial_id",
@@ -29,6 +27,7 @@ COLUMNS = (
     "think_state",
     "loop",
     "truncated",
+    "fabricated",
 )
 
 
@@ -60,6 +59,22 @@ def adoption_hits() -> tuple[pl.Expr, pl.Expr]:
     return (pl.col("suite") == "belief") & ~other, pl.col("answer_stance") == "target"
 
 
+def held_out() -> pl.Expr:
+    """Rows that count for damage: every one that was not trained on."""
+    return (pl.col("tier") != "trained") | pl.col("tier").is_null()
+
+
+def cluster() -> pl.Expr:
+    """The question family a row belongs to, as STRATUM/FAMILY.
+
+    A stratum is a suite. Robustness prompts are one of their own, so that every redraw holds as many families
+    of adoption as were asked.
+    """
+    robust = (pl.col("suite") == "belief") & (pl.col("tier") == "robustness")
+    stratum = pl.when(robust).then(pl.lit("robustness")).otherwise("suite")
+    return pl.format("{}/{}", stratum, pl.col("family").fill_null("")).alias("cluster")
+
+
 def counts(probes: pl.DataFrame, groups: Sequence[Sequence[str]], which: pl.Expr, hit: pl.Expr) -> Counts:
     """Count per configuration and family.
 
@@ -78,27 +93,15 @@ def counts(probes: pl.DataFrame, groups: Sequence[Sequence[str]], which: pl.Expr
     table = (
         probes.filter(which)
         .join(place, on="trial_id")
-        .with_columns(pl.format("{}/{}", "suite", pl.col("family").fill_null("")).alias("cluster"))
-        .group_by("place", "cluster")
+        .group_by("place", cluster())
         .agg(hit.fill_null(False).sum().alias("hits"), pl.len().alias("asked"))
     )
     families = tuple(table["cluster"].unique().sort())
     column = {name: i for i, name in enumerate(families)}
     hits, asked = np.zeros((len(groups), len(families))), np.zeros((len(groups), len(families)))
-    for row, cluster, k, n in table.select("place", "cluster", "hits", "asked").iter_rows():
-        hits[row, column[cluster]], asked[row, column[cluster]] = k, n
+    for row, family, k, n in table.select("place", "cluster", "hits", "asked").iter_rows():
+        hits[row, column[family]], asked[row, column[family]] = k, n
     return Counts(families, hits, asked)
-
-
-def family_draws(families: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Array:
-    """How often each family is drawn, shape [draws, families]; drawn with replacement within its suite."""
-    rng = np.random.default_rng(seed)
-    suites = np.array([name.split("/", 1)[0] for name in families])
-    weights = np.zeros((draws, len(families)))
-    for suite in np.unique(suites):
-        at = np.flatnonzero(suites == suite)
-        weights[:, at] = rng.multinomial(len(at), np.full(len(at), 1 / len(at)), size=draws)
-    return weights
 
 
 def family_interval(found: Counts, row: int) -> tuple[float, float] | None:
