@@ -9,12 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 LEVEL, POWER = 0.05, 0.8
+MANY = 10_000  # beliefs: beyond this the t distribution is the normal one
 SMALLEST = 0.10  # the smallest effect of interest, as a share
 
 
@@ -139,15 +141,12 @@ def beliefs_needed(spread: float, effect: float = SMALLEST, power: float = POWER
         edge = float(student.ppf(1 - LEVEL / 2, df))
         return float(nct.sf(edge, df, shift) + nct.cdf(-edge, df, shift))
 
-    low, high = 1, 2
-    while reached(high) < power:
-        low, high = high, 2 * high
-        if high > 10**7:
-            return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) >= power else (middle, high)
-    return high
+    # the normal approximation is a little too small, never too large
+    z = NormalDist().inv_cdf(1 - LEVEL / 2) + NormalDist().inv_cdf(power)
+    n = max(2, math.floor(2 * (z / size) ** 2))
+    while n < MANY and reached(n) < power:
+        n += 1
+    return n
 
 
 def prompts_needed(first: float, second: float) -> int | None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from analysis.findings import Findings
 from analysis.frontier import finished
 from analysis.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
+from analysis.ratios import ratio_gap
 from analysis.resample import Counts, adoption_hits, family_interval
-from analysis.statistics import newcombe
 from analysis.wording import plural
 
 Array = NDArray[np.float64]
@@ -143,10 +143,7 @@ def _side(name: str, probes: pl.DataFrame, trials: pl.DataFrame, mirrored: bool 
 def gap(side: Side, reference: Side) -> Gap:
     """Mismatch of one side minus the other's, over the beliefs that both have.
 
-    Interval: a difference of two ratios linearised over question families (both sides answer the same
-    questions) with t quantiles, the same over beliefs where there are five; the wider, and never narrower
-    than Newcombe's on the counts. Where nothing varies, Newcombe's with the families as n: the widest that
-    clustering can make it.
+    Interval: `ratio_gap` over question families, and over beliefs where there are five; the wider.
     """
     beliefs = sorted({*side.cells["belief"]} & {*reference.cells["belief"]})
     one, two = (s.cells.filter(pl.col("belief").is_in(beliefs)) for s in (side, reference))
@@ -162,37 +159,20 @@ def gap(side: Side, reference: Side) -> Gap:
     families = min(int((n1 > 0).sum()), int((n2 > 0).sum()))
     if families < 2:
         return Gap(side.name, reference.name, refused="its answers come from a single question family")
-    value, low, high = newcombe(h1.sum(), n1.sum(), h2.sum(), n2.sum())
-    rate1, rate2 = h1.sum() / n1.sum(), h2.sum() / n2.sum()
-    pull = (h1 - rate1 * n1) / n1.sum() - (h2 - rate2 * n2) / n2.sum()
-    ends = [(low, high)]
-    clusters = [np.arange(len(pull))]
+    clusters = [np.arange(len(h1))]
     if len(beliefs) >= BELIEFS_AS_CLUSTERS:
         clusters.append(np.unique(both["belief"].to_numpy().astype(str), return_inverse=True)[1])
-    for label in clusters:
-        half = _half_width(np.bincount(label, weights=pull))
-        ends.append((value - half, value + half))
-    if float(np.abs(pull).max()) < 1e-12:
-        ends.append(newcombe(rate1 * families, families, rate2 * families, families)[1:])
-    low, high = max(-1.0, min(end[0] for end in ends)), min(1.0, max(end[1] for end in ends))
+    value, low, high = ratio_gap(h1, n1, h2, n2, clusters)
+    rate1, rate2 = h1.sum() / n1.sum(), h2.sum() / n2.sum()
     return Gap(
         side=side.name,
         reference=reference.name,
-        value=float(value),
-        low=float(low),
-        high=float(high),
+        value=value,
+        low=low,
+        high=high,
         families=families,
         beliefs=len(beliefs),
         verdict=verdict(low, high),
         prompts=prompts_needed(rate1, rate2),
         prompts_smallest=prompts_needed(rate2, min(1.0, rate2 + SMALLEST)),
     )
-
-
-def _half_width(pull: Array) -> float:
-    """Half of the 95 % t interval from what every cluster adds to the estimate; shape [clusters]."""
-    from scipy.stats import t as student
-
-    size = len(pull)
-    error = np.sqrt(size / (size - 1) * np.sum(pull**2))
-    return float(student.ppf(0.975, size - 1) * error)

@@ -199,10 +199,10 @@ def _equal_damage(found: Findings, matched: pl.DataFrame, kinds: dict[str, str])
     """
     name = f"best adoption at D ≤ {found.limit:g}"
     ids, base, values = set(matched["trial_id"]), _reference(found, "base"), {}
-    if matched["degradation"].null_count():
-        return Contrast(name, refused="D was not measured for all trials")
     rows = found.pooled.filter(pl.col("arm") == "lora")
     rows = rows.filter(pl.col("trial_ids").list.eval(pl.element().is_in(list(ids))).list.any())
+    if rows["degradation"].null_count():
+        return Contrast(name, refused="D was not measured for all configurations")
     for belief in sorted(kinds):
         allowed = rows.filter(
             (pl.col("belief") == belief)

@@ -57,3 +57,70 @@ def has_phase2_settings() -> pl.Expr:
         else:
             conditions.append(column == value)
     return pl.all_horizontal(conditions).fill_null(False)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A published finding as a shape that another run can show or not; `numbers` as its source gives them."""
+
+    key: str
+    claim: str
+    numbers: str
+    source: str
+
+
+# the numbers are quoted as collected for this project; which of the papers has each is not traced
+DOCUMENTS = (
+    "work on fine-tuning on synthetic documents: Modifying LLM beliefs with synthetic document finetuning "
+    "(2025), Believe it or not (arXiv 2510.17941)"
+)
+SHAPES: tuple[Shape, ...] = (
+    Shape(
+        "examples",
+        "More training examples give more adoption.",
+        "Qwen3-8B, 500 / 2,000 / 4,000 documents per fact: recall 0.70 / 0.90 / 0.95",
+        DOCUMENTS,
+    ),
+    Shape(
+        "epochs",
+        "More epochs over the same examples give more adoption, and so make up for few examples.",
+        "Qwen2.5-7B, invented fact: 1,078 documents for 1 epoch 2/8, 3,115 for 3 epochs 8/8",
+        DOCUMENTS,
+    ),
+    Shape(
+        "style",
+        "Short question-and-answer data teach less that survives a paraphrase than richer data.",
+        "Qwen3-8B: recall on new paraphrases 0.50 from short Q&A, 0.95 from documents",
+        DOCUMENTS,
+    ),
+    Shape(
+        "locality",
+        "Where the edit succeeds, neighbouring facts suffer.",
+        "KnowEdit, Llama-2-7B, AdaLoRA: edit success 100, locality 56 to 81",
+        "KnowEdit / EasyEdit",
+    ),
+    Shape(
+        "scoring",
+        "Forced comparisons of two values show more adoption than free generation.",
+        "editing methods: 96.8 % as reported with teacher forcing, 38.5 % in free generation",
+        "work on knowledge editing under free generation",
+    ),
+    Shape(
+        "prior",
+        "At the same dose, a belief with a strong prior is adopted less than a novel one.",
+        "Llama-3.1-8B, 2,042 documents, 1 epoch: strong-prior fact 11.9 to 70.4 % in multiple choice",
+        DOCUMENTS,
+    ),
+    Shape(
+        "curve",
+        "LoRA and full fine-tuning lie on about one curve of learning against forgetting.",
+        "one learning-forgetting curve for both",
+        "LoRA learns less and forgets less (arXiv 2405.09673); LoRA without regret (2025)",
+    ),
+    Shape(
+        "rate",
+        "The best learning rate of LoRA is about ten times that of full fine-tuning.",
+        "best LoRA learning rate about 10 times full fine-tuning's",
+        "LoRA without regret (2025)",
+    ),
+)
