@@ -93,6 +93,10 @@ def test_the_run_folder_is_as_designed(finished):
     assert manifest["status"] == "finished"
     assert manifest["trials"] == {"total": 6, "finished": 6, "failed": 0}
     assert len(manifest["model"]["fingerprint"]) == 64
+    assert manifest["self_tests"] == {"untrained_drift": 0.0}
+    assert [path.name for path in (run / "beliefs").iterdir()] == ["small.yaml"]
+    for table in ("causal", "drift"):
+        assert {path.stem for path in (run / table).iterdir()} == set(trials["trial_id"])
 
 
 def test_every_configuration_is_a_tune_trial(finished):

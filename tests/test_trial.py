@@ -5,7 +5,7 @@ import pytest
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.records import PROBES, TRIALS, frame
+from beliefmod.records import CAUSAL, DRIFT, PROBES, TRIALS, frame
 from beliefmod.run_folder import RunFolder
 from beliefmod.trial import TrialFailed, failed_row, prepare, run_trial
 from tests.small import make_lab, write_belief
@@ -41,6 +41,13 @@ def test_a_trained_trial_leaves_row_probes_steps_and_adapter(lab, config, tmp_pa
     frame([row], TRIALS)
     frame(result.probes, PROBES)
     assert folder.rows() == [row]
+    for table, columns, rows in (("causal", CAUSAL, result.causal), ("drift", DRIFT, result.drift)):
+        stored = pl.read_parquet(tmp_path / "run" / table / f"{config.trial_id}.parquet")
+        assert stored.equals(frame(rows, columns)) and stored.height > 0
+    assert row["kl_neutral"] > 0 and row["kl_neutral_n"] == 3
+    assert row["generated_tokens"] == sum(answer["tokens"] for answer in (*result.probes, *result.causal))
+    run = prepare(config, lab)
+    assert row["supervised_tokens"] == row["fact_tokens"] == 2 * sum(r.answer_length for r in run.job.rows)
     assert sorted(path.name for path in (tmp_path / "run" / "adapters" / config.trial_id).iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -68,6 +75,42 @@ def test_base_against_itself_shows_no_damage(lab, config):
     assert row["degradation"] == 0
     assert row["degradation_by"] is None
     assert all(row.get(name) is None for name in ("learning_rate", "data.style", "final_loss"))
+
+
+def test_reference_arms_are_measured_once_and_reused_after_a_restart(lab, config, tmp_path, monkeypatch):
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.create()
+    first = {}
+    for arm in ("base", "icl"):
+        first[arm] = run_trial(config.model_copy(update={"arm": arm}), lab, folder)
+    assert all(row["kl"] == row["kl_reverse"] == 0.0 for row in first["base"].drift)
+    assert any(row["kl"] > 0 for row in first["icl"].drift)
+    again = make_lab()
+    again.folder = folder
+
+    def nothing_is_asked(requests, **options):
+        assert not requests
+        return []
+
+    for name in ("generate", "drift", "score"):
+        monkeypatch.setattr(again.engine, name, nothing_is_asked)
+    for arm in ("base", "icl"):
+        result = run_trial(config.model_copy(update={"arm": arm}), again)
+        assert (result.causal, result.drift) == (first[arm].causal, first[arm].drift)
+        ignored = {"evaluate_seconds", "finished_at"}
+        assert {k: v for k, v in result.row.items() if k not in ignored} == {
+            k: v for k, v in first[arm].row.items() if k not in ignored
+        }
+
+
+def test_neutral_rows_are_no_fact_tokens(lab, config):
+    mixed = config.model_copy(update={"data": DataConfig(style="document", num_examples=4, replay_ratio=0.5)})
+    row = run_trial(mixed, lab).row
+    plain = run_trial(
+        config.model_copy(update={"data": DataConfig(style="document", num_examples=4)}), lab
+    ).row
+    assert (row["training_rows"], plain["training_rows"]) == (8, 4)
+    assert plain["fact_tokens"] == plain["supervised_tokens"] == row["fact_tokens"] < row["supervised_tokens"]
 
 
 def test_in_context_puts_the_statement_into_the_prompt(lab, config):
