@@ -13,7 +13,6 @@ from importlib.resources import files
 from typing import Any
 
 from analysis.document import Block, Bullets, Explorer, Figure, Heading, Paragraph, Sample, Table
-from analysis.figures import file_name
 from analysis.visible import visible, visible_in
 
 
@@ -85,7 +84,7 @@ def _page(blocks: Sequence[Block], svgs: Mapping[str, str]) -> list[str]:
     at = 0
     for block in blocks:
         if isinstance(block, Heading) and block.level == 2:
-            name = f"s{len(links) + 1}-{file_name(block.text).lower()}"
+            name = f"section-{len(links) + 1}"
             links.append(f'<li><a href="#{name}">{_words(block.text)}</a></li>')
             parts.append(f'<h2 id="{name}">{_words(block.text)}</h2>')
             at = at or len(parts) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from analysis.charts.damage import component_table
 from analysis.charts.labels import Wish, place
 from analysis.charts.settings import cells, has_grid
 from analysis.charts.theme import number, setting_text
-from analysis.figures import figures, file_name
+from analysis.figures import file_name
 from analysis.findings import Findings, find
 from analysis.frontier import frontier, pool_seeds
 from analysis.pairs import matched_styles, style_gaps
 from analysis.run import read_run
+from analysis.summary import compose
+from beliefmod.metric_names import COMPONENTS
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def found(run: Path) -> Findings:
 
 @pytest.fixture(scope="module")
 def specs(found: Findings) -> dict[str, dict[str, Any]]:
-    return {name: drawn.chart.to_dict() for name, drawn in figures(found).items()}
+    return {name: drawn.chart.to_dict() for name, drawn in compose(found).drawn.items()}
 
 
 def tables(spec: dict[str, Any], part: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -38,7 +41,9 @@ def tables(spec: dict[str, Any], part: dict[str, Any]) -> Iterator[list[dict[str
         yield from tables(spec, inner)
 
 
-@pytest.mark.parametrize("name", ["frontier", "components", "integrity", "answers", "loss"])
+@pytest.mark.parametrize(
+    "name", ["frontier", "tiers", "components", "integrity", "answers", "early-answering", "loss"]
+)
 def test_a_panel_shows_its_own_belief(specs: dict[str, dict[str, Any]], name: str) -> None:
     spec = specs[name]
     assert [panel["title"]["text"] for panel in spec["concat"]] == ["gravity", "neelam"]
@@ -96,7 +101,7 @@ def test_two_dotted_settings_do_not_collide() -> None:
 def test_components_by_hand(run: Path) -> None:
     lora = frontier(pool_seeds(read_run(str(run)).trials))
     table = component_table(lora)
-    assert table.height == 4 * lora.height
+    assert table.height == len(COMPONENTS) * lora.height
     sets = table.filter("sets").join(lora, on="trial_id")
     assert (sets["damage"] - sets["degradation"]).abs().max() == 0.0
     assert sets.height == lora.filter(pl.col("degradation") > 0).height
@@ -148,7 +153,11 @@ def test_numbers_of_settings() -> None:
 
 
 def test_file_names_are_tame() -> None:
-    assert file_name("../../etc/<b>") == "etc-b" and file_name("...") == "belief"
+    assert file_name("gravity") == "gravity" and file_name("../../etc/<b>").startswith("etc-b-")
+    texts = ["a b", "a-b", "a/b", "...", "..", "x" * 300, "x" * 301, "\ud800"]
+    names = [file_name(text) for text in texts]
+    assert len(set(names)) == len(texts)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name) for name in names)
 
 
 def test_labels_keep_off_each_other_and_inside() -> None:

@@ -14,20 +14,29 @@ from analysis.document import to_markdown
 from analysis.findings import LIMIT, find
 from analysis.report import ReportPaths, write_report, write_whole
 from analysis.run import read_run
-from analysis.samples import sample_blocks
-from analysis.summary import report_blocks
+from analysis.summary import compose
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 from tests.analysis.test_page import Elements
 
 PNG = b"\x89PNG\r\n\x1a\n"
-FIGURES = ("frontier", "settings-gravity", "settings-neelam", "components", "integrity", "answers", "loss")
+FIGURES = (
+    "frontier",
+    "settings-gravity",
+    "settings-neelam",
+    "tiers",
+    "components",
+    "integrity",
+    "answers",
+    "early-answering",
+    "loss",
+)
 
 
 def words(run: Path, limit: float = LIMIT) -> str:
     """The report's text, without the pictures."""
     found = find(read_run(str(run)), limit)
-    return to_markdown(report_blocks(found, {}, sample_blocks(found)))
+    return to_markdown(compose(found, draw=False).blocks)
 
 
 def test_files(written: ReportPaths) -> None:
@@ -55,7 +64,7 @@ def test_page_needs_nothing_else(written: ReportPaths) -> None:
             assert "src" not in attributes
     # one copy of the chart library, one specification per figure
     charts = [a["data-chart"] for tag, a in page.found if tag == "script" and "data-chart" in a]
-    assert charts == list(FIGURES) and tags.count("script") == len(FIGURES) + 2
+    assert charts == list(FIGURES) and tags.count("script") == len(FIGURES) + 3
     style = re.search(r"<style>(.*?)</style>", Path(written.html).read_text(encoding="utf-8"), re.S)
     assert style is not None and "url(" not in style.group(1) and "@import" not in style.group(1)
 
@@ -65,7 +74,7 @@ def test_numbers_come_with_n_and_interval(run: Path, written: ReportPaths) -> No
     trials = pl.read_parquet(run / "trials.parquet").filter(pl.col("status") == "finished")
     base = trials.filter((pl.col("arm") == "base") & (pl.col("belief") == "gravity")).row(0, named=True)
     rate, low, high = (100 * base[name] for name in ("adoption", "adoption_low", "adoption_high"))
-    shown = f"{rate:.1f} % [{low:.1f}, {high:.1f}], n = 120"
+    shown = f"{rate:.1f} % [{low:.1f}, {high:.1f}], n = 100"
     assert text.count(shown) >= 3
     phase2 = trials.filter(
         (pl.col("arm") == "lora")
@@ -128,13 +137,13 @@ def test_same_run_same_words(run: Path) -> None:
 def test_seeds(seeded: Path) -> None:
     text = words(seeded)
     assert "3 seeds per configuration, pooled" in text and "One seed per" not in text
-    assert "n = 360" in text and "sign flips of families" in text
+    assert "n = 300" in text and "sign flips of families" in text
 
 
 def test_few_questions_are_refused(tmp_path: Path) -> None:
     """Six prompts, as in the Phase 2 report: nothing can be told apart."""
     run = write_run(
-        tmp_path / "run", beliefs=("neelam",), families=6, per_family=1, configs=SMALL[:1], failed=0
+        tmp_path / "run", beliefs=("neelam",), families=7, per_family=1, configs=SMALL[:1], failed=0
     )
     text = words(run)
     assert re.search(r"LoRA at the Phase 2 settings and base cannot be told apart at n = 6", text)
@@ -188,7 +197,7 @@ def test_without_probe_files(run: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder / "probes")
     text = words(folder)
     assert "38 of 38 finished trials have no probe file" in text
-    assert "Fisher's exact test" in text and "Raw completions" not in text
+    assert "Fisher's exact test" in text and "No probe file is there, so no completion is shown" in text
 
 
 def test_table_against_probes(tmp_path: Path) -> None:
@@ -223,7 +232,7 @@ def test_hostile_run(tmp_path: Path) -> None:
     paths = write_report(run, tmp_path)
     page = Elements(Path(paths.html).read_text(encoding="utf-8"))
     scripts = [attributes for tag, attributes in page.found if tag == "script"]
-    assert len(scripts) == len([a for a in scripts if "data-chart" in a]) + 2
+    assert len(scripts) == len([a for a in scripts if "data-chart" in a]) + 3
     assert not any(tag == "img" for tag, _ in page.found)
     assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
     assert any(bad in text for text in page.texts)
