@@ -9,13 +9,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import load_belief, load_capability
+from beliefmod.beliefs import Belief, load_belief, load_capability, load_fabrication, load_neutral
+from beliefmod.causal import FRACTIONS, causal_questions
 from beliefmod.config import TrialConfig
-from beliefmod.model.template import answer_only_row, prompt_ids
-from beliefmod.questioning import in_context
+from beliefmod.data.documents import documents
+from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
+from beliefmod.model.rows import TrainRow, plain_row
+from beliefmod.model.size import lora_parameters_per_rank, model_size
+from beliefmod.model.template import answer_only_row, encode, prompt_ids
 from beliefmod.space import Space
 
 if TYPE_CHECKING:
@@ -26,20 +31,36 @@ if TYPE_CHECKING:
 CPU_TRAINING, CPU_DECODING = 0.31, 0.07
 GPU_TRAINING, GPU_DECODING = 0.35, 0.02
 BUNDLED_ANSWER_TOKENS, OTHER_ANSWER_TOKENS = 40, 800
+# what follows given thinking is the answer alone
+ANSWER_WITHOUT_THINKING = 0.3
+# swap, blank, edit, paraphrase, and the truncations
+CAUSAL_TESTS = 4 + len(FRACTIONS)
 PROCESS_BYTES = 0.6 * 2**30
 THIN_TRIAL_BYTES = 0.12 * 2**30
 RAY_BYTES = 1.0 * 2**30
 ADAPTER_BYTES = 16  # weight, gradient and two moments in fp32
+FULL_COPIES = 4  # the same of every weight, in the model's dtype
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The cost of a sweep. Tokens are totals over trials; seconds and bytes are estimates."""
+    """The cost of a sweep. Tokens are totals over trials; seconds and bytes are estimates.
+
+    Attributes:
+        second_turns: probes that are asked something after their first answer.
+        causal_answers: answers after changed thinking, at most.
+        written_rows: answers that base writes for training: own traces and neutral rows, on every host.
+        drift_tokens: tokens read for the drift from base, by the trial and by base.
+    """
 
     arms: dict[str, int]
     optimizer_steps: int
     training_tokens: int
     probes: int
+    second_turns: int
+    causal_answers: int
+    written_rows: int
+    drift_tokens: int
     generated_tokens: int
     trace_tokens: int
     seconds: float
@@ -58,7 +79,10 @@ class Plan:
             f"trials            {trials} ({arms})",
             f"optimiser steps   {self.optimizer_steps:,}",
             f"training tokens   {self.training_tokens:,}",
-            f"probes            {self.probes:,}",
+            f"probes            {self.probes:,}, {self.second_turns:,} with a second turn",
+            f"causal answers    at most {self.causal_answers:,}",
+            f"rows by base      {self.written_rows:,} (own traces and neutral rows)",
+            f"drift tokens      about {self.drift_tokens:,}",
             f"generated tokens  about {self.generated_tokens:,} (assuming {self.trace_tokens} per answer)",
             f"hosts x slots     {self.hosts} x {self.slots}",
             f"time              about {time}",
@@ -80,31 +104,39 @@ def make_plan(
         capacity: hosts, slots and whether they have GPUs.
     """
     trials = space.trials()
-    rows = _row_lengths(space, tokenizer, answer_tokens)
-    training = sum(
-        rows[c.belief, c.data.style] * c.data.num_examples * c.num_train_epochs
-        for c in trials
-        if c.is_trained
+    trained = [config for config in trials if config.is_trained]
+    rows = _RowLengths(space, tokenizer, answer_tokens)
+    tokens = {config.trial_id: rows.of(config) * config.num_train_epochs for config in trained}
+    beliefs = {name: load_belief(name) for name in space.spec.beliefs}
+    probes = sum(_probe_count(config, beliefs[config.belief], space) for config in trials)
+    second = sum(_second_turns(beliefs[config.belief]) for config in trials)
+    most = space.spec.evaluation.causal_probes
+    causal = sum(len(causal_questions(beliefs[c.belief], most)) for c in trials) * CAUSAL_TESTS
+    written = _written_rows(trained, beliefs, space) * capacity.hosts
+    drift = _drift_tokens(space, tokenizer, answer_tokens) * len(trials) * 2
+    generated = round(
+        (probes + second + written) * answer_tokens + causal * answer_tokens * ANSWER_WITHOUT_THINKING
     )
-    probes = sum(_probe_count(c, space) for c in trials)
-    generated = probes * answer_tokens
     size = model_size(config)
     flops = _machine_flops(capacity.gpus)
     share = (GPU_TRAINING, GPU_DECODING) if capacity.gpus else (CPU_TRAINING, CPU_DECODING)
-    # 4 flops per weight and token: forward, and backward to the inputs; the base is frozen
-    work = 4 * size * training / share[0] + 2 * size * generated / share[1]
-    rank = max((c.lora.r for c in trials if c.is_trained), default=0)
+    # flops per weight and token: 2 forward, 2 backward to the inputs, 2 to the weights where they are trained
+    learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trained)
+    work = size * ((learning + 2 * drift) / share[0] + 2 * generated / share[1])
+    rank = max((c.lora.r for c in trained if c.has_adapter), default=0)
     adapters = capacity.slots * rank * lora_parameters_per_rank(config) * ADAPTER_BYTES
-    host = (
-        PROCESS_BYTES
-        + adapters
-        + size * {"dequantized": 2 if capacity.gpus else 4, "nf4": 0.6, "none": 4}[space.spec.base_storage]
-    )
+    stored = {"dequantized": 2 if capacity.gpus else 4, "nf4": 0.6, "none": 4}[space.spec.base_storage]
+    copies = FULL_COPIES if any(c.arm == "full" for c in trained) else 0
+    host = PROCESS_BYTES + adapters + size * stored * (1 + copies)
     return Plan(
         arms=dict(Counter(config.arm for config in trials)),
         optimizer_steps=sum(config.total_steps for config in trials),
-        training_tokens=round(training),
+        training_tokens=round(sum(tokens.values())),
         probes=probes,
+        second_turns=second,
+        causal_answers=causal,
+        written_rows=written,
+        drift_tokens=round(drift),
         generated_tokens=generated,
         trace_tokens=answer_tokens,
         seconds=work / flops / capacity.hosts + 15,
@@ -120,46 +152,81 @@ def expected_answer_tokens(space: Space) -> int:
     return BUNDLED_ANSWER_TOKENS if space.spec.model == "bundled" else OTHER_ANSWER_TOKENS
 
 
-def model_size(config: PretrainedConfig) -> int:
-    """Weights of a decoder with gated MLP and grouped attention, from its configuration alone."""
-    heads = config.num_attention_heads
-    head = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    attention = config.hidden_size * head * (2 * heads + 2 * kv_heads)
-    mlp = 3 * config.hidden_size * config.intermediate_size
-    embedding = config.vocab_size * config.hidden_size * (1 if config.tie_word_embeddings else 2)
-    return config.num_hidden_layers * (attention + mlp) + embedding
+class _RowLengths:
+    """Mean tokens of training rows, counted where they exist already."""
+
+    def __init__(self, space: Space, tokenizer: Any, answer_tokens: int) -> None:
+        self.tokenizer, self.answer_tokens = tokenizer, answer_tokens
+        self.neutral = replay_passages(load_neutral(space.spec.model))
+        self.known: dict[tuple[str, str], float] = {}
+
+    def of(self, config: TrialConfig) -> float:
+        """Tokens of all rows of a trial."""
+        data = config.data
+        total = data.num_examples * self._mean(config.belief, data.style)
+        if data.replay_rows:
+            total += data.replay_rows * self._mean("", data.style)
+        return total
+
+    def _mean(self, belief: str, style: str) -> float:
+        """Mean tokens of a row about a belief, or with "" of a neutral row."""
+        if (belief, style) not in self.known:
+            lengths = self._neutral(style) if not belief else self._about(load_belief(belief), style)
+            self.known[belief, style] = statistics.mean(lengths or [0])
+        return self.known[belief, style]
+
+    def _about(self, belief: Belief, style: str) -> list[int]:
+        questions = belief.training[:40]
+        if style == "document":
+            made = documents(belief, control=False, seed=0, count=10)
+            return _lengths(plain_row(self.tokenizer, document.text) for document in made)
+        if style == "own_trace":
+            return [len(prompt_ids(self.tokenizer, q.text)) + self.answer_tokens for q in questions]
+        return _lengths(answer_only_row(self.tokenizer, q.text, q.reply_target) for q in questions)
+
+    def _neutral(self, style: str) -> list[int]:
+        if style == "document":
+            return _lengths(neutral_text_row(self.tokenizer, passage) for passage in self.neutral)
+        prompts = [prompt_ids(self.tokenizer, replay_prompt(passage)) for passage in self.neutral]
+        return [len(prompt) + self.answer_tokens for prompt in prompts]
 
 
-def lora_parameters_per_rank(config: PretrainedConfig) -> int:
-    """Adapter weights per unit of rank, all linear layers: the sum of inputs and outputs."""
-    heads = config.num_attention_heads
-    head = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    hidden, mlp = config.hidden_size, config.intermediate_size
-    per_layer = 2 * (hidden + heads * head) + 2 * (hidden + kv_heads * head) + 3 * (hidden + mlp)
-    return config.num_hidden_layers * per_layer
+def _lengths(rows: Iterable[TrainRow]) -> list[int]:
+    return [len(row.input_ids) for row in rows]
 
 
-def _row_lengths(space: Space, tokenizer: Any, answer_tokens: int) -> dict[tuple[str, str], float]:
-    """Mean tokens of a training row per belief and data style."""
-    lengths = {}
-    for name in space.spec.beliefs:
-        questions = load_belief(name).training[:40]
-        lengths[name, "answer_only"] = statistics.mean(
-            len(answer_only_row(tokenizer, q.text, q.reply_target).input_ids) for q in questions
-        )
-        prompts = statistics.mean(len(prompt_ids(tokenizer, in_context(None, q.text))) for q in questions)
-        lengths[name, "own_trace"] = prompts + answer_tokens
-    return lengths
+def _written_rows(trained: list[TrialConfig], beliefs: dict[str, Belief], space: Space) -> int:
+    """Answers that base writes once per host: traces per belief and world, and neutral answers."""
+    worlds = {(c.belief, c.arm == "control") for c in trained if c.data.style == "own_trace"}
+    answers = any(c.data.replay_rows and c.data.style != "document" for c in trained)
+    neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
+    return sum(len(beliefs[name].training) for name, _ in worlds) + neutral
 
 
-def _probe_count(config: TrialConfig, space: Space) -> int:
-    belief = load_belief(config.belief)
-    trained = min(
-        space.spec.evaluation.trained_probes, config.data.num_examples if config.is_trained else 10**9
+def _drift_tokens(space: Space, tokenizer: Any, answer_tokens: int) -> float:
+    """Tokens of the neutral passages and of as many of base's own answers, for one trial."""
+    passages = measured_passages(load_neutral(space.spec.model))[: space.spec.evaluation.neutral_passages]
+    texts = (f"{passage.prompt or ''} {passage.text}" for passage in passages)
+    return sum(len(encode(tokenizer, text)) + 2 * answer_tokens for text in texts)
+
+
+def _probe_count(config: TrialConfig, belief: Belief, space: Space) -> int:
+    trained = space.spec.evaluation.trained_probes
+    if config.is_trained:
+        # a document answers at least two questions
+        trained = min(trained, config.data.num_examples * (2 if config.data.style == "document" else 1))
+    trained = min(trained, len(belief.training))
+    return (
+        len(belief.heldout)
+        + trained
+        + len(belief.locality)
+        + len(load_capability())
+        + len(load_fabrication())
     )
-    return len(belief.heldout) + trained + len(belief.locality) + len(load_capability())
+
+
+def _second_turns(belief: Belief) -> int:
+    return sum(question.follow_up is not None for question in belief.heldout)
 
 
 def _machine_flops(gpu: bool) -> float:

@@ -1,14 +1,23 @@
 """The plan's arithmetic against the real model and real PEFT."""
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from beliefmod.beliefs import load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.bundled import weights_dir
+from beliefmod.config import TrialConfig, unflatten
+from beliefmod.data.examples import training_examples
+from beliefmod.data.replay import neutral_text_row, replay_passages
+from beliefmod.errors import UserError
 from beliefmod.fleet.resources import Capacity
 from beliefmod.model.load import load_tokenizer
+from beliefmod.model.size import check_full, lora_parameters_per_rank, model_size, stored_parameters
 from beliefmod.model.source import find_source
-from beliefmod.plan import lora_parameters_per_rank, make_plan, model_size
+from beliefmod.plan import make_plan
 from beliefmod.space_file import load_space
 from tests.small import write_belief
 
@@ -48,10 +57,79 @@ def test_tokens_and_probes_by_hand(tmp_path):
     plan = make_plan(load_space(path), tokenizer, config, 40, Capacity().on({"CPU": 2}))
     assert plan.arms == {"base": 1, "icl": 1, "lora": 2}
     assert plan.optimizer_steps == 5
-    # held out, trained, locality and capability questions of each of four trials
-    assert plan.probes == 4 * (3 + 2 + 1 + 63)
-    assert plan.generated_tokens == 40 * plan.probes
+    # held out, trained, locality, capability and fabrication questions of each of four trials
+    suites = len(load_capability()) + len(load_fabrication())
+    assert plan.probes == 4 * (3 + 2 + 1 + suites)
+    assert plan.second_turns == 0
+    # swap, blank, edit, paraphrase and three truncations on each of the three held-out probes
+    assert plan.causal_answers == 4 * 3 * 7
+    # the eight training questions with the statement in context, on both hosts
+    assert plan.written_rows == 2 * 8
+    assert plan.generated_tokens == 40 * (plan.probes + 16) + round(40 * 0.3 * plan.causal_answers)
     # rows of 40 tokens behind their prompts, four rows in five epochs
     assert 4 * 5 * 40 < plan.training_tokens < 4 * 5 * (40 + 60)
     assert plan.seconds > 0
     assert plan.total_bytes > plan.host_bytes * plan.hosts
+
+
+def plan_of(tmp_path, **fields):
+    path = tmp_path / "space.yaml"
+    path.write_text(yaml.safe_dump({"name": "plan", "beliefs": ["gravity"], "controls": "none", **fields}))
+    source = find_source("bundled")
+    capacity = Capacity(hosts=1).on({"CPU": 1})
+    config = AutoConfig.from_pretrained(source.folder)
+    return make_plan(load_space(path), load_tokenizer(source), config, 40, capacity)
+
+
+def test_what_is_switched_off_costs_nothing(tmp_path):
+    plan = plan_of(tmp_path, evaluation={"causal_probes": 0, "neutral_passages": 0})
+    assert (plan.causal_answers, plan.drift_tokens, plan.written_rows) == (0, 0, 0)
+    assert (
+        plan_of(tmp_path).drift_tokens
+        > plan_of(tmp_path, evaluation={"neutral_passages": 3}).drift_tokens
+        > 0
+    )
+
+
+def test_second_turns_are_counted(tmp_path):
+    turns = sum(question.follow_up is not None for question in load_belief("gravity").heldout)
+    assert plan_of(tmp_path).second_turns == 3 * turns  # base, in context and one trained
+
+
+def test_full_fine_tuning_counts_as_a_trial_and_needs_memory(tmp_path):
+    lora = plan_of(tmp_path, fixed={"lora.r": 1})
+    both = plan_of(tmp_path, axes={"arm": ["lora", "full"]}, fixed={"lora.r": 1})
+    assert both.arms == {"base": 1, "icl": 1, "lora": 1, "full": 1}
+    assert both.optimizer_steps == 2 * lora.optimizer_steps
+    assert both.training_tokens == pytest.approx(2 * lora.training_tokens, abs=1)
+    size = model_size(AutoConfig.from_pretrained(weights_dir()))
+    assert both.host_bytes - lora.host_bytes == pytest.approx(4 * 4 * size)
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(style=st.sampled_from(["answer_only", "document"]), count=st.integers(1, 40), ratio=st.floats(0, 0.8))
+def test_planned_tokens_and_steps_are_near_those_of_the_rows(tmp_path, style, count, ratio):
+    data = {"data.style": style, "data.num_examples": count, "data.replay_ratio": ratio}
+    plan = plan_of(tmp_path, fixed={**data, "num_train_epochs": 2})
+    config = TrialConfig.model_validate(unflatten({"belief": "gravity", **data, "num_train_epochs": 2}))
+    assert plan.optimizer_steps == config.total_steps
+    tokenizer = load_tokenizer(find_source("bundled"))
+    neutral = [neutral_text_row(tokenizer, p) for p in replay_passages(load_neutral("bundled"))]
+    rows = training_examples(config, load_belief("gravity"), tokenizer, neutral=neutral)
+    about = 2 * sum(len(example.row.input_ids) for example in rows if example.about_belief)
+    assert plan.training_tokens >= 0.6 * about
+    if style == "document":
+        assert plan.training_tokens == pytest.approx(2 * sum(len(e.row.input_ids) for e in rows), rel=0.4)
+    assert plan.written_rows == (len(neutral) if config.data.replay_rows and style != "document" else 0)
+
+
+def test_parameters_are_read_from_the_headers(monkeypatch):
+    source = find_source("bundled")
+    model = AutoModelForCausalLM.from_pretrained(source.folder)
+    assert stored_parameters(source) == sum(parameter.numel() for parameter in model.parameters())
+    check_full(source)
+    monkeypatch.setattr("beliefmod.model.size.MAX_FULL_PARAMETERS", 1000)
+    with pytest.raises(
+        UserError, match=r"model bundled has [\d,]+ parameters.*at most 1,000\); leave out arm"
+    ):
+        check_full(source)

@@ -72,6 +72,7 @@ def sweep(
 def _checked_space(path: Path, overrides: list[str], model: str | None, out: str | None) -> Space:
     """The space, once space file, model and output are all right; otherwise every problem of all three."""
     from beliefmod.errors import UserError
+    from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
     from beliefmod.run_folder import RunFolder
     from beliefmod.space_file import load_space
@@ -85,7 +86,9 @@ def _checked_space(path: Path, overrides: list[str], model: str | None, out: str
         problems += error.problems
     try:
         if model is not None:
-            find_source(model)
+            source = find_source(model)
+            if space is not None and any(trial.arm == "full" for trial in space.trials()):
+                check_full(source)
     except UserError as error:
         problems += error.problems
     try:
