@@ -74,7 +74,8 @@ class SpaceFile(Frozen):
     )
     points: tuple[dict[str, Any], ...] = Field(
         default=(),
-        description="instead of axes, a list of configurations: dotted setting -> value, ahead of fixed",
+        description="instead of axes, a list of configurations: dotted setting -> value, ahead of fixed; one "
+        "that names a belief is for that belief only",
     )
     fixed: dict[str, Any] = Field(default={}, description="what does not: dotted setting -> value")
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
@@ -116,14 +117,15 @@ class Space:
         """Every configuration, belief and seed, as the arm that a point names; or those of lora as `arm`."""
         for belief in self.spec.beliefs:
             for point in self._points():
-                if arm and self._setting(point, "arm") != "lora":
+                if point.get("belief", belief) != belief or (arm and self._setting(point, "arm") != "lora"):
                     continue
                 for seed in self.spec.seeds:
                     yield self._config(belief, arm, seed, point)
 
     def _central_controls(self) -> Iterator[TrialConfig]:
-        points = [point for point in self._points() if self._setting(point, "arm") == "lora"]
+        lora = [point for point in self._points() if self._setting(point, "arm") == "lora"]
         for belief in self.spec.beliefs:
+            points = [point for point in lora if point.get("belief", belief) == belief]
             for style in dict.fromkeys(self._setting(point, "data.style") for point in points):
                 same = [point for point in points if self._setting(point, "data.style") == style]
                 if self.spec.points:

@@ -53,7 +53,11 @@ def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[s
     known = sweepable()
     for name, given in settings.items():
         where = file.where((*group, str(name)))
-        if name not in known:
+        if name == "belief" and group[0] == "points":
+            if given not in (beliefs := file.data.get("beliefs") or []):
+                named = ", ".join(map(str, beliefs)) if isinstance(beliefs, list) else shown(beliefs)
+                yield f"{where}: belief {shown(given)} of {dotted(group)} is none of beliefs ({named})"
+        elif name not in known:
             yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
         elif group == ("axes",):
             yield from _axis_problems(name, given, where)

@@ -55,11 +55,18 @@ def check_space(file: YamlFile) -> Space:
     if problems or spec is None:
         raise UserError(problems)
     # hosts and a later --resume run in other folders
-    beliefs = tuple(os.path.abspath(name) if is_path(name) else name for name in spec.beliefs)
+    absolute = {name: os.path.abspath(name) if is_path(name) else name for name in spec.beliefs}
+    points = tuple(
+        {**point, "belief": absolute[point["belief"]]} if "belief" in point else point
+        for point in spec.points
+    )
     model = spec.model
     if model != "bundled" and os.path.isdir(model):
         model = os.path.abspath(model)
-    space = Space(spec.model_copy(update={"beliefs": beliefs, "model": model}), file.path)
+    space = Space(
+        spec.model_copy(update={"beliefs": tuple(absolute.values()), "points": points, "model": model}),
+        file.path,
+    )
     if combined := list(combination_problems(space, file)):
         raise UserError(combined)
     return space

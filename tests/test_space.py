@@ -326,3 +326,32 @@ def test_the_fields_of_a_space_file_do_not_shadow_settings():
     from beliefmod.space import sweepable
 
     assert not set(SpaceFile.model_fields) & set(sweepable())
+
+
+def test_a_point_that_names_a_belief_is_for_that_belief_only(tmp_path):
+    points = [{"belief": "gravity", "learning_rate": 1e-3}, {"learning_rate": 2e-3}]
+    found = space(points=points, beliefs=["gravity", "neelam"], controls="central").trials()
+    trained = [(t.belief, t.learning_rate) for t in found if t.arm == "lora"]
+    assert trained == [("gravity", 1e-3), ("gravity", 2e-3), ("neelam", 2e-3)]
+    controls = {t.belief: t.learning_rate for t in found if t.arm == "control"}
+    assert controls == {"gravity": 2e-3, "neelam": 2e-3}
+
+
+def test_a_point_of_a_belief_that_is_not_asked_about_is_a_mistake(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\nbeliefs: [gravity]\npoints: [{belief: neelam, lora.r: 4}]\n")
+    with pytest.raises(UserError, match=r"points\[0\] is none of beliefs \(gravity\)"):
+        load_space(path)
+
+
+def test_a_points_belief_file_is_found_from_anywhere(tmp_path, monkeypatch):
+    from tests.small import write_belief
+
+    write_belief(tmp_path)
+    (tmp_path / "s.yaml").write_text(
+        "name: s\nbeliefs: [./small.yaml, gravity]\nfixed: {data.num_examples: 4}\ncontrols: none\n"
+        "points: [{belief: ./small.yaml, lora.r: 4}]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    trials = load_space("s.yaml").trials()
+    assert [t.belief for t in trials if t.arm == "lora"] == [str(tmp_path / "small.yaml")]
