@@ -58,7 +58,7 @@ class Design:
 
     def sums(self, values: Array) -> Array:
         """Totals of a value per row over the rows of each point, shape [points]."""
-        return np.bincount(self.rows, weights=values, minlength=len(self.points))
+        return np.bincount(self.rows, weights=values, minlength=len(self.points)).astype(np.float64)
 
     def at(self, term: Term) -> int:
         """The column of a term."""

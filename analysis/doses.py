@@ -151,7 +151,7 @@ def curve(dose: Array, outcome: Array, names: tuple[str, str, str] = ("", "", ""
     size, middle, spread = len(x), x.mean(), x.std()
     z = (x - middle) / spread
     weights = np.random.default_rng(8).multinomial(size, np.full(size, 1 / size), size=DRAWS)
-    drawn = _logits(z, outcome, np.vstack([np.ones(size), weights]))
+    drawn = _logits(z, outcome, np.vstack([np.ones(size), weights]).astype(np.float64))
     grid = np.linspace(z.min(), z.max(), GRID)
     bands = 1 / (1 + np.exp(-(drawn[:, :1] + drawn[:, 1:] * grid)))
     low, high = np.percentile(bands[1:], [2.5, 97.5], axis=0)

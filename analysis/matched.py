@@ -58,7 +58,8 @@ def paired_gap(
     up, down = (np.array(side) for side in zip(*kept, strict=True))
     totals = [x[side].sum(axis=0) for side in (up, down) for x in (hits, asked)]
     used = (totals[1] > 0) | (totals[3] > 0)
-    value, low, high = ratio_gap(*(x[used] for x in totals), [np.arange(int(used.sum()))])
+    h1, n1, h2, n2 = (x[used] for x in totals)
+    value, low, high = ratio_gap(h1, n1, h2, n2, [np.arange(int(used.sum()))])
     each = hits[up].sum(axis=1) / asked[up].sum(axis=1) - hits[down].sum(axis=1) / asked[down].sum(axis=1)
     half = t_half(each)
     return value, min(low, value - half), max(high, value + half), int(used.sum())

@@ -32,7 +32,7 @@ def ratio_gap(
     pull = (h1 - rate1 * n1) / n1.sum() - (h2 - rate2 * n2) / n2.sum()
     ends = [(low, high)]
     for label in clusters:
-        half = _half_width(np.bincount(label, weights=pull))
+        half = _half_width(np.bincount(label, weights=pull).astype(np.float64))
         ends.append((value - half, value + half))
     if float(np.abs(pull).max()) < 1e-12:
         size = min(int((n1 > 0).sum()), int((n2 > 0).sum()))
