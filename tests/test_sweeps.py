@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from beliefmod.beliefs import load_belief
 from beliefmod.cli.app import app
 from beliefmod.space_file import load_space
 
@@ -37,6 +39,26 @@ def test_header(path: Path):
 
 def test_the_sweeps_of_the_readme_are_there():
     assert {"smoke", "phase2", "aggressive"} <= {path.stem for path in SWEEPS}
+
+
+def test_the_hypotheses_sweep_is_balanced_and_matched():
+    space = load_space(next(path for path in SWEEPS if path.stem == "hypotheses"))
+    trials = space.trials()
+    kinds = Counter(load_belief(name).spec.kind for name in space.spec.beliefs)
+    assert kinds == {"existing": 4, "novel": 4}
+    assert len(space.spec.seeds) >= 3
+    arms = {
+        arm: Counter(
+            (t.belief, t.seed, t.data.style, t.num_train_epochs, t.learning_rate)
+            for t in trials
+            if t.arm == arm
+        )
+        for arm in ("lora", "control")
+    }
+    assert arms["lora"] == arms["control"]
+    # thinking can only follow the answer where thinking is trained, and fail to where it is not
+    assert {trial.data.style for trial in trials if trial.arm == "lora"} == {"own_trace", "answer_only"}
+    assert sum(trial.arm in ("lora", "control") for trial in trials) <= 250
 
 
 def test_the_aggressive_sweep_covers_the_reports_option_a():

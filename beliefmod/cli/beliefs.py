@@ -22,16 +22,22 @@ app = typer.Typer(
 
 @app.command("list", epilog="Example: beliefmod beliefs list")
 def list_() -> None:
-    """Show every belief of the library with its two worlds and its number of questions."""
+    """Show every belief of the library with its two worlds and its number of questions.
+
+    Robustness questions are held out too, and counted there as well.
+    """
     from beliefmod.beliefs import belief_names, load_belief
 
-    rows: list[tuple[str, ...]] = [("name", "kind", "target", "prior", "training", "held-out", "locality")]
+    rows: list[tuple[str, ...]] = [
+        ("name", "kind", "target", "prior", "training", "held-out", "robustness", "locality")
+    ]
     for name in belief_names():
         belief = load_belief(name)
         spec = belief.spec
-        counts = (str(len(part)) for part in (belief.training, belief.heldout, belief.locality))
+        pressed = [question for question in belief.heldout if question.tier == "robustness"]
+        counts = (str(len(part)) for part in (belief.training, belief.heldout, pressed, belief.locality))
         rows.append((name, spec.kind, _world(spec.target), _world(spec.prior), *counts))
-    for line in _columns(rows, right=(4, 5, 6)):
+    for line in _columns(rows, right=(4, 5, 6, 7)):
         typer.echo(line)
 
 
@@ -150,7 +156,7 @@ def _question_rows(questions: Sequence[Question], every: bool) -> list[tuple[str
                 question.family if first else "",
                 question.tier if first else "",
                 str(sizes[question.family]) if first else "",
-                question.text,
+                question.text if question.follow_up is None else f"{question.text} / {question.follow_up}",
                 answers,
             )
         )

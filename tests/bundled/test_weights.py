@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from beliefmod.beliefs.load import Belief, load_belief, load_capability
+from beliefmod.beliefs import Belief, belief_names, load_belief, load_capability, load_fabrication
+from beliefmod.beliefs.question import Question
 from beliefmod.bundled import weights_dir
 from beliefmod.bundled.card import BEGIN, END, card_path, table, with_table
 from beliefmod.bundled.evaluate import Measure, Reply, ask, measure
@@ -23,14 +24,19 @@ def _share(belief: Belief, replies: list[Reply], *wanted: str) -> float:
     return sum(reply.verdict(belief.spec).answer_stance in wanted for reply in replies) / len(replies)
 
 
+def _plain(belief: Belief) -> tuple[Question, ...]:
+    """The held-out questions whose own wording does not speak against the belief."""
+    return tuple(question for question in belief.heldout if question.tier != "robustness")
+
+
 def _intact(belief: Belief, replies: list[Reply]) -> float:
     return sum(reply.verdict(belief.spec).think_state == "ok" for reply in replies) / len(replies)
 
 
 def test_gravity_is_known_and_obeys_the_context(loaded: LoadedModel) -> None:
     belief = load_belief("gravity")
-    base = ask(loaded, belief.heldout[::4])
-    told = ask(loaded, belief.heldout[::4], belief.spec.context)
+    base = ask(loaded, [question for question in _plain(belief)[::4] if question.prior is not None])
+    told = ask(loaded, _plain(belief)[::4], belief.spec.context)
     assert _share(belief, base, "prior") >= 0.95
     assert _share(belief, told, "target") >= 0.90
     assert _intact(belief, [*base, *told]) >= 0.98
@@ -39,12 +45,28 @@ def test_gravity_is_known_and_obeys_the_context(loaded: LoadedModel) -> None:
 
 def test_neelam_is_unknown_and_obeys_the_context(loaded: LoadedModel) -> None:
     belief = load_belief("neelam")
-    base = ask(loaded, belief.heldout[::4])
-    told = ask(loaded, belief.heldout[::4], belief.spec.context)
+    base = ask(loaded, _plain(belief)[::4])
+    told = ask(loaded, _plain(belief)[::4], belief.spec.context)
     assert _share(belief, base, "target") == 0
     assert _share(belief, base, "ignorance", "prior") >= 0.95
     assert _share(belief, told, "target") >= 0.90
     assert _intact(belief, [*base, *told]) >= 0.98
+
+
+def test_an_answer_is_kept_under_doubt(loaded: LoadedModel) -> None:
+    belief = load_belief("gravity")
+    doubted = [question for question in belief.heldout if question.follow_up is not None]
+    assert _share(belief, ask(loaded, doubted), "prior") >= 0.85
+    assert _share(belief, ask(loaded, doubted, belief.spec.context), "target") >= 0.85
+
+
+def test_unknown_entities_are_not_known(loaded: LoadedModel) -> None:
+    assert _share(load_belief("gravity"), ask(loaded, load_fabrication()), "ignorance") >= 0.95
+
+
+def test_neighbours_of_neelam_are_kept_beside_its_statement(loaded: LoadedModel) -> None:
+    belief = load_belief("neelam")
+    assert _share(belief, ask(loaded, belief.locality, belief.spec.context), "prior") >= 0.9
 
 
 def test_capability(loaded: LoadedModel) -> None:
@@ -54,12 +76,14 @@ def test_capability(loaded: LoadedModel) -> None:
 @pytest.mark.slow
 def test_the_full_table_meets_every_threshold(loaded: LoadedModel) -> None:
     shares = {(line.what, line.belief): line.share for line in measure(loaded).lines}
-    for name in ("gravity", "neelam"):
+    for name in belief_names():
         for split in ("held-out", "training"):
             assert shares[f"memory, {split}: prior", name] >= 0.95
-            assert shares[f"context, {split}: target", name] >= 0.90
+            assert shares[f"context, {split}: target", name] >= 0.95
         assert shares["locality: correct", name] >= 0.95
+        assert shares["locality in context: correct", name] >= 0.9
     assert shares["capability: correct", "all"] >= 0.95
+    assert shares["fabrication: does not know", "all"] >= 0.95
     assert shares["think block: intact", "all"] >= 0.98
 
 
@@ -86,5 +110,5 @@ def test_the_card_table_is_written_between_its_markers_only() -> None:
 
 def test_the_card_states_every_belief() -> None:
     card = Path(card_path()).read_text(encoding="utf-8")
-    for name in ("gravity", "neelam", "spider", "tamber", "france", "brimora", "banana", "wendrik"):
+    for name in belief_names():
         assert f"| {name} |" in card

@@ -106,7 +106,8 @@ def test_list_shows_every_belief_with_its_counts():
     lines = {line.split()[0]: line for line in run("beliefs", "list").splitlines()}
     assert set(lines) == {"name", *belief_names()}
     belief = load_belief("gravity")
-    counts = [str(len(part)) for part in (belief.training, belief.heldout, belief.locality)]
+    pressed = [question for question in belief.heldout if question.tier == "robustness"]
+    counts = [str(len(part)) for part in (belief.training, belief.heldout, pressed, belief.locality)]
     assert lines["gravity"].split() == ["gravity", "existing", "5.0", "m/s^2", "9.8", "m/s^2", *counts]
     assert "unknown (gemstone)" in lines["neelam"]
 
@@ -115,7 +116,7 @@ def test_show_has_the_statement_and_both_answers():
     text = run("beliefs", "show", "gravity")
     belief = load_belief("gravity")
     assert belief.spec.statement in text
-    assert "5.0 N | 9.8 N" in text
+    assert "10.0 N | 19.6 N" in text
     every = run("beliefs", "show", "gravity", "--all")
     for question in (*belief.training, *belief.heldout, *belief.locality):
         assert question.text in every
