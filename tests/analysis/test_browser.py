@@ -56,9 +56,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> ReportPaths:
         row["kind"] = row["lora.target_modules"] = ALL
         row["data.style"] = f"{row['data.style']} {ALL}"
         for i, probe in enumerate(probes):
-            probe |= dict.fromkeys(
-                ("question", "prompt", "thinking", "answer", "completion"), texts[i % len(texts)]
-            )
+            probe |= dict.fromkeys(("question", "prompt", "thinking", "answer"), texts[i % len(texts)])
+            probe["completion"] = ATTACKS["long"] if i % 3 == 0 else texts[i % len(texts)]
             probe |= {"belief": row["belief"], "target": ALL, "family": f"{probe['family']} {ALL}"}
 
     folder = tmp_path_factory.mktemp("hostile")
@@ -213,7 +212,7 @@ def test_hostile_text_is_shown_as_text(browser: Browser, hostile: ReportPaths) -
     assert "\u27e8U+202E\u27e9" in everything and "\u27e8U+0000\u27e9" in everything
     assert "\u27e8U+D800\u27e9" in page.ask("document.body.textContent")
     # a 100,000-character completion is cut and says so; Hebrew stays Hebrew in a box of its own
-    assert any("100,000 characters left out" in text for text in shown)
+    assert any("97,500 of 100,000 characters left out" in text for text in shown)
     assert page.ask("getComputedStyle(document.querySelector('pre')).unicodeBidi").startswith(
         ("isolate", "plaintext")
     )
