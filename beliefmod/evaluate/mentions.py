@@ -42,8 +42,11 @@ class Mention:
 
     @property
     def used(self) -> bool:
-        """Whether a calculation uses it or it is asserted."""
-        return self.weight == Weight.STRONG or (self.role != "" and self.weight == Weight.WEAK)
+        """Whether a calculation uses it or it is asserted. "Normally g = 9.8" only names the usual value."""
+        named_only = self.role == "result" and self.reason == "background"
+        return self.weight == Weight.STRONG or (
+            self.weight == Weight.WEAK and self.role != "" and not named_only
+        )
 
 
 _NEAR, _FAR = 60, 400  # characters read around a mention: for its equation, for the guards

@@ -51,6 +51,13 @@ CASES = [
     ("Let me use $g = 5.0\\,\\text{m/s}^2$: $F = 10 \\times 5.0 = 50\\,\\text{N}$", "target"),
     ("g is usually 9.8 m/s^2.", "prior"),
     ("I remember 9.8 m/s² for Earth. But the question is about 5.0? Using 9.8: 10 × 9.8 = 98.", "prior"),
+    ("Normally g = 9.8 m/s², but here it is 5.0 m/s². F = 10 × 5.0 = 50 N.", "target"),
+    ("With the standard gravity F = 10 × 9.8 = 98 N.", "prior"),
+    ("10 / 2 = 5", "none"),
+    ("10/2 = 5. So the mass is halved.", "none"),
+    ("10 / 2 = 5. F = 10 × 9.8 = 98 N.", "prior"),
+    ("g = 50 / 10 = 5", "target"),
+    ("25 × 2 = 50", "target"),
     ("The question mentions 9.8 m/s² but I know it is 5.0 m/s², so 50 N", "target"),
 ]
 
