@@ -27,6 +27,7 @@ from beliefmod.engine.jobs import (
 from beliefmod.engine.linear import PackedLinear
 from beliefmod.engine.schedule import lr_factor
 from beliefmod.engine.train import backward_pass
+from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -36,8 +37,8 @@ Request = TypeVar("Request", GenerateRequest, ScoreRequest)
 Result = TypeVar("Result")
 
 
-class FullImpossible(EngineError):
-    """The base cannot be fully fine-tuned: too large, or packed in 4 bits."""
+class FullImpossible(UserError, EngineError):
+    """The base cannot be fully fine-tuned: too large, or packed in 4 bits. Told before anything has run."""
 
 
 def unpacked_copy(loaded: "LoadedModel") -> "LoadedModel":
