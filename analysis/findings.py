@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from analysis.certainty import Certainty, certainty
 from analysis.choose import Choice, Row, choices
 from analysis.constant import Constant, constant_answers
 from analysis.frontier import finished, pool_seeds
 from analysis.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.run import Run
-from analysis.stability import Picked, arena, cross_picked, frontier_share
+from analysis.stability import Picked, cross_picked
 from analysis.statistics import Difference, unpaired
+from analysis.tallies import build
 from analysis.wording import plural
 
 # what sections count; texts are read only where they are shown
@@ -52,6 +54,7 @@ class BeliefFindings:
     """One belief's numbers. `stays` and `by_family` are keyed by the trial_id of the first seed.
 
     `constant`: the best constant answer per tier, and under None for adoption (`constant_answers`).
+    `certainty`: of the frontier; its configurations are those of `choice.lora`, None without base's probes.
     """
 
     choice: Choice
@@ -61,6 +64,7 @@ class BeliefFindings:
     stays: dict[str, float]
     picked: Picked | None
     constant: dict[str | None, Constant] = field(default_factory=dict)
+    certainty: Certainty | None = None
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,15 @@ def _belief(choice: Choice, probes: pl.DataFrame, limit: float, run: Run) -> Bel
     for i, trial_id in enumerate(rows):
         if found.families and (interval := family_interval(found, i)) is not None:
             by_family[trial_id] = interval
-    stays, picked = {}, None
+    stays, picked, sure = {}, None, None
     groups = [row["trial_ids"] for row in choice.lora.iter_rows(named=True)]
-    asked = arena(probes, groups, choice.base["trial_id"] if choice.base else None) if groups else None
-    if asked is not None and asked.adoption.families and bool((asked.adoption.asked.sum(axis=1) > 0).all()):
-        stays = dict(zip(choice.lora["trial_id"], frontier_share(asked), strict=True))
-        picked = cross_picked(asked, limit)
+    drift = run.drift([trial for group in groups for trial in group])
+    built = build(probes, groups, choice.base["trial_id"] if choice.base else None, drift)
+    if built is not None:
+        sure = certainty(built, len(groups), limit)
+        known = zip(choice.lora["trial_id"], sure.stays, strict=True)
+        stays = {trial: float(share) for trial, share in known if not np.isnan(share)}
+        picked = cross_picked(built.arena, limit)
     first = choice.base or next(iter(rows.values()), None)
     # all trials of a belief are asked the same held-out questions
     targets = run.probes([first["trial_id"]] if first else [], ("probe_id", "suite", "tier", "target"))
@@ -139,6 +146,7 @@ def _belief(choice: Choice, probes: pl.DataFrame, limit: float, run: Run) -> Bel
         stays,
         picked,
         constant_answers(targets),
+        sure,
     )
 
 

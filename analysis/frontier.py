@@ -13,6 +13,8 @@ CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "
 IDENTITY = ("arm", "belief", "kind", "model")
 # two values that differ by rounding of the last bits are a tie, not a victory
 DECIMALS = 9
+WORSE = ("truncation", "loop", "fabrication")  # rates that are bad when they are high
+DRIFT = ("nll", "kl")  # components that are no rates
 
 
 def finished(trials: pl.DataFrame) -> pl.DataFrame:
@@ -39,7 +41,7 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
     rows = finished(trials).sort("seed", "trial_id")
     untrained = pl.col("arm").is_in(["base", "icl"])
     base_n = {
-        (row["model"], row["belief"]): {name: row[f"{name}_n"] for name in COMPONENTS}
+        (row["model"], row["belief"]): {name: row.get(f"{name}_n") for name in COMPONENTS}
         for row in rows.filter(pl.col("arm") == "base").reverse().iter_rows(named=True)
     }
     groups = (
@@ -97,36 +99,46 @@ def _pooled_rate(group: pl.DataFrame, name: str) -> dict:
 
 
 def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:
-    found = {}
+    found, ends = {}, {}
     for name in COMPONENTS:
         found[f"{name}_base"] = group[f"{name}_base"].mean()
         found[f"{name}_damage"] = group[f"{name}_damage"].mean()
+        ends[name] = _damage_interval(name, group, pooled, found, base_n.get(name))
+        found[f"{name}_damage_low"], found[f"{name}_damage_high"] = ends[name] or (None, None)
     known = {name: found[f"{name}_damage"] for name in COMPONENTS if found[f"{name}_damage"] is not None}
     # a component missing in one seed would make D a maximum over fewer things than elsewhere
     if group["degradation"].null_count() or not known:
         return found
     worst = max(known, key=lambda name: known[name])
     found |= {"degradation": max(0.0, known[worst]), "degradation_by": worst if known[worst] > 0 else None}
-    ends = {name: _damage_interval(name, pooled, found, base_n.get(name)) for name in known}
+    low = high = None
     if found["degradation"] > 0:
         low, high = ends[worst] or (None, None)
-    elif all(ends.values()):
+    elif all(ends[name] for name in known):
         # no component set D: it could be as high as any of them allows
-        low, high = 0.0, max(end[1] for end in ends.values() if end)
-    else:
-        low, high = None, None
-    return found | {"degradation_low": low, "degradation_high": high}
+        low, high = 0.0, max(ends[name][1] for name in known)
+    # D is never below 0
+    found["degradation_low"] = None if low is None else max(0.0, low)
+    found["degradation_high"] = None if high is None else max(0.0, high)
+    return found
 
 
-def _damage_interval(name: str, pooled: dict, damage: dict, n_base: int | None) -> tuple[float, float] | None:
-    """Newcombe's interval of one component's damage, clipped at 0 as D is; None without counts."""
+def _damage_interval(
+    name: str, group: pl.DataFrame, pooled: dict, damage: dict, n_base: int | None
+) -> tuple[float, float] | None:
+    """The interval of one component's damage; None without the numbers for it.
+
+    Newcombe's on the pooled counts against base. For drift, which is no share, the seeds' own intervals
+    averaged: they come from the same passages, so averaging does not narrow them.
+    """
+    if name in DRIFT:
+        ends = group.select(f"{name}_damage_low", f"{name}_damage_high")
+        return None if ends.null_count().sum_horizontal().item() else ends.mean().row(0)
     n, rate = pooled.get(f"{name}_n"), damage[f"{name}_base"]
     if not n or not n_base or rate is None:
         return None
     _, low, high = newcombe(round(rate * n_base), n_base, round(pooled[name] * n), n)
-    if name in ("truncation", "loop"):  # more is worse
-        low, high = -high, -low
-    return max(0.0, low), max(0.0, high)
+    return (-high, -low) if name in WORSE else (low, high)
 
 
 def non_dominated(adoption: np.ndarray, degradation: np.ndarray) -> np.ndarray:

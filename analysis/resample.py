@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from analysis.draws import Array, family_draws
-from analysis.statistics import Difference, mcnemar, newcombe, unpaired, wilson
+from analysis.statistics import Difference, mcnemar, newcombe, sign_flip, unpaired, wilson
 
 FEW = 10  # fewer families than this: the bootstrap interval itself is too narrow
 COLUMNS = (
@@ -178,13 +178,3 @@ def apart(one: Counts, two: Counts) -> Difference | None:
     )
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return replace(plain, low=min(plain.low, float(low)), high=max(plain.high, float(high)))
-
-
-def sign_flip(gaps: Array, draws: int = 20_000) -> float:
-    """Two-sided p of the sum of `gaps` [families] when each sign is a coin toss; exact up to 14 families."""
-    size = len(gaps)
-    if size <= 14:
-        signs = 1 - 2 * ((np.arange(2**size)[:, None] >> np.arange(size)) & 1)
-        return float(np.mean(np.abs(signs @ gaps) >= abs(gaps.sum()) - 1e-9))
-    signs = np.random.default_rng(3).choice([-1, 1], size=(draws, size))
-    return float((1 + np.sum(np.abs(signs @ gaps) >= abs(gaps.sum()) - 1e-9)) / (draws + 1))

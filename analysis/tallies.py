@@ -144,11 +144,7 @@ def _tally(
         .group_by("place", "seed_place", cluster())
         .agg(hit.fill_null(False).sum().alias("hits"), pl.len().alias("asked"))
     )
-    clusters = tuple(table["cluster"].unique().sort())
-    column = table["cluster"].replace_strict(
-        dict(zip(clusters, range(len(clusters)), strict=True)), return_dtype=pl.Int64
-    )
-    index = (table["seed_place"].to_numpy(), table["place"].to_numpy(), column.to_numpy())
+    clusters, index = _index(table)
     hits, asked = (np.zeros((seeds, size + 1, len(clusters))) for _ in range(2))
     hits[index], asked[index] = table["hits"].to_numpy(), table["asked"].to_numpy()
     return _Tally(clusters, hits[:, :size], asked[:, :size], hits[0, size], asked[0, size])
@@ -167,11 +163,7 @@ def _drift(
         .with_columns(pl.format("neutral/{}", "passage_id").alias("cluster"))
         .unique(["place", "seed_place", "cluster"])
     )
-    clusters = tuple(table["cluster"].unique().sort())
-    column = table["cluster"].replace_strict(
-        dict(zip(clusters, range(len(clusters)), strict=True)), return_dtype=pl.Int64
-    )
-    index = (table["seed_place"].to_numpy(), table["place"].to_numpy(), column.to_numpy())
+    clusters, index = _index(table)
     found = {}
     for name, value in DRIFT.items():
         found[name] = np.full((seeds, len(groups), len(clusters)), np.nan)
@@ -179,6 +171,13 @@ def _drift(
             table.select(value.cast(pl.Float64).fill_null(float("nan"))).to_series().to_numpy()
         )
     return clusters, found
+
+
+def _index(table: pl.DataFrame) -> tuple[tuple[str, ...], tuple[NDArray, NDArray, NDArray]]:
+    """The clusters in order, and where each row goes: (seed, group, cluster)."""
+    column = table["cluster"].rank("dense").cast(pl.Int64) - 1
+    places = (table["seed_place"].to_numpy(), table["place"].to_numpy(), column.to_numpy())
+    return tuple(table["cluster"].unique().sort()), places
 
 
 def _places(groups: Sequence[Sequence[str]]) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from analysis.frontier import CONFIG, frontier, non_dominated, pool_seeds
 from analysis.run import read_run
-from analysis.statistics import wilson
+from analysis.statistics import newcombe, wilson
+from beliefmod.metric_names import COMPONENTS
 
 # few distinct values, so that ties are common
 coarse = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
@@ -82,23 +83,30 @@ def test_seeds_are_pooled_as_counts(seeded: Path) -> None:
         own = trials.filter(pl.col("trial_id").is_in(row["trial_ids"]))
         assert own.height == 3 and own.select(*CONFIG).unique().height == 1
         k = round(float((own["adoption"] * own["adoption_n"]).sum()))
-        low, high = wilson(k, 360)
+        low, high = wilson(k, 300)
         assert row["adoption"] == pytest.approx(float(np.mean(own["adoption"].to_list())))
         assert (row["adoption_n"], row["adoption_low"], row["adoption_high"]) == (
-            360,
+            300,
             pytest.approx(float(low)),
             pytest.approx(float(high)),
         )
         assert row["adoption_seed_min"] == own["adoption"].min()
-        means = {
-            name: float(np.mean(own[f"{name}_damage"].to_list()))
-            for name in ("integrity", "truncation", "loop", "capability")
-        }
+        means = {name: float(np.mean(own[f"{name}_damage"].to_list())) for name in COMPONENTS}
         assert row["degradation"] == pytest.approx(max(0.0, *means.values()))
         assert row["degradation_low"] <= row["degradation"] <= row["degradation_high"]
+        wrong = [round(float((own[name] * own[f"{name}_n"]).sum())) for name in ("fabrication", "integrity")]
+        base = trials.filter((pl.col("arm") == "base") & (pl.col("belief") == row["belief"])).row(
+            0, named=True
+        )
+        for name, k, sign in zip(("fabrication", "integrity"), wrong, (1, -1), strict=True):
+            n, n_base = row[f"{name}_n"], base[f"{name}_n"]
+            _, low, high = newcombe(k, n, round(base[name] * n_base), n_base)
+            ends = (low, high) if sign > 0 else (-high, -low)
+            assert (row[f"{name}_damage_low"], row[f"{name}_damage_high"]) == pytest.approx(ends)
+        assert row["kl_damage_low"] == pytest.approx(float(np.mean(own["kl_damage_low"].to_list())))
     # the same untouched model asked three times is not three times the evidence
     base = pooled.filter((pl.col("arm") == "base") & (pl.col("belief") == "gravity"))
-    assert base["adoption_n"].to_list() == [120] and base["seeds"].to_list() == [1]
+    assert base["adoption_n"].to_list() == [100] and base["seeds"].to_list() == [1]
 
 
 def test_beliefs_and_arms_do_not_compete(run: Path) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from analysis.frontier import frontier, pool_seeds
-from analysis.resample import adoption_hits, apart, counts, family_interval, paired, sign_flip
-from analysis.run import read_run
-from analysis.stability import arena, cross_picked, frontier_share
-from analysis.statistics import wilson
-from beliefmod.evaluate.summary import summarise
+from analysis.resample import adoption_hits, apart, counts, family_interval, paired
+from analysis.stability import cross_picked
+from analysis.statistics import sign_flip, wilson
+from analysis.tallies import build
 
 
 def table(answers: dict[str, list[list[bool]]], **more) -> pl.DataFrame:
@@ -31,13 +28,14 @@ def table(answers: dict[str, list[list[bool]]], **more) -> pl.DataFrame:
             "think_state": "ok",
             "loop": False,
             "truncated": False,
+            "fabricated": None,
         }
         | more
         for trial, families in answers.items()
         for f, hits in enumerate(families)
         for i, hit in enumerate(hits)
     ]
-    return pl.DataFrame(rows, schema_overrides={"correct": pl.Boolean})
+    return pl.DataFrame(rows, schema_overrides={"correct": pl.Boolean, "fabricated": pl.Boolean})
 
 
 def interval(families: list[list[bool]]) -> tuple[float, float]:
@@ -120,64 +118,17 @@ def noise(
 
 
 def test_the_best_of_equals_promises_too_much() -> None:
-    found = arena(noise(0, 40), [[f"t{t}"] for t in range(40)], "base")
+    found = build(noise(0, 40), [[f"t{t}"] for t in range(40)], "base")
     assert found is not None
-    picked = cross_picked(found, 0.05)
+    picked = cross_picked(found.arena, 0.05)
     assert picked is not None and picked.splits == 400
     assert picked.promised > 0.38  # the largest of 40 shares around 0.3
     assert picked.shown == pytest.approx(0.3, abs=0.06) and picked.promised - picked.shown > 0.05
 
 
-def test_a_clear_winner_always_stays() -> None:
-    rows = table({"good": [[True] * 10] * 12, "bad": [[False] * 10] * 12, "base": [[False] * 10] * 12})
-    found = arena(rows, [["good"], ["bad"]], "base")
-    assert found is not None
-    assert frontier_share(found, 200).tolist() == [1.0, 0.0]
-
-
-def test_equals_share_the_frontier() -> None:
-    """All equal: each draw has a winner, and over data sets none of them wins for certain."""
-    tops = []
-    for seed in range(6):
-        found = arena(noise(seed, 10), [[f"t{t}"] for t in range(10)], "base")
-        assert found is not None
-        shares = frontier_share(found, 200)
-        assert shares.sum() >= 1.0
-        tops.append(shares.max())
-    assert np.mean(tops) < 0.9
-
-
-def test_no_base_no_arena() -> None:
-    rows = table({"a": [[True]]})
-    assert arena(rows, [["a"]], None) is None
-    assert arena(rows, [["a"]], "base") is None
-
-
 def test_few_families_are_not_split() -> None:
-    found = arena(noise(2, 5, families=3), [[f"t{t}"] for t in range(5)], "base")
-    assert found is not None and cross_picked(found, 0.05) is None
-
-
-def test_arena_gives_the_tables_numbers(run: Path) -> None:
-    """Every family once: the adoption and D that the sweep itself wrote, and that its own code computes."""
-    opened = read_run(str(run))
-    rows = frontier(pool_seeds(opened.trials)).filter(pl.col("belief") == "gravity")
-    base = opened.trials.filter((pl.col("arm") == "base") & (pl.col("belief") == "gravity"))["trial_id"][0]
-    ids = rows["trial_id"].to_list()
-    probes = opened.probes([*ids, base])
-    found = arena(probes, [[i] for i in ids], base)
-    assert found is not None
-    ones = {name: np.ones((1, len(c.families))) for name, (c, _, _) in found.components.items()}
-    adoption, damage = found.measure(ones, np.ones((1, len(found.adoption.families))))
-    assert adoption[0] == pytest.approx(rows["adoption"].to_numpy())
-    assert damage[0] == pytest.approx(rows["degradation"].to_numpy())
-    base_rows = probes.filter(pl.col("trial_id") == base).to_dicts()
-    for i, trial in enumerate(ids[:3]):
-        own = summarise(probes.filter(pl.col("trial_id") == trial).to_dicts(), base_rows)
-        assert (own["adoption"], own["degradation"]) == (
-            pytest.approx(adoption[0, i]),
-            pytest.approx(damage[0, i]),
-        )
+    found = build(noise(2, 5, families=3), [[f"t{t}"] for t in range(5)], "base")
+    assert found is not None and cross_picked(found.arena, 0.05) is None
 
 
 def test_two_beliefs_by_hand() -> None:
