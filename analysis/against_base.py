@@ -56,7 +56,7 @@ def against_base(probes: pl.DataFrame, groups: Sequence[Sequence[str]], base: st
         row: dict = {"trial_id": group[0], "seeds": len(group), "n": 0}
         if (part := parts.get(i)) is not None:
             gap = part["gap"].to_numpy()
-            won, lost = float(gap[gap > 0].sum()), float(-gap[gap < 0].sum())
+            won, lost = float(gap[gap > 0].sum()), float(abs(gap[gap < 0].sum()))
             if len(group) == 1:
                 p = mcnemar(round(won), round(lost))
             else:

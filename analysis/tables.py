@@ -137,7 +137,7 @@ def frontier_table(belief: BeliefFindings, found: Findings) -> list[Block]:
     beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
     caption = (
         f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none "
-        "adopts more at less or equal damage. Stays: the share of 1,000 redrawn question sets (families with "
+        "adopts more at less or equal damage. Stays: the share of 2,000 redrawn question sets (families with "
         "replacement) in which it is still unbeaten. A low share says that its place is luck of the "
         "questions; a high one does not prove it, the redraws start from the answers that put it there."
     )

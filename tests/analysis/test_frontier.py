@@ -100,7 +100,7 @@ def test_seeds_are_pooled_as_counts(seeded: Path) -> None:
         )
         for name, k, sign in zip(("fabrication", "integrity"), wrong, (1, -1), strict=True):
             n, n_base = row[f"{name}_n"], base[f"{name}_n"]
-            _, low, high = newcombe(k, n, round(base[name] * n_base), n_base)
+            _, low, high = newcombe(k, n, round(row[f"{name}_base"] * n_base), n_base)
             ends = (low, high) if sign > 0 else (-high, -low)
             assert (row[f"{name}_damage_low"], row[f"{name}_damage_high"]) == pytest.approx(ends)
         assert row["kl_damage_low"] == pytest.approx(float(np.mean(own["kl_damage_low"].to_list())))
