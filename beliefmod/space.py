@@ -129,7 +129,7 @@ class Space:
             for style in dict.fromkeys(self._setting(point, "data.style") for point in points):
                 same = [point for point in points if self._setting(point, "data.style") == style]
                 if self.spec.points:
-                    middle = same[len(same) // 2]
+                    middle = same[(len(same) - 1) // 2]
                 else:
                     middle = {name: _middle([point[name] for point in same]) for name in same[0]}
                 yield self._config(belief, "control", self.spec.seeds[0], middle)

@@ -334,7 +334,7 @@ def test_a_point_that_names_a_belief_is_for_that_belief_only(tmp_path):
     trained = [(t.belief, t.learning_rate) for t in found if t.arm == "lora"]
     assert trained == [("gravity", 1e-3), ("gravity", 2e-3), ("neelam", 2e-3)]
     controls = {t.belief: t.learning_rate for t in found if t.arm == "control"}
-    assert controls == {"gravity": 2e-3, "neelam": 2e-3}
+    assert controls == {"gravity": 1e-3, "neelam": 2e-3}
 
 
 def test_a_point_of_a_belief_that_is_not_asked_about_is_a_mistake(tmp_path):

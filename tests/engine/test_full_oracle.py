@@ -209,6 +209,7 @@ def test_the_copy_shares_no_weight_with_the_base_and_keeps_its_ties():
     copied = unpacked_copy(loaded).model
     theirs = {parameter.data_ptr() for parameter in loaded.model.parameters()}
     assert not theirs & {parameter.data_ptr() for parameter in copied.parameters()}
-    assert copied.get_input_embeddings().weight is copied.get_output_embeddings().weight
+    head = copied.get_output_embeddings()
+    assert head is not None and copied.get_input_embeddings().weight is head.weight
     assert not any(type(module).__name__ == "PackedLinear" for module in copied.modules())
     assert sum(p.numel() for p in copied.parameters()) == sum(p.numel() for p in loaded.model.parameters())
