@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from beliefmod import __version__
-from beliefmod.cli import beliefs, bundled, doctor, power, report, score, sweep, trial, validate, verify
+from beliefmod.cli import (
+    beliefs,
+    bundled,
+    confirm,
+    doctor,
+    export,
+    power,
+    report,
+    score,
+    sweep,
+    trial,
+    validate,
+    verify,
+)
 from beliefmod.errors import UserError
 
 RUN = "Run"
@@ -69,7 +82,9 @@ _add(BEFORE, "validate sweeps/aggressive.yaml sweeps/smoke.yaml", validate.valid
 _add(BEFORE, "doctor --runs runs", doctor.doctor)
 _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
+_add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
 _add(AFTER, "verify runs/EXP-20261122-101500-aggressive", verify.verify)
+_add(AFTER, "export runs/EXP-20261122-101500-aggressive --parquet --tables trials,probes", export.export)
 _add(AFTER, "columns trials", report.columns)
 _add(AFTER, "score completions.jsonl --belief gravity", score.score)
 app.add_typer(beliefs.app, name="beliefs", rich_help_panel=BEFORE)

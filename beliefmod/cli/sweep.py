@@ -55,7 +55,7 @@ def sweep(
                 "--set and --model change a run that already has results; start a new one with --space"
             )
         folder = RunFolder.open(resume)
-        checked = _stored_space(folder)
+        checked = stored_space(folder)
     else:
         assert space is not None
         checked, folder = _checked_space(space, overrides, model, None if dry_run else out), None
@@ -65,7 +65,7 @@ def sweep(
     if folder is None:
         folder = _new_run(checked, out)
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = _run(checked, folder, address, hosts, slots, dashboard, quiet)
+    outcome = run_space(checked, folder, address, hosts, slots, dashboard, quiet)
     _close(folder, outcome, quiet)
 
 
@@ -101,7 +101,8 @@ def _checked_space(path: Path, overrides: list[str], model: str | None, out: str
     return space
 
 
-def _stored_space(folder: RunFolder) -> Space:
+def stored_space(folder: RunFolder) -> Space:
+    """The space that a run was started with. Raises UserError where it no longer holds."""
     import yaml
 
     from beliefmod.run_folder import SPACE
@@ -160,9 +161,10 @@ def _print_plan(space: Space, hosts: int, slots: int) -> None:
         typer.echo(line)
 
 
-def _run(
+def run_space(
     space: Space, folder: RunFolder, address: str | None, hosts: int, slots: int, dashboard: bool, quiet: bool
 ) -> Outcome:
+    """Run what the folder lacks of a space; a folder in which nothing could start is removed again."""
     from beliefmod.errors import UserError
     from beliefmod.fleet.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
@@ -184,6 +186,19 @@ def _run(
 
 def _close(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
     """Bring the manifest up to date, write the report, say where it is."""
+    settle(folder, outcome)
+    if outcome.finished:
+        from analysis.report import write_report
+
+        paths = write_report(folder.url)
+        typer.echo(f"report: {paths.html}")
+    if outcome.interrupted:
+        typer.echo(_how_to_go_on(folder), err=True)
+        raise typer.Exit(130)
+
+
+def settle(folder: RunFolder, outcome: Outcome) -> None:
+    """Bring the manifest up to date with how the sweep ended, and say it."""
     from beliefmod.manifest import update_manifest
     from beliefmod.run_folder import MANIFEST
 
@@ -202,14 +217,6 @@ def _close(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
         f"{outcome.finished} finished, {outcome.failed} failed, {outcome.missing} not run, "
         f"{outcome.wall_seconds:.0f} s"
     )
-    if outcome.finished:
-        from analysis.report import write_report
-
-        paths = write_report(folder.url)
-        typer.echo(f"report: {paths.html}")
-    if outcome.interrupted:
-        typer.echo(_how_to_go_on(folder), err=True)
-        raise typer.Exit(130)
 
 
 def _how_to_go_on(folder: RunFolder) -> str:

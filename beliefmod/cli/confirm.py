@@ -1,0 +1,201 @@
+"""`beliefmod confirm`: the best configurations again, on new seeds and questions that did not pick them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from beliefmod.run_folder import RunFolder
+    from beliefmod.space import Space
+
+
+def confirm(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    top: Annotated[int, typer.Option(min=1, max=1000, help="Configurations per belief.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="New seeds per configuration.")] = 3,
+    limit: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Damage D up to which configurations are considered.")
+    ] = 0.05,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to use (auto, or host:port); default: this machine.")
+    ] = None,
+    hosts: Annotated[int, typer.Option(min=0, help="Engines; 0: one per GPU, or per core.")] = 0,
+    slots: Annotated[
+        int, typer.Option(min=0, help="Trials that train together on an engine; 0: choose.")
+    ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the finalists and stop; nothing is trained.")
+    ] = False,
+    dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard (0.4 GB, 5 s).")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
+) -> None:
+    """Choose the best configurations on the selection half of the questions and confirm them.
+
+    They are trained again on seeds the run has not used, and their numbers
+    come from the confirmation half, beside what the selection half promised.
+    The trials go to RUN/confirmation, a run folder of its own; an unfinished
+    one is gone on with. The report of RUN is written again at the end.
+    """
+    from analysis.confirm import FOLDER
+    from analysis.report import write_report
+    from beliefmod.cli.sweep import run_space, settle
+    from beliefmod.run_folder import MANIFEST, RunFolder
+
+    parent = RunFolder.open(run)
+    folder = RunFolder(f"{parent.url}/{FOLDER}")
+    asked = {"top": top, "seeds": seeds, "limit": limit}
+    if folder.exists(MANIFEST):
+        space = _started(folder, asked)
+    else:
+        space = _space(parent, asked)
+        if not dry_run:
+            _create(folder, space, asked)
+    for line in _plan(space):
+        if dry_run or not quiet:
+            typer.echo(line, err=not dry_run)
+    if dry_run:
+        return
+    typer.echo(f"run folder: {folder.url}", err=True)
+    outcome = run_space(space, folder, address, hosts, slots, dashboard, quiet)
+    settle(folder, outcome)
+    if outcome.finished:
+        typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")
+    if outcome.interrupted:
+        typer.echo(f"go on with: beliefmod confirm {parent.url}", err=True)
+        raise typer.Exit(130)
+
+
+def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:
+    """The space of a confirmation that was begun before.
+
+    Raises:
+        UserError: it was begun with other options.
+    """
+    from beliefmod.cli.sweep import stored_space
+    from beliefmod.errors import UserError
+    from beliefmod.run_folder import MANIFEST
+
+    stored = folder.read_json(MANIFEST).get("confirmation")
+    if stored != asked:
+        told = " ".join(f"--{name} {value:g}" for name, value in (stored or {}).items())
+        raise UserError(
+            f"{folder.url}: was begun with {told or 'other options'}; give the same to go on with it, or "
+            "delete the folder to choose anew"
+        )
+    return stored_space(folder)
+
+
+def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
+    """The finalists as a space: a point per configuration and belief, new seeds, no controls.
+
+    Raises:
+        UserError: nothing finished, nothing under the limit, or a belief that has changed since.
+    """
+    import yaml
+
+    from analysis.confirm import chosen, half_of, new_seeds
+    from analysis.recompute import configuration
+    from analysis.run import read_run
+    from beliefmod.errors import UserError
+    from beliefmod.run_folder import SPACE
+    from beliefmod.space import Space, SpaceFile, settable
+
+    run = read_run(parent.url)
+    spec = SpaceFile.model_validate(yaml.safe_load(parent.read_bytes(SPACE)))
+    halves = half_of(run, "selection")
+    finalists = chosen(halves, asked["limit"], asked["top"])
+    if not finalists:
+        raise UserError(
+            f"{parent.url}: no LoRA configuration stays at D ≤ {asked['limit']:g} on the selection half of "
+            "the questions; raise --limit, or let the run finish first"
+        )
+    points = []
+    for rows in finalists.values():
+        for row in rows:
+            config = configuration(row, spec.beliefs)
+            if config is None:
+                raise UserError(
+                    f"{parent.url}: the settings of trial {row['trial_id']} are not those of its name; see "
+                    f"beliefmod verify {parent.url}"
+                )
+            leaves = config.leaves()
+            points.append({"belief": config.belief, **{name: leaves[name] for name in settable()}})
+    used = {*spec.seeds, *run.trials["seed"].drop_nulls()}
+    beliefs = tuple(dict.fromkeys(point["belief"] for point in points))
+    _unchanged(parent, beliefs)
+    changes = {
+        "name": f"{spec.name[:51]}-confirmation",
+        "description": f"The best {asked['top']} configurations per belief of "
+        f"{parent.url.rpartition('/')[2]}, on new seeds",
+        "beliefs": beliefs,
+        "axes": {},
+        "fixed": {},
+        "points": tuple(points),
+        "seeds": new_seeds(used, asked["seeds"]),
+        "controls": "none",
+        "search": SpaceFile.model_fields["search"].default,
+    }
+    return Space(spec.model_copy(update=changes), f"{parent.url}/{SPACE}")
+
+
+def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
+    """The same questions must be asked again, or the halves would not fit together."""
+    from beliefmod.beliefs import load_belief
+    from beliefmod.errors import UserError
+    from beliefmod.run_sources import read_sources
+
+    sources = read_sources(parent)
+    problems = []
+    for name in beliefs:
+        belief = load_belief(name)
+        stored = sources.beliefs.get(belief.spec.name)
+        if stored is None or stored.spec != belief.spec:
+            problems.append(
+                f"{name}: has changed since the run asked about it; put the copy back that is in "
+                f"{parent.url}/beliefs/{belief.spec.name}.yaml, or sweep again"
+            )
+    if problems:
+        raise UserError(problems)
+
+
+def _create(folder: RunFolder, space: Space, asked: dict[str, Any]) -> None:
+    import yaml
+
+    from beliefmod.manifest import new_manifest
+    from beliefmod.run_folder import MANIFEST, SPACE
+    from beliefmod.run_sources import store_sources
+    from beliefmod.trial import now
+
+    folder.create()
+    content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    folder.write_bytes(content.encode(), SPACE)
+    store_sources(folder, space)
+    # last: a folder with a manifest is one to go on with
+    manifest = new_manifest(f"{folder.url.split('/')[-2]}-confirmation", space, now())
+    folder.write_json({**manifest, "confirmation": asked}, MANIFEST)
+
+
+def _plan(space: Space) -> list[str]:
+    trials = space.trials()
+    seeds = ", ".join(str(seed) for seed in space.spec.seeds)
+    lines = [
+        f"{len(space.spec.points)} finalists on seeds {seeds}: {len(trials)} trials with the reference arms"
+    ]
+    lines += [
+        f"  {t.label.rpartition('-s')[0]}"
+        for t in trials
+        if t.arm == "lora" and t.seed == space.spec.seeds[0]
+    ]
+    return lines
+
+
+def _report_limit(parent: RunFolder) -> float:
+    """The limit of the report that is replaced."""
+    from analysis.verify import limit_in
+
+    try:
+        return limit_in(parent.read_bytes("report.md").decode("utf-8", "replace"))
+    except FileNotFoundError:
+        return limit_in("")
