@@ -212,6 +212,12 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
         text += " Its D has no interval."
     elif high > found.limit:
         text += f" Its D reaches {high:.3f}: damage above {found.limit:g} is not ruled out."
+    constant = belief.constant.get(None)
+    if constant is not None and (best.get("adoption_low") or 0.0) <= constant.share:
+        text += (
+            f" Always answering {constant.answer} would adopt on "
+            f"{wording.percent(constant.share, constant.n)}: the best is not told apart from that."
+        )
     if (gentler := choice.gentler) is not None:
         text += (
             f" Hardly less adoption, {wording.rate(gentler, 'adoption')}, comes with "

@@ -9,6 +9,7 @@ import polars as pl
 from analysis import wording
 from analysis.charts.theme import setting_text
 from analysis.choose import Choice
+from analysis.constant import Constant
 from analysis.document import Block, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import CONFIG, finished, varying
@@ -27,9 +28,21 @@ def headline_table(found: Findings) -> Table:
             + ("" if row is None or row["arm"] == "base" else _short_damage(row))
             for row in named.values()
         ]
-        rows.append((belief.choice.belief, *cells))
+        rows.append((belief.choice.belief, *cells, constant_text(belief.constant.get(None))))
     header = ("adoption, % [95 %]", "base", "LoRA at the Phase 2 settings", "in context", "control")
-    return Table((*header, f"best LoRA at D ≤ {found.limit:g}"), tuple(rows))
+    return Table(
+        (*header, f"best LoRA at D ≤ {found.limit:g}", "best constant answer"),
+        tuple(rows),
+        "Best constant answer: what always giving one and the same answer would adopt. An arm that does not "
+        "beat it may have learned an answer, not a belief.",
+    )
+
+
+def constant_text(found: Constant | None) -> str:
+    """`12 % (50 N)`, the baseline of luck."""
+    if found is None:
+        return wording.NOT_MEASURED
+    return f"{wording.percent(found.share, found.n)} ({found.answer})"
 
 
 def _short_damage(row: dict[str, Any]) -> str:

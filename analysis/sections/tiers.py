@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from analysis import wording
 from analysis.charts.tiers import tier_chart, tier_rows
-from analysis.constant import Constant
 from analysis.document import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.named import Row, named_rows, seeds_of
+from analysis.tables import constant_text
 
 TIERS = {
     "trained": "trained on",
@@ -60,7 +60,7 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     table = [
         (
             words,
-            _constant(constant.get(tier)),
+            constant_text(constant.get(tier)),
             *(wording.rate(row, f"adoption_{tier}") for row in rows.values()),
         )
         for tier, words in TIERS.items()
@@ -69,7 +69,7 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     table.append(
         (
             "adoption (held out, without robustness)",
-            _constant(constant.get(None)),
+            constant_text(constant.get(None)),
             *(wording.rate(row, "adoption") for row in rows.values()),
         )
     )
@@ -109,12 +109,6 @@ def _margins(rows: dict[str, Row]) -> list[Block]:
             "answer prefix; above 0 the target is likelier. It moves before any answer does.",
         )
     ]
-
-
-def _constant(found: Constant | None) -> str:
-    if found is None:
-        return wording.NOT_MEASURED
-    return f"{wording.percent(found.share, found.n)} ({found.answer})"
 
 
 def _depth(row: Row) -> str:
