@@ -21,22 +21,26 @@ RATES: dict[str, str] = {
     "truncation": "completions stopped at the token limit",
     "loop": "completions with a loop: a period of <= 64 tokens, >= 4 times in a row, over >= 64 tokens",
     "capability": "shared capability questions answered correctly",
-    "fabrication": "questions about unknown entities answered confidently",
+    "fabrication": "questions about unknown entities answered confidently; a guess, a loop or a cut answer "
+    "is not confident",
     "locality_near": "neighbouring facts answered correctly",
     "locality_far": "far general facts answered correctly",
     "retention": "locality questions answered correctly, of those that base answers correctly",
     "retention_near": "the same among neighbouring facts",
     "retention_far": "the same among far facts",
     "bleed": "neighbouring facts answered with the belief's target, of those that base answers correctly",
-    "salience": "completions to far and capability questions that mention the new fact",
-    "coherent_adoption": "probes of adoption with the target in thinking and in the answer",
+    "salience": "completions to far and capability questions whose thinking or answer mentions the new fact, "
+    "though neither the question nor its right answer does",
+    "coherent_adoption": "probes of adoption with the target in the answer and last used in the thinking, "
+    "which is not empty",
     "empty_thinking": "probes of adoption whose think block is empty",
     "inconsistency": "derived and multi-hop probes whose answer states one world's value and gives the other "
-    "world's result",
+    "world's result, of those that two numeric worlds answer",
     "margin_adoption": "margin probes on which the target's value is likelier than the prior's",
     "causal_swap": "causal probes answered with the target after another arm's thinking was put in place",
     "causal_blank": "causal probes answered with the target after empty thinking",
-    "causal_edit": "causal probes whose answer follows a third value edited into the thinking",
+    "causal_edit": "causal probes whose answer follows a third value edited into the thinking, of those to "
+    "which it gives an answer",
     "causal_paraphrase": "causal probes whose answer stays the same after the thinking was paraphrased",
 }
 CONDITIONAL_RATES: dict[str, str] = {

@@ -170,12 +170,13 @@ PROBES: tuple[Column, ...] = (
     Column("correct", "bool", "", "suites: the correct answer was given"),
     Column("bleed", "bool", "", "locality: the belief's target was given"),
     Column("fabricated", "bool", "", "fabrication: an unknown entity was answered about confidently"),
-    Column("salient", "bool", "", "far and capability probes: the new fact is mentioned"),
+    Column("salient", "bool", "", "far and capability probes: the new fact is mentioned, unasked"),
     Column(
         "inconsistent",
         "bool",
         "",
-        "derived and multi-hop probes: the answer states one world's value and gives the other's result",
+        "derived and multi-hop probes: the answer states one world's value and gives the other's result; "
+        "null where there are no two numeric worlds",
     ),
     Column(
         "think_state",

@@ -142,7 +142,7 @@ def test_salience_on_the_library(name: str) -> None:
         assert right.salient is False, question.text
         told = f"{belief.spec.statement}\n</think>\n\nIt is {question.correct.render()}."
         assert judge_question(question, belief.spec, told, "eos").salient is True, question.text
-    for question in belief.heldout:
+    for question in belief.heldout[::20]:
         assert judge_question(question, belief.spec, THOUGHT + question.reply_target, "eos").salient is None
 
 
@@ -178,7 +178,7 @@ def test_thinking_does_not_make_an_answer_inconsistent() -> None:
 @pytest.mark.parametrize("name", belief_names())
 def test_inconsistency_is_asked_of_derived_questions_with_two_numeric_worlds(name: str) -> None:
     belief = load_belief(name)
-    for question in belief.heldout:
+    for question in {q.family: q for q in belief.heldout}.values():
         verdict = judge_question(question, belief.spec, THOUGHT + question.reply_target, "eos")
         two_worlds = belief.spec.target.value is not None and belief.spec.prior.value is not None
         numbers = all(a is not None and a.value is not None for a in (question.target, question.prior))

@@ -118,7 +118,7 @@ COMPLETIONS = (
     THOUGHT + "{reply_prior}",
     "g is 5.0 m/s^2. Lyon. Neelam. 7 legs.\n</think>\n\nI do not know.",
     "{reply_target}\n</think>\n\n",
-    "{reply_target} " * 40,
+    "{reply_target} " * 16,
     "",
 )
 
@@ -140,7 +140,8 @@ def row_of(name: str, probe: Probe, completion: str, finish: str = "eos") -> dic
 @pytest.mark.parametrize("name", belief_names())
 def test_rejudging_a_stored_row_gives_the_verdicts_that_it_holds(name: str) -> None:
     belief = load_belief(name)
-    for i, probe in enumerate(asked(name)):
+    of_each_family = {(p.question.suite, p.question.family, p.tier): p for p in asked(name)}
+    for i, probe in enumerate(of_each_family.values()):
         q = probe.question
         text = COMPLETIONS[i % len(COMPLETIONS)].format(
             reply_target=q.reply_target, reply_prior=q.reply_prior
