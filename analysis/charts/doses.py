@@ -30,7 +30,6 @@ def dose_chart(doses: Doses, curves: Sequence[Curve]) -> Any:
     )
     panels = []
     for belief in sorted(doses.table["belief"].unique()):
-        row = []
         for outcome, words in WORDS.items():
             part = doses.table.filter((pl.col("belief") == belief) & pl.col(outcome).is_not_null())
             dots = part.select("style", "dose", "trial_id", (100 * pl.col(outcome)).alias("percent"))
@@ -56,10 +55,9 @@ def dose_chart(doses: Doses, curves: Sequence[Curve]) -> Any:
             if halves.height:
                 rule = alt.Chart(halves).mark_rule(strokeDash=[4, 3], color=MUTED)
                 layers.append(rule.encode(x, color=colour))
-            row.append(theme.panel(alt.layer(*layers), belief, 330, 190))
-        panels.append(alt.hconcat(*row))
+            panels.append(theme.panel(alt.layer(*layers), belief, 330, 190))
     return theme.dressed(
-        alt.vconcat(*panels),
+        alt.concat(*panels, columns=2),
         "Dose and response",
         [
             f"{doses.note} Curves: logit on log dose, 95 % bands over configurations; dashed: the dose of "

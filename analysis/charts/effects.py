@@ -12,7 +12,7 @@ from analysis.charts import theme
 from analysis.charts.theme import INK, MUTED, SPARE_COLOURS, number, short
 from analysis.effects import EVERY, Mean, Regression
 
-COLOURS = ("#0072B2", "#D55E00", *SPARE_COLOURS, "#999999", "#882255")
+COLOURS = ("#0072B2", "#D55E00", *SPARE_COLOURS, "#999999", "#882255", "#117733", "#DDCC77")
 OUTCOMES = {"adoption": "adoption", "damage": "damage D"}
 
 
@@ -109,14 +109,15 @@ def marginal_chart(means: Sequence[Mean]) -> Any:
         scale=alt.Scale(domain=beliefs, range=list((COLOURS * len(beliefs))[: len(beliefs)])),
         title=None,
     )
-    rows = []
+    panels, axes = [], 0
     for outcome, words in OUTCOMES.items():
-        panels = []
+        before = len(panels)
         for axis in dict.fromkeys(table["axis"]):
             part = table.filter((pl.col("axis") == axis) & (pl.col("outcome") == outcome)).sort("order")
             if part.is_empty():
                 continue
             levels = list(dict.fromkeys(part["level"]))
+            width = len(levels) * max(45, 9 * len(beliefs) + 12, 7 * max(map(len, levels)))
             chart = alt.Chart(part)
             x = alt.X("level:N", sort=levels, title=short(axis), axis=alt.Axis(labelAngle=0))
             offset = alt.XOffset("belief:N", scale=alt.Scale(domain=beliefs, paddingOuter=1.0))
@@ -133,11 +134,10 @@ def marginal_chart(means: Sequence[Mean]) -> Any:
                 ),
                 chart.mark_point(filled=True, size=55, opacity=1).encode(x, y, offset, colour, tooltip=tips),
             ]
-            panels.append(alt.layer(*layers).properties(width=max(90, 26 * len(levels) + 60), height=170))
-        if panels:
-            rows.append(alt.hconcat(*panels))
+            panels.append(alt.layer(*layers).properties(width=width, height=170))
+        axes = max(axes, len(panels) - before)
     return theme.dressed(
-        alt.vconcat(*rows),
+        alt.concat(*panels, columns=axes),
         "Plain means by setting",
         [
             "All configurations with a setting at this value, the others as they are; D in percent of its "

@@ -9,7 +9,6 @@ import altair as alt
 import polars as pl
 
 from analysis.charts import theme
-from analysis.charts.theme import INK
 from analysis.mismatch import Side
 from analysis.novelty import Contrast
 
@@ -17,30 +16,29 @@ KINDS = alt.Scale(domain=["existing", "novel"], range=["#D55E00", "#0072B2"])
 
 
 def novelty_chart(contrasts: Sequence[Contrast]) -> Any:
-    """One mark per belief, a line at the mean of its class; one panel per number that was compared."""
+    """One mark per belief, a dashed line at the mean of its class; one panel per number that was compared."""
     panels = []
     for contrast in contrasts:
         table = pl.DataFrame(
             [{"belief": v.belief, "kind": v.kind, "percent": 100 * v.value} for v in contrast.values]
         )
-        chart = alt.Chart(table)
-        x = alt.X(
-            "kind:N", title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(domain=["existing", "novel"])
-        )
-        y = alt.Y("percent:Q", title="adoption of a belief, %")
-        colour = alt.Color("kind:N", scale=KINDS, legend=None)
+        order = list(table.sort("kind", "belief")["belief"])
+        y = alt.Y("belief:N", title=None, sort=order)
+        x = alt.X("percent:Q", title="adoption, %", scale=alt.Scale(zero=False, padding=12))
+        colour = alt.Color("kind:N", scale=KINDS, title=None)
         tips = ["belief:N", "kind:N", alt.Tooltip("percent:Q", format=".1f")]
         mean = alt.Chart(table.group_by("kind").agg(pl.col("percent").mean()).sort("kind"))
         layers = [
-            mean.mark_tick(thickness=2, size=60, color=INK).encode(x, y),
-            chart.mark_point(filled=True, size=75, opacity=0.8).encode(x, y, colour, tooltip=tips),
-            chart.mark_text(align="left", dx=9, fontSize=11, color=INK).encode(x, y, text="belief:N"),
+            mean.mark_rule(strokeDash=[4, 3], strokeWidth=1.5).encode(x, colour),
+            alt.Chart(table).mark_point(filled=True, size=75, opacity=1).encode(x, y, colour, tooltip=tips),
         ]
-        panels.append(theme.panel(alt.layer(*layers), contrast.name, 270, 260))
+        panels.append(theme.panel(alt.layer(*layers), contrast.name, 260, 24 * len(order)))
     return theme.dressed(
         alt.concat(*panels, columns=3, spacing=30),
         "H1: novel against existing beliefs",
-        ["Each mark is one belief, the bars are class means. The test has as many observations as marks."],
+        [
+            "Each mark is one belief, dashed lines are class means. The test has as many observations as marks."
+        ],
     )
 
 

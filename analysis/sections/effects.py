@@ -10,7 +10,6 @@ from analysis.doses import Curve, account, curves
 from analysis.effects import NoRegression, Regression, marginal_means, regressions
 from analysis.findings import Findings
 from analysis.shapes import check_shapes
-from analysis.wording import plural
 
 HOW = {
     "adoption": "Adoption: a binomial logit over configurations and question families. Intervals are "
@@ -76,12 +75,7 @@ def _models(outcome: str, models: list[Regression | NoRegression]) -> list[Block
                 f"{_odds(effect.odds)} [{_odds(effect.odds_low)}, {_odds(effect.odds_high)}]",
                 f"{effect.points:+.1f} [{effect.points_low:+.1f}, {effect.points_high:+.1f}]",
                 "< 0.001" if effect.p < 0.001 else f"{effect.p:.3f}",
-                " × ".join(
-                    plural(n, name.removesuffix("s")).replace("familie", "family")
-                    if n == 1
-                    else f"{n} {name}"
-                    for name, n in model.clusters.items()
-                ),
+                " × ".join(f"{n:,} {name}" for name, n in model.clusters.items()),
             )
             for model in told
             for effect in model.effects
@@ -142,8 +136,8 @@ def _shapes(found: Findings) -> list[Block]:
             ("Published", "Its numbers", "In this run", "Numbers and test"),
             rows,
             "Shapes, not values: models, facts and questions differ. Holds: the 95 % interval lies above 0. "
-            "Does not hold: it lies below 5 points. Cannot say: anything else. The last two rows have rules of "
-            "their own, given there.",
+            "Does not hold: it lies below 5 points. Cannot say: anything else. The last two rows have rules "
+            "of their own, given there.",
         ),
         Paragraph(f"Published in: {'; '.join(sources)}."),
     ]

@@ -87,8 +87,8 @@ def _power(one: Contrast) -> list[str]:
         )
     if one.needed_smallest is not None:
         texts.append(
-            f"With beliefs that differ this much, 80 % power for {points} needs {one.needed_smallest:,} "
-            "beliefs per class"
+            f"With beliefs that differ this much, 80 % power of a t test for {points} needs "
+            f"{one.needed_smallest:,} beliefs per class"
             + (f", for the difference seen {one.needed_seen:,}." if one.needed_seen else ".")
         )
     else:
