@@ -21,7 +21,8 @@ class FailureClass:
 
 def failure_classes() -> tuple[FailureClass, ...]:
     """The classes in the order of the report; a completion may be in several."""
-    everywhere = pl.lit(True)
+    # not a literal: a literal counts as one row in a sum
+    everywhere = pl.col("trial_id").is_not_null()
     belief = (pl.col("suite") == "belief") & (pl.col("tier") != "trained")
     states = {
         "empty": "thinking of fewer than five tokens",
