@@ -300,7 +300,7 @@ def test_poor_runs_are_told_in_words(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_thousands_of_trials_take_seconds() -> None:
+def test_a_thousand_trials_take_seconds() -> None:
     rng = np.random.default_rng(0)
     configs = [
         {
@@ -311,11 +311,11 @@ def test_thousands_of_trials_take_seconds() -> None:
                 "num_examples": int(rng.integers(5, 100)),
             },
         }
-        for _ in range(300)
+        for _ in range(150)
     ]
     run = world(lambda c: min(0.95, law(c)), damage=harm, configs=configs, per_family=2)
-    assert run.run.trials.height > 2_400
+    assert run.run.trials.height > 1_200
     start = time.process_time()
     section.blocks(run)
     hypotheses_section.blocks(run)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 15
