@@ -65,12 +65,16 @@ class Part:
         total = None
         if self.alike:
             total = (weights @ self.asked.astype(weights.dtype))[:, None]
+            if weights.dtype == np.float32:
+                # saves a pass over the result; in double precision whole numbers are divided once, at the end
+                weights, total = weights / total, np.ones((1, 1), np.float32)
         found = below = None
         for s, values in enumerate(self.values[: len(seeds) or 1]):
             term = weights @ values.astype(weights.dtype, copy=False).T
             if self.kind in ("nll", "kl"):
                 assert total is not None
-                term /= total
+                if weights.dtype != np.float32:
+                    term /= total
                 saturate(term, term)
             if seeds:
                 term *= seeds[s]
@@ -86,7 +90,7 @@ class Part:
         if below is not None:
             # a draw in which nothing was asked counts as no success
             found /= np.maximum(below, 1)
-        else:
+        elif seeds or weights.dtype != np.float32:
             assert total is not None
             found /= total if not seeds else total / share
         if self.base is not None:
@@ -154,6 +158,11 @@ class Arena:
         """The same for some configurations."""
         parts = {name: part.take(rows) for name, part in self.components.items()}
         return Arena(self.clusters, self.adoption.take(rows), parts, self.seeds[rows])
+
+    def lean(self) -> Arena:
+        """The same in single precision."""
+        parts = {name: part.lean() for name, part in self.components.items()}
+        return Arena(self.clusters, self.adoption.lean(), parts, self.seeds)
 
     @cached_property
     def share(self) -> Array:

@@ -66,12 +66,12 @@ def race(found: Arena, draws: Draws, grid: Array, limit: float, threads: int | N
             return list(pool.map(job, items))
 
         first, rest = _favourites(found, draws, lean, blocks, each)
-        near = found.take(first)
+        near, light = found.take(first), found.lean()
 
         def run(at: slice) -> Swept:
             stair, known = _open(near, draws, first, at)
             alive = [piece.alive(draws, lean, stair, at) for piece in rest]
-            more = _screen(found, np.concatenate([*alive, NONE]), draws, lean, stair, at)
+            more = _screen(light, np.concatenate([*alive, NONE]), draws, lean, stair, at)
             return _sweep(_joined(found, draws, known, more), at, grid, limit)
 
         last = each(run, blocks)
@@ -179,14 +179,14 @@ def _open(near: Arena, draws: Draws, first: Rows, at: slice) -> tuple[NDArray[np
 
 
 def _screen(
-    found: Arena, rows: Rows, draws: Draws, lean: NDArray, stair: NDArray, at: slice
+    light: Arena, rows: Rows, draws: Draws, lean: NDArray, stair: NDArray, at: slice
 ) -> tuple[Rows, Rows]:
     """Of these configurations, the pairs with a draw that the whole D does not rule out either."""
     kept: list[tuple[Rows, Rows]] = [(NONE, NONE)]
     for i in range(0, len(rows), WIDE):
         some = rows[i : i + WIDE]
         seeds = [often.astype(np.float32) for often in draws.of(at, some)]
-        adoption, damage = found.take(some).measure(lean[at], seeds)
+        adoption, damage = light.take(some).measure(lean[at], seeds)
         draw, row = np.nonzero(adoption >= _height(stair, damage))
         kept.append((some[row], draw + at.start))
     return np.concatenate([pair[0] for pair in kept]), np.concatenate([pair[1] for pair in kept])

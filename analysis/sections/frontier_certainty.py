@@ -39,8 +39,8 @@ def figures(found: Findings) -> dict[str, Drawn]:
         return {}
     caption = (
         "Best adoption among the LoRA configurations with D up to the value on the axis. The band holds 95 % "
-        "of the redraws at each D by itself, not the whole curve at once. Every redraw picks its own winners, "
-        "so the band lies above what one configuration would show on new questions."
+        "of the redraws at each D by itself, not the whole curve at once. Every redraw picks its own "
+        "winners, so the band lies above what one configuration would show on new questions."
     )
     return {"frontier-band": Drawn(band_chart(certain, found.limit), caption)}
 
@@ -54,11 +54,11 @@ def _method(beliefs: list[BeliefFindings]) -> str:
         + (
             "; then seeds with replacement within each configuration. "
             if seeds > 1
-            else ". There is one seed per configuration: no interval here holds what another seed would give. "
+            else ". There is one seed per configuration: no interval here holds what another would give. "
         )
         + "In each redraw the frontier is drawn anew. The redraws start from the answers at hand: a lead "
-        "that was luck of these questions stays a lead in them, so these shares say how stable the choice is, not "
-        "how probable it is that it is right."
+        "that was luck of these questions stays a lead in them, so these shares say how stable the choice "
+        "is, not how probable it is that it is right."
     )
 
 

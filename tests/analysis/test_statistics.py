@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from statsmodels.stats import contingency_tables
 
-from analysis.statistics import mcnemar, newcombe, unpaired, wilson
+from analysis.against_base import against_base
+from analysis.statistics import adjusted, mcnemar, newcombe, refuse_difference, unpaired, wilson
+from tests.analysis.test_resample import table
 
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -63,3 +66,78 @@ def test_picking_from_many_costs() -> None:
     assert found.told_apart
     assert not found.picked_from(54).told_apart
     assert found.picked_from(1) == found
+
+
+def by_hand(p: list[float], method: str) -> list[float]:
+    """Holm and Benjamini-Hochberg as their papers state them, step by step."""
+    m, order = len(p), sorted(range(len(p)), key=lambda i: p[i])
+    result = [0.0] * m
+    if method == "holm":
+        worst = 0.0
+        for rank, i in enumerate(order):
+            worst = max(worst, (m - rank) * p[i])
+            result[i] = min(1.0, worst)
+        return result
+    best = 1.0
+    for rank in range(m - 1, -1, -1):
+        best = min(best, m * p[order[rank]] / (rank + 1))
+        result[order[rank]] = best
+    return result
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_adjusted_by_hand(p: list[float]) -> None:
+    for method in ("holm", "bh"):
+        found = adjusted(p, method)
+        assert found.tolist() == pytest.approx(by_hand(p, method))
+        assert (found >= np.array(p) - 1e-12).all()
+        with_gap = adjusted([*p, float("nan")], method)
+        assert np.isnan(with_gap[-1]) and with_gap[:-1].tolist() == found.tolist()
+
+
+def test_adjusted_refuses_nonsense() -> None:
+    with pytest.raises(ValueError, match="no adjustment sidak"):
+        adjusted([0.1], "sidak")
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        adjusted([1.1], "holm")
+    assert adjusted([], "bh").size == 0
+
+
+def test_a_refusal_says_how_many_it_takes() -> None:
+    found = unpaired(0, 6, 1, 6)
+    refusal = refuse_difference("Which adopts more", found, 0.0, 0.17)
+    assert refusal is not None and "needs 42 prompts per arm, has 6" in refusal.text
+    assert refuse_difference("Which", unpaired(30, 60, 3, 60), 0.5, 0.05) is None
+    equal = refuse_difference("Which", unpaired(3, 6, 3, 6), 0.5, 0.5)
+    assert equal is not None and equal.needs is None and "equal" in equal.text
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_mcnemar_is_that_of_statsmodels(won: int, lost: int) -> None:
+    table = np.array([[5, won], [lost, 7]])
+    expected = contingency_tables.mcnemar(table, exact=True).pvalue if won + lost else 1.0
+    assert mcnemar(won, lost) == pytest.approx(expected)
+
+
+def test_every_configuration_against_base() -> None:
+    """One seed: 8 won, 2 lost, p by hand; three seeds: whole families flip; one never asked."""
+    answers = {
+        "base": [[True] * 2 + [False] * 8] * 5,
+        "more": [[False] * 2 + [True] * 8] + [[True] * 2 + [False] * 8] * 4,
+        **{f"s{i}": [[True] * 10] * 5 for i in range(3)},
+    }
+    found = against_base(table(answers), [["more"], ["s0", "s1", "s2"], ["absent"]], "base")
+    first, second, third = found.iter_rows(named=True)
+    assert (first["won"], first["lost"], first["n"]) == (8, 2, 50)
+    assert first["difference"] == pytest.approx(6 / 50)
+    # 8 of 10 coin tosses: 2 * (1 + 10 + 45) / 1024
+    assert first["p"] == pytest.approx(112 / 1024)
+    # all five families on one side: 2 of 32 signs
+    assert second["p"] == pytest.approx(2 / 32) and second["difference"] == pytest.approx(0.8)
+    assert (second["holm"], second["bh"]) == (pytest.approx(4 / 32), pytest.approx(112 / 1024))
+    assert third["p"] is None and third["holm"] is None and third["n"] == 0
+
+
+def test_without_base_nothing_is_tested() -> None:
+    found = against_base(table({"a": [[True]]}), [["a"]], None)
+    assert found["p"].to_list() == [None] and found["trial_id"].to_list() == ["a"]
