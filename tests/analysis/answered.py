@@ -48,13 +48,24 @@ def answered_run(
             "controls": "none",
         }
     )
-    space = Space(spec, "answered.yaml")
+    return answer_space(path, Space(spec, "answered.yaml"))
+
+
+def answer_space(path: Path, space: Space, **manifest_fields: object) -> Path:
+    """A finished run of every trial of a space, `manifest_fields` put into its manifest."""
+    spec = space.spec
     folder = RunFolder(str(path))
     folder.create()
+    answer_trials(folder, space)
     folder.write_bytes(yaml.safe_dump(spec.model_dump(mode="json")).encode(), SPACE)
     store_sources(folder, space)
     manifest = new_manifest(path.name, space, "2026-11-22T10:15:00Z")
-    folder.write_json(manifest | {"status": "finished"}, MANIFEST)
+    folder.write_json(manifest | {"status": "finished", **manifest_fields}, MANIFEST)
+    return path
+
+
+def answer_trials(folder: RunFolder, space: Space) -> None:
+    """Every trial of a space answered, judged and written, as hosts would."""
     references: dict[tuple[str, str], list[dict]] = {}
     for config in space.trials():
         belief = load_belief(config.belief)
@@ -80,7 +91,6 @@ def answered_run(
         }
         folder.write_trial(row, probes, steps if config.is_trained else ())
     folder.assemble(config.trial_id for config in space.trials())
-    return path
 
 
 def thinned(folder: Path, name: str, every: int) -> str:
