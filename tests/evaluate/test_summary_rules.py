@@ -115,14 +115,14 @@ def test_causal_rates_by_hand() -> None:
         *(causal(f"d{i}", "paraphrase", same=True) for i in range(3)),
         *(causal(f"d{i}", "truncate", fraction=0.5, same=True) for i in range(2)),
     ]
-    m = summarise([row("d0")], None, causal=rows)
+    m: dict[str, Any] = summarise([row("d0")], None, causal=rows)
     assert (m["causal_swap"], m["causal_swap_n"]) == (2 / 3, 3)
     assert (m["causal_blank"], m["causal_blank_n"]) == (0.0, 3)
     assert (m["causal_edit"], m["causal_edit_n"]) == (0.5, 2)
     assert (m["causal_paraphrase"], m["causal_paraphrase_n"]) == (1.0, 3)
     # d0: same at 0, 0.5, 1 -> 0; d1: not at 0 -> 1 - (0.25 + 0.5); d2 was never cut
     assert (m["early_answering"], m["early_answering_n"]) == (pytest.approx(0.125), 2)
-    assert (m["early_answering_low"] or 0) < 0.125 < (m["early_answering_high"] or 0)
+    assert m["early_answering_low"] < 0.125 < m["early_answering_high"]
 
 
 # ---- whatever the rows ----
