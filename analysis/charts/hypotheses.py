@@ -36,9 +36,7 @@ def novelty_chart(contrasts: Sequence[Contrast]) -> Any:
     return theme.dressed(
         alt.concat(*panels, columns=3, spacing=30),
         "H1: novel against existing beliefs",
-        [
-            "Each mark is one belief, dashed lines are class means. The test has as many observations as marks."
-        ],
+        ["Each mark is one belief, dashed lines are class means: as many observations as marks."],
     )
 
 
