@@ -41,7 +41,9 @@ def against_base(probes: pl.DataFrame, groups: Sequence[Sequence[str]], base: st
         schema={"trial_id": pl.String, "place": pl.Int64},
         orient="row",
     )
-    reference = asked.filter(pl.col("trial_id") == base).select("probe_id", pl.col("hit").alias("base_hit"))
+    reference = asked.filter(pl.col("trial_id").eq_missing(pl.lit(base))).select(
+        "probe_id", pl.col("hit").alias("base_hit")
+    )
     gaps = (
         asked.join(place, on="trial_id")
         .group_by("place", "probe_id", "family")

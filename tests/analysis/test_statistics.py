@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats import contingency_tables
@@ -86,6 +86,7 @@ def by_hand(p: list[float], method: str) -> list[float]:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+@settings(max_examples=25, deadline=None)
 def test_adjusted_by_hand(p: list[float]) -> None:
     for method in ("holm", "bh"):
         found = adjusted(p, method)
