@@ -124,7 +124,8 @@ def trial_samples(found: Findings, cap: int = CAP) -> tuple[dict[str, list[dict[
     order += found.pooled["trial_ids"].explode().drop_nulls().to_list()
     place = {trial_id: i for i, trial_id in enumerate(dict.fromkeys(order))}
     rows = []
-    trials = [trial for trial in place if trial in set(picks["trial_id"])]
+    there = set(picks["trial_id"])
+    trials = [trial for trial in place if trial in there]
     key = ("trial_id", "suite", "tier", "probe_id")
     for start in range(0, len(trials), BATCH):
         batch = trials[start : start + BATCH]

@@ -219,7 +219,8 @@ def _conform(table: pl.DataFrame, schema: tuple[Column, ...]) -> tuple[pl.DataFr
     """The declared columns in order and type (absent ones and NaN null), and the names of the absent ones."""
     template = frame([], schema)
     missing = [name for name in template.columns if name not in table.columns]
-    table = table.with_columns(pl.lit(None).alias(name) for name in missing)
-    table = table.select(pl.col(name).cast(dtype) for name, dtype in template.schema.items())
+    if list(table.schema.items()) != list(template.schema.items()):
+        table = table.with_columns(pl.lit(None).alias(name) for name in missing)
+        table = table.select(pl.col(name).cast(dtype) for name, dtype in template.schema.items())
     floats = [name for name, dtype in template.schema.items() if dtype == pl.Float64]
-    return table.with_columns(pl.col(floats).fill_nan(None)), missing
+    return table.with_columns(pl.col(floats).fill_nan(None)) if floats else table, missing
