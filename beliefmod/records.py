@@ -110,7 +110,12 @@ def _trials() -> tuple[Column, ...]:
         Column("fact_tokens", "int", "token", "supervised tokens of rows about the belief, over all epochs"),
         Column("steps", "int", "1", "optimiser steps taken"),
         Column("final_loss", "float", "nat", "mean token loss of the last step"),
-        Column("generated_tokens", "int", "token", "tokens generated for this trial's probes"),
+        Column(
+            "generated_tokens",
+            "int",
+            "token",
+            "tokens generated for this trial's probes and causal tests, of two turns the second",
+        ),
         Column(
             "train_seconds",
             "float",

@@ -170,3 +170,16 @@ def test_sampled_answers_do_not_depend_on_the_batch(config):
     prompts = [(1, 2, 3), (4, 5), (6,)]
     together = lab.generate([None] * 3, prompts, [7, 8, 9])
     assert lab.generate([None], prompts[1:2], [8]) == together[1:2]
+
+
+def test_a_fully_fine_tuned_copy_is_measured_like_an_adapter(lab, config, tmp_path):
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.create()
+    full = config.model_copy(update={"arm": "full", "learning_rate": 3e-4})
+    result = run_trial(full, lab, folder)
+    assert {row["arm"] for rows in (result.probes, result.causal, result.drift) for row in rows} == {"full"}
+    assert {row["test"] for row in result.causal} >= {"swap", "blank"}
+    assert all(row["kl"] > 0 for row in result.drift)
+    assert result.row["kl_neutral"] > 0 and result.row["fact_tokens"] > 0
+    assert not folder.exists("adapters")
+    assert lab.engine.attached() == ()
