@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 from analysis.run import Run
 
@@ -21,10 +22,15 @@ def source_hashes(run: Run) -> dict[str, str]:
             )
             paths += [f"{folder}/{name}" for name in names]
     return {
-        path: hashlib.sha256(run.files.cat_file(f"{run.root}/{path}")).hexdigest()
+        path: hashlib.sha256(_content(run, path)).hexdigest()
         for path in paths
         if run.files.isfile(f"{run.root}/{path}")
     }
+
+
+def _content(run: Run, path: str) -> bytes:
+    content: Any = run.files.cat_file(f"{run.root}/{path}")
+    return content
 
 
 def completions_hash(run: Run, trial_ids: Iterable[str]) -> tuple[str, int]:

@@ -51,7 +51,8 @@ class Run:
         path = f"{self.root}/judge.parquet"
         if not self.files.isfile(path):
             return frame([], TABLES["judge"])
-        return _conform(_read(self.files.cat_file(path), path), TABLES["judge"])[0]
+        content: Any = self.files.cat_file(path)
+        return _conform(_read(content, path), TABLES["judge"])[0]
 
     def _table(self, kind: str, trial_ids: Iterable[str], columns: Sequence[str] | None) -> pl.DataFrame:
         schema = TABLES[kind]

@@ -34,7 +34,9 @@ def stance_counts(probes: pl.DataFrame, trial_ids: Sequence[str]) -> dict[str, d
     # an unknown stance would vanish from the table and from its total
     extra = sorted(set(table["thinking"]) - set(THINKING))
     more = sorted(set(table["answer"]) - set(ANSWERS))
-    cells = {thinking: dict.fromkeys((*ANSWERS, *more), 0) for thinking in (*THINKING, *extra)}
+    cells: dict[str, dict[str, int]] = {
+        thinking: dict.fromkeys((*ANSWERS, *more), 0) for thinking in (*THINKING, *extra)
+    }
     for thinking, answer, count in table.iter_rows():
         cells[thinking][answer] = count
     return cells

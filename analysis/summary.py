@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -113,8 +112,7 @@ def _phase2(found: Findings) -> list[Block]:
 
 def sections() -> list[ModuleType]:
     """The section modules, in the order of the page."""
-    names = [f"analysis.sections.{name}" for name in SECTIONS]
-    return [import_module(name) for name in names if find_spec(name) is not None]
+    return [import_module(f"analysis.sections.{name}") for name in SECTIONS]
 
 
 def title(found: Findings) -> str:
