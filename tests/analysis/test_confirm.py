@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from pathlib import Path
@@ -155,13 +154,6 @@ def test_from_the_command_line_to_the_report_and_through_verify(run: Path, no_ra
         assert one.shrinkage.low <= gap <= one.shrinkage.high
 
 
-def test_a_number_changed_in_the_confirmation_is_found(run: Path, no_ray: list[int]):
-    assert confirm(run, *OPTIONS).exit_code == 0
-    path = next((run / "confirmation" / "probes").iterdir())
-    pl.read_parquet(path).with_columns(answer_stance=pl.lit("hedged")).write_parquet(path)
-    assert any(text.startswith("confirmation/probes/") for text in verify_run(str(run)).mismatches)
-
-
 def test_it_goes_on_with_what_was_begun_and_refuses_other_options(run: Path, no_ray: list[int]):
     assert confirm(run, *OPTIONS).exit_code == 0
     space = (run / "confirmation" / "space.yaml").read_bytes()
@@ -169,6 +161,10 @@ def test_it_goes_on_with_what_was_begun_and_refuses_other_options(run: Path, no_
     assert no_ray[1] == 0 and (run / "confirmation" / "space.yaml").read_bytes() == space
     done = confirm(run, "--limit", "0.4", "--top", "3", "--seeds", "2")
     assert done.exit_code == 2 and "was begun with --top 2 --seeds 2 --limit 0.4" in done.stderr
+    # and a number changed in it is found
+    path = next((run / "confirmation" / "probes").iterdir())
+    pl.read_parquet(path).with_columns(answer_stance=pl.lit("hedged")).write_parquet(path)
+    assert any(text.startswith("confirmation/probes/") for text in verify_run(str(run)).mismatches)
 
 
 def test_a_dry_run_lists_the_finalists_and_starts_nothing(run: Path, no_ray: list[int]):
@@ -218,9 +214,3 @@ def test_picking_the_best_of_equals_promises_too_much():
         gaps.append(best["adoption"] - halves[1][int(best["trial_id"])])
     # the best of 20 lies about 1.87 standard deviations up: 1.87 * sqrt(0.25 / 40) = 0.148
     assert sum(gaps) / len(gaps) == pytest.approx(0.148, abs=0.02)
-
-
-def test_options_are_kept_in_the_manifest(run: Path, no_ray: list[int]):
-    assert confirm(run, *OPTIONS).exit_code == 0
-    manifest = json.loads((run / "confirmation" / "manifest.json").read_text())
-    assert manifest["confirmation"] == {"top": 2, "seeds": 2, "limit": 0.4}
