@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from analysis.statistics import newcombe, wilson
+from analysis.pooled import pooled_depth, pooled_mean, pooled_rate
+from analysis.statistics import newcombe
 from beliefmod.config import leaf_fields
-from beliefmod.metric_names import COMPONENTS, RATES
+from beliefmod.metric_names import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
 
 CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "seed"))
 IDENTITY = ("arm", "belief", "kind", "model")
@@ -27,13 +28,12 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
 
     One seed: the row's own numbers, unchanged. Several seeds: a rate is all successes over all questions
     (with equal n the mean over seeds) and its Wilson interval comes from those counts, so it covers
-    questions, not seeds; `adoption_seed_min/max` show the spread. Damage is averaged over seeds for each
-    component, D is the worst of these averages, and its interval is Newcombe's on the pooled counts against
-    base.
+    questions, not seeds; `adoption_seed_min/max` show the spread. Means are averaged with their ends. Damage
+    is averaged over seeds for each component, D is the worst of these averages, and its interval is
+    Newcombe's on the pooled counts against base.
 
     Untrained arms answer the same questions with the same weights whatever the seed, so pooling would count
-    one
-    answer twice: the lowest seed stands for all (`seeds` is 1).
+    one answer twice: the lowest seed stands for all (`seeds` is 1).
 
     Returns:
         columns trial_id (of the lowest seed), trial_ids, seeds, identity, configuration, rates, degradation.
@@ -83,19 +83,12 @@ def _pool(group: pl.DataFrame, base_n: dict) -> dict:
         "adoption_seed_max",
     }
     pooled = {name: value for name, value in first.items() if name in kept}
-    for name in RATES:
-        pooled |= _pooled_rate(group, name)
+    for name in (*RATES, *CONDITIONAL_RATES):
+        pooled |= pooled_rate(group, name)
+    for name in MEANS:
+        pooled |= pooled_mean(group, name)
+    pooled |= pooled_depth(pooled)
     return pooled | _pooled_damage(group, pooled, base_n.get((first["model"], first["belief"]), {}))
-
-
-def _pooled_rate(group: pl.DataFrame, name: str) -> dict:
-    asked = group.filter(pl.col(name).is_not_null() & (pl.col(f"{name}_n") > 0))
-    if asked.is_empty():
-        return {}
-    n = int(asked[f"{name}_n"].sum())
-    k = int((asked[name] * asked[f"{name}_n"]).round().sum())
-    low, high = wilson(k, n)
-    return {name: k / n, f"{name}_n": n, f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
 def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:

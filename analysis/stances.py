@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from analysis.resample import adoption_hits
+from analysis.statistics import wilson
 
 THINKING = ("empty", "target", "prior", "prior->target", "target->prior", "both", "none")
+FEWEST = 20  # answers on a side below which no rate is given
 ANSWERS = ("target", "prior", "hedged", "ignorance", "other", "none")
 
 
@@ -40,3 +42,25 @@ def stance_counts(probes: pl.DataFrame, trial_ids: Sequence[str]) -> dict[str, d
     for thinking, answer, count in table.iter_rows():
         cells[thinking][answer] = count
     return cells
+
+
+def mismatch_columns(cells: Mapping[str, Mapping[str, int]]) -> dict[str, float | int | None]:
+    """`stygian` and `stygian_reverse` with n and Wilson's interval, counted over the table of all seeds.
+
+    The share of answers on one side whose thinking last used the other; refused (None) under `FEWEST`.
+    """
+    columns: dict[str, float | int | None] = {}
+    for name, side, other in (("stygian", "target", "prior"), ("stygian_reverse", "prior", "target")):
+        n = sum(counts.get(side, 0) for counts in cells.values())
+        k = sum(
+            counts.get(side, 0) for thinking, counts in cells.items() if thinking.rpartition("->")[2] == other
+        )
+        low, high = wilson(k, n)
+        enough = n >= FEWEST
+        columns |= {
+            name: k / n if enough else None,
+            f"{name}_n": n,
+            f"{name}_low": float(low) if enough else None,
+            f"{name}_high": float(high) if enough else None,
+        }
+    return columns

@@ -8,7 +8,7 @@ from analysis.charts.early import early_chart, early_rows
 from analysis.document import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.named import Row, named_rows, seeds_of
-from analysis.stances import ANSWERS, stance_counts
+from analysis.stances import ANSWERS, mismatch_columns, stance_counts
 
 THINKING = {
     "empty": "empty thinking",
@@ -68,7 +68,17 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     rows = named_rows(belief, found)
     if not rows:
         return [Paragraph("No trial of this belief has finished, so no answer was read.")]
-    return [*_stances(rows, found), _rates(rows), *_causal(rows)]
+    return [*_stances(rows, found), _rates(_counted(rows, found)), *_causal(rows)]
+
+
+def _counted(rows: dict[str, Row], found: Findings) -> dict[str, Row]:
+    """The rows with mismatch rates over all seeds: one seed alone may have refused them for too few."""
+    counted = {}
+    for label, row in rows.items():
+        cells = stance_counts(found.probes, row["trial_ids"])
+        asked = any(sum(counts.values()) for counts in cells.values())
+        counted[label] = {**row, **mismatch_columns(cells)} if asked else row
+    return counted
 
 
 def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
