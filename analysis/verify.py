@@ -33,6 +33,7 @@ UNCHECKED = (
     "report.html and figures/ are not compared."
 )
 CONFIRMATION = "confirmation"
+NO_REPORT = "there is no report.md to compare"
 # copied neither into the rebuilt run nor compared: large, or written from what is compared
 _ASIDE = {"adapters", "tune", "figures", "rows", "report.md", "report.html", "lens"}
 _REBUILT = {"trials.parquet", "probes", "causal", "judge.parquet", CONFIRMATION}
@@ -77,7 +78,9 @@ def _verify(
         progress("reading the confirmation again")
         (scratch / CONFIRMATION).mkdir()
         below = f"{location.rstrip('/')}/{CONFIRMATION}"
-        done.add(_verify(below, scratch / CONFIRMATION, limit, progress), CONFIRMATION)
+        found = _verify(below, scratch / CONFIRMATION, limit, progress)
+        found.notes = [note for note in found.notes if note != NO_REPORT]  # the parent's report speaks for it
+        done.add(found, CONFIRMATION)
     _copy_rest(run, scratch)
     progress("composing report.md again")
     _report(run, scratch, limit, done)
@@ -111,7 +114,7 @@ def _judge(run: Run, trials: Trials, scratch: Path, done: Verification) -> None:
 def _report(run: Run, scratch: Path, limit: float | None, done: Verification) -> None:
     path = f"{run.root}/report.md"
     if not run.files.isfile(path):
-        done.notes.append("there is no report.md to compare")
+        done.notes.append(NO_REPORT)
         return
     content: Any = run.files.cat_file(path)
     text = content.decode("utf-8", "replace")

@@ -41,9 +41,9 @@ def blocks(found: Findings) -> list[Block]:
 def _what(again: Run, limit: float, top: int | None) -> str:
     seeds = ", ".join(str(seed) for seed in again.manifest.get("seeds") or ())
     text = (
-        f"The {wording.plural(top, 'configuration') if top else 'configurations'} per belief of highest "
-        f"adoption at D ≤ {limit:g} on the selection half of the questions, trained again on new seeds "
-        f"({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice. Quote the "
+        f"Per belief the {f'{top} ' if top and top > 1 else ''}configuration{'s' if top != 1 else ''} of "
+        f"highest adoption at D ≤ {limit:g} on the selection half of the questions, trained again on new "
+        f"seeds ({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice. Quote the "
         "confirmed numbers. Locality, capability, unknown entities and neutral text have no halves; there "
         "only the seeds are new."
     )
@@ -96,8 +96,8 @@ def _told(ours: list[Confirmed], limit: float) -> list[str]:
     gaps = [one.shrinkage.value for one in ours if one.shrinkage is not None]
     if gaps:
         lines.append(
-            f"What was promised shrinks by {100 * fmean(gaps):+.1f} points on average over "
-            f"{wording.plural(len(gaps), 'finalist')} (negative: it grew)."
+            f"Promised minus confirmed adoption is {100 * fmean(gaps):+.1f} points on average over "
+            f"{wording.plural(len(gaps), 'finalist')}."
         )
     kept = sum((one.shown.row["degradation"] or 0.0) <= limit + 1e-9 for one in ours if _measured(one))
     measured = sum(_measured(one) for one in ours)
@@ -132,7 +132,8 @@ def _adoption(side: Side) -> str:
     if value is None:
         return wording.NOT_MEASURED
     interval = f" {wording.bounds(*side.interval, n)}" if side.interval else " (no interval)"
-    return f"{wording.percent(value, n)}{interval}, n = {n} in {side.families} families"
+    families = "1 family" if side.families == 1 else f"{side.families} families"
+    return f"{wording.percent(value, n)}{interval}, n = {n} in {families}"
 
 
 def _shrinkage(one: Confirmed) -> str:
