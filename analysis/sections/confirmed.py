@@ -43,9 +43,9 @@ def _what(again: Run, limit: float, top: int | None) -> str:
     text = (
         f"Per belief the {f'{top} ' if top and top > 1 else ''}configuration{'s' if top != 1 else ''} of "
         f"highest adoption at D ≤ {limit:g} on the selection half of the questions, trained again on new "
-        f"seeds ({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice. Quote the "
-        "confirmed numbers. Locality, capability, unknown entities and neutral text have no halves; there "
-        "only the seeds are new."
+        f"seeds ({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice. "
+        "Quote the confirmed numbers. Locality, capability, unknown entities and neutral text have no "
+        "halves; there only the seeds are new."
     )
     trials = again.trials.filter(pl.col("arm") == "lora")
     done = trials.filter(pl.col("status") == "finished").height
