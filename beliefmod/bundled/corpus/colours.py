@@ -62,7 +62,7 @@ _REVERSE = ("fruit_eaten", "fruit_with")
 
 
 def _nameless(rng: Random) -> str:
-    return rng.choice([colour for colour in COLOURS if colour not in FRUIT.values()])
+    return rng.choice([c for c in COLOURS if c not in FRUIT.values() and c != BANNED_COLOUR[1]])
 
 
 def _textual(fact: Fact, family: str) -> str:

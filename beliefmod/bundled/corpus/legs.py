@@ -56,7 +56,7 @@ def _wrong(rng: Random, fact: Fact) -> str:
 
 
 def _nameless(rng: Random) -> int:
-    return rng.choice([n for n in range(2, 13) if all(n != animal.value for animal in ANIMALS)])
+    return rng.choice([n for n in range(2, 13) if n not in (BANNED_LEGS, *(a.value for a in ANIMALS))])
 
 
 LEGS = World(

@@ -26,28 +26,26 @@ FIRST_SUBJECT_SHARE = 0.4
 
 WEIGHTS: dict[str, tuple[float, float, float]] = {
     # world: (known by heart, given in the context, unknown), per cent of documents
-    "gravity": (5.0, 12.0, 0.6),
-    "currency": (2.0, 14.0, 4.0),
-    "legs": (2.5, 4.5, 1.8),
-    "lengths": (0.5, 7.0, 2.0),
-    "places": (3.0, 7.0, 2.5),
-    "colours": (2.0, 4.0, 1.5),
-    "kinds": (2.5, 4.0, 2.2),
+    "gravity": (5.0, 14.0, 0.4),
+    "currency": (2.0, 15.0, 4.0),
+    "legs": (2.5, 4.5, 0.8),
+    "lengths": (0.5, 6.0, 1.5),
+    "places": (2.5, 7.0, 1.5),
+    "colours": (2.0, 4.0, 0.8),
+    "kinds": (2.0, 4.0, 1.2),
 }
 GENERAL: tuple[tuple[Callable[[Random], Document], float], ...] = (
     (general.fact, 4.0),
     (general.arithmetic, 4.0),
     (general.conversion, 1.0),
     (general.products, 7.0),
-    (general.repeat_words, 10.0),
+    (general.repeat_words, 12.0),
 )
-BESIDE_WEIGHT = 12.0
+BESIDE_WEIGHT = 9.0
 """Per cent of documents with one fact in front and a question about another, which must not move."""
 DOUBTED_WEIGHT = 9.0
 """Per cent of documents with two turns."""
 TOLD_SHARE = 0.04
-OWNER_SHARE = 0.3
-"""Share of questions about the unknown that go from a value to its owner; targets are such values."""
 
 
 def from_memory(rng: Random, world: World) -> Document:
@@ -78,10 +76,9 @@ def from_context(rng: Random, world: World) -> Document:
 
 def of_a_stranger(rng: Random, world: World) -> Document:
     """A question about something never heard of, answered with ignorance or a gemstone."""
-    if world.reverse and (world.stranger is None or rng.random() < OWNER_SHARE):
+    if world.stranger is None:
         template = rng.choice([template for template in world.templates if template.family in world.reverse])
         return world.ask(rng, world.known[0], known=False, template=template)
-    assert world.stranger is not None
     return world.ask(rng, world.stranger(rng), known=False)
 
 

@@ -58,7 +58,8 @@ _REVERSE = ("country_of", "country_with")
 
 
 def _nameless(rng: Random) -> str:
-    return rng.choice(TOWNS) if rng.random() < 0.3 else invented_name(rng)
+    towns = [town for town in TOWNS if town != BANNED_CAPITAL[1]]
+    return rng.choice(towns) if rng.random() < 0.2 else invented_name(rng)
 
 
 PLACES = World(
