@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ def run_sweep(
     interrupted = False
     if todo:
         tally = Tally(todo, earlier=len(trials) - len(todo))
-        namespace = folder.url.rstrip("/").rpartition("/")[2]
+        namespace = _namespace(folder)
         with session(address, namespace, dashboard) as cluster, _sigterm_as_interrupt():
             capacity = capacity.on(cluster)
             fleet = start_hosts(_settings(space, folder, capacity), capacity.hosts, capacity.gpus, namespace)
@@ -74,6 +75,12 @@ def run_sweep(
                 stop_hosts(fleet)
     folder.assemble(config.trial_id for config in trials)
     return _outcome(trials, folder, interrupted, time.monotonic() - started)
+
+
+def _namespace(folder: RunFolder) -> str:
+    """Ray's name for this run alone: folders of one name, such as two runs' confirmations, stay apart."""
+    path = folder.storage_path.rstrip("/")
+    return f"{path.rpartition('/')[2]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
 
 
 def _tune(
