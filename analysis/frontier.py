@@ -105,11 +105,10 @@ def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:
     worst = max(known, key=lambda name: known[name])
     found |= {"degradation": max(0.0, known[worst]), "degradation_by": worst if known[worst] > 0 else None}
     low = high = None
-    if found["degradation"] > 0:
-        low, high = ends[worst] or (None, None)
-    elif all(ends[name] for name in known):
-        # no component set D: it could be as high as any of them allows
-        low, high = 0.0, max(ends[name][1] for name in known)
+    if all(ends[name] for name in known):
+        # the worst of several damages can be any of them, so D may be as high as any of them allows
+        low = ends[worst][0] if found["degradation"] > 0 else 0.0
+        high = max(ends[name][1] for name in known)
     # D is never below 0
     found["degradation_low"] = None if low is None else max(0.0, low)
     found["degradation_high"] = None if high is None else max(0.0, high)

@@ -98,8 +98,9 @@ def phase2_table(found: Findings) -> Table:
         ),
         tuple(rows),
         f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption, integrity and "
-        "neighbouring facts (which D does not count): Wilson intervals. D: interval of the component that "
-        "sets it. Control: the same training on what the model already believes.",
+        "neighbouring facts (which D does not count): Wilson intervals. D: from the lower end of the "
+        "component that sets it to the largest upper end of any component. Control: the same training on "
+        "what the model already believes.",
     )
 
 

@@ -91,9 +91,7 @@ def _trials() -> tuple[Column, ...]:
             "degradation", "float", "1", "D: the worst of the components' damage relative to base, 0 to 1"
         ),
         Column("degradation_low", "float", "1", "lower end of the 95 % interval of the component that set D"),
-        Column(
-            "degradation_high", "float", "1", "upper end of the 95 % interval of the component that set D"
-        ),
+        Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
         Column("degradation_by", "str", "", "the component that set D, null when D is 0"),
     ]
     for name in COMPONENTS:

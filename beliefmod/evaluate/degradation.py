@@ -22,7 +22,8 @@ HEALTHY: dict[str, bool] = {
 class Degradation:
     """Attributes:
     value: D in [0, 1]; None when no component could be compared.
-    low, high: 95 % interval of the component that set D, clipped at 0.
+    low, high: from the lower end of the component that set D to the largest upper end of any component,
+    clipped at 0: a component of few questions may hide more damage than the one that shows most.
     by: that component; None when D is 0 or None.
     damage: component -> arm against base, -1 to 1, positive is worse; value None where nothing was measured.
     base: component -> base's rate on the same probes, or its NLL or KL in nats per token.
@@ -48,8 +49,8 @@ def degradation(
     kl, see `summarise_drift`.
 
     D is the largest damage, clipped at 0; ties go to the order of COMPONENTS. A component that was not
-    measured is left out. D's interval is that of the component that set it. Where D is 0 no component set
-    it: the lower bound is 0 and the upper one the largest that any component allows.
+    measured is left out. D's lower bound is that of the component that set it (0 where D is 0), its upper
+    bound the largest that any component allows: the worst of several damages can be any of them.
 
     Example: of 10 pairs 4 keep an intact think block only in base -> damage 0.4, D = 0.4 by "integrity".
 
@@ -74,11 +75,13 @@ def degradation(
         return Degradation(None, None, None, None, damage, base)
     worst = max(known, key=lambda name: known[name].value or 0.0)
     value = known[worst].value or 0.0
+    high = max((e.high for e in known.values() if e.high is not None), default=None)
     if value <= 0:
-        high = max(estimate.high or 0.0 for estimate in known.values())
-        return Degradation(0.0, 0.0, max(0.0, high), None, damage, base)
-    low, high = known[worst].low, known[worst].high
-    return Degradation(value, None if low is None else max(0.0, low), high, worst, damage, base)
+        return Degradation(0.0, 0.0, None if high is None else max(0.0, high), None, damage, base)
+    low = known[worst].low
+    if low is None:  # a single measurement set it: there is no interval
+        return Degradation(value, None, None, worst, damage, base)
+    return Degradation(value, max(0.0, low), high, worst, damage, base)
 
 
 def _rise(observed: Sequence[tuple[bool, bool]], healthy: bool) -> Estimate:
