@@ -25,6 +25,10 @@ LIBRARIES = (
     "polars",
     "altair",
     "scipy",
+    "statsmodels",
+    "numpy",
+    "tokenizers",
+    "safetensors",
 )
 
 
