@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -309,7 +310,8 @@ BELIEFS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ('family "course" asks "How many days are 2 weeks?", as family "days_in_weeks" does',),
     ),
     "no held-out family": (
-        belief().replace("split: heldout", "split: train"),
+        # second turns are for held-out families only, which is a mistake of its own
+        re.sub(r"\n +follow_up: .*", "", belief()).replace("split: heldout", "split: train"),
         ("no family with split: heldout",),
     ),
     "no training family": (
