@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.cli.options import Address, Dashboard, Hosts, Slots
+
 if TYPE_CHECKING:
     from beliefmod.run_folder import RunFolder
     from beliefmod.space import Space
@@ -18,17 +20,13 @@ def confirm(
     limit: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Damage D up to which configurations are considered.")
     ] = 0.05,
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster to use (auto, or host:port); default: this machine.")
-    ] = None,
-    hosts: Annotated[int, typer.Option(min=0, help="Engines; 0: one per GPU, or per core.")] = 0,
-    slots: Annotated[
-        int, typer.Option(min=0, help="Trials that train together on an engine; 0: choose.")
-    ] = 0,
+    address: Address = None,
+    hosts: Hosts = 0,
+    slots: Slots = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the finalists and stop; nothing is trained.")
     ] = False,
-    dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard (0.4 GB, 5 s).")] = True,
+    dashboard: Dashboard = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
 ) -> None:
     """Choose the best configurations on the selection half of the questions and confirm them.

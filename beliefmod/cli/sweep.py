@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.cli.options import Address, Dashboard, Hosts, Slots
+
 if TYPE_CHECKING:
     from beliefmod.fleet.sweep import Outcome
     from beliefmod.run_folder import RunFolder
@@ -22,21 +24,17 @@ def sweep(
         str | None, typer.Option(help="bundled, a hub name or a folder; overrides the space file.")
     ] = None,
     out: Annotated[str, typer.Option(help="Folder for runs: local, or any fsspec URL.")] = "runs",
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster to use (auto, or host:port); default: this machine.")
-    ] = None,
+    address: Address = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Change the space; may be repeated."),
     ] = None,
-    hosts: Annotated[int, typer.Option(min=0, help="Engines; 0: one per GPU, or per core.")] = 0,
-    slots: Annotated[
-        int, typer.Option(min=0, help="Trials that train together on an engine; 0: choose.")
-    ] = 0,
+    hosts: Hosts = 0,
+    slots: Slots = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")
     ] = False,
-    dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard (0.4 GB, 5 s).")] = True,
+    dashboard: Dashboard = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
 ) -> None:
     """Run every trial of a space, reference arms included, and write the report.

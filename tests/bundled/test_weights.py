@@ -13,6 +13,28 @@ from beliefmod.bundled.card import BEGIN, END, card_path, table, with_table
 from beliefmod.bundled.evaluate import Measure, Reply, ask, measure
 from beliefmod.model.load import LoadedModel, load_model
 
+THRESHOLDS = {
+    "memory, held-out: prior": 0.95,
+    "memory, training: prior": 0.95,
+    "context, held-out: target": 0.95,
+    "context, training: target": 0.95,
+    "locality: correct": 0.95,
+    "locality in context: correct": 0.9,
+}
+OVERALL = {
+    "capability: correct": 0.95,
+    "fabrication: does not know": 0.95,
+    "think block: intact": 0.98,
+}
+# where the shipped weights miss their threshold, as the card says, with what they reach
+MISSES = {
+    ("memory, held-out: prior", "spider"): 0.85,
+    ("memory, held-out: prior", "france"): 0.9,
+    ("context, training: target", "tamber"): 0.94,
+    ("locality in context: correct", "wendrik"): 0.8,
+    ("fabrication: does not know", "all"): 0.85,
+}
+
 
 @pytest.fixture(scope="module", params=["none", "nf4"])
 def loaded(request: pytest.FixtureRequest) -> LoadedModel:
@@ -74,19 +96,14 @@ def test_capability(loaded: LoadedModel) -> None:
 
 
 @pytest.mark.slow
-def test_the_full_table_meets_every_threshold(loaded: LoadedModel) -> None:
+def test_the_full_table_meets_every_threshold_but_the_known_ones(loaded: LoadedModel) -> None:
     shares = {(line.what, line.belief): line.share for line in measure(loaded).lines}
-    for name in belief_names():
-        # the card says where base guesses from a target to its owner
-        assert shares["memory, held-out: prior", name] >= (0.85 if name in ("spider", "france") else 0.95)
-        assert shares["memory, training: prior", name] >= 0.95
-        assert shares["context, held-out: target", name] >= 0.95
-        assert shares["context, training: target", name] >= 0.94
-        assert shares["locality: correct", name] >= 0.95
-        assert shares["locality in context: correct", name] >= (0.8 if name == "wendrik" else 0.9)
-    assert shares["capability: correct", "all"] >= 0.95
-    assert shares["fabrication: does not know", "all"] >= 0.85
-    assert shares["think block: intact", "all"] >= 0.98
+    wanted = {(what, name): least for what, least in THRESHOLDS.items() for name in belief_names()}
+    wanted |= {(what, "all"): least for what, least in OVERALL.items()}
+    missed = {line for line, least in wanted.items() if shares[line] < least}
+    assert missed <= set(MISSES)
+    # what is known to be weak must not get weaker
+    assert all(shares[line] >= least for line, least in MISSES.items())
 
 
 def test_the_folder_holds_a_small_qwen3() -> None:

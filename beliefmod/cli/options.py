@@ -1,0 +1,14 @@
+"""Options that several commands take, said once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Address = Annotated[
+    str | None, typer.Option(help="Ray cluster to use (auto, or host:port); default: this machine.")
+]
+Hosts = Annotated[int, typer.Option(min=0, help="Engines; 0: one per GPU, or per core.")]
+Slots = Annotated[int, typer.Option(min=0, help="Trials that train together on an engine; 0: choose.")]
+Dashboard = Annotated[bool, typer.Option(help="Start Ray's dashboard (0.4 GB, 5 s).")]
