@@ -52,6 +52,7 @@ def _novelty(found: Novelty) -> list[Block]:
             f"H1 is {first.verdict}. Novel less existing at the same settings: {_gap(first)}, permutation "
             f"p = {first.p:.3f} over {plural(first.arrangements, 'arrangement')} of {counts['novel']} novel "
             f"and {counts['existing']} existing beliefs, each the mean of {plural(found.cells, 'trial')}."
+            f"{_not_excluded(first)}"
         ),
         Table(
             ("Compared", "Novel less existing [95 %]", "p", "Verdict"),
@@ -107,6 +108,13 @@ def _power(one: Contrast) -> list[str]:
 
 def _count(number: int | None) -> str:
     return "no number of" if number is None else f"{number:,}" if number < MANY else "more than a million"
+
+
+def _not_excluded(one: Contrast) -> str:
+    """What "contradicted" leaves open: a smaller advantage than the one that matters."""
+    if one.verdict != "contradicted" or one.high <= 0:
+        return ""
+    return f" An advantage of {100 * SMALLEST:.0f} points or more is ruled out, a smaller one is not."
 
 
 def _mismatch(found: Mismatch) -> list[Block]:
