@@ -184,7 +184,7 @@ def _damage(row: dict, base: dict, drift: list[dict]) -> dict:
     found["degradation"] = max(0.0, damage)
     found["degradation_by"] = worst if damage > 0 else None
     found["degradation_low"] = max(0.0, found[f"{worst}_damage_low"])
-    found["degradation_high"] = max(0.0, *(found[f"{name}_damage_high"] for name in COMPONENTS))
+    found["degradation_high"] = max(0.0, *(found[f"{name}_damage_high"] for name in known))
     return found
 
 
