@@ -10,14 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ray import tune
-
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.cluster import session, start_hosts, stop_hosts
 from beliefmod.fleet.host import HostSettings
 from beliefmod.fleet.progress import Progress, Tally
 from beliefmod.fleet.resources import Capacity
-from beliefmod.fleet.trainable import BeliefTrial
+from beliefmod.fleet.tuning import tune_trials
 from beliefmod.manifest import update_manifest
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Space
@@ -67,7 +65,7 @@ def run_sweep(
             progress = Progress(tally, quiet)
             progress.announce(cluster.get("dashboard"), capacity)
             try:
-                _tune(list(todo.values()), folder, fleet.names, namespace, capacity, progress)
+                tune_trials(list(todo.values()), folder, fleet.names, namespace, capacity, progress)
             except KeyboardInterrupt:
                 interrupted = True
             finally:
@@ -81,46 +79,6 @@ def _namespace(folder: RunFolder) -> str:
     """Ray's name for this run alone: folders of one name, such as two runs' confirmations, stay apart."""
     path = folder.storage_path.rstrip("/")
     return f"{path.rpartition('/')[2]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
-
-
-def _tune(
-    configs: Sequence[TrialConfig],
-    folder: RunFolder,
-    hosts: list[str],
-    namespace: str,
-    capacity: Capacity,
-    progress: Progress,
-) -> None:
-    # references first, since every trial is compared with them; then the longest, so that none is left alone
-    ordered = sorted(configs, key=lambda config: (config.is_trained, -config.total_steps))
-    labels = {config.trial_id: config.label for config in configs}
-
-    def name(trial: Any) -> str:
-        config = TrialConfig.model_validate_json(trial.config["trial"])
-        return f"{labels[config.trial_id]}-{config.trial_id}"
-
-    tuner = tune.Tuner(
-        BeliefTrial,
-        param_space={
-            "trial": tune.grid_search([config.model_dump_json() for config in ordered]),
-            "hosts": hosts,
-            "namespace": namespace,
-        },
-        tune_config=tune.TuneConfig(
-            reuse_actors=True,
-            max_concurrent_trials=capacity.concurrent,
-            trial_name_creator=name,
-            trial_dirname_creator=name,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=folder.storage_path,
-            callbacks=[progress],
-            failure_config=tune.FailureConfig(max_failures=3),
-            verbose=0,
-        ),
-    )
-    tuner.fit()
 
 
 def _settings(space: Space, folder: RunFolder, capacity: Capacity) -> HostSettings:
