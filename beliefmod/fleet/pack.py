@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from beliefmod.config import TrialConfig
-from beliefmod.engine.jobs import EngineError
+from beliefmod.engine.jobs import EngineError, StepReport
 from beliefmod.errors import UserError
 from beliefmod.fleet.resources import QUESTIONING_STEPS
 from beliefmod.lab import Lab
@@ -80,15 +80,17 @@ class Pack:
         self._thread.join(timeout=60)
 
     def _work(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._closed or self._waiting or self._running)
-                if self._closed:
-                    return
+        while self._wait_for_work():
             self._drop_left()
             self._admit()
             self._train()
-            self._conclude()
+            self._question()
+
+    def _wait_for_work(self) -> bool:
+        """Sleep until there is something to do; False once the pack is closed."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._closed or self._waiting or self._running)
+            return not self._closed
 
     def _drop_left(self) -> None:
         with self._wake:
@@ -99,22 +101,30 @@ class Pack:
 
     def _admit(self) -> None:
         """Fill free slots: untrained arms, which need none, at once, then the trial with the most steps."""
-        while True:
-            with self._wake:
-                ready = [c for c in self._waiting.values() if not c.is_trained or self.lab.engine.has_room(c)]
-                if not ready:
-                    return
-                config = min(ready, key=lambda c: (c.is_trained, -c.total_steps))
-                del self._waiting[config.trial_id]
+        while (config := self._next_ready()) is not None:
             try:
-                run = prepare(config, self.lab)
-                if run.job:
-                    self.lab.engine.attach(run.job)
+                run = self._start(config)
             except Exception as error:
                 self._fail(config, None, error)
                 continue
             with self._wake:
                 self._running[config.trial_id] = run
+
+    def _next_ready(self) -> TrialConfig | None:
+        """Take the waiting trial that is next and has room out of the queue."""
+        with self._wake:
+            ready = [c for c in self._waiting.values() if not c.is_trained or self.lab.engine.has_room(c)]
+            if not ready:
+                return None
+            config = min(ready, key=lambda c: (c.is_trained, -c.total_steps))
+            return self._waiting.pop(config.trial_id)
+
+    def _start(self, config: TrialConfig) -> TrialRun:
+        """Prepare a trial and give it its slot."""
+        run = prepare(config, self.lab)
+        if run.job:
+            self.lab.engine.attach(run.job)
+        return run
 
     def _train(self) -> None:
         """One optimiser step of everything that trains."""
@@ -131,13 +141,17 @@ class Pack:
                 run.note(report)
             except TrialFailed as error:
                 self._fail(run.config, run, error)
-                continue
-            moment = time.monotonic()
-            if moment - self._told.get(report.trial_id, 0.0) >= REPORT_SECONDS and not report.finished:
-                self._told[report.trial_id] = moment
-                self.tell(Report(report.trial_id, "training", report.step, report.total_steps, report.loss))
+            else:
+                self._milestones(run, report)
 
-    def _conclude(self) -> None:
+    def _milestones(self, run: TrialRun, report: StepReport) -> None:
+        """What a step that went well brings about: now and then a word to the trial's owner."""
+        moment = time.monotonic()
+        if moment - self._told.get(report.trial_id, 0.0) >= REPORT_SECONDS and not report.finished:
+            self._told[report.trial_id] = moment
+            self.tell(Report(report.trial_id, "training", report.step, report.total_steps, report.loss))
+
+    def _question(self) -> None:
         """Question what has finished training, together; if that fails, one by one to find the culprit."""
         with self._wake:
             runs = [run for run in self._running.values() if not run.job or run.trained_at is not None]
