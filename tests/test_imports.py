@@ -15,18 +15,20 @@ ROOT = Path(__file__).parent.parent
 # from the ground floor up; a room imports its own floor and those below
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config", "beliefmod.sentences", "beliefmod.metric_names", "beliefmod.power"),
-    ("beliefmod.yaml_file",),
+    ("beliefmod.config", "beliefmod.sentences", "beliefmod.metric_names", "beliefmod.power", "beliefmod.limit"),
+    ("beliefmod.yaml_file", "beliefmod.families"),
+    ("beliefmod.axes",),
     ("beliefmod.records", "beliefmod.space"),
     ("beliefmod.beliefs",),
-    ("beliefmod.space_checks",),
+    ("beliefmod.space_checks", "beliefmod.search_checks"),
     ("beliefmod.space_file",),
     ("beliefmod.bundled",),
     ("beliefmod.model",),
     ("beliefmod.data",),
     ("beliefmod.evaluate",),
     ("beliefmod.engine",),
-    ("beliefmod.run_folder", "beliefmod.run_sources", "beliefmod.manifest"),
+    ("beliefmod.run_storage", "beliefmod.run_folder", "beliefmod.run_lock", "beliefmod.run_check"),
+    ("beliefmod.run_sources", "beliefmod.manifest"),
     # these question the finished model, so they stand above the rooms that question models
     ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),
     (
@@ -46,8 +48,11 @@ FLOORS = (
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
 LIGHT = (
     "beliefmod.config",
+    "beliefmod.families",
+    "beliefmod.axes",
     "beliefmod.space",
     "beliefmod.space_checks",
+    "beliefmod.search_checks",
     "beliefmod.space_file",
     "beliefmod.errors",
     "beliefmod.metric_names",

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_per_epoch
@@ -23,12 +25,19 @@ from beliefmod.engine.jobs import (
     ScoreRequest,
     StepReport,
 )
-from beliefmod.engine.memory import default_cache_tokens, default_pass_tokens
+from beliefmod.engine.memory import (
+    OutOfMemory,
+    default_cache_tokens,
+    default_pass_tokens,
+    ran_out,
+    within_memory,
+)
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.pack import LoraPack
 from beliefmod.engine.schedule import lr_factor
 from beliefmod.engine.score import score
 from beliefmod.engine.train import backward_pass
+from beliefmod.engine.usage import Usage
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 
 if TYPE_CHECKING:
@@ -38,13 +47,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Tenant:
-    """Who sits in a slot. job and optimizer are None for an adapter that was loaded only to be questioned."""
+    """Who sits in a slot or parking place. job and optimizer are None for an adapter that is there only to be
+    questioned: parked, or loaded from a file."""
 
     trial_id: str
     slot: int
     rank: int
     alpha: float
     targets: str | tuple[str, ...]
+    weights: int
     job: AdapterJob | None = None
     optimizer: SlotOptimizer | None = None
     step: int = 0
@@ -59,10 +70,15 @@ class _Tenant:
 class Engine:
     """Packed training and generation. One thread at a time; K = 1 is the plain case.
 
+    `parking` places hold adapters that wait to be questioned while others train in the slots: weights alone,
+    without gradient or moments.
+
     Building an engine replaces the linear layers inside `loaded.model`; with every adapter off the model
     computes what it computed before. `pass_tokens` bounds the tokens of one training or scoring pass,
     `cache_tokens` those of one decoding batch; both follow from the memory there is when not given, and
-    neither changes results beyond rounding.
+    neither changes results beyond rounding. When memory runs out all the same they are halved; where that
+    is not enough the youngest trial waits beside the slots with its state, and its slot stays closed.
+    `usage` counts what was done and holds a sentence for every such case.
 
     Raises EngineError for a model whose rows cannot be laid behind each other.
     """
@@ -73,6 +89,7 @@ class Engine:
         slots: int,
         max_rank: int,
         *,
+        parking: int = 0,
         pass_tokens: int | None = None,
         cache_tokens: int | None = None,
     ) -> None:
@@ -80,9 +97,9 @@ class Engine:
             raise jobs.EngineError("an engine needs at least one slot")
         if max_rank < 1:
             raise jobs.ImpossibleRank(f"max_rank must be at least 1, not {max_rank}")
-        self.loaded, self.slots, self.max_rank = loaded, slots, max_rank
+        self.loaded, self.slots, self.max_rank, self.parking = loaded, slots, max_rank, parking
         loaded.model.eval().requires_grad_(False)
-        self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype)
+        self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype, parking)
         self.model = FlatModel(loaded.model, self.pack.routing)
         self.model.verify(loaded.dtype)
         place = (loaded.model, loaded.dtype, self.model.device)
@@ -90,26 +107,39 @@ class Engine:
         self.cache_tokens = cache_tokens or default_cache_tokens(*place)
         text_config = loaded.model.config.get_text_config()
         self.max_positions = int(getattr(text_config, "max_position_embeddings", 2**31))
+        self.usage = Usage()
+        self._closed: set[int] = set()  # slots given up for lack of memory
+        self._set_aside: dict[str, tuple[AdapterJob, dict[str, Any]]] = {}
         self._tenants: dict[str, _Tenant] = {}
         self._full: dict[str, FullTraining] = {}
 
     def free_slots(self) -> int:
-        """Number of slots nobody sits in; a finished or failed trial keeps its slot until `release`."""
-        return self.slots - len(self._tenants)
+        """Number of slots nobody sits in; a trial that has ended keeps its own until `park` or `release`."""
+        return len(self._free(range(self.slots)))
+
+    def parking_room(self) -> int:
+        """Number of parking places nobody stands in."""
+        return len(self._free(range(self.slots, self.slots + self.parking)))
+
+    def _free(self, places: range) -> list[int]:
+        taken = {tenant.slot for tenant in self._tenants.values()} | self._closed
+        return [place for place in places if place not in taken]
 
     def has_room(self, config: "TrialConfig") -> bool:
         """Whether a trial can be attached now: an adapter needs a slot; full fine-tuning runs one by one."""
-        return not self._full if config.arm == "full" else self.free_slots() > 0
+        if config.arm == "full":
+            return not self._full
+        return self.free_slots() > len(self._set_aside)
 
     def attached(self) -> tuple[str, ...]:
-        """trial_ids in the order of their slots; full fine-tuning, which needs none, comes last."""
+        """trial_ids in the order of slots and parking places; full fine-tuning, in neither, comes last."""
         seated = sorted(self._tenants.values(), key=lambda t: t.slot)
-        return (*(t.trial_id for t in seated), *self._full)
+        return (*(t.trial_id for t in seated), *self._set_aside, *self._full)
 
     def attach(self, job: AdapterJob) -> None:
         """Give a trial a free slot, freshly initialised from its seed; for arm full, a copy of the base.
 
-        Raises NoFreeSlot, DuplicateTrial, NoRows, RowTooLong, ImpossibleRank, UnknownTarget or
+        Raises NoFreeSlot (also where memory does not suffice for another trial), DuplicateTrial, NoRows, RowTooLong, ImpossibleRank, UnknownTarget or
         FullImpossible, all EngineError; nothing has changed then.
         """
         if not job.rows:
@@ -130,8 +160,14 @@ class Engine:
         lora = config.lora
         tenant = self._seat(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
         self.pack.initialise(tenant.slot, config.seed)
+        try:
+            tenant.optimizer = SlotOptimizer(*self.pack.trained(tenant.slot, lora.r), config)
+        except Exception as error:
+            self.release(job.trial_id)
+            if not ran_out(error):
+                raise
+            raise self._close(tenant, f"trial {job.trial_id} found no memory for its moments") from None
         tenant.job, tenant.total_steps = job, total
-        tenant.optimizer = SlotOptimizer(*self.pack.trained(tenant.slot, lora.r), config)
 
     def _attach_full(self, job: AdapterJob, total_steps: int) -> None:
         if job.trial_id in self.attached():
@@ -139,24 +175,56 @@ class Engine:
         copy = Engine(
             unpacked_copy(self.loaded), 1, 1, pass_tokens=self.pass_tokens, cache_tokens=self.cache_tokens
         )
+        copy.usage = self.usage
         self._full[job.trial_id] = FullTraining(copy, job, total_steps)
 
-    def _seat(self, trial_id: str, rank: int, alpha: float, targets: str | tuple[str, ...]) -> _Tenant:
+    def _seat(
+        self, trial_id: str, rank: int, alpha: float, targets: str | tuple[str, ...], parked: bool = False
+    ) -> _Tenant:
         if trial_id in self._tenants:
             raise jobs.DuplicateTrial(f"trial {trial_id} is already attached")
         self.pack.check_rank(rank)
         self.pack.targeted(targets)
-        free = sorted(set(range(self.slots)) - {t.slot for t in self._tenants.values()})
+        free = self._free(range(self.slots, self.slots + self.parking) if parked else range(self.slots))
         if not free:
-            raise jobs.NoFreeSlot(f"all {self.slots} slots are taken")
-        tenant = _Tenant(trial_id, free[0], rank, alpha, targets)
-        self.pack.open_slot(tenant.slot, rank, alpha, targets)
+            what = f"{self.parking} parking places" if parked else f"{self.slots} slots"
+            raise jobs.NoFreeSlot(f"all {what} are taken")
+        self.pack.open_slot(free[0], rank, alpha, targets)
+        tenant = _Tenant(trial_id, free[0], rank, alpha, targets, self.pack.weights(free[0]))
         self._tenants[trial_id] = tenant
         return tenant
 
+    def park(self, trial_id: str, as_trial_id: str | None = None) -> None:
+        """Put a trial's adapter, as it is now, into a parking place, where it takes no more steps.
+
+        Under another id a copy is parked and the trial goes on (prefix sharing); under its own the trial,
+        which has taken its steps, moves there and its slot is free at once. Raises UnknownAdapter (also for
+        full fine-tuning, which is not kept in a slot), AdapterUnusable, DuplicateTrial, NoFreeSlot when the
+        parking is full, and EngineError for a trial with steps left or already parked; nothing has changed
+        then.
+        """
+        tenant = self._tenant(trial_id)
+        moving = as_trial_id in (None, trial_id)
+        if moving and (tenant.training or tenant.slot >= self.slots):
+            why = "has steps left" if tenant.training else "is already parked"
+            raise jobs.EngineError(f"trial {trial_id} {why}, so it cannot leave its place")
+        if moving:
+            del self._tenants[trial_id]  # so that its id is free for the new place
+        try:
+            place = self._seat(
+                as_trial_id or trial_id, tenant.rank, tenant.alpha, tenant.targets, parked=True
+            )
+        except jobs.EngineError:
+            self._tenants[trial_id] = tenant
+            raise
+        self.pack.copy(tenant.slot, place.slot, tenant.rank)
+        place.step = tenant.step
+        if moving:
+            self.pack.clear(tenant.slot)
+
     def release(self, trial_id: str) -> None:
         """Empty a trial's slot, or drop its copy of the base. Raises UnknownAdapter."""
-        if self._full.pop(trial_id, None):
+        if self._full.pop(trial_id, None) or self._set_aside.pop(trial_id, None):
             return
         tenant = self._tenant(trial_id, usable=False)
         self.pack.clear(tenant.slot)
@@ -174,23 +242,79 @@ class Engine:
 
     def train_step(self) -> list[StepReport]:
         """One optimiser step of every trial that has steps left; one report each, empty when none has."""
-        full = [trial.train_step() for trial in self._full.values() if trial.training]
-        return [*self._train_pack(), *full]
+        with self.usage.timed("train"):
+            full = [self._train_full(trial) for trial in self._full.values() if trial.training]
+            return [*self._train_pack(), *full]
+
+    def _train_full(self, trial: FullTraining) -> StepReport:
+        try:
+            return trial.train_step()
+        except Exception as error:
+            if not isinstance(error, OutOfMemory) and not ran_out(error):
+                raise
+            return trial.fail(f"out of memory in full fine-tuning: {error}")
 
     def _train_pack(self) -> list[StepReport]:
-        tenants = sorted((t for t in self._tenants.values() if t.training), key=lambda t: t.slot)
-        if not tenants:
-            return []
-        rows = [row for tenant in tenants for row in self._batch(tenant)]
+        self._call_back()
+        tenants = sorted(
+            (t for t in self._tenants.values() if t.training), key=lambda t: self.pack.routing.order(t.slot)
+        )
+        while tenants:
+            rows = [row for tenant in tenants for row in self._batch(tenant)]
+            lengths = [len(item.row.input_ids) for item in rows]
+            try:
+                losses = within_memory(self, "pass_tokens", lengths, partial(self._gradients, tenants, rows))
+            except OutOfMemory as error:
+                if len(tenants) == 1:
+                    return [self._lose(tenants[0], str(error), 0.0, math.nan, math.nan)]
+                tenants.remove(self._put_aside(tenants))
+                continue
+            taking_part = [(t.weights, t.step + 1) for t in tenants]
+            open_slots = self.slots - len(self._closed)
+            self.usage.trained(cut_passes(rows, self.pass_tokens), taking_part, open_slots)
+            slots = [t.slot for t in tenants]
+            norms = torch.linalg.vector_norm(self.pack.grad, dim=1)
+            loss_of, norm_of = losses.tolist(), norms.tolist()  # the step's only wait for the device
+            return [self._update(t, loss_of[k], norm_of[k]) for t, k in zip(tenants, slots, strict=True)]
+        return []
+
+    def _gradients(self, tenants: list[_Tenant], rows: list[SlotRow]) -> Tensor:
+        """Gradients of one step into the pack; the loss of every slot, (slots,). Repeating it is harmless."""
         for tenant in tenants:
             self.pack.grad[tenant.slot].zero_()
         losses = torch.zeros(self.slots, dtype=self.pack.theta.dtype, device=self.model.device)
         for part in cut_passes(rows, self.pass_tokens):
             backward_pass(self.model, part, losses)
-        slots = [t.slot for t in tenants]
-        norms = torch.linalg.vector_norm(self.pack.grad, dim=1)
-        loss_of, norm_of = losses.tolist(), norms.tolist()  # the step's only wait for the device
-        return [self._update(t, loss_of[k], norm_of[k]) for t, k in zip(tenants, slots, strict=True)]
+        return losses
+
+    def _put_aside(self, tenants: list[_Tenant]) -> _Tenant:
+        """Take the youngest of the trials out of its slot, with its state, and close the slot."""
+        youngest = next(t for t in reversed(self._tenants.values()) if t in tenants)
+        assert youngest.job is not None
+        state = self.state_dict(youngest.trial_id)
+        self.release(youngest.trial_id)
+        self._set_aside[youngest.trial_id] = (youngest.job, state)
+        self._close(youngest, f"trial {youngest.trial_id} waits with its state at step {youngest.step}")
+        return youngest
+
+    def _close(self, tenant: _Tenant, what: str) -> jobs.NoFreeSlot:
+        """Give up a slot, unless it is the only one: without it nothing could ever run."""
+        if self.slots - len(self._closed) > 1:
+            self._closed.add(tenant.slot)
+        sentence = f"out of memory: {what}; {self.slots - len(self._closed)} of {self.slots} slots stay open"
+        self.usage.shrunk(sentence)
+        return jobs.NoFreeSlot(sentence)
+
+    def _call_back(self) -> None:
+        """Let trials that were put aside go on as slots get free."""
+        for trial_id in list(self._set_aside):
+            if not self.free_slots():
+                return
+            waiting = self._set_aside.pop(trial_id)
+            try:
+                self.restore(*waiting)
+            except jobs.NoFreeSlot:
+                self._set_aside[trial_id] = waiting
 
     def _batch(self, tenant: _Tenant) -> list[SlotRow]:
         assert tenant.job is not None
@@ -209,14 +333,21 @@ class Engine:
             config.lr_scheduler_type, tenant.step, config.warmup_steps, tenant.total_steps
         )
         tenant.step += 1
-        if math.isfinite(loss) and math.isfinite(norm):
-            tenant.optimizer.step(rate, norm)
-            self.pack.refresh(tenant.slot)
-        else:
+        if not math.isfinite(loss) or not math.isfinite(norm):
             what = "loss" if not math.isfinite(loss) else "gradient norm"
-            tenant.error = f"{what} was not finite at step {tenant.step} of {tenant.total_steps}"
-            tenant.optimizer = None
-            self.pack.clear(tenant.slot)
+            why = f"{what} was not finite at step {tenant.step} of {tenant.total_steps}"
+            return self._lose(tenant, why, rate, loss, norm)
+        tenant.optimizer.step(rate, norm)
+        self.pack.refresh(tenant.slot)
+        return self._report(tenant, rate, loss, norm)
+
+    def _lose(self, tenant: _Tenant, why: str, rate: float, loss: float, norm: float) -> StepReport:
+        """End a trial that has no usable adapter any more; its slot stays taken until `release`."""
+        tenant.error, tenant.optimizer = why, None
+        self.pack.clear(tenant.slot)
+        return self._report(tenant, rate, loss, norm)
+
+    def _report(self, tenant: _Tenant, rate: float, loss: float, norm: float) -> StepReport:
         return StepReport(
             trial_id=tenant.trial_id,
             step=tenant.step,
@@ -227,6 +358,11 @@ class Engine:
             finished=not tenant.training,
             error=tenant.error,
         )
+
+    def _weights_of(self, requests: Sequence[GenerateRequest | ScoreRequest | DriftRequest]) -> list[int]:
+        """Weights of each request's adapter, 0 for the base and for a copy of it."""
+        seated = self._tenants
+        return [seated[r.adapter].weights if r.adapter in seated else 0 for r in requests]
 
     def _slot_of(self, adapter: str | None) -> int | None:
         return None if adapter is None else self._tenant(adapter).slot
@@ -258,7 +394,12 @@ class Engine:
             )
         slots = [self._slot_of(r.adapter) for r in requests]
         self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
-        return generate(self, requests, slots, max_new_tokens, temperature)
+        with self.usage.timed("generate"):
+            lengths = [len(r.input_ids) + max_new_tokens for r in requests]
+            call = partial(generate, self, requests, slots, max_new_tokens, temperature)
+            found = within_memory(self, "cache_tokens", lengths, call)
+        self.usage.generated(requests, found, self._weights_of(requests))
+        return found
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Summed log-probability (nats, at most 0) of each continuation after its prompt, under its adapter.
@@ -272,7 +413,13 @@ class Engine:
             [len(r.input_ids) + len(r.continuation_ids) for r in requests],
             [min(len(r.input_ids), len(r.continuation_ids)) for r in requests],
         )
-        return score(self.model, requests, slots, self.pass_tokens)
+        with self.usage.timed("read"):
+            lengths = [len(r.input_ids) + len(r.continuation_ids) for r in requests]
+            found = within_memory(
+                self, "pass_tokens", lengths, lambda: score(self.model, requests, slots, self.pass_tokens)
+            )
+        self.usage.scored(requests, self._weights_of(requests))
+        return found
 
     def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
         """How far each adapter has moved from base on a text: KL both ways and NLL, summed over its tokens.
@@ -285,7 +432,13 @@ class Engine:
             [max(len(r.input_ids), len(r.base_prompt)) + len(r.continuation_ids) for r in requests],
             [min(len(r.input_ids), len(r.base_prompt), len(r.continuation_ids)) for r in requests],
         )
-        return drift(self.model, requests, places, self.pass_tokens)
+        with self.usage.timed("read"):
+            lengths = [len(r.input_ids) + len(r.continuation_ids) for r in requests]
+            found = within_memory(
+                self, "pass_tokens", lengths, lambda: drift(self.model, requests, places, self.pass_tokens)
+            )
+        self.usage.drifted(requests, self._weights_of(requests))
+        return found
 
     def _check_lengths(self, lengths: list[int], parts: list[int]) -> None:
         if any(part < 1 for part in parts):
@@ -323,6 +476,8 @@ class Engine:
         {"step": steps taken, "weights": ..., "moments": (first, second)}, the last three each layer name
         -> A (r, in) and B (out, r) on the CPU; no moments for an adapter that is not being trained.
         """
+        if trial_id in self._set_aside:
+            return self._set_aside[trial_id][1]
         tenant = self._tenant(trial_id)
         state: dict[str, Any] = {"step": tenant.step, "weights": self.pack.read(tenant.slot), "moments": None}
         if tenant.optimizer is not None:
@@ -332,20 +487,27 @@ class Engine:
     def restore(self, job: AdapterJob, state: dict[str, Any]) -> None:
         """Attach a trial where `state_dict` left it; the steps that follow are those it would have taken.
 
-        Raises like `attach`, and EngineError for a state of other layers, shapes or length.
+        A state without moments is that of a trial that was parked after its last step; it comes back into a
+        slot all the same. Raises like `attach`, and EngineError for a state of other layers, shapes or
+        length.
         """
         self.attach(job)
         tenant = self._tenant(job.trial_id)
         assert tenant.optimizer is not None
+        moments = state["moments"] or ()
         try:
-            if not 0 <= state["step"] <= tenant.total_steps or state["moments"] is None:
-                raise jobs.EngineError(f"the state is no training at a step from 0 to {tenant.total_steps}")
+            least = 0 if moments else tenant.total_steps
+            if not least <= state["step"] <= tenant.total_steps:
+                raise jobs.EngineError(
+                    f"the state is no training at a step from {least} to {tenant.total_steps}"
+                )
             self.pack.write(tenant.slot, state["weights"])
-            rows = [torch.zeros_like(tenant.optimizer.row.data) for _ in state["moments"]]
-            for row, tensors in zip(rows, state["moments"], strict=True):
+            rows = [torch.zeros_like(tenant.optimizer.row.data) for _ in moments]
+            for row, tensors in zip(rows, moments, strict=True):
                 self.pack.fill_row(row, tenant.slot, tensors)
         except jobs.EngineError:
             self.release(job.trial_id)
             raise
-        tenant.optimizer.resume(state["step"], *rows)
+        if rows:
+            tenant.optimizer.resume(state["step"], *rows)
         tenant.step = state["step"]

@@ -2,29 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.jobs import EngineError, ImpossibleRank, UnknownTarget
-from beliefmod.engine.linear import LayerAdapter, PackedLinear, Routing
+from beliefmod.engine.linear import LayerStore, PackedLinear
+from beliefmod.engine.routing import Kind, Routing
 
 # Layer name -> A (r, in) and B (out, r), PEFT's shapes.
 LayerTensors = dict[str, tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where one layer's A, and B behind it, begin in the row of a slot of rank 1, and their widths.
-
-    In a slot of rank r everything is r times as far, so a slot's numbers lie together at the row's beginning.
-    """
-
-    start: int
-    width_in: int
-    width_out: int
 
 
 def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
@@ -46,43 +34,42 @@ def matches_target(name: str, targets: str | Sequence[str]) -> bool:
 
 
 class LoraPack:
-    """K slots of P numbers each: `theta` and `grad` (K, P), one row per adapter.
+    """K slots and Q parking places of P numbers each: `theta` (K + Q, P), one row per adapter.
 
-    Every layer's A (r, in) and B (r, out) are views of a row; a slot of rank r uses the first r /
-    max_rank of its row. `compute` is theta in the model's dtype (theta itself where they agree).
+    Slots are numbered from 0 and have a row of gradients each, `grad` (K, P); parking places come behind
+    them and have none. Every layer's A (r, in) and B (r, out) are views of a row; a slot of rank r uses the
+    first r / max_rank of its row. `compute` is theta in the model's dtype (theta itself where they agree).
     """
 
-    def __init__(self, model: nn.Module, slots: int, max_rank: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: nn.Module, slots: int, max_rank: int, dtype: torch.dtype, parking: int = 0
+    ) -> None:
         layers = linear_layers(model)
         if not layers:
             raise EngineError("the model has no linear layers to adapt")
         device = next(model.parameters()).device
-        self.slots, self.max_rank = slots, max_rank
-        self.places: dict[str, _Place] = {}
-        size = 0
-        for name, layer in layers.items():
-            self.places[name] = _Place(size, layer.in_features, layer.out_features)
-            size += layer.in_features + layer.out_features
-        self.unit = size
+        self.slots, self.max_rank, self.parking = slots, max_rank, parking
+        self.unit = size = sum(layer.in_features + layer.out_features for layer in layers.values())
         # Adapters train in fp32 under a bf16 base, as PEFT does; under an fp64 base in fp64.
         self.theta = torch.zeros(
-            slots, max_rank * size, dtype=torch.promote_types(dtype, torch.float32), device=device
+            slots + parking, max_rank * size, dtype=torch.promote_types(dtype, torch.float32), device=device
         )
-        self.grad = torch.zeros_like(self.theta)
+        self.grad = torch.zeros_like(self.theta[:slots])
         self.compute = self.theta if self.theta.dtype == dtype else torch.zeros_like(self.theta, dtype=dtype)
-        self.routing = Routing()
+        self.routing = Routing(dtype, device)
         self.layers: dict[str, PackedLinear] = {}
+        start = 0
         for name, layer in layers.items():
-            self.layers[name] = PackedLinear(layer, slots, self.routing, device)
+            store = LayerStore(self.compute, self.grad, start, layer.in_features, layer.out_features)
+            start += layer.in_features + layer.out_features
+            self.layers[name] = PackedLinear(layer, slots + parking, self.routing, store)
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, self.layers[name])
 
     def _views(self, row: Tensor, name: str, rank: int) -> tuple[Tensor, Tensor]:
         """One layer's A (rank, in) and B (rank, out) in a slot's row."""
-        place = self.places[name]
-        start, middle = rank * place.start, rank * (place.start + place.width_in)
-        a, b = row[start:middle], row[middle : middle + rank * place.width_out]
-        return a.view(rank, place.width_in), b.view(rank, place.width_out)
+        a, b = self.layers[name].store.views(row[None], rank)
+        return a[0], b[0]
 
     def trained(self, slot: int, rank: int) -> tuple[Tensor, Tensor]:
         """Weights and gradients of a slot, both (rank * unit,): all that its optimiser has to visit."""
@@ -90,8 +77,12 @@ class LoraPack:
 
     def _rank(self, slot: int, name: str) -> int:
         """Rank of a slot in a layer, 0 where it adapts nothing."""
-        adapter = self.layers[name].adapters[slot]
-        return 0 if adapter is None else adapter.a.shape[0]
+        return self.layers[name].ranks[slot]
+
+    def weights(self, slot: int) -> int:
+        """Number of weights of the adapter in a slot or parking place."""
+        adapters = [layer.adapters[slot] for layer in self.layers.values()]
+        return sum(each.a.numel() + each.b.numel() for each in adapters if each is not None)
 
     def targeted(self, targets: str | Sequence[str]) -> list[str]:
         """Names of the layers these target_modules choose. Raises UnknownTarget."""
@@ -113,9 +104,8 @@ class LoraPack:
         chosen = self.targeted(targets)
         self.clear(slot)
         for name in chosen:
-            weights = self._views(self.compute[slot], name, rank)
-            gradients = self._views(self.grad[slot], name, rank)
-            self.layers[name].adapters[slot] = LayerAdapter(*weights, *gradients, alpha / rank)
+            self.layers[name].ranks[slot] = rank
+        self.routing.open(slot, Kind(rank, tuple(chosen)), alpha / rank)
 
     def initialise(self, slot: int, seed: int) -> None:
         """A uniform in +-1/sqrt(in), which is PEFT's kaiming_uniform_(a=sqrt(5)); B zero.
@@ -124,14 +114,14 @@ class LoraPack:
         so a trial starts the same in every slot, pack and device.
         """
         tensors = {}
-        for name, place in self.places.items():
-            rank = self._rank(slot, name)
+        for name, layer in self.layers.items():
+            rank, store = self._rank(slot, name), layer.store
             if not rank:
                 continue
             generator = torch.Generator().manual_seed(derived_seed(seed, f"init/{name}"))
-            bound = 1.0 / math.sqrt(place.width_in)
-            a = torch.empty(rank, place.width_in).uniform_(-bound, bound, generator=generator)
-            tensors[name] = (a, torch.zeros(place.width_out, rank))
+            bound = 1.0 / math.sqrt(store.width_in)
+            a = torch.empty(rank, store.width_in).uniform_(-bound, bound, generator=generator)
+            tensors[name] = (a, torch.zeros(store.width_out, rank))
         self.write(slot, tensors)
 
     def write(self, slot: int, tensors: LayerTensors) -> None:
@@ -153,8 +143,8 @@ class LoraPack:
         if adapted != set(tensors):
             raise EngineError(f"layers that are missing or not adapted: {sorted(set(tensors) ^ adapted)}")
         for name, (a, b) in tensors.items():
-            place, rank = self.places[name], self._rank(slot, name)
-            if a.shape != (rank, place.width_in) or b.shape != (place.width_out, rank):
+            store, rank = self.layers[name].store, self._rank(slot, name)
+            if a.shape != (rank, store.width_in) or b.shape != (store.width_out, rank):
                 raise EngineError(f"tensors of {name} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
         for name, (a, b) in tensors.items():
             to_a, to_b = self._views(row, name, self._rank(slot, name))
@@ -170,6 +160,12 @@ class LoraPack:
                 tensors[name] = (a.clone().cpu(), b.T.contiguous().cpu())
         return tensors
 
+    def copy(self, source: int, target: int, rank: int) -> None:
+        """Give a slot or parking place, opened with the same rank and layers, the weights of another."""
+        used = rank * self.unit
+        self.theta[target, :used].copy_(self.theta[source, :used])
+        self.refresh(target)
+
     def refresh(self, slot: int) -> None:
         """Bring the compute copy of a slot up to date after its theta changed."""
         if self.compute is not self.theta:
@@ -178,7 +174,9 @@ class LoraPack:
     def clear(self, slot: int) -> None:
         """Zero a slot's weights and gradients and switch it off in every layer."""
         self.theta[slot].zero_()
-        self.grad[slot].zero_()
+        if slot < self.slots:
+            self.grad[slot].zero_()
         self.refresh(slot)
         for layer in self.layers.values():
-            layer.adapters[slot] = None
+            layer.ranks[slot] = 0
+        self.routing.close(slot)
