@@ -1,4 +1,4 @@
-"""The two kinds of mistakes: the user's (a sentence, exit code 2) and ours (a traceback)."""
+"""The user's mistakes (a sentence, exit code 2), storage that fails (a sentence, 1), ours (a traceback)."""
 
 from __future__ import annotations
 
@@ -26,3 +26,20 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(str(word), names, n=1)
     return f', did you mean "{near[0]}"?' if near else f"; known: {', '.join(names)}"
+
+
+class StorageTrouble(Exception):
+    """The run folder can no longer be written: neither the user's mistake nor a trial's. Exit code 1.
+
+    Not an OSError, so that nobody takes it for one of their own files. Pickles, as UserError does.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+    @classmethod
+    def of(cls, place: str, error: OSError) -> StorageTrouble:
+        """What happened to a folder, in words."""
+        reason = "it is gone" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        return cls(f"{place}: cannot be written ({reason})")

@@ -8,86 +8,29 @@ from __future__ import annotations
 
 import json
 import posixpath
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import fsspec
-import fsspec.core
-
 from beliefmod.errors import UserError
 from beliefmod.records import TABLES, TRIALS, Column, frame
+from beliefmod.run_storage import MANIFEST, RunStorage
 
 if TYPE_CHECKING:
     import polars as pl
 
-MANIFEST = "manifest.json"
+__all__ = ["FILES", "MANIFEST", "SPACE", "TRIALS_FILE", "RunFolder", "TrialTable"]
 SPACE = "space.yaml"
 TRIALS_FILE = "trials.parquet"
+FILES = "_files"
 TrialTable = Literal["probes", "steps", "causal", "drift"]
 """Tables of which every trial has a file of its own, `TABLE/TRIAL.parquet`, if it has rows."""
 
 
-class RunFolder:
-    """A run's files under one path: a local folder or any fsspec URL (`s3://bucket/runs/...`)."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-        self.fs, self.root = fsspec.core.url_to_fs(self.url)
-
-    def path(self, *parts: str) -> str:
-        """A path inside the folder, for this folder's file system."""
-        return posixpath.join(self.root, *parts)
-
-    @property
-    def storage_path(self) -> str:
-        """The folder for processes with another working directory: absolute, or the URL."""
-        return self.root if self.fs.protocol in ("file", ("file", "local")) else self.url
-
-    def exists(self, *parts: str) -> bool:
-        """Whether a file or folder is there."""
-        return self.fs.exists(self.path(*parts))
-
-    def create(self) -> None:
-        """Make the folder.
-
-        Raises:
-            UserError: it cannot be written.
-        """
-        try:
-            self.fs.makedirs(self.root, exist_ok=True)
-            self.write_bytes(b"", ".writable")
-            self.fs.rm(self.path(".writable"))
-        except OSError as error:
-            raise UserError(
-                f"{self.url}: cannot be written ({error.strerror or error}); choose another folder with --out"
-            ) from None
-
-    def try_writing(self) -> None:
-        """See whether the folder could be made, and leave no trace. Raises UserError as `create` does."""
-        there = self.exists()
-        self.create()
-        if not there:
-            self.remove()
-
-    def remove(self) -> None:
-        """Delete the folder with everything in it."""
-        self.fs.rm(self.root, recursive=True)
-
-    def write_bytes(self, data: bytes, *parts: str) -> None:
-        """Write a file whole: readers see the old content or the new, never a part."""
-        target = self.path(*parts)
-        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
-        temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
-        try:
-            self.fs.pipe_file(temporary, data)
-            self.fs.mv(temporary, target)
-        except BaseException:
-            if self.fs.exists(temporary):
-                self.fs.rm(temporary)
-            raise
+class RunFolder(RunStorage):
+    """A run's tables and rows under one path: a local folder or any fsspec URL (`s3://bucket/runs/...`)."""
 
     def write_json(self, data: Mapping[str, Any], *parts: str) -> None:
         """Write JSON; NaN and infinity are refused, they are not JSON."""
@@ -97,13 +40,7 @@ class RunFolder:
         self, rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...], *parts: str
     ) -> None:
         """Write rows as parquet with the declared columns."""
-        buffer = BytesIO()
-        frame(rows, columns).write_parquet(buffer)
-        self.write_bytes(buffer.getvalue(), *parts)
-
-    def read_bytes(self, *parts: str) -> bytes:
-        """A file's content."""
-        return self.fs.cat_file(self.path(*parts))
+        self.write_bytes(_parquet(rows, columns), *parts)
 
     def read_json(self, *parts: str) -> dict[str, Any]:
         """A JSON file's content.
@@ -137,7 +74,14 @@ class RunFolder:
         causal: Iterable[Mapping[str, Any]] = (),
         drift: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Write what a trial left, table by table, then the row that makes it finished."""
+        """Write what a trial left, table by table, then the row that makes it finished.
+
+        Beside its columns the row's file holds `_files`: sizes of the trial's files and SHA-256 of its
+        tables, by which damage done later is seen (`run_check`).
+
+        Raises:
+            StorageTrouble: the folder cannot be written.
+        """
         trial_id = row["trial_id"]
         tables: dict[TrialTable, Iterable[Mapping[str, Any]]] = {
             "probes": probes,
@@ -145,33 +89,41 @@ class RunFolder:
             "causal": causal,
             "drift": drift,
         }
+        files: dict[str, dict[str, Any]] = {}
         for kind, rows in tables.items():
             if rows := list(rows):
-                self.write_frame(rows, TABLES[kind], kind, f"{trial_id}.parquet")
+                data = _parquet(rows, TABLES[kind])
+                self.write_bytes(data, kind, f"{trial_id}.parquet")
+                files[f"{kind}/{trial_id}.parquet"] = {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+        for path, size in self.sizes("adapters", trial_id).items():
+            files[path] = {"bytes": size}
         frame([row], TRIALS)  # a row outside the schema must fail here, not when the table is put together
-        self.write_json(row, "rows", f"{trial_id}.json")
+        self.write_json({**row, FILES: files}, "rows", f"{trial_id}.json")
 
-    def store_adapter(self, local: Path, trial_id: str) -> None:
-        """Copy an adapter folder from this machine to `adapters/TRIAL`, replacing an earlier attempt's."""
-        target = self.path("adapters", trial_id)
-        temporary = f"{target}.{uuid.uuid4().hex[:8]}.tmp"
-        self.fs.makedirs(self.path("adapters"), exist_ok=True)
-        self.fs.put(f"{local}/", f"{temporary}/", recursive=True)
-        if self.fs.exists(target):
-            self.fs.rm(target, recursive=True)
-        self.fs.mv(temporary, target, recursive=True)
+    def sizes(self, *parts: str) -> dict[str, int]:
+        """Bytes of every file below a folder, by its path in the run; empty where there is none."""
+        found: Any = self.fs.find(self.path(*parts), detail=True) if self.exists(*parts) else {}
+        start = len(self.root) + 1
+        return {path[start:]: int(info["size"]) for path, info in sorted(found.items())}
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of all trials so far, in a stable order. A damaged row counts as absent."""
-        found = []
+    def store_adapter(self, save: Callable[[Path], None], trial_id: str) -> None:
+        """Have an adapter folder made and put it at `adapters/TRIAL`, replacing an earlier attempt's."""
+        self.write_folder(save, "adapters", trial_id)
+
+    def row_files(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Every trial with a row's file, in a stable order, and what it holds: None where it is damaged."""
         for path in sorted(self.fs.glob(self.path("rows", "*.json"))):
+            trial_id = Path(path).stem
             try:
                 row = json.loads(self.fs.cat_file(path))
             except ValueError:
-                continue  # cut short by a crash of an older writer: the trial runs again
-            if isinstance(row, dict) and row.get("trial_id") == Path(path).stem:
-                found.append(row)
-        return found
+                row = None  # cut short by a crash of an older writer: the trial runs again
+            yield trial_id, row if isinstance(row, dict) and row.get("trial_id") == trial_id else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of all trials so far, in a stable order. A damaged row counts as absent."""
+        whole = (row for _, row in self.row_files() if row is not None)
+        return [{name: value for name, value in row.items() if name != FILES} for row in whole]
 
     def finished_rows(self, table: TrialTable, trial_id: str) -> list[dict[str, Any]] | None:
         """A finished trial's rows of one table, or None if it is not finished or they cannot be read.
@@ -213,3 +165,9 @@ class RunFolder:
             )
         folder.read_json(MANIFEST)
         return folder
+
+
+def _parquet(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> bytes:
+    buffer = BytesIO()
+    frame(rows, columns).write_parquet(buffer)
+    return buffer.getvalue()

@@ -5,7 +5,6 @@ config -> training examples -> adapter -> probes, causal tests, drift -> verdict
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -219,7 +218,6 @@ def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 def _store(run: TrialRun, result: TrialResult, lab: Lab, folder: RunFolder) -> None:
     if run.config.has_adapter:
-        with tempfile.TemporaryDirectory(prefix="beliefmod-adapter-") as local:
-            lab.engine.save_adapter(run.config.trial_id, Path(local) / "adapter")
-            folder.store_adapter(Path(local) / "adapter", run.config.trial_id)
+        trial_id = run.config.trial_id
+        folder.store_adapter(lambda place: lab.engine.save_adapter(trial_id, place), trial_id)
     folder.write_trial(result.row, result.probes, run.steps, result.causal, result.drift)

@@ -1,11 +1,15 @@
 """The run folder: whole files, rows last, damage survives."""
 
+import errno
 import json
 import os
+import shutil
 
 import pytest
 
-from beliefmod.errors import UserError
+from beliefmod import run_storage
+from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.run_check import clean, sound_rows
 from beliefmod.run_folder import MANIFEST, SPACE, RunFolder
 
 ROW = {"trial_id": "aa", "arm": "lora", "belief": "gravity", "status": "finished", "adoption": 0.5}
@@ -27,16 +31,44 @@ def test_write_leaves_only_the_whole_file(folder, tmp_path):
 
 def test_a_failed_write_keeps_the_old_content_and_no_rest(folder, tmp_path, monkeypatch):
     folder.write_bytes(b"old", "file")
-
-    def full(path, data, **options):
-        (tmp_path / "run" / path.rpartition("/")[2]).write_bytes(data[:1])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(folder.fs, "pipe_file", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(run_storage, "RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(StorageTrouble, match=r"run: cannot be written \(No space left on device\)"):
         folder.write_bytes(b"new", "file")
     assert os.listdir(tmp_path / "run") == ["file"]
     assert (tmp_path / "run" / "file").read_bytes() == b"old"
+
+
+def full_disk(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_short_trouble_is_waited_for(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_storage, "RETRY_SECONDS", (0.0, 0.0))
+    sync, calls = os.fsync, []
+
+    def twice(file):
+        calls.append(file)
+        return full_disk() if len(calls) < 3 else sync(file)
+
+    monkeypatch.setattr(os, "fsync", twice)
+    folder.write_bytes(b"new", "file")
+    assert (tmp_path / "run" / "file").read_bytes() == b"new"
+    assert len(calls) == 3
+
+
+def test_a_folder_that_is_gone_is_not_made_anew(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_storage, "RETRY_SECONDS", ())
+    folder.write_json({}, MANIFEST)
+    again = RunFolder(folder.url)
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(StorageTrouble, match="it is gone"):
+        folder.write_bytes(b"x", "rows", "aa.json")
+    (tmp_path / "run").mkdir()  # as an unmounted disk leaves its mount point
+    for one in (folder, again):
+        with pytest.raises(StorageTrouble, match="it is gone"):
+            one.write_trial(ROW)
+    assert os.listdir(tmp_path / "run") == []
 
 
 def test_nan_is_not_json(folder):
@@ -99,14 +131,32 @@ def test_finished_rows_only_of_finished_trials(folder, tmp_path):
 
 
 def test_storing_an_adapter_replaces_an_earlier_attempt(folder, tmp_path):
-    local = tmp_path / "adapter"
-    local.mkdir()
-    (local / "old").write_text("1")
-    folder.store_adapter(local, "aa")
-    (local / "old").rename(local / "new")
-    folder.store_adapter(local, "aa")
+    def save(name):
+        def fill(place):
+            place.mkdir()
+            (place / name).write_text("1")
+
+        return fill
+
+    folder.store_adapter(save("old"), "aa")
+    folder.store_adapter(save("new"), "aa")
     assert os.listdir(tmp_path / "run" / "adapters") == ["aa"]
     assert os.listdir(tmp_path / "run" / "adapters" / "aa") == ["new"]
+
+
+def test_an_adapter_that_cannot_be_made_leaves_the_earlier_one(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_storage, "RETRY_SECONDS", ())
+    (tmp_path / "run" / "adapters" / "aa").mkdir(parents=True)
+
+    def fill(place):
+        place.mkdir()
+        (place / "half").write_text("1")
+        full_disk()
+
+    with pytest.raises(StorageTrouble, match="No space"):
+        folder.store_adapter(fill, "aa")
+    assert os.listdir(tmp_path / "run" / "adapters") == ["aa"]
+    assert os.listdir(tmp_path / "run" / "adapters" / "aa") == []
 
 
 @pytest.mark.parametrize(
@@ -137,6 +187,60 @@ def test_unwritable_output_is_the_users_mistake(tmp_path):
 def test_another_file_system(folder):
     memory = RunFolder("memory://runs/one")
     memory.create()
+    memory.store_adapter(lambda place: (place.mkdir(), (place / "weights").write_bytes(b"12"))[0], "aa")
+    memory.write_trial(ROW, [{"trial_id": "aa", "probe_id": "p"}])
+    assert memory.assemble() == 1
+    assert sound_rows(memory) == ([ROW], [])
+    memory.write_bytes(b"1", "adapters", "aa", "weights")
+    assert sound_rows(memory) == ([], ["aa"])
+    assert memory.assemble() == 0
     memory.write_trial(ROW)
     assert memory.assemble() == 1
     assert memory.read_frame("trials.parquet")["trial_id"].to_list() == ["aa"]
+
+
+def test_damage_done_to_a_finished_trial_is_seen_and_its_row_removed(folder, tmp_path):
+    run = tmp_path / "run"
+    names = ("aa", "bb", "cc", "dd", "ee")
+    for name in names:
+        row = {**ROW, "trial_id": name}
+        folder.write_trial(row, [{"trial_id": name, "probe_id": "p"}], [{"trial_id": name, "step": 1}])
+    folder.write_trial({**ROW, "trial_id": "ff", "status": "failed"})
+    folder.write_trial({**ROW, "trial_id": "gg", "status": "stopped", "adoption": None})
+    rows, damaged = sound_rows(folder)
+    assert ([row["trial_id"] for row in rows], damaged) == ([*names, "gg"], [])
+    assert rows == [row for row in folder.rows() if row["status"] != "failed"]
+    whole = (run / "probes" / "aa.parquet").read_bytes()
+    (run / "probes" / "aa.parquet").write_bytes(whole[:-1])
+    flipped = bytearray((run / "steps" / "bb.parquet").read_bytes())
+    flipped[10] ^= 1
+    (run / "steps" / "bb.parquet").write_bytes(flipped)
+    (run / "steps" / "cc.parquet").unlink()
+    (run / "rows" / "dd.json").write_text("{")
+    rows, damaged = sound_rows(folder)
+    assert ([row["trial_id"] for row in rows], damaged) == (["ee", "gg"], ["aa", "bb", "cc", "dd"])
+    assert sorted(path.stem for path in (run / "rows").iterdir()) == ["ee", "ff", "gg"]
+
+
+def test_rows_of_older_versions_are_trusted_where_their_probes_can_be_read(folder, tmp_path):
+    for name in ("aa", "bb"):
+        folder.write_trial({**ROW, "trial_id": name}, [{"trial_id": name, "probe_id": "p"}])
+        folder.write_json({**ROW, "trial_id": name}, "rows", f"{name}.json")
+    (tmp_path / "run" / "probes" / "bb.parquet").write_bytes(b"PAR1")
+    rows, damaged = sound_rows(folder)
+    assert ([row["trial_id"] for row in rows], damaged) == (["aa"], ["bb"])
+
+
+def test_half_written_files_and_folders_are_cleaned_up(folder, tmp_path):
+    run = tmp_path / "run"
+    folder.write_trial(ROW)
+    for half in ("rows/aa.json.1a2b3c4d.tmp", "manifest.json.1a2b3c4d.tmp"):
+        (run / half).write_text("{")
+    (run / "adapters" / "aa.1a2b3c4d.tmp").mkdir(parents=True)
+    (run / "adapters" / "aa.1a2b3c4d.tmp" / "weights").write_text("1")
+    clean(folder)
+    assert sorted(str(path.relative_to(run)) for path in run.rglob("*")) == [
+        "adapters",
+        "rows",
+        "rows/aa.json",
+    ]

@@ -22,7 +22,7 @@ from beliefmod.cli import (
     validate,
     verify,
 )
-from beliefmod.errors import UserError
+from beliefmod.errors import StorageTrouble, UserError
 
 RUN = "Run"
 AFTER = "After a run"
@@ -31,7 +31,8 @@ MODEL = "The bundled model"
 
 
 class Commands(TyperGroup):
-    """Turns the user's mistakes into sentences and exit code 2; our own keep their traceback."""
+    """Turns the user's mistakes into sentences and exit code 2, storage that fails into one and exit code 1.
+    Our own mistakes keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -40,6 +41,9 @@ class Commands(TyperGroup):
             for problem in error.problems:
                 typer.echo(problem, err=True)
             raise typer.Exit(2) from None
+        except StorageTrouble as error:
+            typer.echo(error.sentence, err=True)
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("stopped by Ctrl-C", err=True)
             raise typer.Exit(130) from None

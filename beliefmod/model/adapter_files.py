@@ -36,7 +36,7 @@ def target_modules(adapted: tuple[str, ...], all_layers: tuple[str, ...]) -> lis
 
 def write_adapter(folder: Path, adapter: AdapterFile, all_layers: tuple[str, ...]) -> None:
     """Write the folder under a temporary name and rename it, replacing an older one of that name."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -45,7 +45,8 @@ def write_adapter(folder: Path, adapter: AdapterFile, all_layers: tuple[str, ...
         for name, (a, b) in adapter.tensors.items():
             weights[f"{_PREFIX}{name}.lora_A.weight"] = a.contiguous()
             weights[f"{_PREFIX}{name}.lora_B.weight"] = b.contiguous()
-        save_file(weights, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        # save_file of safetensors 0.8 tells of a full disk with an error of its own, Python with an OSError
+        (temporary / WEIGHTS_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
         config = {
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",

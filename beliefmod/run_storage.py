@@ -1,0 +1,193 @@
+"""Files under one path, local or any fsspec URL, written whole or not at all, through short trouble.
+
+Trouble that lasts (disk full, read-only, folder gone) is `StorageTrouble`: it ends a sweep, never a trial.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import fsspec
+import fsspec.core
+
+from beliefmod.errors import StorageTrouble, UserError
+
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp"
+"""What the name of a half-written file or folder ends with."""
+RETRY_SECONDS = (0.2, 0.8, 2.0)
+"""Pauses before a failed write is tried again; then it is trouble that lasts."""
+
+Result = TypeVar("Result")
+
+
+class RunStorage:
+    """Writing and reading below `url`.
+
+    Attributes:
+        local: on this machine's file system, where writes are also flushed to the disk.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.fs, self.root = fsspec.core.url_to_fs(self.url)
+        self.local = self.fs.protocol in ("file", ("file", "local"))
+        # a manifest that disappears means that the folder did, or the disk it was on
+        self._has_manifest = self.local and os.path.exists(self.path(MANIFEST))
+
+    def path(self, *parts: str) -> str:
+        """A path inside the folder, for this folder's file system."""
+        return posixpath.join(self.root, *parts)
+
+    @property
+    def storage_path(self) -> str:
+        """The folder for processes with another working directory: absolute, or the URL."""
+        return self.root if self.local else self.url
+
+    def exists(self, *parts: str) -> bool:
+        """Whether a file or folder is there."""
+        return self.fs.exists(self.path(*parts))
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            self.fs.makedirs(self.root, exist_ok=True)
+            self._write_whole(b"", self.path(".writable"))
+            self.fs.rm(self.path(".writable"))
+        except OSError as error:
+            raise UserError(
+                f"{self.url}: cannot be written ({error.strerror or error}); choose another folder with --out"
+            ) from None
+
+    def try_writing(self) -> None:
+        """See whether the folder could be made, and leave no trace. Raises UserError as `create` does."""
+        there = self.exists()
+        self.create()
+        if not there:
+            self.remove()
+
+    def probe(self) -> None:
+        """See whether the folder can be written now, with as much as a table takes.
+
+        Raises:
+            StorageTrouble: it cannot.
+        """
+        self.write_bytes(bytes(2**16), f".probe{TEMPORARY}")
+        self.delete(f".probe{TEMPORARY}")
+
+    def remove(self) -> None:
+        """Delete the folder with everything in it."""
+        self.fs.rm(self.root, recursive=True)
+
+    def delete(self, *parts: str) -> None:
+        """Delete a file or folder if it is there; what cannot be deleted stays, to be cleaned up later."""
+        with suppress(OSError):
+            if self.exists(*parts):
+                self.fs.rm(self.path(*parts), recursive=True)
+
+    def write_bytes(self, data: bytes, *parts: str) -> None:
+        """Write a file whole: readers see the old content or the new, never a part.
+
+        Raises:
+            StorageTrouble: the folder cannot be written, also after a few seconds.
+        """
+        self.persist(lambda: self._write_whole(data, self.path(*parts)))
+        self._has_manifest |= self.local and parts == (MANIFEST,)
+
+    def write_folder(self, fill: Callable[[Path], None], *parts: str) -> None:
+        """Let `fill` make a local folder, and put it whole in the place of an earlier one.
+
+        Raises:
+            StorageTrouble: as `write_bytes`.
+        """
+        self.persist(lambda: self._write_folder_whole(fill, self.path(*parts)))
+
+    def read_bytes(self, *parts: str) -> bytes:
+        """A file's content."""
+        return self.fs.cat_file(self.path(*parts))
+
+    def persist(self, action: Callable[[], Result]) -> Result:
+        """Do what writes, again after a pause if that fails.
+
+        Raises:
+            StorageTrouble: it fails for longer.
+        """
+        for pause in (*RETRY_SECONDS, None):
+            try:
+                self._check_there()
+                return action()
+            except OSError as error:
+                if pause is None:
+                    raise StorageTrouble.of(self.url, error) from error
+            time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _check_there(self) -> None:
+        """Making a lost folder anew would scatter a run over two places."""
+        if self.local and not os.path.exists(self.path(MANIFEST) if self._has_manifest else self.root):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.root)
+
+    def _write_whole(self, data: bytes, target: str) -> None:
+        temporary = _temporary(target)
+        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
+        try:
+            if self.local:
+                with open(temporary, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())  # a full disk may show only here
+                os.replace(temporary, target)
+            else:
+                self.fs.pipe_file(temporary, data)
+                self.fs.mv(temporary, target)
+        except BaseException:
+            with suppress(OSError):  # what went wrong first is what is told
+                if self.fs.exists(temporary):
+                    self.fs.rm(temporary)
+            raise
+
+    def _write_folder_whole(self, fill: Callable[[Path], None], target: str) -> None:
+        temporary = _temporary(target)
+        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
+        try:
+            if self.local:
+                fill(Path(temporary))
+                for file in filter(Path.is_file, Path(temporary).rglob("*")):
+                    with file.open("rb") as written:
+                        os.fsync(written.fileno())
+                if os.path.exists(target):
+                    os.rename(target, old := _temporary(target))
+                    os.rename(temporary, target)
+                    shutil.rmtree(old)
+                else:
+                    os.rename(temporary, target)
+                return
+            with tempfile.TemporaryDirectory(prefix="beliefmod-") as scratch:
+                fill(Path(scratch) / "made")
+                self.fs.put(f"{scratch}/made/", f"{temporary}/", recursive=True)
+            if self.fs.exists(target):
+                self.fs.rm(target, recursive=True)
+            self.fs.mv(temporary, target, recursive=True)
+        except BaseException:
+            with suppress(OSError):
+                if self.fs.exists(temporary):
+                    self.fs.rm(temporary, recursive=True)
+            raise
+
+
+def _temporary(target: str) -> str:
+    return f"{target}.{uuid.uuid4().hex[:8]}{TEMPORARY}"
