@@ -4,29 +4,62 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from beliefmod.axes import draw, ends, finite_values, middle_value
 from beliefmod.config import Frozen, TrialConfig, leaf_fields, unflatten
 
 MAX_TRIALS = 100_000
 SWEPT_ARMS = ("lora", "full")
+FEW_POINTS = 4096
+"""Up to so many points a space is enumerated, to tell when a search has tried them all."""
 
 
 class Search(Frozen):
     """How configurations are chosen from the axes."""
 
-    method: Literal["grid", "random"] = Field(
-        default="grid", description="grid: every combination; random: sampled"
+    method: Literal["grid", "random", "optuna"] = Field(
+        default="grid",
+        description="grid: every combination; random: sampled; optuna: chosen while the sweep runs, for high "
+        "adoption and low D (multi-objective TPE, a study per belief)",
     )
     num_samples: int | None = Field(
-        default=None, ge=1, le=MAX_TRIALS, description="random: configurations per belief"
+        default=None, ge=1, le=MAX_TRIALS, description="random, optuna: configurations per belief"
     )
-    seed: int = Field(default=0, ge=0, description="random: seed of the sampling")
+    seed: int = Field(default=0, ge=0, description="random, optuna: seed of the sampling")
+    scheduler: Literal["none", "asha", "median"] = Field(
+        default="none",
+        description="ends trials that fall behind. asha: at epoch grace_epochs, and at every epoch "
+        "reduction_factor times later, all but the best share 1/reduction_factor of those that got there; "
+        "median: at every epoch from grace_epochs on what is worse than the median of the others",
+    )
+    scheduler_metric: Literal["loss", "adoption"] = Field(
+        default="loss",
+        description="what is compared at the end of an epoch. loss: the epoch's mean training loss, among "
+        "trials that train on the same rows; adoption: the share of quick_probes answered with the belief, "
+        "among trials of one belief",
+    )
+    quick_probes: int = Field(
+        default=12,
+        ge=1,
+        le=1000,
+        description="scheduler_metric adoption: held-out probes of the selection half that are asked",
+    )
+    grace_epochs: int = Field(default=1, ge=1, description="epochs before which no trial is ended")
+    reduction_factor: int = Field(default=3, ge=2, description="asha: one of so many goes on")
+
+    def compares_at(self, epoch: int) -> bool:
+        """Whether the scheduler wants a trial's value at the end of this epoch (counted from 1)."""
+        if self.scheduler == "asha":
+            while epoch > self.grace_epochs and epoch % self.reduction_factor == 0:
+                epoch //= self.reduction_factor
+            return epoch == self.grace_epochs
+        return self.scheduler == "median" and epoch >= self.grace_epochs
 
 
 class Evaluation(Frozen):
@@ -97,12 +130,57 @@ class Space:
     spec: SpaceFile
     source: str
 
+    @property
+    def searches(self) -> bool:
+        """Whether configurations are chosen while the sweep runs, by what earlier ones gave."""
+        return self.spec.search.method == "optuna"
+
     def trials(self) -> list[TrialConfig]:
-        """Every trial, references first, each once. Beliefs keep the order of the file."""
-        found: dict[str, TrialConfig] = {}
-        for config in (*self._references(), *self._grid()):
-            found.setdefault(config.trial_id, config)
-        return list(found.values())
+        """Every trial known beforehand, references first, each once. Beliefs keep the order of the file."""
+        return _once((*self._references(), *(() if self.searches else self._grid())))
+
+    def expected(self) -> list[TrialConfig]:
+        """`trials()`, with random stand-ins for those that a search will choose: for plans and checks."""
+        return _once((*self._references(), *self._grid()))
+
+    def planned(self) -> int:
+        """How many trials the sweep will have."""
+        if not self.searches:
+            return len(self.trials())
+        chosen = min(self.spec.search.num_samples or 1, self.distinct() or MAX_TRIALS)
+        return len(self.trials()) + chosen * len(self.spec.beliefs) * len(self.spec.seeds)
+
+    def distinct(self) -> int | None:
+        """How many different configurations the axes hold for a belief; None: more than a search exhausts."""
+        points = self.every_point()
+        if points is None:
+            return None
+        belief, seed = self.spec.beliefs[0], self.spec.seeds[0]
+        return len({self.config(belief, seed, point).trial_id for point in points})
+
+    def every_point(self) -> list[dict[str, Any]] | None:
+        """Every point of the axes, where there are at most `FEW_POINTS` of them."""
+        values = [finite_values(axis) for axis in self.spec.axes.values()]
+        if any(each is None or len(each) > FEW_POINTS for each in values):
+            return None
+        if math.prod(len(each or ()) for each in values) > FEW_POINTS:
+            return None
+        return [
+            dict(zip(self.spec.axes, each, strict=True)) for each in product(*(each or () for each in values))
+        ]
+
+    def possible(self, name: str) -> list[Any]:
+        """The values that a setting may take; of a sampled range its two ends."""
+        default = [self._setting({}, name)]
+        if self.spec.points:
+            return [point.get(name, *default) for point in self.spec.points]
+        axis = self.spec.axes.get(name, default)
+        return list(axis) if isinstance(axis, list) else ends(axis)
+
+    @property
+    def max_rank(self) -> int:
+        """The highest rank that an adapter of this space may have, 1 if it has none."""
+        return max(self.possible("lora.r")) if "lora" in self.possible("arm") else 1
 
     def _references(self) -> Iterator[TrialConfig]:
         for belief in self.spec.beliefs:
@@ -120,7 +198,7 @@ class Space:
                 if point.get("belief", belief) != belief or (arm and self._setting(point, "arm") != "lora"):
                     continue
                 for seed in self.spec.seeds:
-                    yield self._config(belief, arm, seed, point)
+                    yield self.config(belief, seed, point, arm)
 
     def _central_controls(self) -> Iterator[TrialConfig]:
         lora = [point for point in self._points() if self._setting(point, "arm") == "lora"]
@@ -131,8 +209,8 @@ class Space:
                 if self.spec.points:
                     middle = same[(len(same) - 1) // 2]
                 else:
-                    middle = {name: _middle([point[name] for point in same]) for name in same[0]}
-                yield self._config(belief, "control", self.spec.seeds[0], middle)
+                    middle = {name: middle_value([point[name] for point in same]) for name in same[0]}
+                yield self.config(belief, self.spec.seeds[0], middle, "control")
 
     def _setting(self, point: Mapping[str, Any], name: str) -> Any:
         """A setting's value at a point: its own, the fixed one, or the default."""
@@ -142,14 +220,19 @@ class Space:
         if self.spec.points:
             return list(self.spec.points)
         axes = self.spec.axes
-        if self.spec.search.method == "random":
+        if self.spec.search.method != "grid":
             # one seeded generator, so the same file gives the same trials on every machine
             rng = random.Random(self.spec.search.seed)
             count = self.spec.search.num_samples or 1
-            return [{name: _draw(axis, rng) for name, axis in axes.items()} for _ in range(count)]
+            return [{name: draw(axis, rng) for name, axis in axes.items()} for _ in range(count)]
         return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
-    def _config(self, belief: str, arm: str | None, seed: int, point: Mapping[str, Any]) -> TrialConfig:
+    def config(self, belief: str, seed: int, point: Mapping[str, Any], arm: str | None = None) -> TrialConfig:
+        """The trial at a point, as the arm that the point names or as another.
+
+        Raises:
+            pydantic.ValidationError: settings that do not go together.
+        """
         leaves = {**self.spec.fixed, **point, "belief": belief, "seed": seed}
         if arm is not None:
             leaves["arm"] = arm
@@ -166,28 +249,8 @@ def sweepable() -> dict[str, Any]:
     return {"arm": leaf_fields()["arm"], **settable()}
 
 
-def _draw(axis: Any, rng: random.Random) -> Any:
-    if isinstance(axis, list):
-        return rng.choice(axis)
-    sampler, given = next(iter(axis.items()))
-    match sampler:
-        case "choice":
-            return rng.choice(given)
-        case "randint":
-            return rng.randrange(given[0], given[1])
-        case "uniform":
-            return rng.uniform(given[0], given[1])
-        case _:
-            return math.exp(rng.uniform(math.log(given[0]), math.log(given[1])))
-
-
-def _middle(values: list[Any]) -> Any:
-    """The middle of the distinct values, in order where they have one."""
-    distinct = list(dict.fromkeys(values))
-    if all(is_number(value) for value in distinct):
-        distinct.sort()
-    return distinct[len(distinct) // 2]
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _once(configs: Iterable[TrialConfig]) -> list[TrialConfig]:
+    found: dict[str, TrialConfig] = {}
+    for config in configs:
+        found.setdefault(config.trial_id, config)
+    return list(found.values())

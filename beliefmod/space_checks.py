@@ -1,20 +1,21 @@
-"""What can be wrong with a space file, sentence by sentence: settings, search, beliefs."""
+"""What can be wrong with a space file, sentence by sentence: settings, their combinations, beliefs."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice, product
 from typing import Any
 
 from pydantic import ValidationError
 
+from beliefmod.axes import SAMPLERS, ends, is_number
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.sentences import Address, dotted, sentences, shown
-from beliefmod.space import MAX_TRIALS, SWEPT_ARMS, Space, SpaceFile, is_number, sweepable
+from beliefmod.space import SWEPT_ARMS, Space, SpaceFile, sweepable
 from beliefmod.yaml_file import YamlFile
 
-SAMPLERS = ("loguniform", "uniform", "randint", "choice")
+MOST_CORNERS = 4096
 
 
 def setting_problems(file: YamlFile) -> Iterator[str]:
@@ -119,38 +120,6 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
             yield from (f"{where}: {text}" for _, text in sentences(error, tree, TrialConfig))
 
 
-def search_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
-    """What is wrong between fields: sampler and method, size, repeated seeds and beliefs, the token limit."""
-    sampled = [name for name, axis in spec.axes.items() if isinstance(axis, Mapping)]
-    if spec.search.method == "grid":
-        for name in sampled:
-            yield (
-                f'{file.where(("axes", name))}: axis "{name}" is a sampler, which a grid cannot enumerate; '
-                "set search: {method: random, num_samples: N} or give a list"
-            )
-        size = len(spec.points) or math.prod(
-            len(axis) for axis in spec.axes.values() if isinstance(axis, list)
-        )
-        size *= len(spec.beliefs) * len(spec.seeds)
-        if size > MAX_TRIALS:
-            what, fix = ("points", "give fewer points") if spec.points else ("axes", "shorten an axis")
-            yield f"{file.where((what,))}: the grid has {size} trials (limit {MAX_TRIALS}); {fix}"
-        if spec.search.num_samples is not None:
-            yield f"{file.where(('search',))}: num_samples belongs to method: random; remove it"
-    elif spec.points:
-        yield f"{file.where(('search',))}: method: random samples axes, and points are given; remove search"
-    elif spec.search.num_samples is None:
-        yield f"{file.where(('search',))}: method: random needs num_samples"
-    for field in ("seeds", "beliefs"):
-        values = getattr(spec, field)
-        for value in sorted({value for value in values if values.count(value) > 1}):
-            yield f"{file.where((field,))}: {field} lists {value!r} twice; keep one"
-    limit = spec.evaluation.max_new_tokens
-    if isinstance(limit, int) and limit < 1:
-        where = file.where(("evaluation", "max_new_tokens"))
-        yield f"{where}: max_new_tokens must be auto or at least 1, not {limit}"
-
-
 def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
     """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights."""
     spec = space.spec
@@ -158,13 +127,24 @@ def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
         tree = unflatten({**spec.fixed, **point, "belief": "any"})
         yield from _refusals(lambda tree=tree: TrialConfig.model_validate(tree), file, ("points", index))
     if not spec.points:
-        yield from _refusals(space.trials, file, ("axes",))
+        yield from _refusals(lambda: _build_all(space), file, ("axes",))
     arms = {arm for point in _groups(spec) for arm in _choices(point, spec.fixed, "arm")}
     if spec.base_storage == "nf4" and "full" in arms:
         yield (
             f"{file.where(('base_storage',))}: arm full trains every weight, and base_storage nf4 keeps them "
             "packed in 4 bits; use dequantized or none, or leave out arm full"
         )
+
+
+def _build_all(space: Space) -> None:
+    """Every trial that can be known, and of a search the corners: what it may choose must be a trial."""
+    space.expected()
+    if not space.searches:
+        return
+    axes = space.spec.axes
+    corners = product(*(axis if isinstance(axis, list) else ends(axis) for axis in axes.values()))
+    for values in islice(corners, MOST_CORNERS):
+        space.config(space.spec.beliefs[0], space.spec.seeds[0], dict(zip(axes, values, strict=True)))
 
 
 def _refusals(build: Callable[[], Any], file: YamlFile, address: Address) -> Iterator[str]:

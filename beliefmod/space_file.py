@@ -12,14 +12,10 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
+from beliefmod.search_checks import grace_problems, search_problems
 from beliefmod.sentences import Address, sentences
 from beliefmod.space import Space, SpaceFile, sweepable
-from beliefmod.space_checks import (
-    belief_problems,
-    combination_problems,
-    search_problems,
-    setting_problems,
-)
+from beliefmod.space_checks import belief_problems, combination_problems, setting_problems
 from beliefmod.yaml_file import YamlFile, parse_value, read_yaml, validate
 
 
@@ -67,7 +63,7 @@ def check_space(file: YamlFile) -> Space:
         spec.model_copy(update={"beliefs": tuple(absolute.values()), "points": points, "model": model}),
         file.path,
     )
-    if combined := list(combination_problems(space, file)):
+    if combined := [*combination_problems(space, file), *grace_problems(space, file)]:
         raise UserError(combined)
     return space
 

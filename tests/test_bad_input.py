@@ -156,7 +156,7 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         HEAD + "search: {num_samples: 3}\n",
         ("num_samples belongs to method: random",),
     ),
-    "unknown search": (HEAD + "search: {method: hyperband}\n", ("must be grid or random",)),
+    "unknown search": (HEAD + "search: {method: hyperband}\n", ("must be grid, random or optuna",)),
     "not YAML": ("name: [s\nbeliefs: }\n", ("s.yaml:2: is not valid YAML", "mend the syntax")),
     "tabs": (
         "name: s\naxes:\n\tlearning_rate: [1.0e-3]\n",

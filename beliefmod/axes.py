@@ -1,0 +1,56 @@
+"""One axis of a space: a list of values, or a sampler such as `{"loguniform": [1e-5, 1e-2]}`."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SAMPLERS = ("loguniform", "uniform", "randint", "choice")
+
+
+def draw(axis: Any, rng: random.Random) -> Any:
+    """A value of the axis, at random."""
+    if isinstance(axis, list):
+        return rng.choice(axis)
+    sampler, given = next(iter(axis.items()))
+    match sampler:
+        case "choice":
+            return rng.choice(given)
+        case "randint":
+            return rng.randrange(given[0], given[1])
+        case "uniform":
+            return rng.uniform(given[0], given[1])
+        case _:
+            return math.exp(rng.uniform(math.log(given[0]), math.log(given[1])))
+
+
+def middle_value(values: list[Any]) -> Any:
+    """The middle of the distinct values, in order where they have one."""
+    distinct = list(dict.fromkeys(values))
+    if all(is_number(value) for value in distinct):
+        distinct.sort()
+    return distinct[len(distinct) // 2]
+
+
+def is_number(value: Any) -> bool:
+    """A number that is no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def ends(sampler: Mapping[str, Any]) -> list[Any]:
+    """The values of a choice; of a range its two ends, both possible."""
+    kind, given = next(iter(sampler.items()))
+    # randint excludes its upper end, as ray.tune.randint does
+    return [given[0], given[1] - 1] if kind == "randint" else list(given)
+
+
+def finite_values(axis: Any) -> Sequence[Any] | None:
+    """Every value of an axis; None for a range of real numbers."""
+    if isinstance(axis, list):
+        return axis
+    kind, given = next(iter(axis.items()))
+    if kind == "randint":
+        return range(given[0], given[1])
+    return given if kind == "choice" else None
