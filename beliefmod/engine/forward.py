@@ -7,17 +7,13 @@ from torch import Tensor, nn
 
 from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows, RowBlocks
 from beliefmod.engine.jobs import EngineError
-from beliefmod.engine.linear import Routing, Segment
+from beliefmod.engine.routing import Routing, Segment
 
 
-def sorted_by_slot(indices: Sequence[int], slots: Sequence[int | None]) -> list[int]:
-    """Indices in the order of their slots, the base's (None) first; stable."""
-
-    def place(index: int) -> int:
-        slot = slots[index]
-        return -1 if slot is None else slot
-
-    return sorted(indices, key=place)
+def sorted_by_slot(indices: Sequence[int], slots: Sequence[int | None], routing: Routing) -> list[int]:
+    """Indices in the order of their slots, those that share a product beside each other, the base's (None)
+    first; stable."""
+    return sorted(indices, key=lambda index: routing.order(slots[index]))
 
 
 def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Segment]:

@@ -32,7 +32,7 @@ def generate(
     """Completions in the order of the requests; see `Engine.generate`."""
     done: list[Completion | None] = [None] * len(requests)
     for part in _batches(engine, [len(r.input_ids) for r in requests], max_new_tokens):
-        part = sorted_by_slot(part, slots)
+        part = sorted_by_slot(part, slots, engine.model.routing)
         batch = _Batch(
             engine, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, temperature
         )

@@ -2,11 +2,10 @@
 
 y = x W^T + b + s_k (x A_k^T) B_k with A_k (rank, in) and B_k (rank, out) of the slot k that the token
 belongs to. B is kept rank first, the transpose of PEFT's lora_B, so that the first r rows of either
-matrix lie together. Slots share no arithmetic: a NaN in one cannot reach another.
+matrix lie together. All slots of one rank go through one grouped product (`grouped.py`).
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,60 +13,73 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-@dataclass(frozen=True)
-class Segment:
-    """Tokens start..stop-1 of a pass belong to `slot`; tokens in no segment see the base model alone."""
-
-    slot: int
-    start: int
-    stop: int
-
-
-class Routing:
-    """Which tokens belong to which slot, for one forward pass and its backward pass."""
-
-    def __init__(self) -> None:
-        self.segments: Sequence[Segment] = ()
-
-    @contextlib.contextmanager
-    def of(self, segments: Sequence[Segment]) -> Iterator[None]:
-        """Set the segments inside the block; outside of it every adapter is off."""
-        self.segments = segments
-        try:
-            yield
-        finally:
-            self.segments = ()
+from beliefmod.engine.routing import Group, Routing
 
 
 @dataclass(frozen=True)
-class LayerAdapter:
-    """One slot's adapter of one layer: a (r, in) and b (r, out), their gradients, scale alpha / r."""
+class Stack:
+    """One layer's adapters of G neighbouring slots of one rank: a (G, r, in), b (G, r, out), their gradients.
+
+    Slots of another rank between them are read as if they had this one; no token is ever sent there. The
+    gradients are None where a slot holds a finished adapter, which has none.
+    """
 
     a: Tensor
     b: Tensor
-    grad_a: Tensor
-    grad_b: Tensor
-    scale: float
+    grad_a: Tensor | None
+    grad_b: Tensor | None
+
+
+@dataclass(frozen=True)
+class LayerStore:
+    """Where one layer's A, and B behind it, begin in the row of a slot of rank 1, and their widths.
+
+    In a slot of rank r everything is r times as far, so a slot's numbers lie together at the row's beginning.
+    compute (slots and parking, P) holds the adapters in the model's dtype, grad (slots, P) the gradients.
+    """
+
+    compute: Tensor
+    grad: Tensor
+    start: int
+    width_in: int
+    width_out: int
+
+    def views(self, rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+        """A (G, rank, in) and B (G, rank, out) in rows (G, P) of any tensor laid out like compute."""
+        start, middle = rank * self.start, rank * (self.start + self.width_in)
+        a, b = rows[:, start:middle], rows[:, middle : middle + rank * self.width_out]
+        return a.view(-1, rank, self.width_in), b.view(-1, rank, self.width_out)
+
+    def stack(self, first: int, last: int, rank: int) -> Stack:
+        """The adapters of slots first..last."""
+        weights = self.views(self.compute[first : last + 1], rank)
+        if last >= len(self.grad):
+            return Stack(*weights, None, None)
+        return Stack(*weights, *self.views(self.grad[first : last + 1], rank))
 
 
 class PackedLinear(nn.Module):
     """Takes the place of a linear layer inside a transformers model; tokens come sorted by slot."""
 
-    def __init__(self, base: nn.Linear, slots: int, routing: Routing, device: torch.device) -> None:
+    def __init__(self, base: nn.Linear, slots: int, routing: Routing, store: LayerStore) -> None:
         super().__init__()
-        self.base, self.routing = base, routing
-        self.adapters: list[LayerAdapter | None] = [None] * slots  # None: the slot leaves this layer alone
+        self.base, self.routing, self.store = base, routing, store
+        self.ranks = [0] * slots  # 0: the slot leaves this layer alone
         # bitsandbytes keeps a packed weight that only its own forward can multiply with
         self.dense = type(base) is nn.Linear
         # The adapters' gradients go straight into the pack, so autograd needs one input that asks for some.
-        self.anchor = torch.empty(0, device=device, requires_grad=True)
+        self.anchor = torch.empty(0, device=store.compute.device, requires_grad=True)
+        self._stacks: dict[tuple[int, int, int], Stack] = {}
+
+    def _stack(self, group: Group) -> Stack:
+        key = (group.first, group.last, group.rank)
+        if key not in self._stacks:
+            self._stacks[key] = self.store.stack(*key)
+        return self._stacks[key]
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, N, in) -> (1, N, out)."""
-        work = [
-            (adapter, s.start, s.stop) for s in self.routing.segments if (adapter := self.adapters[s.slot])
-        ]
+        work = [(self._stack(group), group) for group in self.routing.groups if self.ranks[group.first]]
         if not work and self.dense:
             # flat as in the product below: the library may pick another kernel for another shape, and an
             # adapter that adds zero must not change a bit
@@ -80,11 +92,8 @@ class PackedLinear(nn.Module):
         return _PackedProduct.apply(x, self.base(x), self.anchor, None, None, work)
 
 
-Work = list[tuple[LayerAdapter, int, int]]
-
-
 class _PackedProduct(torch.autograd.Function):
-    """Base product and adapters in one node, which keeps x and the (N_k, r) inner products and nothing else.
+    """Base product and adapters in one node, which keeps x and the (n, r) inner products and nothing else.
 
     Either the base's weight and bias are given, or its finished `product`.
     """
@@ -97,7 +106,7 @@ class _PackedProduct(torch.autograd.Function):
         anchor: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
-        work: Work,
+        work: Sequence[tuple[Stack, Group]],
     ) -> Tensor:
         tokens = x.reshape(-1, x.shape[-1])
         if product is None:
@@ -106,9 +115,10 @@ class _PackedProduct(torch.autograd.Function):
         else:
             out = product.reshape(len(tokens), -1).clone()
         inner = []
-        for adapter, start, stop in work:
-            z = tokens[start:stop] @ adapter.a.T
-            out[start:stop].addmm_(z, adapter.b, alpha=adapter.scale)
+        for stack, group in work:
+            part = slice(group.start, group.stop)
+            z = group.products.product(tokens[part], stack.a.transpose(1, 2)).mul_(group.scale)
+            group.products.add_product(out[part], z, stack.b)
             inner.append(z)
         ctx.save_for_backward(tokens, *inner)
         ctx.weight, ctx.work, ctx.shape = weight, work, x.shape
@@ -117,24 +127,17 @@ class _PackedProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         tokens, *inner = ctx.saved_tensors
-        flat = grad.reshape(len(tokens), -1)
+        flat = grad.reshape(len(tokens), -1).contiguous()
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = flat @ ctx.weight if ctx.weight is not None else torch.zeros_like(tokens)
-        for (adapter, start, stop), z in zip(ctx.work, inner, strict=True):
-            part = flat[start:stop]
-            grad_z = (part @ adapter.b.T).mul_(adapter.scale)
-            _add_product(adapter.grad_b, z.T, part, adapter.scale)
-            _add_product(adapter.grad_a, grad_z.T, tokens[start:stop], 1.0)
+        for (stack, group), z in zip(ctx.work, inner, strict=True):
+            part = slice(group.start, group.stop)
+            outer = flat[part]
+            grad_z = group.products.product(outer, stack.b.transpose(1, 2)).mul_(group.scale)
+            group.products.add_outer(stack.grad_b, z, outer)
+            group.products.add_outer(stack.grad_a, grad_z, tokens[part])
             if grad_x is not None:
-                grad_x[start:stop].addmm_(grad_z, adapter.a)
+                group.products.add_product(grad_x[part], grad_z, stack.a)
         grad_x = None if grad_x is None else grad_x.view(ctx.shape)
         return grad_x, grad if ctx.weight is None else None, None, None, None, None
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor, scale: float) -> None:
-    """total += scale * left @ right, where total may be of higher precision than the factors."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right, alpha=scale)
-    else:
-        total.add_(left @ right, alpha=scale)

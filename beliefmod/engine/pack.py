@@ -81,8 +81,8 @@ class LoraPack:
 
     def weights(self, slot: int) -> int:
         """Number of weights of the adapter in a slot or parking place."""
-        adapters = [layer.adapters[slot] for layer in self.layers.values()]
-        return sum(each.a.numel() + each.b.numel() for each in adapters if each is not None)
+        stores = [(layer.store, layer.ranks[slot]) for layer in self.layers.values()]
+        return sum(rank * (store.width_in + store.width_out) for store, rank in stores)
 
     def targeted(self, targets: str | Sequence[str]) -> list[str]:
         """Names of the layers these target_modules choose. Raises UnknownTarget."""

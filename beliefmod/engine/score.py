@@ -23,7 +23,7 @@ def score(
         while order and (not part or tokens + lengths[order[0]] <= max_tokens):
             part.append(order.pop(0))
             tokens += lengths[part[-1]]
-        part = sorted_by_slot(part, slots)
+        part = sorted_by_slot(part, slots, model.routing)
         values = _score_pass(model, [requests[i] for i in part], [slots[i] for i in part])
         for index, value in zip(part, values, strict=True):
             scores[index] = value

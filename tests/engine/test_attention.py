@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from beliefmod.engine.attention import AttentionOptions, RowBlocks
 from beliefmod.engine.forward import segments_of
-from beliefmod.engine.linear import Segment
+from beliefmod.engine.routing import Segment
 
 
 def by_hand(query, key, value, scale, window, softcap):
