@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from beliefmod.config import MAX_FULL_PARAMETERS
 from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes
@@ -25,6 +26,7 @@ from beliefmod.engine.jobs import (
     StepReport,
 )
 from beliefmod.engine.linear import PackedLinear
+from beliefmod.engine.memory import within_memory
 from beliefmod.engine.schedule import lr_factor
 from beliefmod.engine.train import backward_pass
 from beliefmod.errors import UserError
@@ -108,13 +110,17 @@ class FullTraining:
             for i in batch_indices(config.seed, self.step, len(rows), config.per_device_train_batch_size)
         ]
         tokens = sum(row.answer_length for row in chosen)
-        losses = torch.zeros(1, dtype=torch.float64, device=self.engine.model.device)
-        self.optimizer.zero_grad()
-        for part in cut_passes([SlotRow(0, row, tokens) for row in chosen], self.engine.pass_tokens):
-            backward_pass(self.engine.model, part, losses)
+        batch = [SlotRow(0, row, tokens) for row in chosen]
+        losses = within_memory(
+            self.engine,
+            "pass_tokens",
+            [len(row.input_ids) for row in chosen],
+            lambda: self._gradients(batch),
+        )
         norm = torch.nn.utils.clip_grad_norm_(self.weights, config.max_grad_norm).item()
         loss = losses.item()
         self.step += 1
+        self.engine.usage.trained_fully(batch, sum(w.numel() for w in self.weights), self.step)
         if math.isfinite(loss) and math.isfinite(norm):
             self.optimizer.param_groups[0]["lr"] = rate
             self.optimizer.step()
@@ -123,6 +129,24 @@ class FullTraining:
             self.error = f"{what} was not finite at step {self.step} of {self.total_steps}"
         if not self.training:
             self._end()
+        return self._report(rate, loss, norm)
+
+    def _gradients(self, batch: list[SlotRow]) -> Tensor:
+        """Gradients of one step; its loss, (1,)."""
+        assert self.optimizer is not None
+        losses = torch.zeros(1, dtype=torch.float64, device=self.engine.model.device)
+        self.optimizer.zero_grad()
+        for part in cut_passes(batch, self.engine.pass_tokens):
+            backward_pass(self.engine.model, part, losses)
+        return losses
+
+    def fail(self, reason: str) -> StepReport:
+        """End the trial for a reason that a step could not report itself."""
+        self.error = reason
+        self._end()
+        return self._report(0.0, math.nan, math.nan)
+
+    def _report(self, rate: float, loss: float, norm: float) -> StepReport:
         return StepReport(
             trial_id=self.job.trial_id,
             step=self.step,

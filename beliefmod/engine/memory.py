@@ -1,9 +1,15 @@
-"""How much memory a token takes, and how many tokens the engine therefore handles at once."""
+"""How much memory a token takes, how many tokens an engine handles at once, and what it does when that was
+too many."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from torch import nn
+
+from beliefmod.engine.jobs import EngineError
+from beliefmod.engine.usage import Usage
 
 _CPU_BYTES = 2 * 2**30  # activations of one pass; several engines may share a machine
 _CPU_CACHE_BYTES = 256 * 2**20
@@ -52,3 +58,61 @@ def default_cache_tokens(model: nn.Module, dtype: torch.dtype, device: torch.dev
     """Tokens of one decoding batch: a quarter of a GPU's free memory, 256 MiB on a CPU."""
     room = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else _CPU_CACHE_BYTES
     return max(1, room // cache_bytes_per_token(model, dtype))
+
+
+T = TypeVar("T")
+
+
+class OutOfMemory(EngineError):
+    """Memory does not suffice even for the smallest piece of a request."""
+
+
+class Room(Protocol):
+    """What `within_memory` needs of an engine: its limits on one pass and one decoding batch, in tokens."""
+
+    pass_tokens: int
+    cache_tokens: int
+    usage: Usage
+
+
+def within_memory(
+    room: Room,
+    limit: Literal["pass_tokens", "cache_tokens"],
+    lengths: Sequence[int],
+    attempt: Callable[[], T],
+) -> T:
+    """Run `attempt`; each time it runs out of memory halve the limit for good, and run it again.
+
+    Args:
+        lengths: tokens of the rows that `attempt` cuts to pieces of at most the limit, whole rows at least.
+
+    Raises:
+        OutOfMemory: at the floor.
+    """
+    while True:
+        failure = None
+        try:
+            return attempt()
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            failure = str(error).partition("\n")[0]
+        # outside of the except block nothing refers to the tensors of the attempt any more
+        clear_device_cache(garbage_collection=True)
+        floor, before = max(lengths), getattr(room, limit)
+        if before <= floor:
+            raise OutOfMemory(f"out of memory with one row of {floor} tokens at a time: {failure}")
+        # from a limit far above the work at hand, the first halvings would change nothing
+        after = max(floor, min(before, sum(lengths)) // 2)
+        setattr(room, limit, after)
+        room.usage.shrunk(f"out of memory: {limit} {before} -> {after} ({failure})")
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory, of the device or the machine, ran out."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    # cuBLAS tells of no room for its workspace in words of its own
+    return isinstance(error, Exception) and (
+        should_reduce_batch_size(error) or "CUBLAS_STATUS_ALLOC_FAILED" in str(error)
+    )

@@ -25,6 +25,8 @@ class SlotOptimizer:
             weight_decay=config.weight_decay,
             fused=True,
         )
+        # now and not at the first step: memory that runs out in the middle of a step would leave it half done
+        self.resume(0, torch.zeros_like(theta), torch.zeros_like(theta))
 
     def step(self, learning_rate: float, grad_norm: float) -> None:
         """Clip to the trial's L2 norm as clip_grad_norm_ does (0: no clipping), and take one step."""
@@ -38,11 +40,9 @@ class SlotOptimizer:
 
     @property
     def moments(self) -> tuple[Tensor, Tensor]:
-        """First and second moment (n,); before the first step zeros that nothing refers to."""
-        state = self.adamw.state.get(self.row) or {}
-        return state.get("exp_avg", torch.zeros_like(self.row)), state.get(
-            "exp_avg_sq", torch.zeros_like(self.row)
-        )
+        """First and second moment (n,)."""
+        state = self.adamw.state[self.row]
+        return state["exp_avg"], state["exp_avg_sq"]
 
     def resume(self, step: int, first: Tensor, second: Tensor) -> None:
         """Go on after `step` steps with these moments (n,), which become the optimiser's own.
@@ -53,6 +53,5 @@ class SlotOptimizer:
             raise ValueError(
                 f"moments of {first.numel()} and {second.numel()} numbers for {self.row.numel()}"
             )
-        if step:
-            count = torch.tensor(float(step), dtype=torch.float32, device=self.row.device)
-            self.adamw.state[self.row] = {"step": count, "exp_avg": first, "exp_avg_sq": second}
+        count = torch.tensor(float(step), dtype=torch.float32, device=self.row.device)
+        self.adamw.state[self.row] = {"step": count, "exp_avg": first, "exp_avg_sq": second}

@@ -1,0 +1,137 @@
+"""What an engine has done so far, counted at one line per call. No torch here.
+
+Counting follows the work that was asked for: a step or a batch that ran out of memory and was repeated counts
+once. Seconds are those of the clock, so they hold the repetition.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from beliefmod.limit import Work
+
+if TYPE_CHECKING:
+    from beliefmod.engine.batching import SlotRow
+    from beliefmod.engine.jobs import Completion, DriftRequest, GenerateRequest, ScoreRequest
+
+Activity = Literal["train", "generate", "read", "question", "idle"]
+
+
+class Usage:
+    """Counters of one engine; written by the thread that runs it, read by any.
+
+    Attributes:
+        shrinks: one sentence for each time that memory ran out and what was done about it.
+    """
+
+    def __init__(self) -> None:
+        self.work = Work()
+        self.shrinks: list[str] = []
+        self._base_texts: set[int] = set()
+
+    @contextmanager
+    def timed(self, activity: Activity) -> Iterator[None]:
+        """Add the seconds of a block to an activity."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            name = f"{activity}_seconds"
+            setattr(self.work, name, getattr(self.work, name) + time.monotonic() - start)
+
+    def shrunk(self, sentence: str) -> None:
+        """Take down that memory ran out."""
+        self.shrinks.append(sentence)
+
+    def trained(
+        self, passes: Sequence[Sequence[SlotRow]], adapters: Mapping[int, tuple[int, int]], slots: int
+    ) -> None:
+        """One step of the pack.
+
+        Args:
+            passes: its rows, as they went through the model.
+            adapters: per slot that took part the weights of its adapter and the step it has reached.
+            slots: how many trials could have taken part.
+        """
+        work = self.work
+        for rows in passes:
+            lengths = [len(item.row.input_ids) - 1 for item in rows]
+            self._rows(lengths)
+            for item, length in zip(rows, lengths, strict=True):
+                work.tokens += length
+                work.label_tokens += item.row.answer_length
+                work.squares += length * length
+                work.adapter_tokens += adapters[item.slot][0] * length
+        work.trial_steps += len(adapters)
+        work.adapter_steps += sum(weight for weight, _ in adapters.values())
+        work.engine_steps += 1
+        work.slot_steps += slots
+        work.longest_trial_steps = max(work.longest_trial_steps, *(step for _, step in adapters.values()))
+
+    def trained_fully(self, rows: Sequence[SlotRow], weights: int, step: int) -> None:
+        """One step of full fine-tuning of `weights` numbers; its rows go through the model one pass long."""
+        lengths = [len(item.row.input_ids) - 1 for item in rows]
+        work, labels = self.work, sum(item.row.answer_length for item in rows)
+        self._rows(lengths)
+        work.tokens += sum(lengths)
+        work.full_tokens += sum(lengths)
+        work.label_tokens += labels
+        work.full_label_tokens += labels
+        work.squares += sum(length * length for length in lengths)
+        work.adapter_steps += weights
+        work.trial_steps += 1
+        work.longest_trial_steps = max(work.longest_trial_steps, step)
+
+    def generated(
+        self, requests: Sequence[GenerateRequest], answers: Sequence[Completion], weights: Sequence[int]
+    ) -> None:
+        """Answers of one call; `weights` are those of each request's adapter, 0 for the base."""
+        work = self.work
+        longest: dict[str | None, tuple[int, int]] = {}
+        for request, answer, weight in zip(requests, answers, weights, strict=True):
+            prompt, new = len(request.input_ids), len(answer.token_ids)
+            work.answers += 1
+            work.prompt_tokens += prompt
+            work.generated_tokens += new
+            work.cache_reads += prompt * new + new * new // 2
+            work.answer_squares += (prompt + new) ** 2
+            work.adapter_answer_tokens += weight * (prompt + new)
+            work.longest_answer = max(work.longest_answer, new)
+            longest[request.adapter] = (weight, max(new, longest.get(request.adapter, (0, 0))[1]))
+        work.adapter_decodes += sum(weight * steps for weight, steps in longest.values())
+
+    def scored(self, requests: Sequence[ScoreRequest], weights: Sequence[int]) -> None:
+        """Continuations scored in one call; `weights` as in `generated`."""
+        for request, weight in zip(requests, weights, strict=True):
+            tokens = len(request.input_ids) + len(request.continuation_ids) - 1
+            self._read(tokens, len(request.continuation_ids), weight)
+
+    def drifted(self, requests: Sequence[DriftRequest], weights: Sequence[int]) -> None:
+        """Texts on which arms were compared with base; base has to read each distinct text once."""
+        for request, weight in zip(requests, weights, strict=True):
+            wanted = len(request.continuation_ids)
+            self._read(len(request.input_ids) + wanted - 1, wanted, weight)
+            text = hash((request.base_prompt, request.continuation_ids))
+            if text not in self._base_texts:
+                self._base_texts.add(text)
+                self._read(len(request.base_prompt) + wanted - 1, wanted, 0)
+
+    def _read(self, tokens: int, wanted: int, weight: int) -> None:
+        work = self.work
+        work.read_tokens += tokens
+        work.read_label_tokens += wanted
+        work.read_squares += tokens * tokens
+        work.adapter_read_tokens += weight * tokens
+
+    def _rows(self, lengths: Sequence[int]) -> None:
+        """Rows that lie beside each other in attention, padded to the longest."""
+        self.work.real_tokens += sum(lengths)
+        self.work.padded_tokens += len(lengths) * max(lengths)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Counters and shrinks as plain values."""
+        return {**asdict(self.work), "shrinks": list(self.shrinks)}
