@@ -121,6 +121,11 @@ class Engine:
         """Number of parking places nobody stands in."""
         return len(self._free(range(self.slots, self.slots + self.parking)))
 
+    def parked(self) -> tuple[str, ...]:
+        """trial_ids in the order of their parking places."""
+        seated = sorted(self._tenants.values(), key=lambda t: t.slot)
+        return tuple(t.trial_id for t in seated if t.slot >= self.slots)
+
     def _free(self, places: range) -> list[int]:
         taken = {tenant.slot for tenant in self._tenants.values()} | self._closed
         return [place for place in places if place not in taken]
@@ -139,8 +144,9 @@ class Engine:
     def attach(self, job: AdapterJob) -> None:
         """Give a trial a free slot, freshly initialised from its seed; for arm full, a copy of the base.
 
-        Raises NoFreeSlot (also where memory does not suffice for another trial), DuplicateTrial, NoRows, RowTooLong, ImpossibleRank, UnknownTarget or
-        FullImpossible, all EngineError; nothing has changed then.
+        Raises NoFreeSlot (also where memory does not suffice for another trial), DuplicateTrial, NoRows,
+        RowTooLong, ImpossibleRank, UnknownTarget or FullImpossible, all EngineError; nothing has changed
+        then.
         """
         if not job.rows:
             raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
@@ -269,7 +275,7 @@ class Engine:
                     return [self._lose(tenants[0], str(error), 0.0, math.nan, math.nan)]
                 tenants.remove(self._put_aside(tenants))
                 continue
-            taking_part = [(t.weights, t.step + 1) for t in tenants]
+            taking_part = {t.slot: (t.weights, t.step + 1) for t in tenants}
             open_slots = self.slots - len(self._closed)
             self.usage.trained(cut_passes(rows, self.pass_tokens), taking_part, open_slots)
             slots = [t.slot for t in tenants]
