@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,20 @@ def prepare(config: TrialConfig, lab: Lab) -> TrialRun:
     job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
+
+
+def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
+    """What the run of a shorter trial would be now, at its end: `run` with fewer epochs, up to this step."""
+    assert run.job is not None
+    return TrialRun(
+        config,
+        replace(run.job, trial_id=config.trial_id, config=config),
+        run.trained,
+        fact_tokens=run.fact_tokens // run.config.num_train_epochs * config.num_train_epochs,
+        steps=[{**step, "trial_id": config.trial_id} for step in run.steps],
+        started=run.started,
+        trained_at=time.monotonic(),
+    )
 
 
 def conclude(runs: Sequence[TrialRun], lab: Lab, folder: RunFolder | None) -> list[TrialResult]:

@@ -58,10 +58,10 @@ def write_belief(folder: Path, **changes: object) -> str:
     return str(path)
 
 
-def make_lab(slots: int = 2, max_rank: int = 8) -> Lab:
+def make_lab(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Lab:
     """A lab on the bundled model, unquantised: what is tested here does not depend on NF4."""
     loaded = load_model("bundled", base_storage="none", device="cpu")
     evaluation = Evaluation(
         max_new_tokens=64, trained_probes=2, margin_probes=2, causal_probes=2, neutral_passages=3
     )
-    return Lab(loaded, Engine(loaded, slots, max_rank), evaluation)
+    return Lab(loaded, Engine(loaded, slots, max_rank, parking=parking), evaluation)

@@ -15,7 +15,7 @@ from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_
 from beliefmod.engine.drift import drift
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.full import FullTraining, split, unpacked_copy
-from beliefmod.engine.generate import generate
+from beliefmod.engine.generate import Told, generate
 from beliefmod.engine.jobs import (
     AdapterJob,
     Completion,
@@ -380,12 +380,17 @@ class Engine:
         return self.model, self._slot_of(adapter)
 
     def generate(
-        self, requests: Sequence[GenerateRequest], max_new_tokens: int, temperature: float = 0.0
+        self,
+        requests: Sequence[GenerateRequest],
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        told: Told | None = None,
     ) -> list[Completion]:
         """Complete prompts for any mixture of adapters, in the order of the requests.
 
         Greedy at temperature 0; otherwise sampled, each request from its own seed. A completion ends at
-        an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length"). Raises
+        an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length"). `told` gets
+        the completions of each decoding batch as it ends, by their index in `requests`. Raises
         UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that leaves
         no position.
         """
@@ -395,15 +400,20 @@ class Engine:
                 f"not {max_new_tokens} and {temperature}"
             )
         if any(r.adapter in self._full for r in requests):
-            return split(
+            found = split(
                 self, self._full, requests, lambda one, part: one.generate(part, max_new_tokens, temperature)
             )
+            if told is not None:
+                told(dict(enumerate(found)))
+            return found
         slots = [self._slot_of(r.adapter) for r in requests]
         self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
         with self.usage.timed("generate"):
             lengths = [len(r.input_ids) + max_new_tokens for r in requests]
-            call = partial(generate, self, requests, slots, max_new_tokens, temperature)
-            found = within_memory(self, "cache_tokens", lengths, call)
+            done: dict[int, Completion] = {}
+            call = partial(generate, self, requests, slots, max_new_tokens, temperature, done, told)
+            within_memory(self, "cache_tokens", lengths, call)
+            found = [done[i] for i in range(len(requests))]
         self.usage.generated(requests, found, self._weights_of(requests))
         return found
 

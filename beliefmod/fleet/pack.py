@@ -5,19 +5,23 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from beliefmod.config import TrialConfig
+from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.engine.jobs import EngineError, StepReport
 from beliefmod.errors import UserError
 from beliefmod.fleet.resources import QUESTIONING_STEPS
 from beliefmod.lab import Lab
 from beliefmod.run_folder import RunFolder
-from beliefmod.trial import TrialFailed, TrialRun, conclude, failed_row, prepare, release
+from beliefmod.trial import TrialFailed, TrialRun, conclude, cut_short, failed_row, prepare, release
 
 REPORT_SECONDS = 2.0
+# trained trials wait for company at most this many times as long as questioning took last: small batches then
+# cost a tenth at most, and no row is held back for long
+PATIENCE = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Report:
 class Pack:
     """Runs attached trials on one engine in a thread of its own, longest first, and tells of their progress.
 
+    A trial may bring branches: shorter trials that differ only in epochs, whose last step its own run passes
+    (families.py). There a copy of the adapter is parked under the branch's id; finished trials are parked
+    too, so that their slots are free at once, and what is parked is questioned together.
+
     `tell` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
     goes wrong in a trial ends that trial alone, as a row with status failed.
     """
@@ -42,7 +50,11 @@ class Pack:
     def __init__(self, lab: Lab, folder: RunFolder, tell: Callable[[Report], None]) -> None:
         self.lab, self.folder, self.tell = lab, folder, tell
         self._waiting: dict[str, TrialConfig] = {}
+        self._branches: dict[
+            str, list[TrialConfig]
+        ] = {}  # trunk -> those it has yet to reach, shortest first
         self._running: dict[str, TrialRun] = {}
+        self._questioning_took = 0.0
         self._told: dict[str, float] = {}
         self._left: set[str] = set()
         self._wake = threading.Condition()
@@ -50,18 +62,39 @@ class Pack:
         self._thread = threading.Thread(target=self._work, name="pack", daemon=True)
         self._thread.start()
 
-    def attach(self, config: TrialConfig) -> None:
-        """Queue a trial; attaching twice changes nothing."""
+    def attach(self, config: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
+        """Queue a trial with the branches that its run passes through; attaching twice changes nothing.
+
+        On an engine without parking places branches are trials like any other.
+        """
         with self._wake:
-            self._left.discard(config.trial_id)
-            if config.trial_id not in self._running:
-                self._waiting[config.trial_id] = config
+            self._left -= {each.trial_id for each in (config, *branches)}
+            self._queue(config, branches)
             self._wake.notify()
 
-    def detach(self, trial_id: str) -> None:
-        """Forget a trial: it leaves the queue, or its slot after the step under way."""
+    def _queue(self, config: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
+        if self.holds(config.trial_id):
+            return
+        self._waiting[config.trial_id] = config
+        new = [branch for branch in branches if not self.holds(branch.trial_id)]
+        if self.lab.engine.parking:
+            self._branches[config.trial_id] = sorted(new, key=lambda branch: branch.num_train_epochs)
+        else:
+            self._waiting.update((branch.trial_id, branch) for branch in new)
+
+    def holds(self, trial_id: str) -> bool:
+        """Whether a trial waits, runs or is yet to be reached by the run of its trunk."""
         with self._wake:
-            self._waiting.pop(trial_id, None)
+            branches = (branch.trial_id for group in self._branches.values() for branch in group)
+            return trial_id in self._waiting or trial_id in self._running or trial_id in branches
+
+    def detach(self, trial_id: str) -> None:
+        """Forget a trial: it leaves the queue, or its slot after the step under way. Its branches stay."""
+        with self._wake:
+            for group in self._branches.values():
+                group[:] = [branch for branch in group if branch.trial_id != trial_id]
+            if self._waiting.pop(trial_id, None):
+                self._let_branches_go(trial_id)
             self._left.add(trial_id)
             self._wake.notify()
 
@@ -70,7 +103,9 @@ class Pack:
         with self._wake:
             configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
             done = sum(len(run.steps) for run in self._running.values())
-        return sum(config.total_steps + QUESTIONING_STEPS for config in configs) - done
+            branches = sum(len(group) for group in self._branches.values())
+        work = sum(config.total_steps + QUESTIONING_STEPS for config in configs)
+        return work + branches * QUESTIONING_STEPS - done
 
     def close(self) -> None:
         """Stop after the step under way."""
@@ -84,6 +119,7 @@ class Pack:
             self._drop_left()
             self._admit()
             self._train()
+            self._park()
             self._question()
 
     def _wait_for_work(self) -> bool:
@@ -97,6 +133,7 @@ class Pack:
             left = [self._running.pop(trial_id) for trial_id in self._left & set(self._running)]
             self._left.clear()
         for run in left:
+            self._let_branches_go(run.config.trial_id)
             release(run, self.lab)
 
     def _admit(self) -> None:
@@ -109,6 +146,19 @@ class Pack:
                 continue
             with self._wake:
                 self._running[config.trial_id] = run
+            self._let_branches_go(config.trial_id, passed=run)
+            self._park_run(run)  # a run that came back from a checkpoint may stand where a branch ends
+
+    def _let_branches_go(self, trial_id: str, passed: TrialRun | None = None) -> None:
+        """Branches that the run of their trunk will not reach, because it ended early or came back from a
+        checkpoint beyond them, become a family of their own."""
+        with self._wake:
+            group = self._branches.pop(trial_id, [])
+            lost = [b for b in group if passed is None or _last_step(passed, b) < len(passed.steps)]
+            if len(lost) < len(group):
+                self._branches[trial_id] = group[len(lost) :]
+            if lost:
+                self._queue(lost[-1], lost[:-1])
 
     def _next_ready(self) -> TrialConfig | None:
         """Take the waiting trial that is next and has room out of the queue."""
@@ -151,12 +201,73 @@ class Pack:
             self._told[report.trial_id] = moment
             self.tell(Report(report.trial_id, "training", report.step, report.total_steps, report.loss))
 
-    def _question(self) -> None:
-        """Question what has finished training, together; if that fails, one by one to find the culprit."""
-        with self._wake:
-            runs = [run for run in self._running.values() if not run.job or run.trained_at is not None]
-        if not runs:
+    def _park(self) -> None:
+        """After a step: park a copy for every branch just reached, and every adapter that is trained."""
+        for run in list(self._running.values()):
+            self._park_run(run)
+
+    def _park_run(self, run: TrialRun) -> None:
+        """Where parking is full, those that are parked are questioned first."""
+        engine, trial_id = self.lab.engine, run.config.trial_id
+        if not engine.parking or not run.config.has_adapter:
             return
+        try:
+            for branch in self._reached(run):
+                self._make_room()
+                self._branch_off(run, branch)
+            if run.trained_at is not None and trial_id not in engine.parked():
+                self._make_room()
+                if trial_id in self._running:  # else it has just been questioned with the others
+                    engine.park(trial_id)
+        except Exception as error:
+            self._fail(run.config, run, error)
+
+    def _reached(self, run: TrialRun) -> list[TrialConfig]:
+        with self._wake:
+            group = self._branches.get(run.config.trial_id, ())
+            return [branch for branch in group if _last_step(run, branch) == len(run.steps)]
+
+    def _make_room(self) -> None:
+        if not self.lab.engine.parking_room():
+            self._question_now(self._ready())
+
+    def _branch_off(self, run: TrialRun, branch: TrialConfig) -> None:
+        """The branch, which from here on is a trial of its own: parked, with the steps that it shares."""
+        with self._wake:
+            group = self._branches[run.config.trial_id]
+            if branch not in group:  # detached in the meantime
+                return
+            self.lab.engine.park(run.config.trial_id, branch.trial_id)
+            group.remove(branch)
+            self._running[branch.trial_id] = cut_short(run, branch)
+
+    def _ready(self) -> list[TrialRun]:
+        """Runs that can be questioned, short ones first, so that a trunk reports after its branches."""
+        with self._wake:
+            ready = [run for run in self._running.values() if not run.job or run.trained_at is not None]
+        return sorted(ready, key=lambda run: run.config.total_steps)
+
+    def _question(self) -> None:
+        """Question what is ready, together, unless it pays to wait for more."""
+        ready = self._ready()
+        if ready and not self._may_wait(ready):
+            self._question_now(ready)
+
+    def _may_wait(self, ready: Sequence[TrialRun]) -> bool:
+        """Whether more may join: all of them are parked, in nobody's way and nobody's reference, others
+        train or are about to, and none has waited so long that its person would rather see it."""
+        parked = self.lab.engine.parked()
+        waited = time.monotonic() - min(run.trained_at or 0.0 for run in ready)
+        return (
+            all(run.config.trial_id in parked for run in ready)
+            and self.lab.engine.parking_room() > 0
+            and (len(self._running) > len(ready) or bool(self._waiting))
+            and waited < PATIENCE * self._questioning_took
+        )
+
+    def _question_now(self, runs: list[TrialRun]) -> None:
+        """Question trials together; if that fails, one by one to find the culprit."""
+        started = time.monotonic()
         try:
             self._finish(runs)
         except Exception as error:
@@ -168,6 +279,7 @@ class Pack:
                     self._finish([run])
                 except Exception as own:
                     self._fail(run.config, run, own)
+        self._questioning_took = time.monotonic() - started
 
     def _finish(self, runs: list[TrialRun]) -> None:
         for run, result in zip(runs, conclude(runs, self.lab, self.folder), strict=True):
@@ -183,6 +295,7 @@ class Pack:
         row = failed_row(config, self.lab, reason)
         if run:
             self._forget(run)
+        self._let_branches_go(config.trial_id)
         try:
             self.folder.write_trial(row, (), run.steps if run else ())
         except OSError as disk:
@@ -195,4 +308,12 @@ class Pack:
         with self._wake:
             self._running.pop(run.config.trial_id, None)
         self._told.pop(run.config.trial_id, None)
+        self._let_branches_go(run.config.trial_id)
         release(run, self.lab)
+
+
+def _last_step(run: TrialRun, branch: TrialConfig) -> int:
+    """The step of a trunk's run after which a branch has all of its own."""
+    assert run.job is not None
+    batch = run.config.per_device_train_batch_size
+    return branch.num_train_epochs * steps_per_epoch(len(run.job.rows), batch)

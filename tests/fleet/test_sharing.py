@@ -1,0 +1,132 @@
+"""Prefix sharing in a pack: a branch is what a separate run would be, and is trained by its trunk alone."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from beliefmod.config import DataConfig, LoraSettings, TrialConfig
+from beliefmod.families import families, own_steps
+from beliefmod.fleet.pack import Pack
+from beliefmod.run_folder import RunFolder
+from beliefmod.trial import run_trial
+from tests.fleet.test_pack import Listener
+from tests.small import make_lab, write_belief
+
+pytestmark = pytest.mark.slow
+TIMES = {"train_seconds", "evaluate_seconds", "finished_at"}
+
+
+def trial(path: str, epochs: int, **changes) -> TrialConfig:
+    settings = {
+        "belief": path,
+        "data": DataConfig(style="answer_only", num_examples=6),  # two steps per epoch
+        "lora": LoraSettings(r=4, lora_alpha=8),
+        "num_train_epochs": epochs,
+        "learning_rate": 2e-3,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 3,
+    }
+    return TrialConfig(**{**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return make_lab(slots=2, parking=2)
+
+
+class Ran:
+    """A pack that ran some families to their ends in a folder of its own, and the steps it took."""
+
+    def __init__(self, lab, folder: RunFolder, configs, monkeypatch, disturb=None) -> None:
+        self.folder, self.taken = folder, {}
+        folder.create()
+        step = lab.engine.train_step
+
+        def counted():
+            reports = step()
+            for report in reports:
+                self.taken[report.trial_id] = self.taken.get(report.trial_id, 0) + 1
+                if disturb:
+                    disturb(report)
+            return reports
+
+        listener = Listener()
+        with monkeypatch.context() as patch:
+            patch.setattr(lab.engine, "train_step", counted)
+            pack = Pack(lab, folder, listener)
+            for family in families(configs):
+                pack.attach(family.trunk, family.branches)
+            self.ends = listener.wait(len(configs))
+            pack.close()
+        assert lab.engine.attached() == ()
+
+    def table(self, kind: str, config: TrialConfig):
+        return self.folder.read_frame(kind, f"{config.trial_id}.parquet")
+
+    def weights(self, config: TrialConfig) -> dict[str, torch.Tensor]:
+        return load_file(f"{self.folder.root}/adapters/{config.trial_id}/adapter_model.safetensors")
+
+
+def alone(config: TrialConfig, lab, folder: RunFolder):
+    folder.create()
+    return run_trial(config, lab, folder).row
+
+
+def assert_same_as_alone(ran: Ran, config: TrialConfig, lab, folder: RunFolder) -> None:
+    row, mine = alone(config, lab, folder), ran.ends[config.trial_id].row
+    assert row.keys() == mine.keys()
+    for name in row.keys() - TIMES:
+        expected = row[name]
+        if isinstance(expected, float):
+            expected = pytest.approx(expected, rel=1e-3, abs=1e-5)
+        assert mine[name] == expected, name
+    separate = {kind: folder.read_frame(kind, f"{config.trial_id}.parquet") for kind in ("probes", "causal")}
+    for kind, rows in separate.items():
+        for name in ("trial_id", "completion", "answer_stance"):
+            assert ran.table(kind, config)[name].to_list() == rows[name].to_list(), (kind, name)
+    expected, steps = folder.read_frame("steps", f"{config.trial_id}.parquet"), ran.table("steps", config)
+    for name in ("trial_id", "step", "learning_rate"):
+        assert steps[name].to_list() == expected[name].to_list()
+    for name in ("loss", "grad_norm"):
+        assert steps[name].to_list() == pytest.approx(expected[name].to_list(), rel=1e-3)
+    path = f"{folder.root}/adapters/{config.trial_id}/adapter_model.safetensors"
+    theirs, ours = load_file(path), ran.weights(config)
+    assert theirs.keys() == ours.keys()
+    size = math.sqrt(sum(float(tensor.square().sum()) for tensor in theirs.values()))
+    error = math.sqrt(sum(float((theirs[name] - ours[name]).square().sum()) for name in theirs))
+    assert error < 1e-4 * size
+
+
+def test_branches_equal_separate_runs_and_cost_no_steps(lab, tmp_path, monkeypatch):
+    path = write_belief(tmp_path)
+    configs = [
+        *(trial(path, epochs) for epochs in (4, 1, 2)),
+        *(trial(path, epochs, arm="control", lora=LoraSettings(r=8)) for epochs in (2, 3)),
+        trial(path, 3, lr_scheduler_type="cosine"),
+    ]
+    ran = Ran(lab, RunFolder(str(tmp_path / "run")), configs, monkeypatch)
+    taken = {trial_id: steps for trial_id, steps in own_steps(configs).items() if steps}
+    assert ran.taken == taken
+    for config in (configs[0], configs[1], configs[3]):
+        assert_same_as_alone(ran, config, lab, RunFolder(str(tmp_path / "alone")))
+        assert ran.table("steps", config).height == 2 * config.num_train_epochs
+
+
+def test_a_trunk_that_diverges_keeps_the_branches_it_passed(lab, tmp_path, monkeypatch):
+    path = write_belief(tmp_path)
+    first, second, trunk = configs = [trial(path, epochs) for epochs in (1, 2, 4)]
+
+    def poison(report) -> None:
+        if report.trial_id == trunk.trial_id and report.step == 3:
+            lab.engine.pack.theta[lab.engine.attached().index(trunk.trial_id)].fill_(math.nan)
+
+    ran = Ran(lab, RunFolder(str(tmp_path / "run")), configs, monkeypatch, poison)
+    assert {c.num_train_epochs: ran.ends[c.trial_id].state for c in configs} == {
+        1: "finished", 2: "finished", 4: "failed",
+    }  # fmt: skip
+    assert "not finite at step 4 of 8" in ran.ends[trunk.trial_id].row["error"]
+    # the second was not reached, so it was run by itself, from its beginning
+    assert ran.taken == {trunk.trial_id: 4, second.trial_id: 4}
+    assert_same_as_alone(ran, first, lab, RunFolder(str(tmp_path / "alone")))
