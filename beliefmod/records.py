@@ -204,6 +204,12 @@ STEPS: tuple[Column, ...] = (
     Column("loss", "float", "nat", "mean token loss of the batch, before the step"),
     Column("learning_rate", "float", "1", "learning rate of the step"),
     Column("grad_norm", "float", "1", "gradient norm before clipping"),
+    Column(
+        "quick_adoption",
+        "float",
+        "1",
+        "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
+    ),
 )
 CAUSAL: tuple[Column, ...] = (
     Column("trial_id", "str", "", "the trial that answered"),

@@ -1,0 +1,77 @@
+"""What a search has chosen so far, in the run folder: a study is built from our files again, not from Tune's.
+
+A suggestion is written before its trials start. So trials that an interruption caught under way are gone on
+with, failed ones are tried again, and none is chosen twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from beliefmod.config import TrialConfig
+from beliefmod.run_folder import RunFolder
+from beliefmod.space import Space
+
+FOLDER = "search"
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One configuration of one belief, on every seed.
+
+    Attributes:
+        params: the point as the study knows it, dotted setting -> parameter.
+        trials: its trials, one per seed.
+    """
+
+    belief: str
+    params: dict[str, Any]
+    trials: tuple[TrialConfig, ...]
+
+
+def write_suggestion(folder: RunFolder, number: int, suggestion: Suggestion) -> None:
+    """Write a suggestion down; `number` counts those of the run from 0.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    content = {
+        "belief": suggestion.belief,
+        "params": suggestion.params,
+        "trials": [config.model_dump(mode="json") for config in suggestion.trials],
+    }
+    folder.write_json(content, FOLDER, f"{number:06d}.json")
+
+
+def read_suggestions(folder: RunFolder) -> list[Suggestion]:
+    """Every suggestion, in the order they were made. One that cannot be read counts as never made."""
+    found = []
+    for path in sorted(folder.fs.glob(folder.path(FOLDER, "*.json"))):
+        try:
+            content = json.loads(folder.fs.cat_file(path))
+            trials = tuple(TrialConfig.model_validate(config) for config in content["trials"])
+            found.append(Suggestion(content["belief"], dict(content["params"]), trials))
+        except (ValueError, KeyError, TypeError, ValidationError):
+            continue
+    return found
+
+
+def next_number(folder: RunFolder) -> int:
+    """The first number that no suggestion has, readable or not."""
+    names = [str(path).rpartition("/")[2] for path in folder.fs.glob(folder.path(FOLDER, "*.json"))]
+    return max((int(name.removesuffix(".json")) for name in names), default=-1) + 1
+
+
+def known_trials(space: Space, folder: RunFolder) -> list[TrialConfig]:
+    """Every trial of a run that is known by now: the space's, then what a search has chosen, each once."""
+    chosen = _chosen(read_suggestions(folder)) if space.searches else []
+    return list({config.trial_id: config for config in (*space.trials(), *chosen)}.values())
+
+
+def _chosen(suggestions: Sequence[Suggestion]) -> list[TrialConfig]:
+    return [config for suggestion in suggestions for config in suggestion.trials]
