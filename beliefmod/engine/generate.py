@@ -1,6 +1,6 @@
 """Packed decoding: prompts of any adapters side by side, one token per row and step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +21,9 @@ _MAX_ROWS = 384
 _KEEP_ABOVE = 0.75  # a batch is thinned out when fewer than this share of its rows still run
 
 
+Told = Callable[[Mapping[int, Completion]], None]
+
+
 @torch.inference_mode()
 def generate(
     engine: "Engine",
@@ -28,21 +31,26 @@ def generate(
     slots: Sequence[int | None],
     max_new_tokens: int,
     temperature: float,
-) -> list[Completion]:
-    """Completions in the order of the requests; see `Engine.generate`."""
-    done: list[Completion | None] = [None] * len(requests)
-    for part in _batches(engine, [len(r.input_ids) for r in requests], max_new_tokens):
-        part = sorted_by_slot(part, slots, engine.model.routing)
+    done: dict[int, Completion],
+    told: Told | None = None,
+) -> None:
+    """Complete the requests whose index is not in `done`, batch by batch, and put them there; see
+    `Engine.generate`. Whoever calls again after an error loses one batch."""
+    waiting = [i for i in range(len(requests)) if i not in done]
+    lengths = [len(requests[i].input_ids) for i in waiting]
+    for places in _batches(engine, lengths, max_new_tokens):
+        part = sorted_by_slot([waiting[place] for place in places], slots, engine.model.routing)
         batch = _Batch(
             engine, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, temperature
         )
-        for index, completion in zip(part, batch.run(), strict=True):
-            done[index] = completion
-    return [c for c in done if c is not None]
+        found = dict(zip(part, batch.run(), strict=True))
+        done.update(found)
+        if told is not None:
+            told(found)
 
 
 def _batches(engine: "Engine", lengths: list[int], max_new_tokens: int) -> Iterator[list[int]]:
-    """Indices of prompts of like length, as many as their keys and values have room."""
+    """Places of prompts of like length, as many as their keys and values have room."""
     order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
     while order:
         room = engine.cache_tokens // (lengths[order[0]] + max_new_tokens)
