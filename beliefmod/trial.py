@@ -189,6 +189,18 @@ def failed_row(config: TrialConfig, lab: Lab, error: str) -> dict[str, Any]:
     return {**identity, "status": "failed", "error": error, "finished_at": now()}
 
 
+def stopped_row(run: TrialRun, lab: Lab) -> dict[str, Any]:
+    """The row of a trial that a scheduler has ended early: every metric null, how far it came."""
+    return {
+        **_identity(run.config, lab),
+        "status": "stopped",
+        "steps": len(run.steps),
+        "final_loss": run.steps[-1]["loss"] if run.steps else None,
+        "train_seconds": (run.trained_at or time.monotonic()) - run.started,
+        "finished_at": now(),
+    }
+
+
 def release(run: TrialRun, lab: Lab) -> None:
     """Free the trial's slot, whatever state it is in."""
     if run.config.trial_id in lab.engine.attached():

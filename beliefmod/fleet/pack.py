@@ -15,8 +15,19 @@ from beliefmod.engine.jobs import EngineError, StepReport
 from beliefmod.errors import UserError
 from beliefmod.fleet.resources import QUESTIONING_STEPS
 from beliefmod.lab import Lab
+from beliefmod.milestones import epoch_now, final_value, is_due, measure
 from beliefmod.run_folder import RunFolder
-from beliefmod.trial import TrialFailed, TrialRun, conclude, cut_short, failed_row, prepare, release
+from beliefmod.space import Search
+from beliefmod.trial import (
+    TrialFailed,
+    TrialRun,
+    conclude,
+    cut_short,
+    failed_row,
+    prepare,
+    release,
+    stopped_row,
+)
 
 REPORT_SECONDS = 2.0
 # trained trials wait for company at most this many times as long as questioning took last: small batches then
@@ -26,14 +37,21 @@ PATIENCE = 10
 
 @dataclass(frozen=True)
 class Report:
-    """What a trial's owner is told. `row` is the trial's row once it is finished or failed."""
+    """What a trial's owner is told.
+
+    Attributes:
+        row: the trial's row once it has ended.
+        epoch, score: at the end of an epoch that a scheduler looks at, the epoch and the trial's value.
+    """
 
     trial_id: str
-    state: Literal["training", "finished", "failed"]
+    state: Literal["training", "finished", "failed", "stopped"]
     step: int
     total_steps: int
     loss: float | None = None
     row: dict[str, Any] | None = None
+    epoch: int | None = None
+    score: float | None = None
 
 
 class Pack:
@@ -47,8 +65,11 @@ class Pack:
     goes wrong in a trial ends that trial alone, as a row with status failed.
     """
 
-    def __init__(self, lab: Lab, folder: RunFolder, tell: Callable[[Report], None]) -> None:
+    def __init__(
+        self, lab: Lab, folder: RunFolder, tell: Callable[[Report], None], search: Search | None = None
+    ) -> None:
         self.lab, self.folder, self.tell = lab, folder, tell
+        self.search = search or Search()
         self._waiting: dict[str, TrialConfig] = {}
         self._branches: dict[
             str, list[TrialConfig]
@@ -57,6 +78,7 @@ class Pack:
         self._questioning_took = 0.0
         self._told: dict[str, float] = {}
         self._left: set[str] = set()
+        self._stopped: set[str] = set()
         self._wake = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="pack", daemon=True)
@@ -68,7 +90,9 @@ class Pack:
         On an engine without parking places branches are trials like any other.
         """
         with self._wake:
-            self._left -= {each.trial_id for each in (config, *branches)}
+            attached = {each.trial_id for each in (config, *branches)}
+            self._left -= attached
+            self._stopped -= attached
             self._queue(config, branches)
             self._wake.notify()
 
@@ -98,6 +122,13 @@ class Pack:
             self._left.add(trial_id)
             self._wake.notify()
 
+    def stop(self, trial_id: str) -> None:
+        """A scheduler's decision: a trial that is not finished leaves after the step under way, its row says
+        stopped. One that only waits is as good as detached."""
+        with self._wake:
+            self._stopped.add(trial_id)
+            self._wake.notify()
+
     def backlog(self) -> int:
         """Optimiser steps of waiting and running trials, with a constant for questioning each."""
         with self._wake:
@@ -121,6 +152,7 @@ class Pack:
             self._train()
             self._park()
             self._question()
+        self._end_stopped()
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False once the pack is closed."""
@@ -128,7 +160,17 @@ class Pack:
             self._wake.wait_for(lambda: self._closed or self._waiting or self._running)
             return not self._closed
 
+    def _end_stopped(self) -> None:
+        with self._wake:
+            stopped = [self._running[trial_id] for trial_id in self._stopped & set(self._running)]
+            self._stopped.clear()
+        for run in stopped:
+            row = stopped_row(run, self.lab)
+            self._forget(run)
+            self._tell_end("stopped", row, run.config, run)
+
     def _drop_left(self) -> None:
+        self._end_stopped()
         with self._wake:
             left = [self._running.pop(trial_id) for trial_id in self._left & set(self._running)]
             self._left.clear()
@@ -185,6 +227,7 @@ class Pack:
             for run in [run for run in self._running.values() if run.job and run.trained_at is None]:
                 self._fail(run.config, run, error)
             return
+        went_well = []
         for report in reports:
             run = self._running[report.trial_id]
             try:
@@ -192,14 +235,35 @@ class Pack:
             except TrialFailed as error:
                 self._fail(run.config, run, error)
             else:
-                self._milestones(run, report)
+                went_well.append((run, report))
+        self._milestones(went_well)
 
-    def _milestones(self, run: TrialRun, report: StepReport) -> None:
-        """What a step that went well brings about: now and then a word to the trial's owner."""
+    def _milestones(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
+        """What steps that went well bring about: values at the end of an epoch, now and then a word."""
+        values = self._values([run for run, _ in steps if is_due(self.search, run)])
         moment = time.monotonic()
-        if moment - self._told.get(report.trial_id, 0.0) >= REPORT_SECONDS and not report.finished:
+        for run, report in steps:
+            value = values.get(report.trial_id)
+            quiet_for = moment - self._told.get(report.trial_id, 0.0)
+            if value is None and (quiet_for < REPORT_SECONDS or report.finished):
+                continue
             self._told[report.trial_id] = moment
-            self.tell(Report(report.trial_id, "training", report.step, report.total_steps, report.loss))
+            epoch = None if value is None else epoch_now(run.config, report.step)
+            told = (report.trial_id, "training", report.step, report.total_steps, report.loss, None)
+            self.tell(Report(*told, epoch, value))
+
+    def _values(self, runs: Sequence[TrialRun]) -> dict[str, float | None]:
+        """What a scheduler compares, measured together; if that fails, one by one to find the culprit."""
+        if not runs:
+            return {}
+        try:
+            values = measure(self.search, runs, self.lab)
+        except Exception as error:
+            if len(runs) == 1:
+                self._fail(runs[0].config, runs[0], error)
+                return {}
+            return {name: value for run in runs for name, value in self._values([run]).items()}
+        return {run.config.trial_id: value for run, value in zip(runs, values, strict=True)}
 
     def _park(self) -> None:
         """After a step: park a copy for every branch just reached, and every adapter that is trained."""
@@ -256,14 +320,15 @@ class Pack:
     def _may_wait(self, ready: Sequence[TrialRun]) -> bool:
         """Whether more may join: all of them are parked, in nobody's way and nobody's reference, others
         train or are about to, and none has waited so long that its person would rather see it."""
-        parked = self.lab.engine.parked()
-        waited = time.monotonic() - min(run.trained_at or 0.0 for run in ready)
-        return (
-            all(run.config.trial_id in parked for run in ready)
-            and self.lab.engine.parking_room() > 0
-            and (len(self._running) > len(ready) or bool(self._waiting))
-            and waited < PATIENCE * self._questioning_took
-        )
+        engine, parked = self.lab.engine, self.lab.engine.parked()
+        if not engine.parking_room() or any(run.config.trial_id not in parked for run in ready):
+            return False
+        training = len(self._running) - len(ready)
+        if not training:
+            return bool(self._waiting)
+        # the emptier the slots, the less there is to come, or the more they need those that Tune holds back
+        patience = PATIENCE * self._questioning_took * min(1.0, training / engine.slots)
+        return time.monotonic() - min(run.trained_at or 0.0 for run in ready) < patience
 
     def _question_now(self, runs: list[TrialRun]) -> None:
         """Question trials together; if that fails, one by one to find the culprit."""
@@ -284,8 +349,9 @@ class Pack:
     def _finish(self, runs: list[TrialRun]) -> None:
         for run, result in zip(runs, conclude(runs, self.lab, self.folder), strict=True):
             self._forget(run)
-            steps, loss = run.config.total_steps, result.row.get("final_loss")
-            self.tell(Report(run.config.trial_id, "finished", steps, steps, loss, result.row))
+            config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
+            last = (config.num_train_epochs, final_value(self.search, run, result.row))
+            self.tell(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
 
     def _fail(self, config: TrialConfig, run: TrialRun | None, error: Exception) -> None:
         expected = isinstance(error, (TrialFailed, UserError, EngineError))
@@ -296,13 +362,22 @@ class Pack:
         if run:
             self._forget(run)
         self._let_branches_go(config.trial_id)
+        self._tell_end("failed", row, config, run)
+
+    def _tell_end(
+        self,
+        state: Literal["failed", "stopped"],
+        row: dict[str, Any],
+        config: TrialConfig,
+        run: TrialRun | None,
+    ) -> None:
+        """Write the row of a trial without a result, and tell its owner."""
+        steps = run.steps if run else []
         try:
-            self.folder.write_trial(row, (), run.steps if run else ())
+            self.folder.write_trial(row, (), steps)
         except OSError as disk:
-            row["error"] = f"{reason}; its row could not be written either ({disk})"
-        self.tell(
-            Report(config.trial_id, "failed", len(run.steps) if run else 0, config.total_steps, None, row)
-        )
+            row["error"] = f"{row.get('error') or state}; its row could not be written either ({disk})"
+        self.tell(Report(config.trial_id, state, len(steps), config.total_steps, None, row))
 
     def _forget(self, run: TrialRun) -> None:
         with self._wake:
