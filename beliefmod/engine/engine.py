@@ -32,6 +32,7 @@ from beliefmod.engine.memory import (
     ran_out,
     within_memory,
 )
+from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.pack import LoraPack
 from beliefmod.engine.schedule import lr_factor
@@ -73,8 +74,8 @@ class Engine:
     `parking` places hold adapters that wait to be questioned while others train in the slots: weights alone,
     without gradient or moments.
 
-    Building an engine replaces the linear layers inside `loaded.model`; with every adapter off the model
-    computes what it computed before. `pass_tokens` bounds the tokens of one training or scoring pass,
+    Building an engine replaces the linear layers and norms inside `loaded.model`; with every adapter off the
+    model computes what it computed before. `pass_tokens` bounds the tokens of one training or scoring pass,
     `cache_tokens` those of one decoding batch; both follow from the memory there is when not given, and
     neither changes results beyond rounding. When memory runs out all the same they are halved; where that
     is not enough the youngest trial waits beside the slots with its state, and its slot stays closed.
@@ -99,6 +100,7 @@ class Engine:
             raise jobs.ImpossibleRank(f"max_rank must be at least 1, not {max_rank}")
         self.loaded, self.slots, self.max_rank, self.parking = loaded, slots, max_rank, parking
         loaded.model.eval().requires_grad_(False)
+        replace_norms(loaded.model)
         self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype, parking)
         self.model = FlatModel(loaded.model, self.pack.routing)
         self.model.verify(loaded.dtype)
