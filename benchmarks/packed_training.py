@@ -1,81 +1,72 @@
-"""Training K adapters packed on one base against PEFT one adapter at a time: same rows, ranks and steps.
+"""Training K adapters packed on one base against PEFT one adapter at a time, in one process on the same rows.
 
-Alternates the candidates in one process and prints the median time of one optimiser step of one adapter.
+The model is random and goes through NF4. PEFT trains on it as bitsandbytes keeps it, which is what one gets
+by default, and on the dequantised values, as the engine does. Rounds alternate; medians are printed. On a CPU
+the times are CPU times of one thread, on a GPU wall times.
 
-    python benchmarks/packed_training.py --slots 1 4 8 --repeats 7
+    python -m benchmarks.packed_training --shape bundled --slots 1 4 8 16 32 --repeats 7
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import platform
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
-from torch.nn import functional
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from torch.nn import functional as F
 
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import AdapterJob, TrainRow
-from beliefmod.model.load import LoadedModel
+from beliefmod.model.load import LoadedModel, load_model
+from benchmarks.random_model import SHAPES, Shape, write_random_model
+from benchmarks.table import print_table
+from benchmarks.trl_trial import load_base
 
-# bundled: the model that ships; deep: little arithmetic per layer, so that launching dominates as on a GPU
-SHAPES = {
-    "bundled": {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "head_dim": 32},
-    "deep": {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 28, "head_dim": 16},
-}
-BATCH, RANK, VOCABULARY = 4, 16, 1024
+BATCH, ROWS, RATE = 4, 48, 1e-3
+STEPS = 12
+"""Adapter steps that a candidate does per round, if it does not do more at once."""
+PEFT_NF4, PEFT_DENSE = "PEFT, one at a time, NF4", "PEFT, one at a time, dequantised"
 
-
-def make_model(shape: str, device: str) -> Qwen3ForCausalLM:
-    """A randomly initialised model of the shape."""
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=VOCABULARY,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        **SHAPES[shape],
-    )
-    return Qwen3ForCausalLM(config).to(device)
+Step = Callable[[], object]
 
 
-def make_rows(count: int, low: int, high: int, answer: int) -> tuple[TrainRow, ...]:
-    """Random rows of `low` to `high` tokens with `answer` tokens of loss."""
-    generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(low, high, (count,), generator=generator).tolist()
+def random_rows(count: int, shape: Shape, seed: int = 0) -> tuple[TrainRow, ...]:
+    """Random rows of the shape's lengths."""
+    generator = torch.Generator().manual_seed(seed)
+    low, high = shape.row_tokens
+    lengths = torch.randint(low, high + 1, (count,), generator=generator).tolist()
+    vocabulary = min(shape.vocab_size, 1024)  # the tokenizer's
     return tuple(
-        TrainRow(tuple(torch.randint(4, VOCABULARY, (n,), generator=generator).tolist()), n - answer)
+        TrainRow(
+            tuple(torch.randint(4, vocabulary, (n,), generator=generator).tolist()), n - shape.answer_tokens
+        )
         for n in lengths
     )
 
 
-def packed(base: Qwen3ForCausalLM, slots: int, rows: tuple[TrainRow, ...]) -> Callable[[], object]:
-    """One packed step of `slots` adapters."""
-    loaded = LoadedModel(copy.deepcopy(base), None, "random", "", (1,), 0, torch.float32)  # type: ignore[arg-type]
-    engine = Engine(loaded, slots, RANK)
-    for seed in range(slots):
-        config = TrialConfig(
-            belief="none", seed=seed, num_train_epochs=1000, learning_rate=1e-3, lora=LoraSettings(r=RANK)
-        )
-        engine.attach(AdapterJob(f"trial-{seed}", config, rows))
-    return engine.train_step
+def lora_config(seed: int, rank: int) -> TrialConfig:
+    """A trial that does not end during the benchmark."""
+    settings = LoraSettings(r=rank, lora_alpha=2 * rank)
+    return TrialConfig(belief="none", seed=seed, num_train_epochs=10_000, learning_rate=RATE, lora=settings)
 
 
-def alone(base: Qwen3ForCausalLM, rows: tuple[TrainRow, ...]) -> Callable[[], object]:
-    """One step of one adapter with PEFT, torch's AdamW and padded batches."""
-    model = get_peft_model(
-        copy.deepcopy(base),
-        LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"),
+def alone(model: Any, rows: Sequence[TrainRow], rank: int) -> Step:
+    """One step of one adapter as a trainer does it: padded batch, head at answer positions, torch's AdamW."""
+    from peft import LoraConfig, get_peft_model
+
+    peft = get_peft_model(
+        model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     )
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-3)
+    causal: Any = peft.get_base_model()
+    trained = [p for p in peft.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
     device = trained[0].device
     place = 0
 
@@ -91,10 +82,12 @@ def alone(base: Qwen3ForCausalLM, rows: tuple[TrainRow, ...]) -> Callable[[], ob
             ids[k, :n] = torch.tensor(row.input_ids)
             mask[k, :n] = 1
             labels[k, row.prompt_length : n] = ids[k, row.prompt_length : n]
-        logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-        loss = functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten().to(device), ignore_index=-100
-        )
+        ids, mask, labels = ids.to(device), mask.to(device), labels[:, 1:].to(device)
+        with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+            hidden: Any = causal.model(input_ids=ids, attention_mask=mask, use_cache=False)
+            answers = labels != -100
+            logits = causal.lm_head(hidden.last_hidden_state[:, :-1][answers])
+            loss = F.cross_entropy(logits.float(), labels[answers])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
@@ -103,39 +96,101 @@ def alone(base: Qwen3ForCausalLM, rows: tuple[TrainRow, ...]) -> Callable[[], ob
     return step
 
 
+class Packed:
+    """One engine, filled with as many adapters as a measurement asks for."""
+
+    def __init__(self, loaded: LoadedModel, slots: int, rank: int, rows: tuple[TrainRow, ...]) -> None:
+        self.engine, self.rank, self.rows = Engine(loaded, slots, rank), rank, rows
+
+    def fill(self, count: int) -> Step:
+        """Replace its adapters by that many fresh ones; one step of all of them."""
+        for trial_id in self.engine.attached():
+            self.engine.release(trial_id)
+        for seed in range(count):
+            self.engine.attach(AdapterJob(f"trial-{seed}", lora_config(seed, self.rank), self.rows))
+        return self.engine.train_step
+
+
+def _same_weights(model: Any) -> Any:
+    """A model of its own around the same weights, which PEFT may change without the other seeing it."""
+    return copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
+
+
+def compare(
+    folder: str, shape: Shape, slots: Sequence[int], rank: int, repeats: int
+) -> dict[str, list[float]]:
+    """Milliseconds per step of one adapter, for every candidate, over the rounds."""
+    rows = random_rows(ROWS, shape)
+    cuda = torch.cuda.is_available()
+    loaded = load_model(folder)
+    single = {
+        PEFT_NF4: alone(load_base(folder)[0], rows, rank),
+        PEFT_DENSE: alone(_same_weights(loaded.model), rows, rank),
+    }
+    packed = Packed(loaded, max(slots), rank, rows)
+
+    def timed(step: Step, count: int) -> float:
+        step()  # what is done for the first time is not what is measured
+        clock = time.perf_counter if cuda else time.process_time
+        rounds = max(1, STEPS // count)
+        _wait(cuda)
+        start = clock()
+        for _ in range(rounds):
+            step()
+        _wait(cuda)
+        return (clock() - start) / rounds / count * 1000
+
+    times: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        for name, step in single.items():
+            times.setdefault(name, []).append(timed(step, 1))
+        for count in slots:
+            times.setdefault(f"packed, K = {count}", []).append(timed(packed.fill(count), count))
+    return times
+
+
+def _wait(cuda: bool) -> None:
+    if cuda:
+        torch.cuda.synchronize()
+
+
+def table(times: dict[str, list[float]]) -> list[list[str]]:
+    """Rows: candidate, median, times faster than PEFT on NF4 and on the dequantised base."""
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    return [
+        [name, f"{value:.2f}", f"{middle[PEFT_NF4] / value:.2f}", f"{middle[PEFT_DENSE] / value:.2f}"]
+        for name, value in middle.items()
+    ]
+
+
+HEADER = ("candidate", "ms per adapter step", "against NF4", "against dequantised")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", choices=SHAPES, default="bundled")
-    parser.add_argument("--slots", type=int, nargs="+", default=[1, 4, 8])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shape", choices=SHAPES, nargs="+", default=["bundled", "deep"])
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 4, 8, 16, 32])
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    base = make_model(options.shape, options.device)
-    rows = make_rows(48, *((60, 100, 25) if options.shape == "bundled" else (8, 14, 4)))
-    candidates = {"PEFT, one at a time": (alone(base, rows), 1)}
-    for slots in options.slots:
-        candidates[f"packed, K = {slots}"] = (packed(base, slots, rows), slots)
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for repeat in range(options.repeats + 1):
-        for name, (step, slots) in candidates.items():
-            # process time: on a shared machine the wall also counts what others did
-            clock = time.perf_counter if options.device != "cpu" else time.process_time
-            start = clock()
-            steps = max(1, 12 // slots)
-            for _ in range(steps):
-                step()
-            if options.device != "cpu":
-                torch.cuda.synchronize()
-            if repeat:  # the first round warms up
-                times[name].append((clock() - start) / steps / slots * 1000)
-    print(
-        f"{options.shape} shape, {options.device} ({platform.machine()}), torch {torch.__version__}, 1 thread"
-    )
-    reference = statistics.median(times["PEFT, one at a time"])
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"{name:20}  {median:7.2f} ms per adapter step  x{reference / median:.2f}")
+    for name in options.shape:
+        with tempfile.TemporaryDirectory(prefix="beliefmod-bench-") as folder:
+            write_random_model(Path(folder), SHAPES[name])
+            times = compare(folder, SHAPES[name], options.slots, options.rank, options.repeats)
+        low, high = SHAPES[name].row_tokens
+        print_table(
+            f"Packed training, {name} shape",
+            [
+                f"Rows of {low} to {high} tokens, batches of {BATCH}, rank {options.rank}; medians of "
+                f"{options.repeats} alternating rounds; one thread."
+            ],
+            HEADER,
+            table(times),
+            ("torch", "transformers", "peft", "bitsandbytes"),
+        )
 
 
 if __name__ == "__main__":

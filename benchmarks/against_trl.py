@@ -1,0 +1,250 @@
+"""A part of the aggressive sweep through the obvious stack and through beliefmod, side by side.
+
+The obvious stack is one Ray Tune trial = one process with TRL's SFTTrainer, PEFT, an NF4 base and `generate`.
+Both sides train the same trials on the same rows for the same optimiser steps, put the same prompts with the
+same token limit, judge the answers with the same judge and store adapters and answers. Making the training
+rows is not counted against the obvious stack. Rounds alternate; each side is a fresh process from its first
+import to its end. What both did is compared, not only timed. A third line has beliefmod's default measures on
+top (margins, causal tests, drift), which the obvious stack does not take.
+
+    python -m benchmarks.against_trl --size small --repeats 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import shutil
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import ROOT, Measured, measured
+from benchmarks.table import print_table
+from benchmarks.trl_trial import PHASES, Order
+
+SPACE = ROOT / "sweeps" / "aggressive.yaml"
+# what is cut out of the aggressive grid; the axes over examples and epochs are whole but in "tiny"
+SIZES: dict[str, list[str]] = {
+    "tiny": [
+        "beliefs=[gravity]",
+        "axes.learning_rate=[1.0e-3]",
+        "axes.data.num_examples=[10]",
+        "axes.num_train_epochs=[1,3]",
+        "axes.data.style=[answer_only]",
+    ],
+    "small": ["beliefs=[gravity]", "axes.learning_rate=[1.0e-3]"],
+    "medium": ["beliefs=[gravity]"],
+    "full": [],
+}
+ONLY_PROBES = ["evaluation.causal_probes=0", "evaluation.margin_probes=0", "evaluation.neutral_passages=0"]
+OBVIOUS, SAME, ALL = "Ray Tune + TRL", "beliefmod", "beliefmod, all its measures"
+
+
+@dataclass(frozen=True)
+class Round:
+    """One side, once: what it took and the folder it left."""
+
+    took: Measured
+    folder: Path
+
+
+def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
+    """Write one order per trial: the rows and questions that beliefmod itself makes of its configuration."""
+    from beliefmod.engine.engine import Engine
+    from beliefmod.evaluate.probes import probes_for
+    from beliefmod.lab import Lab
+    from beliefmod.model.load import load_model
+    from beliefmod.model.source import find_source
+    from beliefmod.space_file import load_space
+    from beliefmod.trial import prepare as prepare_trial
+
+    space = load_space(SPACE, overrides)
+    loaded = load_model(space.spec.model)
+    lab = Lab(loaded, Engine(loaded, 1, 64), space.spec.evaluation, space.spec.seeds[0])
+    orders = work / "orders"
+    orders.mkdir()
+    for number, config in enumerate(sorted(space.trials(), key=lambda config: -config.total_steps)):
+        run, belief = prepare_trial(config, lab), lab.belief(config.belief)
+        order = Order(
+            model_folder=str(find_source(space.spec.model).folder),
+            config=config,
+            rows=tuple((row.input_ids, row.prompt_length) for row in run.job.rows) if run.job else (),
+            probes=probes_for(
+                belief,
+                lab.capability,
+                run.trained,
+                trained_probes=space.spec.evaluation.trained_probes,
+                margin_probes=0,
+                fabrication=lab.fabrication,
+            ),
+            belief=belief,
+            context=belief.spec.context if config.arm == "icl" else None,
+            max_new_tokens=lab.max_new_tokens,
+            batch=batch,
+        )
+        (orders / f"{number:04d}.pkl").write_bytes(pickle.dumps(order))
+
+
+def run_beliefmod(overrides: Sequence[str], out: Path) -> None:
+    """What `beliefmod sweep` does, without its report."""
+    from beliefmod.fleet.resources import Capacity
+    from beliefmod.fleet.sweep import run_sweep
+    from beliefmod.manifest import new_manifest
+    from beliefmod.run_folder import MANIFEST, RunFolder
+    from beliefmod.space_file import load_space
+    from beliefmod.trial import now
+
+    space = load_space(SPACE, overrides)
+    folder = RunFolder(str(out))
+    folder.create()
+    folder.write_json(new_manifest(out.name, space, now()), MANIFEST)
+    outcome = run_sweep(space, folder, address=None, capacity=Capacity(), dashboard=False, quiet=True)
+    if outcome.failed or outcome.missing:
+        raise SystemExit(f"{outcome.failed} trials failed, {outcome.missing} were not run")
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """In what the work of two runs differs: trials, optimiser steps, prompts of the first turn."""
+    from beliefmod.run_folder import RunFolder
+
+    folders = [RunFolder(str(path)) for path in (one, other)]
+    rows = [{row["trial_id"]: row for row in folder.rows()} for folder in folders]
+    if set(rows[0]) != set(rows[1]):
+        return [f"trials: {sorted(set(rows[0]) ^ set(rows[1]))}"]
+    found = []
+    for trial_id in rows[0]:
+        steps = [table[trial_id].get("steps") or 0 for table in rows]
+        if steps[0] != steps[1]:
+            found.append(f"{trial_id}: {steps[0]} and {steps[1]} optimiser steps")
+        asked = [_prompts(folder, trial_id) for folder in folders]
+        if asked[0] != asked[1]:
+            found.append(f"{trial_id}: other prompts")
+    return found
+
+
+def _prompts(folder: Any, trial_id: str) -> list[str]:
+    """The prompts that were put, a second turn's without the first answer, which is the trial's own."""
+    table = folder.read_frame("probes", f"{trial_id}.parquet")
+    return sorted(
+        row["prompt"] if row["first_turn"] is None else row["question"] for row in table.iter_rows(named=True)
+    )
+
+
+def adoption(folder: Path) -> dict[str, float]:
+    """Adoption of each trial."""
+    from beliefmod.run_folder import RunFolder
+
+    return {row["trial_id"]: row["adoption"] for row in RunFolder(str(folder)).rows()}
+
+
+def alternate(options: argparse.Namespace, work: Path) -> dict[str, list[Round]]:
+    """Run every side `--repeats` times, in turn, and compare what they did."""
+    overrides = SIZES[options.size]
+    sides = {
+        OBVIOUS: ["--side", "trl", "--work", str(work)],
+        SAME: ["--side", "beliefmod", "--size", options.size],
+        ALL: ["--side", "beliefmod", "--size", options.size, "--all-measures"],
+    }
+    if options.without_all_measures:
+        del sides[ALL]
+    prepare([*overrides, *ONLY_PROBES], options.batch, work)
+    rounds: dict[str, list[Round]] = {side: [] for side in sides}
+    for number in range(options.repeats):
+        for side, arguments in sides.items():
+            folder = work / f"{number}-{list(sides).index(side)}"
+            folder.mkdir()
+            took = measured(
+                "benchmarks.against_trl",
+                [*arguments, "--out", str(folder)],
+                work / f"{folder.name}.log",
+                memory_seconds=options.memory_seconds,
+            )
+            rounds[side].append(Round(took, folder))
+            print(f"round {number + 1}: {side}: {took.wall:.0f} s, {took.cpu:.0f} s of CPU", flush=True)
+        if different := differences(rounds[OBVIOUS][-1].folder, rounds[SAME][-1].folder):
+            raise SystemExit("the sides did different work:\n" + "\n".join(different))
+    return rounds
+
+
+def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
+    """The table."""
+    trials = len(adoption(rounds[SAME][0].folder))
+    middle = {
+        side: [statistics.median(getattr(r.took, name) for r in done) for name in ("wall", "cpu", "peak")]
+        for side, done in rounds.items()
+    }
+    wall, cpu, _ = middle[OBVIOUS]
+    rows = [
+        [
+            side,
+            f"{took[0]:.0f} s",
+            f"{wall / took[0]:.1f}",
+            f"{took[1]:.0f} s",
+            f"{cpu / took[1]:.1f}",
+            f"{took[1] / trials:.2f} s",
+            f"{took[2] / 2**30:.2f} GiB" if took[2] else "not measured",
+        ]
+        for side, took in middle.items()
+    ]
+    one, other = (adoption(rounds[side][-1].folder) for side in (OBVIOUS, SAME))
+    gap = statistics.mean(abs(one[trial_id] - other[trial_id]) for trial_id in one)
+    print_table(
+        f"{trials} trials of the aggressive sweep ({options.size}) through the obvious stack and beliefmod",
+        [
+            f"Medians of {options.repeats} alternating rounds; each side from its first import to its end.",
+            "Same trials, optimiser steps and prompts (compared). Order of rows and initial weights are each "
+            f"side's own; adoption: mean {statistics.mean(one.values()):.3f} and "
+            f"{statistics.mean(other.values()):.3f}, mean difference per trial {gap:.3f}.",
+            _phases(rounds[OBVIOUS][-1].folder),
+        ],
+        ["side", "wall", "times faster", "CPU", "times less", "CPU per trial", "peak memory"],
+        rows,
+        ("torch", "transformers", "peft", "trl", "bitsandbytes", "ray"),
+    )
+
+
+def _phases(folder: Path) -> str:
+    from benchmarks.trl_sweep import PHASES_FILE
+
+    seconds = json.loads((folder / PHASES_FILE).read_text())
+    told = ", ".join(f"{phase} {seconds[f'cpu_{phase}']:.0f}" for phase in PHASES)
+    return f"CPU seconds inside the obvious stack's trials: {told}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", choices=SIZES, default="small", help="how much of the grid")
+    parser.add_argument("--repeats", type=int, default=1, help="alternating rounds")
+    parser.add_argument("--batch", type=int, default=256, help="prompts of one `generate` call")
+    parser.add_argument(
+        "--memory-seconds", type=float, default=5.0, help="how often to sample memory; 0: not"
+    )
+    parser.add_argument("--without-all-measures", action="store_true", help="leave the third line out")
+    parser.add_argument("--side", choices=("trl", "beliefmod"), help=argparse.SUPPRESS)
+    parser.add_argument("--all-measures", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side == "trl":
+        from benchmarks.trl_sweep import run
+
+        run(options.work / "orders", options.out)
+    elif options.side == "beliefmod":
+        run_beliefmod([*SIZES[options.size], *([] if options.all_measures else ONLY_PROBES)], options.out)
+    else:
+        work = Path(tempfile.mkdtemp(prefix="beliefmod-bench-"))
+        try:
+            report(options, alternate(options, work))
+        finally:
+            shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""A host whose trials do nothing: what is left of a sweep is Ray, Tune and the run folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from beliefmod.config import TrialConfig
+from beliefmod.fleet.host import PackHost
+from beliefmod.fleet.pack import Report
+from beliefmod.run_folder import RunFolder
+from beliefmod.space import Space, SpaceFile
+
+
+class TrivialPack:
+    """Stands in for `Pack`: a trial is finished as soon as it is attached, and only its row is written."""
+
+    def __init__(self, folder: RunFolder, tell: Callable[[Report], None]) -> None:
+        self.folder, self.tell = folder, tell
+
+    def attach(self, config: TrialConfig, *branches: Any) -> None:
+        """Write the row and tell it."""
+        row = {
+            "trial_id": config.trial_id,
+            "belief": config.belief,
+            "arm": config.arm,
+            "seed": config.seed,
+            "status": "finished",
+            "adoption": 0.0,
+        }
+        self.folder.write_trial(row)
+        steps = config.total_steps
+        self.tell(Report(config.trial_id, "finished", steps, steps, None, row))
+
+    def holds(self, trial_id: str) -> bool:
+        """A trial has ended as soon as it came."""
+        return False
+
+    def detach(self, trial_id: str) -> None:
+        """Nothing to leave."""
+
+    def backlog(self) -> int:
+        """Never any work ahead."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class TrivialHost(PackHost):
+    """A real host, with its queues and its actor, around a trivial pack; it loads no model and no torch."""
+
+    async def ready(self) -> dict[str, Any]:
+        if self._pack is None:
+            loop = asyncio.get_running_loop()
+
+            def tell(report: Report) -> None:
+                loop.call_soon_threadsafe(self._deliver, asdict(report))
+
+            self._pack = TrivialPack(RunFolder(self._settings.run_url), tell)
+            self._facts = {"name": "trivial", "self_tests": {}}
+        return self._facts
+
+
+def trivial_space(trials: int) -> Space:
+    """A space of that many trials, at least three, its two untrained arms among them."""
+    spec = {
+        "name": "trivial",
+        "beliefs": ["gravity"],
+        "points": [{"num_train_epochs": 1}],
+        "controls": "none",
+        "seeds": list(range(trials - 2)),
+    }
+    return Space(SpaceFile.model_validate(spec), "trivial")
