@@ -16,6 +16,7 @@ from beliefmod.cli import (
     export,
     power,
     report,
+    resume,
     score,
     sweep,
     trial,
@@ -81,6 +82,7 @@ def _add(panel: str, example: str, command: Any) -> None:
 
 
 _add(RUN, "sweep --space sweeps/aggressive.yaml --set seeds=[0,1]", sweep.sweep)
+_add(RUN, "resume runs/EXP-20261122-101500-aggressive", resume.resume)
 _add(RUN, "trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3", trial.trial)
 _add(BEFORE, "validate sweeps/aggressive.yaml sweeps/smoke.yaml", validate.validate)
 _add(BEFORE, "doctor --runs runs", doctor.doctor)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Address, Dashboard, Hosts, Slots
+from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Hosts, Slots
 
 if TYPE_CHECKING:
     from beliefmod.run_folder import RunFolder
@@ -26,6 +26,7 @@ def confirm(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the finalists and stop; nothing is trained.")
     ] = False,
+    checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
 ) -> None:
@@ -56,7 +57,7 @@ def confirm(
     if dry_run:
         return
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = run_space(space, folder, address, hosts, slots, dashboard, quiet)
+    outcome = run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every)
     settle(folder, outcome)
     if outcome.finished:
         typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")

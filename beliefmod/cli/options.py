@@ -11,4 +11,8 @@ Address = Annotated[
 ]
 Hosts = Annotated[int, typer.Option(min=0, help="Engines; 0: one per GPU, or per core.")]
 Slots = Annotated[int, typer.Option(min=0, help="Trials that train together on an engine; 0: choose.")]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(min=0.5, metavar="SECONDS", help="How much work of a running trial may be lost, at most."),
+]
 Dashboard = Annotated[bool, typer.Option(help="Start Ray's dashboard (0.4 GB, 5 s).")]

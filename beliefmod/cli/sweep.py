@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Address, Dashboard, Hosts, Slots
+from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Hosts, Slots
 
 if TYPE_CHECKING:
+    from beliefmod.errors import StorageTrouble
     from beliefmod.fleet.sweep import Outcome
     from beliefmod.run_folder import RunFolder
     from beliefmod.space import Space
@@ -34,12 +35,14 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")
     ] = False,
+    checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
 ) -> None:
     """Run every trial of a space, reference arms included, and write the report.
 
-    Ctrl-C ends cleanly: finished trials are kept, and --resume goes on from there.
+    Ctrl-C ends cleanly: finished trials and running adapters are kept, and
+    `beliefmod resume RUN` goes on from there. A second Ctrl-C ends at once.
     """
     from beliefmod.errors import UserError
     from beliefmod.run_folder import RunFolder
@@ -52,19 +55,38 @@ def sweep(
             raise UserError(
                 "--set and --model change a run that already has results; start a new one with --space"
             )
-        folder = RunFolder.open(resume)
-        checked = stored_space(folder)
+        if not dry_run:
+            go_on(resume, address, hosts, slots, dashboard, quiet, checkpoint_every)
+            return
+        checked = stored_space(RunFolder.open(resume))
     else:
         assert space is not None
-        checked, folder = _checked_space(space, overrides, model, None if dry_run else out), None
+        checked = _checked_space(space, overrides, model, None if dry_run else out)
     if dry_run:
         _print_plan(checked, hosts, slots)
         return
-    if folder is None:
-        folder = _new_run(checked, out)
+    folder = _new_run(checked, out)
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = run_space(checked, folder, address, hosts, slots, dashboard, quiet)
-    _close(folder, outcome, quiet)
+    outcome = run_space(checked, folder, address, hosts, slots, dashboard, quiet, checkpoint_every)
+    _close(folder, outcome)
+
+
+def go_on(
+    run: str,
+    address: str | None,
+    hosts: int,
+    slots: int,
+    dashboard: bool,
+    quiet: bool,
+    checkpoint_every: float,
+) -> None:
+    """Run what a run folder lacks, and write its report."""
+    from beliefmod.run_folder import RunFolder
+
+    folder = RunFolder.open(run)
+    space = stored_space(folder)
+    typer.echo(f"run folder: {folder.url}", err=True)
+    _close(folder, run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every))
 
 
 def _checked_space(path: Path, overrides: list[str], model: str | None, out: str | None) -> Space:
@@ -160,21 +182,51 @@ def _print_plan(space: Space, hosts: int, slots: int) -> None:
 
 
 def run_space(
-    space: Space, folder: RunFolder, address: str | None, hosts: int, slots: int, dashboard: bool, quiet: bool
+    space: Space,
+    folder: RunFolder,
+    address: str | None,
+    hosts: int,
+    slots: int,
+    dashboard: bool,
+    quiet: bool,
+    checkpoint_every: float,
 ) -> Outcome:
-    """Run what the folder lacks of a space; a folder in which nothing could start is removed again."""
-    from beliefmod.errors import UserError
+    """Run what the folder lacks of a space; a folder in which nothing could start is removed again.
+
+    Raises:
+        StorageTrouble: the folder cannot be written; the sentence says how to go on.
+    """
+    from contextlib import suppress
+
+    from beliefmod.errors import StorageTrouble, UserError
     from beliefmod.fleet.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
     from beliefmod.manifest import update_manifest
+    from beliefmod.run_lock import RunInUse
 
     capacity = Capacity(hosts=hosts, slots=slots)
+    new = not folder.rows()
     try:
-        return run_sweep(space, folder, address=address, capacity=capacity, dashboard=dashboard, quiet=quiet)
+        return run_sweep(
+            space,
+            folder,
+            address=address,
+            capacity=capacity,
+            dashboard=dashboard,
+            quiet=quiet,
+            checkpoint_seconds=checkpoint_every,
+            last_words=f"ended at once; {_how_to_go_on(folder)}",
+        )
+    except RunInUse:
+        raise
     except UserError:
-        if not folder.rows():  # nothing has run yet: leave no empty run behind
+        if new and not folder.rows():  # nothing has run yet: leave no empty run behind
             folder.remove()
         raise
+    except StorageTrouble as trouble:
+        with suppress(StorageTrouble, UserError, OSError):
+            update_manifest(folder, status="interrupted")
+        raise keep_going(trouble, folder) from None
     except BaseException as error:
         update_manifest(folder, status="interrupted")
         if isinstance(error, KeyboardInterrupt):
@@ -182,14 +234,30 @@ def run_space(
         raise
 
 
-def _close(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
-    """Bring the manifest up to date, write the report, say where it is."""
-    settle(folder, outcome)
-    if outcome.finished:
-        from analysis.report import write_report
+def keep_going(trouble: StorageTrouble, folder: RunFolder) -> StorageTrouble:
+    """The trouble with what is kept and what to do."""
+    from beliefmod.errors import StorageTrouble
 
-        paths = write_report(folder.url)
-        typer.echo(f"report: {paths.html}")
+    return StorageTrouble(
+        f"{trouble.sentence}; finished trials are kept: put the folder right, then {_how_to_go_on(folder)}"
+    )
+
+
+def _close(folder: RunFolder, outcome: Outcome) -> None:
+    """Bring the manifest up to date, write the report, say where it is."""
+    from beliefmod.errors import StorageTrouble
+
+    try:
+        settle(folder, outcome)
+        if outcome.finished:
+            from analysis.report import write_report
+
+            paths = write_report(folder.url)
+            typer.echo(f"report: {paths.html}")
+    except StorageTrouble as trouble:
+        raise keep_going(trouble, folder) from None
+    except OSError as error:
+        raise keep_going(StorageTrouble.of(folder.url, error), folder) from None
     if outcome.interrupted:
         typer.echo(_how_to_go_on(folder), err=True)
         raise typer.Exit(130)
@@ -197,6 +265,7 @@ def _close(folder: RunFolder, outcome: Outcome, quiet: bool) -> None:
 
 def settle(folder: RunFolder, outcome: Outcome) -> None:
     """Bring the manifest up to date with how the sweep ended, and say it."""
+    from beliefmod.limit import limit_line
     from beliefmod.manifest import update_manifest
     from beliefmod.run_folder import MANIFEST
 
@@ -215,7 +284,9 @@ def settle(folder: RunFolder, outcome: Outcome) -> None:
         f"{outcome.finished} finished, {outcome.failed} failed, {outcome.missing} not run, "
         f"{outcome.wall_seconds:.0f} s"
     )
+    if outcome.limit is not None:
+        typer.echo(limit_line(outcome.limit))
 
 
 def _how_to_go_on(folder: RunFolder) -> str:
-    return f"go on with: beliefmod sweep --resume {folder.url}"
+    return f"go on with: beliefmod resume {folder.url}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
+import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from beliefmod.errors import UserError
+from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.trainable import HOST_LOST
 
 # what Tune prints on its own is replaced by our progress; set for the session only, never at import
 TUNE_QUIET = {
@@ -25,7 +27,10 @@ TUNE_QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ctrl-C is ours (fleet/brake.py)
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
+LOADING_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     """
     if address is not None:
         _check_answers(address)
+    logs, clean = None, False  # after an error of ours Ray's logs are evidence, else they are rubbish
     before = {name: os.environ.get(name) for name in TUNE_QUIET}
     os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ})
     levels = {name: logging.getLogger(name).level for name in ("ray", "ray.tune")}
@@ -67,15 +73,22 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     else:
         options["address"] = address
     try:
-        with _interrupt_afterwards():
-            context = ray.init(**options)
+        context: Any = ray.init(**options)
+        if address is None:
+            logs = context.address_info["session_dir"]
         yield {**ray.cluster_resources(), "dashboard": context.dashboard_url}
+        clean = True
+    except (UserError, StorageTrouble, KeyboardInterrupt):
+        clean = True
+        raise
     except ConnectionError as error:
         raise UserError(
             f"--address {address}: no Ray cluster answers ({error}); start one with ray up"
         ) from None
     finally:
         ray.shutdown()
+        if logs is not None and clean:
+            shutil.rmtree(logs, ignore_errors=True)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         for name, value in before.items():
@@ -83,23 +96,6 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _interrupt_afterwards() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done: Ray 2.60 crashes (SIGSEGV) if its start is interrupted."""
-    held: list[int] = []
-    try:
-        before = signal.signal(signal.SIGINT, lambda signum, frame: held.append(signum))
-    except ValueError:  # not the main thread: whoever owns it handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held:
-        raise KeyboardInterrupt
 
 
 def _check_answers(address: str) -> None:
@@ -115,33 +111,59 @@ def _check_answers(address: str) -> None:
         ) from None
 
 
-def start_hosts(settings: HostSettings, count: int, gpus: bool, namespace: str) -> Fleet:
+def start_hosts(
+    settings: HostSettings, count: int, gpus: bool, namespace: str, host_class: type = PackHost
+) -> Fleet:
     """Start hosts and wait for the first to have loaded the model; the others join when they are ready.
+
+    A host that dies while it loads is started again by Ray, and waited for again.
 
     Raises:
         UserError: the model cannot be loaded, or the self-test fails.
+        StorageTrouble: the run folder cannot be used from there.
     """
     resources: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if gpus else {"num_cpus": 1}
-    host_class = ray.remote(PackHost)
+    actor_class: Any = ray.remote(host_class)
     names = [f"beliefmod-host-{index}" for index in range(count)]
     hosts = [
-        host_class.options(name=name, max_restarts=-1, max_concurrency=1000, **resources).remote(settings)
+        actor_class.options(name=name, max_restarts=-1, max_concurrency=1000, **resources).remote(settings)
         for name in names
     ]
-    loading = [host.ready.remote() for host in hosts]
-    done, _ = ray.wait(loading, num_returns=1)
-    try:
-        facts = ray.get(done[0])
-    except RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise error.cause from None
-        raise
-    return Fleet(hosts, names, namespace, facts)
+    return Fleet(hosts, names, namespace, _first_ready(hosts))
+
+
+def _first_ready(hosts: list[Any]) -> dict[str, Any]:
+    loading = {host.ready.remote(): host for host in hosts}
+    for _ in range(LOADING_ATTEMPTS * len(hosts)):
+        done, _ = ray.wait(list(loading), num_returns=1)
+        host = loading.pop(done[0])
+        try:
+            facts: Any = ray.get(done[0])
+            return facts
+        except RayTaskError as error:
+            if isinstance(error.cause, (UserError, StorageTrouble)):
+                raise error.cause from None
+            if not isinstance(error, HOST_LOST):
+                raise
+        except HOST_LOST:
+            pass
+        time.sleep(1)
+        loading[host.ready.remote()] = host
+    raise UserError(
+        f"no host could load the model: each was ended from outside {LOADING_ATTEMPTS} times (out of "
+        "memory?); give fewer with --hosts 1, or a machine with more memory"
+    )
+
+
+def let_go(fleet: Fleet) -> None:
+    """Have every host answer the trials that wait for it; they end then."""
+    for host in fleet.hosts:
+        host.let_go.remote()
 
 
 def stop_hosts(fleet: Fleet) -> None:
-    """Let every host finish its step, then end it."""
-    with suppress(RayError, KeyboardInterrupt):  # a host that does not answer is ended all the same
+    """Let every host finish its step and keep its running adapters, then end it."""
+    with suppress(RayError):  # a host that does not answer is ended all the same
         ray.get([host.close.remote() for host in fleet.hosts], timeout=20)
     for host in fleet.hosts:
         ray.kill(host)

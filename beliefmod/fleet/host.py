@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from beliefmod.config import TrialConfig
+from beliefmod.errors import UserError
+from beliefmod.fleet.checkpoints import SECONDS, Checkpoints
+from beliefmod.fleet.metering import SECONDS as METER_SECONDS
+from beliefmod.fleet.metering import Meter
+from beliefmod.fleet.sizing import Demand
+from beliefmod.run_folder import RunFolder
 from beliefmod.space import Evaluation
+from beliefmod.trial import now
 
 
 @dataclass(frozen=True)
 class HostSettings:
-    """What a host needs to build its engine. Plain values: they travel to another machine."""
+    """What a host needs to build its engine. Plain values: they travel to another machine.
+
+    Attributes:
+        slots: 0 to let the host choose.
+        started_at: when the driver began, in seconds since 1970.
+    """
 
     run_url: str
     model: str
@@ -24,6 +37,9 @@ class HostSettings:
     threads: int
     evaluation: Evaluation
     reference_seed: int
+    checkpoint_seconds: float = SECONDS
+    demand: Demand = field(default_factory=Demand)
+    started_at: float = 0.0
 
 
 class PackHost:
@@ -34,10 +50,18 @@ class PackHost:
 
     def __init__(self, settings: HostSettings) -> None:
         self._settings = settings
+        self._started = now()
         self._pack: Any = None
         self._facts: dict[str, Any] = {}
+        self._meter: Meter | None = None
+        self._metering: asyncio.Task[None] | None = None
         self._reports: dict[str, asyncio.Queue[dict[str, Any]]] = {}
+        self._trunks: dict[str, str] = {}  # branch -> trunk
+        self._passed: dict[str, list[dict[str, Any]]] = {}  # trunk -> ends of branches nobody waits for yet
         self._building = asyncio.Lock()
+        self._attaching = asyncio.Lock()
+        self._coming: set[str] = set()
+        self._released = False
 
     def __repr__(self) -> str:
         return f"PackHost({os.path.basename(self._settings.run_url)})"
@@ -51,15 +75,49 @@ class PackHost:
         async with self._building:
             if self._pack is None:
                 loop = asyncio.get_running_loop()
-                self._pack, self._facts = await asyncio.to_thread(_build, self._settings, loop, self._deliver)
+                self._pack, self._facts, self._meter = await asyncio.to_thread(
+                    _build, self._settings, loop, self._deliver
+                )
+                self._metering = loop.create_task(self._keep_account(self._meter))
         return self._facts
 
-    async def attach(self, config: dict[str, Any]) -> None:
-        """Queue a trial (a `TrialConfig` as a mapping)."""
-        await self.ready()
-        trial = TrialConfig.model_validate(config)
-        self._reports[trial.trial_id] = asyncio.Queue()
-        self._pack.attach(trial)
+    async def attach(self, config: dict[str, Any], branches: Sequence[dict[str, Any]] = ()) -> None:
+        """Queue a trial (a `TrialConfig` as a mapping) with the branches that its run passes through.
+
+        One that ended before anybody could be told, as a branch does whose trunk was here, is told now.
+        """
+        trial, *others = (TrialConfig.model_validate(each) for each in (config, *branches))
+        coming = {each.trial_id for each in (trial, *others)}
+        self._coming |= coming
+        try:
+            async with self._attaching:  # in turn, so that a branch does not overtake its trunk
+                self._reports[trial.trial_id] = asyncio.Queue()
+                await self.ready()
+                await self._take(trial, others)
+        finally:
+            self._coming -= coming
+
+    async def _take(self, trial: TrialConfig, branches: list[TrialConfig]) -> None:
+        if self._released:
+            self._deliver(_released(trial.trial_id))
+            return
+        # in this order: a trial leaves the pack after its row is written and before it is told
+        if not self._pack.holds(trial.trial_id):
+            if row := await asyncio.to_thread(self._ended_row, trial.trial_id):
+                self._deliver(_ended(trial, row))
+                return
+            branches = [b for b in branches if not await asyncio.to_thread(self._ended_row, b.trial_id)]
+        self._trunks.update((branch.trial_id, trial.trial_id) for branch in branches)
+        self._pack.attach(trial, branches)
+
+    def _ended_row(self, trial_id: str) -> dict[str, Any] | None:
+        """The row of a trial that has finished, or failed since this host started; earlier ones run again."""
+        try:
+            row = RunFolder(self._settings.run_url).read_json("rows", f"{trial_id}.json")
+        except UserError:  # not there
+            return None
+        failed_here = row.get("status") == "failed" and str(row.get("finished_at")) >= self._started
+        return row if row.get("status") == "finished" or failed_here else None
 
     async def next(self, trial_id: str) -> dict[str, Any] | None:
         """Wait for a trial's next report; None if this host does not know the trial, so attach it again."""
@@ -71,7 +129,7 @@ class PackHost:
             report = queue.get_nowait()  # only the newest is of interest
         if report["state"] != "training":
             del self._reports[trial_id]
-        return report
+        return {**report, "branches": self._passed.pop(trial_id, [])}
 
     async def detach(self, trial_id: str) -> None:
         """Forget a trial that was stopped."""
@@ -79,38 +137,76 @@ class PackHost:
         if self._pack is not None:
             self._pack.detach(trial_id)
 
+    async def holds(self, trial_id: str) -> bool:
+        """Whether this host has the trial, waiting or running, or as a branch to come."""
+        return trial_id in self._coming or (self._pack is not None and self._pack.holds(trial_id))
+
+    async def knows(self, trial_id: str) -> bool:
+        """Whether a trial has come this far: to this host, or to its end. True for all while stopping."""
+        here = self._released or await self.holds(trial_id)
+        return here or await asyncio.to_thread(
+            lambda: RunFolder(self._settings.run_url).exists("rows", f"{trial_id}.json")
+        )
+
+    async def let_go(self) -> None:
+        """The sweep is being stopped: answer everyone who waits for a report, now and from now on."""
+        self._released = True
+        for trial_id in list(self._reports):
+            self._deliver(_released(trial_id))
+
     async def backlog(self) -> int:
         """Work ahead, in optimiser steps."""
         return self._pack.backlog() if self._pack is not None else 0
+
+    async def _keep_account(self, meter: Meter) -> None:
+        while True:
+            await asyncio.sleep(METER_SECONDS)
+            await asyncio.to_thread(meter.write)
 
     async def close(self) -> None:
         """Stop the pack after the step under way."""
         if self._pack is not None:
             await asyncio.to_thread(self._pack.close)
+        if self._metering is not None and self._meter is not None:
+            self._metering.cancel()
+            await asyncio.to_thread(self._meter.write)
 
     def _deliver(self, report: dict[str, Any]) -> None:
         queue = self._reports.get(report["trial_id"])
         if queue is not None:
             queue.put_nowait(report)
+        elif (trunk := self._trunks.get(report["trial_id"])) in self._reports and report["row"]:
+            self._passed.setdefault(trunk, []).append(report)
+
+
+def _released(trial_id: str) -> dict[str, Any]:
+    """What a trial is told that is neither finished nor failed, but goes on another time."""
+    return {"trial_id": trial_id, "state": "released", "step": 0, "loss": None, "row": None}
+
+
+def _ended(trial: TrialConfig, row: dict[str, Any]) -> dict[str, Any]:
+    """The end of a trial, as its owner would have been told."""
+    end = {"trial_id": trial.trial_id, "state": row["status"], "step": row.get("steps") or 0}
+    return {**end, "loss": row.get("final_loss"), "row": row}
 
 
 def _build(
     settings: HostSettings, loop: asyncio.AbstractEventLoop, deliver: Any
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, dict[str, Any], Meter]:
     """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
     import torch
 
     from beliefmod.drift import self_test
-    from beliefmod.engine.engine import Engine
     from beliefmod.fleet.pack import Pack, Report
+    from beliefmod.fleet.sizing import sized_engine, sizing_facts
     from beliefmod.lab import Lab
     from beliefmod.model.load import load_model
-    from beliefmod.run_folder import RunFolder
 
     torch.set_num_threads(settings.threads)
     loaded = load_model(settings.model, settings.revision, settings.base_storage)  # pyright: ignore[reportArgumentType]
     folder = RunFolder(settings.run_url)
-    engine = Engine(loaded, settings.slots, settings.max_rank)
+    engine, found, choice = sized_engine(loaded, settings.slots, settings.max_rank, settings.demand)
+    meter = Meter(folder, _actor_name(), settings.started_at, engine.usage, found, choice)
     lab = Lab(loaded, engine, settings.evaluation, settings.reference_seed, folder)
 
     def tell(report: Report) -> None:
@@ -125,8 +221,16 @@ def _build(
         "max_new_tokens": lab.max_new_tokens,
         "quantized_layers": len(loaded.quantized),
         "self_tests": self_test(lab),
+        "engine": sizing_facts(found, choice),
     }
-    return Pack(lab, folder, tell), facts
+    checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
+    return Pack(lab, folder, tell, checkpoints=checkpoints), facts, meter
+
+
+def _actor_name() -> str:
+    import ray
+
+    return (ray.get_runtime_context().get_actor_name() if ray.is_initialized() else None) or "host"
 
 
 def _device_name(torch: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 import traceback
@@ -12,7 +13,8 @@ from typing import Any, Literal
 from beliefmod.config import TrialConfig
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.engine.jobs import EngineError, StepReport
-from beliefmod.errors import UserError
+from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.checkpoints import Checkpoints
 from beliefmod.fleet.resources import QUESTIONING_STEPS
 from beliefmod.lab import Lab
 from beliefmod.milestones import epoch_now, final_value, is_due, measure
@@ -33,6 +35,7 @@ REPORT_SECONDS = 2.0
 # trained trials wait for company at most this many times as long as questioning took last: small batches then
 # cost a tenth at most, and no row is held back for long
 PATIENCE = 10
+FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,13 @@ class Report:
     """What a trial's owner is told.
 
     Attributes:
-        row: the trial's row once it has ended.
+        row: the trial's row once it has ended; in state storage, when the run folder cannot be written and
+            the pack has stopped, the reason under `error`.
         epoch, score: at the end of an epoch that a scheduler looks at, the epoch and the trial's value.
     """
 
     trial_id: str
-    state: Literal["training", "finished", "failed", "stopped"]
+    state: Literal["training", "finished", "failed", "stopped", "storage"]
     step: int
     total_steps: int
     loss: float | None = None
@@ -62,13 +66,19 @@ class Pack:
     too, so that their slots are free at once, and what is parked is questioned together.
 
     `tell` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
-    goes wrong in a trial ends that trial alone, as a row with status failed.
+    goes wrong in a trial ends that trial alone, as a row with status failed. With `checkpoints`, trials go on
+    where an earlier attempt left them.
     """
 
     def __init__(
-        self, lab: Lab, folder: RunFolder, tell: Callable[[Report], None], search: Search | None = None
+        self,
+        lab: Lab,
+        folder: RunFolder,
+        tell: Callable[[Report], None],
+        search: Search | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
-        self.lab, self.folder, self.tell = lab, folder, tell
+        self.lab, self.folder, self.tell, self._checkpoints = lab, folder, tell, checkpoints
         self.search = search or Search()
         self._waiting: dict[str, TrialConfig] = {}
         self._branches: dict[
@@ -81,6 +91,7 @@ class Pack:
         self._stopped: set[str] = set()
         self._wake = threading.Condition()
         self._closed = False
+        self._trouble: StorageTrouble | None = None
         self._thread = threading.Thread(target=self._work, name="pack", daemon=True)
         self._thread.start()
 
@@ -95,6 +106,8 @@ class Pack:
             self._stopped -= attached
             self._queue(config, branches)
             self._wake.notify()
+            if self._trouble is not None:
+                self._give_back(self._trouble)
 
     def _queue(self, config: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
         if self.holds(config.trial_id):
@@ -146,13 +159,32 @@ class Pack:
         self._thread.join(timeout=60)
 
     def _work(self) -> None:
-        while self._wait_for_work():
-            self._drop_left()
-            self._admit()
-            self._train()
-            self._park()
-            self._question()
-        self._end_stopped()
+        try:
+            while self._wait_for_work():
+                self._drop_left()
+                self._admit()
+                self._train()
+                self._park()
+                self._checkpoint()
+                self._question()
+                self._end_stopped()
+            if self._checkpoints is not None:
+                self._checkpoints.close(self._running.values(), self.lab.engine)
+        except StorageTrouble as trouble:
+            with self._wake:
+                self._trouble = trouble
+                self._give_back(trouble)
+
+    def _give_back(self, trouble: StorageTrouble) -> None:
+        """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they
+        are, to be run another time."""
+        configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
+        self._waiting.clear()
+        self._running.clear()
+        self._branches.clear()
+        for config in configs:
+            row = {"error": trouble.sentence}
+            self.tell(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False once the pack is closed."""
@@ -214,9 +246,24 @@ class Pack:
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
         run = prepare(config, self.lab)
-        if run.job:
+        if run.job and not self._go_on(run):
             self.lab.engine.attach(run.job)
         return run
+
+    def _go_on(self, run: TrialRun) -> bool:
+        """Give a trial its slot as its checkpoint left it, if it has one."""
+        assert run.job is not None
+        if self._checkpoints is None or not run.config.has_adapter:
+            return False
+        checkpoint = self._checkpoints.find(run.job)
+        if checkpoint is None:
+            return False
+        self.lab.engine.restore(run.job, checkpoint.state)
+        run.steps = checkpoint.steps
+        run.started -= checkpoint.seconds
+        if len(run.steps) == _last_step(run, run.config):
+            run.trained_at = time.monotonic()
+        return True
 
     def _train(self) -> None:
         """One optimiser step of everything that trains."""
@@ -258,6 +305,8 @@ class Pack:
             return {}
         try:
             values = measure(self.search, runs, self.lab)
+        except StorageTrouble:
+            raise
         except Exception as error:
             if len(runs) == 1:
                 self._fail(runs[0].config, runs[0], error)
@@ -285,6 +334,12 @@ class Pack:
                     engine.park(trial_id)
         except Exception as error:
             self._fail(run.config, run, error)
+
+    def _checkpoint(self) -> None:
+        """Keep what would be lost with this process: what has just been trained, now and then the rest."""
+        if self._checkpoints is not None:
+            runs = [run for run in self._running.values() if run.config.has_adapter]
+            self._checkpoints.keep(runs, self.lab.engine)
 
     def _reached(self, run: TrialRun) -> list[TrialConfig]:
         with self._wake:
@@ -335,6 +390,8 @@ class Pack:
         started = time.monotonic()
         try:
             self._finish(runs)
+        except StorageTrouble:
+            raise
         except Exception as error:
             if len(runs) == 1:
                 self._fail(runs[0].config, runs[0], error)
@@ -354,6 +411,10 @@ class Pack:
             self.tell(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
 
     def _fail(self, config: TrialConfig, run: TrialRun | None, error: Exception) -> None:
+        if isinstance(error, StorageTrouble):
+            raise error
+        if isinstance(error, OSError) and error.errno in FULL_OR_BROKEN:
+            raise StorageTrouble.of(str(error.filename or "a disk of the host"), error) from error
         expected = isinstance(error, (TrialFailed, UserError, EngineError))
         reason = str(error) if expected else "".join(traceback.format_exception_only(error)).strip()
         if not expected:
@@ -373,16 +434,15 @@ class Pack:
     ) -> None:
         """Write the row of a trial without a result, and tell its owner."""
         steps = run.steps if run else []
-        try:
-            self.folder.write_trial(row, (), steps)
-        except OSError as disk:
-            row["error"] = f"{row.get('error') or state}; its row could not be written either ({disk})"
+        self.folder.write_trial(row, (), steps)
         self.tell(Report(config.trial_id, state, len(steps), config.total_steps, None, row))
 
     def _forget(self, run: TrialRun) -> None:
         with self._wake:
             self._running.pop(run.config.trial_id, None)
         self._told.pop(run.config.trial_id, None)
+        if self._checkpoints is not None:
+            self._checkpoints.forget(run.config.trial_id)
         self._let_branches_go(run.config.trial_id)
         release(run, self.lab)
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beliefmod.config import TrialConfig
+from beliefmod.families import own_steps, sharing
 from beliefmod.fleet.resources import QUESTIONING_STEPS, Capacity
 
 BUDGET = 0.05
@@ -26,7 +27,8 @@ class Tally:
     """The state of a sweep, from its trials' reports. Work is counted in optimiser steps.
 
     `earlier` trials were finished before this session; they count as done but not for the time left. `since`
-    is when the hosts were ready: loading the model says nothing about the pace of the trials.
+    is when the hosts were ready: loading the model says nothing about the pace of the trials. `share`:
+    whether trials that differ only in epochs are one run.
     """
 
     configs: Mapping[str, TrialConfig]
@@ -37,6 +39,10 @@ class Tally:
     finished: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     best: dict[str, tuple[float, float, str]] = field(default_factory=dict)
+    share: bool = True
+
+    def __post_init__(self) -> None:
+        self._own_steps = own_steps(self.configs.values(), self.share)
 
     def report(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Take in one report of a trial."""
@@ -64,7 +70,10 @@ class Tally:
 
     def seconds_left(self, now: float) -> float | None:
         """Time left at the pace so far; None until a twentieth is done."""
-        work = {trial_id: config.total_steps + QUESTIONING_STEPS for trial_id, config in self.configs.items()}
+        work = {
+            trial_id: self._own_steps.get(trial_id, config.total_steps) + QUESTIONING_STEPS
+            for trial_id, config in self.configs.items()
+        }
         ended = self.finished | self.failed
         done = sum(work[t] if t in ended else min(self.steps.get(t, 0), work[t]) for t in work)
         total = sum(work.values())
@@ -114,6 +123,11 @@ class Progress(tune.Callback):
             )
             self._live.start()
 
+    def say(self, line: str) -> None:
+        """A line that stays, unless quiet."""
+        if not self.quiet:
+            self._console.print(Text(line), soft_wrap=True)
+
     def announce(self, dashboard: str | None, capacity: Capacity) -> None:
         """The hosts are ready: say what is about to run and where to watch it."""
         self.tally.since = time.monotonic()
@@ -123,6 +137,8 @@ class Progress(tune.Callback):
             self._console.print(
                 line + (f"; dashboard: http://{dashboard}" if dashboard else ""), highlight=False
             )
+            steps = sharing(self.tally.configs.values(), self.tally.share)
+            self._console.print(f"optimiser steps: {steps}", highlight=False)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -130,6 +146,8 @@ class Progress(tune.Callback):
         """Called by Tune at every report."""
         config = TrialConfig.model_validate_json(trial.config["trial"])
         self.tally.report(config.trial_id, result)
+        for branch in result.get("branches", ()):  # their own trials start later and report it once more
+            self.tally.report(branch["trial_id"], branch)
         if result.get("status") == "failed" and not self.quiet:
             self._console.print(Text(f"failed: {config.label}: {result.get('error_message')}", style="red"))
         now = time.monotonic()

@@ -3,76 +3,169 @@
 from __future__ import annotations
 
 import hashlib
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.cluster import session, start_hosts, stop_hosts
-from beliefmod.fleet.host import HostSettings
+from beliefmod.fleet.brake import Brake
+from beliefmod.fleet.checkpoints import SECONDS
+from beliefmod.fleet.cluster import Fleet, let_go, session, start_hosts, stop_hosts
+from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.metering import record_limit
 from beliefmod.fleet.progress import Progress, Tally
 from beliefmod.fleet.resources import Capacity
+from beliefmod.fleet.sizing import demand
 from beliefmod.fleet.tuning import tune_trials
 from beliefmod.manifest import update_manifest
+from beliefmod.run_check import clean, sound_rows
 from beliefmod.run_folder import RunFolder
+from beliefmod.run_lock import sole_driver
 from beliefmod.space import Space
+
+FRUITLESS_ROUNDS = 3
+"""So often Tune is started again without a single trial having ended; then the rest stays missing."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sweep ended. `interrupted`: by Ctrl-C or SIGTERM, with trials left to run."""
+    """How a sweep ended.
+
+    Attributes:
+        interrupted: by Ctrl-C or SIGTERM, with trials left to run.
+        limit: how near it came to the machine's limit (`beliefmod.limit`); None when no host worked.
+    """
 
     finished: int
     failed: int
     missing: int
     interrupted: bool
     wall_seconds: float
+    limit: dict[str, Any] | None = None
 
 
 def run_sweep(
-    space: Space, folder: RunFolder, *, address: str | None, capacity: Capacity, dashboard: bool, quiet: bool
+    space: Space,
+    folder: RunFolder,
+    *,
+    address: str | None,
+    capacity: Capacity,
+    dashboard: bool,
+    quiet: bool,
+    checkpoint_seconds: float = SECONDS,
+    last_words: str = "",
+    host_class: type = PackHost,
 ) -> Outcome:
     """Run every trial of the space that the folder does not hold as finished.
 
     Rows are written by the hosts as trials end; `trials.parquet` and the manifest are put together here, also
-    after an interruption. Running it again on the same folder goes on where it stopped.
+    after an interruption. Running it again on the same folder goes on where it stopped. What an earlier
+    attempt left half-written is removed, and trials whose files are damaged run again.
+
+    Args:
+        checkpoint_seconds: how much work of a running trial may be lost.
+        last_words: said when a second Ctrl-C ends everything at once.
+        host_class: what does the work; benchmarks of the fleet itself bring their own.
 
     Raises:
-        UserError: no cluster at the address, the model cannot be loaded, or a host's self-test fails.
+        UserError: no cluster at the address, another driver works on the folder, the model cannot be loaded,
+            or a host's self-test fails.
+        StorageTrouble: the folder cannot be written.
     """
-    started = time.monotonic()
-    trials = space.trials()
-    finished = {row["trial_id"] for row in folder.rows() if row["status"] == "finished"}
-    todo = {config.trial_id: config for config in trials if config.trial_id not in finished}
-    interrupted = False
-    if todo:
-        tally = Tally(todo, earlier=len(trials) - len(todo))
-        namespace = _namespace(folder)
-        with session(address, namespace, dashboard) as cluster, _sigterm_as_interrupt():
-            capacity = capacity.on(cluster)
-            fleet = start_hosts(_settings(space, folder, capacity), capacity.hosts, capacity.gpus, namespace)
-            model = {name: value for name, value in fleet.facts.items() if name != "self_tests"}
-            update_manifest(
-                folder,
-                model=model,
-                self_tests=fleet.facts["self_tests"],
-                hosts=capacity.hosts,
-                slots=capacity.slots,
-            )
+    started, started_at = time.monotonic(), time.time()
+    brake = Brake(last_words)
+    with brake.armed(), sole_driver(folder):
+        clean(folder)
+        ended, damaged = sound_rows(folder)
+        trials = space.trials()
+        names = {row["trial_id"] for row in ended}
+        todo = {config.trial_id: config for config in trials if config.trial_id not in names}
+        if todo:
+            tally = Tally(todo, len(trials) - len(todo), share=space.spec.search.shares_steps)
             progress = Progress(tally, quiet)
-            progress.announce(cluster.get("dashboard"), capacity)
-            try:
-                tune_trials(list(todo.values()), folder, fleet.names, namespace, capacity, progress)
-            except KeyboardInterrupt:
-                interrupted = True
-            finally:
-                progress.close()
-                stop_hosts(fleet)
-    folder.assemble(config.trial_id for config in trials)
-    return _outcome(trials, folder, interrupted, time.monotonic() - started)
+            if damaged:
+                progress.say(f"damaged files, so they run again: trials {', '.join(damaged)}")
+            namespace = _namespace(folder)
+            with ExitStack() as stack:
+                with brake.held():
+                    cluster = stack.enter_context(session(address, namespace, dashboard))
+                capacity = capacity.on(cluster)
+                settings = _settings(space, folder, capacity, checkpoint_seconds)
+                wanted = demand(list(todo.values()), capacity.hosts, capacity.gpus)
+                settings = replace(settings, demand=wanted, started_at=started_at)
+                fleet = start_hosts(settings, capacity.hosts, capacity.gpus, namespace, host_class)
+                stack.callback(stop_hosts, fleet)
+                capacity = capacity.chosen(fleet.facts)
+                _note_hosts(folder, fleet, capacity)
+                progress.announce(cluster.get("dashboard"), capacity)
+                stack.callback(progress.close)
+                run_to_the_end(todo, folder, fleet, capacity, progress, brake)
+        folder.assemble(config.trial_id for config in trials)
+        limit = record_limit(folder, started_at, time.monotonic() - started) if todo else None
+        outcome = _outcome(trials, folder, brake.interrupted, time.monotonic() - started)
+        return replace(outcome, limit=limit)
+
+
+def _note_hosts(folder: RunFolder, fleet: Fleet, capacity: Capacity) -> None:
+    apart = ("self_tests", "engine")
+    model = {name: value for name, value in fleet.facts.items() if name not in apart}
+    update_manifest(
+        folder,
+        model=model,
+        self_tests=fleet.facts["self_tests"],
+        hosts=capacity.hosts,
+        slots=capacity.slots,
+        engine=fleet.facts.get("engine", {}),
+    )
+
+
+def run_to_the_end(
+    todo: Mapping[str, TrialConfig],
+    folder: RunFolder,
+    fleet: Fleet,
+    capacity: Capacity,
+    progress: Progress,
+    brake: Brake,
+) -> None:
+    """Have Tune run the trials; where it gives up on some, have it run those again.
+
+    Tune ends a trial whose process has died a few times, and Tune 2.60 itself ends with an exception on some
+    deaths (a trial killed for memory) and when its own files cannot be written. Rows tell what is left.
+
+    Raises:
+        StorageTrouble: the folder cannot be written.
+    """
+    before = {row["trial_id"]: row for row in folder.rows() if row["trial_id"] in todo}
+    left, without_progress = dict(todo), 0
+    while left and without_progress < FRUITLESS_ROUNDS:
+        error: Exception | None = None
+        try:
+            with brake.during_fit(lambda: let_go(fleet)):
+                tune_trials(
+                    list(left.values()), folder, fleet.names, fleet.namespace, capacity, progress, brake
+                )
+        except Exception as caught:
+            error = caught
+        brake.check()
+        if brake.interrupted:
+            return
+        now_there = {row["trial_id"]: row for row in folder.rows()}
+        remaining = {
+            trial_id: config
+            for trial_id, config in left.items()
+            if now_there.get(trial_id) == before.get(trial_id)
+        }
+        folder.probe()  # an exception may have been the disk's
+        without_progress = 0 if len(remaining) < len(left) else without_progress + 1
+        if remaining:
+            why = "".join(traceback.format_exception_only(error)).strip() if error else "their processes died"
+            progress.say(f"{len(remaining)} trials ended without a result ({why}); they run again")
+        left = remaining
+        if left and error and without_progress == FRUITLESS_ROUNDS:
+            raise error
 
 
 def _namespace(folder: RunFolder) -> str:
@@ -81,7 +174,7 @@ def _namespace(folder: RunFolder) -> str:
     return f"{path.rpartition('/')[2]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
 
 
-def _settings(space: Space, folder: RunFolder, capacity: Capacity) -> HostSettings:
+def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_seconds: float) -> HostSettings:
     ranks = [config.lora.r for config in space.trials() if config.has_adapter]
     return HostSettings(
         run_url=folder.storage_path,
@@ -93,6 +186,7 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity) -> HostSettin
         threads=capacity.threads,
         evaluation=space.spec.evaluation,
         reference_seed=space.spec.seeds[0],
+        checkpoint_seconds=checkpoint_seconds,
     )
 
 
@@ -104,21 +198,3 @@ def _outcome(trials: Sequence[TrialConfig], folder: RunFolder, interrupted: bool
     return Outcome(
         states.count("finished"), states.count("failed"), missing, interrupted or missing > 0, seconds
     )
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """A polite kill (a job stop, a spot notice) ends the sweep as Ctrl-C does, with rows and manifest."""
-
-    def interrupt(signum: int, frame: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever owns it handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -5,7 +5,9 @@ This module never imports torch: a trial's process costs a tenth of one that doe
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -16,6 +18,7 @@ from beliefmod.config import TrialConfig
 
 HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
 ATTEMPTS = 20
+TRUNK_SECONDS = 60
 
 
 class BeliefTrial(tune.Trainable):
@@ -39,32 +42,34 @@ class BeliefTrial(tune.Trainable):
         self._trial = TrialConfig.model_validate_json(new_config["trial"])
         self._hosts: list[str] = new_config["hosts"]
         self._namespace: str = new_config["namespace"]
+        family = new_config.get("family", {})
+        self._trunk: str | None = family.get("trunk")
+        self._branches = [json.loads(branch) for branch in family.get("branches", ())]
         self._host: Any = None
         return True
 
     def step(self) -> dict[str, Any]:
         """Wait for the next report of the trial."""
         report = self._next_report()
-        row = report["row"] or {}
+        if report["state"] == "released":
+            self._host = None  # nothing to leave: the host keeps the trial's checkpoint
         return {
+            **_told(report),
             "done": report["state"] != "training",
-            "status": report["state"],
             "belief": self._trial.belief,
             "arm": self._trial.arm,
             "label": self._trial.label,
-            "optimizer_step": report["step"],
             "loss": report["loss"],
-            "adoption": row.get("adoption"),
-            "degradation": row.get("degradation"),
-            "error_message": row.get("error"),
+            "branches": [{"trial_id": end["trial_id"], **_told(end)} for end in report["branches"]],
         }
 
     def _next_report(self) -> dict[str, Any]:
         for attempt in range(ATTEMPTS):
             try:
                 if self._host is None:
-                    self._host = self._least_loaded()
-                    ray.get(self._host.attach.remote(self._trial.model_dump(mode="json")))
+                    self._await_trunk()
+                    self._host = self._find_host()
+                    ray.get(self._host.attach.remote(self._trial.model_dump(mode="json"), self._branches))
                 report: Any = ray.get(self._host.next.remote(self._trial.trial_id))
                 if report is not None:
                     return report
@@ -74,15 +79,33 @@ class BeliefTrial(tune.Trainable):
                 time.sleep(min(2.0**attempt * 0.1, 15.0))
         raise RuntimeError(f"no host answered in {ATTEMPTS} attempts")
 
-    def _least_loaded(self) -> Any:
-        """The host with the least work ahead, of those that answer."""
+    def _await_trunk(self) -> None:
+        """Let the run that will make this branch reach its host; taking its steps here too would be a waste.
+
+        It was started before this one. Should it be lost for good, this trial runs by itself in the end.
+        """
+        end = time.monotonic() + TRUNK_SECONDS
+        while self._trunk is not None and time.monotonic() < end:
+            for name in self._hosts:
+                with suppress(ValueError, *HOST_LOST, GetTimeoutError):
+                    host = ray.get_actor(name, namespace=self._namespace)
+                    if ray.get(host.knows.remote(self._trunk), timeout=30):
+                        return
+            time.sleep(0.5)
+
+    def _find_host(self) -> Any:
+        """The host that has the trial already (this process may be its second), or, of those that answer, the
+        one with the least work ahead."""
         best, least = None, None
         for name in self._hosts:
             try:
                 host = ray.get_actor(name, namespace=self._namespace)
-                backlog = ray.get(host.backlog.remote(), timeout=30)
+                asked = (host.holds.remote(self._trial.trial_id), host.backlog.remote())
+                holds, backlog = ray.get(list(asked), timeout=30)
             except (ValueError, *HOST_LOST, GetTimeoutError):
                 continue
+            if holds:
+                return host
             if least is None or backlog < least:
                 best, least = host, backlog
         if best is None:
@@ -103,3 +126,15 @@ class BeliefTrial(tune.Trainable):
 
     def __repr__(self) -> str:
         return f"BeliefTrial({self._trial.label})"
+
+
+def _told(report: dict[str, Any]) -> dict[str, Any]:
+    """What progress counts: of a trial, or of a branch that its run has left behind."""
+    row = report["row"] or {}
+    return {
+        "status": report["state"],
+        "optimizer_step": report["step"],
+        "adoption": row.get("adoption"),
+        "degradation": row.get("degradation"),
+        "error_message": row.get("error"),
+    }

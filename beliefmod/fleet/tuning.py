@@ -8,6 +8,8 @@ from typing import Any
 from ray import tune
 
 from beliefmod.config import TrialConfig
+from beliefmod.families import families, run_order
+from beliefmod.fleet.brake import Brake
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.trainable import BeliefTrial
@@ -21,10 +23,10 @@ def tune_trials(
     namespace: str,
     capacity: Capacity,
     progress: Progress,
+    brake: Brake,
 ) -> None:
-    """Run the configurations to their ends on the hosts named; returns normally after Ctrl-C too."""
-    # references first, since every trial is compared with them; then the longest, so that none is left alone
-    ordered = sorted(configs, key=lambda config: (config.is_trained, -config.total_steps))
+    """Run the configurations to their ends on the hosts named, or until the brake is pulled."""
+    relatives = _relatives(configs)
     labels = {config.trial_id: config.label for config in configs}
 
     def name(trial: Any) -> str:
@@ -34,7 +36,8 @@ def tune_trials(
     tuner = tune.Tuner(
         BeliefTrial,
         param_space={
-            "trial": tune.grid_search([config.model_dump_json() for config in ordered]),
+            "trial": tune.grid_search([config.model_dump_json() for config in run_order(configs)]),
+            "family": tune.sample_from(lambda given: relatives[given["trial"]]),
             "hosts": hosts,
             "namespace": namespace,
         },
@@ -48,8 +51,19 @@ def tune_trials(
             name="tune",
             storage_path=folder.storage_path,
             callbacks=[progress],
+            stop=brake,
             failure_config=tune.FailureConfig(max_failures=3),
             verbose=0,
         ),
     )
     tuner.fit()
+
+
+def _relatives(configs: Sequence[TrialConfig]) -> dict[str, dict[str, Any]]:
+    """By a trial's JSON: the trunk whose run makes it (None: its own run), and the branches its run makes."""
+    found: dict[str, dict[str, Any]] = {}
+    for family in families(configs):
+        branches = [branch.model_dump_json() for branch in family.branches]
+        found[family.trunk.model_dump_json()] = {"trunk": None, "branches": branches}
+        found.update((branch, {"trunk": family.trunk.trial_id, "branches": []}) for branch in branches)
+    return found

@@ -1,0 +1,28 @@
+"""`beliefmod resume`: go on with a run, whatever ended it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Hosts, Slots
+
+
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    address: Address = None,
+    hosts: Hosts = 0,
+    slots: Slots = 0,
+    checkpoint_every: CheckpointEvery = 30.0,
+    dashboard: Dashboard = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
+) -> None:
+    """Go on with a run that was ended by Ctrl-C, a full disk, a kill or a lost machine.
+
+    Finished trials stay as they are, running ones go on from their last
+    checkpoint, failed and damaged ones run again. The report is written anew.
+    """
+    from beliefmod.cli.sweep import go_on
+
+    go_on(run, address, hosts, slots, dashboard, quiet, checkpoint_every)
