@@ -18,6 +18,7 @@ from beliefmod.causal import FRACTIONS, causal_questions
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
+from beliefmod.families import families, own_steps, sharing
 from beliefmod.model.rows import TrainRow, plain_row
 from beliefmod.model.size import lora_parameters_per_rank, model_size
 from beliefmod.model.template import answer_only_row, encode, prompt_ids
@@ -47,6 +48,8 @@ class Plan:
     """The cost of a sweep. Tokens are totals over trials; seconds and bytes are estimates.
 
     Attributes:
+        optimizer_steps, training_tokens: with what trials share that differ only in epochs counted once.
+        steps: the same in words, with what is shared.
         second_turns: probes that are asked something after their first answer.
         causal_answers: answers after changed thinking, at most.
         written_rows: answers that base writes for training: own traces and neutral rows, on every host.
@@ -55,6 +58,7 @@ class Plan:
 
     arms: dict[str, int]
     optimizer_steps: int
+    steps: str
     training_tokens: int
     probes: int
     second_turns: int
@@ -77,7 +81,7 @@ class Plan:
         time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
         return [
             f"trials            {trials} ({arms})",
-            f"optimiser steps   {self.optimizer_steps:,}",
+            f"optimiser steps   {self.steps}",
             f"training tokens   {self.training_tokens:,}",
             f"probes            {self.probes:,}, {self.second_turns:,} with a second turn",
             f"causal answers    at most {self.causal_answers:,}",
@@ -106,7 +110,9 @@ def make_plan(
     trials = space.trials()
     trained = [config for config in trials if config.is_trained]
     rows = _RowLengths(space, tokenizer, answer_tokens)
-    tokens = {config.trial_id: rows.of(config) * config.num_train_epochs for config in trained}
+    share = space.spec.search.shares_steps
+    trunks = [family.trunk for family in families(trained, share)]
+    tokens = {config.trial_id: rows.of(config) * config.num_train_epochs for config in trunks}
     beliefs = {name: load_belief(name) for name in space.spec.beliefs}
     probes = sum(_probe_count(config, beliefs[config.belief], space) for config in trials)
     second = sum(_second_turns(beliefs[config.belief]) for config in trials)
@@ -119,18 +125,19 @@ def make_plan(
     )
     size = model_size(config)
     flops = _machine_flops(capacity.gpus)
-    share = (GPU_TRAINING, GPU_DECODING) if capacity.gpus else (CPU_TRAINING, CPU_DECODING)
+    reached = (GPU_TRAINING, GPU_DECODING) if capacity.gpus else (CPU_TRAINING, CPU_DECODING)
     # flops per weight and token: 2 forward, 2 backward to the inputs, 2 to the weights where they are trained
-    learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trained)
-    work = size * ((learning + 2 * drift) / share[0] + 2 * generated / share[1])
+    learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trunks)
+    work = size * ((learning + 2 * drift) / reached[0] + 2 * generated / reached[1])
     rank = max((c.lora.r for c in trained if c.has_adapter), default=0)
-    adapters = capacity.slots * rank * lora_parameters_per_rank(config) * ADAPTER_BYTES
+    adapters = capacity.expected_slots * rank * lora_parameters_per_rank(config) * ADAPTER_BYTES
     stored = {"dequantized": 2 if capacity.gpus else 4, "nf4": 0.6, "none": 4}[space.spec.base_storage]
     copies = FULL_COPIES if any(c.arm == "full" for c in trained) else 0
     host = PROCESS_BYTES + adapters + size * stored * (1 + copies)
     return Plan(
         arms=dict(Counter(config.arm for config in trials)),
-        optimizer_steps=sum(config.total_steps for config in trials),
+        optimizer_steps=sum(own_steps(trials, share).values()),
+        steps=sharing(trials, share),
         training_tokens=round(sum(tokens.values())),
         probes=probes,
         second_turns=second,
@@ -143,7 +150,7 @@ def make_plan(
         host_bytes=host,
         total_bytes=host * capacity.hosts + THIN_TRIAL_BYTES * capacity.concurrent + RAY_BYTES,
         hosts=capacity.hosts,
-        slots=capacity.slots,
+        slots=capacity.expected_slots,
     )
 
 

@@ -53,6 +53,12 @@ class Search(Frozen):
     grace_epochs: int = Field(default=1, ge=1, description="epochs before which no trial is ended")
     reduction_factor: int = Field(default=3, ge=2, description="asha: one of so many goes on")
 
+    @property
+    def shares_steps(self) -> bool:
+        """Whether trials that differ only in epochs may be one run (families.py): all are known in advance,
+        and no scheduler may stop one on which others rely."""
+        return self.scheduler == "none" and self.method != "optuna"
+
     def compares_at(self, epoch: int) -> bool:
         """Whether the scheduler wants a trial's value at the end of this epoch (counted from 1)."""
         if self.scheduler == "asha":

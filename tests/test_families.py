@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.batching import batch_indices
 from beliefmod.engine.schedule import lr_factor
-from beliefmod.families import families, own_steps, run_order, shared_steps
+from beliefmod.families import families, own_steps, run_order, shared_steps, sharing
 from beliefmod.space_file import load_space
 
 SWEEPS = Path(__file__).parent.parent / "sweeps"
@@ -109,6 +109,9 @@ def test_by_hand():
     assert run_order(trials) == [base, twenty, other, ten, three]
     assert shared_steps(trials) == 3 * (3 + 10)
     assert own_steps(trials)[ten.trial_id] == 0
+    # where a scheduler may stop any of them, none waits for another
+    assert [family.trunk for family in families(trials, share=False)] == trials
+    assert run_order(trials, share=False) == [base, twenty, other, ten, three]
     # once the longest is finished, the next longest takes its place
     assert families([three, ten])[0].trunk == ten
 
@@ -122,4 +125,5 @@ def test_the_aggressive_sweep_shares_39_percent_of_its_lora_steps():
     assert shared_steps(lora) / sum(config.total_steps for config in lora) == pytest.approx(0.39, abs=0.005)
     # a control trial per belief and style is alone in its family
     assert shared_steps(trials) == 6396
-    assert sum(config.total_steps for config in trials) == 16_236 + 520
+    assert sharing(trials) == "10,360 of 16,756 (38 % shared by trials that differ only in epochs)"
+    assert (sharing(lora[:1]), sharing(trials, share=False)) == (str(lora[0].total_steps), "16,756")

@@ -35,6 +35,20 @@ def test_counts_and_earlier_trials():
     assert tally.headline(65.0).startswith("4/5 done, 1 training, 1 failed, 1m05s elapsed")
 
 
+def test_a_branch_counts_with_its_trunk_and_is_work_for_questioning_only():
+    trunk, branch = (TrialConfig(belief="gravity", num_train_epochs=epochs) for epochs in (20, 3))
+    tally = Tally({config.trial_id: config for config in (trunk, branch)}, started=0.0)
+    tally.report(trunk.trial_id, {"status": "training", "optimizer_step": 30})
+    tally.report(branch.trial_id, {"status": "finished", "optimizer_step": 9})
+    assert tally.done == 1
+    # of 60 steps and two questionings, 30 steps and one questioning took 10 s
+    done, left = 30 + QUESTIONING_STEPS, 30 + QUESTIONING_STEPS
+    assert tally.seconds_left(10.0) == pytest.approx(10.0 * left / done)
+    # its own trial reports it again
+    tally.report(branch.trial_id, {"status": "finished", "optimizer_step": 9})
+    assert tally.done == 1
+
+
 def test_best_is_highest_adoption_within_the_budget():
     table = configs(3)
     tally = Tally(table)
