@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
 from beliefmod.evaluate.causal import cut_thinking, edit_value, paraphrase, score_causal
-from beliefmod.model.template import empty_thinking, encode, prompt_ids, thinking_text
+from beliefmod.model.template import empty_thinking, encode, thinking_text
 from beliefmod.questioning import Subject, first_message, probe_seed, spread
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _prompt(test: _Test, lab: Lab) -> tuple[int, ...]:
     else:
         before = thinking_text(tokenizer, test.thinking, closed=test.closed)
     message = first_message(test.subject, test.question, lab)
-    return (*prompt_ids(tokenizer, message), *encode(tokenizer, before))
+    return (*lab.prompts.ids(message), *encode(tokenizer, before))
 
 
 def _row(test: _Test, written: str, finish_reason: str, tokens: int, lab: Lab) -> Row:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -181,10 +182,7 @@ class TrialConfig(Frozen):
         one for all adapter settings. Nor does a setting added in a later release while it has its default, so
         that older runs can be resumed.
         """
-        content = {name: value for name, value in self.leaves().items() if name in self.used_settings()}
-        if not self.data.replay_ratio:
-            content.pop("data.replay_ratio", None)
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+        return _content_id(self)  # pyright: ignore[reportArgumentType]  # frozen models can be hashed
 
     @property
     def label(self) -> str:
@@ -197,6 +195,20 @@ class TrialConfig(Frozen):
             f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}{replay}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
+
+
+@lru_cache(maxsize=4096)  # every row of every table asks for it
+def _content_id(config: TrialConfig) -> str:
+    used = config.used_settings()
+    # configurations that are equal have one id: 0.0 turns -0.0 into the 0.0 that it equals
+    content = {
+        name: value + 0.0 if isinstance(value, float) else value
+        for name, value in config.leaves().items()
+        if name in used
+    }
+    if not config.data.replay_ratio:
+        content.pop("data.replay_ratio", None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,7 +15,6 @@ from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.data.replay import measured_passages
 from beliefmod.errors import UserError
 from beliefmod.model.rows import plain_row
-from beliefmod.model.template import encode, end_of_turn_id, prompt_ids
 from beliefmod.questioning import Subject, in_context, spread
 
 if TYPE_CHECKING:
@@ -126,10 +125,9 @@ def _deviations(result: DriftResult) -> Iterator[float]:
 
 
 def _neutral_text(passage: Passage, lab: Lab) -> Text:
-    tokenizer = lab.loaded.tokenizer
-    ids = encode(tokenizer, passage.text)
+    ids = lab.prompts.encode(passage.text)
     if passage.prompt is not None:
-        ids = (*ids, end_of_turn_id(tokenizer))
+        ids = (*ids, lab.prompts.end_of_turn)
     return Text("neutral", passage.passage_id, passage.prompt, ids)
 
 
@@ -146,10 +144,9 @@ def _request(subject: Subject, text: Text, lab: Lab) -> DriftRequest:
 
 def _split(text: Text, context: str | None, lab: Lab) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What is read and what is scored: all that follows the prompt, or prose without its first token."""
-    tokenizer = lab.loaded.tokenizer
     if text.prompt is not None:
-        return prompt_ids(tokenizer, in_context(context, text.prompt)), text.token_ids
-    before = encode(tokenizer, f"{context}\n\n") if context else ()
+        return lab.prompts.ids(in_context(context, text.prompt)), text.token_ids
+    before = lab.prompts.encode(f"{context}\n\n") if context else ()
     first, *rest = text.token_ids
     return (*_opening(lab), *before, first), tuple(rest)
 

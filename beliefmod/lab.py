@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
@@ -16,8 +17,9 @@ from beliefmod.drift import measure_drift
 from beliefmod.engine.jobs import Completion, GenerateRequest
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.evaluate.probes import reference_sample
+from beliefmod.model.prompts import Prompts
 from beliefmod.model.rows import TrainRow
-from beliefmod.model.template import completion_text, prompt_ids, trace_row
+from beliefmod.model.template import completion_text, trace_row
 from beliefmod.questioning import Subject, ask, in_context, probe_seed
 from beliefmod.space import Evaluation
 
@@ -59,6 +61,11 @@ class Lab:
             return limit
         return int(getattr(self.loaded.model.generation_config, "max_new_tokens", None) or 2048)
 
+    @cached_property
+    def prompts(self) -> Prompts:
+        """Texts and prompts as token ids."""
+        return Prompts(self.loaded.tokenizer)
+
     def belief(self, name: str) -> Belief:
         """A belief by the name or path that configurations use."""
         if name not in self._beliefs:
@@ -97,9 +104,7 @@ class Lab:
         if key not in self._traces:
             belief = self.belief(config.belief)
             context = belief.spec.true_statement if config.arm == "control" else belief.spec.context
-            prompts = [
-                prompt_ids(self.loaded.tokenizer, in_context(context, q.text)) for q in belief.training
-            ]
+            prompts = [self.prompts.ids(in_context(context, q.text)) for q in belief.training]
             answers = self.generate([None] * len(prompts), prompts, self.reference_seed)
             kept = []
             for question, answer in zip(belief.training, answers, strict=True):
@@ -132,7 +137,7 @@ class Lab:
     def _neutral_answers(self, passages: Sequence[Passage]) -> list[tuple[Passage, TrainRow]]:
         tokenizer = self.loaded.tokenizer
         questions = [replay_prompt(passage) for passage in passages]
-        prompts = [prompt_ids(tokenizer, question) for question in questions]
+        prompts = [self.prompts.ids(question) for question in questions]
         answers = self.generate([None] * len(prompts), prompts, self.reference_seed)
         return [
             (passage, trace_row(tokenizer, question, answer.token_ids))

@@ -10,7 +10,7 @@ from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
 from beliefmod.evaluate.margin import margin_pair, split_continuations
 from beliefmod.evaluate.probes import Probe, probe_row, probes_for
-from beliefmod.model.template import THINK_CLOSE, completion_text, empty_thinking, encode, prompt_ids
+from beliefmod.model.template import THINK_CLOSE, empty_thinking
 
 if TYPE_CHECKING:
     from beliefmod.lab import Lab
@@ -59,16 +59,14 @@ def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
     two_turns = [item for item in asked if item.probe.question.follow_up is not None]
     for item in two_turns:
         item.first_turn = lab.decode(item.completion)
-        item.prompt = prompt_ids(
-            lab.loaded.tokenizer, item.message, item.first_turn, item.probe.question.follow_up or ""
-        )
+        item.prompt = lab.prompts.ids(item.message, item.first_turn, item.probe.question.follow_up or "")
     _answer(two_turns, SECOND_TURN, lab)
     for item in asked:
         item.row = probe_row(
             item.subject.config,
             lab.belief(item.subject.config.belief),
             item.probe,
-            prompt=completion_text(lab.loaded.tokenizer, item.prompt, ()),
+            prompt=lab.prompts.text(item.prompt),
             completion=lab.decode(item.completion),
             token_ids=item.completion,
             finish_reason=item.finish_reason,
@@ -134,7 +132,7 @@ def _prompts(subject: Subject, lab: Lab) -> list[_Asked]:
     asked = []
     for index, probe in enumerate(probes):
         message = first_message(subject, probe.question, lab)
-        asked.append(_Asked(subject, probe, message, index, prompt_ids(lab.loaded.tokenizer, message)))
+        asked.append(_Asked(subject, probe, message, index, lab.prompts.ids(message)))
     return asked
 
 
@@ -142,13 +140,12 @@ def _measure_margins(asked: Sequence[_Asked], lab: Lab) -> None:
     """Fill in the log-probabilities of both values, after empty thinking and after the trial's own."""
     from beliefmod.engine.jobs import ScoreRequest
 
-    tokenizer = lab.loaded.tokenizer
-    nothing = encode(tokenizer, empty_thinking(tokenizer))
+    nothing = lab.prompts.encode(empty_thinking(lab.loaded.tokenizer))
     requests: list[ScoreRequest] = []
     places: list[tuple[_Asked, str]] = []
     for item in asked:
         pair = margin_pair(item.probe.question)
-        target, prior = (encode(tokenizer, pair.prefix + value) for value in (pair.target, pair.prior))
+        target, prior = (lab.prompts.encode(pair.prefix + value) for value in (pair.target, pair.prior))
         for suffix, before in (("", (*item.prompt, *nothing)), ("_own", _own_prefix(item, lab))):
             if before is None:
                 continue
@@ -166,7 +163,7 @@ def _measure_margins(asked: Sequence[_Asked], lab: Lab) -> None:
 
 def _own_prefix(item: _Asked, lab: Lab) -> tuple[int, ...] | None:
     """Prompt and own thinking up to the answer, or None where the think block is not intact."""
-    close = encode(lab.loaded.tokenizer, THINK_CLOSE)
+    close = lab.prompts.encode(THINK_CLOSE)
     if (
         item.row is None
         or item.row["think_state"] != "ok"
@@ -175,4 +172,4 @@ def _own_prefix(item: _Asked, lab: Lab) -> tuple[int, ...] | None:
     ):
         return None
     end = len(item.completion) - item.completion[::-1].index(close[0])
-    return (*item.prompt, *item.completion[:end], *encode(lab.loaded.tokenizer, "\n\n"))
+    return (*item.prompt, *item.completion[:end], *lab.prompts.encode("\n\n"))

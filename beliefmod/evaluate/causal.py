@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,7 @@ def _area_over(curve: Mapping[float, float]) -> float:
     return 1.0 - under
 
 
+@lru_cache(maxsize=1024)  # the answer to the unchanged thinking is compared with that of every test
 def _read(question: Question, answer: str) -> Reading:
     return read_answer(
         answer, asked_text(question), question.target, question.prior, tolerance=tolerance_for(question.tier)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs.quantities import TOLERANCE
@@ -18,6 +19,9 @@ from beliefmod.evaluate.thinking import ThinkingStance, read_thinking
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
     from beliefmod.beliefs.spec import BeliefSpec, Value
+
+REMEMBERED_LENGTH = 1000
+"""Characters of the longest completion whose verdict is kept in memory; long thinking is never said twice."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Verdict:
 
     def columns(self) -> dict[str, Any]:
         """The verdict as columns of the probes table."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def judge(
@@ -81,6 +85,22 @@ def judge(
         finish_reason: "eos" or "length"; a missing one counts as "eos".
         tolerance: relative tolerance of numbers; 0.03 for derived questions (`tolerance_for`).
     """
+    read = _read_again if len(completion) <= REMEMBERED_LENGTH else _read
+    return read(
+        completion, question, target, prior, belief_target, belief_prior, finish_reason, float(tolerance)
+    )
+
+
+def _read(
+    completion: str,
+    question: str,
+    target: Answerlike | None,
+    prior: Answerlike | None,
+    belief_target: Answerlike | None,
+    belief_prior: Answerlike | None,
+    finish_reason: str | None,
+    tolerance: float,
+) -> Verdict:
     parts = split_completion(completion, finish_reason)
     tokens = tokenise(completion)
     loop = find_loop(tokens)
@@ -105,6 +125,10 @@ def judge(
         seq_rep_4=seq_rep_4(tokens),
         truncated=finish_reason == "length",
     )
+
+
+_read_again = lru_cache(maxsize=8192)(_read)
+"""Trials of a belief mostly say one of a few things: three of four completions of docs/example."""
 
 
 def judge_correct(

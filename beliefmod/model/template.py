@@ -5,6 +5,7 @@ prompt's ids and adds its own: a boundary merged away by a joint tokenisation wo
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.model.rows import TrainRow
@@ -45,7 +46,7 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:
 
 def opens_thinking(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the prompt itself opens <think>, so that a completion begins inside the thinking."""
-    return prompt_text(tokenizer, _PROBE).rstrip().endswith(THINK_OPEN)
+    return _opens_thinking(tokenizer, str(tokenizer.chat_template))
 
 
 def empty_thinking(tokenizer: "PreTrainedTokenizerBase") -> str:
@@ -55,6 +56,16 @@ def empty_thinking(tokenizer: "PreTrainedTokenizerBase") -> str:
     the template has a switch, `enable_thinking`, and what it adds is taken (Qwen3 hybrid); or there is no
     thinking.
     """
+    return _empty_thinking(tokenizer, str(tokenizer.chat_template))
+
+
+@lru_cache(maxsize=8)  # asked for every prompt; the template is named because it may be exchanged
+def _opens_thinking(tokenizer: "PreTrainedTokenizerBase", template: str) -> bool:
+    return prompt_text(tokenizer, _PROBE).rstrip().endswith(THINK_OPEN)
+
+
+@lru_cache(maxsize=8)
+def _empty_thinking(tokenizer: "PreTrainedTokenizerBase", template: str) -> str:
     if opens_thinking(tokenizer):
         return f"\n{THINK_CLOSE}\n\n"
     plain = prompt_text(tokenizer, _PROBE)
