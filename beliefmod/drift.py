@@ -49,7 +49,7 @@ def measure_drift(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, 
     requests = [_request(subject, text, lab) for subject, text in asked]
     fitting = [i for i, request in enumerate(requests) if _fits(request, lab)]
     rows: dict[str, list[dict[str, Any]]] = {subject.config.trial_id: [] for subject in subjects}
-    for i, result in zip(fitting, lab.engine.drift([requests[i] for i in fitting]), strict=True):
+    for i, result in zip(fitting, lab.drift([requests[i] for i in fitting]), strict=True):
         subject, text = asked[i]
         rows[subject.config.trial_id].append(
             {

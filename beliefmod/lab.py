@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
@@ -14,7 +14,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.data.examples import Trace
 from beliefmod.data.replay import neutral_text_row, replay_passages, replay_prompt
 from beliefmod.drift import measure_drift
-from beliefmod.engine.jobs import Completion, GenerateRequest
+from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.evaluate.probes import reference_sample
 from beliefmod.model.prompts import Prompts
@@ -24,7 +24,9 @@ from beliefmod.questioning import Subject, ask, in_context, probe_seed
 from beliefmod.space import Evaluation
 
 if TYPE_CHECKING:
+    from beliefmod.answer_cache import AnswerCache
     from beliefmod.engine.engine import Engine
+    from beliefmod.journal import AnswerJournal
     from beliefmod.model.load import LoadedModel
     from beliefmod.run_folder import RunFolder, TrialTable
 
@@ -38,6 +40,8 @@ class Lab:
     Attributes:
         reference_seed: seed of the untrained arms, which every trial is compared with.
         folder: where finished reference arms may be found instead of asking again.
+        journal: where answers are kept while a questioning lasts long.
+        cache: where answers of the untouched base are kept for other runs.
     """
 
     loaded: LoadedModel
@@ -45,6 +49,8 @@ class Lab:
     evaluation: Evaluation
     reference_seed: int = 0
     folder: RunFolder | None = None
+    journal: AnswerJournal | None = None
+    cache: AnswerCache | None = None
     _beliefs: dict[str, Belief] = field(default_factory=dict)
     _traces: dict[tuple[str, str], tuple[Trace, ...]] = field(default_factory=dict)
     _references: dict[tuple[str, str, str], Rows] = field(default_factory=dict)
@@ -186,9 +192,31 @@ class Lab:
         if isinstance(seeds, int):
             seeds = [probe_seed(seeds, index) for index in range(len(prompts))]
         requests = [GenerateRequest(*each) for each in zip(adapters, prompts, seeds, strict=True)]
-        return self.engine.generate(
-            requests, max_new_tokens=self.max_new_tokens, temperature=self.evaluation.temperature
-        )
+        how = (self.max_new_tokens, self.evaluation.temperature)
+
+        def answers() -> list[Completion]:
+            if self.journal is not None:
+                return self.journal.complete(self.engine, requests, *how)
+            return self.engine.generate(requests, *how)
+
+        cache = self._cache_for(requests)
+        return answers() if cache is None else cache.completions(requests, *how, answers)
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
+        """See `Engine.score`."""
+        ask, cache = partial(self.engine.score, requests), self._cache_for(requests)
+        return ask() if cache is None else cache.scores(requests, ask)
+
+    def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
+        """See `Engine.drift`."""
+        ask, cache = partial(self.engine.drift, requests), self._cache_for(requests)
+        return ask() if cache is None else cache.drift(requests, ask)
+
+    def _cache_for(
+        self, requests: Sequence[GenerateRequest | ScoreRequest | DriftRequest]
+    ) -> AnswerCache | None:
+        """The cache, where nobody but the untouched base is asked."""
+        return self.cache if all(request.adapter is None for request in requests) else None
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of a completion, without the end token."""

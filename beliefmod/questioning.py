@@ -156,7 +156,7 @@ def _measure_margins(asked: Sequence[_Asked], lab: Lab) -> None:
             for world, ids in zip(("target", "prior"), rest, strict=True):
                 requests.append(ScoreRequest(item.subject.adapter, shared, ids))
                 places.append((item, f"logprob_{world}{suffix}"))
-    for (item, column), value in zip(places, lab.engine.score(requests), strict=True):
+    for (item, column), value in zip(places, lab.score(requests), strict=True):
         if item.row is not None:
             item.row[column] = value
 

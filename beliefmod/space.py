@@ -93,6 +93,11 @@ class Evaluation(Frozen):
         description="neutral passages, and as many of base's own completions, on which the drift from "
         "base is measured (at most those there are); 0: off",
     )
+    reuse_answers: bool = Field(
+        default=True,
+        description="keep the untouched model's raw answers and scores in .cache beside the runs, and take "
+        "them from there where the same model was asked the same before",
+    )
 
 
 class SpaceFile(Frozen):
