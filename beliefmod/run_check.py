@@ -9,6 +9,8 @@ from typing import Any
 from beliefmod.run_folder import FILES, RunFolder
 from beliefmod.run_storage import TEMPORARY
 
+CHECKPOINTS, ANSWERS = "checkpoints", "answers"
+"""What is kept of trials under way."""
 ENDED = ("finished", "stopped")
 """Status of a row that resume leaves as it is. A failed trial runs again."""
 
@@ -33,6 +35,18 @@ def sound_rows(folder: RunFolder) -> tuple[list[dict[str, Any]], list[str]]:
         elif row.get("status") in ENDED:
             rows.append({name: value for name, value in row.items() if name != FILES})
     return rows, damaged
+
+
+def drop_kept(folder: RunFolder, everything: bool) -> None:
+    """Remove checkpoints and answers of trials that have a row, or all of them."""
+    ended = {row["trial_id"] for row in folder.rows()}
+    for kind in (CHECKPOINTS, ANSWERS):
+        kept = [str(path).rpartition("/")[2] for path in folder.fs.glob(folder.path(kind, "*"))]
+        gone = [name for name in kept if name.partition(".")[0] in ended]
+        for name in gone:
+            folder.delete(kind, name)
+        if everything or len(gone) == len(kept):
+            folder.delete(kind)
 
 
 def _whole(folder: RunFolder, row: dict[str, Any]) -> bool:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beliefmod.records import TABLES
+from beliefmod.run_check import CHECKPOINTS
 from beliefmod.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
     from beliefmod.engine.jobs import AdapterJob
     from beliefmod.trial import TrialRun
 
-FOLDER = "checkpoints"
 SECONDS = 30.0
 _PARTS = ("weights", "first", "second")
-_CURVE = ("loss", "learning_rate", "grad_norm")
+_CURVE = tuple(column.name for column in TABLES["steps"] if column.name not in ("trial_id", "step"))
 
 
 class CheckpointUnusable(ValueError):
@@ -67,7 +68,7 @@ class Checkpoints:
         self._kept_at[job.trial_id] = time.monotonic()
         self._identities[job.trial_id] = _identity(job, self.fingerprint)
         try:
-            data = self.folder.read_bytes(FOLDER, _name(job.trial_id))
+            data = self.folder.read_bytes(CHECKPOINTS, _name(job.trial_id))
             found = unpack(data, job.trial_id, self._identities[job.trial_id])
         except (OSError, CheckpointUnusable):
             return None  # it will be written over
@@ -110,7 +111,7 @@ class Checkpoints:
         self._kept_at.pop(trial_id, None)
         self._identities.pop(trial_id, None)
         self._trained.discard(trial_id)
-        self._writer.submit(self.folder.delete, FOLDER, _name(trial_id))
+        self._writer.submit(self.folder.delete, CHECKPOINTS, _name(trial_id))
 
     def _settle(self) -> None:
         pending, self._pending = self._pending, None
@@ -135,7 +136,7 @@ class Checkpoints:
         return self._pending is not None
 
     def _store(self, trial_id: str, checkpoint: Checkpoint, identity: str) -> None:
-        self.folder.write_bytes(pack(checkpoint, identity), FOLDER, _name(trial_id))
+        self.folder.write_bytes(pack(checkpoint, identity), CHECKPOINTS, _name(trial_id))
 
 
 def pack(checkpoint: Checkpoint, identity: str) -> bytes:
@@ -186,7 +187,7 @@ def _curve_tensors(steps: Iterable[Mapping[str, Any]]) -> dict[str, Tensor]:
 
     return {
         f"curve/{name}": torch.tensor(
-            [math.nan if step[name] is None else step[name] for step in steps], dtype=torch.float64
+            [math.nan if (value := step.get(name)) is None else value for step in steps], dtype=torch.float64
         )
         for name in _CURVE
     }

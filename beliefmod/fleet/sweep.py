@@ -19,9 +19,10 @@ from beliefmod.fleet.metering import record_limit
 from beliefmod.fleet.progress import Progress, Tally
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.sizing import demand
+from beliefmod.fleet.suggestions import known_trials
 from beliefmod.fleet.tuning import tune_trials
 from beliefmod.manifest import update_manifest
-from beliefmod.run_check import clean, sound_rows
+from beliefmod.run_check import clean, drop_kept, sound_rows
 from beliefmod.run_folder import RunFolder
 from beliefmod.run_lock import sole_driver
 from beliefmod.space import Space
@@ -80,11 +81,13 @@ def run_sweep(
     with brake.armed(), sole_driver(folder):
         clean(folder)
         ended, damaged = sound_rows(folder)
-        trials = space.trials()
+        trials = known_trials(space, folder)
         names = {row["trial_id"] for row in ended}
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
-        if todo:
-            tally = Tally(todo, len(trials) - len(todo), share=space.spec.search.shares_steps)
+        unchosen = space.planned() - len(trials)
+        if started_any := bool(todo) or unchosen > 0:
+            share = space.spec.search.shares_steps
+            tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=unchosen)
             progress = Progress(tally, quiet)
             if damaged:
                 progress.say(f"damaged files, so they run again: trials {', '.join(damaged)}")
@@ -94,7 +97,8 @@ def run_sweep(
                     cluster = stack.enter_context(session(address, namespace, dashboard))
                 capacity = capacity.on(cluster)
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
-                wanted = demand(list(todo.values()), capacity.hosts, capacity.gpus)
+                coming = [*todo.values(), *space.expected()[len(space.trials()) :][:unchosen]]
+                wanted = demand(coming, space.spec.search, capacity.hosts, capacity.gpus)
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity.hosts, capacity.gpus, namespace, host_class)
                 stack.callback(stop_hosts, fleet)
@@ -102,10 +106,12 @@ def run_sweep(
                 _note_hosts(folder, fleet, capacity)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
-                run_to_the_end(todo, folder, fleet, capacity, progress, brake)
+                run_to_the_end(space, todo, folder, fleet, capacity, progress, brake)
+        trials = known_trials(space, folder)
         folder.assemble(config.trial_id for config in trials)
-        limit = record_limit(folder, started_at, time.monotonic() - started) if todo else None
-        outcome = _outcome(trials, folder, brake.interrupted, time.monotonic() - started)
+        limit = record_limit(folder, started_at, time.monotonic() - started) if started_any else None
+        outcome = _outcome(trials, space.planned(), folder, time.monotonic() - started)
+        drop_kept(folder, everything=not outcome.missing)
         return replace(outcome, limit=limit)
 
 
@@ -123,6 +129,7 @@ def _note_hosts(folder: RunFolder, fleet: Fleet, capacity: Capacity) -> None:
 
 
 def run_to_the_end(
+    space: Space,
     todo: Mapping[str, TrialConfig],
     folder: RunFolder,
     fleet: Fleet,
@@ -130,7 +137,7 @@ def run_to_the_end(
     progress: Progress,
     brake: Brake,
 ) -> None:
-    """Have Tune run the trials; where it gives up on some, have it run those again.
+    """Have Tune run the trials, and those that a search chooses; where it gives up on some, run those again.
 
     Tune ends a trial whose process has died a few times, and Tune 2.60 itself ends with an exception on some
     deaths (a trial killed for memory) and when its own files cannot be written. Rows tell what is left.
@@ -140,12 +147,20 @@ def run_to_the_end(
     """
     before = {row["trial_id"]: row for row in folder.rows() if row["trial_id"] in todo}
     left, without_progress = dict(todo), 0
-    while left and without_progress < FRUITLESS_ROUNDS:
+    known = len(known_trials(space, folder))
+    while (left or known < space.planned()) and without_progress < FRUITLESS_ROUNDS:
         error: Exception | None = None
         try:
             with brake.during_fit(lambda: let_go(fleet)):
                 tune_trials(
-                    list(left.values()), folder, fleet.names, fleet.namespace, capacity, progress, brake
+                    list(left.values()),
+                    space,
+                    folder,
+                    fleet.names,
+                    fleet.namespace,
+                    capacity,
+                    progress,
+                    brake,
                 )
         except Exception as caught:
             error = caught
@@ -153,13 +168,15 @@ def run_to_the_end(
         if brake.interrupted:
             return
         now_there = {row["trial_id"]: row for row in folder.rows()}
+        trials = known_trials(space, folder)
         remaining = {
-            trial_id: config
-            for trial_id, config in left.items()
-            if now_there.get(trial_id) == before.get(trial_id)
+            config.trial_id: config
+            for config in trials
+            if now_there.get(config.trial_id) == before.get(config.trial_id)
         }
         folder.probe()  # an exception may have been the disk's
-        without_progress = 0 if len(remaining) < len(left) else without_progress + 1
+        advanced = len(remaining) < len(left) or len(trials) > known
+        without_progress, known = 0 if advanced else without_progress + 1, len(trials)
         if remaining:
             why = "".join(traceback.format_exception_only(error)).strip() if error else "their processes died"
             progress.say(f"{len(remaining)} trials ended without a result ({why}); they run again")
@@ -175,26 +192,25 @@ def _namespace(folder: RunFolder) -> str:
 
 
 def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_seconds: float) -> HostSettings:
-    ranks = [config.lora.r for config in space.trials() if config.has_adapter]
     return HostSettings(
         run_url=folder.storage_path,
         model=space.spec.model,
         revision=None,
         base_storage=space.spec.base_storage,
         slots=capacity.slots,
-        max_rank=max(ranks, default=1),
+        max_rank=space.max_rank,
         threads=capacity.threads,
         evaluation=space.spec.evaluation,
+        search=space.spec.search,
         reference_seed=space.spec.seeds[0],
         checkpoint_seconds=checkpoint_seconds,
     )
 
 
-def _outcome(trials: Sequence[TrialConfig], folder: RunFolder, interrupted: bool, seconds: float) -> Outcome:
+def _outcome(trials: Sequence[TrialConfig], planned: int, folder: RunFolder, seconds: float) -> Outcome:
     status = {row["trial_id"]: row["status"] for row in folder.rows()}
     states = [status.get(config.trial_id, "missing") for config in trials]
-    # Tune returns normally after Ctrl-C, so what is missing tells, not how it returned
-    missing = states.count("missing")
-    return Outcome(
-        states.count("finished"), states.count("failed"), missing, interrupted or missing > 0, seconds
-    )
+    # what is missing tells, not how Tune returned; a search may not have chosen some yet
+    missing = states.count("missing") + planned - len(trials)
+    finished, failed, stopped = (states.count(name) for name in ("finished", "failed", "stopped"))
+    return Outcome(finished, failed, missing, missing > 0, seconds, stopped=stopped)
