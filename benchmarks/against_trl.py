@@ -165,7 +165,7 @@ def alternate(options: argparse.Namespace, work: Path) -> dict[str, list[Round]]
                 memory_seconds=options.memory_seconds,
             )
             rounds[side].append(Round(took, folder))
-            print(f"round {number + 1}: {side}: {took.wall:.0f} s, {took.cpu:.0f} s of CPU", flush=True)
+            print(f"round {number + 1}: {side}: {took.wall:.0f} s, {took.all_cpu:.0f} s of CPU", flush=True)
         if different := differences(rounds[OBVIOUS][-1].folder, rounds[SAME][-1].folder):
             raise SystemExit("the sides did different work:\n" + "\n".join(different))
     return rounds
@@ -175,7 +175,7 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
     """The table."""
     trials = len(adoption(rounds[SAME][0].folder))
     middle = {
-        side: [statistics.median(getattr(r.took, name) for r in done) for name in ("wall", "cpu", "peak")]
+        side: [statistics.median(getattr(r.took, name) for r in done) for name in ("wall", "all_cpu", "peak")]
         for side, done in rounds.items()
     }
     wall, cpu, _ = middle[OBVIOUS]
@@ -200,6 +200,7 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
             "Same trials, optimiser steps and prompts (compared). Order of rows and initial weights are each "
             f"side's own; adoption: mean {statistics.mean(one.values()):.3f} and "
             f"{statistics.mean(other.values()):.3f}, mean difference per trial {gap:.3f}.",
+            *(f"CPU seconds, {side}: {done[-1].took.told()}." for side, done in rounds.items()),
             _phases(rounds[OBVIOUS][-1].folder),
         ],
         ["side", "wall", "times faster", "CPU", "times less", "CPU per trial", "peak memory"],

@@ -34,7 +34,7 @@ STEPS = 12
 """Adapter steps that a candidate does per round, if it does not do more at once."""
 PEFT_NF4, PEFT_DENSE = "PEFT, one at a time, NF4", "PEFT, one at a time, dequantised"
 
-Step = Callable[[], object]
+Step = Callable[[], Any]
 
 
 def random_rows(count: int, shape: Shape, seed: int = 0) -> tuple[TrainRow, ...]:
@@ -70,7 +70,7 @@ def alone(model: Any, rows: Sequence[TrainRow], rank: int) -> Step:
     device = trained[0].device
     place = 0
 
-    def step() -> None:
+    def step() -> torch.Tensor:
         nonlocal place
         batch = [rows[(place + i) % len(rows)] for i in range(BATCH)]
         place += BATCH
@@ -92,6 +92,7 @@ def alone(model: Any, rows: Sequence[TrainRow], rank: int) -> Step:
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        return loss.detach()
 
     return step
 
@@ -111,7 +112,7 @@ class Packed:
         return self.engine.train_step
 
 
-def _same_weights(model: Any) -> Any:
+def same_weights(model: Any) -> Any:
     """A model of its own around the same weights, which PEFT may change without the other seeing it."""
     return copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
 
@@ -125,7 +126,7 @@ def compare(
     loaded = load_model(folder)
     single = {
         PEFT_NF4: alone(load_base(folder)[0], rows, rank),
-        PEFT_DENSE: alone(_same_weights(loaded.model), rows, rank),
+        PEFT_DENSE: alone(same_weights(loaded.model), rows, rank),
     }
     packed = Packed(loaded, max(slots), rank, rows)
 

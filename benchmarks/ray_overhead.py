@@ -11,90 +11,61 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from benchmarks.measure import ROOT, Tree, proportional_set_size
+from benchmarks.measure import KINDS, TRIALS, Measured, Tree, measured
 from benchmarks.table import print_table
 
 SAMPLES = 40
-KINDS = {
-    "driver": "benchmarks.ray_overhead",
-    "hosts": "ray::TrivialHost",
-    "trials": "ray::Belief",
-    "raylet": "raylet",
-    "gcs": "gcs_server",
-}
 # memory is compared between these shares of the trials: caches and pools have filled up before the first
 EARLY, LATE = 0.25, 1.0
 
 
 @dataclass
-class Sweep:
-    """One sweep as seen from outside.
+class Watch:
+    """A sweep as seen from outside.
 
     Attributes:
         first, last: seconds from the start to the first and the last row.
-        memory: (finished trials, bytes per kind of process), in order.
+        memory: (finished trials, bytes by kind of process), in order.
     """
 
-    wall: float = 0.0
-    cpu: float = 0.0
+    folder: Path
+    trials: int
+    done: int = 0
     first: float = 0.0
     last: float = 0.0
-    memory: list[tuple[int, Counter[str]]] = field(default_factory=list)
+    memory: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+
+    def look(self, moment: float, tree: Tree) -> None:
+        """Count rows; now and then weigh the processes."""
+        before, self.done = self.done, sum(1 for _ in (self.folder / "rows").glob("*.json"))
+        if self.done > before:
+            self.first, self.last = self.first or moment, moment
+        if self.done * SAMPLES // self.trials > before * SAMPLES // self.trials:
+            self.memory.append((self.done, tree.memory()))
 
 
-def observe(trials: int, work: Path) -> Sweep:
+def observe(trials: int) -> tuple[Watch, Measured]:
     """Run a sweep of trivial trials in a process of its own and watch it.
 
     Raises:
         SystemExit: it failed, or a row is missing.
     """
-    seen, folder, log = Sweep(), work / "run", work / "log"
-    arguments = ["--inside", str(folder), "--trials", str(trials)]
-    with log.open("w") as output:
-        started = time.perf_counter()
-        command = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.ray_overhead", *arguments],
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-        )
-        tree, done = Tree(psutil.Process(command.pid)), 0
-        while command.poll() is None:
-            tree.look()
-            before, done = done, sum(1 for _ in (folder / "rows").glob("*.json"))
-            moment = time.perf_counter() - started
-            if done > before:
-                seen.first, seen.last = seen.first or moment, moment
-            if done * SAMPLES // trials > before * SAMPLES // trials:
-                seen.memory.append((done, _by_kind(tree)))
-            time.sleep(0.25)
-        seen.wall, seen.cpu = time.perf_counter() - started, tree.cpu
-    if command.returncode or done < trials:
-        raise SystemExit(f"{log.read_text()[-3000:]}\n{done} of {trials} trials have a row")
-    return seen
-
-
-def _by_kind(tree: Tree) -> Counter[str]:
-    """Proportional set sizes, bytes, per kind of process."""
-    found: Counter[str] = Counter()
-    for process in tree.processes():
-        try:
-            line = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        kind = next((kind for kind, mark in KINDS.items() if mark in line), "other Ray processes")
-        found[kind] += proportional_set_size(process)
-    return found
+    work = Path(tempfile.mkdtemp(prefix="beliefmod-bench-"))
+    watch = Watch(work / "run", trials)
+    arguments = ["--inside", str(watch.folder), "--trials", str(trials)]
+    try:
+        took = measured("benchmarks.ray_overhead", arguments, work / "log", on_look=watch.look)
+        if len(list((watch.folder / "rows").glob("*.json"))) < trials:
+            raise SystemExit(
+                f"{(work / 'log').read_text()[-3000:]}\n{watch.done} of {trials} trials have a row"
+            )
+    finally:
+        shutil.rmtree(work)
+    return watch, took
 
 
 def run_inside(folder: Path, trials: int) -> None:
@@ -120,15 +91,15 @@ def run_inside(folder: Path, trials: int) -> None:
     )
 
 
-def growth(memory: list[tuple[int, Counter[str]]], trials: int) -> list[list[str]]:
+def growth(watch: Watch) -> list[list[str]]:
     """Rows of the memory table: kind, MiB early, MiB late, growth in MiB per 1,000 trials between them."""
-    early = next(sample for sample in memory if sample[0] >= EARLY * trials)
-    late = memory[-1]
+    early = next(sample for sample in watch.memory if sample[0] >= EARLY * watch.trials)
+    late = watch.memory[-1]
     between = max(1, late[0] - early[0])
     rows = []
-    for kind in [*KINDS, "other Ray processes", "all"]:
+    for kind in (*KINDS, "all"):
         before, after = (
-            (sum(sample.values()) if kind == "all" else sample[kind]) / 2**20 for _, sample in (early, late)
+            (sum(sizes.values()) if kind == "all" else sizes[kind]) / 2**20 for _, sizes in (early, late)
         )
         rows.append([kind, f"{before:.0f}", f"{after:.0f}", f"{(after - before) / between * 1000:+.1f}"])
     return rows
@@ -145,40 +116,35 @@ def main() -> None:
     if options.inside is not None:
         run_inside(options.inside, options.trials)
         return
-    sweeps = []
+    count, seen = options.trials, []
     for _ in range(options.repeats):
-        work = Path(tempfile.mkdtemp(prefix="beliefmod-bench-"))
-        try:
-            sweeps.append(observe(options.trials, work))
-        finally:
-            shutil.rmtree(work)
-        print(f"{options.trials} trials: {sweeps[-1].wall:.0f} s, {sweeps[-1].cpu:.0f} s of CPU", flush=True)
-    wall, cpu, first, last = (
-        statistics.median(getattr(sweep, name) for sweep in sweeps)
-        for name in ("wall", "cpu", "first", "last")
-    )
-    count = options.trials
+        seen.append(observe(count))
+        print(f"{count:,} trials: {seen[-1][1].wall:.0f} s, {seen[-1][1].all_cpu:.0f} s of CPU", flush=True)
+    parts = {
+        "whole sweep, from the first import to the end": [took.wall for _, took in seen],
+        "from the start to the first row": [watch.first for watch, _ in seen],
+        "from the first row to the last": [watch.last - watch.first for watch, _ in seen],
+        "from the last row to the end": [took.wall - watch.last for watch, took in seen],
+        "CPU time of all processes": [took.all_cpu for _, took in seen],
+        **{f"CPU time, {kind}": [took.cpu[kind] for _, took in seen] for kind in KINDS},
+    }
+    middle = {part: statistics.median(values) for part, values in parts.items()}
+    watch, took = seen[-1]
     print_table(
         f"{count:,} trivial trials through Ray Tune",
-        [f"Medians of {options.repeats} sweeps."],
+        [f"Medians of {options.repeats} sweeps; {took.started[TRIALS]} trial processes were started."],
         ["part", "seconds", "per trial"],
-        [
-            ["whole sweep, from the first import to the end", f"{wall:.1f}", f"{wall / count:.3f}"],
-            ["from the start to the first row", f"{first:.1f}", ""],
-            ["from the first row to the last", f"{last - first:.1f}", f"{(last - first) / count:.3f}"],
-            ["from the last row to the end", f"{wall - last:.1f}", ""],
-            ["CPU time of all processes", f"{cpu:.1f}", f"{cpu / count:.3f}"],
-        ],
+        [[part, f"{value:.1f}", f"{value / count:.3f}"] for part, value in middle.items()],
         ("ray",),
     )
     print_table(
         f"Memory over {count:,} trivial trials",
         [
-            "Sums of proportional set sizes, MiB, of the last sweep, at "
-            f"{EARLY:.0%} and {LATE:.0%} of the trials."
+            "Sums of proportional set sizes, MiB, of the last sweep, "
+            f"at {EARLY:.0%} and {LATE:.0%} of the trials."
         ],
         ["processes", "early", "late", "growth per 1,000 trials"],
-        growth(sweeps[-1].memory, count),
+        growth(watch),
         ("ray",),
     )
 
