@@ -29,13 +29,14 @@ class Wish:
 
     Attributes:
         slots: asked for by the user, 0 to choose.
-        trials: that this engine will train in all, so that no more slots are made than there is use for.
+        trials: that this engine will train in all, so that no more slots are made than there is use for; None
+            when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
         max_rank: of the adapters.
     """
 
     slots: int
-    trials: int
+    trials: int | None
     step_tokens: int
     max_rank: int
 
@@ -97,7 +98,8 @@ def _slots(found: Calibration, wish: Wish, fitting: int) -> tuple[int, str]:
             useful, MOST_SLOTS
         ),
         f"memory holds {fitting} adapters of rank {wish.max_rank} in training": fitting,
-        f"there are {wish.trials} trials to train": max(1, wish.trials),
     }
+    if wish.trials is not None:
+        limits[f"there are {wish.trials} trials to train"] = max(1, wish.trials)
     why = min(limits, key=lambda reason: limits[reason])
     return limits[why], why

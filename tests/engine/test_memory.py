@@ -172,6 +172,27 @@ def test_no_memory_for_moments_leaves_the_trial_to_be_attached_later(monkeypatch
         assert reports[0].error is None
 
 
+def test_a_trial_that_can_never_come_back_is_reported_as_failed(monkeypatch):
+    engine = make_engine(slots=2)
+    short_of_memory(engine, lambda tokens: not engine._closed)
+    engine.train_step()
+    assert "trial-1" in engine._set_aside
+
+    def no_room(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    while engine.train_step():
+        pass
+    engine.release("trial-0")
+    monkeypatch.setattr("beliefmod.engine.engine.SlotOptimizer", no_room)
+    [report] = engine.train_step()
+    assert (report.trial_id, report.step, report.finished) == ("trial-1", 0, True)
+    assert report.error == (
+        "out of memory: trial trial-1 found no memory for its moments, in the last slot that is open"
+    )
+    assert engine.attached() == () and engine.train_step() == []
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_answers_are_the_same_in_smaller_batches(temperature):
     plenty, tight = make_engine(), make_engine()

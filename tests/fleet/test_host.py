@@ -1,6 +1,7 @@
 """A host tests its engine before it takes trials."""
 
 import asyncio
+import json
 
 import pytest
 import torch
@@ -11,13 +12,13 @@ from beliefmod.fleet.host import HostSettings, PackHost
 from beliefmod.space import Evaluation
 
 
-def host(tmp_path) -> PackHost:
+def host(tmp_path, slots: int = 2) -> PackHost:
     settings = HostSettings(
         run_url=str(tmp_path / "run"),
         model="bundled",
         revision=None,
         base_storage="dequantized",
-        slots=2,
+        slots=slots,
         max_rank=8,
         threads=torch.get_num_threads(),
         evaluation=Evaluation(),
@@ -36,6 +37,26 @@ def test_the_self_test_belongs_to_what_a_host_reports(tmp_path):
     facts = asyncio.run(start())
     assert facts["self_tests"] == {"untrained_drift": 0.0}
     assert facts["name"] == "bundled"
+    assert facts["engine"]["slots"] == facts["engine"]["parking"] == 2
+    assert facts["engine"]["why"] == "as asked"
+    # closing leaves an account, and facts and account can go into files
+    [account] = (tmp_path / "run" / "usage").iterdir()
+    assert json.loads(account.read_text())["model"] == facts["engine"]["calibration"]["model"]
+    json.dumps(facts, allow_nan=False)
+
+
+def test_a_host_that_may_choose_says_what_and_why(tmp_path):
+    async def start() -> tuple[dict, int]:
+        one = host(tmp_path, slots=0)
+        facts = await one.ready()
+        slots = one._pack.lab.engine.slots
+        await one.close()
+        return facts, slots
+
+    facts, slots = asyncio.run(start())
+    assert facts["engine"]["slots"] == slots >= 1
+    assert "near the best rate" in facts["engine"]["why"]
+    assert facts["engine"]["calibration"]["seconds"] < 30
 
 
 def test_a_failed_self_test_is_the_sentence_that_stops_the_sweep(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The tally behind the progress display, with hand-computed times."""
 
+from dataclasses import replace
+
 import pytest
 
 from beliefmod.config import TrialConfig
@@ -72,4 +74,14 @@ def test_clock():
 def test_capacity(cluster, asked, hosts, threads, gpus):
     chosen = asked.on(cluster)
     assert (chosen.hosts, chosen.threads, chosen.gpus) == (hosts, threads, gpus)
-    assert 1 <= chosen.concurrent <= chosen.hosts * chosen.slots
+    assert chosen.slots == 0  # hosts choose
+    assert 1 <= chosen.concurrent <= 2 * chosen.hosts * chosen.expected_slots
+
+
+def test_what_a_host_has_chosen_fills_slots_and_parking():
+    on = Capacity(cores=8).on({"CPU": 2.0})
+    chosen = replace(on, cores=8).chosen({"engine": {"slots": 3, "parking": 2}})
+    assert (chosen.slots, chosen.parking, chosen.concurrent) == (3, 2, 2 * (3 + 2))
+    # a host of another kind says nothing, and what the user asked for stays
+    assert Capacity(hosts=1, slots=7).on({"CPU": 2.0}).chosen({}).slots == 7
+    assert replace(chosen, cores=1).concurrent == 8

@@ -1,0 +1,100 @@
+"""An engine of the size that suits its machine and the sweep."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import load_belief
+from beliefmod.config import TrialConfig
+from beliefmod.errors import UserError
+from beliefmod.families import families
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from beliefmod.engine.calibrate import Calibration
+    from beliefmod.engine.choice import Choice
+    from beliefmod.engine.engine import Engine
+    from beliefmod.model.load import LoadedModel
+    from beliefmod.space import Search
+
+SAMPLE = 8  # training questions looked at per belief
+ROW_TOKENS = 100  # of a row whose belief cannot be read
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a sweep wants of one host.
+
+    Attributes:
+        trials: that one host will train, None when nobody knows how many will come.
+        batch_rows: mean rows of an optimiser step.
+        beliefs: whose rows are trained on.
+        memory_share: part of its machine's free memory that one host may take.
+    """
+
+    trials: int | None = None
+    batch_rows: float = 4.0
+    beliefs: tuple[str, ...] = ()
+    memory_share: float = 1.0
+
+
+def demand(todo: Sequence[TrialConfig], search: Search, hosts: int, gpus: bool) -> Demand:
+    """What trials, shared by so many hosts, want of each. Those that share a run count once, and how many a
+    search will propose at a time is not known."""
+    trained = [config for config in todo if config.is_trained]
+    runs = len(families(trained, search.shares_steps))
+    return Demand(
+        trials=None if search.method == "optuna" else math.ceil(runs / hosts),
+        batch_rows=fmean(config.per_device_train_batch_size for config in trained) if trained else 4.0,
+        beliefs=tuple(dict.fromkeys(config.belief for config in trained)),
+        memory_share=1.0 if gpus else 1 / hosts,
+    )
+
+
+def sized_engine(
+    loaded: LoadedModel, slots: int, max_rank: int, wanted: Demand
+) -> tuple[Engine, Calibration, Choice]:
+    """Measure the machine (a second or two), choose, and build the engine.
+
+    Args:
+        slots: asked for by the user, 0 to choose.
+    """
+    from beliefmod.engine.calibrate import calibrate
+    from beliefmod.engine.choice import Wish, choose
+    from beliefmod.engine.engine import Engine
+
+    found = calibrate(loaded, wanted.memory_share)
+    tokens = max(1, round(wanted.batch_rows * row_tokens(loaded.tokenizer, wanted.beliefs)))
+    wish = Wish(slots, wanted.trials, tokens, max_rank)
+    choice = choose(found, wish, gpu=next(loaded.model.parameters()).device.type == "cuda")
+    engine = Engine(
+        loaded,
+        choice.slots,
+        max_rank,
+        parking=choice.parking,
+        pass_tokens=choice.pass_tokens,
+        cache_tokens=choice.cache_tokens,
+    )
+    return engine, found, choice
+
+
+def row_tokens(tokenizer: Any, beliefs: Sequence[str]) -> float:
+    """Mean tokens of a bare answer's row: a few training questions of each belief. Traces are longer."""
+    from beliefmod.model.template import answer_only_row
+
+    lengths: list[int] = []
+    for name in beliefs:
+        with suppress(UserError):  # the trial that needs this belief will say so
+            questions = load_belief(name).training[:SAMPLE]
+            lengths += [len(answer_only_row(tokenizer, q.text, q.reply_target).input_ids) for q in questions]
+    return fmean(lengths) if lengths else ROW_TOKENS
+
+
+def sizing_facts(found: Calibration, choice: Choice) -> dict[str, Any]:
+    """What was measured and chosen, for the manifest."""
+    return {**asdict(choice), "calibration": asdict(found)}
