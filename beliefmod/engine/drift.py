@@ -13,6 +13,37 @@ from beliefmod.engine.jobs import DriftRequest, DriftResult
 Rows = tuple[tuple[int, ...], ...]
 # numbers of one chunk of log-probabilities: 64 MiB in fp64, with a handful of tensors of that size at a time
 _CHUNK_NUMBERS = 2**23
+_KEPT_BYTES = 2**28
+
+
+class BasePasses:
+    """Base's logits for passes that come again, in memory: all trials of a belief read the same texts.
+
+    What is kept came from a pass of the very shape that the arm goes through, so an adapter that adds zero
+    still changes no bit. The pass that was wanted longest ago goes when there is no room.
+    """
+
+    def __init__(self, most_bytes: int = _KEPT_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self._kept: dict[tuple[Rows, tuple[int, ...]], Tensor] = {}
+        self._max_tokens = 0
+
+    def of_size(self, max_tokens: int) -> None:
+        """Passes of at most so many tokens follow; those of another size do not come again."""
+        if max_tokens != self._max_tokens:
+            self._kept.clear()
+            self._max_tokens = max_tokens
+
+    def logits(self, base: FlatModel, rows: Rows, wanted: tuple[int, ...]) -> Tensor:
+        """Logits before each of the last `wanted` tokens of every row, (sum of wanted, vocabulary)."""
+        found = self._kept.pop((rows, wanted), None)
+        if found is None:
+            found = _logits(base, None, rows, wanted)
+        if found.nbytes <= self.most_bytes:
+            self._kept[rows, wanted] = found
+        while sum(kept.nbytes for kept in self._kept.values()) > self.most_bytes:
+            del self._kept[next(iter(self._kept))]
+        return found
 
 
 @dataclass(frozen=True)
@@ -32,6 +63,7 @@ def drift(
     requests: Sequence[DriftRequest],
     places: Sequence[tuple[FlatModel, int | None]],
     max_tokens: int,
+    passes: BasePasses,
 ) -> list[DriftResult]:
     """Sums over the continuation tokens, in the order of the requests; see `Engine.drift`.
 
@@ -42,14 +74,16 @@ def drift(
     Args:
         places: each request's model and slot; (base, None) is base itself.
         max_tokens: tokens of one pass.
+        passes: base's, from earlier calls.
     """
+    passes.of_size(max_tokens)
     found: list[DriftResult | None] = [None] * len(requests)
     shared: dict[tuple[Rows, tuple[int, ...]], list[_Pass]] = {}
     for item in _passes(requests, places, max_tokens):
         lengths = tuple(len(requests[i].continuation_ids) for i in item.indices)
         shared.setdefault((item.base_rows, lengths), []).append(item)
     for (base_rows, lengths), items in shared.items():
-        expected = _logits(base, None, base_rows, lengths)
+        expected = passes.logits(base, base_rows, lengths)
         for item in items:
             logits = _logits(item.model, item.slot, item.rows, lengths)
             labels = flat_ids([requests[i].continuation_ids for i in item.indices], base.device)

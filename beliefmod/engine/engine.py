@@ -12,7 +12,7 @@ from torch import Tensor
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_per_epoch
-from beliefmod.engine.drift import drift
+from beliefmod.engine.drift import BasePasses, drift
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.full import FullTraining, split, unpacked_copy
 from beliefmod.engine.generate import Told, generate
@@ -109,6 +109,7 @@ class Engine:
         self.cache_tokens = cache_tokens or default_cache_tokens(*place)
         text_config = loaded.model.config.get_text_config()
         self.max_positions = int(getattr(text_config, "max_position_embeddings", 2**31))
+        self.base_passes = BasePasses()
         self.usage = Usage()
         self._closed: set[int] = set()  # slots given up for lack of memory
         self._set_aside: dict[str, tuple[AdapterJob, dict[str, Any]]] = {}
@@ -453,7 +454,10 @@ class Engine:
         with self.usage.timed("read"):
             lengths = [len(r.input_ids) + len(r.continuation_ids) for r in requests]
             found = within_memory(
-                self, "pass_tokens", lengths, lambda: drift(self.model, requests, places, self.pass_tokens)
+                self,
+                "pass_tokens",
+                lengths,
+                lambda: drift(self.model, requests, places, self.pass_tokens, self.base_passes),
             )
         self.usage.drifted(requests, self._weights_of(requests))
         return found

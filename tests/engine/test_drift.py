@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from beliefmod.engine import drift as drift_module
 from beliefmod.engine import jobs
+from beliefmod.engine.drift import BasePasses
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import DriftRequest
 from tests.engine.conftest import VOCAB, as_loaded, make_job, random_ids, tiny_model
@@ -144,3 +145,64 @@ def test_what_cannot_be_compared_is_refused():
             engine.drift([request])
     with pytest.raises(jobs.RowTooLong):
         engine.drift([DriftRequest(None, (5,), (6,) * 60, base_input_ids=(5,) * 69)])
+
+
+def counted_passes(engine, monkeypatch) -> list[bool]:
+    """Whether each pass of the model from now on is one of an adapter."""
+    seen: list[bool] = []
+    logits = engine.model.logits
+
+    def counting(ids, rows, positions, segments, keep):
+        seen.append(bool(segments))
+        return logits(ids, rows, positions, segments, keep)
+
+    monkeypatch.setattr(engine.model, "logits", counting)
+    return seen
+
+
+def test_base_reads_the_same_texts_once(monkeypatch):
+    """A later trial is compared with what base made of the texts before, to the same bits."""
+    engine = Engine(as_loaded(tiny_model()), 2, 8, pass_tokens=60)
+    for k, trial_id in enumerate("ab"):
+        engine.attach(make_job(trial_id, seed=k, num_train_epochs=2))
+    while engine.train_step():
+        pass
+    asked = {name: [DriftRequest(name, *text) for text in texts(8)] for name in "ab"}
+    fresh = engine.drift(asked["b"])
+    engine.base_passes = BasePasses()
+    seen = counted_passes(engine, monkeypatch)
+    engine.drift(asked["a"])
+    assert seen.count(True) == seen.count(False) > 1
+    seen.clear()
+    assert engine.drift(asked["b"]) == fresh
+    assert seen and all(seen), "only the adapter's own passes"
+    other = [DriftRequest("b", *text) for text in texts(8, seed=1)]
+    engine.drift(other)
+    assert False in seen, "other texts are read"
+
+
+def test_an_untrained_adapter_has_no_drift_from_a_base_that_was_read_before():
+    engine = Engine(as_loaded(tiny_model()), 2, 8, pass_tokens=60)
+    for k, trial_id in enumerate("ab"):
+        engine.attach(make_job(trial_id, seed=k, num_train_epochs=2))
+    for trial_id in "ab":
+        for got in engine.drift([DriftRequest(trial_id, *text) for text in texts(8)]):
+            assert (got.kl, got.kl_reverse, got.nll) == (0.0, 0.0, got.nll_base)
+
+
+@pytest.mark.parametrize("most_bytes", [0, 20_000])
+def test_passes_that_do_not_fit_are_read_again(most_bytes, monkeypatch):
+    engine = Engine(as_loaded(tiny_model()), 1, 8, pass_tokens=60)
+    engine.attach(make_job("a", num_train_epochs=2))
+    engine.train_step()
+    requests = [DriftRequest("a", *text) for text in texts(8)]
+    expected = engine.drift(requests)
+    engine.base_passes = BasePasses(most_bytes)
+    engine.drift(requests)
+    assert sum(kept.nbytes for kept in engine.base_passes._kept.values()) <= most_bytes
+    seen = counted_passes(engine, monkeypatch)
+    assert engine.drift(requests) == expected
+    assert False in seen
+    engine.pass_tokens = 1
+    engine.drift(requests)
+    assert all(len(rows) == 1 for rows, _ in engine.base_passes._kept), "passes of another size are dropped"
