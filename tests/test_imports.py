@@ -32,6 +32,8 @@ FLOORS = (
     # these question the finished model, so they stand above the rooms that question models
     ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),
     (
+        "beliefmod.answer_cache",
+        "beliefmod.journal",
         "beliefmod.questioning",
         "beliefmod.causal",
         "beliefmod.drift",
@@ -71,6 +73,8 @@ ONLY_IN = {
         "beliefmod.bundled.evaluate",
         "beliefmod.model",
         "beliefmod.engine",
+        "beliefmod.answer_cache",
+        "beliefmod.journal",
         "beliefmod.questioning",
         "beliefmod.lab",
         "beliefmod.trial",

@@ -196,9 +196,11 @@ def _build(
     """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
     import torch
 
+    from beliefmod.answer_cache import cache_beside
     from beliefmod.drift import self_test
     from beliefmod.fleet.pack import Pack, Report
     from beliefmod.fleet.sizing import sized_engine, sizing_facts
+    from beliefmod.journal import AnswerJournal
     from beliefmod.lab import Lab
     from beliefmod.model.load import load_model
 
@@ -207,7 +209,9 @@ def _build(
     folder = RunFolder(settings.run_url)
     engine, found, choice = sized_engine(loaded, settings.slots, settings.max_rank, settings.demand)
     meter = Meter(folder, _actor_name(), settings.started_at, engine.usage, found, choice)
-    lab = Lab(loaded, engine, settings.evaluation, settings.reference_seed, folder)
+    journal = AnswerJournal(folder, loaded.fingerprint, settings.checkpoint_seconds)
+    cache = cache_beside(settings.run_url, loaded) if settings.evaluation.reuse_answers else None
+    lab = Lab(loaded, engine, settings.evaluation, settings.reference_seed, folder, journal, cache)
 
     def tell(report: Report) -> None:
         loop.call_soon_threadsafe(deliver, asdict(report))
