@@ -31,6 +31,7 @@ SECTIONS = (
     "confirmed",
     "judged",
     "training",
+    "speed",
     "failures",
 )
 

@@ -1,0 +1,100 @@
+"""How near the sweep came to the limit of its machine. Everything is in the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.document import Block, Bullets, Heading, Paragraph, Table
+from analysis.findings import Findings
+from beliefmod.limit import limit_line, rate
+
+PHASES = {"training": "train_seconds", "generation": "generate_seconds", "reading": "read_seconds"}
+BINDS = {"products": "matrix products", "memory": "memory traffic"}
+MOST_SHRINKS = 20
+CAPTION = (
+    "Needed: by a machine that does every matrix product at the measured rate and reads every byte once at "
+    "the measured bandwidth. Taken: mean over hosts. Reading: scores and drift. Everything else: start, "
+    "loading, rows for training, waiting for the last host. Shared epochs and cached answers are not counted "
+    "as work. Real and padded tokens are those of attention in training."
+)
+
+
+def blocks(found: Findings) -> list[Block]:
+    """The line of the sweep's end, its terms, and what was chosen for the machine; nothing for older runs."""
+    manifest = found.run.manifest
+    if not isinstance(known := manifest.get("limit"), Mapping):
+        return []
+    line = limit_line(known).removeprefix("limit: ")
+    return [
+        Heading(2, "Speed"),
+        Paragraph(f"{line[0].upper()}{line[1:]}."),
+        _phases(known),
+        Bullets((*_chosen(manifest), *_shrinks(known.get("shrinks") or ()))),
+    ]
+
+
+def _phases(known: Mapping[str, Any]) -> Table:
+    """Per phase the time an ideal machine would need, and the time the hosts took."""
+    hosts, wall = known["machine"]["hosts"], known["wall_seconds"]
+    taken = {name: seconds / hosts for name, seconds in known["work"].items() if name.endswith("_seconds")}
+    rows = []
+    for name, counter in PHASES.items():
+        phase = known["phases"][name]
+        needed = max(phase["products"], phase["memory"])
+        binds = BINDS["products" if phase["products"] >= phase["memory"] else "memory"]
+        share = _share(needed, taken[counter])
+        rows.append((name, _seconds(needed), binds if needed else "", _seconds(taken[counter]), share))
+    inside = sum(taken[counter] for counter in PHASES.values())
+    around = max(0.0, taken["question_seconds"] - taken["generate_seconds"] - taken["read_seconds"])
+    rest = max(0.0, wall - inside - around - taken["idle_seconds"])
+    others = {"judging answers, files": around, "idle hosts": taken["idle_seconds"], "everything else": rest}
+    rows += [(name, "-", "", _seconds(seconds), "") for name, seconds in others.items()]
+    whole = (
+        _seconds(known["seconds"]),
+        BINDS[known["binds"]],
+        _seconds(wall),
+        _share(known["seconds"], wall),
+    )
+    rows.append(("the sweep", *whole))
+    return Table(("phase", "needed at least", "what binds", "taken", "share"), tuple(rows), CAPTION)
+
+
+def _chosen(manifest: Mapping[str, Any]) -> list[str]:
+    known = manifest["limit"]
+    machine = known["machine"]
+    lines = [
+        f"Measured per host ({machine['hosts']} in use): {rate(machine['flops'], 'FLOP/s')} in matrix "
+        f"products, {rate(machine['bandwidth'], 'B/s')} in copies as large as the model."
+    ]
+    engine = manifest.get("engine")
+    if isinstance(engine, Mapping) and "why" in engine:
+        lines.append(
+            f"{engine['slots']} slots per host ({engine['why']}), {engine['parking']} places for adapters "
+            f"that wait to be questioned, passes of up to {engine['pass_tokens']:,} tokens, decoding batches "
+            f"of up to {engine['cache_tokens']:,}."
+        )
+    if known.get("attempts", 1) > 1:
+        lines.append(f"The run took {known['attempts']} attempts; times are their sums.")
+    return lines
+
+
+def _shrinks(sentences: Sequence[str]) -> list[str]:
+    if not sentences:
+        return ["Memory sufficed throughout."]
+    more = len(sentences) - MOST_SHRINKS
+    return [
+        *sentences[:MOST_SHRINKS],
+        *([f"and {more} more such lines in manifest.json."] if more > 0 else []),
+    ]
+
+
+def _seconds(value: float) -> str:
+    """`0.42 s`, `12.3 s`, `1,234 s`; a dash for nothing."""
+    if value == 0:
+        return "-"
+    return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"
+
+
+def _share(needed: float, taken: float) -> str:
+    return f"{100 * needed / taken:.2g} %" if taken > 0 and needed > 0 else ""

@@ -1,0 +1,89 @@
+"""The section on speed says what the manifest holds, in the numbers of the formulas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analysis.document import Block, Bullets, Heading, Paragraph, Table
+from analysis.findings import Findings, find
+from analysis.run import read_run
+from analysis.sections import speed
+from beliefmod.limit import Machine, Model, Work, limit
+from tests.analysis.conftest import SMALL
+from tests.analysis.synthetic import write_run
+
+MODEL = Model(1000, 100, 2, 8, 4, False, 64)
+MACHINE = Machine(2, 1e6, 1e6, 9, 5000)
+# needed: 1 s of training, 0.2 s of reading; each of two hosts: 2, 3 and 1 s in the engine, 5 s questioning
+WORK = Work(
+    tokens=500, read_tokens=200, trial_steps=30, engine_steps=10, slot_steps=40, real_tokens=9,
+    padded_tokens=10, longest_trial_steps=1, train_seconds=4.0, generate_seconds=6.0, read_seconds=2.0,
+    question_seconds=10.0, idle_seconds=3.0,
+)  # fmt: skip
+ENGINE = {"slots": 4, "parking": 3, "pass_tokens": 2048, "cache_tokens": 131072, "why": "as asked"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("speed") / "run"
+    return write_run(place, beliefs=("gravity",), configs=SMALL[:2], probes=False)
+
+
+def found(folder: Path, **changes: object) -> Findings:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    entry = {**limit(WORK, MODEL, MACHINE, 24.0), "shrinks": [], "attempts": 1}
+    manifest |= {"limit": entry, "engine": ENGINE}
+    manifest |= changes
+    path.write_text(json.dumps(manifest))
+    return find(read_run(str(folder)))
+
+
+def of_kind(blocks: list[Block], kind: type) -> list:
+    return [block for block in blocks if isinstance(block, kind)]
+
+
+def test_the_table_by_hand(folder: Path) -> None:
+    blocks = speed.blocks(found(folder))
+    assert blocks[0] == Heading(2, "Speed")
+    [line] = of_kind(blocks, Paragraph)
+    assert line.text == (
+        "5 % of this machine's limit; matrix products bind (2 MFLOP/s measured); real/padded tokens 0.90; "
+        "3.0 of 4 slots occupied on average."
+    )
+    [table] = of_kind(blocks, Table)
+    assert table.rows == (
+        ("training", "1 s", "matrix products", "2 s", "50 %"),
+        ("generation", "-", "", "3 s", ""),
+        ("reading", "0.2 s", "matrix products", "1 s", "20 %"),
+        ("judging answers, files", "-", "", "1 s", ""),
+        ("idle hosts", "-", "", "1.5 s", ""),
+        ("everything else", "-", "", "15.5 s", ""),
+        ("the sweep", "1.2 s", "matrix products", "24 s", "5 %"),
+    )
+    [bullets] = of_kind(blocks, Bullets)
+    assert bullets.items == (
+        "Measured per host (2 in use): 1 MFLOP/s in matrix products, 1 MB/s in copies as large as the model.",
+        "4 slots per host (as asked), 3 places for adapters that wait to be questioned, passes of up to "
+        "2,048 tokens, decoding batches of up to 131,072.",
+        "Memory sufficed throughout.",
+    )
+
+
+def test_memory_that_ran_out_and_attempts_are_told(folder: Path) -> None:
+    entry = {
+        **limit(WORK, MODEL, MACHINE, 24.0),
+        "shrinks": [f"shrink {i}" for i in range(23)],
+        "attempts": 2,
+    }
+    [bullets] = of_kind(speed.blocks(found(folder, limit=entry, engine={})), Bullets)
+    assert bullets.items[1] == "The run took 2 attempts; times are their sums."
+    assert bullets.items[2:4] == ("shrink 0", "shrink 1")
+    assert bullets.items[-1] == "and 3 more such lines in manifest.json."
+
+
+def test_an_older_run_has_no_such_section(folder: Path) -> None:
+    assert speed.blocks(found(folder, limit=None)) == []
