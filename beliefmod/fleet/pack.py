@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from beliefmod.config import TrialConfig
-from beliefmod.engine.batching import steps_per_epoch
-from beliefmod.engine.jobs import EngineError, StepReport
+from beliefmod.engine.jobs import EngineError, NoFreeSlot, StepReport
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.branches import Branches, last_step
 from beliefmod.fleet.checkpoints import Checkpoints
 from beliefmod.fleet.resources import QUESTIONING_STEPS
 from beliefmod.lab import Lab
@@ -81,9 +81,7 @@ class Pack:
         self.lab, self.folder, self.tell, self._checkpoints = lab, folder, tell, checkpoints
         self.search = search or Search()
         self._waiting: dict[str, TrialConfig] = {}
-        self._branches: dict[
-            str, list[TrialConfig]
-        ] = {}  # trunk -> those it has yet to reach, shortest first
+        self._branches = Branches()
         self._running: dict[str, TrialRun] = {}
         self._questioning_took = 0.0
         self._told: dict[str, float] = {}
@@ -115,23 +113,23 @@ class Pack:
         self._waiting[config.trial_id] = config
         new = [branch for branch in branches if not self.holds(branch.trial_id)]
         if self.lab.engine.parking:
-            self._branches[config.trial_id] = sorted(new, key=lambda branch: branch.num_train_epochs)
+            self._branches.add(config.trial_id, new)
         else:
             self._waiting.update((branch.trial_id, branch) for branch in new)
 
     def holds(self, trial_id: str) -> bool:
         """Whether a trial waits, runs or is yet to be reached by the run of its trunk."""
         with self._wake:
-            branches = (branch.trial_id for group in self._branches.values() for branch in group)
-            return trial_id in self._waiting or trial_id in self._running or trial_id in branches
+            if trial_id in self._waiting or trial_id in self._running:
+                return True
+            return any(branch.trial_id == trial_id for branch in self._branches.all())
 
     def detach(self, trial_id: str) -> None:
         """Forget a trial: it leaves the queue, or its slot after the step under way. Its branches stay."""
         with self._wake:
-            for group in self._branches.values():
-                group[:] = [branch for branch in group if branch.trial_id != trial_id]
+            self._branches.remove(trial_id)
             if self._waiting.pop(trial_id, None):
-                self._let_branches_go(trial_id)
+                self._start_anew(self._branches.take(trial_id))
             self._left.add(trial_id)
             self._wake.notify()
 
@@ -147,7 +145,7 @@ class Pack:
         with self._wake:
             configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
             done = sum(len(run.steps) for run in self._running.values())
-            branches = sum(len(group) for group in self._branches.values())
+            branches = len(self._branches.all())
         work = sum(config.total_steps + QUESTIONING_STEPS for config in configs)
         return work + branches * QUESTIONING_STEPS - done
 
@@ -178,7 +176,8 @@ class Pack:
     def _give_back(self, trouble: StorageTrouble) -> None:
         """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they
         are, to be run another time."""
-        configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
+        running = [run.config for run in self._running.values()]
+        configs = [*self._waiting.values(), *running, *self._branches.all()]
         self._waiting.clear()
         self._running.clear()
         self._branches.clear()
@@ -188,7 +187,7 @@ class Pack:
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False once the pack is closed."""
-        with self._wake:
+        with self.lab.engine.usage.timed("idle"), self._wake:
             self._wake.wait_for(lambda: self._closed or self._waiting or self._running)
             return not self._closed
 
@@ -207,7 +206,7 @@ class Pack:
             left = [self._running.pop(trial_id) for trial_id in self._left & set(self._running)]
             self._left.clear()
         for run in left:
-            self._let_branches_go(run.config.trial_id)
+            self._start_anew(self._branches.take(run.config.trial_id))
             release(run, self.lab)
 
     def _admit(self) -> None:
@@ -215,24 +214,24 @@ class Pack:
         while (config := self._next_ready()) is not None:
             try:
                 run = self._start(config)
+            except NoFreeSlot:  # memory has run short since there seemed to be room
+                with self._wake:
+                    self._waiting[config.trial_id] = config
+                return
             except Exception as error:
                 self._fail(config, None, error)
                 continue
             with self._wake:
                 self._running[config.trial_id] = run
-            self._let_branches_go(config.trial_id, passed=run)
+            self._start_anew(self._branches.passed(run))
             self._park_run(run)  # a run that came back from a checkpoint may stand where a branch ends
 
-    def _let_branches_go(self, trial_id: str, passed: TrialRun | None = None) -> None:
-        """Branches that the run of their trunk will not reach, because it ended early or came back from a
+    def _start_anew(self, branches: list[TrialConfig]) -> None:
+        """Branches that the run of their trunk will not make, because it ended early or came back from a
         checkpoint beyond them, become a family of their own."""
-        with self._wake:
-            group = self._branches.pop(trial_id, [])
-            lost = [b for b in group if passed is None or _last_step(passed, b) < len(passed.steps)]
-            if len(lost) < len(group):
-                self._branches[trial_id] = group[len(lost) :]
-            if lost:
-                self._queue(lost[-1], lost[:-1])
+        if branches:
+            with self._wake:
+                self._queue(branches[-1], branches[:-1])
 
     def _next_ready(self) -> TrialConfig | None:
         """Take the waiting trial that is next and has room out of the queue."""
@@ -261,7 +260,7 @@ class Pack:
         self.lab.engine.restore(run.job, checkpoint.state)
         run.steps = checkpoint.steps
         run.started -= checkpoint.seconds
-        if len(run.steps) == _last_step(run, run.config):
+        if len(run.steps) == last_step(run, run.config):
             run.trained_at = time.monotonic()
         return True
 
@@ -325,7 +324,9 @@ class Pack:
         if not engine.parking or not run.config.has_adapter:
             return
         try:
-            for branch in self._reached(run):
+            with self._wake:
+                reached = self._branches.reached(run)
+            for branch in reached:
                 self._make_room()
                 self._branch_off(run, branch)
             if run.trained_at is not None and trial_id not in engine.parked():
@@ -341,11 +342,6 @@ class Pack:
             runs = [run for run in self._running.values() if run.config.has_adapter]
             self._checkpoints.keep(runs, self.lab.engine)
 
-    def _reached(self, run: TrialRun) -> list[TrialConfig]:
-        with self._wake:
-            group = self._branches.get(run.config.trial_id, ())
-            return [branch for branch in group if _last_step(run, branch) == len(run.steps)]
-
     def _make_room(self) -> None:
         if not self.lab.engine.parking_room():
             self._question_now(self._ready())
@@ -353,11 +349,10 @@ class Pack:
     def _branch_off(self, run: TrialRun, branch: TrialConfig) -> None:
         """The branch, which from here on is a trial of its own: parked, with the steps that it shares."""
         with self._wake:
-            group = self._branches[run.config.trial_id]
-            if branch not in group:  # detached in the meantime
+            if branch not in self._branches.reached(run):  # detached in the meantime
                 return
             self.lab.engine.park(run.config.trial_id, branch.trial_id)
-            group.remove(branch)
+            self._branches.remove(branch.trial_id)
             self._running[branch.trial_id] = cut_short(run, branch)
 
     def _ready(self) -> list[TrialRun]:
@@ -404,7 +399,9 @@ class Pack:
         self._questioning_took = time.monotonic() - started
 
     def _finish(self, runs: list[TrialRun]) -> None:
-        for run, result in zip(runs, conclude(runs, self.lab, self.folder), strict=True):
+        with self.lab.engine.usage.timed("question"):
+            results = conclude(runs, self.lab, self.folder)
+        for run, result in zip(runs, results, strict=True):
             self._forget(run)
             config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
             last = (config.num_train_epochs, final_value(self.search, run, result.row))
@@ -422,7 +419,7 @@ class Pack:
         row = failed_row(config, self.lab, reason)
         if run:
             self._forget(run)
-        self._let_branches_go(config.trial_id)
+        self._start_anew(self._branches.take(config.trial_id))
         self._tell_end("failed", row, config, run)
 
     def _tell_end(
@@ -443,12 +440,7 @@ class Pack:
         self._told.pop(run.config.trial_id, None)
         if self._checkpoints is not None:
             self._checkpoints.forget(run.config.trial_id)
-        self._let_branches_go(run.config.trial_id)
+        if self.lab.journal is not None:
+            self.lab.journal.forget(run.config.trial_id)
+        self._start_anew(self._branches.take(run.config.trial_id))
         release(run, self.lab)
-
-
-def _last_step(run: TrialRun, branch: TrialConfig) -> int:
-    """The step of a trunk's run after which a branch has all of its own."""
-    assert run.job is not None
-    batch = run.config.per_device_train_batch_size
-    return branch.num_train_epochs * steps_per_epoch(len(run.job.rows), batch)

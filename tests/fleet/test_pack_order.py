@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from beliefmod.config import DataConfig, TrialConfig
 from beliefmod.engine.jobs import AdapterJob, EngineError, NoFreeSlot, StepReport
+from beliefmod.engine.usage import Usage
 from beliefmod.families import families, own_steps
 from beliefmod.fleet import pack as pack_module
 from beliefmod.fleet.pack import Pack
@@ -27,6 +28,7 @@ class IdleEngine:
     steps: dict[str, list[int]] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
     places: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
 
     def has_room(self, config: TrialConfig) -> bool:
         return len(self.steps) < self.slots
@@ -105,7 +107,7 @@ class Ends:
 
     def wait(self, count: int) -> dict:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.reports) >= count, timeout=20)
+            assert self.changed.wait_for(lambda: len(self.reports) >= count, timeout=5)
             return {report.trial_id: report for report in self.reports}
 
 
@@ -125,7 +127,7 @@ def ends(monkeypatch):
 
 def start(engine: IdleEngine, ends: Ends) -> Pack:
     folder = SimpleNamespace(write_trial=lambda *tables: None)
-    return Pack(SimpleNamespace(engine=engine), folder, ends.tell)  # type: ignore[arg-type]
+    return Pack(SimpleNamespace(engine=engine, journal=None), folder, ends.tell)  # type: ignore[arg-type]
 
 
 def trial(epochs: int, seed: int = 0, **changes) -> TrialConfig:
@@ -142,7 +144,12 @@ trials = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(trials, st.integers(1, 3), st.integers(0, 3), st.data())
 def test_every_trial_ends_once_with_its_own_steps(ends, configs, slots, parking, data):
     ends.reports, ends.batches = [], []
