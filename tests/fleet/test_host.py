@@ -13,6 +13,7 @@ from beliefmod.space import Evaluation
 
 
 def host(tmp_path, slots: int = 2) -> PackHost:
+    (tmp_path / "run").mkdir()
     settings = HostSettings(
         run_url=str(tmp_path / "run"),
         model="bundled",
