@@ -105,6 +105,25 @@ def test_every_configuration_is_a_tune_trial(finished):
     assert names == set(pl.read_parquet(run / "trials.parquet")["trial_id"])
 
 
+def test_trials_that_differ_only_in_epochs_are_one_run(finished):
+    run, done = finished
+    # two styles, four examples in one batch: the runs of four epochs pass through those of two
+    assert "optimiser steps: 8 of 12 (33 % shared by trials that differ only in epochs)" in done.stderr
+    usage = [json.loads(path.read_text()) for path in (run / "usage").iterdir()]
+    assert sum(host["trial_steps"] for host in usage) == 8
+    lora = pl.read_parquet(run / "trials.parquet").filter(pl.col("arm") == "lora")
+    assert sorted(lora["steps"].to_list()) == [2, 2, 4, 4]
+    for long in lora.filter(pl.col("steps") == 4).iter_rows(named=True):
+        [short] = lora.filter(
+            (pl.col("steps") == 2) & (pl.col("data.style") == long["data.style"])
+        ).iter_rows(named=True)
+        losses = [
+            pl.read_parquet(run / "steps" / f"{row['trial_id']}.parquet")["loss"].to_list()
+            for row in (short, long)
+        ]
+        assert losses[0] == losses[1][:2]
+
+
 def test_resuming_a_finished_run_runs_nothing(finished):
     run, _ = finished
     before = (run / "rows").stat().st_mtime_ns

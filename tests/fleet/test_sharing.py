@@ -1,6 +1,7 @@
 """Prefix sharing in a pack: a branch is what a separate run would be, and is trained by its trunk alone."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import load_file
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.families import families, own_steps
+from beliefmod.fleet.checkpoints import Checkpoints
 from beliefmod.fleet.pack import Pack
 from beliefmod.run_folder import RunFolder
 from beliefmod.trial import run_trial
@@ -109,7 +111,7 @@ def test_branches_equal_separate_runs_and_cost_no_steps(lab, tmp_path, monkeypat
     ran = Ran(lab, RunFolder(str(tmp_path / "run")), configs, monkeypatch)
     taken = {trial_id: steps for trial_id, steps in own_steps(configs).items() if steps}
     assert ran.taken == taken
-    for config in (configs[0], configs[1], configs[3]):
+    for config in (configs[1], configs[3]):
         assert_same_as_alone(ran, config, lab, RunFolder(str(tmp_path / "alone")))
         assert ran.table("steps", config).height == 2 * config.num_train_epochs
 
@@ -130,3 +132,49 @@ def test_a_trunk_that_diverges_keeps_the_branches_it_passed(lab, tmp_path, monke
     # the second was not reached, so it was run by itself, from its beginning
     assert ran.taken == {trunk.trial_id: 4, second.trial_id: 4}
     assert_same_as_alone(ran, first, lab, RunFolder(str(tmp_path / "alone")))
+
+
+def test_a_parked_branch_survives_its_host(lab, tmp_path, monkeypatch):
+    path = write_belief(tmp_path)
+    branch, trunk = configs = [trial(path, epochs) for epochs in (1, 200)]
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.create()
+    monkeypatch.setattr("beliefmod.fleet.pack.PATIENCE", 1e9)  # the branch stays parked, unquestioned
+    listener = Listener()
+    first = Pack(lab, folder, listener, checkpoints=Checkpoints(folder, "base"))
+    first._questioning_took = 1.0
+    first.attach(trunk, (branch,))
+    kept = [f"checkpoints/{config.trial_id}.safetensors" for config in configs]
+    wait_until(lambda: folder.exists(kept[0]))
+    first.close()  # keeps the trunk too, wherever it is
+    assert folder.exists(kept[1]) and not listener.ends
+    for trial_id in lab.engine.attached():
+        lab.engine.release(trial_id)
+    taken: dict[str, int] = {}
+    step = lab.engine.train_step
+
+    def counted():
+        reports = step()
+        for report in reports:
+            taken[report.trial_id] = taken.get(report.trial_id, 0) + 1
+        return reports
+
+    monkeypatch.setattr(lab.engine, "train_step", counted)
+    second = Pack(lab, folder, listener, checkpoints=Checkpoints(folder, "base"))
+    second.attach(trunk, (branch,))
+    found = listener.wait(1)
+    second.close()
+    for trial_id in lab.engine.attached():
+        lab.engine.release(trial_id)
+    assert found[branch.trial_id].state == "finished"
+    assert branch.trial_id not in taken and taken[trunk.trial_id] < trunk.total_steps
+    assert found[branch.trial_id].row["steps"] == branch.total_steps
+    expected = alone(branch, lab, RunFolder(str(tmp_path / "alone")))
+    assert found[branch.trial_id].row["final_loss"] == pytest.approx(expected["final_loss"], rel=1e-3)
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
