@@ -40,4 +40,4 @@ check: $(STAMP) ## lint, format and types
 	$(BIN)/pyright
 
 bench: $(STAMP) ## run every benchmark that needs no GPU, about 15 minutes on 2 cores
-	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in $(BENCHMARKS); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done

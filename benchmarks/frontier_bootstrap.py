@@ -6,7 +6,7 @@ precision, timed apart), then non-dominated sorting and hypervolume, both of whi
 moocore. pymoo runs on a few of the same redraws, and its time is scaled up. Rounds alternate; medians are
 printed. The results are compared, not only timed.
 
-    OMP_NUM_THREADS=1 python benchmarks/frontier_bootstrap.py --repeats 5
+    OMP_NUM_THREADS=1 python -m benchmarks.frontier_bootstrap --repeats 5
 
 Set OMP_NUM_THREADS=1: the redraws have threads of their own, which those of the BLAS would only hinder.
 """
@@ -14,11 +14,10 @@ Set OMP_NUM_THREADS=1: the redraws have threads of their own, which those of the
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import resource
 import statistics
 import time
+from typing import Any
 
 import numpy as np
 from moocore import hypervolume, is_nondominated
@@ -30,6 +29,7 @@ from analysis.arena import Arena, Part
 from analysis.certainty import GRID
 from analysis.draws import Draws, redraw
 from analysis.race import race
+from benchmarks.table import print_table
 
 FAMILIES = {"belief": 12, "locality": 6, "capability": 6, "fabrication": 4}
 QUESTIONS = {"belief": 10, "locality": 5, "capability": 5, "fabrication": 5}
@@ -86,7 +86,9 @@ def timed(job, *arguments):
 
 def with_pymoo(points: list[NDArray]) -> tuple[list[NDArray], list[float]]:
     sort, volume = NonDominatedSorting(), HV(ref_point=np.array([1.0, 0.0]))
-    return [sort.do(p, only_non_dominated_front=True) for p in points], [float(volume(p)) for p in points]
+    fronts: Any = [sort.do(p, only_non_dominated_front=True) for p in points]
+    volumes: Any = [volume(p) for p in points]
+    return fronts, [float(value) for value in volumes]
 
 
 def with_moocore(points: list[NDArray]) -> tuple[list[NDArray], list[float]]:
@@ -136,24 +138,29 @@ def main() -> None:
             # the points it was given are rounded to 1e-9, as comparing does here
             assert gap < 1e-8, f"{name} finds another hypervolume, by {gap}"
     middle = {name: statistics.median(times) for name, times in walls.items()}
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    )
-    print(
-        f"{options.configurations:,} configurations x {options.seeds} seeds x {options.draws:,} redraws, "
-        f"median of {options.repeats} alternating rounds, {options.threads} threads"
-    )
-    print(
-        f"ours                {middle['ours']:8.2f} s  ({middle['ours, CPU']:.2f} s of CPU over all threads)"
-    )
+    rows = [["ours", f"{middle['ours']:.2f} s", "1", f"{middle['ours, CPU']:.2f} s of CPU over all threads"]]
     for name in ("pymoo", "moocore"):
         total = middle["values"] + middle[name]
-        print(
-            f"{name:<8} {total:8.1f} s  {total / middle['ours']:6.0f} x, of which {middle['values']:.1f} s "
-            f"for the values and {middle[name]:.1f} s for fronts and hypervolumes (scaled from {options.few})"
+        split = f"{middle['values']:.1f} s values, {middle[name]:.1f} s fronts and hypervolumes"
+        rows.append(
+            [
+                f"{name}, scaled from {options.few} redraws",
+                f"{total:.1f} s",
+                f"{total / middle['ours']:.0f}",
+                split,
+            ]
         )
-    print(
-        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB; results identical"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print_table(
+        f"Bootstrap of the frontier: {options.configurations:,} configurations x {options.seeds} seeds x "
+        f"{options.draws:,} redraws",
+        [
+            f"Medians of {options.repeats} alternating rounds, {options.threads} threads, results identical, "
+            f"peak memory {peak:.2f} GiB."
+        ],
+        ["candidate", "wall", "times ours", "of which"],
+        rows,
+        ("numpy", "pymoo", "moocore"),
     )
 
 

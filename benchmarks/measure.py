@@ -14,7 +14,8 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.25
-DRIVER, HOSTS, TRIALS, RAY = KINDS = ("driver", "hosts", "trial processes", "Ray's own processes")
+KINDS: tuple[str, ...] = ("driver", "hosts", "trial processes", "Ray's own processes")
+DRIVER, HOSTS, TRIALS, RAY = KINDS
 # Ray gives a worker the name of what it runs; one that has run nothing yet counts as Ray's own
 TITLES = {"ray::PackHost": HOSTS, "ray::TrivialHost": HOSTS, "ray::Belief": TRIALS, "ray::Implicit": TRIALS}
 
