@@ -27,6 +27,7 @@ LIBRARIES = (
     "scipy",
     "statsmodels",
     "numpy",
+    "optuna",
     "tokenizers",
     "safetensors",
 )
@@ -34,7 +35,6 @@ LIBRARIES = (
 
 def new_manifest(run_id: str, space: Space, started_at: str) -> dict[str, Any]:
     """The manifest of a run that is about to start."""
-    trials = space.trials()
     return {
         "run_id": run_id,
         "name": space.spec.name,
@@ -49,7 +49,7 @@ def new_manifest(run_id: str, space: Space, started_at: str) -> dict[str, Any]:
         "model": {"name": space.spec.model, "base_storage": space.spec.base_storage},
         "seeds": list(space.spec.seeds),
         "space": space.spec.model_dump(mode="json"),
-        "trials": {"total": len(trials), "finished": 0, "failed": 0},
+        "trials": {"total": space.planned(), "finished": 0, "failed": 0},
     }
 
 

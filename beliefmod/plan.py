@@ -107,7 +107,7 @@ def make_plan(
         answer_tokens: expected length of one answer with its thinking.
         capacity: hosts, slots and whether they have GPUs.
     """
-    trials = space.trials()
+    trials = space.expected()  # of a search random configurations, for nobody knows what it will choose
     trained = [config for config in trials if config.is_trained]
     rows = _RowLengths(space, tokenizer, answer_tokens)
     share = space.spec.search.shares_steps

@@ -107,7 +107,7 @@ def _checked_space(path: Path, overrides: list[str], model: str | None, out: str
     try:
         if model is not None:
             source = find_source(model)
-            if space is not None and any(trial.arm == "full" for trial in space.trials()):
+            if space is not None and "full" in space.possible("arm"):
                 check_full(source)
     except UserError as error:
         problems += error.problems
@@ -275,13 +275,16 @@ def settle(folder: RunFolder, outcome: Outcome) -> None:
         status="interrupted" if outcome.interrupted else "finished",
         wall_seconds=round(before["wall_seconds"] + outcome.wall_seconds, 1),
         trials={
-            "total": outcome.finished + outcome.failed + outcome.missing,
+            "total": outcome.finished + outcome.failed + outcome.stopped + outcome.missing,
             "finished": outcome.finished,
             "failed": outcome.failed,
+            **({"stopped": outcome.stopped} if outcome.stopped else {}),
         },
     )
     typer.echo(
-        f"{outcome.finished} finished, {outcome.failed} failed, {outcome.missing} not run, "
+        f"{outcome.finished} finished, {outcome.failed} failed, "
+        + (f"{outcome.stopped} stopped early, " if outcome.stopped else "")
+        + f"{outcome.missing} not run, "
         f"{outcome.wall_seconds:.0f} s"
     )
     if outcome.limit is not None:

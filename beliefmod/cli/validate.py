@@ -30,7 +30,7 @@ def validate(
 
 def _size(space: Space) -> str:
     """Such as "15 trials: 12 lora, 1 control, 1 base, 1 icl; 1 belief"."""
-    trials = space.trials()
+    trials = space.expected()
     arms = [trial.arm for trial in trials]
     counts = ", ".join(
         f"{arms.count(arm)} {arm}" for arm in ("lora", "full", "control", "base", "icl") if arm in arms

@@ -15,7 +15,7 @@ from beliefmod.fleet.metering import SECONDS as METER_SECONDS
 from beliefmod.fleet.metering import Meter
 from beliefmod.fleet.sizing import Demand
 from beliefmod.run_folder import RunFolder
-from beliefmod.space import Evaluation
+from beliefmod.space import Evaluation, Search
 from beliefmod.trial import now
 
 
@@ -37,6 +37,7 @@ class HostSettings:
     threads: int
     evaluation: Evaluation
     reference_seed: int
+    search: Search = field(default_factory=Search)
     checkpoint_seconds: float = SECONDS
     demand: Demand = field(default_factory=Demand)
     started_at: float = 0.0
@@ -125,14 +126,21 @@ class PackHost:
         if queue is None:
             return None
         report = await queue.get()
-        while report["state"] == "training" and not queue.empty():
-            report = queue.get_nowait()  # only the newest is of interest
+        # only the newest is of interest, but a scheduler wants every value, in order
+        while report["state"] == "training" and report.get("score") is None and not queue.empty():
+            report = queue.get_nowait()
         if report["state"] != "training":
             del self._reports[trial_id]
         return {**report, "branches": self._passed.pop(trial_id, [])}
 
+    async def stop(self, trial_id: str) -> None:
+        """A scheduler's decision: the trial ends where it is, its row says stopped."""
+        self._reports.pop(trial_id, None)
+        if self._pack is not None:
+            self._pack.stop(trial_id)
+
     async def detach(self, trial_id: str) -> None:
-        """Forget a trial that was stopped."""
+        """Forget a trial that nobody waits for any more."""
         self._reports.pop(trial_id, None)
         if self._pack is not None:
             self._pack.detach(trial_id)
@@ -144,9 +152,7 @@ class PackHost:
     async def knows(self, trial_id: str) -> bool:
         """Whether a trial has come this far: to this host, or to its end. True for all while stopping."""
         here = self._released or await self.holds(trial_id)
-        return here or await asyncio.to_thread(
-            lambda: RunFolder(self._settings.run_url).exists("rows", f"{trial_id}.json")
-        )
+        return here or await asyncio.to_thread(self._ended_row, trial_id) is not None
 
     async def let_go(self) -> None:
         """The sweep is being stopped: answer everyone who waits for a report, now and from now on."""
@@ -228,7 +234,7 @@ def _build(
         "engine": sizing_facts(found, choice),
     }
     checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
-    return Pack(lab, folder, tell, checkpoints=checkpoints), facts, meter
+    return Pack(lab, folder, tell, settings.search, checkpoints=checkpoints), facts, meter
 
 
 def _actor_name() -> str:

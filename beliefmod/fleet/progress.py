@@ -26,7 +26,8 @@ LINE_SECONDS = 15.0
 class Tally:
     """The state of a sweep, from its trials' reports. Work is counted in optimiser steps.
 
-    `earlier` trials were finished before this session; they count as done but not for the time left. `since`
+    `earlier` trials ended before this session; they count as done but not for the time left. `unchosen` are
+    the trials that a search has yet to choose; it adds those it chooses to `configs`. `since`
     is when the hosts were ready: loading the model says nothing about the pace of the trials. `share`:
     whether trials that differ only in epochs are one run.
     """
@@ -38,11 +39,19 @@ class Tally:
     steps: dict[str, int] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
     best: dict[str, tuple[float, float, str]] = field(default_factory=dict)
     share: bool = True
+    unchosen: int = 0
 
     def __post_init__(self) -> None:
         self._own_steps = own_steps(self.configs.values(), self.share)
+
+    def choose(self, config: TrialConfig) -> None:
+        """Take in a trial of a search as it starts."""
+        if config.trial_id not in self.configs:
+            self.configs = {**self.configs, config.trial_id: config}
+            self.unchosen = max(0, self.unchosen - 1)
 
     def report(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Take in one report of a trial."""
@@ -60,13 +69,17 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Trials finished or failed, earlier sessions included."""
-        return self.earlier + len(self.finished) + len(self.failed)
+        """Trials finished, failed or stopped, earlier sessions included."""
+        return self.earlier + len(self._ended)
 
     @property
     def total(self) -> int:
         """Trials of the sweep."""
-        return self.earlier + len(self.configs)
+        return self.earlier + len(self.configs) + self.unchosen
+
+    @property
+    def _ended(self) -> set[str]:
+        return self.finished | self.failed | self.stopped
 
     def seconds_left(self, now: float) -> float | None:
         """Time left at the pace so far; None until a twentieth is done."""
@@ -74,9 +87,10 @@ class Tally:
             trial_id: self._own_steps.get(trial_id, config.total_steps) + QUESTIONING_STEPS
             for trial_id, config in self.configs.items()
         }
-        ended = self.finished | self.failed
+        ended = self._ended
         done = sum(work[t] if t in ended else min(self.steps.get(t, 0), work[t]) for t in work)
         total = sum(work.values())
+        total += round(self.unchosen * total / max(1, len(work)))  # like those that are known, on average
         if not total or done < total / 20:
             return None
         pace = (now - (self.since or self.started)) / done
@@ -84,10 +98,11 @@ class Tally:
 
     def headline(self, now: float) -> str:
         """One line: counts and times."""
-        running = sum(1 for t in self.steps if t not in self.finished and t not in self.failed)
+        running = len(self.steps.keys() - self._ended)
+        stopped = f"{len(self.stopped)} stopped early, " if self.stopped else ""
         left = self.seconds_left(now)
         return (
-            f"{self.done}/{self.total} done, {running} training, {len(self.failed)} failed, "
+            f"{self.done}/{self.total} done, {running} training, {len(self.failed)} failed, {stopped}"
             f"{clock(now - self.started)} elapsed, "
             + (f"about {clock(left)} left" if left is not None else "time left unknown")
         )
@@ -132,19 +147,23 @@ class Progress(tune.Callback):
         """The hosts are ready: say what is about to run and where to watch it."""
         self.tally.since = time.monotonic()
         if not self.quiet:
-            trials = len(self.tally.configs)
+            unchosen = self.tally.unchosen
+            trials = len(self.tally.configs) + unchosen
             line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots} slots each"
+            line += f", {unchosen} of them to be chosen as the sweep goes" if unchosen else ""
             self._console.print(
                 line + (f"; dashboard: http://{dashboard}" if dashboard else ""), highlight=False
             )
-            steps = sharing(self.tally.configs.values(), self.tally.share)
-            self._console.print(f"optimiser steps: {steps}", highlight=False)
+            if not unchosen:
+                steps = sharing(self.tally.configs.values(), self.tally.share)
+                self._console.print(f"optimiser steps: {steps}", highlight=False)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Called by Tune at every report."""
         config = TrialConfig.model_validate_json(trial.config["trial"])
+        self.tally.choose(config)
         self.tally.report(config.trial_id, result)
         for branch in result.get("branches", ()):  # their own trials start later and report it once more
             self.tally.report(branch["trial_id"], branch)

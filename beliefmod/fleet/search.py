@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.objectives import Objectives
 from beliefmod.fleet.study import BeliefStudy
-from beliefmod.fleet.suggestions import next_number, read_suggestions, write_suggestion
+from beliefmod.fleet.suggestions import next_number, read_suggestions, write_complete, write_suggestion
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Space
 
@@ -52,6 +52,7 @@ class BeliefSearch(Searcher):
         if not self._queue:
             self._choose()
         if not self._queue:
+            write_complete(self._folder)
             return Searcher.FINISHED
         config = self._queue.popleft()
         self._running[trial_id] = config

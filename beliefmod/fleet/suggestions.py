@@ -7,7 +7,6 @@ with, failed ones are tried again, and none is chosen twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Space
 
-FOLDER = "search"
+FOLDER, COMPLETE = "search", "complete"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def write_suggestion(folder: RunFolder, number: int, suggestion: Suggestion) -> 
 def read_suggestions(folder: RunFolder) -> list[Suggestion]:
     """Every suggestion, in the order they were made. One that cannot be read counts as never made."""
     found = []
-    for path in sorted(folder.fs.glob(folder.path(FOLDER, "*.json"))):
+    for path in _files(folder):
         try:
             content = json.loads(folder.fs.cat_file(path))
             trials = tuple(TrialConfig.model_validate(config) for config in content["trials"])
@@ -63,15 +62,30 @@ def read_suggestions(folder: RunFolder) -> list[Suggestion]:
 
 def next_number(folder: RunFolder) -> int:
     """The first number that no suggestion has, readable or not."""
-    names = [str(path).rpartition("/")[2] for path in folder.fs.glob(folder.path(FOLDER, "*.json"))]
+    names = [path.rpartition("/")[2] for path in _files(folder)]
     return max((int(name.removesuffix(".json")) for name in names), default=-1) + 1
+
+
+def write_complete(folder: RunFolder) -> None:
+    """Note that the search has made its last suggestion: a small space may hold fewer than were wanted."""
+    if not folder.exists(FOLDER, COMPLETE):
+        folder.write_bytes(b"", FOLDER, COMPLETE)
+
+
+def unchosen(space: Space, folder: RunFolder) -> int:
+    """How many trials a search has yet to choose."""
+    if not space.searches or folder.exists(FOLDER, COMPLETE):
+        return 0
+    return max(0, space.planned() - len(known_trials(space, folder)))
 
 
 def known_trials(space: Space, folder: RunFolder) -> list[TrialConfig]:
     """Every trial of a run that is known by now: the space's, then what a search has chosen, each once."""
-    chosen = _chosen(read_suggestions(folder)) if space.searches else []
+    if not space.searches:
+        return space.trials()
+    chosen = (config for suggestion in read_suggestions(folder) for config in suggestion.trials)
     return list({config.trial_id: config for config in (*space.trials(), *chosen)}.values())
 
 
-def _chosen(suggestions: Sequence[Suggestion]) -> list[TrialConfig]:
-    return [config for suggestion in suggestions for config in suggestion.trials]
+def _files(folder: RunFolder) -> list[str]:
+    return sorted(str(path) for path in folder.fs.glob(folder.path(FOLDER, "*.json")))

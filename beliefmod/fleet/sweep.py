@@ -19,7 +19,7 @@ from beliefmod.fleet.metering import record_limit
 from beliefmod.fleet.progress import Progress, Tally
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.sizing import demand
-from beliefmod.fleet.suggestions import known_trials
+from beliefmod.fleet.suggestions import known_trials, unchosen
 from beliefmod.fleet.tuning import tune_trials
 from beliefmod.manifest import update_manifest
 from beliefmod.run_check import clean, drop_kept, sound_rows
@@ -37,6 +37,7 @@ class Outcome:
 
     Attributes:
         interrupted: by Ctrl-C or SIGTERM, with trials left to run.
+        stopped: by a scheduler.
         limit: how near it came to the machine's limit (`beliefmod.limit`); None when no host worked.
     """
 
@@ -46,6 +47,7 @@ class Outcome:
     interrupted: bool
     wall_seconds: float
     limit: dict[str, Any] | None = None
+    stopped: int = 0
 
 
 def run_sweep(
@@ -84,10 +86,10 @@ def run_sweep(
         trials = known_trials(space, folder)
         names = {row["trial_id"] for row in ended}
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
-        unchosen = space.planned() - len(trials)
-        if started_any := bool(todo) or unchosen > 0:
+        to_choose = unchosen(space, folder)
+        if something_to_do := bool(todo) or to_choose > 0:
             share = space.spec.search.shares_steps
-            tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=unchosen)
+            tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=to_choose)
             progress = Progress(tally, quiet)
             if damaged:
                 progress.say(f"damaged files, so they run again: trials {', '.join(damaged)}")
@@ -95,9 +97,9 @@ def run_sweep(
             with ExitStack() as stack:
                 with brake.held():
                     cluster = stack.enter_context(session(address, namespace, dashboard))
-                capacity = capacity.on(cluster)
+                capacity = replace(capacity.on(cluster), own_ray=address is None)
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
-                coming = [*todo.values(), *space.expected()[len(space.trials()) :][:unchosen]]
+                coming = [*todo.values(), *space.expected()[len(space.trials()) :][:to_choose]]
                 wanted = demand(coming, space.spec.search, capacity.hosts, capacity.gpus)
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity.hosts, capacity.gpus, namespace, host_class)
@@ -109,8 +111,8 @@ def run_sweep(
                 run_to_the_end(space, todo, folder, fleet, capacity, progress, brake)
         trials = known_trials(space, folder)
         folder.assemble(config.trial_id for config in trials)
-        limit = record_limit(folder, started_at, time.monotonic() - started) if started_any else None
-        outcome = _outcome(trials, space.planned(), folder, time.monotonic() - started)
+        limit = record_limit(folder, started_at, time.monotonic() - started) if something_to_do else None
+        outcome = _outcome(trials, unchosen(space, folder), folder, time.monotonic() - started)
         drop_kept(folder, everything=not outcome.missing)
         return replace(outcome, limit=limit)
 
@@ -148,7 +150,7 @@ def run_to_the_end(
     before = {row["trial_id"]: row for row in folder.rows() if row["trial_id"] in todo}
     left, without_progress = dict(todo), 0
     known = len(known_trials(space, folder))
-    while (left or known < space.planned()) and without_progress < FRUITLESS_ROUNDS:
+    while (left or unchosen(space, folder)) and without_progress < FRUITLESS_ROUNDS:
         error: Exception | None = None
         try:
             with brake.during_fit(lambda: let_go(fleet)):
@@ -207,10 +209,9 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_se
     )
 
 
-def _outcome(trials: Sequence[TrialConfig], planned: int, folder: RunFolder, seconds: float) -> Outcome:
+def _outcome(trials: Sequence[TrialConfig], to_choose: int, folder: RunFolder, seconds: float) -> Outcome:
     status = {row["trial_id"]: row["status"] for row in folder.rows()}
     states = [status.get(config.trial_id, "missing") for config in trials]
-    # what is missing tells, not how Tune returned; a search may not have chosen some yet
-    missing = states.count("missing") + planned - len(trials)
+    missing = states.count("missing") + to_choose  # what is missing tells, not how Tune returned
     finished, failed, stopped = (states.count(name) for name in ("finished", "failed", "stopped"))
     return Outcome(finished, failed, missing, missing > 0, seconds, stopped=stopped)

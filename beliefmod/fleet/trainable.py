@@ -30,8 +30,8 @@ class BeliefTrial(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Almost nothing, on the machine of the driver: a lost GPU machine then takes no trial with it."""
-        return tune.PlacementGroupFactory([{"node:__internal_head__": 0.0001}])
+        """A share of the driver's machine and no more: a lost GPU machine then takes no trial with it."""
+        return tune.PlacementGroupFactory([{"node:__internal_head__": config["head_share"]}])
 
     def setup(self, config: dict[str, Any]) -> None:
         """Called once per process."""
@@ -134,6 +134,8 @@ def _told(report: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": report["state"],
         "optimizer_step": report["step"],
+        "epoch": report.get("epoch"),
+        "score": report.get("score"),
         "adoption": row.get("adoption"),
         "degradation": row.get("degradation"),
         "error_message": row.get("error"),

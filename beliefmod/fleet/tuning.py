@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+import ray
 from ray import tune
 
 from beliefmod.config import TrialConfig
@@ -12,12 +14,18 @@ from beliefmod.families import families, run_order
 from beliefmod.fleet.brake import Brake
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.resources import Capacity
+from beliefmod.fleet.suggestions import known_trials
 from beliefmod.fleet.trainable import BeliefTrial
+from beliefmod.run_check import ENDED
 from beliefmod.run_folder import RunFolder
+from beliefmod.space import Space
+
+STOP_SECONDS = 5.0
 
 
 def tune_trials(
     configs: Sequence[TrialConfig],
+    space: Space,
     folder: RunFolder,
     hosts: list[str],
     namespace: str,
@@ -25,27 +33,25 @@ def tune_trials(
     progress: Progress,
     brake: Brake,
 ) -> None:
-    """Run the configurations to their ends on the hosts named, or until the brake is pulled."""
-    relatives = _relatives(configs)
-    labels = {config.trial_id: config.label for config in configs}
-
-    def name(trial: Any) -> str:
-        config = TrialConfig.model_validate_json(trial.config["trial"])
-        return f"{labels[config.trial_id]}-{config.trial_id}"
-
+    """Run the configurations, and what a search chooses after them, to their ends on the hosts named, or
+    until the brake is pulled."""
+    trials, search_alg = _trials(configs, space, folder)
     tuner = tune.Tuner(
         BeliefTrial,
         param_space={
-            "trial": tune.grid_search([config.model_dump_json() for config in run_order(configs)]),
-            "family": tune.sample_from(lambda given: relatives[given["trial"]]),
+            **trials,
             "hosts": hosts,
             "namespace": namespace,
+            "head_share": capacity.head_share,
         },
         tune_config=tune.TuneConfig(
+            search_alg=search_alg,
+            num_samples=1 if search_alg is None else -1,  # a search says itself when it is at its end
+            scheduler=_referee(space, folder, hosts, namespace, progress),
             reuse_actors=True,
             max_concurrent_trials=capacity.concurrent,
-            trial_name_creator=name,
-            trial_dirname_creator=name,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
             name="tune",
@@ -59,10 +65,60 @@ def tune_trials(
     tuner.fit()
 
 
-def _relatives(configs: Sequence[TrialConfig]) -> dict[str, dict[str, Any]]:
+def _trials(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> tuple[dict[str, Any], Any]:
+    """What varies between Tune's trials, or who says so."""
+    share = space.spec.search.shares_steps
+    ordered = run_order(configs, share)
+    if space.searches:
+        from beliefmod.fleet.search import BeliefSearch  # Optuna takes a second to load
+
+        return {}, BeliefSearch(space, folder, ordered)
+    relatives = _relatives(configs, share)
+    trials = {
+        "trial": tune.grid_search([config.model_dump_json() for config in ordered]),
+        "family": tune.sample_from(lambda given: relatives[given["trial"]]),
+    }
+    return trials, None
+
+
+def _referee(
+    space: Space, folder: RunFolder, hosts: Sequence[str], namespace: str, progress: Progress
+) -> Any:
+    """The space's scheduler, knowing what earlier sessions have seen; None where it has none."""
+    search = space.spec.search
+    if search.scheduler == "none":
+        return None
+    from beliefmod.fleet.schedule import Referee
+
+    def on_stop(config: TrialConfig, report: Mapping[str, Any]) -> None:
+        _end_on_hosts(config.trial_id, hosts, namespace)
+        progress.tally.stopped.add(config.trial_id)
+
+    referee = Referee(search, max(space.possible("num_train_epochs")), on_stop)
+    ended = {row["trial_id"] for row in folder.rows() if row["status"] in ENDED}
+    referee.remember((c for c in known_trials(space, folder) if c.trial_id in ended), folder)
+    return referee
+
+
+def _end_on_hosts(trial_id: str, hosts: Sequence[str], namespace: str) -> None:
+    """Have the host that runs a trial end it; one that is being restarted has lost the trial anyway."""
+    asked = []
+    for name in hosts:
+        with suppress(ValueError):  # it is no more
+            asked.append(ray.get_actor(name, namespace=namespace).stop.remote(trial_id))
+    if asked:
+        ray.wait(asked, num_returns=len(asked), timeout=STOP_SECONDS)
+
+
+def _name(trial: Any) -> str:
+    config = TrialConfig.model_validate_json(trial.config["trial"])
+    return f"{config.label}-{config.trial_id}"
+
+
+def _relatives(configs: Sequence[TrialConfig], share: bool) -> dict[str, dict[str, Any]]:
     """By a trial's JSON: the trunk whose run makes it (None: its own run), and the branches its run makes."""
     found: dict[str, dict[str, Any]] = {}
-    for family in families(configs):
+    for family in families(configs, share):
         branches = [branch.model_dump_json() for branch in family.branches]
         found[family.trunk.model_dump_json()] = {"trunk": None, "branches": branches}
         found.update((branch, {"trunk": family.trunk.trial_id, "branches": []}) for branch in branches)

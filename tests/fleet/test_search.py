@@ -260,7 +260,7 @@ def test_a_damaged_suggestion_counts_as_never_made(tmp_path: Path):
     configs = drained(BeliefSearch(found, folder, known_trials(found, folder)))
     assert sum(config.arm == "lora" for config in configs) == 3
     assert len(read_suggestions(folder)) == 3  # under new numbers: nothing is overwritten
-    assert len(list((tmp_path / "search").iterdir())) == 5
+    assert len(list((tmp_path / "search").glob("*.json"))) == 5
 
 
 def test_suggestions_survive_writing_and_reading(tmp_path: Path):
