@@ -19,8 +19,9 @@ from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.families import families, own_steps, sharing
+from beliefmod.host_memory import HostMemory, host_memory
 from beliefmod.model.rows import TrainRow, plain_row
-from beliefmod.model.size import lora_parameters_per_rank, model_size
+from beliefmod.model.size import model_size
 from beliefmod.model.template import answer_only_row, encode, prompt_ids
 from beliefmod.space import Space
 
@@ -36,11 +37,8 @@ BUNDLED_ANSWER_TOKENS, OTHER_ANSWER_TOKENS = 40, 800
 ANSWER_WITHOUT_THINKING = 0.3
 # swap, blank, edit, paraphrase, and the truncations
 CAUSAL_TESTS = 4 + len(FRACTIONS)
-PROCESS_BYTES = 0.6 * 2**30
 THIN_TRIAL_BYTES = 0.12 * 2**30
 RAY_BYTES = 1.0 * 2**30
-ADAPTER_BYTES = 16  # weight, gradient and two moments in fp32
-FULL_COPIES = 4  # the same of every weight, in the model's dtype
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Plan:
     generated_tokens: int
     trace_tokens: int
     seconds: float
-    host_bytes: float
+    host_memory: HostMemory
     total_bytes: float
     hosts: int
     slots: int
@@ -77,8 +75,10 @@ class Plan:
         """The plan for a person."""
         trials = sum(self.arms.values())
         arms = ", ".join(f"{count} {arm}" for arm, count in self.arms.items())
-        minutes, gib = self.seconds / 60, 2**30
+        minutes = self.seconds / 60
         time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
+        host = self.host_memory
+        parts = f"model {_gib(host.base)}, adapters {_gib(host.adapters)}, passes {_gib(host.work)}"
         return [
             f"trials            {trials} ({arms})",
             f"optimiser steps   {self.steps}",
@@ -90,7 +90,7 @@ class Plan:
             f"generated tokens  about {self.generated_tokens:,} (assuming {self.trace_tokens} per answer)",
             f"hosts x slots     {self.hosts} x {self.slots}",
             f"time              about {time}",
-            f"memory            about {self.total_bytes / gib:.1f} GiB, {self.host_bytes / gib:.1f} per host",
+            f"memory            about {_gib(self.total_bytes)} GiB, {_gib(host.total)} per host ({parts})",
         ]
 
 
@@ -129,11 +129,16 @@ def make_plan(
     # flops per weight and token: 2 forward, 2 backward to the inputs, 2 to the weights where they are trained
     learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trunks)
     work = size * ((learning + 2 * drift) / reached[0] + 2 * generated / reached[1])
-    rank = max((c.lora.r for c in trained if c.has_adapter), default=0)
-    adapters = capacity.expected_slots * rank * lora_parameters_per_rank(config) * ADAPTER_BYTES
-    stored = {"dequantized": 2 if capacity.gpus else 4, "nf4": 0.6, "none": 4}[space.spec.base_storage]
-    copies = FULL_COPIES if any(c.arm == "full" for c in trained) else 0
-    host = PROCESS_BYTES + adapters + size * stored * (1 + copies)
+    steps = sum(config.total_steps for config in trunks)
+    host = host_memory(
+        config,
+        space.spec.base_storage,
+        gpu=capacity.gpus,
+        slots=capacity.expected_slots,
+        rank=max((c.lora.r for c in trained if c.has_adapter), default=0),
+        step_tokens=sum(tokens.values()) / max(1, steps),
+        full=any(c.arm == "full" for c in trained),
+    )
     return Plan(
         arms=dict(Counter(config.arm for config in trials)),
         optimizer_steps=sum(own_steps(trials, share).values()),
@@ -147,8 +152,8 @@ def make_plan(
         generated_tokens=generated,
         trace_tokens=answer_tokens,
         seconds=work / flops / capacity.hosts + 15,
-        host_bytes=host,
-        total_bytes=host * capacity.hosts + THIN_TRIAL_BYTES * capacity.concurrent + RAY_BYTES,
+        host_memory=host,
+        total_bytes=host.total * capacity.hosts + THIN_TRIAL_BYTES * capacity.concurrent + RAY_BYTES,
         hosts=capacity.hosts,
         slots=capacity.expected_slots,
     )
@@ -157,6 +162,11 @@ def make_plan(
 def expected_answer_tokens(space: Space) -> int:
     """Typical length of an answer with its thinking: measured for the bundled model, a guess for others."""
     return BUNDLED_ANSWER_TOKENS if space.spec.model == "bundled" else OTHER_ANSWER_TOKENS
+
+
+def _gib(size: float) -> str:
+    """Gibibytes, `0.6`; two digits where there is little of it."""
+    return f"{size / 2**30:.{1 if size >= 2**29 else 2}f}"
 
 
 class _RowLengths:

@@ -15,7 +15,13 @@ ROOT = Path(__file__).parent.parent
 # from the ground floor up; a room imports its own floor and those below
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config", "beliefmod.sentences", "beliefmod.metric_names", "beliefmod.power", "beliefmod.limit"),
+    (
+        "beliefmod.config",
+        "beliefmod.sentences",
+        "beliefmod.metric_names",
+        "beliefmod.power",
+        "beliefmod.limit",
+    ),
     ("beliefmod.yaml_file", "beliefmod.families"),
     ("beliefmod.axes",),
     ("beliefmod.records", "beliefmod.space"),
@@ -40,6 +46,7 @@ FLOORS = (
         "beliefmod.lab",
         "beliefmod.trial",
         "beliefmod.plan",
+        "beliefmod.host_memory",
         "beliefmod.judge",
     ),
     ("beliefmod.fleet",),
@@ -79,6 +86,7 @@ ONLY_IN = {
         "beliefmod.lab",
         "beliefmod.trial",
         "beliefmod.plan",
+        "beliefmod.host_memory",
         "beliefmod.fleet",
         "interp",
         "beliefmod.cli",

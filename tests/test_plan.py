@@ -5,16 +5,18 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen3Config
 
 from beliefmod.beliefs import load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.bundled import weights_dir
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.data.examples import training_examples
 from beliefmod.data.replay import neutral_text_row, replay_passages
+from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
 from beliefmod.fleet.resources import Capacity
-from beliefmod.model.load import load_tokenizer
+from beliefmod.host_memory import host_memory
+from beliefmod.model.load import load_model, load_tokenizer
 from beliefmod.model.size import check_full, lora_parameters_per_rank, model_size, stored_parameters
 from beliefmod.model.source import find_source
 from beliefmod.plan import make_plan
@@ -71,7 +73,8 @@ def test_tokens_and_probes_by_hand(tmp_path):
     # rows of 40 tokens behind their prompts, four rows in three epochs
     assert 4 * 3 * 40 < plan.training_tokens < 4 * 3 * (40 + 60)
     assert plan.seconds > 0
-    assert plan.total_bytes > plan.host_bytes * plan.hosts
+    assert plan.total_bytes > plan.host_memory.total * plan.hosts
+    assert "per host (model 0.00" in plan.lines()[-1]
 
 
 def plan_of(tmp_path, **fields):
@@ -105,7 +108,38 @@ def test_full_fine_tuning_counts_as_a_trial_and_needs_memory(tmp_path):
     assert both.optimizer_steps == 2 * lora.optimizer_steps
     assert both.training_tokens == pytest.approx(2 * lora.training_tokens, abs=1)
     size = model_size(AutoConfig.from_pretrained(weights_dir()))
-    assert both.host_bytes - lora.host_bytes == pytest.approx(4 * 4 * size)
+    assert both.host_memory.base - lora.host_memory.base == pytest.approx(4 * 4 * size, rel=0.01)
+
+
+@pytest.mark.parametrize("storage", ["dequantized", "nf4", "none"])
+def test_the_memory_of_a_base_is_that_of_the_loaded_one(storage):
+    loaded = load_model("bundled", base_storage=storage, device="cpu")
+    config = AutoConfig.from_pretrained(weights_dir())
+    found = host_memory(config, storage, gpu=False, slots=4, rank=8, step_tokens=300)
+    tensors = [*loaded.model.parameters(), *loaded.model.buffers()]
+    scales = [p.quant_state.absmax for p in tensors if getattr(p, "quant_state", None) is not None]
+    real = sum(tensor.numel() * tensor.element_size() for tensor in [*tensors, *scales])
+    assert found.base == pytest.approx(real, rel=0.001)
+    engine = Engine(loaded, 4, 8, parking=4)
+    trained, parked = 4 * 16, 4 * 4  # fp32: weight, gradient, two moments in each slot; the weight alone
+    assert found.adapters == (trained + parked) * 8 * engine.pack.unit
+    assert found.work == 4 * 300 * 86_016
+    assert host_memory(config, storage, gpu=False, slots=40, rank=8, step_tokens=300).work == 2048 * 86_016
+
+
+def test_a_large_model_is_planned_without_its_weights():
+    qwen = Qwen3Config(
+        hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32,
+        num_key_value_heads=8, head_dim=128, vocab_size=151936, tie_word_embeddings=True,
+    )  # fmt: skip
+    dense = host_memory(qwen, "dequantized", gpu=True, slots=8, rank=16, step_tokens=800)
+    packed = host_memory(qwen, "nf4", gpu=True, slots=8, rank=16, step_tokens=800)
+    # 3.633e9 weights in linear layers and 3.89e8 in the embedding, which stays in bf16
+    assert dense.base == pytest.approx(2 * (3.633e9 + 3.89e8), rel=0.001)
+    assert packed.base == pytest.approx(0.5625 * 3.633e9 + 2 * 3.89e8, rel=0.001)
+    # 2,064,384 weights per unit of rank: 18 bytes in training with the copy in bf16, 6 parked
+    assert dense.adapters == 8 * 16 * 2_064_384 * (18 + 6)
+    assert packed.work == dense.work
 
 
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
