@@ -44,6 +44,7 @@ FLOORS = (
         "beliefmod.causal",
         "beliefmod.drift",
         "beliefmod.lab",
+        "beliefmod.milestones",
         "beliefmod.trial",
         "beliefmod.plan",
         "beliefmod.host_memory",
