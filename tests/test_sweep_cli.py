@@ -39,7 +39,7 @@ def small_space(folder: Path, **changes: object) -> Path:
 
 
 def only_run(runs: Path) -> Path:
-    [run] = runs.iterdir()
+    [run] = runs.glob("EXP-*")
     return run
 
 
@@ -183,7 +183,7 @@ def test_an_interrupted_sweep_ends_cleanly_and_resumes(tmp_path, sent):
     assert "Traceback" not in err
     assert "4 finished, 0 failed, 1 not run" in out
     run = only_run(tmp_path / "runs")
-    assert f"beliefmod sweep --resume {run}" in err
+    assert f"beliefmod resume {run}" in err
     assert json.loads((run / "manifest.json").read_text())["status"] == "interrupted"
     assert pl.read_parquet(run / "trials.parquet").height == 4
     wait_until(lambda: ray_processes() <= before, 20)
@@ -204,7 +204,7 @@ def test_an_interrupt_while_ray_starts_is_as_clean(tmp_path):
         sweep.kill()
     assert sweep.returncode == 130, err
     assert "Traceback" not in err
-    assert f"beliefmod sweep --resume {only_run(runs)}" in err
+    assert f"beliefmod resume {only_run(runs)}" in err
     resumed = beliefmod("sweep", "--resume", str(only_run(runs)), "--no-dashboard")
     assert "6 finished, 0 failed, 0 not run" in resumed.stdout
 

@@ -47,7 +47,7 @@ def run(tmp_path_factory) -> Path:
         "sweep", "--space", str(folder / "space.yaml"), "--out", str(folder / "runs"), "--no-dashboard"
     )
     assert done.returncode == 0, done.stderr
-    [made] = (folder / "runs").iterdir()
+    [made] = (folder / "runs").glob("EXP-*")
     return made
 
 
