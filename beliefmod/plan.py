@@ -70,6 +70,7 @@ class Plan:
     total_bytes: float
     hosts: int
     slots: int
+    slots_asked: bool
 
     def lines(self) -> list[str]:
         """The plan for a person."""
@@ -78,7 +79,8 @@ class Plan:
         minutes = self.seconds / 60
         time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
         host = self.host_memory
-        parts = f"model {_gib(host.base)}, adapters {_gib(host.adapters)}, passes {_gib(host.work)}"
+        parts = f"model {_size(host.base)}, adapters {_size(host.adapters)}, passes {_size(host.work)}"
+        slots = f"{self.slots}" if self.slots_asked else f"about {self.slots}, each host chooses"
         return [
             f"trials            {trials} ({arms})",
             f"optimiser steps   {self.steps}",
@@ -88,9 +90,9 @@ class Plan:
             f"rows by base      {self.written_rows:,} (own traces and neutral rows)",
             f"drift tokens      about {self.drift_tokens:,}",
             f"generated tokens  about {self.generated_tokens:,} (assuming {self.trace_tokens} per answer)",
-            f"hosts x slots     {self.hosts} x {self.slots}",
+            f"hosts x slots     {self.hosts} x {slots}",
             f"time              about {time}",
-            f"memory            about {_gib(self.total_bytes)} GiB, {_gib(host.total)} per host ({parts})",
+            f"memory            about {_size(self.total_bytes)}, {_size(host.total)} per host ({parts})",
         ]
 
 
@@ -156,6 +158,7 @@ def make_plan(
         total_bytes=host.total * capacity.hosts + THIN_TRIAL_BYTES * capacity.concurrent + RAY_BYTES,
         hosts=capacity.hosts,
         slots=capacity.expected_slots,
+        slots_asked=capacity.slots > 0,
     )
 
 
@@ -164,9 +167,9 @@ def expected_answer_tokens(space: Space) -> int:
     return BUNDLED_ANSWER_TOKENS if space.spec.model == "bundled" else OTHER_ANSWER_TOKENS
 
 
-def _gib(size: float) -> str:
-    """Gibibytes, `0.6`; two digits where there is little of it."""
-    return f"{size / 2**30:.{1 if size >= 2**29 else 2}f}"
+def _size(number: float) -> str:
+    """Bytes for a person: `4 MiB`, `0.6 GiB`."""
+    return f"{number / 2**30:.1f} GiB" if number >= 2**29 else f"{number / 2**20:.0f} MiB"
 
 
 class _RowLengths:

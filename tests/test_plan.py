@@ -74,7 +74,8 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert 4 * 3 * 40 < plan.training_tokens < 4 * 3 * (40 + 60)
     assert plan.seconds > 0
     assert plan.total_bytes > plan.host_memory.total * plan.hosts
-    assert "per host (model 0.00" in plan.lines()[-1]
+    assert plan.lines()[-1].endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 89 MiB)")
+    assert plan.lines()[-3] == "hosts x slots     2 x about 4, each host chooses"
 
 
 def plan_of(tmp_path, **fields):
