@@ -264,7 +264,7 @@ class Engine:
             return trial.fail(f"out of memory in full fine-tuning: {error}")
 
     def _train_pack(self) -> list[StepReport]:
-        self._call_back()
+        lost = self._call_back()
         tenants = sorted(
             (t for t in self._tenants.values() if t.training), key=lambda t: self.pack.routing.order(t.slot)
         )
@@ -275,7 +275,7 @@ class Engine:
                 losses = within_memory(self, "pass_tokens", lengths, partial(self._gradients, tenants, rows))
             except OutOfMemory as error:
                 if len(tenants) == 1:
-                    return [self._lose(tenants[0], str(error), 0.0, math.nan, math.nan)]
+                    return [*lost, self._lose(tenants[0], str(error), 0.0, math.nan, math.nan)]
                 tenants.remove(self._put_aside(tenants))
                 continue
             taking_part = {t.slot: (t.weights, t.step + 1) for t in tenants}
@@ -284,8 +284,9 @@ class Engine:
             slots = [t.slot for t in tenants]
             norms = torch.linalg.vector_norm(self.pack.grad, dim=1)
             loss_of, norm_of = losses.tolist(), norms.tolist()  # the step's only wait for the device
-            return [self._update(t, loss_of[k], norm_of[k]) for t, k in zip(tenants, slots, strict=True)]
-        return []
+            stepped = [self._update(t, loss_of[k], norm_of[k]) for t, k in zip(tenants, slots, strict=True)]
+            return [*lost, *stepped]
+        return lost
 
     def _gradients(self, tenants: list[_Tenant], rows: list[SlotRow]) -> Tensor:
         """Gradients of one step into the pack; the loss of every slot, (slots,). Repeating it is harmless."""
@@ -306,24 +307,30 @@ class Engine:
         self._close(youngest, f"trial {youngest.trial_id} waits with its state at step {youngest.step}")
         return youngest
 
-    def _close(self, tenant: _Tenant, what: str) -> jobs.NoFreeSlot:
-        """Give up a slot, unless it is the only one: without it nothing could ever run."""
-        if self.slots - len(self._closed) > 1:
-            self._closed.add(tenant.slot)
+    def _close(self, tenant: _Tenant, what: str) -> jobs.EngineError:
+        """Give up a slot, but never the last one; what to tell whoever wanted it."""
+        if self.slots - len(self._closed) == 1:
+            return OutOfMemory(f"out of memory: {what}, in the last slot that is open")
+        self._closed.add(tenant.slot)
         sentence = f"out of memory: {what}; {self.slots - len(self._closed)} of {self.slots} slots stay open"
         self.usage.shrunk(sentence)
         return jobs.NoFreeSlot(sentence)
 
-    def _call_back(self) -> None:
-        """Let trials that were put aside go on as slots get free."""
-        for trial_id in list(self._set_aside):
+    def _call_back(self) -> list[StepReport]:
+        """Let trials that were put aside go on as slots get free; reports of those that never can."""
+        lost = []
+        for trial_id, (job, state) in list(self._set_aside.items()):
             if not self.free_slots():
-                return
-            waiting = self._set_aside.pop(trial_id)
+                break
+            del self._set_aside[trial_id]
             try:
-                self.restore(*waiting)
+                self.restore(job, state)
             except jobs.NoFreeSlot:
-                self._set_aside[trial_id] = waiting
+                self._set_aside[trial_id] = (job, state)
+            except OutOfMemory as error:
+                place = (state["step"], job.config.total_steps)
+                lost.append(StepReport(trial_id, *place, None, 0.0, None, True, str(error)))
+        return lost
 
     def _batch(self, tenant: _Tenant) -> list[SlotRow]:
         assert tenant.job is not None
