@@ -6,6 +6,9 @@ TORCH ?= torch==2.13.0
 SPACE ?= sweeps/aggressive.yaml
 # All tests; only the fast ones: make test TESTS='-m "not slow"'
 TESTS ?= -m "" tests
+# of make chaos: how many kills, and where the dice start
+N ?= 100
+SEED ?= 1
 
 # Each prints one table, takes --repeats and a size, and says more with --help; gpu is for a machine with one
 BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap
@@ -14,7 +17,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test check bench
+.PHONY: help setup sweep test check bench chaos
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +41,9 @@ check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+chaos: $(STAMP) ## kill processes, nodes and drivers of sweeps at random N times; the tables must not change
+	$(BIN)/python -m tests.chaos --kills $(N) --seed $(SEED)
 
 bench: $(STAMP) ## run every benchmark that needs no GPU, about 15 minutes on 2 cores
 	@for name in $(BENCHMARKS); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -18,10 +18,6 @@ LOCK = ".lock"
 _CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
-class RunInUse(UserError):
-    """Another driver works on the run; its folder must be left alone."""
-
-
 @contextmanager
 def sole_driver(folder: RunFolder) -> Iterator[None]:
     """Hold the folder's lock. The kernel lets go of it when the process dies, however that happens.
@@ -29,7 +25,7 @@ def sole_driver(folder: RunFolder) -> Iterator[None]:
     A folder that is not on this machine's file system (a bucket) cannot be locked.
 
     Raises:
-        RunInUse: another process does.
+        UserError: another process does.
         StorageTrouble: the folder cannot be written.
     """
     if not folder.local:
@@ -39,7 +35,7 @@ def sole_driver(folder: RunFolder) -> Iterator[None]:
     try:
         file = _locked(path)
     except BlockingIOError:
-        raise RunInUse(f"{folder.url}: {_holder(path)} works on this run; wait for it, or stop it") from None
+        raise UserError(f"{folder.url}: {_holder(path)} works on this run; wait for it, or stop it") from None
     except OSError as error:
         raise StorageTrouble.of(folder.url, error) from error
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from beliefmod.limit import limit_line
 from beliefmod.records import TRIALS
 from tests.small import write_belief
 
@@ -97,6 +98,28 @@ def test_the_run_folder_is_as_designed(finished):
     assert [path.name for path in (run / "beliefs").iterdir()] == ["small.yaml"]
     for table in ("causal", "drift"):
         assert {path.stem for path in (run / table).iterdir()} == set(trials["trial_id"])
+
+
+def test_the_sweep_says_how_near_it_came_to_the_machines_limit(finished):
+    run, done = finished
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("limit: ")]
+    found = json.loads((run / "manifest.json").read_text())["limit"]
+    assert line == limit_line(found)
+    # the sum over phases and the fraction, from what is written
+    needed = sum(max(phase.values()) for phase in found["phases"].values())
+    assert found["fraction"] == pytest.approx(needed / found["wall_seconds"])
+    assert 0 < found["fraction"] < 1
+    # every step that was taken, and no token less than the rows say
+    steps = [len(pl.read_parquet(path)) for path in (run / "steps").iterdir()]
+    assert found["work"]["longest_trial_steps"] == max(steps)
+    assert found["work"]["trial_steps"] == 2 * max(steps)  # of each style the longer one; the other shares it
+    generated = pl.read_parquet(run / "trials.parquet")["generated_tokens"].sum()
+    assert found["work"]["generated_tokens"] >= generated > 0
+    assert 1 <= found["slots_occupied"] <= found["slots"] and found["real_to_padded"] <= 1
+    assert found["work"]["question_seconds"] > 0 and found["work"]["train_seconds"] > 0
+    accounts = [json.loads(path.read_text()) for path in (run / "usage").iterdir()]
+    assert sum(account["tokens"] for account in accounts) == found["work"]["tokens"]
+    assert "## Speed" in (run / "report.md").read_text()
 
 
 def test_every_configuration_is_a_tune_trial(finished):

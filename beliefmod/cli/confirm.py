@@ -45,7 +45,8 @@ def confirm(
     parent = RunFolder.open(run)
     folder = RunFolder(f"{parent.url}/{FOLDER}")
     asked = {"top": top, "seeds": seeds, "limit": limit}
-    if folder.exists(MANIFEST):
+    new = not folder.exists(MANIFEST)
+    if not new:
         space = _started(folder, asked)
     else:
         space = _space(parent, asked)
@@ -57,7 +58,7 @@ def confirm(
     if dry_run:
         return
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every)
+    outcome = run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every, new)
     settle(folder, outcome)
     if outcome.finished:
         typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")

@@ -67,7 +67,7 @@ def sweep(
         return
     folder = _new_run(checked, out)
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = run_space(checked, folder, address, hosts, slots, dashboard, quiet, checkpoint_every)
+    outcome = run_space(checked, folder, address, hosts, slots, dashboard, quiet, checkpoint_every, True)
     _close(folder, outcome)
 
 
@@ -86,7 +86,7 @@ def go_on(
     folder = RunFolder.open(run)
     space = stored_space(folder)
     typer.echo(f"run folder: {folder.url}", err=True)
-    _close(folder, run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every))
+    _close(folder, run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every, False))
 
 
 def _checked_space(path: Path, overrides: list[str], model: str | None, out: str | None) -> Space:
@@ -190,8 +190,9 @@ def run_space(
     dashboard: bool,
     quiet: bool,
     checkpoint_every: float,
+    new: bool,
 ) -> Outcome:
-    """Run what the folder lacks of a space; a folder in which nothing could start is removed again.
+    """Run what the folder lacks of a space; a new one in which nothing could start is removed again.
 
     Raises:
         StorageTrouble: the folder cannot be written; the sentence says how to go on.
@@ -202,10 +203,8 @@ def run_space(
     from beliefmod.fleet.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
     from beliefmod.manifest import update_manifest
-    from beliefmod.run_lock import RunInUse
 
     capacity = Capacity(hosts=hosts, slots=slots)
-    new = not folder.rows()
     try:
         return run_sweep(
             space,
@@ -217,8 +216,6 @@ def run_space(
             checkpoint_seconds=checkpoint_every,
             last_words=f"ended at once; {_how_to_go_on(folder)}",
         )
-    except RunInUse:
-        raise
     except UserError:
         if new and not folder.rows():  # nothing has run yet: leave no empty run behind
             folder.remove()

@@ -1,4 +1,4 @@
-"""Checkpoints: every bit comes back, damage is seen, and a trial goes on anywhere as if it had never stopped."""
+"""Checkpoints: every bit comes back, damage is seen, and a trial goes on as if it had never stopped."""
 
 import os
 import threading
