@@ -38,10 +38,6 @@ class TrivialPack:
         """A trial has ended as soon as it came."""
         return False
 
-    def holds(self, trial_id: str) -> bool:
-        """Never: a trial has ended before anybody can ask."""
-        return False
-
     def detach(self, trial_id: str) -> None:
         """Nothing to leave."""
 
