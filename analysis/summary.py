@@ -139,7 +139,8 @@ def status(found: Findings) -> str:
     if models:
         text.append(f"Base model: {models[0]}.")
     parts = [wording.plural(counts["finished"], "trial") + " finished"]
-    parts += [f"{counts[name]} {name}" for name in ("failed", "stopped") if counts[name]]
+    told = {"failed": "failed", "stopped": "ended early"}
+    parts += [f"{counts[name]} {words}" for name, words in told.items() if counts[name]]
     if isinstance(planned, int) and planned > trials.height:
         parts.append(f"{planned - trials.height} of {planned} not done yet")
     text.append(", ".join(parts) + ".")

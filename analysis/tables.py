@@ -14,6 +14,7 @@ from analysis.document import Block, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier import CONFIG, finished, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
+from analysis.stopped import stopped_note
 
 LONGEST_FAILURES = 40
 
@@ -182,8 +183,9 @@ def failures(found: Findings) -> list[Block]:
     rest = trials.filter(pl.col("status") != "finished").sort(
         "status", "belief", "arm", "trial_id", nulls_last=True
     )
+    note = stopped_note(found.run)
     blank = finished(trials).filter(pl.col("adoption").is_null() | pl.col("degradation").is_null())
-    blocks: list[Block] = []
+    blocks: list[Block] = [Paragraph(note)] if note else []
     if rest.is_empty():
         blocks.append(
             Paragraph(
@@ -203,7 +205,7 @@ def failures(found: Findings) -> list[Block]:
                 setting_text(row, names) if row["arm"] in ("lora", "control") else "no training",
                 "unknown" if row["seed"] is None else str(row["seed"]),
                 row["error"]
-                or ("stopped by the scheduler" if row["status"] == "stopped" else "no reason was written"),
+                or (_ended_early(row) if row["status"] == "stopped" else "no reason was written"),
             )
             for row in rest.head(LONGEST_FAILURES).iter_rows(named=True)
         )
@@ -225,3 +227,8 @@ def failures(found: Findings) -> list[Block]:
             )
         )
     return blocks
+
+
+def _ended_early(row: dict[str, Any]) -> str:
+    after = f" after {row['steps']:,} steps" if row["steps"] is not None else ""
+    return f"ended by the scheduler{after}"
