@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from beliefmod.config import DataConfig, TrialConfig
 from beliefmod.engine.jobs import AdapterJob, EngineError, NoFreeSlot, StepReport
 from beliefmod.engine.usage import Usage
+from beliefmod.errors import StorageTrouble
 from beliefmod.families import families, own_steps
 from beliefmod.fleet import pack as pack_module
 from beliefmod.fleet.pack import Pack
@@ -245,3 +246,20 @@ def test_branches_behind_a_restored_run_are_run_by_themselves(ends, monkeypatch)
     pack.close()
     # the second epoch's end is where the checkpoint was taken, so that branch needs no run of its own
     assert engine.taken == {trunk.trial_id: 4, behind.trial_id: 2}
+
+
+def test_branches_are_given_back_with_their_trunk_when_nothing_can_be_kept(ends, monkeypatch):
+    def disk_full(*arguments):
+        raise StorageTrouble("runs/x: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(ends, "conclude", disk_full)
+    pack = start(IdleEngine(slots=1, parking=2), ends)
+    configs = [trial(1), trial(5_000), trial(10_000), trial(3, seed=1)]
+    for family in families(configs):
+        pack.attach(family.trunk, family.branches)
+    found = ends.wait(4)
+    pack.close()
+    assert {trial_id: report.state for trial_id, report in found.items()} == {
+        config.trial_id: "storage" for config in configs
+    }
+    assert len(ends.reports) == 4
