@@ -95,6 +95,7 @@ class Work:
         trial_steps, engine_steps, slot_steps: optimiser steps of trials, of engines, and slots at each.
         answers, prompt_tokens, generated_tokens: completions, and tokens read and written for them.
         cache_reads: keys and values read in decoding, in tokens.
+        decode_steps: passes that wrote one token of each of several answers.
         answer_squares, adapter_answer_tokens: as in training, for prompts with their answers.
         adapter_decodes: adapter weights times the decode steps of that adapter's longest answer per call.
         read_tokens, read_label_tokens, read_squares, adapter_read_tokens: scores and drift.
@@ -118,6 +119,7 @@ class Work:
     prompt_tokens: int = 0
     generated_tokens: int = 0
     cache_reads: int = 0
+    decode_steps: int = 0
     answer_squares: int = 0
     adapter_answer_tokens: int = 0
     adapter_decodes: int = 0

@@ -67,6 +67,9 @@ def _chosen(manifest: Mapping[str, Any]) -> list[str]:
         f"Measured per host ({machine['hosts']} in use): {rate(machine['flops'], 'FLOP/s')} in matrix "
         f"products, {rate(machine['bandwidth'], 'B/s')} in copies as large as the model."
     ]
+    if steps := known["work"]["decode_steps"]:
+        written = known["work"]["generated_tokens"] / steps
+        lines.append(f"A decode step wrote {written:.0f} tokens on average, one per answer under way.")
     engine = manifest.get("engine")
     if isinstance(engine, Mapping) and "why" in engine:
         lines.append(

@@ -72,7 +72,7 @@ class _Batch:
     ) -> None:
         self.model, self.requests, self.slots = engine.model, requests, list(slots)
         self.max_new, self.temperature = max_new_tokens, temperature
-        self.positions = engine.max_positions
+        self.positions, self.work = engine.max_positions, engine.usage.work
         device = engine.model.device
         self.eos = torch.tensor(sorted(engine.loaded.eos_ids), device=device)
         self.eos_ids = frozenset(engine.loaded.eos_ids)
@@ -119,6 +119,7 @@ class _Batch:
                 owners = [self.slots[i] for i in alive.tolist()]
                 segments = segments_of(owners, [1] * len(owners))
                 everyone = torch.arange(len(alive), device=device)
+            self.work.decode_steps += 1
             decode = DecodeStep(cache)
             logits = self.model.logits(tokens, decode, decode.positions, segments, everyone)
             cache.lengths = torch.minimum(cache.lengths + 1, cache.lengths.new_tensor(limit - 1))

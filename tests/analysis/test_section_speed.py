@@ -79,9 +79,11 @@ def test_memory_that_ran_out_and_attempts_are_told(folder: Path) -> None:
         "shrinks": [f"shrink {i}" for i in range(23)],
         "attempts": 2,
     }
+    entry["work"] |= {"generated_tokens": 1000, "decode_steps": 40}
     [bullets] = of_kind(speed.blocks(found(folder, limit=entry, engine={})), Bullets)
-    assert bullets.items[1] == "The run took 2 attempts; times are their sums."
-    assert bullets.items[2:4] == ("shrink 0", "shrink 1")
+    assert bullets.items[1] == "A decode step wrote 25 tokens on average, one per answer under way."
+    assert bullets.items[2] == "The run took 2 attempts; times are their sums."
+    assert bullets.items[3:5] == ("shrink 0", "shrink 1")
     assert bullets.items[-1] == "and 3 more such lines in manifest.json."
 
 

@@ -207,6 +207,9 @@ def test_answers_are_the_same_in_smaller_batches(temperature):
     assert any("cache_tokens" in sentence for sentence in tight.usage.shrinks)
     assert tight.usage.work.generated_tokens == sum(len(c.token_ids) for c in expected)
     assert tight.usage.work.answers == 12
+    # the first token comes with the prompt; every later one of the longest answer is a step
+    assert plenty.usage.work.decode_steps == max(len(c.token_ids) for c in expected) - 1
+    assert tight.usage.work.decode_steps > plenty.usage.work.decode_steps
 
 
 def test_scores_and_drift_are_the_same_in_smaller_passes():
