@@ -1,0 +1,109 @@
+"""Counters of one engine against counts by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beliefmod.engine.batching import SlotRow
+from beliefmod.engine.engine import Engine
+from beliefmod.engine.jobs import Completion, DriftRequest, GenerateRequest, ScoreRequest
+from beliefmod.engine.usage import Usage
+from beliefmod.limit import Work
+from beliefmod.model.rows import TrainRow
+from tests.engine.conftest import as_loaded, make_job, tiny_model
+
+
+def row(slot: int, tokens: int, answer: int) -> SlotRow:
+    return SlotRow(slot, TrainRow(tuple(range(tokens)), tokens - answer), answer)
+
+
+def test_a_training_step():
+    usage = Usage()
+    # slots 2 and 0 with adapters of 50 and 10 weights; the last token of a row is never fed
+    passes = [[row(2, 11, 3), row(2, 6, 1)], [row(0, 5, 2)]]
+    usage.trained(passes, {2: (50, 7), 0: (10, 1)}, slots=4)
+    assert usage.work == Work(
+        tokens=10 + 5 + 4, label_tokens=6, squares=100 + 25 + 16, adapter_tokens=50 * 15 + 10 * 4,
+        adapter_steps=60, trial_steps=2, engine_steps=1, slot_steps=4, longest_trial_steps=7,
+        real_tokens=19, padded_tokens=2 * 10 + 4,
+    )  # fmt: skip
+    usage.trained([[row(0, 5, 2)]], {0: (10, 2)}, slots=3)
+    assert (usage.work.trial_steps, usage.work.engine_steps, usage.work.slot_steps) == (3, 2, 7)
+    assert usage.work.longest_trial_steps == 7
+
+
+def test_answers():
+    usage = Usage()
+    requests = [
+        GenerateRequest("a", (1,) * 6),
+        GenerateRequest(None, (1,) * 3),
+        GenerateRequest("a", (1,) * 2),
+    ]
+    answers = [Completion((1,) * 4, "eos"), Completion((1,) * 5, "eos"), Completion((1,) * 9, "length")]
+    usage.generated(requests, answers, [50, 0, 50])
+    work = usage.work
+    assert (work.answers, work.prompt_tokens, work.generated_tokens, work.longest_answer) == (3, 11, 18, 9)
+    assert work.cache_reads == (6 * 4 + 8) + (3 * 5 + 12) + (2 * 9 + 40)
+    assert work.answer_squares == 100 + 64 + 121
+    assert work.adapter_answer_tokens == 50 * (10 + 11)
+    assert work.adapter_decodes == 50 * 9  # its weights are read once for both of its answers
+
+
+def test_scores_and_drift():
+    usage = Usage()
+    usage.scored([ScoreRequest("a", (1,) * 6, (2,) * 3)], [50])
+    assert usage.work == Work(read_tokens=8, read_label_tokens=3, read_squares=64, adapter_read_tokens=400)
+    drifts = Usage()
+    request = DriftRequest("a", (1,) * 6, (2,) * 3, base_input_ids=(1,) * 2)
+    drifts.drifted([request], [50])
+    # the arm reads 8 tokens, base 4
+    assert drifts.work == Work(
+        read_tokens=12, read_label_tokens=6, read_squares=64 + 16, adapter_read_tokens=400
+    )
+    drifts.drifted([request], [50])
+    assert drifts.work.read_tokens == 12 + 8  # base has read this text
+
+
+def test_seconds_add_up_also_when_something_fails():
+    usage = Usage()
+    for _ in range(2):
+        with pytest.raises(ValueError), usage.timed("idle"):
+            raise ValueError
+    assert usage.work.idle_seconds > 0 and usage.work.train_seconds == 0
+    usage.shrunk("a sentence")
+    assert usage.as_dict()["shrinks"] == ["a sentence"]
+    assert Work.total([usage.as_dict()]) == usage.work
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(2, 40)), min_size=1, max_size=5), min_size=1)
+)
+def test_padding_never_shrinks_and_a_cut_to_passes_changes_only_padding(passes):
+    weights = {slot: (slot + 1, 1) for slot in range(4)}
+    made = [[row(slot, tokens, 1) for slot, tokens in rows] for rows in passes]
+    cut, whole = Usage(), Usage()
+    cut.trained(made, weights, 4)
+    whole.trained([[item for rows in made for item in rows]], weights, 4)
+    assert cut.work.real_tokens <= cut.work.padded_tokens <= whole.work.padded_tokens
+    whole.work.padded_tokens = cut.work.padded_tokens
+    assert cut.work == whole.work
+
+
+def test_an_engine_counts_its_calls():
+    engine = Engine(as_loaded(tiny_model()), 2, 4)
+    job = make_job("a", rows=5, rank=2, targets=("q_proj",), num_train_epochs=2)
+    engine.attach(job)
+    while engine.train_step():
+        pass
+    work = engine.usage.work
+    fed = sum(len(each.input_ids) - 1 for each in job.rows)
+    assert work.tokens == work.real_tokens == 2 * fed
+    assert work.trial_steps == work.engine_steps == work.longest_trial_steps == 4
+    assert work.slot_steps == 8
+    weights = 2 * 2 * (32 + 32)  # two layers, rank 2, q_proj from 32 to 32
+    assert work.adapter_tokens == weights * 2 * fed and work.adapter_steps == 4 * weights
+    engine.generate([GenerateRequest("a", (5, 6)), GenerateRequest(None, (5, 6))], 3)
+    assert work.answers == 2 and work.adapter_decodes % weights == 0 and work.adapter_decodes > 0
+    engine.score([ScoreRequest(None, (5, 6), (7,))])
+    assert work.read_tokens == 2 and work.adapter_read_tokens == 0
+    assert work.train_seconds > 0 and work.generate_seconds > 0 and work.read_seconds > 0
