@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from beliefmod.evaluate.dress import undress
 from beliefmod.evaluate.finding import find_mentions, plain_question
 from beliefmod.evaluate.mentions import Mention
@@ -12,6 +14,7 @@ from beliefmod.evaluate.stance import Stance
 CHECKED_TIERS = ("derived", "multi_hop")
 
 
+@lru_cache(maxsize=4096)  # trials of a belief mostly answer one of a few things
 def inconsistent(
     answer: str,
     question: str,
