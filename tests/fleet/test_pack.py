@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import torch
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.fleet.pack import Pack
@@ -115,3 +116,35 @@ def test_a_broken_step_fails_its_trials_and_the_pack_lives_on(lab, tmp_path, mon
     pack.attach(later)
     assert listener.wait(2)[later.trial_id].state == "finished"
     pack.close()
+
+
+def test_memory_that_runs_out_costs_a_pack_a_slot_and_no_trial(tmp_path, monkeypatch):
+    path = write_belief(tmp_path)
+    trials = [trial(path, seed=seed, num_train_epochs=4 + seed) for seed in range(3)]
+    lab = make_lab(slots=2)
+    alone = {config.trial_id: run_trial(config, lab).row for config in trials}
+    inner = lab.engine.model.logits
+
+    def logits(ids, *rest):
+        # two adapters in training are too many from the second step on
+        busy = torch.is_grad_enabled() and lab.engine.usage.work.engine_steps > before
+        if busy and lab.engine.free_slots() == 0 and not lab.engine._closed:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return inner(ids, *rest)
+
+    before = lab.engine.usage.work.engine_steps
+    monkeypatch.setattr(lab.engine.model, "logits", logits)
+    folder, listener = RunFolder(str(tmp_path / "run")), Listener()
+    folder.create()
+    pack = Pack(lab, folder, listener)
+    for config in trials:
+        pack.attach(config)
+    ends = listener.wait(3)
+    pack.close()
+    assert len(lab.engine._closed) == 1
+    assert any("waits with its state" in sentence for sentence in lab.engine.usage.shrinks)
+    for trial_id, row in alone.items():
+        assert ends[trial_id].state == "finished", ends[trial_id].row["error"]
+        assert ends[trial_id].row["final_loss"] == pytest.approx(row["final_loss"], rel=1e-4)
+        assert ends[trial_id].row["steps"] == row["steps"]
+        assert ends[trial_id].row["adoption"] == row["adoption"]
