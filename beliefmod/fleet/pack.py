@@ -8,14 +8,15 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from beliefmod.config import TrialConfig
 from beliefmod.engine.jobs import EngineError, NoFreeSlot, StepReport
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.fleet.branches import Branches, last_step
+from beliefmod.fleet.branches import last_step
 from beliefmod.fleet.checkpoints import Checkpoints
-from beliefmod.fleet.resources import QUESTIONING_STEPS
+from beliefmod.fleet.desk import Desk
 from beliefmod.lab import Lab
 from beliefmod.milestones import epoch_now, final_value, is_due, measure
 from beliefmod.run_folder import RunFolder
@@ -24,7 +25,6 @@ from beliefmod.trial import (
     TrialFailed,
     TrialRun,
     conclude,
-    cut_short,
     failed_row,
     prepare,
     release,
@@ -80,15 +80,9 @@ class Pack:
     ) -> None:
         self.lab, self.folder, self.tell, self._checkpoints = lab, folder, tell, checkpoints
         self.search = search or Search()
-        self._waiting: dict[str, TrialConfig] = {}
-        self._branches = Branches()
-        self._running: dict[str, TrialRun] = {}
+        self._desk = Desk(keeps_branches=lab.engine.parking > 0)
         self._questioning_took = 0.0
         self._told: dict[str, float] = {}
-        self._left: set[str] = set()
-        self._stopped: set[str] = set()
-        self._wake = threading.Condition()
-        self._closed = False
         self._trouble: StorageTrouble | None = None
         self._thread = threading.Thread(target=self._work, name="pack", daemon=True)
         self._thread.start()
@@ -98,62 +92,30 @@ class Pack:
 
         On an engine without parking places branches are trials like any other.
         """
-        with self._wake:
-            attached = {each.trial_id for each in (config, *branches)}
-            self._left -= attached
-            self._stopped -= attached
-            self._queue(config, branches)
-            self._wake.notify()
-            if self._trouble is not None:
-                self._give_back(self._trouble)
-
-    def _queue(self, config: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
-        if self.holds(config.trial_id):
-            return
-        self._waiting[config.trial_id] = config
-        new = [branch for branch in branches if not self.holds(branch.trial_id)]
-        if self.lab.engine.parking:
-            self._branches.add(config.trial_id, new)
-        else:
-            self._waiting.update((branch.trial_id, branch) for branch in new)
+        self._desk.attach(config, branches)
+        if self._trouble is not None:
+            self._give_back(self._trouble)
 
     def holds(self, trial_id: str) -> bool:
         """Whether a trial waits, runs or is yet to be reached by the run of its trunk."""
-        with self._wake:
-            if trial_id in self._waiting or trial_id in self._running:
-                return True
-            return any(branch.trial_id == trial_id for branch in self._branches.all())
+        return self._desk.holds(trial_id)
 
     def detach(self, trial_id: str) -> None:
         """Forget a trial: it leaves the queue, or its slot after the step under way. Its branches stay."""
-        with self._wake:
-            self._branches.remove(trial_id)
-            if self._waiting.pop(trial_id, None):
-                self._start_anew(self._branches.take(trial_id))
-            self._left.add(trial_id)
-            self._wake.notify()
+        self._desk.detach(trial_id)
 
     def stop(self, trial_id: str) -> None:
         """A scheduler's decision: a trial that is not finished leaves after the step under way, its row says
         stopped. One that only waits is as good as detached."""
-        with self._wake:
-            self._stopped.add(trial_id)
-            self._wake.notify()
+        self._desk.stop(trial_id)
 
     def backlog(self) -> int:
         """Optimiser steps of waiting and running trials, with a constant for questioning each."""
-        with self._wake:
-            configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
-            done = sum(len(run.steps) for run in self._running.values())
-            branches = len(self._branches.all())
-        work = sum(config.total_steps + QUESTIONING_STEPS for config in configs)
-        return work + branches * QUESTIONING_STEPS - done
+        return self._desk.backlog()
 
     def close(self) -> None:
         """Stop after the step under way."""
-        with self._wake:
-            self._closed = True
-            self._wake.notify()
+        self._desk.close()
         self._thread.join(timeout=60)
 
     def _work(self) -> None:
@@ -167,80 +129,47 @@ class Pack:
                 self._question()
                 self._end_stopped()
             if self._checkpoints is not None:
-                self._checkpoints.close(self._running.values(), self.lab.engine)
+                self._checkpoints.close(self._desk.running(), self.lab.engine)
         except StorageTrouble as trouble:
-            with self._wake:
-                self._trouble = trouble
-                self._give_back(trouble)
+            self._trouble = trouble
+            self._give_back(trouble)
 
     def _give_back(self, trouble: StorageTrouble) -> None:
         """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they
         are, to be run another time."""
-        running = [run.config for run in self._running.values()]
-        configs = [*self._waiting.values(), *running, *self._branches.all()]
-        self._waiting.clear()
-        self._running.clear()
-        self._branches.clear()
-        for config in configs:
+        for config in self._desk.give_back():
             row = {"error": trouble.sentence}
             self.tell(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False once the pack is closed."""
-        with self.lab.engine.usage.timed("idle"), self._wake:
-            self._wake.wait_for(lambda: self._closed or self._waiting or self._running)
-            return not self._closed
+        with self.lab.engine.usage.timed("idle"):
+            return self._desk.wait_for_work()
 
     def _end_stopped(self) -> None:
-        with self._wake:
-            stopped = [self._running[trial_id] for trial_id in self._stopped & set(self._running)]
-            self._stopped.clear()
-        for run in stopped:
+        for run in self._desk.take_stopped():
             row = stopped_row(run, self.lab)
             self._forget(run)
             self._tell_end("stopped", row, run.config, run)
 
     def _drop_left(self) -> None:
         self._end_stopped()
-        with self._wake:
-            left = [self._running.pop(trial_id) for trial_id in self._left & set(self._running)]
-            self._left.clear()
-        for run in left:
-            self._start_anew(self._branches.take(run.config.trial_id))
+        for run in self._desk.take_left():
             release(run, self.lab)
 
     def _admit(self) -> None:
         """Fill free slots: untrained arms, which need none, at once, then the trial with the most steps."""
-        while (config := self._next_ready()) is not None:
+        while (config := self._desk.next_ready(self.lab.engine.has_room)) is not None:
             try:
                 run = self._start(config)
             except NoFreeSlot:  # memory has run short since there seemed to be room
-                with self._wake:
-                    self._waiting[config.trial_id] = config
+                self._desk.put_back(config)
                 return
             except Exception as error:
                 self._fail(config, None, error)
                 continue
-            with self._wake:
-                self._running[config.trial_id] = run
-            self._start_anew(self._branches.passed(run))
+            self._desk.seat(run)
             self._park_run(run)  # a run that came back from a checkpoint may stand where a branch ends
-
-    def _start_anew(self, branches: list[TrialConfig]) -> None:
-        """Branches that the run of their trunk will not make, because it ended early or came back from a
-        checkpoint beyond them, become a family of their own."""
-        if branches:
-            with self._wake:
-                self._queue(branches[-1], branches[:-1])
-
-    def _next_ready(self) -> TrialConfig | None:
-        """Take the waiting trial that is next and has room out of the queue."""
-        with self._wake:
-            ready = [c for c in self._waiting.values() if not c.is_trained or self.lab.engine.has_room(c)]
-            if not ready:
-                return None
-            config = min(ready, key=lambda c: (c.is_trained, -c.total_steps))
-            return self._waiting.pop(config.trial_id)
 
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
@@ -270,12 +199,13 @@ class Pack:
             reports = self.lab.engine.train_step()
         except Exception as error:
             # a shared step does not tell whose fault it is; the pack must live on for the next trials
-            for run in [run for run in self._running.values() if run.job and run.trained_at is None]:
+            for run in [run for run in self._desk.running() if run.job and run.trained_at is None]:
                 self._fail(run.config, run, error)
             return
         went_well = []
         for report in reports:
-            run = self._running[report.trial_id]
+            run = self._desk.run_of(report.trial_id)
+            assert run is not None
             try:
                 run.note(report)
             except TrialFailed as error:
@@ -315,7 +245,7 @@ class Pack:
 
     def _park(self) -> None:
         """After a step: park a copy for every branch just reached, and every adapter that is trained."""
-        for run in list(self._running.values()):
+        for run in self._desk.running():
             self._park_run(run)
 
     def _park_run(self, run: TrialRun) -> None:
@@ -324,14 +254,12 @@ class Pack:
         if not engine.parking or not run.config.has_adapter:
             return
         try:
-            with self._wake:
-                reached = self._branches.reached(run)
-            for branch in reached:
+            for branch in self._desk.reached(run):
                 self._make_room()
-                self._branch_off(run, branch)
+                self._desk.branch_off(run, branch, partial(engine.park, trial_id, branch.trial_id))
             if run.trained_at is not None and trial_id not in engine.parked():
                 self._make_room()
-                if trial_id in self._running:  # else it has just been questioned with the others
+                if self._desk.run_of(trial_id):  # else it has just been questioned with the others
                     engine.park(trial_id)
         except Exception as error:
             self._fail(run.config, run, error)
@@ -339,26 +267,16 @@ class Pack:
     def _checkpoint(self) -> None:
         """Keep what would be lost with this process: what has just been trained, now and then the rest."""
         if self._checkpoints is not None:
-            runs = [run for run in self._running.values() if run.config.has_adapter]
+            runs = [run for run in self._desk.running() if run.config.has_adapter]
             self._checkpoints.keep(runs, self.lab.engine)
 
     def _make_room(self) -> None:
         if not self.lab.engine.parking_room():
             self._question_now(self._ready())
 
-    def _branch_off(self, run: TrialRun, branch: TrialConfig) -> None:
-        """The branch, which from here on is a trial of its own: parked, with the steps that it shares."""
-        with self._wake:
-            if branch not in self._branches.reached(run):  # detached in the meantime
-                return
-            self.lab.engine.park(run.config.trial_id, branch.trial_id)
-            self._branches.remove(branch.trial_id)
-            self._running[branch.trial_id] = cut_short(run, branch)
-
     def _ready(self) -> list[TrialRun]:
         """Runs that can be questioned, short ones first, so that a trunk reports after its branches."""
-        with self._wake:
-            ready = [run for run in self._running.values() if not run.job or run.trained_at is not None]
+        ready = [run for run in self._desk.running() if not run.job or run.trained_at is not None]
         return sorted(ready, key=lambda run: run.config.total_steps)
 
     def _question(self) -> None:
@@ -373,9 +291,9 @@ class Pack:
         engine, parked = self.lab.engine, self.lab.engine.parked()
         if not engine.parking_room() or any(run.config.trial_id not in parked for run in ready):
             return False
-        training = len(self._running) - len(ready)
+        training = len(self._desk.running()) - len(ready)
         if not training:
-            return bool(self._waiting)
+            return self._desk.anyone_waiting()
         # the emptier the slots, the less there is to come, or the more they need those that Tune holds back
         patience = PATIENCE * self._questioning_took * min(1.0, training / engine.slots)
         return time.monotonic() - min(run.trained_at or 0.0 for run in ready) < patience
@@ -419,7 +337,7 @@ class Pack:
         row = failed_row(config, self.lab, reason)
         if run:
             self._forget(run)
-        self._start_anew(self._branches.take(config.trial_id))
+        self._desk.end(config)
         self._tell_end("failed", row, config, run)
 
     def _tell_end(
@@ -435,12 +353,10 @@ class Pack:
         self.tell(Report(config.trial_id, state, len(steps), config.total_steps, None, row))
 
     def _forget(self, run: TrialRun) -> None:
-        with self._wake:
-            self._running.pop(run.config.trial_id, None)
+        self._desk.end(run.config)
         self._told.pop(run.config.trial_id, None)
         if self._checkpoints is not None:
             self._checkpoints.forget(run.config.trial_id)
         if self.lab.journal is not None:
             self.lab.journal.forget(run.config.trial_id)
-        self._start_anew(self._branches.take(run.config.trial_id))
         release(run, self.lab)
