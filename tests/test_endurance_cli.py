@@ -147,7 +147,7 @@ def test_a_full_and_a_read_only_disk_stop_the_sweep_with_one_sentence_and_lose_n
 
 def test_ctrl_c_twice_ends_at_once_and_resume_goes_on_with_damaged_files(tmp_path):
     runs = tmp_path / "runs"
-    space = write_space(tmp_path / "space", [3, 4, 2000])
+    space = write_space(tmp_path / "space", [3, 4, 800])
     sweep = start("sweep", "--space", str(space), "--out", str(runs), "--checkpoint-every", "0.5")
     wait_until(lambda: len(rows(runs)) >= 3, 180, "no rows")
     wait_until(lambda: list(runs.glob("*/checkpoints/*.safetensors")), 60, "no checkpoint")
@@ -185,7 +185,7 @@ def test_ctrl_c_twice_ends_at_once_and_resume_goes_on_with_damaged_files(tmp_pat
     assert "5 finished, 0 failed, 0 not run" in out
     assert leftovers(run) == []
     steps = pl.concat([pl.read_parquet(path) for path in (run / "steps").glob("*.parquet")])
-    assert sorted(steps.group_by("trial_id").len()["len"]) == [3, 4, 2000]
+    assert sorted(steps.group_by("trial_id").len()["len"]) == [3, 4, 800]
 
 
 def test_two_sweeps_at_once_do_not_see_each_other(tmp_path):
