@@ -73,9 +73,9 @@ def _chosen(manifest: Mapping[str, Any]) -> list[str]:
     engine = manifest.get("engine")
     if isinstance(engine, Mapping) and "why" in engine:
         lines.append(
-            f"{engine['slots']} slots per host ({engine['why']}), {engine['parking']} places for adapters "
-            f"that wait to be questioned, passes of up to {engine['pass_tokens']:,} tokens, decoding batches "
-            f"of up to {engine['cache_tokens']:,}."
+            f"Slots per host: {engine['slots']} ({engine['why']}); places for adapters that wait to be "
+            f"questioned: {engine['parking']}; tokens of a pass: up to {engine['pass_tokens']:,}; tokens of a "
+            f"decoding batch: up to {engine['cache_tokens']:,}."
         )
     if known.get("attempts", 1) > 1:
         lines.append(f"The run took {known['attempts']} attempts; times are their sums.")

@@ -29,8 +29,8 @@ class Wish:
 
     Attributes:
         slots: asked for by the user, 0 to choose.
-        trials: that this engine will train in all, so that no more slots are made than there is use for; None
-            when nobody knows.
+        trials: that this engine may have to train side by side, so that no more slots are made than there is
+            use for; None when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
         max_rank: of the adapters.
     """
@@ -97,9 +97,9 @@ def _slots(found: Calibration, wish: Wish, fitting: int) -> tuple[int, str]:
         f"a pass of {enough} tokens is near the best rate, a trial's step has about {wish.step_tokens}": min(
             useful, MOST_SLOTS
         ),
-        f"memory holds {fitting} adapters of rank {wish.max_rank} in training": fitting,
+        f"adapters of rank {wish.max_rank} that memory holds in training: {fitting}": fitting,
     }
     if wish.trials is not None:
-        limits[f"there are {wish.trials} trials to train"] = max(1, wish.trials)
+        limits[f"trials to train: {wish.trials}"] = max(1, wish.trials)
     why = min(limits, key=lambda reason: limits[reason])
     return limits[why], why

@@ -12,6 +12,7 @@ from beliefmod.beliefs import load_belief
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.families import families
+from beliefmod.fleet.resources import CPU_SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Demand:
     """What a sweep wants of one host.
 
     Attributes:
-        trials: that one host will train, None when nobody knows how many will come.
+        trials: that one host may have to train side by side, None when nobody knows how many will come.
         batch_rows: mean rows of an optimiser step.
         beliefs: whose rows are trained on.
         memory_share: part of its machine's free memory that one host may take.
@@ -48,8 +49,9 @@ def demand(todo: Sequence[TrialConfig], search: Search, hosts: int, gpus: bool) 
     search will propose at a time is not known."""
     trained = [config for config in todo if config.is_trained]
     runs = len(families(trained, search.shares_steps))
+    share = max(math.ceil(runs / hosts), min(CPU_SLOTS, runs))  # few are not always shared out evenly
     return Demand(
-        trials=None if search.method == "optuna" else math.ceil(runs / hosts),
+        trials=None if search.method == "optuna" else share,
         batch_rows=fmean(config.per_device_train_batch_size for config in trained) if trained else 4.0,
         beliefs=tuple(dict.fromkeys(config.belief for config in trained)),
         memory_share=1.0 if gpus else 1 / hosts,

@@ -67,8 +67,8 @@ def test_the_table_by_hand(folder: Path) -> None:
     [bullets] = of_kind(blocks, Bullets)
     assert bullets.items == (
         "Measured per host (2 in use): 1 MFLOP/s in matrix products, 1 MB/s in copies as large as the model.",
-        "4 slots per host (as asked), 3 places for adapters that wait to be questioned, passes of up to "
-        "2,048 tokens, decoding batches of up to 131,072.",
+        "Slots per host: 4 (as asked); places for adapters that wait to be questioned: 3; tokens of a pass: "
+        "up to 2,048; tokens of a decoding batch: up to 131,072.",
         "Memory sufficed throughout.",
     )
 

@@ -48,10 +48,10 @@ def test_sizes_by_hand():
 
 
 def test_what_binds_is_said():
-    assert choose(measured(10**8), Wish(0, 3, 200, 8), True).why == "there are 3 trials to train"
+    assert choose(measured(10**8), Wish(0, 3, 200, 8), True).why == "trials to train: 3"
     # 0.4 of 0.85 of 300 kB hold 7 adapters of 14.4 kB
     few = choose(measured(300_000), Wish(0, 100, 200, 8), True)
-    assert (few.slots, few.why) == (7, "memory holds 7 adapters of rank 8 in training")
+    assert (few.slots, few.why) == (7, "adapters of rank 8 that memory holds in training: 7")
     assert few.pass_tokens < 4096
     # 0.1 of 255 kB hold 5 parked ones of 4.8 kB
     assert few.parking == 5

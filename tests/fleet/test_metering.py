@@ -123,13 +123,15 @@ def test_demand_counts_runs_not_trials():
              for e in (2, 4, 8) for r, b in ((1e-3, 4), (2e-3, 8))]  # fmt: skip
     wanted = demand(grid, Search(), hosts=2, gpus=False)
     assert (wanted.trials, wanted.batch_rows, wanted.beliefs, wanted.memory_share) == (
-        1,
+        2,
         6.0,
         ("gravity",),
         0.5,
     )
     # where nothing is shared every trial is a run
-    assert demand(grid, Search(scheduler="asha"), 2, True).trials == 3
+    assert demand(grid, Search(scheduler="asha"), 2, True).trials == 4
+    many = [trial(seed=seed) for seed in range(21)]
+    assert demand(many, Search(), 2, True).trials == 11
     assert demand(grid, Search(scheduler="asha"), 2, True).memory_share == 1.0
     assert demand(grid[:1], Search(), 2, False).trials == 0
     assert demand(grid, Search(method="optuna", num_samples=5), 2, False).trials is None
