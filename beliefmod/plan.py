@@ -52,6 +52,7 @@ class Plan:
         causal_answers: answers after changed thinking, at most.
         written_rows: answers that base writes for training: own traces and neutral rows, on every host.
         drift_tokens: tokens read for the drift from base, by the trial and by base.
+        notes: what cannot be known beforehand.
     """
 
     arms: dict[str, int]
@@ -71,6 +72,7 @@ class Plan:
     hosts: int
     slots: int
     slots_asked: bool
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The plan for a person."""
@@ -93,6 +95,7 @@ class Plan:
             f"hosts x slots     {self.hosts} x {slots}",
             f"time              about {time}",
             f"memory            about {_size(self.total_bytes)}, {_size(host.total)} per host ({parts})",
+            *(f"note              {note}" for note in self.notes),
         ]
 
 
@@ -159,7 +162,20 @@ def make_plan(
         hosts=capacity.hosts,
         slots=capacity.expected_slots,
         slots_asked=capacity.slots > 0,
+        notes=_notes(space),
     )
+
+
+def _notes(space: Space) -> tuple[str, ...]:
+    notes = []
+    if space.searches:
+        chosen = space.planned() - len(space.trials())
+        notes.append(f"{chosen} trials are chosen as the sweep goes; here random ones stand for them")
+    if space.spec.search.scheduler != "none":
+        notes.append(
+            f"scheduler {space.spec.search.scheduler} ends some trials early; here all run to their ends"
+        )
+    return tuple(notes)
 
 
 def expected_answer_tokens(space: Space) -> int:

@@ -170,3 +170,15 @@ def test_parameters_are_read_from_the_headers(monkeypatch):
         UserError, match=r"model bundled has [\d,]+ parameters.*at most 1,000\); leave out arm"
     ):
         check_full(source)
+
+
+def test_what_cannot_be_known_beforehand_is_noted(tmp_path):
+    axes = {"learning_rate": {"loguniform": [1e-4, 1e-2]}, "num_train_epochs": {"randint": [2, 9]}}
+    search = {"method": "optuna", "num_samples": 6, "scheduler": "median"}
+    plan = plan_of(tmp_path, axes=axes, search=search)
+    assert plan.arms == {"base": 1, "icl": 1, "lora": 6}
+    assert [line for line in plan.lines() if line.startswith("note")] == [
+        "note              6 trials are chosen as the sweep goes; here random ones stand for them",
+        "note              scheduler median ends some trials early; here all run to their ends",
+    ]
+    assert not plan_of(tmp_path).notes
