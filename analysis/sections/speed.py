@@ -74,8 +74,8 @@ def _chosen(manifest: Mapping[str, Any]) -> list[str]:
     if isinstance(engine, Mapping) and "why" in engine:
         lines.append(
             f"Slots per host: {engine['slots']} ({engine['why']}); places for adapters that wait to be "
-            f"questioned: {engine['parking']}; tokens of a pass: up to {engine['pass_tokens']:,}; tokens of a "
-            f"decoding batch: up to {engine['cache_tokens']:,}."
+            f"questioned: {engine['parking']}; tokens of a pass: up to {engine['pass_tokens']:,}; tokens of "
+            f"a decoding batch: up to {engine['cache_tokens']:,}."
         )
     if known.get("attempts", 1) > 1:
         lines.append(f"The run took {known['attempts']} attempts; times are their sums.")
