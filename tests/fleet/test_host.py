@@ -67,3 +67,21 @@ def test_a_failed_self_test_is_the_sentence_that_stops_the_sweep(tmp_path, monke
     monkeypatch.setattr(drift, "self_test", fails)
     with pytest.raises(UserError, match="self-test: wrong"):
         asyncio.run(host(tmp_path).ready())
+
+
+def test_only_the_newest_progress_is_told_but_every_value_in_order(tmp_path):
+    def report(step: int, score: float | None, state: str = "training") -> dict:
+        return {"trial_id": "t", "state": state, "step": step, "score": score, "row": None}
+
+    async def hear() -> list[tuple]:
+        one = host(tmp_path)
+        one._reports["t"] = asyncio.Queue()
+        for step, score in enumerate((None, None, 0.5, None, 0.7, 0.9, None), 1):
+            one._deliver(report(step, score))
+        one._deliver(report(8, None, "finished"))
+        heard = []
+        while (told := await one.next("t")) is not None:
+            heard.append((told["step"], told["score"]))
+        return heard
+
+    assert asyncio.run(hear()) == [(3, 0.5), (5, 0.7), (6, 0.9), (8, None)]
