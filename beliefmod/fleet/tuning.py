@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -10,6 +11,7 @@ import ray
 from ray import tune
 
 from beliefmod.config import TrialConfig
+from beliefmod.errors import UserError
 from beliefmod.families import families, run_order
 from beliefmod.fleet.brake import Brake
 from beliefmod.fleet.progress import Progress
@@ -21,6 +23,7 @@ from beliefmod.run_folder import RunFolder
 from beliefmod.space import Space
 
 STOP_SECONDS = 5.0
+ROW_SECONDS = 60.0
 
 
 def tune_trials(
@@ -36,6 +39,7 @@ def tune_trials(
     """Run the configurations, and what a search chooses after them, to their ends on the hosts named, or
     until the brake is pulled."""
     trials, search_alg = _trials(configs, space, folder)
+    stopped: list[str] = []
     tuner = tune.Tuner(
         BeliefTrial,
         param_space={
@@ -47,7 +51,7 @@ def tune_trials(
         tune_config=tune.TuneConfig(
             search_alg=search_alg,
             num_samples=1 if search_alg is None else -1,  # a search says itself when it is at its end
-            scheduler=_referee(space, folder, hosts, namespace, progress),
+            scheduler=_referee(space, folder, hosts, namespace, progress, stopped),
             reuse_actors=True,
             max_concurrent_trials=capacity.concurrent,
             trial_name_creator=_name,
@@ -63,6 +67,8 @@ def tune_trials(
         ),
     )
     tuner.fit()
+    if not brake.interrupted and brake.trouble is None:
+        _await_rows(stopped, folder)
 
 
 def _trials(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> tuple[dict[str, Any], Any]:
@@ -82,15 +88,24 @@ def _trials(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> 
 
 
 def _referee(
-    space: Space, folder: RunFolder, hosts: Sequence[str], namespace: str, progress: Progress
+    space: Space,
+    folder: RunFolder,
+    hosts: Sequence[str],
+    namespace: str,
+    progress: Progress,
+    stopped: list[str],
 ) -> Any:
-    """The space's scheduler, knowing what earlier sessions have seen; None where it has none."""
+    """The space's scheduler, knowing what earlier sessions have seen; None where it has none.
+
+    Whom it stops is put on the list `stopped`.
+    """
     search = space.spec.search
     if search.scheduler == "none":
         return None
     from beliefmod.fleet.schedule import Referee
 
     def on_stop(config: TrialConfig, report: Mapping[str, Any]) -> None:
+        stopped.append(config.trial_id)
         _end_on_hosts(config.trial_id, hosts, namespace)
         progress.tally.stopped.add(config.trial_id)
 
@@ -108,6 +123,22 @@ def _end_on_hosts(trial_id: str, hosts: Sequence[str], namespace: str) -> None:
             asked.append(ray.get_actor(name, namespace=namespace).stop.remote(trial_id))
     if asked:
         ray.wait(asked, num_returns=len(asked), timeout=STOP_SECONDS)
+
+
+def _await_rows(trial_ids: Sequence[str], folder: RunFolder) -> None:
+    """Let the hosts write the rows of trials that they were told to end: they do it after the step under way,
+    and without its row a trial would run again."""
+    end = time.monotonic() + ROW_SECONDS
+    for trial_id in trial_ids:
+        while not _has_ended(trial_id, folder) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+def _has_ended(trial_id: str, folder: RunFolder) -> bool:
+    try:
+        return folder.read_json("rows", f"{trial_id}.json").get("status") in ENDED
+    except UserError:  # not there yet
+        return False
 
 
 def _name(trial: Any) -> str:

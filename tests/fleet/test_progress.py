@@ -37,6 +37,23 @@ def test_counts_and_earlier_trials():
     assert tally.headline(65.0).startswith("4/5 done, 1 training, 1 failed, 1m05s elapsed")
 
 
+def test_trials_ended_early_and_trials_yet_to_be_chosen_are_counted():
+    table, chosen = configs(2), TrialConfig(belief="neelam")
+    tally = Tally(table, started=0.0, unchosen=2)
+    first, _ = table
+    assert (tally.done, tally.total) == (0, 4)
+    tally.report(first, {"status": "training", "optimizer_step": 2})
+    tally.stopped.add(first)
+    tally.choose(chosen)
+    tally.choose(chosen)
+    tally.report(chosen.trial_id, {"status": "training", "optimizer_step": 1})
+    assert (tally.done, tally.total, tally.unchosen) == (1, 4, 1)
+    assert tally.headline(65.0).startswith("1/4 done, 1 training, 0 failed, 1 stopped early, 1m05s elapsed")
+    work = 9 + QUESTIONING_STEPS  # of each of four, the last as of those that are known
+    assert tally.seconds_left(10.0) == pytest.approx(10.0 * (4 * work - work - 1) / (work + 1))
+    assert len(table) == 2  # the caller's own
+
+
 def test_a_branch_counts_with_its_trunk_and_is_work_for_questioning_only():
     trunk, branch = (TrialConfig(belief="gravity", num_train_epochs=epochs) for epochs in (20, 3))
     tally = Tally({config.trial_id: config for config in (trunk, branch)}, started=0.0)
