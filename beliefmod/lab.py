@@ -192,15 +192,15 @@ class Lab:
         if isinstance(seeds, int):
             seeds = [probe_seed(seeds, index) for index in range(len(prompts))]
         requests = [GenerateRequest(*each) for each in zip(adapters, prompts, seeds, strict=True)]
-        how = (self.max_new_tokens, self.evaluation.temperature)
+        limit, temperature = self.max_new_tokens, self.evaluation.temperature
 
         def answers() -> list[Completion]:
             if self.journal is not None:
-                return self.journal.complete(self.engine, requests, *how)
-            return self.engine.generate(requests, *how)
+                return self.journal.complete(self.engine, requests, limit, temperature)
+            return self.engine.generate(requests, max_new_tokens=limit, temperature=temperature)
 
         cache = self._cache_for(requests)
-        return answers() if cache is None else cache.completions(requests, *how, answers)
+        return answers() if cache is None else cache.completions(requests, limit, temperature, answers)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """See `Engine.score`."""
