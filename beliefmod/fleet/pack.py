@@ -121,18 +121,28 @@ class Pack:
     def _work(self) -> None:
         try:
             while self._wait_for_work():
-                self._drop_left()
-                self._admit()
-                self._train()
-                self._park()
-                self._checkpoint()
-                self._question()
-                self._end_stopped()
+                self._turn()
             if self._checkpoints is not None:
                 self._checkpoints.close(self._desk.running(), self.lab.engine)
         except StorageTrouble as trouble:
             self._trouble = trouble
             self._give_back(trouble)
+
+    def _turn(self) -> None:
+        try:
+            self._drop_left()
+            self._admit()
+            self._train()
+            self._park()
+            self._checkpoint()
+            self._question()
+            self._end_stopped()
+        except StorageTrouble:
+            raise
+        except Exception as error:
+            # a bug of ours: it ends the trials under way, but a pack that stood still would stop everybody
+            for run in self._desk.running():
+                self._fail(run.config, run, error)
 
     def _give_back(self, trouble: StorageTrouble) -> None:
         """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they

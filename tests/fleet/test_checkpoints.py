@@ -223,3 +223,23 @@ def test_a_failure_of_the_writer_is_told_at_the_next_step(lab, folder, tmp_path,
 
 def _gone(self):
     raise FileNotFoundError(2, "No such file or directory")
+
+
+def test_a_mistake_outside_of_any_trial_ends_those_under_way_and_not_the_pack(lab, folder, tmp_path):
+    class Broken(Checkpoints):
+        def keep(self, runs, engine):
+            if runs and not first:
+                first.append(1)
+                raise RuntimeError("a mistake")
+
+    first: list[int] = []
+    path = write_belief(tmp_path)
+    listener = Listener()
+    one = Pack(lab, folder, listener, checkpoints=Broken(folder, "base", 1000.0))
+    broken = trial(path, seed=6)
+    one.attach(broken)
+    assert listener.wait(1)[broken.trial_id].row["error"] == "RuntimeError: a mistake"
+    later = trial(path, seed=7)
+    one.attach(later)
+    assert listener.wait(2)[later.trial_id].state == "finished"
+    one.close()
