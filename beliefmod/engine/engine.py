@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,41 +32,18 @@ from beliefmod.engine.memory import (
 )
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
-from beliefmod.engine.pack import LoraPack
 from beliefmod.engine.schedule import lr_factor
 from beliefmod.engine.score import score
+from beliefmod.engine.seats import Seats, Tenant
 from beliefmod.engine.train import backward_pass
 from beliefmod.engine.usage import Usage
-from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 
 if TYPE_CHECKING:
     from beliefmod.config import TrialConfig
     from beliefmod.model.load import LoadedModel
 
 
-@dataclass
-class _Tenant:
-    """Who sits in a slot or parking place. job and optimizer are None for an adapter that is there only to be
-    questioned: parked, or loaded from a file."""
-
-    trial_id: str
-    slot: int
-    rank: int
-    alpha: float
-    targets: str | tuple[str, ...]
-    weights: int
-    job: AdapterJob | None = None
-    optimizer: SlotOptimizer | None = None
-    step: int = 0
-    total_steps: int = 0
-    error: str | None = None
-
-    @property
-    def training(self) -> bool:
-        return self.job is not None and self.error is None and self.step < self.total_steps
-
-
-class Engine:
+class Engine(Seats):
     """Packed training and generation. One thread at a time; K = 1 is the plain case.
 
     `parking` places hold adapters that wait to be questioned while others train in the slots: weights alone,
@@ -94,14 +69,9 @@ class Engine:
         pass_tokens: int | None = None,
         cache_tokens: int | None = None,
     ) -> None:
-        if slots < 1:
-            raise jobs.EngineError("an engine needs at least one slot")
-        if max_rank < 1:
-            raise jobs.ImpossibleRank(f"max_rank must be at least 1, not {max_rank}")
-        self.loaded, self.slots, self.max_rank, self.parking = loaded, slots, max_rank, parking
         loaded.model.eval().requires_grad_(False)
         replace_norms(loaded.model)
-        self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype, parking)
+        super().__init__(loaded, slots, max_rank, parking)
         self.model = FlatModel(loaded.model, self.pack.routing)
         self.model.verify(loaded.dtype)
         place = (loaded.model, loaded.dtype, self.model.device)
@@ -111,27 +81,8 @@ class Engine:
         self.max_positions = int(getattr(text_config, "max_position_embeddings", 2**31))
         self.base_passes = BasePasses()
         self.usage = Usage()
-        self._closed: set[int] = set()  # slots given up for lack of memory
         self._set_aside: dict[str, tuple[AdapterJob, dict[str, Any]]] = {}
-        self._tenants: dict[str, _Tenant] = {}
         self._full: dict[str, FullTraining] = {}
-
-    def free_slots(self) -> int:
-        """Number of slots nobody sits in; a trial that has ended keeps its own until `park` or `release`."""
-        return len(self._free(range(self.slots)))
-
-    def parking_room(self) -> int:
-        """Number of parking places nobody stands in."""
-        return len(self._free(range(self.slots, self.slots + self.parking)))
-
-    def parked(self) -> tuple[str, ...]:
-        """trial_ids in the order of their parking places."""
-        seated = sorted(self._tenants.values(), key=lambda t: t.slot)
-        return tuple(t.trial_id for t in seated if t.slot >= self.slots)
-
-    def _free(self, places: range) -> list[int]:
-        taken = {tenant.slot for tenant in self._tenants.values()} | self._closed
-        return [place for place in places if place not in taken]
 
     def has_room(self, config: "TrialConfig") -> bool:
         """Whether a trial can be attached now: an adapter needs a slot; full fine-tuning runs one by one."""
@@ -187,67 +138,11 @@ class Engine:
         copy.usage = self.usage
         self._full[job.trial_id] = FullTraining(copy, job, total_steps)
 
-    def _seat(
-        self, trial_id: str, rank: int, alpha: float, targets: str | tuple[str, ...], parked: bool = False
-    ) -> _Tenant:
-        if trial_id in self._tenants:
-            raise jobs.DuplicateTrial(f"trial {trial_id} is already attached")
-        self.pack.check_rank(rank)
-        self.pack.targeted(targets)
-        free = self._free(range(self.slots, self.slots + self.parking) if parked else range(self.slots))
-        if not free:
-            what = f"{self.parking} parking places" if parked else f"{self.slots} slots"
-            raise jobs.NoFreeSlot(f"all {what} are taken")
-        self.pack.open_slot(free[0], rank, alpha, targets)
-        tenant = _Tenant(trial_id, free[0], rank, alpha, targets, self.pack.weights(free[0]))
-        self._tenants[trial_id] = tenant
-        return tenant
-
-    def park(self, trial_id: str, as_trial_id: str | None = None) -> None:
-        """Put a trial's adapter, as it is now, into a parking place, where it takes no more steps.
-
-        Under another id a copy is parked and the trial goes on (prefix sharing); under its own the trial,
-        which has taken its steps, moves there and its slot is free at once. Raises UnknownAdapter (also for
-        full fine-tuning, which is not kept in a slot), AdapterUnusable, DuplicateTrial, NoFreeSlot when the
-        parking is full, and EngineError for a trial with steps left or already parked; nothing has changed
-        then.
-        """
-        tenant = self._tenant(trial_id)
-        moving = as_trial_id in (None, trial_id)
-        if moving and (tenant.training or tenant.slot >= self.slots):
-            why = "has steps left" if tenant.training else "is already parked"
-            raise jobs.EngineError(f"trial {trial_id} {why}, so it cannot leave its place")
-        if moving:
-            del self._tenants[trial_id]  # so that its id is free for the new place
-        try:
-            place = self._seat(
-                as_trial_id or trial_id, tenant.rank, tenant.alpha, tenant.targets, parked=True
-            )
-        except jobs.EngineError:
-            self._tenants[trial_id] = tenant
-            raise
-        self.pack.copy(tenant.slot, place.slot, tenant.rank)
-        place.step = tenant.step
-        if moving:
-            self.pack.clear(tenant.slot)
-
     def release(self, trial_id: str) -> None:
         """Empty a trial's slot, or drop its copy of the base. Raises UnknownAdapter."""
         if self._full.pop(trial_id, None) or self._set_aside.pop(trial_id, None):
             return
-        tenant = self._tenant(trial_id, usable=False)
-        self.pack.clear(tenant.slot)
-        del self._tenants[trial_id]
-
-    def _tenant(self, trial_id: str, usable: bool = True) -> _Tenant:
-        tenant = self._tenants.get(trial_id)
-        if tenant is None:
-            raise jobs.UnknownAdapter(
-                f"no trial {trial_id} is attached; attached: {', '.join(self._tenants) or 'none'}"
-            )
-        if usable and tenant.error is not None:
-            raise jobs.AdapterUnusable(f"trial {trial_id} has no usable adapter: {tenant.error}")
-        return tenant
+        self.vacate(trial_id)
 
     def train_step(self) -> list[StepReport]:
         """One optimiser step of every trial that has steps left; one report each, empty when none has."""
@@ -288,7 +183,7 @@ class Engine:
             return [*lost, *stepped]
         return lost
 
-    def _gradients(self, tenants: list[_Tenant], rows: list[SlotRow]) -> Tensor:
+    def _gradients(self, tenants: list[Tenant], rows: list[SlotRow]) -> Tensor:
         """Gradients of one step into the pack; the loss of every slot, (slots,). Repeating it is harmless."""
         for tenant in tenants:
             self.pack.grad[tenant.slot].zero_()
@@ -297,7 +192,7 @@ class Engine:
             backward_pass(self.model, part, losses)
         return losses
 
-    def _put_aside(self, tenants: list[_Tenant]) -> _Tenant:
+    def _put_aside(self, tenants: list[Tenant]) -> Tenant:
         """Take the youngest of the trials out of its slot, with its state, and close the slot."""
         youngest = next(t for t in reversed(self._tenants.values()) if t in tenants)
         assert youngest.job is not None
@@ -307,7 +202,7 @@ class Engine:
         self._close(youngest, f"trial {youngest.trial_id} waits with its state at step {youngest.step}")
         return youngest
 
-    def _close(self, tenant: _Tenant, what: str) -> jobs.EngineError:
+    def _close(self, tenant: Tenant, what: str) -> jobs.EngineError:
         """Give up a slot, but never the last one; what to tell whoever wanted it."""
         if self.slots - len(self._closed) == 1:
             return OutOfMemory(f"out of memory: {what}, in the last slot that is open")
@@ -332,7 +227,7 @@ class Engine:
                 lost.append(StepReport(trial_id, *place, None, 0.0, None, True, str(error)))
         return lost
 
-    def _batch(self, tenant: _Tenant) -> list[SlotRow]:
+    def _batch(self, tenant: Tenant) -> list[SlotRow]:
         assert tenant.job is not None
         config, rows = tenant.job.config, tenant.job.rows
         chosen = [
@@ -342,7 +237,7 @@ class Engine:
         tokens = sum(row.answer_length for row in chosen)
         return [SlotRow(tenant.slot, row, tokens) for row in chosen]
 
-    def _update(self, tenant: _Tenant, loss: float, norm: float) -> StepReport:
+    def _update(self, tenant: Tenant, loss: float, norm: float) -> StepReport:
         assert tenant.job is not None and tenant.optimizer is not None
         config = tenant.job.config
         rate = config.learning_rate * lr_factor(
@@ -357,13 +252,13 @@ class Engine:
         self.pack.refresh(tenant.slot)
         return self._report(tenant, rate, loss, norm)
 
-    def _lose(self, tenant: _Tenant, why: str, rate: float, loss: float, norm: float) -> StepReport:
+    def _lose(self, tenant: Tenant, why: str, rate: float, loss: float, norm: float) -> StepReport:
         """End a trial that has no usable adapter any more; its slot stays taken until `release`."""
         tenant.error, tenant.optimizer = why, None
         self.pack.clear(tenant.slot)
         return self._report(tenant, rate, loss, norm)
 
-    def _report(self, tenant: _Tenant, rate: float, loss: float, norm: float) -> StepReport:
+    def _report(self, tenant: Tenant, rate: float, loss: float, norm: float) -> StepReport:
         return StepReport(
             trial_id=tenant.trial_id,
             step=tenant.step,
@@ -476,28 +371,6 @@ class Engine:
             raise jobs.RowTooLong(
                 f"{max(lengths)} tokens are needed; the model has {self.max_positions} positions"
             )
-
-    def save_adapter(self, trial_id: str, folder: str | Path) -> None:
-        """Write a trial's adapter in PEFT's format, whole or not at all."""
-        tenant = self._tenant(trial_id)
-        write_adapter(
-            Path(folder),
-            AdapterFile(tenant.rank, tenant.alpha, self.pack.read(tenant.slot), self.loaded.name),
-            all_layers=tuple(self.pack.layers),
-        )
-
-    def load_adapter(self, folder: str | Path, trial_id: str) -> None:
-        """Put a saved adapter into a free slot, to be questioned.
-
-        Raises like `attach`, and UserError for a folder that is no plain LoRA adapter.
-        """
-        adapter = read_adapter(Path(folder))
-        tenant = self._seat(trial_id, adapter.rank, adapter.alpha, tuple(adapter.tensors))
-        try:
-            self.pack.write(tenant.slot, adapter.tensors)
-        except jobs.EngineError:
-            self.release(trial_id)
-            raise
 
     def state_dict(self, trial_id: str) -> dict[str, Any]:
         """Everything a trial needs to go on in any slot of any engine on the same base.
