@@ -139,13 +139,18 @@ def measured(
             [sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=output, stderr=output
         )
         tree = Tree(psutil.Process(command.pid))
-        while command.poll() is None:
-            tree.look()
-            on_look(time.perf_counter() - started, tree)
-            if memory_seconds and time.monotonic() - sampled >= memory_seconds:
-                peak, sampled = max(peak, sum(tree.memory().values())), time.monotonic()
-            time.sleep(POLL_SECONDS)
-        wall = time.perf_counter() - started
+        try:
+            while command.poll() is None:
+                tree.look()
+                on_look(time.perf_counter() - started, tree)
+                if memory_seconds and time.monotonic() - sampled >= memory_seconds:
+                    peak, sampled = max(peak, sum(tree.memory().values())), time.monotonic()
+                time.sleep(POLL_SECONDS)
+            wall = time.perf_counter() - started
+        finally:
+            if command.poll() is None:  # interrupted: what was started ends too
+                command.terminate()
+                command.wait()
     if command.returncode:
         tail = "\n".join(log.read_text().splitlines()[-30:])
         raise SystemExit(f"{tail}\npython -m {module} failed with exit code {command.returncode}")

@@ -1,15 +1,17 @@
-"""A host whose trials do nothing: what is left of a sweep is Ray, Tune and the run folder."""
+"""A host whose trials do nothing: what is left of a sweep is Ray, Tune and the run folder.
+
+No torch here: Ray imports the module of an actor's class into every process that looks the actor up, as trial
+processes do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.host import PackHost
-from beliefmod.fleet.pack import Report
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Space, SpaceFile
 
@@ -17,7 +19,7 @@ from beliefmod.space import Space, SpaceFile
 class TrivialPack:
     """Stands in for `Pack`: a trial is finished as soon as it is attached, and only its row is written."""
 
-    def __init__(self, folder: RunFolder, tell: Callable[[Report], None]) -> None:
+    def __init__(self, folder: RunFolder, tell: Callable[[dict[str, Any]], None]) -> None:
         self.folder, self.tell = folder, tell
 
     def attach(self, config: TrialConfig, *branches: Any) -> None:
@@ -31,8 +33,8 @@ class TrivialPack:
             "adoption": 0.0,
         }
         self.folder.write_trial(row)
-        steps = config.total_steps
-        self.tell(Report(config.trial_id, "finished", steps, steps, None, row))
+        end = {"trial_id": config.trial_id, "state": "finished", "step": config.total_steps, "loss": None}
+        self.tell({**end, "row": row})
 
     def holds(self, trial_id: str) -> bool:
         """A trial has ended as soon as it came."""
@@ -56,8 +58,8 @@ class TrivialHost(PackHost):
         if self._pack is None:
             loop = asyncio.get_running_loop()
 
-            def tell(report: Report) -> None:
-                loop.call_soon_threadsafe(self._deliver, asdict(report))
+            def tell(report: dict[str, Any]) -> None:
+                loop.call_soon_threadsafe(self._deliver, report)
 
             self._pack = TrivialPack(RunFolder(self._settings.run_url), tell)
             self._facts = {"name": "trivial", "self_tests": {}}

@@ -1,8 +1,11 @@
 """Trivial trials through the real sweep, and what is read from watching it."""
 
+import subprocess
+import sys
+
 import pytest
 
-from benchmarks.measure import DRIVER, HOSTS, RAY, TRIALS
+from benchmarks.measure import DRIVER, HOSTS, RAY, ROOT, TRIALS
 from benchmarks.ray_overhead import Watch, growth, observe
 from benchmarks.trivial_host import trivial_space
 
@@ -21,6 +24,12 @@ def test_growth_is_per_thousand_trials_between_a_quarter_and_the_end(tmp_path):
     assert rows[DRIVER] == ["100", "103", "+10.0"]
     assert rows[HOSTS] == ["10", "10", "+0.0"]
     assert rows["all"] == ["110", "113", "+10.0"]
+
+
+def test_the_trivial_host_is_light():
+    # Ray imports it into every trial process
+    code = "import sys, benchmarks.trivial_host; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 @pytest.mark.slow
