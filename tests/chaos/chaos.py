@@ -28,7 +28,8 @@ import psutil
 from tests.small import write_belief
 
 COMMAND = [sys.executable, "-m", "beliefmod"]
-WEIGHTS = {"trial process": 8, "host": 7, "driver": 3, "node": 2}
+DECK = (*8 * ("trial process",), *7 * ("host",), *3 * ("driver",), *2 * ("node",))
+"""What is killed in every twenty kills, shuffled."""
 PAUSE_SECONDS = (1.0, 4.0)
 PATIENCE_SECONDS = 600
 # what says how a trial went, not how long it took or when
@@ -58,6 +59,7 @@ class Chaos:
         self.space = write_space(folder)
         self.random = random.Random(seed)
         self.killed: Counter[str] = Counter()
+        self._deck: list[str] = []
         self._cluster: Any = None
         self._workers: list[Any] = []
 
@@ -114,8 +116,9 @@ class Chaos:
             )  # fmt: skip
 
     def _kill(self, driver: subprocess.Popen[bytes]) -> bool:
-        """Kill something; whether it was the driver."""
-        [what] = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        """Kill something, unless none of its kind is there just now; whether it was the driver."""
+        self._deck = self._deck or self.random.sample(DECK, len(DECK))
+        what = self._deck.pop()
         if what == "driver":
             driver.kill()
             driver.wait()
@@ -130,7 +133,9 @@ class Chaos:
             self._add_node()
             return False
         victims = self._found("ray::PackHost" if what == "host" else "ray::BeliefTrial")
-        if victims:
+        if not victims:
+            self._deck.insert(0, what)  # later
+        else:
             victim = self.random.choice(victims)
             with suppress(psutil.NoSuchProcess):
                 victim.send_signal(signal.SIGKILL)
