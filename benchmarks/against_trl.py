@@ -156,12 +156,13 @@ def alternate(options: argparse.Namespace, work: Path) -> dict[str, list[Round]]
     rounds: dict[str, list[Round]] = {side: [] for side in sides}
     for number in range(options.repeats):
         for side, arguments in sides.items():
-            folder = work / f"{number}-{list(sides).index(side)}"
-            folder.mkdir()
+            # a parent of its own: beliefmod keeps answers beside its runs, and no round may find another's
+            folder = work / f"{number}-{list(sides).index(side)}" / "run"
+            folder.mkdir(parents=True)
             took = measured(
                 "benchmarks.against_trl",
                 [*arguments, "--out", str(folder)],
-                work / f"{folder.name}.log",
+                folder.with_name("log"),
                 memory_seconds=options.memory_seconds,
             )
             rounds[side].append(Round(took, folder))
