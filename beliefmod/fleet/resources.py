@@ -68,8 +68,9 @@ class Capacity:
 
     @property
     def concurrent(self) -> int:
-        """Tune trials at a time: enough to fill slots and parking, not so many that they start for long."""
-        places = self.expected_slots + (self.parking or self.expected_slots)
+        """Tune trials at a time: enough to fill the slots while some of those that are trained wait to be
+        questioned. Each costs about 2 CPU-seconds to start, so no more than that."""
+        places = self.expected_slots + (self.parking or self.expected_slots) // 2
         return max(1, min(self.hosts * places, TRIALS_PER_CORE * self.cores))
 
     @property
