@@ -4,8 +4,8 @@ PYTHON ?= python3
 # its index: make setup TORCH="--index-url INDEX-OF-CPU-BUILDS torch==2.13.0"
 TORCH ?= torch==2.13.0
 SPACE ?= sweeps/aggressive.yaml
-# All tests; only the fast ones: make test TESTS='-m "not slow"'
-TESTS ?= -m "" tests
+# All tests, in two processes; only the fast ones: make test TESTS='-m "not slow"'
+TESTS ?= -n 2 --dist loadgroup -m "" tests
 # of make chaos: how many kills, and where the dice start
 N ?= 100
 SEED ?= 1
@@ -35,7 +35,7 @@ sweep: $(STAMP) ## run the sweep of SPACE and write its report
 	$(BIN)/beliefmod sweep --space $(SPACE)
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .
