@@ -31,6 +31,7 @@ TUNE_QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 LOADING_ATTEMPTS = 5
+RESTART_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,11 @@ def start_hosts(
 
 
 def _first_ready(hosts: list[Any]) -> dict[str, Any]:
-    loading = {host.ready.remote(): host for host in hosts}
-    for _ in range(LOADING_ATTEMPTS * len(hosts)):
+    loading = {host.ready.remote(): (host, time.monotonic()) for host in hosts}
+    deaths, end = 0, time.monotonic() + RESTART_SECONDS
+    while deaths < LOADING_ATTEMPTS * len(hosts):
         done, _ = ray.wait(list(loading), num_returns=1)
-        host = loading.pop(done[0])
+        host, asked = loading.pop(done[0])
         try:
             facts: Any = ray.get(done[0])
             return facts
@@ -147,8 +149,12 @@ def _first_ready(hosts: list[Any]) -> dict[str, Any]:
                 raise
         except HOST_LOST:
             pass
+        now = time.monotonic()
+        # one that is lost as soon as it is asked is still being restarted, perhaps on another machine
+        if now - asked > 2.0 or now > end:
+            deaths, end = deaths + 1, now + RESTART_SECONDS
         time.sleep(1)
-        loading[host.ready.remote()] = host
+        loading[host.ready.remote()] = (host, time.monotonic())
     raise UserError(
         f"no host could load the model: each was ended from outside {LOADING_ATTEMPTS} times (out of "
         "memory?); give fewer with --hosts 1, or a machine with more memory"
