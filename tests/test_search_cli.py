@@ -101,9 +101,9 @@ def test_random_configurations_with_median_stopping_on_adoption(tmp_path):
 
 
 def test_a_search_is_interrupted_without_ended_trials_and_goes_on_with_its_study(tmp_path):
-    axes = {"learning_rate": rates(1e-4, 3e-3), "num_train_epochs": {"choice": [400, 500]}}
+    axes = {"learning_rate": rates(1e-4, 3e-3), "num_train_epochs": {"choice": [200, 250]}}
     # a scheduler is there, but has nothing to compare: what Tune stops at an interrupt was not its decision
-    search = {"method": "optuna", "num_samples": 5, "scheduler": "median", "grace_epochs": 499}
+    search = {"method": "optuna", "num_samples": 4, "scheduler": "median", "grace_epochs": 249}
     path, runs = space(tmp_path, axes=axes, search=search), tmp_path / "runs"
     started = subprocess.Popen(
         [*COMMAND, "sweep", "--space", path, "--out", str(runs), "--no-dashboard", "--hosts", "1"],
@@ -118,24 +118,21 @@ def test_a_search_is_interrupted_without_ended_trials_and_goes_on_with_its_study
         started.kill()
     assert started.returncode == 130, err
     run = only_run(runs)
-    assert "5 of them to be chosen as the sweep goes" in err
+    assert "4 of them to be chosen as the sweep goes" in err
     assert {row["status"] for row in RunFolder(str(run)).rows()} == {"finished"}
     before = read_suggestions(RunFolder(str(run)))
     manifest = json.loads((run / "manifest.json").read_text())
-    assert manifest["trials"]["total"] == 7
-    assert f"{7 - manifest['trials']['finished']} not run" in out
+    assert manifest["trials"]["total"] == 6
+    assert f"{6 - manifest['trials']['finished']} not run" in out
 
     again = beliefmod("sweep", "--resume", str(run), "--no-dashboard", "--hosts", "1")
     assert again.returncode == 0, again.stderr
-    assert "7 finished, 0 failed, 0 not run" in again.stdout
+    assert "6 finished, 0 failed, 0 not run" in again.stdout
     trials = pl.read_parquet(run / "trials.parquet")
     suggestions = read_suggestions(RunFolder(str(run)))
     assert suggestions[: len(before)] == before
     chosen = [config.trial_id for suggestion in suggestions for config in suggestion.trials]
     assert chosen == list(dict.fromkeys(chosen))
     assert set(trials.filter(pl.col("arm") == "lora")["trial_id"]) == set(chosen)
-    assert len(chosen) == 5
-    assert json.loads((run / "manifest.json").read_text())["trials"]["total"] == 7
-    third = beliefmod("sweep", "--resume", str(run), "--no-dashboard")
-    assert "7 finished, 0 failed, 0 not run" in third.stdout
-    assert len(read_suggestions(RunFolder(str(run)))) == 5
+    assert len(chosen) == 4
+    assert json.loads((run / "manifest.json").read_text())["trials"]["total"] == 6
