@@ -11,6 +11,7 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "explore")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What several processes may run side by side (`-n 2 --dist loadgroup`): slow tests start clusters and
     count processes, so they follow each other in one; the others share fixtures within a file."""
