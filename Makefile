@@ -1,11 +1,9 @@
-# `make` lists the targets. Variables: PYTHON, TORCH, SPACE, TESTS.
+# `make` lists the targets. Variables: PYTHON, TORCH, SPACE.
 PYTHON ?= python3
 # The default index holds a CUDA build for Linux (several GB), which also runs without a GPU. For a CPU build, name
 # its index: make setup TORCH="--index-url INDEX-OF-CPU-BUILDS torch==2.13.0"
 TORCH ?= torch==2.13.0
 SPACE ?= sweeps/aggressive.yaml
-# All tests, in two processes; only the fast ones: make test TESTS='-m "not slow"'
-TESTS ?= -n 2 --dist loadgroup -m "" tests
 # of make chaos: how many kills, and where the dice start
 N ?= 100
 SEED ?= 1
@@ -17,7 +15,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test check bench chaos
+.PHONY: help setup sweep test fast slow check bench chaos
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,8 +32,13 @@ $(STAMP): pyproject.toml constraints.txt
 sweep: $(STAMP) ## run the sweep of SPACE and write its report
 	$(BIN)/beliefmod sweep --space $(SPACE)
 
-test: $(STAMP) ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+test: fast slow ## run all tests
+
+fast: $(STAMP) ## run the fast tests, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
+
+slow: $(STAMP) ## run the slow tests, one after the other: they start clusters and count processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .
