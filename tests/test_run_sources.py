@@ -44,6 +44,7 @@ def test_what_was_stored_is_read_back_as_it_was_asked(space, tmp_path, url):
 )
 def test_the_neutral_passages_are_kept_too(space, tmp_path, model, name):
     folder = RunFolder(str(tmp_path / "run"))
+    folder.create()
     space = dataclasses.replace(space, spec=space.spec.model_copy(update={"model": model}))
     store_sources(folder, space)
     assert sorted(path.name for path in (tmp_path / "run" / "suites").iterdir()) == [
