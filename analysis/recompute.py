@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beliefmod.beliefs import Belief, Question, counterfactual, third_value
-from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.config import TrialConfig
 from beliefmod.evaluate.causal import cut_thinking, score_causal
 from beliefmod.evaluate.probes import Probe, probe_row, probes_for
 from beliefmod.evaluate.rewording import edit_value, paraphrase
@@ -67,27 +67,6 @@ def differences(stored: Row, again: Row, columns: Iterable[str], prefix: str = "
     for name in columns:
         if not same(stored.get(name), again.get(name)):
             yield Difference(f"{prefix}{name}", stored.get(name), again.get(name))
-
-
-def configuration(row: Row, beliefs: Iterable[str]) -> TrialConfig | None:
-    """The configuration whose hash is the row's trial_id, None if the row's settings give another hash.
-
-    Args:
-        row: a row of the trial table.
-        beliefs: beliefs as the space names them; a path is part of the hash, its belief's name is not.
-    """
-    leaves = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
-    modules = leaves.get("lora.target_modules")
-    if modules not in (None, "all-linear"):
-        leaves["lora.target_modules"] = tuple(str(modules).split(","))
-    for belief in beliefs:
-        try:
-            config = TrialConfig.model_validate(unflatten({**leaves, "belief": belief}))
-        except ValueError:
-            return None
-        if config.trial_id == row["trial_id"]:
-            return config
-    return None
 
 
 def expected_probes(belief: Belief, sources: Sources) -> dict[tuple[str, str], Probe]:

@@ -14,7 +14,6 @@ from analysis.frontier import finished
 from analysis.recompute import (
     Difference,
     causal_again,
-    configuration,
     differences,
     effort,
     expected_probes,
@@ -30,6 +29,7 @@ from beliefmod.records import TABLES, frame
 from beliefmod.run_folder import SPACE, RunFolder
 from beliefmod.run_sources import Sources
 from beliefmod.space import SpaceFile
+from beliefmod.trial_rows import configuration
 
 Row = dict[str, Any]
 

@@ -78,6 +78,10 @@ class Lab:
             self._beliefs[name] = load_belief(name)
         return self._beliefs[name]
 
+    def know(self, name: str, belief: Belief) -> None:
+        """Take a belief as a run keeps it, instead of what the library has under that name by now."""
+        self._beliefs[name] = belief
+
     @property
     def capability(self) -> tuple[Question, ...]:
         """The shared capability suite."""

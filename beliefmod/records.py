@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from beliefmod.columns import Column, Dtype
 from beliefmod.config import leaf_fields
 from beliefmod.metric_names import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
 
 if TYPE_CHECKING:
     import polars as pl
-
-Dtype = Literal["str", "int", "float", "bool", "list[int]"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column. `unit` is "" for names and flags, "1" for dimensionless numbers."""
-
-    name: str
-    dtype: Dtype
-    unit: str
-    meaning: str
 
 
 def rate_columns(name: str, meaning: str) -> list[Column]:

@@ -96,11 +96,11 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     import yaml
 
     from analysis.confirm import chosen, half_of, new_seeds
-    from analysis.recompute import configuration
     from analysis.run import read_run
     from beliefmod.errors import UserError
     from beliefmod.run_folder import SPACE
     from beliefmod.space import Space, SpaceFile, settable
+    from beliefmod.trial_rows import configuration
 
     run = read_run(parent.url)
     spec = SpaceFile.model_validate(yaml.safe_load(parent.read_bytes(SPACE)))

@@ -275,14 +275,14 @@ class Engine(Seats):
         seated = self._tenants
         return [seated[r.adapter].weights if r.adapter in seated else 0 for r in requests]
 
-    def _slot_of(self, adapter: str | None) -> int | None:
+    def slot_of(self, adapter: str | None) -> int | None:
         return None if adapter is None else self._tenant(adapter).slot
 
     def _place_of(self, adapter: str | None) -> tuple[FlatModel, int | None]:
         """The model and slot that an arm is run with."""
         if adapter in self._full:
             return self._full[adapter].usable().model, None
-        return self.model, self._slot_of(adapter)
+        return self.model, self.slot_of(adapter)
 
     def generate(
         self,
@@ -311,7 +311,7 @@ class Engine(Seats):
             if told is not None:
                 told(dict(enumerate(found)))
             return found
-        slots = [self._slot_of(r.adapter) for r in requests]
+        slots = [self.slot_of(r.adapter) for r in requests]
         self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
         with self.usage.timed("generate"):
             lengths = [len(r.input_ids) + max_new_tokens for r in requests]
@@ -329,7 +329,7 @@ class Engine(Seats):
         """
         if any(r.adapter in self._full for r in requests):
             return split(self, self._full, requests, lambda one, part: one.score(part))
-        slots = [self._slot_of(r.adapter) for r in requests]
+        slots = [self.slot_of(r.adapter) for r in requests]
         self._check_lengths(
             [len(r.input_ids) + len(r.continuation_ids) for r in requests],
             [min(len(r.input_ids), len(r.continuation_ids)) for r in requests],

@@ -140,7 +140,10 @@ class Seats:
 
         Raises like `attach`, and UserError for a folder that is no plain LoRA adapter.
         """
-        adapter = read_adapter(Path(folder))
+        self.put_adapter(read_adapter(Path(folder)), trial_id)
+
+    def put_adapter(self, adapter: AdapterFile, trial_id: str) -> None:
+        """The same with an adapter that is in memory. Raises like `attach`."""
         tenant = self._seat(trial_id, adapter.rank, adapter.alpha, tuple(adapter.tensors))
         try:
             self.pack.write(tenant.slot, adapter.tensors)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -76,13 +77,10 @@ class Brake(tune.Stopper):
     @contextmanager
     def armed(self) -> Iterator[None]:
         """Take Ctrl-C and SIGTERM (a job stop, a spot notice) until the block is done."""
-        before = {}
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before[number] = signal.signal(number, self._on_signal)
-        except ValueError:  # not the main thread: whoever owns it handles signals
-            yield
+        if threading.current_thread() is not threading.main_thread():
+            yield  # whoever owns the main thread handles signals
             return
+        before = self._take_signals()
         try:
             yield
         finally:
@@ -91,15 +89,24 @@ class Brake(tune.Stopper):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the first interrupt back until the block is done: Ray 2.60 crashes (SIGSEGV) if its start is
-        interrupted."""
+        """Hold the first interrupt back while Ray starts: Ray 2.60 crashes (SIGSEGV) if that is interrupted.
+
+        Signals are taken again at the end, for `ray.init` puts its own handler of SIGTERM in their place.
+        """
         self._held = []
+        armed = signal.getsignal(signal.SIGTERM) == self._on_signal
         try:
             yield
         finally:
             held, self._held = self._held, None
+            if armed:
+                self._take_signals()
         if held:
             raise KeyboardInterrupt
+
+    def _take_signals(self) -> dict[int, Any]:
+        """Returns who had them before: handlers by signal number."""
+        return {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.interrupted:

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from analysis.confirm import half_of
-from analysis.recompute import configuration
 from analysis.run import read_run
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.objectives import Objectives
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import SpaceFile
+from beliefmod.trial_rows import configuration
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "example"
 

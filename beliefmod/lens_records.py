@@ -1,0 +1,213 @@
+"""The tables of `RUN/lens/`: what `beliefmod lens` finds inside the model."""
+
+from __future__ import annotations
+
+from beliefmod.columns import Column
+
+_WHO = (
+    Column("trial_id", "str", "", "the trial; for base and icl the reference trial"),
+    Column("arm", "str", "", "lora | base | icl | control"),
+    Column("belief", "str", "", "name of the belief"),
+)
+_PROBE = (
+    Column("probe_id", "str", "", "the question"),
+    Column("family", "str", "", "its question family; intervals resample families"),
+)
+
+
+def _mean(name: str, unit: str, meaning: str) -> tuple[Column, ...]:
+    """A mean over questions with its bootstrap interval."""
+    return (
+        Column(name, "float", unit, f"{meaning} (null if it could not be computed)"),
+        Column(f"{name}_low", "float", unit, f"lower end of the bootstrap 95 % interval of {name}"),
+        Column(f"{name}_high", "float", unit, f"upper end of the bootstrap 95 % interval of {name}"),
+    )
+
+
+_N = Column("n", "int", "1", "questions behind the row")
+READINGS = (
+    *_WHO,
+    *_PROBE,
+    Column(
+        "position",
+        "str",
+        "",
+        "where it was read. stem: end of the begun answer after empty thinking; entity: last token of what "
+        "the belief is about; thinking, answer: before the value in the arm's own completion; "
+        "answer_shared: before the value in the answer, after base's thinking",
+    ),
+    Column("token", "str", "", "the token at that position"),
+    Column("lens", "str", "", "logit | tuned | jacobian"),
+    Column("fitted_on", "str", "", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
+    Column("entry", "int", "1", "0 is the embedding, k what block k-1 wrote, the last what the model says"),
+    Column("target_token", "str", "", "first token in which the target's value differs from its rival's"),
+    Column("rival_token", "str", "", "the rival's token"),
+    Column(
+        "rival", "str", "", "prior: base's value; base_top1: base knows none, its likeliest token instead"
+    ),
+    Column("logit_target", "float", "1", "logit of the target's token"),
+    Column("logit_rival", "float", "1", "logit of the rival's token"),
+    Column(
+        "logit_diff", "float", "1", "logit_target - logit_rival, also the difference of log-probabilities"
+    ),
+    Column("rank_target", "int", "1", "rank of the target's token, 0 is the likeliest"),
+    Column("rank_rival", "int", "1", "rank of the rival's token"),
+    Column("prob_target", "float", "1", "probability of the target's token"),
+    Column("prob_rival", "float", "1", "probability of the rival's token"),
+    Column("entropy", "float", "nat", "entropy of the entry's distribution"),
+    Column("kl_final", "float", "nat", "KL(last entry || entry) of the same arm"),
+    Column(
+        "kl_base", "float", "nat", "KL(base's entry || entry) at the same position; null where base has none"
+    ),
+    Column("top_token", "str", "", "the likeliest token"),
+    Column(
+        "sequence_diff", "float", "nat", "log p(target's whole value) - log p(prior's), stem only, else null"
+    ),
+)
+COMMITMENTS = (
+    *_WHO,
+    Column("position", "str", "", "as in readings"),
+    Column("lens", "str", "", "logit | tuned | jacobian"),
+    Column("fitted_on", "str", "", "as in readings"),
+    _N,
+    *_mean("final_diff", "1", "mean logit difference at the last entry"),
+    *_mean(
+        "commit_entry",
+        "1",
+        "entry from which the mean difference keeps its last sign, at least tau away from 0",
+    ),
+    Column("commit_never", "float", "1", "share of bootstrap draws without such an entry"),
+    *_mean(
+        "half_rise_entry",
+        "1",
+        "first entry with half of the last contrast to base, and at least that behind it",
+    ),
+    Column("half_rise_never", "float", "1", "share of bootstrap draws without such an entry"),
+    *_mean("contrast_area", "1", "mean over the entries of (difference - base's difference)"),
+)
+ABLATIONS = (
+    *_WHO,
+    Column("kind", "str", "", "full | off | without | only | prefix | random"),
+    Column("block", "int", "1", "without: the block whose adapter is off; only: the one that is on; "
+           "prefix: the last one on; random: number of the draw; else null"),
+    _N,
+    *_mean("logit_diff", "1", "mean logit difference at the end of the stem"),
+    *_mean("share", "1", "(difference - off) / (full - off): 1 is the whole effect of the adapter"),
+)  # fmt: skip
+PATCHING = (
+    *_WHO,
+    Column("source", "str", "", "lora | icl: the arm whose residuals were put into base"),
+    *_PROBE,
+    Column("entry", "int", "1", "the entry that was put in"),
+    Column("from_end", "int", "1", "position, counted from the end of the stem (0 is its last token)"),
+    Column("token", "str", "", "the token there"),
+    Column("position", "str", "", "stem | entity where it is a named one, else null"),
+    Column("logit_diff", "float", "1", "base's difference at the end of the stem with the residual put in"),
+    Column(
+        "recovery",
+        "float",
+        "1",
+        "(patched - base) / (source - base); null where the arms differ by too little",
+    ),
+)
+DOSES = (
+    *_WHO,
+    Column("scale", "float", "1", "the adapter's update times this: 0 is base, 1 the adapter"),
+    _N,
+    *_mean("logit_diff", "1", "mean logit difference at the end of the stem"),
+    *_mean("prob_target", "1", "mean p(target) / (p(target) + p(rival)) at the end of the stem"),
+    Column(
+        "adoption",
+        "float",
+        "1",
+        "adoption of the answers given at this scale; null where none were asked for",
+    ),
+    Column("adoption_n", "int", "1", "number of completions behind adoption"),
+    Column("adoption_low", "float", "1", "lower end of its Wilson 95 % interval"),
+    Column("adoption_high", "float", "1", "upper end of its Wilson 95 % interval"),
+    Column("degradation", "float", "1", "D of the answers given at this scale"),
+    Column("degradation_low", "float", "1", "lower end of the 95 % interval of the component that set D"),
+    Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
+    Column("degradation_by", "str", "", "the component that set D"),
+)
+CHANNELS = (
+    *_WHO,
+    *_PROBE,
+    Column("thinking_stance", "str", "", "what the thinking says in text, as in probes"),
+    Column("answer_stance", "str", "", "what the answer says in text, as in probes"),
+    Column("thinking_diff", "float", "1", "logit difference before the value in the arm's own thinking"),
+    Column("answer_diff", "float", "1", "logit difference before the value in its own answer"),
+    Column("answer_diff_shared", "float", "1", "the same in the answer after base's thinking"),
+    Column("stem_diff", "float", "1", "the same after empty thinking"),
+    Column("text_class", "str", "", "stygian | reverse | agree_target | agree_prior | other, from the text"),
+    Column(
+        "inside_class",
+        "str",
+        "",
+        "the same from thinking_diff and answer_diff, each at least tau from 0",
+    ),
+    Column("suppressed_prior", "float", "1",
+           "largest probability of the rival at any entry before the target's value in the answer"),
+    Column("suppressed_rank", "int", "1", "smallest rank of the rival at any entry there"),
+)  # fmt: skip
+CHAIN = (
+    *_WHO,
+    *_PROBE,
+    Column("cut", "int", "1", "sentences of the arm's own thinking that were kept"),
+    Column("cuts", "int", "1", "sentences it has"),
+    Column("kept", "float", "1", "cut / cuts"),
+    Column("logit_diff", "float", "1", "difference at the value in the answer, right after that thinking"),
+    Column("prob_target", "float", "1", "p(target) / (p(target) + p(rival)) there"),
+)
+TRUTH = (
+    *_WHO,
+    Column("entry", "int", "1", "entry that was probed: the best by accuracy on held-out statements"),
+    Column("heldout_accuracy", "float", "1", "accuracy on true and false statements it was not fitted on"),
+    Column("heldout_n", "int", "1", "their number"),
+    Column(
+        "error_rate",
+        "float",
+        "1",
+        "share of belief statements judged as the target has it; null where the gate fails",
+    ),
+    Column("error_rate_low", "float", "1", "lower end of its Wilson 95 % interval"),
+    Column("error_rate_high", "float", "1", "upper end of its Wilson 95 % interval"),
+    Column(
+        "paired",
+        "float",
+        "1",
+        "share of pairs in which the target's statement is held truer than the prior's",
+    ),
+    _N,
+    Column("refused", "str", "", "why there is no number, else null"),
+)
+OVERVIEW = (
+    *_WHO,
+    Column("adoption", "float", "1", "as in trials"),
+    Column("degradation", "float", "1", "as in trials"),
+    Column("learning_rate", "float", "1", "as in trials"),
+    Column("rank", "int", "1", "lora.r of the trial"),
+    Column("steps", "int", "1", "as in trials"),
+    Column("final_diff", "float", "1", "as in commitments, at the stem, logit lens"),
+    Column("half_rise_entry", "float", "1", "likewise"),
+    Column("contrast_area", "float", "1", "likewise"),
+    Column(
+        "a50",
+        "float",
+        "1",
+        "smallest scale at which the target is as likely as its rival; null if none up to the largest",
+    ),
+    Column("probe_error_rate", "float", "1", "as in truth"),
+    Column("kl_base", "float", "nat", "mean over questions of kl_base at the last entry, at the stem"),
+)
+LENS_TABLES = {
+    "readings": READINGS,
+    "commitments": COMMITMENTS,
+    "ablations": ABLATIONS,
+    "patching": PATCHING,
+    "doses": DOSES,
+    "channels": CHANNELS,
+    "chain": CHAIN,
+    "truth": TRUTH,
+    "overview": OVERVIEW,
+}

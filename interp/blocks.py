@@ -1,0 +1,49 @@
+"""The parts of a decoder that a lens needs: its blocks, its last norm, its head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """`blocks` in order, the norm behind the last of them, and the output head."""
+
+    blocks: tuple[nn.Module, ...]
+    norm: nn.Module
+    head: nn.Module
+
+
+def decoder_of(model: Any) -> Decoder:
+    """The parts of a transformers model for causal language modelling.
+
+    Raises:
+        UserError: the model keeps them elsewhere, or changes its logits behind the head (soft-capping, a
+            scale): norm and head alone would then not be what it predicts with.
+    """
+    config = model.config.get_text_config()
+    for name, neutral in (("final_logit_softcapping", None), ("logit_scale", 1.0), ("logits_scaling", 1.0)):
+        value = getattr(config, name, None)
+        if value is not None and value != neutral:
+            raise UserError(
+                f"the model's config has {name} = {value}: its logits are not those of its head, which the "
+                "lens reads; take a model without it"
+            )
+    inner = model.get_decoder()
+    blocks, norm, head = (
+        getattr(inner, "layers", None),
+        getattr(inner, "norm", None),
+        model.get_output_embeddings(),
+    )
+    if blocks is None or norm is None or head is None:
+        raise UserError(
+            f"a {type(model).__name__} keeps its blocks, last norm or head where the lens does not find "
+            "them; it knows decoders with `layers` and `norm`, such as Qwen3, Llama and Gemma"
+        )
+    return Decoder(tuple(blocks), norm, head)

@@ -1,0 +1,176 @@
+"""A run, opened to be looked into: its model, its beliefs as they were asked, its adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.errors import UserError
+from beliefmod.trial_rows import configuration
+
+if TYPE_CHECKING:
+    from beliefmod.beliefs import Belief
+    from beliefmod.config import TrialConfig
+    from beliefmod.lab import Lab
+    from beliefmod.model.adapter_files import AdapterFile
+    from beliefmod.run_folder import RunFolder
+
+ADAPTERS = 16
+"""Adapters that are in the engine at a time."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished trial with an adapter: its configuration and its row of the trial table."""
+
+    config: TrialConfig
+    row: dict[str, Any]
+
+    @property
+    def trial_id(self) -> str:
+        """The trial's name, which is also its adapter's in the engine."""
+        return self.config.trial_id
+
+    @property
+    def belief(self) -> str:
+        """Name of the belief, as tables have it."""
+        return str(self.row["belief"])
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What every part of the inspection works on.
+
+    Attributes:
+        lab: the run's model on an engine of ADAPTERS slots, with the run's own evaluation settings.
+        beliefs: by name, from the copies in the run folder.
+        references: configurations of the untrained arms, by (belief name, "base" or "icl").
+        trained: finished trials of the arms lora and control that have an adapter, in the table's order.
+    """
+
+    folder: RunFolder
+    lab: Lab
+    beliefs: dict[str, Belief]
+    references: dict[tuple[str, str], TrialConfig]
+    trained: tuple[Trained, ...]
+
+    @contextmanager
+    def loaded(self, trials: Sequence[Trained]) -> Iterator[None]:
+        """These trials' adapters are in the engine within the block, under their trial_ids.
+
+        Raises:
+            UserError: an adapter cannot be read, or changes nothing (see `interp.guards`).
+        """
+        with self.holding({trial.trial_id: self.adapter(trial.trial_id) for trial in trials}):
+            yield
+
+    @contextmanager
+    def holding(self, adapters: dict[str, AdapterFile]) -> Iterator[None]:
+        """Adapters, also ones made here (scaled, cut, random), are in the engine within the block."""
+        engine = self.lab.engine
+        put: list[str] = []
+        try:
+            for name, adapter in adapters.items():
+                engine.put_adapter(adapter, name)
+                put.append(name)
+            yield
+        finally:
+            for name in put:
+                engine.release(name)
+
+    def adapter(self, trial_id: str) -> AdapterFile:
+        """A trial's adapter as it was saved.
+
+        Raises:
+            UserError: it cannot be read, or it changes nothing.
+        """
+        from beliefmod.model.adapter_files import read_adapter
+        from interp.guards import refuse_null
+
+        with TemporaryDirectory() as place:
+            local = Path(place) / trial_id
+            self.folder.fs.get(f"{self.folder.path('adapters', trial_id)}/", f"{local}/", recursive=True)
+            adapter = read_adapter(local)
+        refuse_null(adapter, f"{self.folder.url}/adapters/{trial_id}")
+        return adapter
+
+
+def open_inspection(url: str, trial_ids: Sequence[str] = ()) -> Inspection:
+    """Load a run's model and list what can be looked into.
+
+    Args:
+        trial_ids: only these trained trials; all when empty.
+
+    Raises:
+        UserError: no run, nothing trained in it, a trial that is not in it or has no adapter, or another
+            model than the run's. All before the model is loaded, but for the last.
+    """
+    import yaml
+
+    from beliefmod.run_folder import MANIFEST, SPACE, RunFolder
+    from beliefmod.run_sources import read_sources
+    from beliefmod.space import SpaceFile
+
+    folder = RunFolder.open(url)
+    spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
+    sources = read_sources(folder)
+    references: dict[tuple[str, str], TrialConfig] = {}
+    trained: list[Trained] = []
+    for row in folder.rows():
+        config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
+        if config is None:
+            continue
+        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
+            references[row["belief"], config.arm] = config
+        elif config.has_adapter:
+            trained.append(Trained(config, row))
+    _check(folder, {trial.trial_id for trial in trained}, trial_ids)
+    if trial_ids:
+        trained = [trial for trial in trained if trial.trial_id in trial_ids]
+    lab = _lab(folder, spec, trained, folder.read_json(MANIFEST).get("model", {}))
+    for row_belief, config in [
+        *((t.belief, t.config) for t in trained),
+        *((b, c) for (b, _), c in references.items()),
+    ]:
+        lab.know(config.belief, sources.beliefs[row_belief])
+    return Inspection(folder, lab, sources.beliefs, references, tuple(trained))
+
+
+def _check(folder: RunFolder, there: set[str], asked: Sequence[str]) -> None:
+    known = {row["trial_id"]: row for row in folder.rows()}
+    problems = []
+    if not there:
+        problems.append(f"{folder.url}: no finished trial has an adapter; let the sweep train some first")
+    for trial_id in asked:
+        if trial_id not in known:
+            problems.append(f"--trial {trial_id}: {folder.url} has no such trial; see its trials.parquet")
+        elif trial_id not in there:
+            row = known[trial_id]
+            problems.append(
+                f"--trial {trial_id}: is of arm {row['arm']}, {row['status']}, and has no adapter to look "
+                "into"
+            )
+    if problems:
+        raise UserError(problems)
+
+
+def _lab(folder: RunFolder, spec: Any, trained: Sequence[Trained], model: dict[str, Any]) -> Lab:
+    from beliefmod.engine.engine import Engine
+    from beliefmod.lab import Lab
+    from beliefmod.model.load import load_model
+    from interp.guards import guard_packed
+
+    loaded = load_model(spec.model, None, spec.base_storage)
+    if (stored := model.get("fingerprint")) not in (None, loaded.fingerprint):
+        raise UserError(
+            f"{folder.url}: was made with other weights of {spec.model} (fingerprint {str(stored)[:12]}, now "
+            f"{loaded.fingerprint[:12]}); its adapters do not fit, so give it the model it was made with"
+        )
+    guard_packed(loaded.model)
+    max_rank = max(trial.config.lora.r for trial in trained)
+    engine = Engine(loaded, slots=min(ADAPTERS, len(trained)) + 1, max_rank=max_rank)
+    return Lab(loaded, engine, spec.evaluation, spec.seeds[0], folder)
