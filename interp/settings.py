@@ -1,0 +1,100 @@
+"""What is asked of an inspection: how many prompts, which parts, which trials get the costly ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from interp.inspection import Inspection, Trained
+
+PARTS = ("lens", "ablations", "patching", "doses", "channels", "chain", "truth")
+"""Parts in the order in which they run; each writes the tables that `interp.run.TABLES_OF` names."""
+ARMS = ("base", "icl", "lora")
+LENSES = ("logit", "tuned", "jacobian")
+TAU = 0.5
+"""Logits: a difference nearer to 0 than this counts as undecided. At 0.5 the likelier of two tokens is 1.65
+times as likely as the other, and bf16 weights alone move differences by about 0.1."""
+DAMAGE = 0.05
+"""Degradation up to which a trial is preferred for the costly parts."""
+
+Say = Callable[[str], None]
+"""Takes one line about what is going on."""
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows by table."""
+
+
+@dataclass(frozen=True)
+class LensSettings:
+    """Settings of `beliefmod lens`.
+
+    Attributes:
+        prompts: held-out questions per belief, spread over its families.
+        arms: which arms are read; trained adapters, controls included, are "lora".
+        parts: which of PARTS.
+        scales: factors on an adapter's update for the dose-response; 0 is base, 1 the adapter.
+        deep: trials per belief for the costly parts.
+        named: trial_ids that the user named: they, and no others, get the costly parts.
+        lenses: which of LENSES.
+        draws, seed: of the bootstrap.
+    """
+
+    prompts: int = 24
+    arms: tuple[str, ...] = ARMS
+    parts: tuple[str, ...] = PARTS
+    scales: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
+    deep: int = 3
+    named: tuple[str, ...] = ()
+    lenses: tuple[str, ...] = ("logit",)
+    draws: int = 2000
+    seed: int = 0
+
+
+class Part(Protocol):
+    """A part of the inspection.
+
+    It gets a batch of trials, at most `interp.inspection.ADAPTERS` of them and none of them in the engine,
+    and puts into the engine what it needs (`Inspection.loaded`, `Inspection.holding`). Rows of the untrained
+    arms it writes for every belief that `first_of_belief` gives it, so that each is written once.
+    """
+
+    def __call__(
+        self, inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say
+    ) -> Rows: ...
+
+
+def deep_trials(inspection: Inspection, settings: LensSettings) -> tuple[Trained, ...]:
+    """The trials for the costly parts: those the user named, else the best few of every belief.
+
+    Best is highest adoption among LoRA trials with D up to DAMAGE; where there are too few of these, the
+    others follow by adoption. Controls are not taken: what they believe has not changed.
+    """
+    if settings.named:
+        return tuple(trial for trial in inspection.trained if trial.trial_id in settings.named)
+    chosen: list[Trained] = []
+    for belief in dict.fromkeys(trial.belief for trial in inspection.trained):
+        among = [t for t in inspection.trained if t.belief == belief and t.config.arm == "lora"]
+        chosen += sorted(among, key=_merit, reverse=True)[: settings.deep]
+    return tuple(chosen)
+
+
+def _merit(trial: Trained) -> tuple[bool, float]:
+    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption")
+    return (damage is not None and damage <= DAMAGE, -1.0 if adoption is None else adoption)
+
+
+def first_of_belief(
+    inspection: Inspection, trials: Sequence[Trained], deep: bool, settings: LensSettings
+) -> tuple[str, ...]:
+    """Beliefs whose first trial is in this batch: the batch that also writes the untrained arms' rows.
+
+    Args:
+        deep: whether the part runs over `deep_trials` only.
+    """
+    everyone = deep_trials(inspection, settings) if deep else inspection.trained
+    first: dict[str, str] = {}
+    for trial in everyone:
+        first.setdefault(trial.belief, trial.trial_id)
+    here = {trial.trial_id for trial in trials}
+    return tuple(belief for belief, trial_id in first.items() if trial_id in here)
