@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Hosts, Slots
+from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Slots
 
 if TYPE_CHECKING:
     from beliefmod.run_folder import RunFolder
@@ -28,7 +28,7 @@ def confirm(
     ] = False,
     checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Choose the best configurations on the selection half of the questions and confirm them.
 
@@ -58,7 +58,9 @@ def confirm(
     if dry_run:
         return
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every, new)
+    outcome = run_space(
+        space, folder, Driving(address, hosts, slots, checkpoint_every, dashboard, quiet), new=new
+    )
     settle(folder, outcome)
     if outcome.finished:
         typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")

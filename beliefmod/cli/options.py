@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -16,3 +17,16 @@ CheckpointEvery = Annotated[
     typer.Option(min=0.5, metavar="SECONDS", help="How much work of a running trial may be lost, at most."),
 ]
 Dashboard = Annotated[bool, typer.Option(help="Start Ray's dashboard (0.4 GB, 5 s).")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")]
+
+
+@dataclass(frozen=True)
+class Driving:
+    """How a run is driven, whichever command drives it; the fields are the options of that name."""
+
+    address: str | None = None
+    hosts: int = 0
+    slots: int = 0
+    checkpoint_every: float = 30.0
+    dashboard: bool = True
+    quiet: bool = False

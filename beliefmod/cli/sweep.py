@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Hosts, Slots
+from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Slots
 
 if TYPE_CHECKING:
     from beliefmod.errors import StorageTrouble
@@ -37,7 +37,7 @@ def sweep(
     ] = False,
     checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run every trial of a space, reference arms included, and write the report.
 
@@ -49,6 +49,7 @@ def sweep(
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
+    driving = Driving(address, hosts, slots, checkpoint_every, dashboard, quiet)
     overrides = [*(set_ or []), *([f"model={model}"] if model else [])]
     if resume is not None:
         if overrides:
@@ -56,7 +57,7 @@ def sweep(
                 "--set and --model change a run that already has results; start a new one with --space"
             )
         if not dry_run:
-            go_on(resume, address, hosts, slots, dashboard, quiet, checkpoint_every)
+            go_on(resume, driving)
             return
         checked = stored_space(RunFolder.open(resume))
     else:
@@ -67,26 +68,17 @@ def sweep(
         return
     folder = _new_run(checked, out)
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = run_space(checked, folder, address, hosts, slots, dashboard, quiet, checkpoint_every, True)
-    _close(folder, outcome)
+    _close(folder, run_space(checked, folder, driving, new=True))
 
 
-def go_on(
-    run: str,
-    address: str | None,
-    hosts: int,
-    slots: int,
-    dashboard: bool,
-    quiet: bool,
-    checkpoint_every: float,
-) -> None:
+def go_on(run: str, driving: Driving) -> None:
     """Run what a run folder lacks, and write its report."""
     from beliefmod.run_folder import RunFolder
 
     folder = RunFolder.open(run)
     space = stored_space(folder)
     typer.echo(f"run folder: {folder.url}", err=True)
-    _close(folder, run_space(space, folder, address, hosts, slots, dashboard, quiet, checkpoint_every, False))
+    _close(folder, run_space(space, folder, driving, new=False))
 
 
 def _checked_space(path: Path, overrides: list[str], model: str | None, out: str | None) -> Space:
@@ -181,17 +173,7 @@ def _print_plan(space: Space, hosts: int, slots: int) -> None:
         typer.echo(line)
 
 
-def run_space(
-    space: Space,
-    folder: RunFolder,
-    address: str | None,
-    hosts: int,
-    slots: int,
-    dashboard: bool,
-    quiet: bool,
-    checkpoint_every: float,
-    new: bool,
-) -> Outcome:
+def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -> Outcome:
     """Run what the folder lacks of a space; a new one in which nothing could start is removed again.
 
     Raises:
@@ -204,16 +186,15 @@ def run_space(
     from beliefmod.fleet.sweep import run_sweep
     from beliefmod.manifest import update_manifest
 
-    capacity = Capacity(hosts=hosts, slots=slots)
     try:
         return run_sweep(
             space,
             folder,
-            address=address,
-            capacity=capacity,
-            dashboard=dashboard,
-            quiet=quiet,
-            checkpoint_seconds=checkpoint_every,
+            address=driving.address,
+            capacity=Capacity(hosts=driving.hosts, slots=driving.slots),
+            dashboard=driving.dashboard,
+            quiet=driving.quiet,
+            checkpoint_seconds=driving.checkpoint_every,
             last_words=f"ended at once; {_how_to_go_on(folder)}",
         )
     except UserError:

@@ -40,7 +40,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sweep answered by a script; how many trials each call had left to run."""
     calls: list[int] = []
 
-    def run_space(space, folder, *rest):
+    def run_space(space, folder, driving, *, new):
         calls.append(len(space.trials()) - len(folder.rows()))
         answer_trials(folder, space)
         return Outcome(len(space.trials()), 0, 0, False, 1.0)

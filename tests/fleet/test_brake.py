@@ -117,6 +117,30 @@ def test_held_back_once_and_then_told():
         end(process)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_held_back_for_takes_no_signal_away(number):
+    """`ray.init` puts a handler of its own in the place of ours."""
+    process = run(f"""
+        import signal
+        with brake.armed():
+            with brake.held():
+                signal.signal({int(number)}, lambda *_: sys.exit(15))
+            try:
+                say("ready")
+                time.sleep(60)
+            except KeyboardInterrupt:
+                say("told")
+        child.kill()
+    """)
+    try:
+        heard(process, "ready")
+        process.send_signal(number)
+        heard(process, "told")
+        assert process.wait(timeout=20) == 0
+    finally:
+        end(process)
+
+
 def test_storage_trouble_of_a_trial_stops_everything():
     brake = Brake()
     assert brake("aa", {"status": "training"}) is False
