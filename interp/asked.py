@@ -1,4 +1,4 @@
-"""The questions a belief is read with: their stems, the two tokens compared, and what base has inside there."""
+"""The questions a belief is read with: stems, the two tokens compared, and what base has inside there."""
 
 from __future__ import annotations
 
