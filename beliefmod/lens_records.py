@@ -89,10 +89,12 @@ ABLATIONS = (
     *_WHO,
     Column("kind", "str", "", "full | off | without | only | prefix | random"),
     Column("block", "int", "1", "without: the block whose adapter is off; only: the one that is on; "
-           "prefix: the last one on; random: number of the draw; else null"),
+           "prefix: the last one on; random: number of the draw, of the adapter's norm in every layer; "
+           "else null"),
     _N,
     *_mean("logit_diff", "1", "mean logit difference at the end of the stem"),
-    *_mean("share", "1", "(difference - off) / (full - off): 1 is the whole effect of the adapter"),
+    *_mean("share", "1", "(difference - off) / (full - off): 1 is the whole effect of the adapter; also null "
+           "where full and off lie within tau, its ends where that happens in 1 draw of 40"),
 )  # fmt: skip
 PATCHING = (
     *_WHO,
@@ -129,6 +131,25 @@ DOSES = (
     Column("degradation_low", "float", "1", "lower end of the 95 % interval of the component that set D"),
     Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
     Column("degradation_by", "str", "", "the component that set D"),
+)
+THRESHOLDS = (
+    *_WHO,
+    _N,
+    *_mean(
+        "a50",
+        "1",
+        "smallest scale at which mean prob_target is 0.5, linear between the scales of doses; 0 where base "
+        "is there already",
+    ),
+    Column("a50_never", "float", "1", "share of bootstrap draws that do not come to 0.5; their end is null"),
+    Column("adoption50", "float", "1", "the same of adoption; null also where no answers were asked for"),
+    Column(
+        "damage_from",
+        "float",
+        "1",
+        "smallest scale whose degradation_low is above 0.05; null if none, or if no answers were asked for",
+    ),
+    Column("note", "str", "", "why a number is null, in words; else null"),
 )
 CHANNELS = (
     *_WHO,
@@ -206,6 +227,7 @@ LENS_TABLES = {
     "ablations": ABLATIONS,
     "patching": PATCHING,
     "doses": DOSES,
+    "thresholds": THRESHOLDS,
     "channels": CHANNELS,
     "chain": CHAIN,
     "truth": TRUTH,
