@@ -13,6 +13,7 @@ import polars as pl
 from fsspec import AbstractFileSystem
 
 from beliefmod.errors import UserError
+from beliefmod.lens_records import LENS_TABLES
 from beliefmod.records import TABLES, Column, frame
 
 NEEDED = ("trial_id", "arm", "belief", "status")
@@ -48,11 +49,27 @@ class Run:
 
     def judge(self) -> pl.DataFrame:
         """What an outside judge read; no rows when none was asked."""
-        path = f"{self.root}/judge.parquet"
+        return self._whole("judge.parquet", TABLES["judge"])
+
+    def lens(self, table: str) -> pl.DataFrame:
+        """A table of `LENS_TABLES`, what was found inside the model; no rows when nobody looked."""
+        return self._whole(f"lens/{table}.parquet", LENS_TABLES[table])
+
+    def lens_manifest(self) -> dict[str, Any]:
+        """How `beliefmod lens` was run; empty when it was not."""
+        path = f"{self.root}/lens/manifest.json"
         if not self.files.isfile(path):
-            return frame([], TABLES["judge"])
+            return {}
         content: Any = self.files.cat_file(path)
-        return _conform(_read(content, path), TABLES["judge"])[0]
+        return _manifest(content, path)
+
+    def _whole(self, name: str, schema: tuple[Column, ...]) -> pl.DataFrame:
+        """A table that the run has one of; no rows where it has none."""
+        path = f"{self.root}/{name}"
+        if not self.files.isfile(path):
+            return frame([], schema)
+        content: Any = self.files.cat_file(path)
+        return _conform(_read(content, path), schema)[0]
 
     def _table(self, kind: str, trial_ids: Iterable[str], columns: Sequence[str] | None) -> pl.DataFrame:
         schema = TABLES[kind]
