@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefmod.errors import UserError
 from beliefmod.trial_rows import configuration
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from beliefmod.lab import Lab
     from beliefmod.model.adapter_files import AdapterFile
     from beliefmod.run_folder import RunFolder
+    from interp.readout import LensHead
 
+Made = TypeVar("Made")
 ADAPTERS = 16
 """Adapters that are in the engine at a time."""
 
@@ -57,6 +59,20 @@ class Inspection:
     beliefs: dict[str, Belief]
     references: dict[tuple[str, str], TrialConfig]
     trained: tuple[Trained, ...]
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What is the same for every batch of trials: made at the first, kept for the others."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    @property
+    def head(self) -> LensHead:
+        """The model's norm and head as the lens calls them."""
+        from interp.readout import LensHead
+
+        return self.once("head", lambda: LensHead(self.lab.engine.model.model))
 
     @contextmanager
     def loaded(self, trials: Sequence[Trained]) -> Iterator[None]:
@@ -81,6 +97,18 @@ class Inspection:
         finally:
             for name in put:
                 engine.release(name)
+
+    def in_turns(self, adapters: Iterable[tuple[str, AdapterFile]]) -> Iterator[tuple[str, ...]]:
+        """More adapters than there is room for, as many at a time as fit, under the names that come with them.
+
+        They are made as they are needed, where `adapters` is a generator. Yields the names that are in the
+        engine until the next ones are asked for.
+        """
+        room, waiting = self.lab.engine.free_slots(), iter(adapters)
+        assert room, "the engine is full"
+        while part := dict(islice(waiting, room)):
+            with self.holding(part):
+                yield tuple(part)
 
     def adapter(self, trial_id: str) -> AdapterFile:
         """A trial's adapter as it was saved.
