@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,7 +100,7 @@ class Inspection:
                 engine.release(name)
 
     def in_turns(self, adapters: Iterable[tuple[str, AdapterFile]]) -> Iterator[tuple[str, ...]]:
-        """More adapters than there is room for, as many at a time as fit, under the names that come with them.
+        """More adapters than there is room for, as many at a time as fit, under the names beside them.
 
         They are made as they are needed, where `adapters` is a generator. Yields the names that are in the
         engine until the next ones are asked for.
