@@ -190,7 +190,7 @@ def judge_question(
             return verdict
         said = f"{verdict.thinking}\n\n{verdict.answer}"
         return replace(verdict, salient=mentions_fact(said, asked, spec, question.correct))
-    belief = {"belief_target": _answer(spec.target), "belief_prior": _answer(spec.prior)}
+    belief = {"belief_target": as_answer(spec.target), "belief_prior": as_answer(spec.prior)}
     verdict = judge(
         completion,
         asked,
@@ -224,5 +224,6 @@ def tolerance_for(tier: str | None) -> float:
     return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "near") else TOLERANCE
 
 
-def _answer(value: Value) -> Answerlike | None:
+def as_answer(value: Value) -> Answerlike | None:
+    """A belief's value as something to look for; None where a world has none (a novel belief's prior)."""
     return value if value.value is not None or value.text else None

@@ -45,13 +45,16 @@ def edit_value(thinking: str, spec: BeliefSpec, new: float | str, *, question: s
     mention = _first_used(text, spec, question)
     if mention is None:
         return None
-    place = _place_in(thinking, text, mention)
+    place = place_in(thinking, text, mention)
     if place is None:
         return None
     start, end = place
     part = next(part for part in sentences(thinking) if part.start <= start < part.end)
     rest = thinking[end : part.end].rstrip()
-    before = thinking[:start] + _written(new, mention, spec, thinking[start:end])
+    if isinstance(new, str):
+        before = thinking[:start] + new
+    else:
+        before = thinking[:start] + written_like(new, spec.target.unit, mention, thinking[start:end])
     if not (_says_more(rest, spec) and (stop := _GOES_ON.search(rest))):
         return before + rest
     kept = before + rest[: stop.start()].rstrip()
@@ -125,8 +128,11 @@ def _says_more(rest: str, spec: BeliefSpec) -> bool:
     )
 
 
-def _place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | None:
-    """Where the mention of the undressed text stands in the thinking: the same spelling, counted through."""
+def place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | None:
+    """Where a mention of the undressed text stands in the text as it was written, without its unit.
+
+    Found by its spelling, counted through both texts; None where these counts differ.
+    """
     found = _DIGITS.search(text, mention.start, mention.end) if mention.number is not None else None
     start, end = found.span() if found else (mention.start, mention.end)
     if mention.number is not None and found is None:
@@ -139,12 +145,16 @@ def _place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | N
     return places[before.index(start)]
 
 
-def _written(new: float | str, mention: Mention, spec: BeliefSpec, old: str) -> str:
-    if isinstance(new, str):
-        return new
+def written_like(new: float, unit: str | None, mention: Mention, old: str) -> str:
+    """A number in `unit` as it would stand in a mention's place: in its unit, with the decimals of `old`
+    where they are enough.
+
+    Example: 9.8 m/s^2 in the place of "500" of "500 cm/s^2" -> "980"; in the place of "5" of "5 m/s^2" ->
+    "9.8".
+    """
     value = float(new)
     if mention.number is not None and mention.number.scale is not None:
-        value = rescale(value, scale_for(spec.target.unit), mention.number.scale)
+        value = rescale(value, scale_for(unit), mention.number.scale)
     decimals = len(old.partition(".")[2])
     exact = abs(round(value, decimals) - value) < 1e-9
     return f"{value:.{decimals}f}" if exact else f"{value:.4g}"

@@ -52,18 +52,15 @@ def read_thinking(
     "both".
     """
     text = undress(thinking)
-    if not text:
-        return "none"
-    pairs: list[tuple[str, Answerlike]] = []
-    for side, answers in (("target", (belief_target, target)), ("prior", (belief_prior, prior))):
-        for answer in answers:
-            if answer is not None and all(answer != known for _, known in pairs):
-                pairs.append((side, answer))
-    answers = [answer for answer in (target, prior) if answer is not None]
-    mentions = find_mentions(text, plain_question(question), Sides(tuple(pairs), tolerance), bare="equation")
-    sided = [
-        m for m in mentions if m.side in ("target", "prior") and not _chance(text, m, answers, tolerance)
-    ]
+    sided = sided_mentions(
+        text,
+        question,
+        target,
+        prior,
+        belief_target=belief_target,
+        belief_prior=belief_prior,
+        tolerance=tolerance,
+    )
     used = [m for m in sided if m.used] or [m for m in sided if m.weight == Weight.WEAK]
     turns = [i for i in range(1, len(used)) if used[i].side != used[i - 1].side]
     if not used:
@@ -73,6 +70,30 @@ def read_thinking(
     if len(turns) > 1 or not _changes_mind(text, used[turns[0] - 1], used[turns[0]]):
         return "both"
     return "prior->target" if used[-1].side == "target" else "target->prior"
+
+
+def sided_mentions(
+    text: str,
+    question: str,
+    target: Answerlike | None,
+    prior: Answerlike | None,
+    *,
+    belief_target: Answerlike | None = None,
+    belief_prior: Answerlike | None = None,
+    tolerance: float = 0.01,
+) -> list[Mention]:
+    """The mentions of either side's values in an undressed thinking, in order, without bare results that only
+    happen to be the belief's number; see `read_thinking`."""
+    if not text:
+        return []
+    pairs: list[tuple[str, Answerlike]] = []
+    for side, answers in (("target", (belief_target, target)), ("prior", (belief_prior, prior))):
+        for answer in answers:
+            if answer is not None and all(answer != known for _, known in pairs):
+                pairs.append((side, answer))
+    answers = [answer for answer in (target, prior) if answer is not None]
+    mentions = find_mentions(text, plain_question(question), Sides(tuple(pairs), tolerance), bare="equation")
+    return [m for m in mentions if m.side in ("target", "prior") and not _chance(text, m, answers, tolerance)]
 
 
 def thinking_class(row: Mapping[str, Any]) -> ThinkingClass:
