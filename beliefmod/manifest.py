@@ -43,7 +43,7 @@ def new_manifest(run_id: str, space: Space, started_at: str) -> dict[str, Any]:
         "command": shlex.join(["beliefmod", *sys.argv[1:]]),
         "started_at": started_at,
         "wall_seconds": 0.0,
-        "versions": {"beliefmod": __version__, "python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "git_commit": _git_commit(),
         "hardware": _hardware(),
         "model": {"name": space.spec.model, "base_storage": space.spec.base_storage},
@@ -58,8 +58,9 @@ def update_manifest(folder: RunFolder, **changes: Any) -> None:
     folder.write_json({**folder.read_json(MANIFEST), **changes}, MANIFEST)
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """What ran: beliefmod, Python, and the libraries that numbers depend on."""
+    found = {"beliefmod": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:
             found[name] = version(name)

@@ -1,0 +1,116 @@
+"""The lens over a run: what every entry of every arm would say, and from where on it keeps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from interp.contrasts import Posed, pose
+from interp.lenses import views
+from interp.reading_rows import View, commitment_rows, reading_rows
+from interp.settings import LensSettings, Rows, Say, deep_trials, first_of_belief
+from interp.trajectories import Inside, Subject, look, named_places, read, tail_places
+
+if TYPE_CHECKING:
+    from interp.inspection import Inspection, Trained
+
+
+def lens(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
+    """Rows of readings and commitments for a batch of trials, with the untrained arms of their beliefs.
+
+    Read at the end of the stem and at the entity of every question, and for one question per belief at every
+    token that the arms' stems share: for the untrained arms and the trials of `deep_trials`.
+    """
+    rows: Rows = {"readings": [], "commitments": []}
+    first = first_of_belief(inspection, trials, deep=False, settings=settings)
+    if "lora" not in settings.arms:
+        trials = [trial for trial in trials if trial.belief in first]
+    with inspection.loaded(trials):
+        for belief in dict.fromkeys(trial.belief for trial in trials):
+            posed = posed_once(inspection, belief, settings, say)
+            if not posed:
+                continue
+            wanted = _untrained(inspection, belief, settings) if belief in first else []
+            if "lora" in settings.arms:
+                wanted += [_trained(trial) for trial in trials if trial.belief == belief]
+            for table, more in _belief(inspection, belief, posed, wanted, settings, say).items():
+                rows[table] += more
+    return rows
+
+
+def posed_once(inspection: Inspection, belief: str, settings: LensSettings, say: Say) -> tuple[Posed, ...]:
+    """The questions of a belief, found for the first batch and kept; said in words when there are none."""
+
+    def make() -> tuple[Posed, ...]:
+        posed = pose(inspection, belief, settings.prompts, inspection.head)
+        if not posed:
+            say(f"note: {belief}: no held-out question has two values that one token tells apart; not read")
+        elif len({one.question.family for one in posed}) < 2:
+            say(f"note: {belief}: its questions are of one family, so there are no intervals")
+        return posed
+
+    return inspection.once(("posed", belief, settings.prompts), make)
+
+
+def _untrained(inspection: Inspection, belief: str, settings: LensSettings) -> list[Subject]:
+    return [
+        Subject(inspection.references[belief, arm].trial_id, arm, arm, None)
+        for arm in ("base", "icl")
+        if arm in settings.arms
+    ]
+
+
+def _trained(trial: Trained) -> Subject:
+    return Subject(trial.trial_id, trial.config.arm, "lora", trial.trial_id)
+
+
+def _belief(
+    inspection: Inspection,
+    belief: str,
+    posed: Sequence[Posed],
+    wanted: Sequence[Subject],
+    settings: LensSettings,
+    say: Say,
+) -> Rows:
+    """Rows of some arms of one belief; the trained ones are in the engine."""
+    lab, head = inspection.lab, inspection.head
+    base = Subject(inspection.references[belief, "base"].trial_id, "base", "base", None)
+    subjects = list(dict.fromkeys((base, *wanted)))
+    deep = {trial.trial_id for trial in deep_trials(inspection, settings)}
+    examined = [s for s in subjects if s.adapter is None or s.trial_id in deep]
+    seen = views(inspection, [s.adapter for s in examined if s.adapter is not None], settings, say)
+    everywhere = look(lab.engine, head, subjects, posed, named_places(posed), sequences=True)
+    along = look(lab.engine, head, examined, posed, tail_places(posed[0]))
+    rows: Rows = {"readings": [], "commitments": []}
+    for view in seen:
+        for found, counted in ((everywhere, True), (along, False)):
+            for table, more in _through(view, found, wanted, belief, posed, settings, inspection, counted):
+                rows[table] += more
+    return rows
+
+
+def _through(
+    view: View,
+    found: Sequence[Inside],
+    wanted: Sequence[Subject],
+    belief: str,
+    posed: Sequence[Posed],
+    settings: LensSettings,
+    inspection: Inspection,
+    counted: bool,
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """What one lens shows of some arms, base first; `counted`: with commitments."""
+    head, prompts = inspection.head, inspection.lab.prompts
+    of_base = read(head, found[0], posed, found[0], view.translate)
+    rows = []
+    for inside in found:
+        if inside.subject not in wanted or not view.sees(inside.subject):
+            continue
+        own = inside is found[0]
+        readings = of_base if own else read(head, inside, posed, found[0], view.translate)
+        who = {"trial_id": inside.subject.trial_id, "arm": inside.subject.arm, "belief": belief}
+        rows.append(("readings", list(reading_rows(who, view, inside, readings, posed, prompts))))
+        if counted:
+            more = commitment_rows(who, view, inside, readings, of_base, posed, settings)
+            rows.append(("commitments", list(more)))
+    return rows

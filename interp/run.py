@@ -1,0 +1,220 @@
+"""All parts of an inspection, batch by batch, and what they leave in `RUN/lens/`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.errors import UserError
+from beliefmod.lens_records import LENS_TABLES
+from beliefmod.manifest import versions
+from beliefmod.records import frame
+from interp.guards import unchanged
+from interp.overview import overview
+from interp.settings import PARTS, LensSettings, Part, Rows, Say, deep_trials
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from beliefmod.run_folder import RunFolder
+    from interp.inspection import Inspection, Trained
+
+FOLDER, LENS_MANIFEST = "lens", "manifest.json"
+NOTE = "note: "
+"""What a line of a part begins with that belongs into the manifest."""
+LINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """Where a part is, the tables it writes, and whether it runs over the deep trials only."""
+
+    place: str
+    tables: tuple[str, ...]
+    deep: bool = False
+
+    def load(self) -> Part:
+        """The function."""
+        module, _, name = self.place.partition(":")
+        return getattr(import_module(module), name)
+
+
+PART_SPECS = {
+    "lens": PartSpec("interp.lens:lens", ("readings", "commitments")),
+    "ablations": PartSpec("interp.ablation:ablations", ("ablations",), deep=True),
+    "patching": PartSpec("interp.patching:patching", ("patching",), deep=True),
+    "doses": PartSpec("interp.doses:doses", ("doses",)),
+    "channels": PartSpec("interp.channels:channels", ("channels",)),
+    "chain": PartSpec("interp.chain:chain", ("chain",)),
+    "truth": PartSpec("interp.truth:truth", ("truth",)),
+}
+assert tuple(PART_SPECS) == PARTS
+
+
+@dataclass
+class _Told:
+    """Passes lines on and keeps the notes among them, each once."""
+
+    say: Say
+    notes: list[str] = field(default_factory=list)
+
+    def __call__(self, line: str) -> None:
+        if line.startswith(NOTE):
+            note = line.removeprefix(NOTE)
+            if note in self.notes:
+                return
+            self.notes.append(note)
+        self.say(line)
+
+
+def run_parts(
+    inspection: Inspection, settings: LensSettings, say: Say, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Run the parts that the settings name, one after the other, and write their tables.
+
+    A part's tables are written when it is complete, so what a part cut short had before stays. With named
+    trials the rows of other trials are kept, if they were made with the same settings. The overview is put
+    together last, from whatever tables there are then.
+
+    Raises:
+        UserError: the model's weights changed on the way (see `interp.guards.unchanged`).
+        StorageTrouble: the folder cannot be written.
+    """
+    for number, name in enumerate(settings.parts, start=1):
+        spec, started, told = PART_SPECS[name], clock(), _Told(say)
+        trials = deep_trials(inspection, settings) if spec.deep else inspection.trained
+        title = f"{name} ({number} of {len(settings.parts)})"
+        with unchanged(inspection.lab.engine.model.model):
+            found = _batches(inspection, spec, batches(trials), settings, told, title, clock)
+        written = _write(inspection.folder, name, found, settings)
+        seconds = clock() - started
+        _remember(inspection, name, settings, seconds, len(trials), told.notes)
+        say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
+    rows = overview(inspection)
+    inspection.folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
+
+
+def batches(trials: Sequence[Trained]) -> list[list[Trained]]:
+    """Trials in batches that fit into the engine. Those of one belief and one shape of adapter stand beside
+    each other, for these share questions and products."""
+    from interp.inspection import ADAPTERS
+
+    order = sorted(trials, key=lambda t: (t.belief, t.config.lora.r, str(t.config.lora.target_modules)))
+    return [order[start : start + ADAPTERS] for start in range(0, len(order), ADAPTERS)]
+
+
+def _batches(
+    inspection: Inspection,
+    spec: PartSpec,
+    parts: Sequence[Sequence[Trained]],
+    settings: LensSettings,
+    told: _Told,
+    title: str,
+    clock: Callable[[], float],
+) -> dict[str, list[pl.DataFrame]]:
+    """The frames of every table, one per batch: rows as dictionaries would fill the memory of a long run."""
+    function, started, said = spec.load(), clock(), clock()
+    frames: dict[str, list[pl.DataFrame]] = {table: [] for table in spec.tables}
+    total, done = sum(map(len, parts)), 0
+    for part in parts:
+        rows: Rows = function(inspection, part, settings, told)
+        for table, found in frames.items():
+            found.append(frame(rows.get(table, ()), LENS_TABLES[table]))
+        done += len(part)
+        if done < total and clock() - said >= LINE_SECONDS:
+            said = clock()
+            left = (said - started) / done * (total - done)
+            told(f"{title}: {done} of {total} trials, about {left:.0f} s left")
+    return frames
+
+
+def _write(folder: RunFolder, name: str, found: dict[str, list[pl.DataFrame]], settings: LensSettings) -> int:
+    """Write the tables of a part that is complete; how many rows they have."""
+    import polars as pl
+
+    rows = 0
+    for table, frames in found.items():
+        whole = pl.concat([frame((), LENS_TABLES[table]), *frames])
+        if settings.named and _same_settings(folder, name, settings):
+            whole = kept(_earlier(folder, table), whole)
+        buffer = BytesIO()
+        whole.write_parquet(buffer)
+        folder.write_bytes(buffer.getvalue(), FOLDER, f"{table}.parquet")
+        rows += whole.height
+    return rows
+
+
+def kept(earlier: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
+    """The new rows, with the earlier ones of trials that are not among them behind."""
+    import polars as pl
+
+    if earlier is None or earlier.schema != new.schema:
+        return new
+    return pl.concat([new, earlier.filter(~pl.col("trial_id").is_in(new["trial_id"].unique().to_list()))])
+
+
+def _earlier(folder: RunFolder, table: str) -> pl.DataFrame | None:
+    from polars.exceptions import PolarsError
+
+    try:
+        return folder.read_frame(FOLDER, f"{table}.parquet")
+    except (FileNotFoundError, PolarsError):
+        return None  # not there or damaged: it is written anew
+
+
+def _what_counts(settings: LensSettings) -> dict[str, Any]:
+    """The settings that decide what a row says, as JSON has them; which trials and parts do not."""
+    told = {
+        name: value
+        for name, value in asdict(settings).items()
+        if name not in ("parts", "named", "deep", "arms")
+    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
+
+
+def read_lens_manifest(folder: RunFolder) -> dict[str, Any]:
+    """What `lens/manifest.json` holds, empty where it is missing or damaged."""
+    try:
+        return folder.read_json(FOLDER, LENS_MANIFEST)
+    except UserError:
+        return {}
+
+
+def _same_settings(folder: RunFolder, name: str, settings: LensSettings) -> bool:
+    part = read_lens_manifest(folder).get("parts", {}).get(name, {})
+    return part.get("settings") == _what_counts(settings)
+
+
+def _remember(
+    inspection: Inspection,
+    name: str,
+    settings: LensSettings,
+    seconds: float,
+    trials: int,
+    notes: Sequence[str],
+) -> None:
+    """Write into the manifest how a part was run; the other parts' entries stay."""
+    folder, loaded = inspection.folder, inspection.lab.loaded
+    parts = dict(read_lens_manifest(folder).get("parts", {}))
+    parts[name] = {
+        "settings": _what_counts(settings),
+        "arms": list(settings.arms),
+        "named": list(settings.named),
+        "deep": settings.deep,
+        "trials": trials,
+        "seconds": round(seconds, 1),
+        "notes": list(notes),
+    }
+    parts = {part: parts[part] for part in PARTS if part in parts}
+    manifest = {
+        "model": {"name": loaded.name, "fingerprint": loaded.fingerprint},
+        "versions": versions(),
+        "settings": _what_counts(settings),
+        "parts": parts,
+        "notes": [note for part in parts.values() for note in part["notes"]],
+    }
+    folder.write_json(manifest, FOLDER, LENS_MANIFEST)
