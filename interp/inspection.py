@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefmod.errors import UserError
-from beliefmod.trial_rows import configuration
+from interp.listing import Listed, Trained, list_run
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -23,25 +23,7 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 ADAPTERS = 16
-"""Adapters that are in the engine at a time."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished trial with an adapter: its configuration and its row of the trial table."""
-
-    config: TrialConfig
-    row: dict[str, Any]
-
-    @property
-    def trial_id(self) -> str:
-        """The trial's name, which is also its adapter's in the engine."""
-        return self.config.trial_id
-
-    @property
-    def belief(self) -> str:
-        """Name of the belief, as tables have it."""
-        return str(self.row["belief"])
+"""Adapters that are in the engine at a time: slots are held whether they are filled or not."""
 
 
 @dataclass(frozen=True)
@@ -129,70 +111,34 @@ class Inspection:
 
 
 def open_inspection(url: str, trial_ids: Sequence[str] = ()) -> Inspection:
-    """Load a run's model and list what can be looked into.
+    """A run with its model. Raises like `list_run` and `opened`."""
+    return opened(list_run(url, trial_ids))
 
-    Args:
-        trial_ids: only these trained trials; all when empty.
+
+def opened(listed: Listed) -> Inspection:
+    """What was listed, with the run's model.
 
     Raises:
-        UserError: no run, nothing trained in it, a trial that is not in it or has no adapter, or another
-            model than the run's. All before the model is loaded, but for the last.
+        UserError: the model cannot be loaded, or is another than the run's.
     """
-    import yaml
-
-    from beliefmod.run_folder import MANIFEST, SPACE, RunFolder
-    from beliefmod.run_sources import read_sources
-    from beliefmod.space import SpaceFile
-
-    folder = RunFolder.open(url)
-    spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
-    sources = read_sources(folder)
-    references: dict[tuple[str, str], TrialConfig] = {}
-    trained: list[Trained] = []
-    for row in folder.rows():
-        config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
-        if config is None:
-            continue
-        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
-            references[row["belief"], config.arm] = config
-        elif config.has_adapter:
-            trained.append(Trained(config, row))
-    _check(folder, {trial.trial_id for trial in trained}, trial_ids)
-    if trial_ids:
-        trained = [trial for trial in trained if trial.trial_id in trial_ids]
-    lab = _lab(folder, spec, trained, folder.read_json(MANIFEST).get("model", {}))
-    for row_belief, config in [
-        *((t.belief, t.config) for t in trained),
-        *((b, c) for (b, _), c in references.items()),
+    lab = _lab(listed)
+    for name, config in [
+        *((trial.belief, trial.config) for trial in listed.trained),
+        *((belief, config) for (belief, _), config in listed.references.items()),
     ]:
-        lab.know(config.belief, sources.beliefs[row_belief])
-    return Inspection(folder, lab, sources.beliefs, references, tuple(trained))
+        lab.know(config.belief, listed.beliefs[name])
+    return Inspection(listed.folder, lab, listed.beliefs, listed.references, listed.trained)
 
 
-def _check(folder: RunFolder, there: set[str], asked: Sequence[str]) -> None:
-    known = {row["trial_id"]: row for row in folder.rows()}
-    problems = []
-    if not there:
-        problems.append(f"{folder.url}: no finished trial has an adapter; let the sweep train some first")
-    for trial_id in asked:
-        if trial_id not in known:
-            problems.append(f"--trial {trial_id}: {folder.url} has no such trial; see its trials.parquet")
-        elif trial_id not in there:
-            row = known[trial_id]
-            problems.append(
-                f"--trial {trial_id}: is of arm {row['arm']}, {row['status']}, and has no adapter to look "
-                "into"
-            )
-    if problems:
-        raise UserError(problems)
-
-
-def _lab(folder: RunFolder, spec: Any, trained: Sequence[Trained], model: dict[str, Any]) -> Lab:
+def _lab(listed: Listed) -> Lab:
     from beliefmod.engine.engine import Engine
     from beliefmod.lab import Lab
     from beliefmod.model.load import load_model
-    from interp.guards import guard_packed
+    from beliefmod.run_folder import MANIFEST
+    from interp.guards import guard_packed, refuse_merged
 
+    folder, spec = listed.folder, listed.spec
+    model = folder.read_json(MANIFEST).get("model", {})
     loaded = load_model(spec.model, None, spec.base_storage)
     if (stored := model.get("fingerprint")) not in (None, loaded.fingerprint):
         raise UserError(
@@ -200,6 +146,8 @@ def _lab(folder: RunFolder, spec: Any, trained: Sequence[Trained], model: dict[s
             f"{loaded.fingerprint[:12]}); its adapters do not fit, so give it the model it was made with"
         )
     guard_packed(loaded.model)
-    max_rank = max(trial.config.lora.r for trial in trained)
-    engine = Engine(loaded, slots=min(ADAPTERS, len(trained)) + 1, max_rank=max_rank)
+    refuse_merged(loaded.model)
+    max_rank = max(trial.config.lora.r for trial in listed.trained)
+    # as many for one trial as for many: its cut and random variants fill the slots as well
+    engine = Engine(loaded, slots=ADAPTERS, max_rank=max_rank)
     return Lab(loaded, engine, spec.evaluation, spec.seeds[0], folder)
