@@ -49,7 +49,7 @@ PART_SPECS = {
     "patching": PartSpec("interp.patching:patching", ("patching",), deep=True),
     "doses": PartSpec("interp.doses:doses", ("doses",)),
     "channels": PartSpec("interp.channels:channels", ("channels",)),
-    "chain": PartSpec("interp.chain:chain", ("chain",)),
+    "chain": PartSpec("interp.chain:chain", ("chain", "early")),
     "truth": PartSpec("interp.truth:truth", ("truth",)),
 }
 assert tuple(PART_SPECS) == PARTS
@@ -72,13 +72,20 @@ class _Told:
 
 
 def run_parts(
-    inspection: Inspection, settings: LensSettings, say: Say, clock: Callable[[], float] = time.monotonic
+    inspection: Inspection,
+    settings: LensSettings,
+    say: Say,
+    complete: list[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run the parts that the settings name, one after the other, and write their tables.
 
     A part's tables are written when it is complete, so what a part cut short had before stays. With named
     trials the rows of other trials are kept, if they were made with the same settings. The overview is put
     together last, from whatever tables there are then.
+
+    Args:
+        complete: gets the name of every part that is complete and written.
 
     Raises:
         UserError: the model's weights changed on the way (see `interp.guards.unchanged`).
@@ -93,6 +100,8 @@ def run_parts(
         written = _write(inspection.folder, name, found, settings)
         seconds = clock() - started
         _remember(inspection, name, settings, seconds, len(trials), told.notes)
+        if complete is not None:
+            complete.append(name)
         say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
     rows = overview(inspection)
     inspection.folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from interp.inspection import Inspection, Trained
+    from interp.inspection import Inspection
+    from interp.listing import Trained
 
 PARTS = ("lens", "ablations", "patching", "doses", "channels", "chain", "truth")
 """Parts in the order in which they run; each writes the tables that `interp.run.TABLES_OF` names."""
@@ -64,11 +65,20 @@ class Part(Protocol):
     ) -> Rows: ...
 
 
-def deep_trials(inspection: Inspection, settings: LensSettings) -> tuple[Trained, ...]:
+class HasTrained(Protocol):
+    """An inspection, or what was listed of a run."""
+
+    @property
+    def trained(self) -> tuple[Trained, ...]:
+        """The trained trials, in the table's order."""
+        ...
+
+
+def deep_trials(inspection: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
     """The trials for the costly parts: those the user named, else the best few of every belief.
 
-    Best is highest adoption among LoRA trials with D up to DAMAGE; where there are too few of these, the
-    others follow by adoption. Controls are not taken: what they believe has not changed.
+    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE; where there are too few
+    of these, the others follow by adoption. Controls are not taken: what they believe has not changed.
     """
     if settings.named:
         return tuple(trial for trial in inspection.trained if trial.trial_id in settings.named)
@@ -80,8 +90,8 @@ def deep_trials(inspection: Inspection, settings: LensSettings) -> tuple[Trained
 
 
 def _merit(trial: Trained) -> tuple[bool, float]:
-    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption")
-    return (damage is not None and damage <= DAMAGE, -1.0 if adoption is None else adoption)
+    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
+    return (damage is not None and damage <= DAMAGE and adoption > 0, adoption)
 
 
 def first_of_belief(

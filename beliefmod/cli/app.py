@@ -14,6 +14,7 @@ from beliefmod.cli import (
     confirm,
     doctor,
     export,
+    lens,
     power,
     report,
     resume,
@@ -90,6 +91,7 @@ _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
 _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
 _add(AFTER, "verify runs/EXP-20261122-101500-aggressive", verify.verify)
+_add(AFTER, "lens runs/EXP-20261122-101500-aggressive --lens logit,tuned", lens.lens)
 _add(AFTER, "export runs/EXP-20261122-101500-aggressive --parquet --tables trials,probes", export.export)
 _add(AFTER, "columns trials", report.columns)
 _add(AFTER, "score completions.jsonl --belief gravity", score.score)

@@ -59,17 +59,20 @@ def report(
 
 def columns(
     table: Annotated[
-        str | None, typer.Argument(metavar="[TABLE]", help="trials, probes or steps; all three if left out.")
+        str | None,
+        typer.Argument(metavar="[TABLE]", help="trials, probes, ..., lens_readings; all if left out."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of aligned text.")] = False,
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
     from beliefmod.errors import UserError, did_you_mean
+    from beliefmod.lens_records import LENS_TABLES
     from beliefmod.records import TABLES
 
-    if table is not None and table not in TABLES:
-        raise UserError(f"there is no table {table}{did_you_mean(table, TABLES)}")
-    chosen = {table: TABLES[table]} if table is not None else TABLES
+    known = {**TABLES, **{f"lens_{name}": found for name, found in LENS_TABLES.items()}}
+    if table is not None and table not in known:
+        raise UserError(f"there is no table {table}{did_you_mean(table, known)}")
+    chosen = {table: known[table]} if table is not None else known
     if as_json:
         import json
         from dataclasses import asdict
