@@ -37,8 +37,8 @@ test: fast slow ## run all tests
 fast: $(STAMP) ## run the fast tests, in two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
 
-slow: $(STAMP) ## run the slow tests, one after the other: they start clusters and count processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests
+slow: $(STAMP) ## run the slow tests, most of which start a cluster of their own, in two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .

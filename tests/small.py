@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.lab import Lab
 from beliefmod.model.load import load_model
@@ -56,6 +58,18 @@ def write_belief(folder: Path, **changes: object) -> str:
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump({**SMALL_BELIEF, **changes}))
     return str(path)
+
+
+def small_trial(path: str, **changes: Any) -> TrialConfig:
+    """A LoRA trial of the small belief: one step per epoch, two epochs, unless changed."""
+    settings = {
+        "belief": path,
+        "data": DataConfig(style="answer_only", num_examples=4),
+        "lora": LoraSettings(r=4, lora_alpha=8),
+        "num_train_epochs": 2,
+        "learning_rate": 1e-3,
+    }
+    return TrialConfig(**{**settings, **changes})
 
 
 def make_lab(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Lab:

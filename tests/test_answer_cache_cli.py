@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.test_sweep_cli import beliefmod, small_space
+from tests.command import PLAIN, beliefmod
+from tests.test_sweep_cli import small_space
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +19,7 @@ def sweep(folder: Path, *options: str) -> dict[str, pl.DataFrame]:
     space = small_space(folder, axes={"num_train_epochs": [2]})
     runs = folder / "runs"
     before = set(runs.glob("EXP-*"))
-    done = beliefmod("sweep", "--space", str(space), "--out", str(runs), "--no-dashboard", *options)
+    done = beliefmod("sweep", "--space", str(space), "--out", str(runs), *PLAIN, *options)
     assert done.returncode == 0, done.stderr
     [run] = set(runs.glob("EXP-*")) - before
     trials = pl.read_parquet(run / "trials.parquet")

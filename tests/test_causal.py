@@ -98,6 +98,7 @@ def test_own_thinking_put_back_gives_the_own_answer(lab, path, monkeypatch):
 
 def test_the_prompt_ends_with_the_thinking_that_the_row_names(lab, path, monkeypatch):
     seen = []
+    lab.reference(path, "base")  # its thinking is put in, so it must have been asked before
     generate = lab.engine.generate
     monkeypatch.setattr(
         lab.engine, "generate", lambda requests, **kw: seen.extend(requests) or generate(requests, **kw)

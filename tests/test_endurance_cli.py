@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +12,13 @@ import polars as pl
 import psutil
 import pytest
 
-from tests.chaos.chaos import differences, leftovers, only_run, table, wait_until
+from tests.chaos.chaos import differences, leftovers, table
+from tests.command import COMMAND, PLAIN, descendants, left_behind, only_run, wait_until
 from tests.small import write_belief
 
 pytestmark = pytest.mark.slow
-COMMAND = [sys.executable, "-m", "beliefmod"]
 STARTED: list[subprocess.Popen[str]] = []
-SMALL = ("--no-dashboard", "--hosts", "1", "--slots", "2")
+SMALL = (*PLAIN, "--hosts", "1", "--slots", "2")
 
 
 def write_space(folder: Path, epochs: list[int], name: str = "hard") -> Path:
@@ -77,10 +76,6 @@ def nothing_runs_on():
             process.kill()
 
 
-def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
-
-
 @pytest.fixture
 def disk(tmp_path):
     """A disk of 16 MB of its own, to be filled and locked."""
@@ -104,7 +99,7 @@ def read_only(disk: Path) -> None:
 
 def test_a_full_and_a_read_only_disk_stop_the_sweep_with_one_sentence_and_lose_nothing(tmp_path, disk):
     runs = disk / "runs"
-    space = write_space(tmp_path / "space", [3, 4, 1500])
+    space = write_space(tmp_path / "space", [3, 4, 800])
     sweep = start("sweep", "--space", str(space), "--out", str(runs), "--checkpoint-every", "0.5")
     wait_until(lambda: len(rows(runs)) >= 2, 180, "no rows")
     with (disk / "ballast").open("wb", buffering=0) as ballast:
@@ -147,7 +142,7 @@ def test_a_full_and_a_read_only_disk_stop_the_sweep_with_one_sentence_and_lose_n
 
 def test_ctrl_c_twice_ends_at_once_and_resume_goes_on_with_damaged_files(tmp_path):
     runs = tmp_path / "runs"
-    space = write_space(tmp_path / "space", [3, 4, 800])
+    space = write_space(tmp_path / "space", [3, 4, 500])
     sweep = start("sweep", "--space", str(space), "--out", str(runs), "--checkpoint-every", "0.5")
     wait_until(lambda: len(rows(runs)) >= 3, 180, "no rows")
     wait_until(lambda: list(runs.glob("*/checkpoints/*.safetensors")), 60, "no checkpoint")
@@ -164,7 +159,7 @@ def test_ctrl_c_twice_ends_at_once_and_resume_goes_on_with_damaged_files(tmp_pat
     assert sweep.returncode == 130, err
     run = only_run(runs)
     assert f"beliefmod resume {run}" in err
-    assert not psutil.wait_procs(started, timeout=10)[1]
+    assert not left_behind(list(started))
 
     ended = sorted((run / "rows").iterdir())
     tables = [run / "probes" / f"{path.stem}.parquet" for path in ended]
@@ -185,7 +180,7 @@ def test_ctrl_c_twice_ends_at_once_and_resume_goes_on_with_damaged_files(tmp_pat
     assert "5 finished, 0 failed, 0 not run" in out
     assert leftovers(run) == []
     steps = pl.concat([pl.read_parquet(path) for path in (run / "steps").glob("*.parquet")])
-    assert sorted(steps.group_by("trial_id").len()["len"]) == [3, 4, 800]
+    assert sorted(steps.group_by("trial_id").len()["len"]) == [3, 4, 500]
 
 
 def test_two_sweeps_at_once_do_not_see_each_other(tmp_path):
@@ -210,5 +205,5 @@ def test_two_sweeps_at_once_do_not_see_each_other(tmp_path):
     ]
     assert differences(*by_epochs) == []
     assert len(started) > 8
-    assert not psutil.wait_procs(started, timeout=10)[1]
+    assert not left_behind(list(started))
     assert leftovers(one) + leftovers(other) == []

@@ -11,7 +11,6 @@ from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.jobs import GenerateRequest
 from beliefmod.journal import AnswerJournal
 from beliefmod.model.rows import TrainRow
-from beliefmod.run_folder import RunFolder
 from beliefmod.trial import run_trial
 from tests.small import make_lab, write_belief
 
@@ -19,13 +18,6 @@ from tests.small import make_lab, write_belief
 @pytest.fixture(scope="module")
 def lab():
     return make_lab(slots=2)
-
-
-@pytest.fixture
-def folder(tmp_path) -> RunFolder:
-    folder = RunFolder(str(tmp_path / "run"))
-    folder.create()
-    return folder
 
 
 @pytest.fixture

@@ -15,13 +15,6 @@ from beliefmod.run_folder import MANIFEST, SPACE, RunFolder
 ROW = {"trial_id": "aa", "arm": "lora", "belief": "gravity", "status": "finished", "adoption": 0.5}
 
 
-@pytest.fixture
-def folder(tmp_path) -> RunFolder:
-    folder = RunFolder(str(tmp_path / "run"))
-    folder.create()
-    return folder
-
-
 def test_write_leaves_only_the_whole_file(folder, tmp_path):
     folder.write_bytes(b"old", "a", "b.txt")
     folder.write_bytes(b"new", "a", "b.txt")

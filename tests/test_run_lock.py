@@ -20,13 +20,6 @@ with sole_driver(RunFolder(sys.argv[1])):
 """
 
 
-@pytest.fixture
-def folder(tmp_path) -> RunFolder:
-    folder = RunFolder(str(tmp_path / "run"))
-    folder.create()
-    return folder
-
-
 def test_a_second_driver_is_told_who_the_first_is(folder):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, folder.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -61,4 +54,4 @@ def test_a_folder_that_is_gone_is_storage_trouble(tmp_path):
 def test_a_bucket_has_no_lock():
     folder = RunFolder("memory://runs/locked")
     with sole_driver(folder), sole_driver(folder):
-        pass
+        assert not folder.exists(".lock")

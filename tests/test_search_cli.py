@@ -12,7 +12,8 @@ import pytest
 
 from beliefmod.fleet.suggestions import read_suggestions
 from beliefmod.run_folder import RunFolder
-from tests.test_sweep_cli import COMMAND, beliefmod, only_run, small_space, wait_until
+from tests.command import COMMAND, PLAIN, beliefmod, only_run, wait_until
+from tests.test_sweep_cli import small_space
 
 pytestmark = pytest.mark.slow
 QUICK = {
@@ -29,9 +30,9 @@ def space(folder: Path, **changes: object) -> str:
     return str(small_space(folder, **{"fixed": fixed, "evaluation": QUICK, **changes}))
 
 
-def sweep(path: str, folder: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def sweep(path: str, folder: Path, *options: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
     done = beliefmod(
-        "sweep", "--space", path, "--out", str(folder / "runs"), "--no-dashboard", "--hosts", "1"
+        "sweep", "--space", path, "--out", str(folder / "runs"), "--no-dashboard", "--hosts", "1", *options
     )
     assert done.returncode == 0, done.stderr
     return only_run(folder / "runs"), done
@@ -71,7 +72,7 @@ def test_asha_ends_what_falls_behind_and_the_rest_is_measured(tmp_path):
     assert f"{told} early by the scheduler (asha, by loss)" in (run / "report.md").read_text()
     # what was ended stays so
     before = {path.name: path.stat().st_mtime_ns for path in (run / "rows").iterdir()}
-    again = beliefmod("sweep", "--resume", str(run), "--no-dashboard")
+    again = beliefmod("sweep", "--resume", str(run), *PLAIN)
     assert again.returncode == 0, again.stderr
     assert before == {path.name: path.stat().st_mtime_ns for path in (run / "rows").iterdir()}
     checked = beliefmod("verify", str(run))
@@ -84,7 +85,7 @@ def test_random_configurations_with_median_stopping_on_adoption(tmp_path):
         "method": "random", "num_samples": 6, "scheduler": "median", "scheduler_metric": "adoption",
         "grace_epochs": 4, "quick_probes": 3,
     }  # fmt: skip
-    run, done = sweep(space(tmp_path, axes=axes, search=search), tmp_path)
+    run, done = sweep(space(tmp_path, axes=axes, search=search), tmp_path, "--no-report")
     assert "8 trials on 1 hosts" in done.stderr
     trials = pl.read_parquet(run / "trials.parquet")
     assert trials.filter(pl.col("arm") == "lora").height == 6
@@ -101,12 +102,12 @@ def test_random_configurations_with_median_stopping_on_adoption(tmp_path):
 
 
 def test_a_search_is_interrupted_without_ended_trials_and_goes_on_with_its_study(tmp_path):
-    axes = {"learning_rate": rates(1e-4, 3e-3), "num_train_epochs": {"choice": [200, 250]}}
+    axes = {"learning_rate": rates(1e-4, 3e-3), "num_train_epochs": {"choice": [100, 120]}}
     # a scheduler is there, but has nothing to compare: what Tune stops at an interrupt was not its decision
-    search = {"method": "optuna", "num_samples": 4, "scheduler": "median", "grace_epochs": 249}
+    search = {"method": "optuna", "num_samples": 4, "scheduler": "median", "grace_epochs": 119}
     path, runs = space(tmp_path, axes=axes, search=search), tmp_path / "runs"
     started = subprocess.Popen(
-        [*COMMAND, "sweep", "--space", path, "--out", str(runs), "--no-dashboard", "--hosts", "1"],
+        [*COMMAND, "sweep", "--space", path, "--out", str(runs), *PLAIN, "--hosts", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -125,7 +126,7 @@ def test_a_search_is_interrupted_without_ended_trials_and_goes_on_with_its_study
     assert manifest["trials"]["total"] == 6
     assert f"{6 - manifest['trials']['finished']} not run" in out
 
-    again = beliefmod("sweep", "--resume", str(run), "--no-dashboard", "--hosts", "1")
+    again = beliefmod("sweep", "--resume", str(run), *PLAIN, "--hosts", "1")
     assert again.returncode == 0, again.stderr
     assert "6 finished, 0 failed, 0 not run" in again.stdout
     trials = pl.read_parquet(run / "trials.parquet")

@@ -1,11 +1,7 @@
 """The real command line on real Ray with the bundled model, as a user types it."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -13,14 +9,10 @@ import pytest
 
 from beliefmod.limit import limit_line
 from beliefmod.records import TRIALS
+from tests.command import PLAIN, beliefmod, only_run
 from tests.small import write_belief
 
 pytestmark = pytest.mark.slow
-COMMAND = [sys.executable, "-m", "beliefmod"]
-
-
-def beliefmod(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout)
 
 
 def small_space(folder: Path, **changes: object) -> Path:
@@ -37,23 +29,6 @@ def small_space(folder: Path, **changes: object) -> Path:
     path = folder / "space.yaml"
     path.write_text(json.dumps(space))
     return path
-
-
-def only_run(runs: Path) -> Path:
-    [run] = runs.glob("EXP-*")
-    return run
-
-
-def ray_processes() -> int:
-    found = subprocess.run(["pgrep", "-fc", "ray::|raylet|gcs_server"], capture_output=True, text=True)
-    return int(found.stdout or 0)
-
-
-def wait_until(condition, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +135,7 @@ def test_a_lost_row_is_run_again_and_comes_out_the_same(finished):
     trials = pl.read_parquet(run / "trials.parquet")
     lost = trials.filter(pl.col("data.style") == "own_trace").row(0, named=True)
     (run / "rows" / f"{lost['trial_id']}.json").unlink()
-    again = beliefmod("sweep", "--resume", str(run), "--no-dashboard", "--quiet")
+    again = beliefmod("sweep", "--resume", str(run), *PLAIN, "--quiet")
     assert again.returncode == 0, again.stderr
     assert again.stderr.strip() == f"run folder: {run}"
     found = (
@@ -178,58 +153,15 @@ def test_a_failed_trial_is_a_row(tmp_path):
         axes={"lora.lora_alpha": [8.0, 1e38]},
         fixed={"data.num_examples": 4, "lora.r": 4, "learning_rate": 1e-3, "num_train_epochs": 9},
     )
-    done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path / "runs"), "--no-dashboard")
+    done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path / "runs"), *PLAIN)
     assert done.returncode == 0, done.stderr
     assert "3 finished, 1 failed" in done.stdout
+    assert "report" not in done.stdout and not list((tmp_path / "runs").glob("*/report.*"))  # not wanted
     trials = pl.read_parquet(only_run(tmp_path / "runs") / "trials.parquet")
     [failed] = trials.filter(pl.col("status") == "failed").iter_rows(named=True)
     assert failed["lora.lora_alpha"] == 1e38
     assert "not finite" in failed["error"]
     assert failed["adoption"] is None
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_ends_cleanly_and_resumes(tmp_path, sent):
-    space = small_space(tmp_path, axes={"num_train_epochs": [2, 3, 4000]})
-    before = ray_processes()
-    sweep = subprocess.Popen(
-        [*COMMAND, "sweep", "--space", str(space), "--out", str(tmp_path / "runs"), "--no-dashboard"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
-    )  # fmt: skip
-    try:
-        wait_until(lambda: len(list((tmp_path / "runs").glob("*/rows/*.json"))) >= 4, 120)
-        sweep.send_signal(sent)
-        out, err = sweep.communicate(timeout=90)
-    finally:
-        sweep.kill()
-    assert sweep.returncode == 130, err
-    assert "Traceback" not in err
-    assert "4 finished, 0 failed, 1 not run" in out
-    run = only_run(tmp_path / "runs")
-    assert f"beliefmod resume {run}" in err
-    assert json.loads((run / "manifest.json").read_text())["status"] == "interrupted"
-    assert pl.read_parquet(run / "trials.parquet").height == 4
-    wait_until(lambda: ray_processes() <= before, 20)
-
-
-def test_an_interrupt_while_ray_starts_is_as_clean(tmp_path):
-    runs = tmp_path / "runs"
-    sweep = subprocess.Popen(
-        [*COMMAND, "sweep", "--space", str(small_space(tmp_path)), "--out", str(runs), "--no-dashboard"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        wait_until(lambda: list(runs.glob("*/manifest.json")), 60)
-        time.sleep(1.5)
-        sweep.send_signal(signal.SIGINT)
-        _, err = sweep.communicate(timeout=90)
-    finally:
-        sweep.kill()
-    assert sweep.returncode == 130, err
-    assert "Traceback" not in err
-    assert f"beliefmod resume {only_run(runs)}" in err
-    resumed = beliefmod("sweep", "--resume", str(only_run(runs)), "--no-dashboard")
-    assert "6 finished, 0 failed, 0 not run" in resumed.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,15 @@
 """A real run, small, confirmed and verified as a user would, and then tampered with."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from tests.command import PLAIN, beliefmod
 from tests.small import SMALL_BELIEF, write_belief
 
 pytestmark = pytest.mark.slow
-COMMAND = [sys.executable, "-m", "beliefmod"]
-
-
-def beliefmod(*arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +37,7 @@ def run(tmp_path_factory) -> Path:
         },
     }
     (folder / "space.yaml").write_text(json.dumps(space))
-    done = beliefmod(
-        "sweep", "--space", str(folder / "space.yaml"), "--out", str(folder / "runs"), "--no-dashboard"
-    )
+    done = beliefmod("sweep", "--space", str(folder / "space.yaml"), "--out", str(folder / "runs"), *PLAIN)
     assert done.returncode == 0, done.stderr
     [made] = (folder / "runs").glob("EXP-*")
     return made

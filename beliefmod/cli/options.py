@@ -17,6 +17,10 @@ CheckpointEvery = Annotated[
     typer.Option(min=0.5, metavar="SECONDS", help="How much work of a running trial may be lost, at most."),
 ]
 Dashboard = Annotated[bool, typer.Option(help="Start Ray's dashboard (0.4 GB, 5 s).")]
+Report = Annotated[
+    bool,
+    typer.Option(help="Write the report at the end (5 s and more); beliefmod report RUN writes it later."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")]
 
 
@@ -30,3 +34,4 @@ class Driving:
     checkpoint_every: float = 30.0
     dashboard: bool = True
     quiet: bool = False
+    report: bool = True

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Slots
+from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Report, Slots
 
 
 def resume(
@@ -16,6 +16,7 @@ def resume(
     slots: Slots = 0,
     checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
+    report: Report = True,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a run that was ended by Ctrl-C, a full disk, a kill or a lost machine.
@@ -25,4 +26,4 @@ def resume(
     """
     from beliefmod.cli.sweep import go_on
 
-    go_on(run, Driving(address, hosts, slots, checkpoint_every, dashboard, quiet))
+    go_on(run, Driving(address, hosts, slots, checkpoint_every, dashboard, quiet, report))

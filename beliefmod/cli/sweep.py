@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Slots
+from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Report, Slots
 
 if TYPE_CHECKING:
     from beliefmod.errors import StorageTrouble
@@ -37,6 +37,7 @@ def sweep(
     ] = False,
     checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
+    report: Report = True,
     quiet: Quiet = False,
 ) -> None:
     """Run every trial of a space, reference arms included, and write the report.
@@ -49,7 +50,7 @@ def sweep(
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
-    driving = Driving(address, hosts, slots, checkpoint_every, dashboard, quiet)
+    driving = Driving(address, hosts, slots, checkpoint_every, dashboard, quiet, report)
     overrides = [*(set_ or []), *([f"model={model}"] if model else [])]
     if resume is not None:
         if overrides:
@@ -68,7 +69,7 @@ def sweep(
         return
     folder = _new_run(checked, out)
     typer.echo(f"run folder: {folder.url}", err=True)
-    _close(folder, run_space(checked, folder, driving, new=True))
+    _close(folder, run_space(checked, folder, driving, new=True), driving.report)
 
 
 def go_on(run: str, driving: Driving) -> None:
@@ -78,7 +79,7 @@ def go_on(run: str, driving: Driving) -> None:
     folder = RunFolder.open(run)
     space = stored_space(folder)
     typer.echo(f"run folder: {folder.url}", err=True)
-    _close(folder, run_space(space, folder, driving, new=False))
+    _close(folder, run_space(space, folder, driving, new=False), driving.report)
 
 
 def _checked_space(path: Path, overrides: list[str], model: str | None, out: str | None) -> Space:
@@ -221,13 +222,13 @@ def keep_going(trouble: StorageTrouble, folder: RunFolder) -> StorageTrouble:
     )
 
 
-def _close(folder: RunFolder, outcome: Outcome) -> None:
-    """Bring the manifest up to date, write the report, say where it is."""
+def _close(folder: RunFolder, outcome: Outcome, report: bool) -> None:
+    """Bring the manifest up to date, write the report if it is wanted, say where it is."""
     from beliefmod.errors import StorageTrouble
 
     try:
         settle(folder, outcome)
-        if outcome.finished:
+        if report and outcome.finished:
             from analysis.report import write_report
 
             paths = write_report(folder.url)

@@ -14,7 +14,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,9 +24,9 @@ from typing import Any
 import polars as pl
 import psutil
 
+from tests.command import COMMAND, PLAIN, only_run, wait_until
 from tests.small import write_belief
 
-COMMAND = [sys.executable, "-m", "beliefmod"]
 DECK = (*8 * ("trial process",), *7 * ("host",), *3 * ("driver",), *2 * ("node",))
 """What is killed in every twenty kills, shuffled."""
 PAUSE_SECONDS = (1.0, 4.0)
@@ -66,7 +65,7 @@ class Chaos:
     def reference(self) -> pl.DataFrame:
         """The table of a sweep that nobody disturbs, on Ray of its own."""
         runs = self.folder / "reference"
-        arguments = ("--no-dashboard", "--quiet", "--hosts", "2", "--slots", "2")
+        arguments = (*PLAIN, "--quiet", "--hosts", "2", "--slots", "2")
         done = subprocess.run(
             [*COMMAND, "sweep", "--space", str(self.space), "--out", str(runs), *arguments],
             capture_output=True, text=True, timeout=PATIENCE_SECONDS,
@@ -111,7 +110,7 @@ class Chaos:
         with (self.folder / "driver.log").open("ab") as log:
             return subprocess.Popen(
                 [*COMMAND, *arguments, "--address", at, "--hosts", "2", "--slots", "2",
-                 "--checkpoint-every", "0.5"],
+                 "--checkpoint-every", "0.5", "--no-report"],
                 stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
 
@@ -179,12 +178,6 @@ class Chaos:
         return sorted(found, key=lambda process: process.pid)
 
 
-def only_run(runs: Path) -> Path:
-    """The one run folder below."""
-    [manifest] = runs.glob("*/manifest.json")
-    return manifest.parent
-
-
 def table(run: Path) -> pl.DataFrame:
     """The run's trials without times, in a fixed order."""
     return pl.read_parquet(run / "trials.parquet").drop(TIMED).sort("trial_id")
@@ -213,14 +206,6 @@ def leftovers(run: Path) -> list[str]:
     kept = [run / ".lock", run / "checkpoints", run / "answers", *run.rglob("*.tmp")]
     # Ray Tune's own folder is a cache that we neither read nor clean
     return [str(path.relative_to(run)) for path in kept if path.exists() and "tune" not in path.parts]
-
-
-def wait_until(condition: Callable[[], Any], seconds: float, complaint: str) -> None:
-    """Raises AssertionError if the condition does not become true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, complaint
-        time.sleep(0.2)
 
 
 def rehearse(folder: Path, kills: int, seed: int, say: Callable[[str], None]) -> list[str]:

@@ -8,14 +8,13 @@ import torch
 from safetensors.torch import load
 
 from beliefmod import run_storage
-from beliefmod.config import DataConfig, LoraSettings, TrialConfig
+from beliefmod.config import TrialConfig
 from beliefmod.errors import StorageTrouble
 from beliefmod.fleet.checkpoints import Checkpoint, Checkpoints, CheckpointUnusable, pack, unpack
 from beliefmod.fleet.pack import Pack
-from beliefmod.run_folder import RunFolder
 from beliefmod.trial import TrialRun, prepare, release, run_trial
 from tests.fleet.test_pack import Listener
-from tests.small import SMALL_BELIEF, make_lab, write_belief
+from tests.small import SMALL_BELIEF, make_lab, small_trial, write_belief
 
 
 @pytest.fixture(scope="module")
@@ -23,22 +22,8 @@ def lab():
     return make_lab(slots=2)
 
 
-@pytest.fixture
-def folder(tmp_path) -> RunFolder:
-    folder = RunFolder(str(tmp_path / "run"))
-    folder.create()
-    return folder
-
-
 def trial(path: str, **changes) -> TrialConfig:
-    settings = {
-        "belief": path,
-        "data": DataConfig(style="answer_only", num_examples=4),
-        "lora": LoraSettings(r=4, lora_alpha=8),
-        "num_train_epochs": 6,
-        "learning_rate": 1e-3,
-    }
-    return TrialConfig(**{**settings, **changes})
+    return small_trial(path, **{"num_train_epochs": 6, **changes})
 
 
 def random_checkpoint(moments: bool) -> Checkpoint:

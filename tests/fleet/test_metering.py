@@ -23,19 +23,18 @@ from tests.small import write_belief
 MODEL = Model(1000, 100, 2, 8, 4, False, 64)
 
 
+@pytest.fixture
+def folder(folder) -> RunFolder:
+    """One with a manifest, as a sweep's has."""
+    folder.write_json({"run_id": "x"}, MANIFEST)
+    return folder
+
+
 def meter(folder: RunFolder, host: str, started_at: float, flops: float = 1e6, tokens: int = 1000) -> Meter:
     usage = Usage()
     usage.work.tokens = tokens
     found = Calibration(flops, 1e6, 10**9, ((128, 0.1),), 2048, 100, MODEL, 50, 1.0)
     return Meter(folder, host, started_at, usage, found, Choice(2, 2, 2048, 1000, "as asked", 9, 5000))
-
-
-@pytest.fixture
-def folder(tmp_path) -> RunFolder:
-    made = RunFolder(str(tmp_path / "run"))
-    made.create()
-    made.write_json({"run_id": "x"}, MANIFEST)
-    return made
 
 
 def files(folder: RunFolder) -> list[str]:
@@ -109,8 +108,13 @@ def test_storage_that_fails_does_not_end_the_host(folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, "write_json", full)
-    meter(folder, "host-0", 1.0).write()
+    one = meter(folder, "host-0", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "write_json", full)
+        one.write()
+    assert not folder.sizes("usage")
+    one.write()  # there is room again, and nothing was lost
+    assert len(folder.sizes("usage")) == 1
 
 
 def trial(**changes) -> TrialConfig:

@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 
 from beliefmod.beliefs import load_belief
-from beliefmod.config import DataConfig, LoraSettings, TrialConfig
+from beliefmod.config import DataConfig, TrialConfig
 from beliefmod.evaluate.halves import halves
 from beliefmod.fleet.pack import Pack, Report
 from beliefmod.milestones import epoch_loss, epoch_now, quick_questions
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Search
 from beliefmod.trial import run_trial
-from tests.small import make_lab, write_belief
+from tests.small import make_lab, small_trial, write_belief
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,9 @@ def lab():
 
 
 def trial(path: str, **changes) -> TrialConfig:
-    settings = {
-        "belief": path,
-        "data": DataConfig(num_examples=6),  # batches of 4 and 2: two steps per epoch
-        "lora": LoraSettings(r=4, lora_alpha=8),
-        "num_train_epochs": 4,
-        "learning_rate": 2e-3,
-    }
-    return TrialConfig(**{**settings, **changes})
+    """Batches of 4 and 2: two steps per epoch."""
+    settings = {"data": DataConfig(num_examples=6), "num_train_epochs": 4, "learning_rate": 2e-3}
+    return small_trial(path, **{**settings, **changes})
 
 
 class Owner:

@@ -5,11 +5,11 @@ import threading
 import pytest
 import torch
 
-from beliefmod.config import DataConfig, LoraSettings, TrialConfig
+from beliefmod.config import LoraSettings
 from beliefmod.fleet.pack import Pack
 from beliefmod.run_folder import RunFolder
 from beliefmod.trial import run_trial
-from tests.small import make_lab, write_belief
+from tests.small import make_lab, small_trial, write_belief
 
 
 class Listener:
@@ -36,23 +36,17 @@ def lab():
     return make_lab(slots=2)
 
 
-def trial(path: str, **changes) -> TrialConfig:
-    settings = {
-        "belief": path,
-        "data": DataConfig(style="answer_only", num_examples=4),
-        "lora": LoraSettings(r=4, lora_alpha=8),
-        "num_train_epochs": 2,
-        "learning_rate": 1e-3,
-    }
-    return TrialConfig(**{**settings, **changes})
-
-
 def test_a_pack_ends_like_its_trials_alone_and_failures_stay_apart(lab, tmp_path):
     path = write_belief(tmp_path)
-    good = [trial(path), trial(path, num_train_epochs=5), trial(path, seed=1), trial(path, arm="base")]
-    diverging = trial(path, lora=LoraSettings(r=4, lora_alpha=1e38), num_train_epochs=9)
-    impossible = trial(path, lora=LoraSettings(r=16))
-    vanished = trial(str(tmp_path / "gone.yaml"))
+    good = [
+        small_trial(path),
+        small_trial(path, num_train_epochs=5),
+        small_trial(path, seed=1),
+        small_trial(path, arm="base"),
+    ]
+    diverging = small_trial(path, lora=LoraSettings(r=4, lora_alpha=1e38), num_train_epochs=9)
+    impossible = small_trial(path, lora=LoraSettings(r=16))
+    vanished = small_trial(str(tmp_path / "gone.yaml"))
     folder, listener = RunFolder(str(tmp_path / "run")), Listener()
     folder.create()
     pack = Pack(lab, folder, listener)
@@ -84,13 +78,13 @@ def test_detached_trials_leave_queue_and_slot(lab, tmp_path):
     folder, listener = RunFolder(str(tmp_path / "run")), Listener()
     folder.create()
     pack = Pack(lab, folder, listener)
-    endless = trial(path, num_train_epochs=10_000)
-    short = trial(path)
+    endless = small_trial(path, num_train_epochs=10_000)
+    short = small_trial(path)
     pack.attach(endless)
     pack.attach(short)
     listener.wait(1)
     pack.detach(endless.trial_id)
-    pack.attach(trial(path, seed=2))
+    pack.attach(small_trial(path, seed=2))
     ends = listener.wait(2)
     pack.close()
     assert endless.trial_id not in ends
@@ -102,7 +96,7 @@ def test_a_broken_step_fails_its_trials_and_the_pack_lives_on(lab, tmp_path, mon
     path = write_belief(tmp_path)
     folder, listener = RunFolder(str(tmp_path / "run")), Listener()
     folder.create()
-    broken, later = trial(path), trial(path, seed=1)
+    broken, later = small_trial(path), small_trial(path, seed=1)
     healthy = lab.engine.train_step
 
     def out_of_memory():
@@ -120,7 +114,7 @@ def test_a_broken_step_fails_its_trials_and_the_pack_lives_on(lab, tmp_path, mon
 
 def test_memory_that_runs_out_costs_a_pack_a_slot_and_no_trial(tmp_path, monkeypatch):
     path = write_belief(tmp_path)
-    trials = [trial(path, seed=seed, num_train_epochs=4 + seed) for seed in range(3)]
+    trials = [small_trial(path, seed=seed, num_train_epochs=4 + seed) for seed in range(3)]
     lab = make_lab(slots=2)
     alone = {config.trial_id: run_trial(config, lab).row for config in trials}
     inner = lab.engine.model.logits

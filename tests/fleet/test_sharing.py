@@ -14,23 +14,22 @@ from beliefmod.fleet.pack import Pack
 from beliefmod.run_folder import RunFolder
 from beliefmod.trial import run_trial
 from tests.fleet.test_pack import Listener
-from tests.small import make_lab, write_belief
+from tests.small import make_lab, small_trial, write_belief
 
 pytestmark = pytest.mark.slow
 TIMES = {"train_seconds", "evaluate_seconds", "finished_at"}
 
 
 def trial(path: str, epochs: int, **changes) -> TrialConfig:
+    """Two steps per epoch, on the schedule that lets trials share their steps."""
     settings = {
-        "belief": path,
-        "data": DataConfig(style="answer_only", num_examples=6),  # two steps per epoch
-        "lora": LoraSettings(r=4, lora_alpha=8),
+        "data": DataConfig(style="answer_only", num_examples=6),
         "num_train_epochs": epochs,
         "learning_rate": 2e-3,
         "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": 3,
     }
-    return TrialConfig(**{**settings, **changes})
+    return small_trial(path, **{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
