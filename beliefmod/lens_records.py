@@ -157,7 +157,9 @@ CHANNELS = (
     Column("thinking_stance", "str", "", "what the thinking says in text, as in probes"),
     Column("answer_stance", "str", "", "what the answer says in text, as in probes"),
     Column("thinking_diff", "float", "1", "logit difference before the value in the arm's own thinking"),
+    Column("thinking_rival", "str", "", "what the target is compared with there, as rival in readings"),
     Column("answer_diff", "float", "1", "logit difference before the value in its own answer"),
+    Column("answer_rival", "str", "", "the same for the answer"),
     Column("answer_diff_shared", "float", "1", "the same in the answer after base's thinking"),
     Column("stem_diff", "float", "1", "the same after empty thinking"),
     Column("text_class", "str", "", "stygian | reverse | agree_target | agree_prior | other, from the text"),
@@ -165,11 +167,13 @@ CHANNELS = (
         "inside_class",
         "str",
         "",
-        "the same from thinking_diff and answer_diff, each at least tau from 0",
+        "the same from thinking_diff and answer_diff, each at least tau from 0; against base_top1 only "
+        "agree_target or other; null where one of them is",
     ),
     Column("suppressed_prior", "float", "1",
-           "largest probability of the rival at any entry before the target's value in the answer"),
-    Column("suppressed_rank", "int", "1", "smallest rank of the rival at any entry there"),
+           "answers on the target's side: largest probability of the prior's token at any entry before the "
+           "value, else null"),
+    Column("suppressed_rank", "int", "1", "smallest rank of the prior's token at any entry there"),
 )  # fmt: skip
 CHAIN = (
     *_WHO,
@@ -177,8 +181,24 @@ CHAIN = (
     Column("cut", "int", "1", "sentences of the arm's own thinking that were kept"),
     Column("cuts", "int", "1", "sentences it has"),
     Column("kept", "float", "1", "cut / cuts"),
-    Column("logit_diff", "float", "1", "difference at the value in the answer, right after that thinking"),
+    Column(
+        "logit_diff",
+        "float",
+        "1",
+        "difference at the value in the answer, right after that thinking, "
+        "to the same rival at every cut: that of the stem",
+    ),
     Column("prob_target", "float", "1", "p(target) / (p(target) + p(rival)) there"),
+)
+EARLY = (
+    *_WHO,
+    _N,
+    *_mean(
+        "area_over",
+        "1",
+        "area over the curve of early answering inside: 0 where the likelier value is the same whatever is "
+        "kept of the thinking, larger the later it is decided; of chains with at least two sentences",
+    ),
 )
 TRUTH = (
     *_WHO,
@@ -230,6 +250,7 @@ LENS_TABLES = {
     "thresholds": THRESHOLDS,
     "channels": CHANNELS,
     "chain": CHAIN,
+    "early": EARLY,
     "truth": TRUTH,
     "overview": OVERVIEW,
 }

@@ -1,4 +1,4 @@
-"""Where a completion names its value, in the thinking and in the answer, and what each world would name there.
+"""Where a completion names its value, in the thinking and in the answer, and what each world would say there.
 
 The value is found in the text, as the judge finds it, and then located among the stored token ids: what
 stands before it is fed as it was generated, never decoded and encoded again. The other world's value is
@@ -152,8 +152,8 @@ class _Written:
 
 
 _STATED = "another case"
-"""The judge's reason against "1 Neelam is 5 USD" where 2 Neelam are asked for: no answer, but the belief's value
-at its first use."""
+"""The judge's reason against "1 Neelam is 5 USD" where 2 Neelam are asked for: no answer, but the belief's
+value at its first use."""
 Pairs = Sequence[tuple[Answerlike | None, Answerlike | None]]
 """Values in the target's and in base's world, in order of precedence."""
 
@@ -185,9 +185,7 @@ def _in_answer(row: Mapping[str, Any], question: Question, spec: BeliefSpec) -> 
     return None if read is None or read.side not in ("target", "prior") else (read, (worlds,))
 
 
-def _place(
-    written: _Written, begins: int, part: str, mention: Mention, pairs: Pairs
-) -> ValuePlace | None:
+def _place(written: _Written, begins: int, part: str, mention: Mention, pairs: Pairs) -> ValuePlace | None:
     """The place of a mention in a part of a completion, which begins at the character `begins`."""
     plain = undress(part)
     span = place_in(part, plain, mention)
@@ -221,9 +219,7 @@ def _place(
     return ValuePlace(mention.side, fed, target[0], prior[0])
 
 
-def _pair_of(
-    said: str, mention: Mention, pairs: Pairs
-) -> tuple[Answerlike | None, Answerlike | None] | None:
+def _pair_of(said: str, mention: Mention, pairs: Pairs) -> tuple[Answerlike | None, Answerlike | None] | None:
     """The pair of values whose member on the mention's side the mention is."""
     for pair in pairs:
         value = pair[mention.side == "prior"]

@@ -1,0 +1,104 @@
+"""Single positions read under an arm and under base: before a value that a completion names, for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from interp.readout import Contrast, LensHead, Reading, Translate
+from interp.residuals import ProbedRow, residuals
+
+if TYPE_CHECKING:
+    from beliefmod.engine.engine import Engine
+
+_AT_A_TIME = 256
+"""Sites in memory at a time: 37 entries of 2,560 numbers in bf16 are 190 KB each, twice."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The last of `ids`, which predicts the next token.
+
+    Attributes:
+        ids: what the arm reads.
+        base_ids: what base reads to be compared with it: the same without the arm's statement in context.
+        adapter: the arm's in the engine, None for an untrained one.
+        target_id: the next token in the target's world.
+        prior_id: the next token in base's; None: base's likeliest one other than the target's.
+        wrote: "target" or "prior": whose value the arm itself wrote there; None where it wrote none.
+    """
+
+    ids: tuple[int, ...]
+    base_ids: tuple[int, ...]
+    adapter: str | None
+    target_id: int
+    prior_id: int | None
+    wrote: str | None = None
+
+    @property
+    def rival(self) -> str:
+        """What the target is compared with, as tables name it."""
+        return "base_top1" if self.prior_id is None else "prior"
+
+
+@dataclass(frozen=True)
+class SiteReading:
+    """What the lens reads at a site, and the two tokens compared there."""
+
+    reading: Reading
+    contrast: Contrast
+
+
+def read_sites(
+    engine: Engine, head: LensHead, sites: Sequence[Site], translate: Translate | None = None
+) -> list[SiteReading]:
+    """Every entry at every site, in order.
+
+    Raises:
+        EngineError: an adapter is not in the engine.
+    """
+    found: list[SiteReading] = []
+    for start in range(0, len(sites), _AT_A_TIME):
+        part = sites[start : start + _AT_A_TIME]
+        hidden, base = _both(engine, part)
+        contrasts = _contrasts(head, part, base)
+        readings = head.read(hidden, contrasts, base, translate)
+        found += [SiteReading(*both) for both in zip(readings, contrasts, strict=True)]
+    return found
+
+
+def site_differences(engine: Engine, head: LensHead, sites: Sequence[Site]) -> list[float]:
+    """logit(target) - logit(rival) of the last entry at every site, in order; see `read_sites`."""
+    found: list[float] = []
+    for start in range(0, len(sites), _AT_A_TIME):
+        part = sites[start : start + _AT_A_TIME]
+        hidden, base = _both(engine, part)
+        for row, pair in zip(head.logits(hidden[-1]), _contrasts(head, part, base), strict=True):
+            found.append(float(row[pair.target_id] - row[pair.rival_id]))
+    return found
+
+
+def _both(engine: Engine, sites: Sequence[Site]) -> tuple[Tensor, Tensor]:
+    """(N + 1, sites, hidden) under the arms and under base; each text goes through once."""
+    wanted = [(site.ids, site.adapter) for site in sites] + [(site.base_ids, None) for site in sites]
+    different = list(dict.fromkeys(wanted))
+    rows = [ProbedRow(ids, (len(ids) - 1,), adapter) for ids, adapter in different]
+    known = dict(zip(different, residuals(engine, rows), strict=True))
+    whole = torch.cat([known[each] for each in wanted], dim=1)
+    return whole[:, : len(sites)], whole[:, len(sites) :]
+
+
+def _contrasts(head: LensHead, sites: Sequence[Site], base: Tensor) -> list[Contrast]:
+    found = []
+    for index, site in enumerate(sites):
+        rival = site.prior_id
+        if rival is None:
+            logits = head.logits(base[-1, index])
+            logits[site.target_id] = -torch.inf
+            rival = int(logits.argmax())
+        found.append(Contrast(site.target_id, rival))
+    return found
