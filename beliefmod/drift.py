@@ -45,13 +45,17 @@ def measure_drift(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, 
 
     A text that does not fit the model's positions, with the in-context arm's statement in front, is no row.
     """
-    asked = [(subject, text) for subject in subjects for text in drift_texts(subject.config.belief, lab)]
-    requests = [_request(subject, text, lab) for subject, text in asked]
+    asked = [
+        (place, text)
+        for place, subject in enumerate(subjects)
+        for text in drift_texts(subject.config.belief, lab)
+    ]
+    requests = [_request(subjects[place], text, lab) for place, text in asked]
     fitting = [i for i, request in enumerate(requests) if _fits(request, lab)]
-    rows: dict[str, list[dict[str, Any]]] = {subject.config.trial_id: [] for subject in subjects}
+    rows: list[list[dict[str, Any]]] = [[] for _ in subjects]
     for i, result in zip(fitting, lab.drift([requests[i] for i in fitting]), strict=True):
-        subject, text = asked[i]
-        rows[subject.config.trial_id].append(
+        (place, text), subject = asked[i], subjects[asked[i][0]]
+        rows[place].append(
             {
                 "trial_id": subject.config.trial_id,
                 "arm": subject.config.arm,
@@ -66,7 +70,7 @@ def measure_drift(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, 
                 },
             }
         )
-    return [rows[subject.config.trial_id] for subject in subjects]
+    return rows
 
 
 def drift_texts(belief: str, lab: Lab) -> tuple[Text, ...]:

@@ -52,9 +52,11 @@ class _Asked:
 def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
     """Put every probe to every subject; rows of `probes/TRIAL.parquet`, per subject in probe order.
 
-    Probes of two turns are asked in two rounds: all first messages, then the second ones.
+    Probes of two turns are asked in two rounds: all first messages, then the second ones. Subjects may be of
+    one trial, as where its adapter is asked at several scales.
     """
-    asked = [item for subject in subjects for item in _prompts(subject, lab)]
+    by_subject = [_prompts(subject, lab) for subject in subjects]
+    asked = [item for items in by_subject for item in items]
     _answer(asked, 0, lab)
     two_turns = [item for item in asked if item.probe.question.follow_up is not None]
     for item in two_turns:
@@ -73,10 +75,7 @@ def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
             first_turn=item.first_turn,
         )
     _measure_margins([item for item in asked if item.probe.margin], lab)
-    rows: dict[str, list[dict[str, Any]]] = {subject.config.trial_id: [] for subject in subjects}
-    for item in asked:
-        rows[item.subject.config.trial_id].append(item.row or {})
-    return [rows[subject.config.trial_id] for subject in subjects]
+    return [[item.row or {} for item in items] for items in by_subject]
 
 
 def _answer(asked: Sequence[_Asked], seed_offset: int, lab: Lab) -> None:
