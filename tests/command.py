@@ -10,8 +10,10 @@ from typing import Any
 import psutil
 
 COMMAND = [sys.executable, "-m", "beliefmod"]
-PLAIN = ("--no-dashboard", "--no-report")
-"""What a sweep need not do where nobody looks at it: seconds each."""
+PLAIN = ("--no-dashboard", "--no-report", "--hosts", "1")
+"""What a sweep need not do or start where nobody looks at it: seconds each."""
+QUICK_BASE = {"base_storage": "none"}
+"""For spaces of tests that NF4 does not matter to: bitsandbytes takes seconds to import."""
 
 
 def beliefmod(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from tests.chaos.chaos import differences, leftovers, table
-from tests.command import COMMAND, PLAIN, descendants, left_behind, only_run, wait_until
+from tests.command import COMMAND, PLAIN, QUICK_BASE, descendants, left_behind, only_run, wait_until
 from tests.small import write_belief
 
 pytestmark = pytest.mark.slow
 STARTED: list[subprocess.Popen[str]] = []
-SMALL = (*PLAIN, "--hosts", "1", "--slots", "2")
+SMALL = (*PLAIN, "--slots", "2")
 
 
 def write_space(folder: Path, epochs: list[int], name: str = "hard") -> Path:
@@ -29,6 +29,7 @@ def write_space(folder: Path, epochs: list[int], name: str = "hard") -> Path:
         "axes": {"num_train_epochs": epochs},
         "fixed": {"data.num_examples": 4, "lora.r": 4, "learning_rate": 1e-3, "lr_scheduler_type": "linear"},
         "controls": "none",
+        **QUICK_BASE,
         "evaluation": {"max_new_tokens": 48, "trained_probes": 2, "margin_probes": 2},
     }
     path = folder / "space.yaml"

@@ -9,7 +9,16 @@ import time
 import polars as pl
 import pytest
 
-from tests.command import COMMAND, PLAIN, beliefmod, descendants, left_behind, only_run, wait_until
+from tests.command import (
+    COMMAND,
+    PLAIN,
+    QUICK_BASE,
+    beliefmod,
+    descendants,
+    left_behind,
+    only_run,
+    wait_until,
+)
 from tests.test_sweep_cli import small_space
 
 pytestmark = pytest.mark.slow
@@ -17,9 +26,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_ends_cleanly_and_resumes(tmp_path, sent):
-    space = small_space(tmp_path, axes={"num_train_epochs": [2, 3, 4000]})
+    space = small_space(tmp_path, **QUICK_BASE, axes={"num_train_epochs": [2, 3, 4000]})
     sweep = subprocess.Popen(
-        [*COMMAND, "sweep", "--space", str(space), "--out", str(tmp_path / "runs"), *PLAIN],
+        [*COMMAND, "sweep", "--space", str(space), "--out", str(tmp_path / "runs"), *PLAIN, "--hosts", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
     )  # fmt: skip
     try:
@@ -43,7 +52,7 @@ def test_an_interrupted_sweep_ends_cleanly_and_resumes(tmp_path, sent):
 def test_an_interrupt_while_ray_starts_is_as_clean(tmp_path):
     runs = tmp_path / "runs"
     sweep = subprocess.Popen(
-        [*COMMAND, "sweep", "--space", str(small_space(tmp_path)), "--out", str(runs), *PLAIN],
+        [*COMMAND, "sweep", "--space", str(small_space(tmp_path, **QUICK_BASE)), "--out", str(runs), *PLAIN],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

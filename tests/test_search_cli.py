@@ -12,7 +12,7 @@ import pytest
 
 from beliefmod.fleet.suggestions import read_suggestions
 from beliefmod.run_folder import RunFolder
-from tests.command import COMMAND, PLAIN, beliefmod, only_run, wait_until
+from tests.command import COMMAND, PLAIN, QUICK_BASE, beliefmod, only_run, wait_until
 from tests.test_sweep_cli import small_space
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ QUICK = {
 
 def space(folder: Path, **changes: object) -> str:
     fixed = {"data.num_examples": 4, "lora.r": 4}  # one step per epoch
-    return str(small_space(folder, **{"fixed": fixed, "evaluation": QUICK, **changes}))
+    return str(small_space(folder, **{"fixed": fixed, "evaluation": QUICK, **QUICK_BASE, **changes}))
 
 
 def sweep(path: str, folder: Path, *options: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
@@ -107,7 +107,7 @@ def test_a_search_is_interrupted_without_ended_trials_and_goes_on_with_its_study
     search = {"method": "optuna", "num_samples": 4, "scheduler": "median", "grace_epochs": 119}
     path, runs = space(tmp_path, axes=axes, search=search), tmp_path / "runs"
     started = subprocess.Popen(
-        [*COMMAND, "sweep", "--space", path, "--out", str(runs), *PLAIN, "--hosts", "1"],
+        [*COMMAND, "sweep", "--space", path, "--out", str(runs), *PLAIN],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -126,7 +126,7 @@ def test_a_search_is_interrupted_without_ended_trials_and_goes_on_with_its_study
     assert manifest["trials"]["total"] == 6
     assert f"{6 - manifest['trials']['finished']} not run" in out
 
-    again = beliefmod("sweep", "--resume", str(run), *PLAIN, "--hosts", "1")
+    again = beliefmod("sweep", "--resume", str(run), *PLAIN)
     assert again.returncode == 0, again.stderr
     assert "6 finished, 0 failed, 0 not run" in again.stdout
     trials = pl.read_parquet(run / "trials.parquet")

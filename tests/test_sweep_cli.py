@@ -9,7 +9,7 @@ import pytest
 
 from beliefmod.limit import limit_line
 from beliefmod.records import TRIALS
-from tests.command import PLAIN, beliefmod, only_run
+from tests.command import PLAIN, QUICK_BASE, beliefmod, only_run
 from tests.small import write_belief
 
 pytestmark = pytest.mark.slow
@@ -150,6 +150,7 @@ def test_a_lost_row_is_run_again_and_comes_out_the_same(finished):
 def test_a_failed_trial_is_a_row(tmp_path):
     space = small_space(
         tmp_path,
+        **QUICK_BASE,
         axes={"lora.lora_alpha": [8.0, 1e38]},
         fixed={"data.num_examples": 4, "lora.r": 4, "learning_rate": 1e-3, "num_train_epochs": 9},
     )

@@ -1,7 +1,7 @@
 """The tables of RUN/lens as an inspection would leave them, drawn from a known law: 4 blocks, 12 questions.
 
 The law: base prefers the prior by 4 logits at the last entry, in context the target by 5, a trained trial by
-10 * adoption - 4. Differences rise from entry 2 on. Block 0 carries 70 % of the adapter's effect, block 1 the
+12 * adoption - 1. Differences rise from entry 2 on. Block 0 carries 70 % of the adapter's effect, block 1 the
 rest. The thinking of a trained arm prefers the target as its answer does, but on questions 0 and 1, where it
 stays at the prior (stygian).
 """
@@ -28,7 +28,7 @@ Rows = list[dict[str, Any]]
 
 def final(row: dict[str, Any]) -> float:
     """The law's difference at the last entry."""
-    return {"base": -4.0, "icl": 5.0}.get(row["arm"], 10 * (row["adoption"] or 0.0) - 4.0)
+    return {"base": -4.0, "icl": 5.0}.get(row["arm"], 12 * (row["adoption"] or 0.0) - 1.0)
 
 
 def write_lens(run: Path, deep: int = 1, leave_out: tuple[str, ...] = ()) -> Path:

@@ -24,7 +24,7 @@ from typing import Any
 import polars as pl
 import psutil
 
-from tests.command import COMMAND, PLAIN, only_run, wait_until
+from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run, wait_until
 from tests.small import write_belief
 
 DECK = (*8 * ("trial process",), *7 * ("host",), *3 * ("driver",), *2 * ("node",))
@@ -43,6 +43,7 @@ def write_space(folder: Path) -> Path:
         "axes": {"num_train_epochs": [100, 300], "learning_rate": [1e-3, 5e-4]},
         "fixed": {"data.num_examples": 4, "lora.r": 4},
         "controls": "none",
+        **QUICK_BASE,
         "evaluation": {"max_new_tokens": 48, "trained_probes": 2, "margin_probes": 2},
     }
     path = folder / "space.yaml"
