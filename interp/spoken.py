@@ -55,7 +55,7 @@ def voices(
         trained = [t for t in trials if t.belief == belief] if "lora" in settings.arms else []
         found[belief] = (
             *(reference_voice(inspection, belief, arm) for arm in untrained),
-            *(_voice(inspection, Subject(t.trial_id, t.config.arm, "lora", t.trial_id)) for t in trained),
+            *(voice_of(inspection, Subject(t.trial_id, t.config.arm, "lora", t.trial_id)) for t in trained),
         )
     return found
 
@@ -67,10 +67,17 @@ def reference_voice(inspection: Inspection, belief: str, arm: str) -> Voice:
         UserError: it has no probes in the run.
     """
     trial_id = inspection.references[belief, arm].trial_id
-    return inspection.once(("voice", trial_id), lambda: _voice(inspection, Subject(trial_id, arm, arm, None)))
+    return inspection.once(
+        ("voice", trial_id), lambda: voice_of(inspection, Subject(trial_id, arm, arm, None))
+    )
 
 
-def _voice(inspection: Inspection, subject: Subject) -> Voice:
+def voice_of(inspection: Inspection, subject: Subject) -> Voice:
+    """An arm's with its rows as the run has them.
+
+    Raises:
+        UserError: it has no probes in the run.
+    """
     rows = inspection.folder.finished_rows("probes", subject.trial_id)
     if rows is None:
         raise UserError(
