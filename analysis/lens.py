@@ -35,6 +35,16 @@ class Shown:
     trial_id: str
     row: Mapping[str, Any]
 
+    @property
+    def title(self) -> str:
+        """`gravity, trial 0c035f681a: adoption 85 %, D 0.016`."""
+        adoption, damage = self.row.get("adoption"), self.row.get("degradation")
+        known = [
+            "adoption not measured" if adoption is None else f"adoption {100 * adoption:.0f} %",
+            "no D" if damage is None else f"D {damage:.3f}",
+        ]
+        return f"{self.belief}, trial {self.trial_id}: {', '.join(known)}"
+
 
 @dataclass(frozen=True)
 class Lens:

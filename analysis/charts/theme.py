@@ -11,7 +11,9 @@ import polars as pl
 # Okabe & Ito (2008)
 STYLE_COLOURS = {"answer_only": "#D55E00", "own_trace": "#0072B2", "document": "#009E73"}
 SPARE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")
+ROW_SIZE = 12.5  # points of a panel's title in a row
 INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
+ORANGE_BLUE = ("#D55E00", "#f7f7f7", "#0072B2")  # prior, neither, target: as the stances
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 STANCES = {
     "target": "#0072B2",
@@ -89,6 +91,12 @@ def style_scale(styles: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=names, range=[STYLE_COLOURS.get(name) or next(spare) for name in names])
 
 
+def diverging_scale(extent: float, clamp: bool = False) -> alt.Scale:
+    """From -extent (the prior's orange) over 0 to extent (the target's blue)."""
+    # blended in RGB: the default goes through colours that are neither
+    return alt.Scale(domain=[-extent, 0, extent], range=list(ORANGE_BLUE), interpolate="rgb", clamp=clamp)
+
+
 def arm_scale(arms: Sequence[str]) -> alt.Scale:
     """A colour per named arm, base in ink."""
     spare = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#56B4E9")
@@ -124,11 +132,17 @@ def label(
     return [halo.encode(x, y, text=text), chart.mark_text(color=INK, **style).encode(x, y, text=text)]
 
 
-def panel(chart: Any, title: str, width: int, height: int) -> Any:
+def panel(chart: Any, title: str, width: int, height: int, size: float = 15) -> Any:
     """One belief's part of a figure, with its own rows: a facet over several tables repeats them."""
     return chart.properties(
-        width=width, height=height, title=alt.TitleParams(title, fontSize=15, anchor="start", offset=8)
+        width=width, height=height, title=alt.TitleParams(title, fontSize=size, anchor="start", offset=8)
     )
+
+
+def row(panels: Sequence[Any], title: str, spacing: int = 24) -> Any:
+    """Several panels of one belief side by side under one title; their own titles are smaller (ROW_SIZE)."""
+    heading = alt.TitleParams(title, fontSize=15, anchor="start", offset=10)
+    return alt.hconcat(*panels, spacing=spacing).properties(title=heading)
 
 
 def dressed(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:

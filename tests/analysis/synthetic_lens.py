@@ -172,7 +172,10 @@ def _doses(who: dict, last: float, trial: dict, deep: bool) -> Rows:
         row = who | {"scale": scale, "n": QUESTIONS} | _mean("logit_diff", diff, 0.3)
         row |= _mean("prob_target", p, 0.02)
         if deep:
-            row |= _mean("adoption", p, 0.05) | {"adoption_n": 120, "degradation_by": "fabrication"}
+            row |= {"adoption": p, "adoption_low": 0.9 * p, "adoption_high": p + 0.1 * (1 - p)} | {
+                "adoption_n": 120,
+                "degradation_by": "fabrication",
+            }
             row |= _mean("degradation", 0.02 + 0.2 * max(0.0, scale - 1), 0.01)
         rows.append(row)
     return rows
@@ -192,10 +195,12 @@ def _channels(who: dict, last: float) -> Rows:
                 "answer_stance": word,
                 "thinking_diff": thinking if i != 11 else None,
                 "answer_diff": answer,
+                "thinking_rival": "prior",
+                "answer_rival": "prior",
                 "answer_diff_shared": answer - 1,
                 "stem_diff": answer - 0.5,
                 "text_class": "stygian" if stygian else f"agree_{word}",
-                "inside_class": "other" if i == 11 else "stygian" if stygian else f"agree_{word}",
+                "inside_class": None if i == 11 else "stygian" if stygian else f"agree_{word}",
                 "suppressed_prior": 0.2,
                 "suppressed_rank": 1,
             }
