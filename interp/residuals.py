@@ -76,6 +76,7 @@ def _pass(
     device = engine.model.device
     keep = torch.tensor(
         [start + position for row, start in zip(rows, starts, strict=True) for position in row.positions],
+        dtype=torch.long,  # of an empty list too
         device=device,
     )
     patches: dict[int, list[tuple[int, Tensor]]] = {}
