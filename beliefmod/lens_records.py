@@ -33,8 +33,9 @@ READINGS = (
         "str",
         "",
         "where it was read. stem: end of the begun answer after empty thinking; entity: last token of what "
-        "the belief is about; thinking, answer: before the value in the arm's own completion; "
-        "answer_shared: before the value in the answer, after base's thinking",
+        "the belief is about; untrained arms and deep trials also thinking, answer: before the value in the "
+        "arm's own completion; answer_shared: before the value in the answer, after base's thinking; at:K: "
+        "K tokens before the end of the stem (0 is its last), for one question per belief",
     ),
     Column("token", "str", "", "the token at that position"),
     Column("lens", "str", "", "logit | tuned | jacobian"),
@@ -57,7 +58,7 @@ READINGS = (
     Column("entropy", "float", "nat", "entropy of the entry's distribution"),
     Column("kl_final", "float", "nat", "KL(last entry || entry) of the same arm"),
     Column(
-        "kl_base", "float", "nat", "KL(base's entry || entry) at the same position; null where base has none"
+        "kl_base", "float", "nat", "KL(base's entry || entry) where base reads the same tokens, 0 for base"
     ),
     Column("top_token", "str", "", "the likeliest token"),
     Column(
@@ -74,16 +75,18 @@ COMMITMENTS = (
     *_mean(
         "commit_entry",
         "1",
-        "entry from which the mean difference keeps its last sign, at least tau away from 0",
+        "entry from which the mean difference keeps its last sign, at least 0.5 away from 0; its upper end "
+        "is null where more than 2.5 % of the draws never commit",
     ),
     Column("commit_never", "float", "1", "share of bootstrap draws without such an entry"),
     *_mean(
         "half_rise_entry",
         "1",
-        "first entry with half of the last contrast to base, and at least that behind it",
+        "entry from which the mean contrast to base has at least half of what it has in the end; null for "
+        "base, at the positions in own completions, and where the last contrast is nearer to 0 than 0.5",
     ),
     Column("half_rise_never", "float", "1", "share of bootstrap draws without such an entry"),
-    *_mean("contrast_area", "1", "mean over the entries of (difference - base's difference)"),
+    *_mean("contrast_area", "1", "mean over the entries of (difference - base's difference); null likewise"),
 )
 ABLATIONS = (
     *_WHO,
@@ -202,22 +205,31 @@ EARLY = (
 )
 TRUTH = (
     *_WHO,
-    Column("entry", "int", "1", "entry that was probed: the best by accuracy on held-out statements"),
-    Column("heldout_accuracy", "float", "1", "accuracy on true and false statements it was not fitted on"),
-    Column("heldout_n", "int", "1", "their number"),
+    Column("entry", "int", "1", "entry that was probed: the best on families left out; null where refused"),
+    Column(
+        "heldout_accuracy",
+        "float",
+        "1",
+        "accuracy on true and false statements of families it was not fitted on, entry and penalty chosen "
+        "without them",
+    ),
+    Column("heldout_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
+    Column("heldout_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
+    Column("heldout_n", "int", "1", "statements behind it"),
     Column(
         "error_rate",
         "float",
         "1",
-        "share of belief statements judged as the target has it; null where the gate fails",
+        "share of belief statements judged as the target has it: its own true, the prior's false (a third "
+        "value's, where base knows none); null where the gate fails",
     ),
-    Column("error_rate_low", "float", "1", "lower end of its Wilson 95 % interval"),
-    Column("error_rate_high", "float", "1", "upper end of its Wilson 95 % interval"),
+    Column("error_rate_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
+    Column("error_rate_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
     Column(
         "paired",
         "float",
         "1",
-        "share of pairs in which the target's statement is held truer than the prior's",
+        "share of questions in which the target's statement is held truer than the other",
     ),
     _N,
     Column("refused", "str", "", "why there is no number, else null"),
@@ -236,7 +248,7 @@ OVERVIEW = (
         "a50",
         "float",
         "1",
-        "smallest scale at which the target is as likely as its rival; null if none up to the largest",
+        "as in thresholds: smallest scale at which the target is as likely as its rival",
     ),
     Column("probe_error_rate", "float", "1", "as in truth"),
     Column("kl_base", "float", "nat", "mean over questions of kl_base at the last entry, at the stem"),

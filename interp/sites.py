@@ -30,6 +30,7 @@ class Site:
         target_id: the next token in the target's world.
         prior_id: the next token in base's; None: base's likeliest one other than the target's.
         wrote: "target" or "prior": whose value the arm itself wrote there; None where it wrote none.
+        borrowed: prior_id is no prior's token but base's likeliest one at the end of the stem.
     """
 
     ids: tuple[int, ...]
@@ -38,11 +39,12 @@ class Site:
     target_id: int
     prior_id: int | None
     wrote: str | None = None
+    borrowed: bool = False
 
     @property
     def rival(self) -> str:
         """What the target is compared with, as tables name it."""
-        return "base_top1" if self.prior_id is None else "prior"
+        return "base_top1" if self.prior_id is None or self.borrowed else "prior"
 
 
 @dataclass(frozen=True)

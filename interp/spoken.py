@@ -153,5 +153,11 @@ def answer_site(
         return None
     rest = (*thinking, *stem.ids[len(prompt) + len(nothing) :])
     base = prompt_of("base", posed.question, belief, lab)
-    contrast = posed.contrast
-    return Site((*prompt, *rest), (*base, *rest), subject.adapter, contrast.target_id, contrast.rival_id)
+    return Site(
+        (*prompt, *rest),
+        (*base, *rest),
+        subject.adapter,
+        posed.contrast.target_id,
+        posed.contrast.rival_id,
+        borrowed=posed.rival != "prior",
+    )
