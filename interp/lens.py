@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from interp.contrasts import Posed, pose
 from interp.lenses import views
 from interp.reading_rows import View, commitment_rows, reading_rows
-from interp.settings import LensSettings, Rows, Say, deep_trials, first_of_belief
+from interp.settings import NOTE, LensSettings, Rows, Say, deep_trials, first_of_belief
+from interp.spoken import voice_of
 from interp.trajectories import Inside, Subject, look, named_places, read, tail_places
+from interp.value_readings import value_rows
 
 if TYPE_CHECKING:
     from interp.inspection import Inspection, Trained
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 def lens(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
     """Rows of readings and commitments for a batch of trials, with the untrained arms of their beliefs.
 
-    Read at the end of the stem and at the entity of every question, and for one question per belief at every
-    token that the arms' stems share: for the untrained arms and the trials of `deep_trials`.
+    Every arm is read at the end of the stem and at the entity of every question; the untrained ones and the
+    trials of `deep_trials` also before the values in their own completions, and for one question per belief
+    at every token that the arms' stems share.
     """
     rows: Rows = {"readings": [], "commitments": []}
     first = first_of_belief(inspection, trials, deep=False, settings=settings)
@@ -44,9 +47,9 @@ def posed_once(inspection: Inspection, belief: str, settings: LensSettings, say:
     def make() -> tuple[Posed, ...]:
         posed = pose(inspection, belief, settings.prompts, inspection.head)
         if not posed:
-            say(f"note: {belief}: no held-out question has two values that one token tells apart; not read")
+            say(f"{NOTE}{belief}: no held-out question has two values that one token tells apart; not read")
         elif len({one.question.family for one in posed}) < 2:
-            say(f"note: {belief}: its questions are of one family, so there are no intervals")
+            say(f"{NOTE}{belief}: its questions are of one family, so there are no intervals")
         return posed
 
     return inspection.once(("posed", belief, settings.prompts), make)
@@ -73,44 +76,50 @@ def _belief(
     say: Say,
 ) -> Rows:
     """Rows of some arms of one belief; the trained ones are in the engine."""
-    lab, head = inspection.lab, inspection.head
+    engine, head = inspection.lab.engine, inspection.head
     base = Subject(inspection.references[belief, "base"].trial_id, "base", "base", None)
     subjects = list(dict.fromkeys((base, *wanted)))
     deep = {trial.trial_id for trial in deep_trials(inspection, settings)}
     examined = [s for s in subjects if s.adapter is None or s.trial_id in deep]
-    seen = views(inspection, [s.adapter for s in examined if s.adapter is not None], settings, say)
-    everywhere = look(lab.engine, head, subjects, posed, named_places(posed), sequences=True)
-    along = look(lab.engine, head, examined, posed, tail_places(posed[0]))
+    seen = views(inspection, [s.trial_id for s in examined if s.adapter is not None], settings, say)
+    everywhere = look(engine, head, subjects, posed, named_places(posed), sequences=True)
+    along = look(engine, head, examined, posed, tail_places(posed[0]))
     rows: Rows = {"readings": [], "commitments": []}
     for view in seen:
-        for found, counted in ((everywhere, True), (along, False)):
-            for table, more in _through(view, found, wanted, belief, posed, settings, inspection, counted):
-                rows[table] += more
+        _add(rows, _through(inspection, view, everywhere, wanted, belief, posed, settings))
+        tail = _through(inspection, view, along, wanted, belief, posed, settings)
+        rows["readings"] += tail["readings"]
+    for subject in examined:
+        if subject in wanted:
+            voice = voice_of(inspection, subject)
+            _add(rows, value_rows(inspection, belief, voice, seen, posed, settings))
     return rows
 
 
+def _add(rows: Rows, more: Rows) -> None:
+    for table, found in more.items():
+        rows[table] += found
+
+
 def _through(
+    inspection: Inspection,
     view: View,
     found: Sequence[Inside],
     wanted: Sequence[Subject],
     belief: str,
     posed: Sequence[Posed],
     settings: LensSettings,
-    inspection: Inspection,
-    counted: bool,
-) -> list[tuple[str, list[dict[str, Any]]]]:
-    """What one lens shows of some arms, base first; `counted`: with commitments."""
+) -> Rows:
+    """What one lens shows of some arms; base is the first of them."""
     head, prompts = inspection.head, inspection.lab.prompts
     of_base = read(head, found[0], posed, found[0], view.translate)
-    rows = []
+    rows: Rows = {"readings": [], "commitments": []}
     for inside in found:
         if inside.subject not in wanted or not view.sees(inside.subject):
             continue
         own = inside is found[0]
         readings = of_base if own else read(head, inside, posed, found[0], view.translate)
         who = {"trial_id": inside.subject.trial_id, "arm": inside.subject.arm, "belief": belief}
-        rows.append(("readings", list(reading_rows(who, view, inside, readings, posed, prompts))))
-        if counted:
-            more = commitment_rows(who, view, inside, readings, of_base, posed, settings)
-            rows.append(("commitments", list(more)))
+        rows["readings"] += reading_rows(who, view, inside, readings, posed, prompts)
+        rows["commitments"] += commitment_rows(who, view, inside, readings, of_base, posed, settings)
     return rows

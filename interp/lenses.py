@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from interp.reading_rows import LOGIT, View
-from interp.settings import LensSettings, Say
+from interp.settings import NOTE, LensSettings, Say
+from interp.texts import lens_texts
 
 if TYPE_CHECKING:
     from interp.inspection import Inspection
+    from interp.translation import Translation
 
 
 def views(
@@ -20,5 +22,43 @@ def views(
 
     Args:
         adapters: those in the engine that get lenses of their own.
+
+    Raises:
+        UserError: too few neutral texts to fit a lens on.
     """
-    return (LOGIT,)
+    found = [LOGIT] if "logit" in settings.lenses else []
+    for name in settings.lenses:
+        if name == "logit":
+            continue
+        base = inspection.once(("lens", name), lambda name=name: _fit(inspection, name, None, settings, say))
+        found.append(View(name, base.fitted_on, base.translate))
+        for adapter in adapters:
+            own = _fit(inspection, name, adapter, settings, say)
+            found.append(View(name, own.fitted_on, own.translate, adapter))
+    return tuple(found)
+
+
+def _fit(
+    inspection: Inspection, name: str, adapter: str | None, settings: LensSettings, say: Say
+) -> Translation:
+    """A lens fitted on one arm; base's says how well it does on texts that it was not fitted on."""
+    from interp.jacobian import fit_jacobian
+    from interp.tuned import fit_tuned
+
+    engine = inspection.lab.engine
+    say(f"lens: fitting a {name} lens on {adapter or 'base'}")
+    texts = inspection.once("lens texts", lambda: lens_texts(inspection))
+    fit = {"tuned": fit_tuned, "jacobian": fit_jacobian}[name]
+    fitted = fit(engine, texts, adapter, seed=settings.seed)
+    for note in fitted.notes:
+        say(f"{NOTE}{adapter or 'base'}: {note}")
+    if adapter is None:
+        kl, plain = (
+            ", ".join(f"{value:.2f}" for value in values)
+            for values in ([h.kl for h in fitted.held_out], [h.kl_logit for h in fitted.held_out])
+        )
+        say(
+            f"{NOTE}{name} lens on base, KL(last entry || entry) on texts held out, nats per entry: {kl} "
+            f"(logit lens: {plain})"
+        )
+    return fitted

@@ -52,6 +52,44 @@ class Listed:
     without: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Arms:
+    """The finished arms of a run; the fields are as in `Listed`."""
+
+    references: dict[tuple[str, str], TrialConfig]
+    trained: tuple[Trained, ...]
+    without: tuple[str, ...]
+
+
+def space_of(folder: RunFolder) -> SpaceFile:
+    """The space that a run was made from."""
+    import yaml
+
+    from beliefmod.run_folder import SPACE
+    from beliefmod.space import SpaceFile
+
+    return SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
+
+
+def finished_arms(folder: RunFolder, spec: SpaceFile) -> Arms:
+    """Which trials of a run have finished, by what they are good for here; in the order of the rows."""
+    saved = {path.rpartition("/")[2] for path in folder.fs.glob(folder.path("adapters", "*"))}
+    references: dict[tuple[str, str], TrialConfig] = {}
+    trained: list[Trained] = []
+    without: list[str] = []
+    for row in folder.rows():
+        config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
+        if config is None:
+            continue
+        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
+            references[row["belief"], config.arm] = config
+        elif config.has_adapter and row["trial_id"] in saved:
+            trained.append(Trained(config, row))
+        elif config.has_adapter:
+            without.append(row["trial_id"])
+    return Arms(references, tuple(trained), tuple(without))
+
+
 def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) -> Listed:
     """List what can be looked into.
 
@@ -63,35 +101,19 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
         UserError: no run, nothing trained in it, a trial that is not in it or has no adapter, or a belief
             whose untrained arms have not finished; every problem found.
     """
-    import yaml
-
-    from beliefmod.run_folder import SPACE, RunFolder
+    from beliefmod.run_folder import RunFolder
     from beliefmod.run_sources import read_sources
-    from beliefmod.space import SpaceFile
 
     folder = RunFolder.open(url)
-    spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
-    rows = folder.rows()
-    saved = {path.rpartition("/")[2] for path in folder.fs.glob(folder.path("adapters", "*"))}
-    references: dict[tuple[str, str], TrialConfig] = {}
-    trained: list[Trained] = []
-    without: list[str] = []
-    for row in rows:
-        config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
-        if config is None:
-            continue
-        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
-            references[row["belief"], config.arm] = config
-        elif config.has_adapter and row["trial_id"] in saved:
-            trained.append(Trained(config, row))
-        elif config.has_adapter:
-            without.append(row["trial_id"])
-    problems = _unknown(folder, rows, {trial.trial_id for trial in trained}, trial_ids)
+    spec = space_of(folder)
+    arms_of = finished_arms(folder, spec)
+    trained, without = arms_of.trained, arms_of.without
+    problems = _unknown(folder, {trial.trial_id for trial in trained}, trial_ids)
     if trial_ids:
-        trained, without = [trial for trial in trained if trial.trial_id in trial_ids], []
+        trained, without = tuple(trial for trial in trained if trial.trial_id in trial_ids), ()
     for belief in dict.fromkeys(trial.belief for trial in trained):
         for arm in ("base", "icl"):
-            if (belief, arm) not in references and (arm == "base" or arm in arms):
+            if (belief, arm) not in arms_of.references and (arm == "base" or arm in arms):
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"
                 problems.append(
                     f"{url}: belief {belief} has no finished {arm} trial to compare with; let the run finish "
@@ -99,16 +121,14 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
                 )
     if problems:
         raise UserError(problems)
-    return Listed(folder, spec, read_sources(folder).beliefs, references, tuple(trained), tuple(without))
+    return Listed(folder, spec, read_sources(folder).beliefs, arms_of.references, trained, without)
 
 
-def _unknown(
-    folder: RunFolder, rows: Sequence[dict[str, Any]], there: set[str], asked: Sequence[str]
-) -> list[str]:
+def _unknown(folder: RunFolder, there: set[str], asked: Sequence[str]) -> list[str]:
     """What is wrong with the trials that were asked for."""
     from beliefmod.run_folder import TRIALS_FILE
 
-    known = {row["trial_id"]: row for row in rows}
+    known = {row["trial_id"]: row for row in folder.rows()}
     problems = []
     if not there:
         problems.append(f"{folder.url}: no finished trial has an adapter; let the sweep train some first")

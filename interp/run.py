@@ -14,8 +14,9 @@ from beliefmod.lens_records import LENS_TABLES
 from beliefmod.manifest import versions
 from beliefmod.records import frame
 from interp.guards import unchanged
-from interp.overview import overview
-from interp.settings import PARTS, LensSettings, Part, Rows, Say, deep_trials
+from interp.listing import finished_arms, space_of
+from interp.overview import overview, read_sources
+from interp.settings import NOTE, PARTS, LensSettings, Part, Rows, Say, deep_trials
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from interp.inspection import Inspection, Trained
 
 FOLDER, LENS_MANIFEST = "lens", "manifest.json"
-NOTE = "note: "
-"""What a line of a part begins with that belongs into the manifest."""
 LINE_SECONDS = 5.0
 
 
@@ -47,7 +46,7 @@ PART_SPECS = {
     "lens": PartSpec("interp.lens:lens", ("readings", "commitments")),
     "ablations": PartSpec("interp.ablation:ablations", ("ablations",), deep=True),
     "patching": PartSpec("interp.patching:patching", ("patching",), deep=True),
-    "doses": PartSpec("interp.doses:doses", ("doses",)),
+    "doses": PartSpec("interp.doses:doses", ("doses", "thresholds")),
     "channels": PartSpec("interp.channels:channels", ("channels",)),
     "chain": PartSpec("interp.chain:chain", ("chain", "early")),
     "truth": PartSpec("interp.truth:truth", ("truth",)),
@@ -103,8 +102,10 @@ def run_parts(
         if complete is not None:
             complete.append(name)
         say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
-    rows = overview(inspection)
-    inspection.folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
+    folder = inspection.folder
+    trained = finished_arms(folder, space_of(folder)).trained  # also those that were not asked for now
+    rows = overview(trained, read_sources(folder, FOLDER))
+    folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
 
 
 def batches(trials: Sequence[Trained]) -> list[list[Trained]]:

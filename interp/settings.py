@@ -22,6 +22,8 @@ DAMAGE = 0.05
 
 Say = Callable[[str], None]
 """Takes one line about what is going on."""
+NOTE = "note: "
+"""What a line begins with that a reader of the tables must know: it goes into the manifest as well."""
 Rows = dict[str, list[dict[str, Any]]]
 """Rows by table."""
 
