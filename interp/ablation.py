@@ -144,12 +144,12 @@ def shares(found: Mapping[tuple[str, int | None], Array], weights: Array) -> lis
 
     Returns:
         kind, block, n, logit_diff and share with their ends. There is no share where the whole effect is
-        below TAU, and no ends of it where that holds in more than 1 draw of 40: the ratio of a draw whose
-        denominator comes to 0 may be anything.
+        below TAU, and no ends of it where in more than 1 draw of 40 it is, or has the other sign: the ratio
+        may then be anything.
     """
     full, off = found["full", None], found["off", None]
     effect, drawn_effect = float((full - off).mean()), drawn_means(full - off, weights)
-    safe = np.abs(drawn_effect) >= TAU
+    safe = drawn_effect * np.sign(effect) >= TAU
     rows = []
     for (kind, block), values in found.items():
         moved, share = drawn_means(values - off, weights), None
