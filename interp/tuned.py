@@ -79,21 +79,15 @@ class TunedLens:
         return tuple(told)
 
 
-def fit_tuned(
-    engine: Engine,
-    texts: Sequence[Ids],
-    adapter: str | None = None,
-    start: TunedLens | None = None,
-    seed: int = 0,
-) -> TunedLens:
+def fit_tuned(engine: Engine, texts: Sequence[Ids], adapter: str | None = None, seed: int = 0) -> TunedLens:
     """Fit a tuned lens on texts under an adapter of the engine, or base.
 
-    Loss is KL(last entry || entry), mean over tokens; the fit stops when it no longer falls on texts of its
-    own, entry by entry, and is judged on others again.
+    The maps begin as the identity, which is the logit lens. Loss is KL(last entry || entry), mean over
+    tokens; each entry keeps what was best on texts set aside for that, and is judged on others again.
 
     Args:
         texts: see `interp.texts.lens_texts`.
-        start: begin from these maps (base's, for an arm's own) instead of the identity.
+        seed: of the order of the tokens and of the judgement's interval.
 
     Raises:
         UserError: too few texts.
@@ -104,7 +98,7 @@ def fit_tuned(
     known = torch.cat(read_texts(engine, split.fit, adapter), 1)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(known.shape[1], generator=generator)[:_MOST_TOKENS].to(known.device)
-    maps = _fit(head, known[:, order], stop, _begin(known, head) if start is None else start.maps, generator)
+    maps = _fit(head, known[:, order], stop, _identity(known, head), generator)
     found = judged(head, judge, maps, seed)
     refused = tuple(h.entry for h in found[:-1] if not h.kl < h.kl_logit)
     if refused:
@@ -117,7 +111,7 @@ def fit_tuned(
     return TunedLens(maps, "base" if adapter is None else "lora", found, refused)
 
 
-def _begin(known: Tensor, head: LensHead) -> Maps:
+def _identity(known: Tensor, head: LensHead) -> Maps:
     count, _, hidden = known.shape
     place = {"dtype": head.dtype, "device": known.device}
     return Maps(torch.zeros(count - 1, hidden, hidden, **place), torch.zeros(count - 1, hidden, **place))
