@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -96,7 +96,7 @@ def run_parts(
         title = f"{name} ({number} of {len(settings.parts)})"
         with unchanged(inspection.lab.engine.model.model):
             found = _batches(inspection, spec, batches(trials), settings, told, title, clock)
-        written = _write(inspection.folder, name, found, settings)
+        written = _write(inspection.folder, name, found, settings, told)
         seconds = clock() - started
         _remember(inspection, name, settings, seconds, len(trials), told.notes)
         if complete is not None:
@@ -142,14 +142,22 @@ def _batches(
     return frames
 
 
-def _write(folder: RunFolder, name: str, found: dict[str, list[pl.DataFrame]], settings: LensSettings) -> int:
+def _write(
+    folder: RunFolder, name: str, found: dict[str, list[pl.DataFrame]], settings: LensSettings, told: Say
+) -> int:
     """Write the tables of a part that is complete; how many rows they have."""
     import polars as pl
 
     rows = 0
+    keep = bool(settings.named) and _same_settings(folder, name, settings)
+    if settings.named and not keep and folder.exists(FOLDER, f"{next(iter(found))}.parquet"):
+        told(
+            f"{name}: what there was of other trials was made with other settings and is replaced; run the "
+            "command without --trial to look at all of them again"
+        )
     for table, frames in found.items():
         whole = pl.concat([frame((), LENS_TABLES[table]), *frames])
-        if settings.named and _same_settings(folder, name, settings):
+        if keep:
             whole = kept(_earlier(folder, table), whole)
         buffer = BytesIO()
         whole.write_parquet(buffer)
@@ -176,14 +184,8 @@ def _earlier(folder: RunFolder, table: str) -> pl.DataFrame | None:
         return None  # not there or damaged: it is written anew
 
 
-def _what_counts(settings: LensSettings) -> dict[str, Any]:
-    """The settings that decide what a row says, as JSON has them; which trials and parts do not."""
-    told = {
-        name: value
-        for name, value in asdict(settings).items()
-        if name not in ("parts", "named", "deep", "arms")
-    }
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
+COMPARABLE = ("prompts", "draws", "seed")
+"""Settings that rows must share to stand in one table; the others can be seen in the rows."""
 
 
 def read_lens_manifest(folder: RunFolder) -> dict[str, Any]:
@@ -195,8 +197,8 @@ def read_lens_manifest(folder: RunFolder) -> dict[str, Any]:
 
 
 def _same_settings(folder: RunFolder, name: str, settings: LensSettings) -> bool:
-    part = read_lens_manifest(folder).get("parts", {}).get(name, {})
-    return part.get("settings") == _what_counts(settings)
+    earlier = read_lens_manifest(folder).get("parts", {}).get(name, {}).get("settings", {})
+    return all(earlier.get(setting) == getattr(settings, setting) for setting in COMPARABLE)
 
 
 def _remember(
@@ -210,11 +212,9 @@ def _remember(
     """Write into the manifest how a part was run; the other parts' entries stay."""
     folder, loaded = inspection.folder, inspection.lab.loaded
     parts = dict(read_lens_manifest(folder).get("parts", {}))
+    asked = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(settings).items()}
     parts[name] = {
-        "settings": _what_counts(settings),
-        "arms": list(settings.arms),
-        "named": list(settings.named),
-        "deep": settings.deep,
+        "settings": asked,
         "trials": trials,
         "seconds": round(seconds, 1),
         "notes": list(notes),
@@ -223,7 +223,6 @@ def _remember(
     manifest = {
         "model": {"name": loaded.name, "fingerprint": loaded.fingerprint},
         "versions": versions(),
-        "settings": _what_counts(settings),
         "parts": parts,
         "notes": [note for part in parts.values() for note in part["notes"]],
     }
