@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _CONTEXT = 8
 """Tokens in front of a text that is encoded, so that its first token comes out as it would behind them."""
+_BACK = 2
+"""So many tokens in front of a value are written anew with the other one, where a tokenizer joins " 5" and
+does not join " 3"."""
 
 
 @dataclass(frozen=True)
@@ -196,27 +199,34 @@ def _place(written: _Written, begins: int, part: str, mention: Mention, pairs: P
     value = written.text[start:end]
     if mention.number is not None and not value[:1].isdigit():
         return None  # in words: the other world's value has no such spelling here
-    first, behind = written.token_at(start), written.token_at(end - 1) + 1
-    lead = written.text[written.start_of(first) : start]
-    trail = written.text[end : written.start_of(behind)]
-    if written.continued(first, lead + value + trail) != ids[first:behind]:
-        return None  # other tokens than the tokenizer's own: the other value's could not be compared
     rival = _rival(pair[mention.side == "target"], mention, value)
-    if rival is None:
-        if mention.side == "prior":
-            return None
-        return ValuePlace("target", ids[:first], ids[first], None)
-    other = written.continued(first, lead + rival + trail)
-    if other is None:
+    if rival is None and mention.side == "prior":
         return None
-    # the token behind it parts "5" from "50"
-    own, other = ids[first : behind + 1], (*other, *ids[behind : behind + 1])
+    at, behind = written.token_at(start), written.token_at(end - 1) + 1
+    for first in range(at, max(-1, at - _BACK - 1), -1):
+        lead = written.text[written.start_of(first) : start]
+        trail = written.text[end : written.start_of(behind)]
+        if written.continued(first, lead + value + trail) != ids[first:behind]:
+            continue  # other tokens than the tokenizer's own: the other value's could not be compared
+        if rival is None:
+            return ValuePlace("target", ids[:first], ids[first], None) if first == at else None
+        other = written.continued(first, lead + rival + trail)
+        if other is not None:
+            # the token behind them parts "5" from "50"
+            rest = ids[behind : behind + 1]
+            return _parted(mention.side, ids[:first], ids[first:behind] + rest, other + rest)
+    return None
+
+
+def _parted(
+    side: str, before: tuple[int, ...], own: tuple[int, ...], other: tuple[int, ...]
+) -> ValuePlace | None:
     try:
-        fed, own, other = split_continuations(ids[:first], own, other)
+        fed, own, other = split_continuations(before, own, other)
     except ValueError:
         return None
-    target, prior = (own, other) if mention.side == "target" else (other, own)
-    return ValuePlace(mention.side, fed, target[0], prior[0])
+    target, prior = (own, other) if side == "target" else (other, own)
+    return ValuePlace(side, fed, target[0], prior[0])
 
 
 def _pair_of(said: str, mention: Mention, pairs: Pairs) -> tuple[Answerlike | None, Answerlike | None] | None:

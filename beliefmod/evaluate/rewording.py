@@ -133,10 +133,12 @@ def place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | No
 
     Found by its spelling, counted through both texts; None where these counts differ.
     """
-    found = _DIGITS.search(text, mention.start, mention.end) if mention.number is not None else None
-    start, end = found.span() if found else (mention.start, mention.end)
-    if mention.number is not None and found is None:
-        end = start + len(re.split(r"\s", text[start:end])[0])  # a number in words: "five metres"
+    number = mention.number
+    start, end = mention.start, mention.end
+    if number is not None and number.spelled:  # "five metres"; the 2 of "five m/s^2" is no value
+        end = start + len(re.split(r"\s", text[start:end])[0])
+    elif number is not None and (found := _DIGITS.search(text, start, end)):
+        start, end = found.span()
     pattern = re.compile(rf"(?<![\w.,])(?<!\d[.,]){re.escape(text[start:end])}(?!\d|[.,]\d)")
     before = [match.start() for match in pattern.finditer(text)]
     places = [match.span() for match in pattern.finditer(thinking)]
