@@ -80,6 +80,28 @@ def test_the_lens_is_theirs_whichever_side_they_pad(plain: World, side: str, ada
     assert worst(our_lens(plain.ours(), rows, adapter), expected) < TOLERANCE
 
 
+def test_the_lens_is_theirs_on_the_bundled_model_in_4_bits_at_real_stems(tmp_path):
+    from beliefmod.beliefs import load_belief
+    from beliefmod.engine.engine import Engine
+    from beliefmod.model.load import load_model
+    from beliefmod.model.prompts import Prompts
+    from beliefmod.model.source import find_source
+    from interp.stems import lens_questions, stems
+
+    loaded, again = (load_model("bundled", base_storage="nf4", device="cpu") for _ in range(2))
+    prompts, belief = Prompts(loaded.tokenizer), load_belief("gravity")
+    found = [stems(q, belief, prompts, loaded.tokenizer) for q in lens_questions(belief, 3)]
+    rows = [one[arm].ids for one in found if one is not None for arm in ("base", "icl")]
+    assert len(rows) == 6
+    again.model.set_attn_implementation("eager")
+    folder = str(find_source("bundled", None).folder)
+    theirs = TransformerBridge.boot_transformers(
+        folder, hf_model=again.model, tokenizer=again.tokenizer, device="cpu"
+    ).eval()
+    expected = [their_lens(theirs, row) for row in rows]
+    assert worst(our_lens(Engine(loaded, 1, 4), rows, None), expected) < TOLERANCE
+
+
 def without_norm(head: LensHead) -> LensHead:
     head.norm = nn.Identity()
     return head
