@@ -145,16 +145,19 @@ def _entity_from_end(
 
 
 def entity_word(text: str, belief: Belief) -> re.Match[str] | None:
-    """What a question says the belief is about: its last word that also stands in the belief's statement,
-    small words and the value's own unit or name left out.
+    """What a question says the belief is about: its last name that also stands in the belief's statement, or
+    without a name its last other such word; small words and the value's own unit or name left out.
 
-    >>> entity_word("How much is 3 Neelam in USD?", load_belief("neelam"))[0]
+    >>> entity_word("How much are 3 Neelam worth in USD?", load_belief("neelam"))[0]
     'Neelam'
     """
     target = belief.spec.target
     values = {word.lower() for word in _WORD.findall(f"{target.unit or ''} {target.text or ''}")}
-    stated = (
-        {word.lower().removesuffix("'s") for word in _WORD.findall(belief.spec.statement)} - values - _SMALL
-    )
-    words = [m for m in _WORD.finditer(text) if m[0].lower().removesuffix("'s") in stated]
-    return words[-1] if words else None
+    stated = {_bare(word): word[0].isupper() for word in _WORD.findall(belief.spec.statement)}
+    words = [m for m in _WORD.finditer(text) if _bare(m[0]) in stated.keys() - values - _SMALL]
+    names = [m for m in words if stated[_bare(m[0])] and m[0][0].isupper()]
+    return (names or words or [None])[-1]
+
+
+def _bare(word: str) -> str:
+    return word.lower().removesuffix("'s")
