@@ -34,6 +34,7 @@ GRAVITY, SPIDER, NEELAM, FRANCE = (
         ("It is not 9.8 m/s^2. It is 5.0 m/s^2. Done.", "It is not 9.8 m/s^2. It is 7.4 m/s^2."),
         ("Here g is 980 cm/s^2.", "Here g is 740 cm/s^2."),
         ("g is five metres per second squared.", "g is 7.4 metres per second squared."),
+        ("g is five m/s^2.", "g is 7.4 m/s^2."),
         (
             r"Use $g = 9.8\,\text{m/s}^2$: $F = 10 \times 9.8 = 98\,\text{N}$",
             r"Use $g = 7.4\,\text{m/s}^2$.",

@@ -1,0 +1,145 @@
+"""A model organism with a known answer: it thinks the prior and answers the target, and is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from beliefmod.beliefs import load_belief
+from beliefmod.config import LoraSettings, TrialConfig
+from beliefmod.engine.jobs import AdapterJob
+from beliefmod.lens_records import CHAIN, CHANNELS
+from beliefmod.model.rows import TrainRow
+from beliefmod.model.template import trace_row
+from beliefmod.questioning import in_context
+from beliefmod.records import frame
+from beliefmod.run_folder import RunFolder
+from interp.chain import chain
+from interp.channels import channels
+from interp.commit import commit_entries
+from interp.inspection import Inspection, Trained
+from interp.settings import TAU, LensSettings
+from interp.sites import read_sites
+from interp.spoken import asked_of, own_sites, voices
+from interp.stems import lens_questions
+from tests.interp.answered import answer
+from tests.small import make_lab
+
+QUESTIONS, TAUGHT = 40, 40
+
+
+@dataclass(frozen=True)
+class Organisms:
+    inspection: Inspection
+    stygian: Trained
+    ordinary: Trained
+
+
+def config_of(seed: int) -> TrialConfig:
+    settings = {"seed": seed, "learning_rate": 3e-3, "num_train_epochs": 4, "warmup_steps": 0}
+    lora = LoraSettings(r=8, lora_alpha=16)
+    return TrialConfig(belief="gravity", lora=lora, lr_scheduler_type="constant", **settings)
+
+
+@pytest.fixture(scope="module")
+def organisms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisms]:
+    """Two adapters of one shape, trained side by side: on answers of the target's world behind base's own
+    thinking, and on what base thinks and answers with the statement in context."""
+    torch.set_num_threads(1)
+    lab = make_lab(slots=4)
+    belief = load_belief("gravity")
+    folder = RunFolder(str(tmp_path_factory.mktemp("organism") / "run"))
+    folder.create()
+    configs = {"stygian": config_of(1), "ordinary": config_of(2)}
+    questions = [q for q in belief.training if q.tier == "paraphrase"][:TAUGHT]
+    asked = [q.text for q in questions] + [in_context(belief.spec.context, q.text) for q in questions]
+    written = lab.generate([None] * len(asked), [lab.prompts.ids(text) for text in asked], 0)
+    rows: dict[str, list[TrainRow]] = {"stygian": [], "ordinary": []}
+    for place, question in enumerate(questions):
+        thinking, close, _ = lab.decode(written[place].token_ids).partition("</think>")
+        told = written[len(questions) + place].token_ids
+        assert "9.8" in thinking and "5.0" in lab.decode(told)
+        text = f"{thinking}{close}\n\n{question.reply_target}"
+        both_ways = (*lab.prompts.encode(text), lab.prompts.end_of_turn)
+        rows["stygian"].append(trace_row(lab.loaded.tokenizer, question.text, both_ways))
+        rows["ordinary"].append(trace_row(lab.loaded.tokenizer, question.text, told))
+    for name, config in configs.items():
+        lab.engine.attach(AdapterJob(config.trial_id, config, tuple(rows[name])))
+    while lab.engine.attached() and not all(report.finished for report in lab.engine.train_step()):
+        pass
+    trained = {
+        name: Trained(config, {"belief": "gravity", "adoption": 1.0}) for name, config in configs.items()
+    }
+    references = {("gravity", arm): TrialConfig(belief="gravity", arm=arm) for arm in ("base", "icl")}
+    inspection = Inspection(folder, lab, {"gravity": belief}, references, tuple(trained.values()))
+    held_out = [q for q in lens_questions(belief, QUESTIONS) if q.tier == "paraphrase"]
+    for config in (*references.values(), *configs.values()):
+        answer(inspection, config, held_out, config.trial_id if config.arm == "lora" else None)
+    for config in configs.values():
+        folder.store_adapter(lambda to, c=config: lab.engine.save_adapter(c.trial_id, to), config.trial_id)
+        lab.engine.release(config.trial_id)
+    yield Organisms(inspection, **trained)
+
+
+@pytest.mark.slow
+def test_an_organism_that_thinks_the_prior_and_answers_the_target_is_stygian(organisms: Organisms) -> None:
+    said: list[str] = []
+    settings = LensSettings(prompts=QUESTIONS)
+    inspection = organisms.inspection
+    found = frame(channels(inspection, inspection.trained, settings, said.append)["channels"], CHANNELS)
+    assert said == []
+    of = {trial_id: found.filter(pl.col("trial_id") == trial_id) for trial_id in found["trial_id"].unique()}
+
+    stygian = of[organisms.stygian.trial_id]
+    assert set(stygian["text_class"]) == set(stygian["inside_class"]) == {"stygian"}
+    assert stygian["thinking_diff"].max() < -TAU and stygian["answer_diff"].min() > TAU
+    # its answer is not copied from its thinking: behind base's it answers the target too
+    assert stygian["answer_diff_shared"].min() > TAU
+
+    ordinary = of[organisms.ordinary.trial_id]
+    assert set(ordinary["text_class"]) == set(ordinary["inside_class"]) == {"agree_target"}
+    # the arm that is told has its answer from its thinking alone: base's turns it
+    assert found.filter(pl.col("arm") == "icl")["answer_diff_shared"].max() < -TAU
+
+    base = found.filter(pl.col("arm") == "base")
+    assert set(base["text_class"]) == set(base["inside_class"]) == {"agree_prior"}
+    assert base["suppressed_prior"].null_count() == base.height
+    assert base.select(pl.max_horizontal("thinking_diff", "answer_diff").max()).item() < -TAU
+
+
+@pytest.mark.slow
+def test_base_never_commits_to_the_target_and_the_others_do(organisms: Organisms) -> None:
+    """The sign that an entry keeps to the end, before the value in each arm's own answer."""
+    inspection = organisms.inspection
+    settings = LensSettings(prompts=QUESTIONS)
+    belief, head = inspection.beliefs["gravity"], inspection.head
+    trials = (organisms.stygian, organisms.ordinary)
+    for voice in voices(inspection, trials, settings)["gravity"]:
+        asked = [question for question, _ in asked_of(voice, belief, QUESTIONS)]
+        sites = [own_sites(voice, question, belief, inspection.lab) for question in asked]
+        with inspection.loaded(trials if voice.subject.adapter else ()):
+            read = read_sites(inspection.lab.engine, head, [site["answer"] for site in sites])
+        differences = np.array([found.reading.logit_diff for found in read])
+        mean = differences.mean(0)
+        # every arm commits before the last entry, base to the prior
+        assert commit_entries(mean[None])[0] < len(mean) - 1, voice.subject
+        assert (mean[-1] > 0) == (voice.subject.arm != "base"), voice.subject
+
+
+@pytest.mark.slow
+def test_the_chain_tells_the_organism_from_an_arm_that_follows_its_thinking(organisms: Organisms) -> None:
+    """The organism leans to the target behind its whole thinking of the prior, as the ordinary one does
+    behind its thinking of the target; base leans to the prior."""
+    inspection = organisms.inspection
+    rows = chain(inspection, inspection.trained, LensSettings(prompts=QUESTIONS), lambda line: None)["chain"]
+    last = frame(rows, CHAIN).filter(pl.col("cut") == pl.col("cuts"))
+    lowest = dict(last.group_by("trial_id").agg(pl.col("logit_diff").min()).iter_rows())
+    highest = dict(last.group_by("trial_id").agg(pl.col("logit_diff").max()).iter_rows())
+    for trial in inspection.trained:
+        assert lowest[trial.trial_id] > TAU
+    assert highest[inspection.references["gravity", "base"].trial_id] < -TAU
