@@ -12,6 +12,7 @@ SEED ?= 1
 BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap
 
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -32,13 +33,14 @@ $(STAMP): pyproject.toml constraints.txt
 sweep: $(STAMP) ## run the sweep of SPACE and write its report
 	$(BIN)/beliefmod sweep --space $(SPACE)
 
-test: fast slow ## run all tests
+test: $(STAMP) ## run all tests, in two processes
+	$(PYTEST) tests
 
-fast: $(STAMP) ## run the fast tests, in two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
+fast: $(STAMP) ## run the fast tests
+	$(PYTEST) -m "not slow" tests
 
-slow: $(STAMP) ## run the slow tests, most of which start a cluster of their own, in two processes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+slow: $(STAMP) ## run the slow tests, most of which start a cluster of their own
+	$(PYTEST) -m slow tests
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .
