@@ -129,12 +129,12 @@ def _note(a50: float, adoption: float | None, damage: float | None, largest: flo
     """Why numbers are null, in a sentence; None where none is."""
     said = []
     if not np.isfinite(a50):
-        said.append(f"inside, the target is nowhere as likely as its rival up to scale {largest:g}")
+        said.append(f"inside, the target is not seen to be as likely as its rival up to scale {largest:g}")
     if adoption is None:
         said.append("answers were asked for at no other scale than 1, in the sweep")
     else:
         if not np.isfinite(adoption):
-            said.append(f"adoption does not come to {HALF:g} up to scale {largest:g}")
+            said.append(f"adoption is not seen to come to {HALF:g} up to scale {largest:g}")
         if damage is None:
             said.append(f"no damage above {DAMAGE:g} is certain up to scale {largest:g}")
     return "; ".join(said) or None
@@ -155,17 +155,18 @@ def crossing(scales: Sequence[float], curves: Array, level: float = HALF) -> Arr
         curves: (M, S).
 
     Returns:
-        (M,): the first scale itself for a curve that begins there, infinity for one that never gets there
-        or is not a number on the way.
+        (M,): the first scale itself for a curve that begins there, infinity for one that never gets there,
+        NaN for one that is NaN on the way.
     """
     at = np.asarray(scales, dtype=np.float64)
     above = curves >= level
-    first = above.argmax(1)
-    before, rows = np.maximum(first - 1, 0), np.arange(len(curves))
+    ever, first, rows = above.any(1), above.argmax(1), np.arange(len(curves))
+    before = np.maximum(first - 1, 0)
     low, high = curves[rows, before], curves[rows, first]
     step = np.where(first == before, 0.0, (level - low) / np.where(first == before, 1.0, high - low))
-    found = at[before] + step * (at[first] - at[before])
-    return np.where(above.any(1), np.where(np.isnan(found), np.inf, found), np.inf)
+    found = np.where(ever, at[before] + step * (at[first] - at[before]), np.inf)
+    on_the_way = np.arange(len(at)) < np.where(ever, first, len(at))[:, None]
+    return np.where((np.isnan(curves) & on_the_way).any(1), np.nan, found)
 
 
 def first_damage(scales: Sequence[float], lows: Sequence[float | None]) -> float | None:
