@@ -20,8 +20,10 @@ PARTS = {
     "ablations": "which blocks carry the adapter's effect",
     "patching": "which residuals carry it over to base",
     "doses": "adapters at other scales",
+    "thresholds": "scales at which belief and damage set in",
     "channels": "thinking against answer inside",
     "chain": "the lens at every cut of the thinking",
+    "early": "how early the thinking settles the answer",
     "truth": "truth probes",
     "overview": "one row per trial",
 }

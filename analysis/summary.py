@@ -26,6 +26,7 @@ SECTIONS = (
     "tiers",
     "damage",
     "reasoning",
+    "inside",
     "effects",
     "hypotheses",
     "confirmed",

@@ -13,42 +13,40 @@ from analysis.charts import theme
 from analysis.charts.theme import MUTED
 from analysis.inside import ARMS
 
-DIFFERENCE = "target - rival, logits"
-CONTRAST = "the same less base's, logits"
-
 
 @dataclass(frozen=True)
-class Path:
-    """One belief's panels. curves, contrasts: as in `analysis.inside`; commit: the LoRA arm's commit entry,
-    half: the entry of half its contrast, None where there is none."""
+class Panel:
+    """Curves of the arms at one position: `analysis.inside.curves` or `contrasts`.
+
+    mark, word: an entry of the LoRA arm and what happens there; None where it never does.
+    """
 
     title: str
-    curves: pl.DataFrame
-    contrasts: pl.DataFrame
-    commit: float | None
-    half: float | None
+    rows: pl.DataFrame
+    mark: float | None = None
+    word: str = ""
 
 
-def entry_chart(paths: Sequence[Path]) -> Any:
-    """Two panels per belief: the three arms' differences, and what sets two of them apart from base."""
-    rows = []
-    for path in paths:
-        left = _panel(path.curves, DIFFERENCE, "difference", path.commit, "commits")
-        right = _panel(path.contrasts, CONTRAST, "contrast to base", path.half, "half risen")
-        rows.append(theme.row([left, right], path.title, 36))
+def entry_chart(beliefs: Sequence[tuple[str, Sequence[Panel]]]) -> Any:
+    """A row of panels per belief; a panel without rows is left out."""
+    rows = [
+        theme.row([_draw(panel) for panel in panels if panel.rows["mean"].drop_nulls().len()], title)
+        for title, panels in beliefs
+    ]
     return theme.dressed(
         alt.vconcat(*rows, spacing=28).resolve_scale(color="shared", shape="shared"),
         "When the answer forms, from the embedding (entry 0) to the last layer",
         [
-            "Mean over questions at the end of the begun answer, 95 % bands over question families. Above 0 "
+            "Target - rival in logits, mean over questions with 95 % bands over question families. Above 0 "
             "the target's token is the likelier.",
             "Early entries say little on their own; dashed: where the LoRA arm commits for good, and where "
-            "half of its contrast is reached.",
+            "half of its contrast to base is reached.",
         ],
     )
 
 
-def _panel(rows: pl.DataFrame, title: str, heading: str, mark: float | None, word: str) -> Any:
+def _draw(panel: Panel) -> Any:
+    rows, title = panel.rows, "target - rival, logits"
     last = max(rows["entry"], default=1)
     x = alt.X(
         "entry:Q",
@@ -73,9 +71,15 @@ def _panel(rows: pl.DataFrame, title: str, heading: str, mark: float | None, wor
         base.mark_line(strokeWidth=2).encode(x, y, colour),
         base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),
     ]
-    if mark is not None:
-        spot = alt.Chart(pl.DataFrame({"entry": [mark], "word": [word]}))
+    if panel.mark is not None:
+        spot = alt.Chart(pl.DataFrame({"entry": [panel.mark], "word": [panel.word]}))
         layers.append(spot.mark_rule(strokeDash=[4, 3], color=MUTED).encode(x))
-        text = spot.mark_text(align="right", dx=-4, y=8, color=MUTED, fontSize=11.5)
+        text = spot.mark_text(
+            align="left" if panel.mark < last / 2 else "right",
+            dx=4 if panel.mark < last / 2 else -4,
+            y=8,
+            color=MUTED,
+            fontSize=11.5,
+        )
         layers.append(text.encode(x, text="word:N"))
-    return theme.panel(alt.layer(*layers), heading, 330, 220, theme.ROW_SIZE)
+    return theme.panel(alt.layer(*layers), panel.title, 235, 200, theme.ROW_SIZE)

@@ -48,7 +48,8 @@ def write_lens(run: Path, deep: int = 1, leave_out: tuple[str, ...] = ()) -> Pat
             tables["readings"] += _readings(who, final(row), rng, looked)
             tables["commitments"] += _commitments(who, final(row))
             if row["arm"] == "lora":
-                tables["doses"] += _doses(who, final(row), row, row in best)
+                tables["doses"] += _doses(who, final(row), row in best)
+                tables["thresholds"].append(_thresholds(who, final(row), row in best))
                 tables["overview"].append(_overview(who, row))
             if row in best:
                 tables["ablations"] += _ablations(who, final(row))
@@ -56,6 +57,7 @@ def write_lens(run: Path, deep: int = 1, leave_out: tuple[str, ...] = ()) -> Pat
             if looked:
                 tables["channels"] += _channels(who, final(row))
                 tables["chain"] += _chain(who, final(row))
+                tables["early"].append(who | {"n": QUESTIONS} | _mean("area_over", 0.4, 0.1))
                 tables["truth"].append(_truth(who, row))
     (run / "lens").mkdir(exist_ok=True)
     for name, rows in tables.items():
@@ -164,7 +166,7 @@ def _patching(who: dict, last: float) -> Rows:
     return rows
 
 
-def _doses(who: dict, last: float, trial: dict, deep: bool) -> Rows:
+def _doses(who: dict, last: float, deep: bool) -> Rows:
     rows: Rows = []
     for scale in SCALES:
         diff = -4.0 + min(scale, 1.5) * (last + 4.0)
@@ -179,6 +181,14 @@ def _doses(who: dict, last: float, trial: dict, deep: bool) -> Rows:
             row |= _mean("degradation", 0.02 + 0.2 * max(0.0, scale - 1), 0.01)
         rows.append(row)
     return rows
+
+
+def _thresholds(who: dict, last: float, deep: bool) -> dict:
+    row = who | {"n": QUESTIONS, "a50_never": 0.0}
+    if last < 2:
+        return row | {"a50_never": 1.0, "note": "the target never becomes as likely as its rival"}
+    row |= _mean("a50", 4.0 / (last + 4), 0.02)
+    return row | ({"adoption50": 4.0 / (last + 4), "damage_from": 1.5} if deep else {})
 
 
 def _channels(who: dict, last: float) -> Rows:
