@@ -32,6 +32,18 @@ TrialTable = Literal["probes", "steps", "causal", "drift"]
 class RunFolder(RunStorage):
     """A run's tables and rows under one path: a local folder or any fsspec URL (`s3://bucket/runs/...`)."""
 
+    def path(self, *parts: str) -> str:
+        """A path inside the folder, for this folder's file system.
+
+        Raises:
+            UserError: it would lead out of the folder. Names of trials come from the run's own files, and the
+                run may be a stranger's.
+        """
+        for part in parts:
+            if part.startswith("/") or ".." in part.split("/"):
+                raise UserError(f'{self.url}: "{part}" leads out of the run folder; do not use this run')
+        return super().path(*parts)
+
     def write_json(self, data: Mapping[str, Any], *parts: str) -> None:
         """Write JSON; NaN and infinity are refused, they are not JSON."""
         self.write_bytes(json.dumps(data, indent=1, allow_nan=False).encode(), *parts)

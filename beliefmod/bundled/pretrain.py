@@ -4,6 +4,7 @@ Two processes instead of two threads: thread barriers stall on a busy machine. N
 slower for such small shapes on processors without AMX.
 """
 
+import json
 import math
 import os
 import tempfile
@@ -156,7 +157,7 @@ def pretrain(plan: Pretraining, folder: Path) -> list[float]:
             _worker(0, plan, meeting, str(folder))
         else:
             spawn(_worker, args=(plan, meeting, str(folder)), nprocs=plan.processes)
-        return torch.load(Path(meeting) / "losses.pt")
+        return json.loads((Path(meeting) / "losses.json").read_text())
 
 
 def _worker(rank: int, plan: Pretraining, meeting: str, folder: str) -> None:
@@ -172,7 +173,7 @@ def _worker(rank: int, plan: Pretraining, meeting: str, folder: str) -> None:
     losses = train_steps(model, plan, tokenizer, rank)
     if rank == 0:
         save_model(model, tokenizer, Path(folder))
-        torch.save(losses, Path(meeting) / "losses.pt")
+        (Path(meeting) / "losses.json").write_text(json.dumps(losses))
     if plan.processes > 1:
         dist.barrier()
         dist.destroy_process_group()

@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     """A connection to Ray: a local instance of its own, or the cluster at `address`; closed at the end.
 
     Yields:
-        the cluster's resources and the dashboard's URL: `{"CPU": 2.0, "dashboard": "127.0.0.1:8265"}`.
+        the resources that the cluster has or may grow to, and the dashboard's URL:
+        `{"CPU": 2.0, "dashboard": "127.0.0.1:8265"}`.
 
     Raises:
         UserError: no cluster answers at the address.
@@ -77,7 +79,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
         context: Any = ray.init(**options)
         if address is None:
             logs = context.address_info["session_dir"]
-        yield {**ray.cluster_resources(), "dashboard": context.dashboard_url}
+        resources = within_reach(ray.cluster_resources(), _after_growth())
+        yield {**resources, "dashboard": context.dashboard_url}
         clean = True
     except (UserError, StorageTrouble, KeyboardInterrupt):
         clean = True
@@ -97,6 +100,24 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def within_reach(now: Mapping[str, float], grown: Mapping[str, float]) -> dict[str, float]:
+    """What a cluster has now or after growing, kind by kind, the larger of both.
+
+    A cluster whose GPU machines start on demand has no GPU at first; hosts that ask for none would never
+    make one start. Kinds that may grow without end stay as they are now.
+    """
+    bounded = {kind: float(amount) for kind, amount in grown.items() if amount < sys.maxsize}
+    return {kind: max(now.get(kind, 0.0), bounded.get(kind, 0.0)) for kind in {*now, *bounded}}
+
+
+def _after_growth() -> Mapping[str, float]:
+    """What the autoscaler may make of the cluster; empty where there is none, or where it does not say."""
+    # Ray 2.60 has no public way to ask; its own Train asks like this
+    from ray._private.state import state
+
+    return state.get_max_resources_from_cluster_config() or {}
 
 
 def _check_answers(address: str) -> None:
