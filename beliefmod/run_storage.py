@@ -45,6 +45,11 @@ class RunStorage:
         # a manifest that disappears means that the folder did, or the disk it was on
         self._has_manifest = self.local and os.path.exists(self.path(MANIFEST))
 
+    @property
+    def name(self) -> str:
+        """The last part of the URL: what people call the run."""
+        return self.root.rstrip("/").rpartition("/")[2]
+
     def path(self, *parts: str) -> str:
         """A path inside the folder, for this folder's file system."""
         return posixpath.join(self.root, *parts)

@@ -15,10 +15,12 @@ from beliefmod.cli import (
     doctor,
     export,
     lens,
+    logs,
     power,
     report,
     resume,
     score,
+    status,
     sweep,
     trial,
     validate,
@@ -84,6 +86,9 @@ def _add(panel: str, example: str, command: Any) -> None:
 
 _add(RUN, "sweep --space sweeps/aggressive.yaml --set seeds=[0,1]", sweep.sweep)
 _add(RUN, "resume runs/EXP-20261122-101500-aggressive", resume.resume)
+_add(RUN, "status runs/EXP-20261122-101500-aggressive", status.status)
+_add(RUN, "watch s3://bucket/runs/EXP-20261122-101500-aggressive", status.watch)
+_add(RUN, "logs runs/EXP-20261122-101500-aggressive 42acb27435", logs.logs)
 _add(RUN, "trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3", trial.trial)
 _add(BEFORE, "validate sweeps/aggressive.yaml sweeps/smoke.yaml", validate.validate)
 _add(BEFORE, "doctor --runs runs", doctor.doctor)

@@ -21,6 +21,15 @@ Report = Annotated[
     bool,
     typer.Option(help="Write the report at the end (5 s and more); beliefmod report RUN writes it later."),
 ]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Show trials in TensorBoard: tensorboard --logdir RUN/tune.")
+]
+Mlflow = Annotated[
+    str | None, typer.Option(metavar="URI", help="Show trials in MLflow, at this tracking URI.")
+]
+Wandb = Annotated[
+    str | None, typer.Option(metavar="PROJECT", help="Show trials in Weights & Biases, in this project.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")]
 
 
@@ -35,3 +44,6 @@ class Driving:
     dashboard: bool = True
     quiet: bool = False
     report: bool = True
+    tensorboard: bool = False
+    mlflow: str | None = None
+    wandb: str | None = None

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Report, Slots
+from beliefmod.cli.options import (
+    Address,
+    CheckpointEvery,
+    Dashboard,
+    Driving,
+    Hosts,
+    Mlflow,
+    Quiet,
+    Report,
+    Slots,
+    Tensorboard,
+    Wandb,
+)
 
 
 def resume(
@@ -17,6 +29,9 @@ def resume(
     checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
     report: Report = True,
+    tensorboard: Tensorboard = False,
+    mlflow: Mlflow = None,
+    wandb: Wandb = None,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a run that was ended by Ctrl-C, a full disk, a kill or a lost machine.
@@ -26,4 +41,9 @@ def resume(
     """
     from beliefmod.cli.sweep import go_on
 
-    go_on(run, Driving(address, hosts, slots, checkpoint_every, dashboard, quiet, report))
+    go_on(
+        run,
+        Driving(
+            address, hosts, slots, checkpoint_every, dashboard, quiet, report, tensorboard, mlflow, wandb
+        ),
+    )

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Report, Slots
+from beliefmod.cli.options import (
+    Address,
+    CheckpointEvery,
+    Dashboard,
+    Driving,
+    Hosts,
+    Mlflow,
+    Quiet,
+    Report,
+    Slots,
+    Tensorboard,
+    Wandb,
+)
 
 if TYPE_CHECKING:
     from beliefmod.errors import StorageTrouble
@@ -38,6 +50,9 @@ def sweep(
     checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
     report: Report = True,
+    tensorboard: Tensorboard = False,
+    mlflow: Mlflow = None,
+    wandb: Wandb = None,
     quiet: Quiet = False,
 ) -> None:
     """Run every trial of a space, reference arms included, and write the report.
@@ -50,7 +65,9 @@ def sweep(
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
-    driving = Driving(address, hosts, slots, checkpoint_every, dashboard, quiet, report)
+    driving = Driving(
+        address, hosts, slots, checkpoint_every, dashboard, quiet, report, tensorboard, mlflow, wandb
+    )
     overrides = [*(set_ or []), *([f"model={model}"] if model else [])]
     if resume is not None:
         if overrides:
@@ -185,9 +202,12 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
     from beliefmod.errors import StorageTrouble, UserError
     from beliefmod.fleet.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
+    from beliefmod.fleet.trackers import Trackers
     from beliefmod.manifest import update_manifest
 
+    trackers = Trackers(driving.tensorboard, driving.mlflow, driving.wandb)
     try:
+        trackers.check()
         return run_sweep(
             space,
             folder,
@@ -197,6 +217,7 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
             quiet=driving.quiet,
             checkpoint_seconds=driving.checkpoint_every,
             last_words=f"ended at once; {_how_to_go_on(folder)}",
+            trackers=trackers,
         )
     except UserError:
         if new and not folder.rows():  # nothing has run yet: leave no empty run behind

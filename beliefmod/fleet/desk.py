@@ -160,10 +160,10 @@ class Desk:
         with self._wake:
             return self._running.get(trial_id)
 
-    def anyone_waiting(self) -> bool:
-        """Whether a trial is queued."""
+    def waiting(self) -> int:
+        """How many trials are queued; branches that the run of their trunk will make are not."""
         with self._wake:
-            return bool(self._waiting)
+            return len(self._waiting)
 
     def give_back(self) -> list[TrialConfig]:
         """Every trial, taken out: none will run here."""

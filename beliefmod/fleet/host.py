@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.checkpoints import SECONDS, Checkpoints
+from beliefmod.fleet.board import SECONDS as BOARD_SECONDS
+from beliefmod.fleet.building import Accounts, build
+from beliefmod.fleet.checkpoints import SECONDS
 from beliefmod.fleet.metering import SECONDS as METER_SECONDS
-from beliefmod.fleet.metering import Meter
 from beliefmod.fleet.sizing import Demand
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Evaluation, Search
@@ -54,8 +56,8 @@ class PackHost:
         self._started = now()
         self._pack: Any = None
         self._facts: dict[str, Any] = {}
-        self._meter: Meter | None = None
-        self._metering: asyncio.Task[None] | None = None
+        self._accounts: Accounts | None = None
+        self._accounting: asyncio.Task[None] | None = None
         self._reports: dict[str, asyncio.Queue[dict[str, Any]]] = {}
         self._trunks: dict[str, str] = {}  # branch -> trunk
         self._passed: dict[str, list[dict[str, Any]]] = {}  # trunk -> ends of branches nobody waits for yet
@@ -76,10 +78,10 @@ class PackHost:
         async with self._building:
             if self._pack is None:
                 loop = asyncio.get_running_loop()
-                self._pack, self._facts, self._meter = await asyncio.to_thread(
-                    _build, self._settings, loop, self._deliver
+                self._pack, self._facts, self._accounts = await asyncio.to_thread(
+                    build, self._settings, loop, self._deliver
                 )
-                self._metering = loop.create_task(self._keep_account(self._meter))
+                self._accounting = loop.create_task(self._keep_accounts(self._accounts))
         return self._facts
 
     async def attach(self, config: dict[str, Any], branches: Sequence[dict[str, Any]] = ()) -> None:
@@ -164,18 +166,19 @@ class PackHost:
         """Work ahead, in optimiser steps."""
         return self._pack.backlog() if self._pack is not None else 0
 
-    async def _keep_account(self, meter: Meter) -> None:
-        while True:
-            await asyncio.sleep(METER_SECONDS)
-            await asyncio.to_thread(meter.write)
+    async def _keep_accounts(self, accounts: Accounts) -> None:
+        beats = max(1, round(METER_SECONDS / BOARD_SECONDS))
+        for beat in itertools.count():
+            await asyncio.to_thread(accounts.glance if beat % beats else accounts.write)
+            await asyncio.sleep(BOARD_SECONDS)
 
     async def close(self) -> None:
         """Stop the pack after the step under way."""
         if self._pack is not None:
             await asyncio.to_thread(self._pack.close)
-        if self._metering is not None and self._meter is not None:
-            self._metering.cancel()
-            await asyncio.to_thread(self._meter.write)
+        if self._accounting is not None and self._accounts is not None:
+            self._accounting.cancel()
+            await asyncio.to_thread(self._accounts.write, True)
 
     def _deliver(self, report: dict[str, Any]) -> None:
         queue = self._reports.get(report["trial_id"])
@@ -194,54 +197,3 @@ def _ended(trial: TrialConfig, row: dict[str, Any]) -> dict[str, Any]:
     """The end of a trial, as its owner would have been told."""
     end = {"trial_id": trial.trial_id, "state": row["status"], "step": row.get("steps") or 0}
     return {**end, "loss": row.get("final_loss"), "row": row}
-
-
-def _build(
-    settings: HostSettings, loop: asyncio.AbstractEventLoop, deliver: Any
-) -> tuple[Any, dict[str, Any], Meter]:
-    """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
-    import torch
-
-    from beliefmod.answer_cache import cache_beside
-    from beliefmod.drift import self_test
-    from beliefmod.fleet.pack import Pack, Report
-    from beliefmod.fleet.sizing import sized_engine, sizing_facts
-    from beliefmod.journal import AnswerJournal
-    from beliefmod.lab import Lab
-    from beliefmod.model.load import load_model
-
-    torch.set_num_threads(settings.threads)
-    loaded = load_model(settings.model, settings.revision, settings.base_storage)  # pyright: ignore[reportArgumentType]
-    folder = RunFolder(settings.run_url)
-    engine, found, choice = sized_engine(loaded, settings.slots, settings.max_rank, settings.demand)
-    meter = Meter(folder, _actor_name(), settings.started_at, engine.usage, found, choice)
-    journal = AnswerJournal(folder, loaded.fingerprint, settings.checkpoint_seconds)
-    cache = cache_beside(settings.run_url, loaded) if settings.evaluation.reuse_answers else None
-    lab = Lab(loaded, engine, settings.evaluation, settings.reference_seed, folder, journal, cache)
-
-    def tell(report: Report) -> None:
-        loop.call_soon_threadsafe(deliver, asdict(report))
-
-    facts = {
-        "name": loaded.name,
-        "fingerprint": loaded.fingerprint,
-        "base_storage": loaded.base_storage,
-        "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": _device_name(torch),
-        "max_new_tokens": lab.max_new_tokens,
-        "quantized_layers": len(loaded.quantized),
-        "self_tests": self_test(lab),
-        "engine": sizing_facts(found, choice),
-    }
-    checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
-    return Pack(lab, folder, tell, settings.search, checkpoints=checkpoints), facts, meter
-
-
-def _actor_name() -> str:
-    import ray
-
-    return (ray.get_runtime_context().get_actor_name() if ray.is_initialized() else None) or "host"
-
-
-def _device_name(torch: Any) -> str:
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"

@@ -47,20 +47,24 @@ class Meter:
     def __post_init__(self) -> None:
         self._name = f"{self.host}-{uuid.uuid4().hex[:8]}.json"
 
-    def write(self) -> None:
-        """Write what there is so far; storage that fails is the business of those who write results."""
-        machine = Machine(
+    @property
+    def machine(self) -> Machine:
+        """This host as the formulas of the limit see it."""
+        return Machine(
             hosts=1,
             flops=self.calibration.flops,
             bandwidth=self.calibration.bandwidth,
             most_slots=self.choice.most_slots,
             most_cache_tokens=self.choice.most_cache_tokens,
         )
+
+    def write(self) -> None:
+        """Write what there is so far; storage that fails is the business of those who write results."""
         account = {
             "host": self.host,
             "started_at": self.started_at,
             "written_at": time.time(),
-            "machine": asdict(machine),
+            "machine": asdict(self.machine),
             "model": asdict(self.calibration.model),
             **self.usage.as_dict(),
         }

@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -17,6 +16,8 @@ from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.fleet.branches import last_step
 from beliefmod.fleet.checkpoints import Checkpoints
 from beliefmod.fleet.desk import Desk
+from beliefmod.fleet.report import Report, Sight, sight
+from beliefmod.fleet.trial_log import TrialLogs
 from beliefmod.lab import Lab
 from beliefmod.milestones import epoch_now, final_value, is_due, measure
 from beliefmod.run_folder import RunFolder
@@ -38,26 +39,6 @@ PATIENCE = 10
 FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a trial's owner is told.
-
-    Attributes:
-        row: the trial's row once it has ended; in state storage, when the run folder cannot be written and
-            the pack has stopped, the reason under `error`.
-        epoch, score: at the end of an epoch that a scheduler looks at, the epoch and the trial's value.
-    """
-
-    trial_id: str
-    state: Literal["training", "finished", "failed", "stopped", "storage"]
-    step: int
-    total_steps: int
-    loss: float | None = None
-    row: dict[str, Any] | None = None
-    epoch: int | None = None
-    score: float | None = None
-
-
 class Pack:
     """Runs attached trials on one engine in a thread of its own, longest first, and tells of their progress.
 
@@ -67,7 +48,7 @@ class Pack:
 
     `tell` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
     goes wrong in a trial ends that trial alone, as a row with status failed. With `checkpoints`, trials go on
-    where an earlier attempt left them.
+    where an earlier attempt left them; with `logs`, every trial's story is taken down.
     """
 
     def __init__(
@@ -77,10 +58,13 @@ class Pack:
         tell: Callable[[Report], None],
         search: Search | None = None,
         checkpoints: Checkpoints | None = None,
+        logs: TrialLogs | None = None,
     ) -> None:
         self.lab, self.folder, self.tell, self._checkpoints = lab, folder, tell, checkpoints
         self.search = search or Search()
         self._desk = Desk(keeps_branches=lab.engine.parking > 0)
+        self._logs = logs
+        self._asked: frozenset[str] = frozenset()
         self._questioning_took = 0.0
         self._told: dict[str, float] = {}
         self._trouble: StorageTrouble | None = None
@@ -92,6 +76,8 @@ class Pack:
 
         On an engine without parking places branches are trials like any other.
         """
+        if not self._desk.holds(config.trial_id):
+            self._note(config, "waiting")
         self._desk.attach(config, branches)
         if self._trouble is not None:
             self._give_back(self._trouble)
@@ -112,6 +98,14 @@ class Pack:
     def backlog(self) -> int:
         """Optimiser steps of waiting and running trials, with a constant for questioning each."""
         return self._desk.backlog()
+
+    def sights(self) -> list[Sight]:
+        """The trials that run, as they are now. From any thread."""
+        return [sight(run, self._asked) for run in self._desk.running()]
+
+    def waiting(self) -> int:
+        """How many trials are queued."""
+        return self._desk.waiting()
 
     def close(self) -> None:
         """Stop after the step under way."""
@@ -149,6 +143,7 @@ class Pack:
         are, to be run another time."""
         for config in self._desk.give_back():
             row = {"error": trouble.sentence}
+            self._note(config, "storage", error=trouble.sentence)
             self.tell(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
 
     def _wait_for_work(self) -> bool:
@@ -159,12 +154,14 @@ class Pack:
     def _end_stopped(self) -> None:
         for run in self._desk.take_stopped():
             row = stopped_row(run, self.lab)
+            self._note(run.config, "stopped", step=len(run.steps))
             self._forget(run)
             self._tell_end("stopped", row, run.config, run)
 
     def _drop_left(self) -> None:
         self._end_stopped()
         for run in self._desk.take_left():
+            self._note(run.config, "left", step=len(run.steps))
             release(run, self.lab)
 
     def _admit(self) -> None:
@@ -183,9 +180,15 @@ class Pack:
 
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
+        self._note(config, "preparing")
         run = prepare(config, self.lab)
-        if run.job and not self._go_on(run):
+        if run.job is None:
+            return run
+        if self._go_on(run):
+            self._note(config, "resumed", step=len(run.steps))
+        else:
             self.lab.engine.attach(run.job)
+            self._note(config, "started", rows=len(run.job.rows), steps=config.total_steps)
         return run
 
     def _go_on(self, run: TrialRun) -> bool:
@@ -222,6 +225,7 @@ class Pack:
                 self._fail(run.config, run, error)
             else:
                 went_well.append((run, report))
+                self._note_step(run, report)
         self._milestones(went_well)
 
     def _milestones(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
@@ -267,10 +271,12 @@ class Pack:
             for branch in self._desk.reached(run):
                 self._make_room()
                 self._desk.branch_off(run, branch, partial(engine.park, trial_id, branch.trial_id))
+                self._note(branch, "branched", trunk=trial_id, step=len(run.steps))
             if run.trained_at is not None and trial_id not in engine.parked():
                 self._make_room()
                 if self._desk.run_of(trial_id):  # else it has just been questioned with the others
                     engine.park(trial_id)
+                    self._note(run.config, "parked")
         except Exception as error:
             self._fail(run.config, run, error)
 
@@ -303,7 +309,7 @@ class Pack:
             return False
         training = len(self._desk.running()) - len(ready)
         if not training:
-            return self._desk.anyone_waiting()
+            return self._desk.waiting() > 0
         # the emptier the slots, the less there is to come, or the more they need those that Tune holds back
         patience = PATIENCE * self._questioning_took * min(1.0, training / engine.slots)
         return time.monotonic() - min(run.trained_at or 0.0 for run in ready) < patience
@@ -327,10 +333,18 @@ class Pack:
         self._questioning_took = time.monotonic() - started
 
     def _finish(self, runs: list[TrialRun]) -> None:
-        with self.lab.engine.usage.timed("question"):
-            results = conclude(runs, self.lab, self.folder)
+        self._asked = frozenset(run.config.trial_id for run in runs)
+        for run in runs:
+            self._note(run.config, "questioning")
+        try:
+            with self.lab.engine.usage.timed("question"):
+                results = conclude(runs, self.lab, self.folder)
+        finally:
+            self._asked = frozenset()
         for run, result in zip(runs, results, strict=True):
             self._forget(run)
+            told = {name: result.row.get(name) for name in ("adoption", "degradation")}
+            self._note(run.config, "finished", **told)
             config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
             last = (config.num_train_epochs, final_value(self.search, run, result.row))
             self.tell(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
@@ -345,6 +359,8 @@ class Pack:
         if not expected:
             traceback.print_exception(error)  # a bug of ours: its traceback belongs into the host's log
         row = failed_row(config, self.lab, reason)
+        trace = None if expected else "".join(traceback.format_exception(error))
+        self._note(config, "failed", error=reason, traceback=trace, step=len(run.steps) if run else None)
         if run:
             self._forget(run)
         self._desk.end(config)
@@ -370,3 +386,15 @@ class Pack:
         if self.lab.journal is not None:
             self.lab.journal.forget(run.config.trial_id)
         release(run, self.lab)
+
+    def _note(self, config: TrialConfig, event: str, **facts: Any) -> None:
+        if self._logs is not None:
+            self._logs.note(config.trial_id, event, **facts)
+
+    def _note_step(self, run: TrialRun, report: StepReport) -> None:
+        if self._logs is None:
+            return
+        if report.finished:
+            self._note(run.config, "trained", step=report.step, loss=report.loss)
+        else:
+            self._logs.note_step(report.trial_id, report.step, report.loss)

@@ -5,27 +5,32 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from beliefmod.config import TrialConfig
+from beliefmod.errors import UserError
+from beliefmod.fleet.board import FOLDER as BOARDS
 from beliefmod.fleet.brake import Brake
 from beliefmod.fleet.checkpoints import SECONDS
 from beliefmod.fleet.cluster import Fleet, let_go, session, start_hosts, stop_hosts
 from beliefmod.fleet.host import HostSettings, PackHost
 from beliefmod.fleet.metering import record_limit
-from beliefmod.fleet.progress import Progress, Tally
+from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.sizing import demand
 from beliefmod.fleet.suggestions import known_trials, unchosen
+from beliefmod.fleet.tally import Tally
+from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuning import tune_trials
 from beliefmod.manifest import update_manifest
 from beliefmod.run_check import clean, drop_kept, sound_rows
 from beliefmod.run_folder import RunFolder
 from beliefmod.run_lock import sole_driver
 from beliefmod.space import Space
+from beliefmod.trial import now
 
 FRUITLESS_ROUNDS = 3
 """So often Tune is started again without a single trial having ended; then the rest stays missing."""
@@ -61,6 +66,7 @@ def run_sweep(
     checkpoint_seconds: float = SECONDS,
     last_words: str = "",
     host_class: type = PackHost,
+    trackers: Trackers | None = None,
 ) -> Outcome:
     """Run every trial of the space that the folder does not hold as finished.
 
@@ -95,6 +101,7 @@ def run_sweep(
                 progress.say(f"damaged files, so they run again: trials {', '.join(damaged)}")
             namespace = _namespace(folder)
             with ExitStack() as stack:
+                stack.enter_context(_shown_as_running(folder))
                 with brake.held():
                     cluster = stack.enter_context(session(address, namespace, dashboard))
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
@@ -108,13 +115,26 @@ def run_sweep(
                 _note_hosts(folder, fleet, capacity)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
-                run_to_the_end(space, todo, folder, fleet, capacity, progress, brake)
+                run_to_the_end(space, todo, folder, fleet, capacity, progress, brake, trackers)
         trials = known_trials(space, folder)
         folder.assemble(config.trial_id for config in trials)
         limit = record_limit(folder, started_at, time.monotonic() - started) if something_to_do else None
         outcome = _outcome(trials, unchosen(space, folder), folder, time.monotonic() - started)
         drop_kept(folder, everything=not outcome.missing)
+        if not outcome.missing:
+            folder.delete(BOARDS)
         return replace(outcome, limit=limit)
+
+
+@contextmanager
+def _shown_as_running(folder: RunFolder) -> Iterator[None]:
+    """Let the manifest say so, also of a run that is gone on with; where nothing can run it says that."""
+    update_manifest(folder, status="running", session_started_at=now())
+    try:
+        yield
+    except UserError:
+        update_manifest(folder, status="interrupted")
+        raise
 
 
 def _note_hosts(folder: RunFolder, fleet: Fleet, capacity: Capacity) -> None:
@@ -138,6 +158,7 @@ def run_to_the_end(
     capacity: Capacity,
     progress: Progress,
     brake: Brake,
+    trackers: Trackers | None = None,
 ) -> None:
     """Have Tune run the trials, and those that a search chooses; where it gives up on some, run those again.
 
@@ -163,6 +184,7 @@ def run_to_the_end(
                     capacity,
                     progress,
                     brake,
+                    trackers,
                 )
         except Exception as caught:
             error = caught

@@ -70,7 +70,9 @@ class BeliefTrial(tune.Trainable):
                     self._await_trunk()
                     self._host = self._find_host()
                     ray.get(self._host.attach.remote(self._trial.model_dump(mode="json"), self._branches))
-                report: Any = ray.get(self._host.next.remote(self._trial.trial_id))
+                # named: this is how the trial shows in Ray's dashboard, whose actors keep their first name
+                waiting = self._host.next.options(name=self._trial.label).remote(self._trial.trial_id)
+                report: Any = ray.get(waiting)
                 if report is not None:
                     return report
                 self._host = None  # the host was restarted and has forgotten the trial

@@ -14,9 +14,11 @@ from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.families import families, run_order
 from beliefmod.fleet.brake import Brake
+from beliefmod.fleet.gauges import TallyGauges
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.suggestions import known_trials
+from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.trainable import BeliefTrial
 from beliefmod.run_check import ENDED
 from beliefmod.run_folder import RunFolder
@@ -35,6 +37,7 @@ def tune_trials(
     capacity: Capacity,
     progress: Progress,
     brake: Brake,
+    trackers: Trackers | None = None,
 ) -> None:
     """Run the configurations, and what a search chooses after them, to their ends on the hosts named, or
     until the brake is pulled."""
@@ -60,7 +63,11 @@ def tune_trials(
         run_config=tune.RunConfig(
             name="tune",
             storage_path=folder.storage_path,
-            callbacks=[progress],
+            callbacks=[
+                progress,
+                TallyGauges(progress.tally, folder.name),
+                *(trackers.callbacks(folder.name, progress.say) if trackers else ()),
+            ],
             stop=brake,
             failure_config=tune.FailureConfig(max_failures=3),
             verbose=0,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.progress import Tally, clock
 from beliefmod.fleet.resources import QUESTIONING_STEPS, Capacity
+from beliefmod.fleet.tally import Tally, clock
 
 
 def configs(count: int) -> dict[str, TrialConfig]:

@@ -1,0 +1,100 @@
+"""`beliefmod logs`: what happened to the trials of a run, or to one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from beliefmod.run_folder import RunFolder
+
+
+def logs(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    trial: Annotated[
+        str | None,
+        typer.Argument(metavar="[TRIAL]", help="Its id, the start of its id, or its name."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the events as they are kept, a JSON object per line.")
+    ] = False,
+) -> None:
+    """Print what happened to a trial, event by event; without TRIAL, the last event of every trial.
+
+    Hosts write the events to RUN/logs every few seconds: waiting, started,
+    steps now and then, questioned, finished, or failed with the traceback.
+    """
+    from beliefmod.errors import UserError
+    from beliefmod.fleet.trial_log import FOLDER, logged, read_log
+    from beliefmod.run_folder import RunFolder
+
+    folder = RunFolder.open(run)
+    names = _names(folder)
+    known = logged(folder)
+    if not known:
+        raise UserError(
+            f"{folder.url}: has no {FOLDER}; it has not started a trial yet, or is of a version before"
+        )
+    chosen = known if trial is None else [_find(trial, known, names, folder)]
+    for trial_id in chosen:
+        events = read_log(folder, trial_id)
+        for event in events if trial is not None else events[-1:]:
+            if as_json:
+                _print_json(event, trial_id)
+            elif trial is None:
+                typer.echo(f"{trial_id}  {_time(event)}  {names.get(trial_id, '')}: {_said(event)}")
+            else:
+                _print_event(event)
+
+
+def _names(folder: RunFolder) -> dict[str, str]:
+    """trial_id -> label, of every trial that the run knows."""
+    from beliefmod.fleet.suggestions import known_trials
+    from beliefmod.fleet.watcher import stored_space
+
+    return {config.trial_id: config.label for config in known_trials(stored_space(folder), folder)}
+
+
+def _find(asked: str, known: list[str], names: dict[str, str], folder: RunFolder) -> str:
+    """The one trial that is meant. Raises UserError if it is none, or several."""
+    from beliefmod.errors import UserError, did_you_mean
+
+    named = [t for t in known if asked in (t, names.get(t), f"{names.get(t)}-{t}")]
+    found = named or [t for t in known if t.startswith(asked)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{folder.url}: TRIAL {asked} may be any of {', '.join(found)}; name one")
+    if asked in names or asked in names.values():
+        raise UserError(f"{folder.url}: trial {asked} has not been given to a host yet, so it has no log")
+    near = did_you_mean(asked, [*known, *names.values()])
+    raise UserError(
+        f"{folder.url}: has no log of a trial {asked}{near if 'mean' in near else ''}; list them "
+        f"with beliefmod logs {folder.url}"
+    )
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    typer.echo(f"{_time(event)}  {event.get('host', '')}  {_said(event)}")
+    for line in str(event.get("traceback") or "").splitlines():
+        typer.echo(f"    {line}")
+
+
+def _print_json(event: dict[str, Any], trial_id: str) -> None:
+    import json
+
+    typer.echo(json.dumps({"trial_id": trial_id, **event}))
+
+
+def _said(event: dict[str, Any]) -> str:
+    from beliefmod.fleet.trial_log import sentence
+
+    return sentence(event)
+
+
+def _time(event: dict[str, Any]) -> str:
+    """In the time zone of who reads."""
+    from datetime import datetime
+
+    return datetime.fromtimestamp(event["at"]).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,147 @@
+"""`beliefmod status` and `beliefmod watch`: how a run stands, from anywhere that sees its folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from beliefmod.cli.status_view import Frontier
+    from beliefmod.fleet.status import Status
+    from beliefmod.fleet.watcher import Watcher
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")]
+Limit = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="Damage D up to which the best configuration is named."),
+]
+
+
+def status(
+    run: Run,
+    limit: Limit = 0.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
+
+    Reads the run folder only, so it needs no Ray and works for finished and
+    interrupted runs. `beliefmod watch RUN` shows the same, live.
+    """
+    from beliefmod.fleet.watcher import Watcher
+    from beliefmod.run_folder import RunFolder
+
+    watcher = Watcher(RunFolder.open(run))
+    now = watcher.look()
+    found = frontier_so_far(now, limit)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({**now.as_dict(), "limit": limit, "frontier": found}, indent=1))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(_view(now, found, limit))
+
+
+def watch(
+    run: Run,
+    limit: Limit = 0.05,
+    every: Annotated[
+        float, typer.Option(min=0.5, metavar="SECONDS", help="Look again after so many seconds.")
+    ] = 2.0,
+) -> None:
+    """Show how a run stands, live, until it has finished; Ctrl-C ends the watching, not the run.
+
+    Where the output is no terminal, a line is printed whenever something has changed.
+    """
+    from rich.console import Console
+
+    from beliefmod.fleet.watcher import Watcher
+    from beliefmod.run_folder import RunFolder
+
+    watcher = Watcher(RunFolder.open(run))
+    console = Console(highlight=False)
+    try:
+        if console.is_terminal:
+            _watch_live(watcher, console, limit, every)
+        else:
+            _watch_lines(watcher, limit, every)
+    except KeyboardInterrupt:
+        return
+
+
+def _watch_live(watcher: Watcher, console: Any, limit: float, every: float) -> None:
+    import time
+
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+        while True:
+            now = watcher.look()
+            # what does not fit into the window would be cut off at the end
+            shown = max(3, (console.height - 8) // 3)
+            live.update(_view(now, frontier_so_far(now, limit), limit, shown), refresh=True)
+            if now.state == "finished":
+                return
+            time.sleep(every)
+
+
+def _watch_lines(watcher: Watcher, limit: float, every: float) -> None:
+    import time
+
+    from beliefmod.cli.status_view import plain_lines
+
+    before: Any = None
+    while True:
+        now = watcher.look()
+        if (now.state, now.counts) != before:
+            before = (now.state, now.counts)
+            for line in plain_lines(now, frontier_so_far(now, limit)):
+                typer.echo(line)
+        if now.state == "finished":
+            return
+        time.sleep(every)
+
+
+def frontier_so_far(now: Status, limit: float) -> Frontier:
+    """Per belief the configurations that none beats, seeds pooled, the best under the limit marked `best`.
+
+    The same choice as in the report, on the rows that there are.
+    """
+    from analysis.choose import choices
+    from beliefmod.records import TRIALS, frame
+
+    found = {}
+    for choice in choices(frame(now.rows, TRIALS), limit):
+        best = choice.best["trial_id"] if choice.best else None
+        rows = [
+            {**_told(row), "label": _label(row), "best": row["trial_id"] == best}
+            for row in choice.on_frontier.iter_rows(named=True)
+        ]
+        if rows:
+            found[choice.belief] = rows
+    return found
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    names = [f"{name}{end}" for name in ("adoption", "degradation") for end in ("", "_low", "_high")]
+    return {name: row.get(name) for name in ("trial_id", "seeds", "degradation_by", *names)}
+
+
+def _label(row: dict[str, Any]) -> str:
+    """As `TrialConfig.label`; of pooled seeds without the seed, but with their number."""
+    from beliefmod.config import TrialConfig, leaf_fields, unflatten
+
+    leaves = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
+    leaves.pop("lora.target_modules", None)  # a tuple in another spelling, and not part of a label
+    label = TrialConfig.model_validate(unflatten(leaves)).label
+    return label if row["seeds"] == 1 else f"{label.rpartition('-s')[0]} ({row['seeds']} seeds)"
+
+
+def _view(now: Status, found: Frontier, limit: float, shown: int | None = None) -> Group:
+    from beliefmod.cli.status_view import SHOWN, view
+
+    return view(now, found, limit, shown or SHOWN)
