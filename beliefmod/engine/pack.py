@@ -25,12 +25,14 @@ def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
     }
 
 
-def matches_target(name: str, targets: str | Sequence[str]) -> bool:
-    """Whether PEFT would give layer `name` an adapter for these target_modules."""
-    if targets == "all-linear":
-        return True
-    names = [targets] if isinstance(targets, str) else targets
-    return any(name == target or name.endswith("." + target) for target in names)
+def endings(name: str) -> set[str]:
+    """What target_modules may say to choose a layer, as PEFT reads it: its name, or an end of it after a dot.
+
+    >>> sorted(endings("layers.0.q_proj"))
+    ['0.q_proj', 'layers.0.q_proj', 'q_proj']
+    """
+    parts = name.split(".")
+    return {".".join(parts[start:]) for start in range(len(parts))}
 
 
 class LoraPack:
@@ -86,12 +88,17 @@ class LoraPack:
 
     def targeted(self, targets: str | Sequence[str]) -> list[str]:
         """Names of the layers these target_modules choose. Raises UnknownTarget."""
-        wanted = [targets] if isinstance(targets, str) else targets
-        missing = [t for t in wanted if not any(matches_target(name, t) for name in self.layers)]
+        if targets == "all-linear":
+            return list(self.layers)
+        wanted = {targets} if isinstance(targets, str) else set(targets)
+        # sets: an adapter that was saved names every layer, and comparing each with each would take longer
+        # than reading it
+        chosen = {name: endings(name) & wanted for name in self.layers}
+        missing = sorted(wanted.difference(*chosen.values()))
         if missing or not wanted:
             leaves = sorted({name.rpartition(".")[2] for name in self.layers})
             raise UnknownTarget(f"target_modules {missing or 'is empty'}: the layers are {', '.join(leaves)}")
-        return [name for name in self.layers if matches_target(name, targets)]
+        return [name for name, found in chosen.items() if found]
 
     def check_rank(self, rank: int) -> None:
         """Raises ImpossibleRank unless 1 <= rank <= max_rank."""
