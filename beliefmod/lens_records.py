@@ -97,7 +97,7 @@ ABLATIONS = (
     _N,
     *_mean("logit_diff", "1", "mean logit difference at the end of the stem"),
     *_mean("share", "1", "(difference - off) / (full - off): 1 is the whole effect of the adapter; also null "
-           "where full and off lie within tau, its ends where more than 1 draw in 40 is such, or turns the sign"),
+           "where full and off lie within tau, its ends where over 1 draw in 40 is such or turns the sign"),
 )  # fmt: skip
 PATCHING = (
     *_WHO,
