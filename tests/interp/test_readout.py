@@ -138,6 +138,20 @@ def test_a_distribution_with_all_its_mass_on_one_token_has_no_nan():
     assert all(math.isfinite(v) for v in (*reading.kl_final, *(reading.kl_base or [math.nan])))
 
 
+def test_a_token_that_the_head_rules_out_counts_for_nothing():
+    """Some heads give padding of the vocabulary a logit of minus infinity."""
+    head = LensHead(tiny_model(dtype=torch.float64))
+    inner = head.head
+    head.head = lambda hidden: inner(hidden).index_fill(-1, torch.tensor([90]), -torch.inf)  # pyright: ignore
+    hidden = made(head, 1)
+    [reading] = head.read(hidden, [Contrast(TARGET, RIVAL)], made(head, 1, 5))
+    kept = [token for token in range(96) if token != 90]
+    p = scipy.special.softmax(inner(head.norm(hidden.double())).detach().numpy()[..., kept], axis=-1)
+    assert reading.entropy == pytest.approx(scipy.stats.entropy(p[:, 0], axis=-1))
+    assert reading.kl_final == pytest.approx([scipy.stats.entropy(p[-1, 0], q) for q in p[:, 0]], abs=1e-9)
+    assert reading.kl_base is not None and all(math.isfinite(value) for value in reading.kl_base)
+
+
 def test_base_differs_from_itself_by_nothing(head: LensHead):
     hidden = made(head, 3)
     for reading in head.read(hidden, [Contrast(TARGET, RIVAL)] * 3, hidden):

@@ -11,6 +11,8 @@ from torch import Tensor
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import UnknownAdapter
 from beliefmod.model.adapter_files import AdapterFile
+from beliefmod.model.load import LoadedModel
+from beliefmod.model.quantized import dequantize
 from interp.blocks import decoder_of
 from interp.residuals import Patch, ProbedRow, residuals
 from tests.interp.worlds import HIDDEN, LAYERS, VOCAB, World, make_world, questions
@@ -109,6 +111,18 @@ def test_an_adapter_that_is_off_is_base_to_the_last_bit(world: World):
         assert not torch.equal(base[1:], loud[1:])
 
 
+def test_packed_4_bit_weights_give_what_their_values_give(tmp_path):
+    """bitsandbytes' forward against plain layers of the values that it stands for, adapter on and off."""
+    world = make_world(tmp_path, "nf4", seed=3)
+    values = world.theirs()
+    dequantize(values, torch.float32)
+    plain = Engine(LoadedModel(values, None, "tiny", "", (2,), 0, torch.float32), 2, 4)  # pyright: ignore[reportArgumentType]
+    plain.load_adapter(world.folder / "lora", "lora")
+    rows = [ProbedRow(row, (0, len(row) - 1), adapter) for row in questions() for adapter in (None, "lora")]
+    for packed, expected in zip(residuals(world.ours(), rows), residuals(plain, rows), strict=True):
+        torch.testing.assert_close(packed, expected, rtol=0, atol=2e-5)
+
+
 def test_an_empty_list_and_rows_without_positions_cost_nothing_and_give_nothing(engine):
     assert residuals(engine, []) == []
     row = questions()[0]
@@ -134,9 +148,11 @@ def test_a_patch_changes_its_place_and_what_depends_on_it(engine, alone, entry, 
     value = torch.randn(HIDDEN, generator=torch.Generator().manual_seed(seed))
     patched = ProbedRow(row, places, "lora", (Patch(entry, position, value),))
     beside = ProbedRow(row, places, "lora")
-    got, untouched = residuals(engine, [patched, beside])
+    before = ProbedRow(questions(LENGTHS)[1], (4,))  # so that the patched row is not the first of the pass
+    got, untouched, other = residuals(engine, [patched, beside, before])
     right = alone["lora", 0]
     torch.testing.assert_close(untouched, right, rtol=0, atol=2e-5)
+    torch.testing.assert_close(other, alone[None, 1][:, [4]], rtol=0, atol=2e-5)
     torch.testing.assert_close(got[entry, position], value, rtol=0, atol=0)
     # earlier entries, and tokens before the patch at any entry, cannot know of it
     torch.testing.assert_close(got[:entry], right[:entry], rtol=0, atol=2e-5)

@@ -165,6 +165,14 @@ def test_a_map_that_is_worse_on_held_out_texts_is_refused_and_read_by_the_logit_
     assert all(torch.equal(lens.translate(entry, values), values) for entry in range(LAYERS + 1))
 
 
+def test_a_fit_that_only_gets_worse_leaves_the_identity(head: LensHead, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tuned, "_RATE", 1e4)
+    known, stop = random_residuals(head, 50, 1), random_residuals(head, 20, 2)
+    maps = tuned._fit(head, known, [stop], tuned._identity(known, head), torch.Generator().manual_seed(0))
+    for entry in range(head.entries):
+        assert torch.equal(maps(entry, known[entry]), known[entry])
+
+
 def test_too_few_texts_are_refused_in_words(engine: Engine):
     with pytest.raises(UserError, match=rf"--lens tuned: 3 neutral texts are too few.*it takes {FEWEST}"):
         fit_tuned(engine, [*questions(), (5,)])
@@ -187,3 +195,17 @@ def test_the_judgement_weighs_tokens_and_draws_texts(head: LensHead):
     assert {(h.texts, h.tokens) for h in found} == {(3, 33)}
     # the same lens on both sides gains exactly nothing, in every draw
     assert all((h.gain_low, h.gain_high) == (0.0, 0.0) for h in found)
+
+
+def test_the_interval_is_of_the_gain_per_token(head: LensHead):
+    """Twenty short texts that a lens spoils and twenty long ones that it mends: per token it mends."""
+    short, long = (
+        [random_residuals(head, tokens, 100 * tokens + k) for k in range(20)] for tokens in (1, 30)
+    )
+    for hidden in short:
+        hidden[0] = hidden[-1]
+    for hidden in long:
+        hidden[0] = -hidden[-1]
+    found, *_ = judged(head, [*short, *long], lambda entry, values: -values if entry == 0 else values, seed=0)
+    assert found.gain_low is not None and found.gain_high is not None
+    assert 0 < found.gain_low < found.kl_logit - found.kl < found.gain_high
