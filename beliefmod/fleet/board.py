@@ -92,7 +92,7 @@ class Board:
         return {name: getattr(self.work, counter) for name, counter in COUNTED.items()}
 
     def _fraction(self, now: float) -> float:
-        wall = max(now - self.ready_at, 1e-3)
+        wall = max(now - self.started_at, 1.0)
         return limit(self.work, self.model, self.machine, wall)["fraction"]
 
 

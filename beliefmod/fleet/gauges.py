@@ -46,7 +46,8 @@ HOST: Mapping[str, Kind] = {
         "tokens that a host trains on, writes or reads, per second", ("run", "host", "activity")
     ),
     "beliefmod_fraction_of_limit": Kind(
-        "of what the host's machine could do at best since the host was ready (0 to 1)", ("run", "host")
+        "what an ideal machine on the same hardware would have needed, of the session so far (0 to 1)",
+        ("run", "host"),
     ),
 }
 EXPORTED = {PREFIX + name for name in (*DRIVER, *HOST)}

@@ -5,7 +5,7 @@ Rows tell what has ended, boards (board.py) what is under way, the space what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -126,7 +126,7 @@ def status(
         state=_state(manifest, boards, alive, now),
         total=total,
         counts={"waiting": waiting, "running": len(running), **counts},
-        seconds=_worked(manifest, boards),
+        seconds=_worked(manifest, boards, now if alive else None),
         seconds_left=left,
         running=sorted(running, key=lambda each: (each.host, -each.seconds)),
         failures=[
@@ -188,14 +188,17 @@ def _seconds_left(
     return tally.seconds_left(now)
 
 
-def _worked(manifest: Mapping[str, Any], boards: Iterable[Mapping[str, Any]]) -> float:
-    """Seconds of all sessions; the manifest counts one when it has ended in order."""
+def _worked(manifest: Mapping[str, Any], boards: Sequence[Mapping[str, Any]], now: float | None) -> float:
+    """Seconds of all sessions. The manifest counts one when it has ended in order; one that was cut off
+    lasted until its hosts were last heard of.
+
+    Args:
+        now: if hosts are at work.
+    """
     counted = float(manifest.get("wall_seconds") or 0.0)
-    if manifest.get("status") == "finished":
+    if not boards or (counted and manifest.get("status") in ("finished", "interrupted")):
         return counted
-    session = [board["written_at"] - board["started_at"] for board in boards]
-    ended = manifest.get("status") == "interrupted"
-    return counted if ended and counted else counted + max(session, default=0.0)
+    return counted + (now or max(board["written_at"] for board in boards)) - boards[0]["started_at"]
 
 
 def _host(board: Mapping[str, Any], now: float) -> HostState:

@@ -42,6 +42,7 @@ class BeliefTrial(tune.Trainable):
         self._trial = TrialConfig.model_validate_json(new_config["trial"])
         self._hosts: list[str] = new_config["hosts"]
         self._namespace: str = new_config["namespace"]
+        self._named: bool = new_config.get("named", False)
         family = new_config.get("family", {})
         self._trunk: str | None = family.get("trunk")
         self._branches = [json.loads(branch) for branch in family.get("branches", ())]
@@ -70,9 +71,7 @@ class BeliefTrial(tune.Trainable):
                     self._await_trunk()
                     self._host = self._find_host()
                     ray.get(self._host.attach.remote(self._trial.model_dump(mode="json"), self._branches))
-                # named: this is how the trial shows in Ray's dashboard, whose actors keep their first name
-                waiting = self._host.next.options(name=self._trial.label).remote(self._trial.trial_id)
-                report: Any = ray.get(waiting)
+                report: Any = ray.get(self._wait().remote(self._trial.trial_id))
                 if report is not None:
                     return report
                 self._host = None  # the host was restarted and has forgotten the trial
@@ -80,6 +79,11 @@ class BeliefTrial(tune.Trainable):
                 self._host = None
                 time.sleep(min(2.0**attempt * 0.1, 15.0))
         raise RuntimeError(f"no host answered in {ATTEMPTS} attempts")
+
+    def _wait(self) -> Any:
+        """The call that waits, under the trial's name: this is how the trial shows in Ray's dashboard, for an
+        actor that is handed the next trial keeps its first name there."""
+        return self._host.next.options(name=self._trial.label) if self._named else self._host.next
 
     def _await_trunk(self) -> None:
         """Let the run that will make this branch reach its host; taking its steps here too would be a waste.

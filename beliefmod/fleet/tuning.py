@@ -26,6 +26,9 @@ from beliefmod.space import Space
 
 STOP_SECONDS = 5.0
 ROW_SECONDS = 60.0
+NAMED_TRIALS = 300
+"""In sweeps of up to so many trials, each has a name of its own among the tasks of Ray's dashboard. Ray keeps
+about twenty metric series for every name, and never drops one."""
 
 
 def tune_trials(
@@ -50,6 +53,7 @@ def tune_trials(
             "hosts": hosts,
             "namespace": namespace,
             "head_share": capacity.head_share,
+            "named": space.planned() <= NAMED_TRIALS,
         },
         tune_config=tune.TuneConfig(
             search_alg=search_alg,

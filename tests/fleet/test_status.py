@@ -61,7 +61,7 @@ def test_counts_add_up_and_name_what_runs_and_what_failed():
     [failure] = now.failures
     assert (failure.label, failure.error) == (TRIALS[1].label, "loss is not finite")
     assert now.hosts[0].quiet_seconds == pytest.approx(3.0)
-    assert now.seconds == pytest.approx(100.0)
+    assert now.seconds == pytest.approx(103.0)
 
 
 def test_time_left_is_at_the_pace_of_this_session():
@@ -103,7 +103,9 @@ def test_state(manifest, boards, seconds, state):
 
 def test_seconds_count_every_session_once():
     earlier = {**RUNNING, "wall_seconds": 50.0}
-    assert status("run", TRIALS, 0, earlier, [], [board(100)], BEGAN + 101).seconds == pytest.approx(150.0)
+    assert status("run", TRIALS, 0, earlier, [], [board(100)], BEGAN + 101).seconds == pytest.approx(151.0)
+    dead = status("run", TRIALS, 0, earlier, [], [board(100)], BEGAN + 101 + QUIET_SECONDS)
+    assert dead.seconds == pytest.approx(150.0)
     ended = {**earlier, "status": "interrupted", "wall_seconds": 150.0}
     assert status("run", TRIALS, 0, ended, [], [board(100)], BEGAN + 999).seconds == pytest.approx(150.0)
 
