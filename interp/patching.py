@@ -102,7 +102,7 @@ def patched(
     places = range(last + 1 - tail, last + 1)
     [own] = residuals(engine, [ProbedRow(base_ids, tuple(places))])
     base, given = (_difference(head, hidden[-1, -1], contrast) for hidden in (own, source))
-    differs = (own != source).any(-1)
+    differs = (own != source).any(-1).cpu()
     cells = [cell for cell in np.ndindex(entries - 1, tail) if differs[cell]]
     rows = [
         ProbedRow(base_ids, (last,), patches=(Patch(entry, places[column], source[entry, column]),))
