@@ -68,7 +68,7 @@ class TunedLens:
         where = "base's" if self.fitted_on == "base" else "the arm's own"
         told = [
             f"tuned lens: fitted on {where} residuals over neutral texts, judged on "
-            f"{self.held_out[0].texts} others"
+            f"{self.held_out[0].texts} others; how near it is at the belief's own tokens, kl_final says"
         ]
         if self.refused:
             entries = ", ".join(str(entry) for entry in self.refused)

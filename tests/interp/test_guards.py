@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 
 import pytest
@@ -77,6 +78,16 @@ def test_a_model_with_an_adapter_of_its_own_is_refused(world: World, packed: Wor
         refuse_merged(each.ours().model.model)  # an engine's own layers are not PEFT's
         with pytest.raises(UserError, match=r"carries a PEFT adapter of its own, so base would not be base"):
             refuse_merged(with_peft(each).get_base_model())
+
+
+def test_a_model_folder_with_an_adapter_in_it_is_refused(tmp_path):
+    """transformers puts such an adapter on by itself, without a word."""
+    world = make_world(tmp_path)
+    config = (tmp_path / "lora" / "adapter_config.json").read_text().replace('"tiny"', f'"{world.name}"')
+    (tmp_path / "model" / "adapter_config.json").write_text(config)
+    shutil.copy(tmp_path / "lora" / "adapter_model.safetensors", tmp_path / "model")
+    with pytest.raises(UserError, match="carries a PEFT adapter of its own"):
+        refuse_merged(world.theirs())
 
 
 def test_a_merged_model_is_refused(world: World, packed: World):
