@@ -146,6 +146,10 @@ THRESHOLDS = (
     ),
     Column("a50_never", "float", "1", "share of bootstrap draws that do not come to 0.5; their end is null"),
     Column("adoption50", "float", "1", "the same of adoption; null also where no answers were asked for"),
+    Column("adoption50_low", "float", "1", "the same of adoption_high"),
+    Column(
+        "adoption50_high", "float", "1", "the same of adoption_low; null also where it does not come to 0.5"
+    ),
     Column(
         "damage_from",
         "float",

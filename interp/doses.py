@@ -110,33 +110,37 @@ def thresholds(
     drawn = crossing(scales, drawn_means(chances.T, weights))
     known = drawn[~np.isnan(drawn)]
     asked = [one for one in measured if one is not None]
-    adoption = damage = None
-    if len(asked) == len(scales):
-        rates = np.array([one["adoption"] for one in asked], dtype=np.float64)
-        adoption = float(crossing(scales, rates[None])[0])
+    damage, ends = None, [None, None, None]
+    if asked:
+        names = ("adoption", "adoption_high", "adoption_low")  # the higher curve is the first to cross
+        rates = np.array([[one[name] for one in asked] for name in names], dtype=np.float64)
+        ends = [float(scale) if np.isfinite(scale) else None for scale in crossing(scales, rates)]
         damage = first_damage(scales, [one["degradation_low"] for one in asked])
     return {
         "n": differences.shape[1],
         **with_interval("a50", value, drawn),
         "a50_never": float(np.isinf(known).mean()) if len(known) else None,
-        "adoption50": adoption if adoption is not None and np.isfinite(adoption) else None,
+        "adoption50": ends[0],
+        "adoption50_low": ends[1],
+        "adoption50_high": ends[2],
         "damage_from": damage,
-        "note": _note(value, adoption, damage, max(scales)),
+        "note": _note(value, bool(asked), ends[0], damage, max(scales)),
     }
 
 
-def _note(a50: float, adoption: float | None, damage: float | None, largest: float) -> str | None:
+def _note(
+    a50: float, answered: bool, adoption50: float | None, damage: float | None, largest: float
+) -> str | None:
     """Why numbers are null, in a sentence; None where none is."""
     said = []
     if not np.isfinite(a50):
         said.append(f"inside, the target is not seen to be as likely as its rival up to scale {largest:g}")
-    if adoption is None:
+    if not answered:
         said.append("answers were asked for at no other scale than 1, in the sweep")
-    else:
-        if not np.isfinite(adoption):
-            said.append(f"adoption is not seen to come to {HALF:g} up to scale {largest:g}")
-        if damage is None:
-            said.append(f"no damage above {DAMAGE:g} is certain up to scale {largest:g}")
+    elif adoption50 is None:
+        said.append(f"adoption is not seen to come to {HALF:g} up to scale {largest:g}")
+    if answered and damage is None:
+        said.append(f"no damage above {DAMAGE:g} is certain up to scale {largest:g}")
     return "; ".join(said) or None
 
 

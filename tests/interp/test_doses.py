@@ -134,7 +134,8 @@ def test_a_curve_has_a_row_for_every_scale():
 
 def measured(adoption, lows):
     return [
-        dict.fromkeys(ANSWERED) | {"adoption": a, "degradation_low": low}
+        dict.fromkeys(ANSWERED)
+        | {"adoption": a, "adoption_low": a / 2, "adoption_high": (1 + a) / 2, "degradation_low": low}
         for a, low in zip(adoption, lows, strict=True)
     ]
 
@@ -148,12 +149,14 @@ def test_thresholds_by_hand():
     assert (found["a50_low"], found["a50_high"]) == (pytest.approx(0.25), pytest.approx(0.75))
     assert found["a50_never"] == 0.0
     assert (found["adoption50"], found["damage_from"], found["note"]) == (0.75, 2.0, None)
+    # the upper ends are at 0.5 at once, the lower ones where adoption is 1
+    assert (found["adoption50_low"], found["adoption50_high"]) == (0.0, 1.0)
 
 
 def test_thresholds_that_are_not_reached_are_null_with_the_reason():
     differences = np.full((4, 2), -2.0)
     found = thresholds(
-        SCALES, differences, family_draws("ab"), measured([0.0, 0.1, None, 0.2], [0.0, None, 0.0, 0.0])
+        SCALES, differences, family_draws("ab"), measured([0.0, 0.1, 0.1, 0.2], [0.0, None, 0.0, 0.0])
     )
     assert [found[n] for n in ("a50", "a50_low", "a50_high", "adoption50", "damage_from")] == [None] * 5
     assert found["a50_never"] == 1.0
