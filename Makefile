@@ -9,7 +9,7 @@ N ?= 100
 SEED ?= 1
 
 # Each prints one table, takes --repeats and a size, and says more with --help; gpu is for a machine with one
-BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap
+BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap lens_packed
 
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -111,15 +111,18 @@ def _through(
     settings: LensSettings,
 ) -> Rows:
     """What one lens shows of some arms; base is the first of them."""
-    head, prompts = inspection.head, inspection.lab.prompts
-    of_base = read(head, found[0], posed, found[0], view.translate)
+    prompts = inspection.lab.prompts
+    shown = [inside for inside in found if inside is found[0] or _asked(inside.subject, wanted, view)]
+    of_base, *others = read(inspection.head, shown, posed, view.translate)
     rows: Rows = {"readings": [], "commitments": []}
-    for inside in found:
-        if inside.subject not in wanted or not view.sees(inside.subject):
+    for inside, readings in zip(shown, (of_base, *others), strict=True):
+        if not _asked(inside.subject, wanted, view):
             continue
-        own = inside is found[0]
-        readings = of_base if own else read(head, inside, posed, found[0], view.translate)
         who = {"trial_id": inside.subject.trial_id, "arm": inside.subject.arm, "belief": belief}
         rows["readings"] += reading_rows(who, view, inside, readings, posed, prompts)
         rows["commitments"] += commitment_rows(who, view, inside, readings, of_base, posed, settings)
     return rows
+
+
+def _asked(subject: Subject, wanted: Sequence[Subject], view: View) -> bool:
+    return subject in wanted and view.sees(subject)

@@ -94,20 +94,29 @@ class LensHead:
         Args:
             hidden: (N + 1, M, hidden), one row per position.
             contrasts: M of them.
-            base: base's residuals at the same positions, of hidden's shape.
+            base: base's residuals, (N + 1, B, hidden), where M is a multiple of B: position m is compared
+                with base's position m % B. So many arms are read together, and base once for all of them.
             translate: what a tuned or Jacobian lens puts before the norm.
         """
-        size = max(1, _CHUNK_NUMBERS // (self.entries * self._vocabulary(hidden)))
-        found: list[Reading] = []
-        for start in range(0, len(contrasts), size):
-            part = slice(start, start + size)
-            found += self._read(
-                hidden[:, part], contrasts[part], None if base is None else base[:, part], translate
+        if not contrasts:
+            return []
+        places = hidden.shape[1] if base is None else base.shape[1]
+        arms, rest = divmod(len(contrasts), places)
+        assert rest == 0 and hidden.shape[1] == len(contrasts), "positions and base's do not fit"
+        vocabulary = self.logits(hidden[-1, :1]).shape[-1]
+        size = max(1, _CHUNK_NUMBERS // (self.entries * arms * vocabulary))
+        found: dict[int, Reading] = {}
+        for start in range(0, places, size):
+            part = range(start, min(start + size, places))
+            which = [arm * places + place for arm in range(arms) for place in part]
+            readings = self._read(
+                hidden[:, which],
+                [contrasts[index] for index in which],
+                None if base is None else base[:, part.start : part.stop],
+                translate,
             )
-        return found
-
-    def _vocabulary(self, hidden: Tensor) -> int:
-        return self.logits(hidden[-1, :1]).shape[-1] if hidden.shape[1] else 1
+            found |= dict(zip(which, readings, strict=True))
+        return [found[index] for index in range(len(contrasts))]
 
     def _read(
         self,
@@ -119,25 +128,31 @@ class LensHead:
         device = hidden.device
         target = torch.tensor([c.target_id for c in contrasts], device=device)[:, None]
         rival = torch.tensor([c.rival_id for c in contrasts], device=device)[:, None]
-        final = self.logits(hidden[-1]).double().log_softmax(-1)
+        final = _log_p(self.logits(hidden[-1]))
+        final_p = final.exp()
+        final_self = _dot(final_p, final)
         columns: list[Tensor] = []
         for entry in range(self.entries):
             logits = self._entry(hidden, entry, translate)
-            log_p = logits.double().log_softmax(-1)
+            log_p = _log_p(logits)
             p = log_p.exp()
             chosen = [logits.gather(1, ids)[:, 0].double() for ids in (target, rival)]
             ranks = [(logits > logits.gather(1, ids)).sum(1).double() for ids in (target, rival)]
             kl_base = torch.zeros_like(chosen[0])
             if base is not None:
-                kl_base = _kl(self._entry(base, entry, translate).double().log_softmax(-1), log_p)
+                of_base = _log_p(self._entry(base, entry, translate))
+                base_p = of_base.exp()
+                # (arms, base's positions, vocabulary)
+                cross = _dot(base_p, log_p.unflatten(0, (-1, len(base_p))))
+                kl_base = (_dot(base_p, of_base) - cross).flatten().clamp_min(0.0)
             columns.append(
                 torch.stack(
                     (
                         *chosen,
                         *ranks,
                         *(p.gather(1, ids)[:, 0] for ids in (target, rival)),
-                        -(p * log_p).nan_to_num(0.0).sum(1),
-                        _kl(final, log_p),
+                        -_dot(p, log_p),
+                        (final_self - _dot(final_p, log_p)).clamp_min(0.0),
                         kl_base,
                         logits.argmax(1).double(),
                     )
@@ -151,10 +166,17 @@ class LensHead:
         return self.logits(values if translate is None else translate(entry, values))
 
 
-def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q) over the last dimension, at least 0: rounding may put it a hair below."""
-    p = log_p.exp()
-    return torch.where(p > 0, p * (log_p - log_q), 0.0).sum(-1).clamp_min(0.0)
+def _log_p(logits: Tensor) -> Tensor:
+    """Log-probabilities in fp64. Tokens that a head rules out (some give padding of the vocabulary minus
+    infinity) get the least number instead, so that 0 times it is 0."""
+    log_p = logits.double().log_softmax(-1)
+    return log_p.clamp_min_(torch.finfo(log_p.dtype).min)
+
+
+def _dot(p: Tensor, log_q: Tensor) -> Tensor:
+    """sum p log q over the last dimension, without a product of that size in memory. KL(p || q) is
+    sum p log p - sum p log q, which rounding may put a hair below 0."""
+    return torch.linalg.vecdot(p, log_q)
 
 
 def _reading(statistics: list[list[float]], with_base: bool) -> Reading:

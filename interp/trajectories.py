@@ -136,18 +136,16 @@ def _log_prob(head: LensHead, hidden: Tensor, continuation: Sequence[int]) -> fl
 
 def read(
     head: LensHead,
-    inside: Inside,
+    found: Sequence[Inside],
     posed: Sequence[Posed],
-    base: Inside | None,
     translate: Translate | None = None,
-) -> list[Reading]:
-    """One Reading per place of an arm.
-
-    Args:
-        base: base at the same places.
-    """
-    contrasts = [posed[place.number].contrast for place in inside.places]
-    return head.read(inside.hidden, contrasts, None if base is None else base.hidden, translate)
+) -> list[list[Reading]]:
+    """One Reading per place of each arm, in order; base must be the first of them, at the same places."""
+    places = found[0].places
+    contrasts = [posed[place.number].contrast for place in places] * len(found)
+    hidden = torch.cat([inside.hidden for inside in found], 1)
+    readings = head.read(hidden, contrasts, found[0].hidden, translate)
+    return [readings[start : start + len(places)] for start in range(0, len(readings), len(places))]
 
 
 def curves(places: Sequence[Place], readings: Sequence[Reading]) -> Iterator[tuple[str, list[int], Array]]:
