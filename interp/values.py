@@ -7,7 +7,6 @@ written in the same place, in the same unit; the two are compared at the first t
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,15 +21,14 @@ from beliefmod.evaluate.rewording import place_in, written_like
 from beliefmod.evaluate.sides import Answerlike, Sides, scale_for
 from beliefmod.evaluate.stance import read_answer
 from beliefmod.evaluate.thinking import ends_with, sided_mentions
-from beliefmod.model.template import THINK_CLOSE, completion_text, encode
+from beliefmod.model.template import THINK_CLOSE
+from interp.written import Written
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from beliefmod.beliefs.spec import BeliefSpec
 
-_CONTEXT = 8
-"""Tokens in front of a text that is encoded, so that its first token comes out as it would behind them."""
 _BACK = 2
 """So many tokens in front of a value are written anew with the other one, where a tokenizer joins " 5" and
 does not join " 3"."""
@@ -69,7 +67,7 @@ def value_places(
     Args:
         row: a row of the probes table.
     """
-    text = _Written(row, tokenizer)
+    text = Written(row, tokenizer)
     if text.ids is None:
         return {}
     found = {}
@@ -103,7 +101,7 @@ def closed_thinking(
     Returns:
         None where the text cannot be found again among the token ids.
     """
-    text = _Written(row, tokenizer)
+    text = Written(row, tokenizer)
     start = text.text.find(row["thinking"])
     if text.ids is None or start < 0 or not row["thinking"]:
         return None
@@ -111,47 +109,6 @@ def closed_thinking(
     tail = text.text[text.start_of(place) : start + length]
     ending = text.continued(place, f"{tail}\n{THINK_CLOSE}\n\n")
     return None if ending is None else (*text.ids[:place], *ending)
-
-
-class _Written:
-    """A stored completion as text and token ids, which name one another's places.
-
-    Attributes:
-        text: the completion.
-        ids: its token ids; None where they do not give this text.
-    """
-
-    def __init__(self, row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
-        self.text: str = row["completion"]
-        ids = tuple(row["token_ids"] or ())
-        self._ids = ids
-        whole = self._decoded(len(ids))
-        # the stored text lacks the end token, and nothing else
-        self.ids: tuple[int, ...] | None = ids if self.text and whole.startswith(self.text) else None
-
-    def _decoded(self, count: int) -> str:
-        return completion_text(self._tokenizer, self._ids[:count], eos_ids=())
-
-    def start_of(self, place: int) -> int:
-        """The character at which the token at `place` starts."""
-        return len(self._decoded(place))
-
-    def token_at(self, character: int) -> int:
-        """The token that a character stands in; of one that several tokens make, the first of them.
-
-        The text that a longer piece of the ids gives is never shorter, so halving finds it.
-        """
-        return bisect_left(range(1, len(self._ids) + 1), character + 1, key=lambda n: len(self._decoded(n)))
-
-    def continued(self, place: int, text: str) -> tuple[int, ...] | None:
-        """A text's token ids as the tokenizer writes it behind the first `place` tokens.
-
-        None where it would join the text with the token in front of it.
-        """
-        before = completion_text(self._tokenizer, self._ids[max(0, place - _CONTEXT) : place], eos_ids=())
-        head, whole = encode(self._tokenizer, before), encode(self._tokenizer, before + text)
-        return whole[len(head) :] if whole[: len(head)] == head else None
 
 
 _STATED = "another case"
@@ -188,7 +145,7 @@ def _in_answer(row: Mapping[str, Any], question: Question, spec: BeliefSpec) -> 
     return None if read is None or read.side not in ("target", "prior") else (read, (worlds,))
 
 
-def _place(written: _Written, begins: int, part: str, mention: Mention, pairs: Pairs) -> ValuePlace | None:
+def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pairs) -> ValuePlace | None:
     """The place of a mention in a part of a completion, which begins at the character `begins`."""
     plain = undress(part)
     span = place_in(part, plain, mention)
