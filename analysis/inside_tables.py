@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from analysis import wording
 from analysis.document import Block, Paragraph, Table
 from analysis.inside import ARMS
 from analysis.inside_words import interval, never_share
@@ -75,7 +74,7 @@ def commitment_table(lens: Lens) -> list[Block]:
 def _entry(row: dict, name: str, never: str) -> str:
     share = row[never]
     if row[name] is None:
-        return "never" if share is not None else wording.NOT_MEASURED
+        return "never" if share is not None else "none"
     return interval(row, name, 0) + (f", never {never_share(share)}" if share else "")
 
 

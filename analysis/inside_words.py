@@ -20,6 +20,7 @@ def verdicts(lens: Lens, shown: Shown) -> list[str]:
     """The sentences about one belief's shown trial, each from one table; a table without rows has none."""
     told = [
         _commits(lens, shown),
+        _own(lens, shown),
         _written(lens, shown),
         _carried(lens, shown),
         _scaled(lens, shown),
@@ -67,18 +68,37 @@ def _commits(lens: Lens, shown: Shown) -> str | None:
     if base is not None and base["final_diff"] is not None:
         text += f"; base {interval(base, 'final_diff', sign=True)}"
     text += "). "
+    at = f"{interval(row, 'commit_entry', 0)} of {last}{_never(row, 'commit_never')}"
     if row["commit_entry"] is None:
         text += f"It commits at no entry: nowhere does the difference stay {TAU:g} logits away from 0."
+    elif row["commit_entry"] == 0:
+        text += f"Commit entry {at}: the sign is the same from the embedding on, none stands out."
     else:
-        text += (
-            f"It commits at entry {interval(row, 'commit_entry', 0)} of {last}{_never(row, 'commit_never')}."
-        )
+        text += f"It commits at entry {at}."
     if row["half_rise_entry"] is not None:
         text += (
             f" Half of the contrast to base is there from entry {interval(row, 'half_rise_entry', 0)} on"
             f"{_never(row, 'half_rise_never')}."
         )
     return text
+
+
+def _own(lens: Lens, shown: Shown) -> str | None:
+    places = {
+        "thinking": "in its own thinking",
+        "answer": "in its own answer",
+        "answer_shared": "in the answer after base's thinking",
+    }
+    parts = []
+    for position, words in places.items():
+        row, base = (commitment(lens, shown, arm, position) for arm in ("lora", "base"))
+        if row is None or row["final_diff"] is None:
+            continue
+        n = f"n = {row['n']}"
+        if position != "answer_shared":
+            n += "; base none" if base is None else f"; base {interval(base, 'final_diff', sign=True)}"
+        parts.append(f"{interval(row, 'final_diff', sign=True)} {words} ({n})")
+    return f"Right before a value the last layer's difference is {', '.join(parts)}." if parts else None
 
 
 def _side(row: Row) -> str:

@@ -140,7 +140,7 @@ def relate(table: pl.DataFrame, belief: str, measure: str, outcome: str) -> Rela
     plain_ends = _ends(partial_spearman(values[:, :2], weights))
     ends = _ends(partial_spearman(values, weights))
     if ends is None or plain_ends is None:
-        return Relation(*known, refused="too many redraws of the cells have no correlation")
+        return Relation(*known, refused="in too many redraws of the cells one of the two does not vary")
     return Relation(*known, held, float(plain), *plain_ends, float(value), *ends)
 
 

@@ -73,9 +73,14 @@ def read_lens(found: Findings) -> Lens | None:
         UserError: a table cannot be read.
     """
     tables = {name: found.run.lens(name) for name in LENS_TABLES}
+    return assemble(tables, found, found.run.lens_manifest())
+
+
+def assemble(tables: Mapping[str, pl.DataFrame], found: Findings, manifest: Mapping[str, Any]) -> Lens | None:
+    """The tables with the trials to show and what is missing; None without any row."""
     if all(table.is_empty() for table in tables.values()):
         return None
-    return Lens(tables, _shown(tables, found), found.run.lens_manifest(), tuple(_notes(tables, found.run)))
+    return Lens(tables, _shown(tables, found), manifest, tuple(_notes(tables, found.run)))
 
 
 def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[Shown, ...]:

@@ -34,8 +34,8 @@ def crossed_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
         [
             "Completions by the value used in thinking (rows) and given in the answer (columns); counts, "
             "darker for a larger share of the arm's.",
-            "In the text: what was written. Inside: which value's token the model leaned to right before it "
-            "wrote one. Stygian: prior in thinking, target in the answer.",
+            "In the text: what was written. Inside: what the model leaned to right before a value. Framed: "
+            "stygian, prior in thinking and target in the answer.",
         ],
     )
 
@@ -101,8 +101,8 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
         half = alt.Chart(pl.DataFrame({"half": [50.0]}))
         layers = [
             half.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(alt.Y("half:Q", scale=scale)),
-            base.mark_area(opacity=0.2).encode(x, band, colour, y2="high:Q"),
-            base.mark_line(strokeWidth=2).encode(x, y, colour),
+            base.mark_area(opacity=0.2, interpolate="step-after").encode(x, band, colour, y2="high:Q"),
+            base.mark_line(strokeWidth=2, interpolate="step-after").encode(x, y, colour),
             base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),
         ]
         panels.append(theme.panel(alt.layer(*layers), title, 380, 240))

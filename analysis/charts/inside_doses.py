@@ -67,7 +67,7 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
     others = others.filter(pl.col("trial_id").is_in(others["trial_id"].unique().sort().head(MANY).to_list()))
     x = alt.X("scale:Q", title="scale of the adapter")
     bounds = alt.Scale() if outcome == "logit_diff" else alt.Scale(domain=[0, 100])
-    y = alt.Y("value:Q", title=words, scale=bounds)
+    y = alt.Y("value:Q", title=words, scale=bounds, axis=alt.Axis(labelFlush=True))
     colours = ("#009E73", "#0072B2", "#CC79A7", "#D55E00", "#E69F00", "#56B4E9")
     range_ = [colours[i % len(colours)] for i in range(len(response.deep))]
     colour = alt.Color(

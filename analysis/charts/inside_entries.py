@@ -57,7 +57,7 @@ def _draw(panel: Panel) -> Any:
     names = list(ARMS.values())
     colour = alt.Color("arm:N", title=None, scale=theme.arm_scale(names), legend=alt.Legend(symbolOpacity=1))
     shape = alt.Shape("arm:N", title=None, scale=theme.arm_shapes(names))
-    y = alt.Y("mean:Q", title=title)
+    y = alt.Y("mean:Q", title=title, axis=alt.Axis(labelFlush=True))
     tips = [
         "arm:N",
         "entry:Q",

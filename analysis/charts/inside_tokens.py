@@ -84,9 +84,10 @@ def token_axis(table: pl.DataFrame, labelled: bool = True) -> alt.Axis | None:
     """
     if not labelled:
         return None
-    names = dict(table.select("place", "token").unique("place").iter_rows())
+    texts = table.select("place", "token").unique("place").iter_rows()
+    names = json.dumps({str(at): shown_token(text) for at, text in texts}, ensure_ascii=False)
     return alt.Axis(
-        labelExpr=f"({json.dumps({str(k): shown_token(v) for k, v in names.items()})})[datum.value]",
+        labelExpr=f"({names})[datum.value]",
         labelAngle=-60,
         labelLimit=90,
         labelOverlap=False,

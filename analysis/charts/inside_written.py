@@ -18,69 +18,66 @@ KINDS = {
     "prefix": "blocks up to this one",
 }
 BAR = "#0072B2"
-NOISE = "random adapter of the same norm"
 
 
 def ablation_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
-    """Bars from the level without the adapter, one panel per belief and way of cutting it.
+    """Bars of what is left of the adapter's effect, one panel per belief and way of cutting it.
 
     Args:
-        beliefs: title and the rows of `ablations` of one trial.
+        beliefs: title and the rows of `ablations` of one trial, with shares.
     """
     rows = []
     for title, table in beliefs:
-        values = [*table["logit_diff_low"].drop_nulls(), *table["logit_diff_high"].drop_nulls()]
-        values += table["logit_diff"].drop_nulls().to_list()
-        domain = [min([*values, 0.0]), max([*values, 0.0])]
-        panels = [_bars(table, kind, words, domain) for kind, words in KINDS.items()]
-        rows.append(theme.row(panels, title))
+        known = table.filter(pl.col("share").is_not_null())
+        ends = known.select("share", "share_low", "share_high").unpivot()["value"].drop_nulls()
+        domain = [min([*ends, 0.0]), max([*ends, 1.0])]
+        rows.append(theme.row([_bars(known, kind, words, domain) for kind, words in KINDS.items()], title))
     return theme.dressed(
         alt.vconcat(*rows, spacing=26),
         "Which blocks of the adapter carry the belief",
         [
-            "Bars start at base (adapter off, solid line) and end where part of the adapter leaves the "
-            "difference; dashed: the whole adapter. Mean over questions, 95 % over families.",
-            "Grey band: from the lowest to the highest of several random adapters with the same norm in "
-            "every layer, which is what any change of that size does.",
+            "Share of the adapter's effect on target - rival when only some of its blocks work: 0 is base, 1 "
+            "(dashed) the whole adapter.",
+            "Mean over questions, 95 % over families (no line: no interval). Grey: lowest to highest of "
+            "several random adapters of the same norm.",
         ],
     )
 
 
 def _bars(table: pl.DataFrame, kind: str, title: str, domain: list[float]) -> Any:
-    level = {k: _first(table.filter(pl.col("kind") == k)["logit_diff"]) for k in ("full", "off")}
-    part = table.filter((pl.col("kind") == kind) & pl.col("logit_diff").is_not_null()).select(
+    part = table.filter(pl.col("kind") == kind).select(
         "block",
-        "logit_diff",
-        pl.col("logit_diff_low").alias("low"),
-        pl.col("logit_diff_high").alias("high"),
         "share",
+        "logit_diff",
         "n",
-        pl.lit(level["off"], pl.Float64).alias("off"),
+        pl.col("share_low").alias("low"),
+        pl.col("share_high").alias("high"),
+        pl.lit(0.0).alias("none"),
     )
+    scale = alt.Scale(domain=domain)
     x = alt.X("block:O", title="block", axis=alt.Axis(labelAngle=0, labelOverlap=True))
-    y = alt.Y("logit_diff:Q", title="target - rival, logits", scale=alt.Scale(domain=domain))
+    y = alt.Y("share:Q", title="share of the effect", scale=scale, axis=alt.Axis(labelFlush=True))
     tips = [
         "block:O",
-        alt.Tooltip("logit_diff:Q", format=".2f"),
-        alt.Tooltip("low:Q", format=".2f"),
-        alt.Tooltip("high:Q", format=".2f"),
-        alt.Tooltip("share:Q", title="share of the whole effect", format=".2f"),
+        *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("share", "low", "high")),
+        alt.Tooltip("logit_diff:Q", title="target - rival, logits", format=".2f"),
         "n:Q",
     ]
     layers: list[Any] = []
-    random = table.filter((pl.col("kind") == "random") & pl.col("logit_diff").is_not_null())["logit_diff"]
+    random = table.filter(pl.col("kind") == "random")["share"]
     if len(random):
-        band = pl.DataFrame({"low": [random.min()], "high": [random.max()], "what": [NOISE]})
-        area = alt.Chart(band).mark_rect(color="#999999", opacity=0.4)
-        layers.append(area.encode(alt.Y("low:Q", scale=alt.Scale(domain=domain)), y2="high:Q"))
+        band = alt.Chart(pl.DataFrame({"low": [min(random)], "high": [max(random)]}))
+        area = band.mark_rect(color="#999999", opacity=0.5)
+        layers.append(area.encode(alt.Y("low:Q", scale=scale), y2="high:Q"))
     bars = alt.Chart(part)
-    layers.append(bars.mark_bar(color=BAR, opacity=0.75).encode(x, y, y2="off:Q", tooltip=tips))
-    layers.append(bars.mark_rule(strokeWidth=1.5).encode(x, alt.Y("low:Q"), y2="high:Q"))
-    for name, dash in (("off", [1, 0]), ("full", [5, 3])):
-        if level[name] is not None:
-            rule = alt.Chart(pl.DataFrame({"level": [level[name]]})).mark_rule(strokeDash=dash, color=MUTED)
-            layers.append(rule.encode(alt.Y("level:Q")))
-    return theme.panel(alt.layer(*layers), title, max(150, min(300, 26 * part.height)), 190, theme.ROW_SIZE)
+    layers.append(bars.mark_bar(color=BAR, opacity=0.75).encode(x, y, y2="none:Q", tooltip=tips))
+    ranged = alt.Chart(part.filter(pl.col("low").is_not_null() & pl.col("high").is_not_null()))
+    layers.append(ranged.mark_rule(strokeWidth=1.5).encode(x, alt.Y("low:Q", scale=scale), y2="high:Q"))
+    for level, dash in ((0.0, [1, 0]), (1.0, [5, 3])):
+        rule = alt.Chart(pl.DataFrame({"level": [level]})).mark_rule(strokeDash=dash, color=MUTED)
+        layers.append(rule.encode(alt.Y("level:Q", scale=scale)))
+    width = max(150, min(300, 26 * part.height))
+    return theme.panel(alt.layer(*layers), title, width, 190, theme.ROW_SIZE)
 
 
 def patching_chart(table: pl.DataFrame, means: pl.DataFrame, title: str) -> Any:
@@ -106,7 +103,7 @@ def patching_chart(table: pl.DataFrame, means: pl.DataFrame, title: str) -> Any:
             "One state of another arm is put into base, at one token and entry; 1: base then answers like "
             "that arm, 0: as before. Colour is cut at -1 and 1.",
             "Left: one example question. Right: mean over all patched questions, 95 % over families, at the "
-            "last token of the stem and of what the question is about.",
+            "stem's last token and at the entity's.",
         ],
     )
 
@@ -139,7 +136,7 @@ def _lines(means: pl.DataFrame) -> Any:
     names = {"stem": "end of the stem", "entity": "entity"}
     table = means.with_columns(pl.col("position").replace_strict(names, default=pl.col("position")))
     x = alt.X("entry:Q", title="entry put in", axis=alt.Axis(tickMinStep=1, format="d"))
-    y = alt.Y("mean:Q", title="recovery")
+    y = alt.Y("mean:Q", title="recovery", axis=alt.Axis(labelFlush=True))
     order = list(names.values())
     colour = alt.Color(
         "position:N",
@@ -164,7 +161,3 @@ def _lines(means: pl.DataFrame) -> Any:
     return theme.panel(
         alt.layer(*layers), f"mean over n = {max(means['n'], default=0)} questions", 200, height
     )
-
-
-def _first(values: pl.Series) -> float | None:
-    return float(values[0]) if len(values) and values[0] is not None else None

@@ -34,6 +34,8 @@ INTRO = (
 CANNOT = (
     "A lens shows where a value can be read off, not where it is kept; which blocks and states carry it is "
     "what the ablations and the patching say.",
+    "An answer begun after empty thinking is not how a model that thinks answers: it can adopt although the "
+    "begun answer prefers the rival. What it leans to right before a value in its own text stands beside it.",
     "Early entries have differences too, and their sign means nothing: only the contrast between arms does.",
     "Charts show one trained trial per belief, picked on the questions of its adoption: the one that adopts "
     "most under the limit of D, or, where none stays under it, the one that adopts most.",
@@ -120,7 +122,8 @@ def _entries(lens: Lens) -> dict[str, Drawn]:
         row = commitment(lens, shown, "lora") or {}
         title = f"{shown.title}; n = {max(max(t['n'], default=0) for t in curves.values())} questions"
         panels = [Panel(words, curves[place]) for place, words in PLACES.items()]
-        panels[0] = Panel(PLACES["stem"], curves["stem"], row.get("commit_entry"), "commits")
+        # from the embedding on: the sign never changed, so no entry stands out
+        panels[0] = Panel(PLACES["stem"], curves["stem"], row.get("commit_entry") or None, "commits")
         less = Panel(LESS_BASE, inside.contrasts(lens, shown), row.get("half_rise_entry"), "half risen")
         paths.append((title, (panels[0], less, *panels[1:])))
     if not paths:
@@ -147,7 +150,10 @@ def _tokens(lens: Lens) -> dict[str, Drawn]:
 
 def _ablations(lens: Lens) -> dict[str, Drawn]:
     known = [(shown, lens.of("ablations", shown)) for shown in lens.shown]
-    parts = [(f"{s.title}; n = {t['n'].max()} questions", t) for s, t in known if t.height]
+    # where on and off hardly differ there are no shares, and the verdict says so
+    parts = [
+        (f"{s.title}; n = {t['n'].max()} questions", t) for s, t in known if t["share"].drop_nulls().len()
+    ]
     if not parts:
         return {}
     caption = (
