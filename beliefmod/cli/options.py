@@ -32,6 +32,9 @@ Wandb = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last lines.")]
 
+LIBRARIES = ("mlflow", "wandb")
+"""What the options of these names need; TensorBoard's files are written by a library that Ray Tune brings."""
+
 
 @dataclass(frozen=True)
 class Driving:
@@ -47,3 +50,17 @@ class Driving:
     tensorboard: bool = False
     mlflow: str | None = None
     wandb: str | None = None
+
+    def check(self) -> None:
+        """Raises UserError if a library for an option is missing."""
+        from importlib.util import find_spec
+
+        from beliefmod.errors import UserError
+
+        problems = [
+            f"--{name}: the library {name} is not installed; install it with pip install 'beliefmod[{name}]'"
+            for name in LIBRARIES
+            if getattr(self, name) is not None and find_spec(name) is None
+        ]
+        if problems:
+            raise UserError(problems)

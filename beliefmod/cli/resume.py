@@ -41,9 +41,8 @@ def resume(
     """
     from beliefmod.cli.sweep import go_on
 
-    go_on(
-        run,
-        Driving(
-            address, hosts, slots, checkpoint_every, dashboard, quiet, report, tensorboard, mlflow, wandb
-        ),
+    driving = Driving(
+        address, hosts, slots, checkpoint_every, dashboard, quiet, report, tensorboard, mlflow, wandb
     )
+    driving.check()
+    go_on(run, driving)

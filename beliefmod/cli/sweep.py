@@ -68,6 +68,7 @@ def sweep(
     driving = Driving(
         address, hosts, slots, checkpoint_every, dashboard, quiet, report, tensorboard, mlflow, wandb
     )
+    driving.check()
     overrides = [*(set_ or []), *([f"model={model}"] if model else [])]
     if resume is not None:
         if overrides:
@@ -207,7 +208,6 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
 
     trackers = Trackers(driving.tensorboard, driving.mlflow, driving.wandb)
     try:
-        trackers.check()
         return run_sweep(
             space,
             folder,

@@ -6,7 +6,6 @@ Every step's loss is in the run folder (`steps/`), which stays the truth.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,11 +16,9 @@ from ray.air.constants import TRAINING_ITERATION
 from ray.tune.result import TIMESTEPS_TOTAL
 
 from beliefmod.config import TrialConfig, flatten
-from beliefmod.errors import UserError
 
 SHOWN = ("loss", "adoption", "degradation", "score", "epoch", "optimizer_step", TRAINING_ITERATION)
 """Of a report; what is null or not a number is left out."""
-LIBRARIES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 
 
 @dataclass(frozen=True)
@@ -37,18 +34,6 @@ class Trackers:
     tensorboard: bool = False
     mlflow: str | None = None
     wandb: str | None = None
-
-    def check(self) -> None:
-        """Raises UserError if a library is missing."""
-        wanted = {name: getattr(self, name) for name in LIBRARIES}
-        problems = [
-            f"--{name}: the library {LIBRARIES[name]} is not installed; install it with "
-            f"pip install 'beliefmod[{name}]'"
-            for name, value in wanted.items()
-            if value and importlib.util.find_spec(LIBRARIES[name]) is None
-        ]
-        if problems:
-            raise UserError(problems)
 
     def callbacks(self, run: str, say: Callable[[str], None]) -> list[tune.Callback]:
         """Tune's callbacks, each behind a guard. `say` is told when one has failed."""

@@ -94,3 +94,10 @@ def test_the_board_is_one_that_grafana_takes():
     [run] = [variable for variable in BOARD["templating"]["list"] if variable["name"] == "run"]
     assert re.findall(r"ray_\w+", run["definition"]) == ["ray_beliefmod_trials"]
     assert f"{BUDGET:g}" in BOARD["panels"][1]["title"]
+
+
+def test_the_documented_metrics_are_the_exported_ones():
+    text = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
+    for name, kind in KINDS.items():
+        assert f"| `ray_{name}` | {', '.join(kind.labels)} | {kind.meaning} |" in text
+    assert set(re.findall(r"\| `(ray_\w+)`", text)) == EXPORTED

@@ -8,6 +8,7 @@ import pytest
 from ray.tune.logger import TBXLoggerCallback
 from tensorboardX.proto import event_pb2
 
+from beliefmod.cli.options import Driving
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.trackers import Guarded, Readable, Trackers, readable
@@ -116,9 +117,9 @@ def test_one_that_cannot_be_made_is_said_too():
 
 def test_libraries_that_are_missing_are_named_before_anything_starts(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    Trackers().check()
+    Driving().check()
     with pytest.raises(UserError) as caught:
-        Trackers(mlflow="file:x", wandb="p").check()
+        Driving(mlflow="file:x", wandb="p").check()
     assert caught.value.problems == (
         "--mlflow: the library mlflow is not installed; install it with pip install 'beliefmod[mlflow]'",
         "--wandb: the library wandb is not installed; install it with pip install 'beliefmod[wandb]'",
