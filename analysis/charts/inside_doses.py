@@ -45,10 +45,10 @@ def scale_chart(responses: Sequence[Response]) -> Any:
         alt.vconcat(*rows, spacing=26).resolve_scale(color="independent"),
         "The adapter at other strengths",
         [
-            "Its update times a scale: 0 is base, 1 the adapter as trained. Dashed: where the target becomes "
-            "as likely as its rival (shown trial). Bands and bars: 95 %.",
-            "Differences at the end of the begun answer over question families; adoption and D from answers "
-            "written anew at every scale. Faint: the other trials of the sweep.",
+            "Its update times a scale: 0 is base, 1 the adapter as trained. Dashed: the target becomes as "
+            "likely as its rival (first trial named).",
+            "Differences where the answer is begun, adoption and D from answers written anew; 95 % bands. "
+            "Faint: the other trials of the sweep.",
         ],
     )
 

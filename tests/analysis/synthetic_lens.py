@@ -185,7 +185,7 @@ def _doses(who: dict, last: float, deep: bool) -> Rows:
 
 def _thresholds(who: dict, last: float, deep: bool) -> dict:
     row = who | {"n": QUESTIONS, "a50_never": 0.0}
-    if last < 2:
+    if last < 4:
         return row | {"a50_never": 1.0, "note": "the target never becomes as likely as its rival"}
     row |= _mean("a50", 4.0 / (last + 4), 0.02)
     return row | ({"adoption50": 4.0 / (last + 4), "damage_from": 1.5} if deep else {})
@@ -252,7 +252,7 @@ def _overview(who: dict, row: dict) -> dict:
             "final_diff": last,
             "half_rise_entry": 3.0,
             "contrast_area": 0.43 * (last + 4),
-            "a50": 4.0 / (last + 4) if last >= 2 else None,
+            "a50": 4.0 / (last + 4) if last >= 4 else None,
             "kl_base": row["degradation"] * 3,
         }
     )
