@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test fast slow check bench chaos
+.PHONY: help setup sweep test fast slow check bench chaos machines
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ check: $(STAMP) ## lint, format and types
 
 chaos: $(STAMP) ## kill processes, nodes and drivers of sweeps at random N times; the tables must not change
 	$(BIN)/python -m tests.chaos --kills $(N) --seed $(SEED)
+
+machines: $(STAMP) ## launch a cluster of three "machines" on this one as root, lose one (about 8 minutes)
+	BELIEFMOD_MACHINES=1 $(BIN)/python -m pytest tests/cluster/test_machines.py
 
 bench: $(STAMP) ## run every benchmark that needs no GPU, about 15 minutes on 2 cores
 	@for name in $(BENCHMARKS); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done

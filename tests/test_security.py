@@ -1,4 +1,4 @@
-"""What must not happen whoever wrote the file: code from disk, objects from YAML or pickles, paths that escape."""
+"""What must not happen whoever wrote the file: code from disk, objects from YAML, pickles, escaping paths."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Bomb:
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> tuple[Path, Path]:
-    """A copy of the bundled model with everything that would run if it were trusted, and what it would make."""
+    """The bundled model with everything that would run if trusted, and the file that it would make."""
     from beliefmod.bundled import weights_dir
 
     folder, marker = tmp_path / "stranger", tmp_path / "ran"

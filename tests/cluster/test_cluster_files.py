@@ -97,7 +97,7 @@ def test_a_token_on_every_node_and_in_both_starts(config: dict[str, Any]):
         assert "export RAY_AUTH_MODE=token" in start.partition("ray start")[0]
         assert "RAY_USAGE_STATS_ENABLED=0" in start
     # the sweep that is started by `ray exec` joins with the token as well
-    assert any("RAY_AUTH_MODE=token" in line and "~/.profile" in line for line in config["setup_commands"])
+    assert any("RAY_AUTH_MODE=token" in line and "~/.bashrc" in line for line in config["setup_commands"])
 
 
 def test_the_dashboard_stays_on_the_head(config: dict[str, Any]):
