@@ -125,7 +125,8 @@ def _sum_over(
     segments = segments_of([engine.slot_of(adapter)] * len(texts), lengths)
     ids = flat_ids(texts, device)
     with torch.enable_grad(), _entries(decoder) as entries:
-        engine.model.logits(ids, blocks, blocks.positions, segments, torch.zeros(1, dtype=torch.long))
+        first = torch.zeros(1, dtype=torch.long, device=device)  # its logits are not looked at
+        engine.model.logits(ids, blocks, blocks.positions, segments, first)
     *sources, last = entries
     # each token's share in its text's mean; a token that does not take part has none
     share = torch.zeros(sum(lengths), device=device)

@@ -123,18 +123,17 @@ def _fit(
     """Adam on all entries at once (they do not touch one another); each keeps the maps of its best epoch."""
     # an entry's bias is as large as its residuals are, so Adam, whose steps know no scale, fits a share of it
     scale = known[:-1].to(head.dtype).square().mean((1, 2)).sqrt()[:, None]
-    weight, share = begin.weight.clone().requires_grad_(), (begin.bias / scale).requires_grad_()
+    weight, share = begin.weight.clone(), begin.bias / scale
     adam = torch.optim.Adam((weight, share), lr=_RATE)
     best, best_kl = begin, torch.tensor(mean_kl(head, stop, begin)[:-1])
     since = 0
     for _ in range(_EPOCHS):
         order = torch.randperm(known.shape[1], generator=generator).to(known.device)
         for places in order.split(_BATCH):
-            adam.zero_grad()
-            with torch.enable_grad():
-                _loss(head, known[:, places].to(head.dtype), weight, share * scale).backward()
+            slope = _slope(head, known[:, places].to(head.dtype), Maps(weight, share * scale))
+            weight.grad, share.grad = slope.weight, slope.bias * scale
             adam.step()
-        maps = Maps(weight.detach().clone(), (share * scale).detach())
+        maps = Maps(weight.clone(), share * scale)
         kl = torch.tensor(mean_kl(head, stop, maps)[:-1])
         better = kl < best_kl
         where = better.to(known.device)
@@ -149,10 +148,19 @@ def _fit(
     return best
 
 
-def _loss(head: LensHead, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Sum over entries of the mean cross-entropy of (N + 1, M, hidden): KL but for a constant."""
+def _slope(head: LensHead, hidden: Tensor, maps: Maps) -> Maps:
+    """Derivatives of every entry's loss on (N + 1, M, hidden) by its own map; one entry's logits at a time,
+    for all of them would not fit beside a large model."""
     target = head.logits(hidden[-1]).softmax(-1)
-    inner = hidden[:-1]
-    moved = inner + torch.baddbmm(bias[:, None], inner, weight.transpose(1, 2))
-    log_q = head.head(head.norm(moved)).log_softmax(-1)
-    return -(target * log_q).sum(-1).mean(1).sum()
+    slopes = []
+    for entry, (weight, bias) in enumerate(zip(maps.weight, maps.bias, strict=True)):
+        fitted = (weight.detach().requires_grad_(), bias.detach().requires_grad_())
+        with torch.enable_grad():
+            slopes.append(torch.autograd.grad(_loss(head, hidden[entry], target, *fitted), fitted))
+    return Maps(*(torch.stack(part) for part in zip(*slopes, strict=True)))
+
+
+def _loss(head: LensHead, hidden: Tensor, target: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Mean cross-entropy of target (M, vocabulary) and an entry (M, hidden): KL but for a constant."""
+    moved = hidden + hidden @ weight.T + bias
+    return -(target * head.head(head.norm(moved)).log_softmax(-1)).sum(-1).mean()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.special
@@ -111,18 +113,34 @@ def test_the_loss_is_the_kl_of_scipy_but_for_the_last_entry_s_entropy(head: Lens
     generator = torch.Generator().manual_seed(seed)
     weight = 0.1 * torch.randn(head.entries - 1, 32, 32, generator=generator, dtype=torch.float64)
     bias = 0.1 * torch.randn(head.entries - 1, 32, generator=generator, dtype=torch.float64)
-    got = float(tuned._loss(head, hidden, weight, bias))
     final = scipy.special.softmax(head.logits(hidden[-1]).numpy(), axis=-1)
-    expected = 0.0
     for entry in range(head.entries - 1):
         moved = torch.stack([h + weight[entry] @ h + bias[entry] for h in hidden[entry]])
         q = scipy.special.softmax(head.logits(moved).numpy(), axis=-1)
         kl = [scipy.stats.entropy(p, other) for p, other in zip(final, q, strict=True)]
-        expected += float(np.mean(kl) + scipy.stats.entropy(final, axis=-1).mean())
-    assert got == pytest.approx(expected, rel=1e-6)
+        got = tuned._loss(head, hidden[entry], torch.tensor(final), weight[entry], bias[entry])
+        assert float(got) == pytest.approx(np.mean(kl) + scipy.stats.entropy(final, axis=-1).mean())
     # and the maps are applied as they were fitted
     maps = Maps(weight, bias)
     torch.testing.assert_close(maps(0, hidden[0]), hidden[0] + hidden[0] @ weight[0].T + bias[0])
+
+
+def test_an_entry_s_slope_is_that_of_its_kl_whatever_the_others():
+    """Against differences of `mean_kl`, which the judgement uses."""
+    head = LensHead(tiny_model(dtype=torch.float64))
+    head.norm = torch.nn.RMSNorm(32, dtype=torch.float64)  # transformers' own rounds to fp32
+    hidden = random_residuals(head, 6, 0)
+    maps = tuned._identity(hidden, head)
+    slope = tuned._slope(head, hidden, maps)
+    step = 1e-5
+    for name, place in (("weight", (0, 3, 4)), ("weight", (1, 7, 7)), ("bias", (0, 2)), ("bias", (1, 31))):
+        ends = []
+        for sign in (1, -1):
+            moved = getattr(maps, name).clone()
+            moved[place] += sign * step
+            ends.append(mean_kl(head, [hidden], dataclasses.replace(maps, **{name: moved}))[place[0]])
+        by_difference = (ends[0] - ends[1]) / (2 * step)
+        assert float(getattr(slope, name)[place]) == pytest.approx(by_difference, rel=1e-4, abs=1e-8)
 
 
 def test_an_affine_change_of_basis_is_undone(head: LensHead):
