@@ -66,13 +66,17 @@ def patch_map(lens: Lens, shown: Shown) -> pl.DataFrame:
     rows = lens.of("patching", shown).filter(pl.col("from_end") < LONGEST)
     if rows.is_empty():
         return rows
-    there = set(rows.filter(pl.col("recovery").is_not_null())["probe_id"])
+    known = rows.filter(pl.col("recovery").is_not_null())
+    by_source = [set(known.filter(pl.col("source") == source)["probe_id"]) for source in ("lora", "icl")]
     example = tokens(lens, shown)
     wanted = example["probe_id"][0] if example.height else None
-    probe = wanted if wanted in there else min(there, default=rows["probe_id"].sort()[0])
-    return rows.filter(pl.col("probe_id") == probe).sort(
-        "source", "entry", "from_end", descending=[True, False, False]
+    # first those with a recovery from LoRA, among them from in context too, then that of the heat map
+    probe = min(
+        rows["probe_id"].unique(),
+        key=lambda name: (*(name not in there for there in by_source), name != wanted, name),
     )
+    order = ["source", "entry", "from_end"]
+    return rows.filter(pl.col("probe_id") == probe).sort(order, descending=[True, False, False])
 
 
 def patch_means(lens: Lens, shown: Shown) -> pl.DataFrame:

@@ -55,7 +55,7 @@ def _panel(rows: pl.DataFrame, arm: str, colour: alt.Color, labelled: bool, exte
         "top_token",
         "rank_target",
         "rank_rival",
-        pl.col("top_token").fill_null("").str.strip_chars().str.slice(0, LETTERS).alias("letters"),
+        pl.col("top_token").map_elements(_letters, pl.String, skip_nulls=False).alias("letters"),
         (pl.col("logit_diff").abs() > 0.6 * extent).alias("dark"),
     )
     x = alt.X("place:O", title=None, axis=token_axis(table, labelled))
@@ -93,6 +93,11 @@ def token_axis(table: pl.DataFrame, labelled: bool = True) -> alt.Axis | None:
         labelOverlap=False,
         title="token read so far",
     )
+
+
+def _letters(text: str | None) -> str:
+    """What of a token fits into a cell: `Grav`, and `·` or `⏎` for one of white space alone."""
+    return ((text or "").strip() or shown_token(text))[:LETTERS]
 
 
 def shown_token(text: str | None) -> str:
