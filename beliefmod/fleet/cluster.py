@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,6 +30,8 @@ TUNE_QUIET = {
     # Ctrl-C is ours (fleet/brake.py)
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
+GPUS_TO_COME = "gpus_to_come"
+"""The head's resource that counts the GPUs of all machines which may start (cluster.yaml)."""
 LOADING_ATTEMPTS = 5
 RESTART_SECONDS = 120.0
 
@@ -79,8 +80,7 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
         context: Any = ray.init(**options)
         if address is None:
             logs = context.address_info["session_dir"]
-        resources = within_reach(ray.cluster_resources(), _after_growth())
-        yield {**resources, "dashboard": context.dashboard_url}
+        yield {**within_reach(ray.cluster_resources()), "dashboard": context.dashboard_url}
         clean = True
     except (UserError, StorageTrouble, KeyboardInterrupt):
         clean = True
@@ -102,22 +102,14 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ[name] = value
 
 
-def within_reach(now: Mapping[str, float], grown: Mapping[str, float]) -> dict[str, float]:
-    """What a cluster has now or after growing, kind by kind, the larger of both.
+def within_reach(resources: Mapping[str, float]) -> dict[str, float]:
+    """A cluster's resources, the GPUs of machines that start on demand included.
 
-    A cluster whose GPU machines start on demand has no GPU at first; hosts that ask for none would never
-    make one start. Kinds that may grow without end stay as they are now.
+    Such a cluster has no GPU at first, and hosts that ask for none would never make a machine start. Ray
+    2.60 does not tell a driver what its autoscaler may do, so the head says it by a resource of its own.
     """
-    bounded = {kind: float(amount) for kind, amount in grown.items() if amount < sys.maxsize}
-    return {kind: max(now.get(kind, 0.0), bounded.get(kind, 0.0)) for kind in {*now, *bounded}}
-
-
-def _after_growth() -> Mapping[str, float]:
-    """What the autoscaler may make of the cluster; empty where there is none, or where it does not say."""
-    # Ray 2.60 has no public way to ask; its own Train asks like this
-    from ray._private.state import state
-
-    return state.get_max_resources_from_cluster_config() or {}
+    gpus = max(resources.get("GPU", 0.0), resources.get(GPUS_TO_COME, 0.0))
+    return {**resources, "GPU": gpus} if gpus else dict(resources)
 
 
 def _check_answers(address: str) -> None:

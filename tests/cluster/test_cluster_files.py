@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -13,6 +14,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
+from beliefmod.fleet.cluster import GPUS_TO_COME
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "cluster"
@@ -147,6 +149,8 @@ def test_spot_workers_from_none_and_a_head_that_stays(name: str):
     assert head["resources"].get("GPU", 0) == 0 and head["resources"]["CPU"] == 0
     assert "min_workers" not in head and not is_spot(head["node_config"])
     assert types
+    coming = sum(worker["max_workers"] * worker["resources"]["GPU"] for worker in types.values())
+    assert head["resources"][GPUS_TO_COME] == coming  # sweeps believe it
     for worker in types.values():
         assert worker["min_workers"] == 0 and worker["max_workers"] <= config["max_workers"]
         assert worker["resources"]["GPU"] == 1 and is_spot(worker["node_config"])
@@ -205,6 +209,8 @@ def test_kubernetes_keeps_the_same_rules():
     assert head["serviceType"] == "ClusterIP" and head["rayStartParams"]["num-cpus"] == "0"
     pod = head["template"]["spec"]
     assert "nodeSelector" not in pod and "nvidia.com/gpu" not in str(pod)
+    coming = json.loads(json.loads(head["rayStartParams"]["resources"]))[GPUS_TO_COME]
+    assert coming == sum(group["maxReplicas"] for group in cluster["workerGroupSpecs"])
     for group in cluster["workerGroupSpecs"]:
         assert group["minReplicas"] == group["replicas"] == 0 < group["maxReplicas"]
         worker = group["template"]["spec"]
