@@ -123,6 +123,11 @@ def rows(runs: Path) -> list[Path]:
     return list(runs.glob("*/rows/*.json"))
 
 
+def in_the_middle(runs: Path) -> bool:
+    """Some trials have ended and another is being trained."""
+    return len(rows(runs)) >= 2 and any(runs.glob("*/checkpoints/*.safetensors"))
+
+
 def busiest(machines: Iterable[int]) -> int:
     """The machine whose host has worked most: its loss is felt."""
 
@@ -173,9 +178,10 @@ def test_a_sweep_on_three_machines_of_which_one_dies(laptop: Laptop):
 
     command = f"cd ~/beliefmod && beliefmod sweep {SETTINGS} --out /shared/runs --address auto"
     with laptop.started("ray", "exec", cluster, command) as driver:
-        wait_until(lambda: len(rows(runs)) >= 2 or driver.poll() is not None, 240, "no trial ends")
+        wait_until(lambda: in_the_middle(runs) or driver.poll() is not None, 240, "no trial ends")
         assert driver.poll() is None and len(rows(runs)) < 6, "it was over before a machine could die"
         victim = busiest(range(2, COUNT + 1))
+        print(f"machine {victim} dies; {len(rows(runs))} trials have ended")
         subprocess.run([MACHINES, "kill", laptop.folder, str(victim)], check=True)
         out, _ = driver.communicate(timeout=400)
     assert driver.returncode == 0, out
