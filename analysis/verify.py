@@ -29,13 +29,13 @@ from beliefmod.run_sources import read_sources
 
 UNCHECKED = (
     "Taken as they are: the completions themselves, loss, learning rate and gradient norm of each step, wall "
-    "times, log-probabilities, KL and NLL sums per passage, counts of training tokens, the manifest; "
-    "report.html and figures/ are not compared."
+    "times, log-probabilities, KL and NLL sums per passage, counts of training tokens, what lens/ holds, the "
+    "manifest; report.html and figures/ are not compared."
 )
 CONFIRMATION = "confirmation"
 NO_REPORT = "there is no report.md to compare"
 # copied neither into the rebuilt run nor compared: large, or written from what is compared
-_ASIDE = {"adapters", "tune", "figures", "rows", "report.md", "report.html", "lens"}
+_ASIDE = {"adapters", "tune", "figures", "rows", "report.md", "report.html"}
 _REBUILT = {"trials.parquet", "probes", "causal", "judge.parquet", CONFIRMATION}
 _LIMIT = re.compile(r"D ≤ (\d+(?:\.\d+)?(?:e-?\d+)?)")
 

@@ -22,6 +22,7 @@ from analysis.lens import TAU, Lens, assemble, read_lens
 from analysis.run import read_run
 from analysis.sections import inside
 from analysis.summary import compose
+from analysis.verify import _copy_rest
 from beliefmod.errors import UserError
 from beliefmod.lens_records import LENS_TABLES
 from tests.analysis.synthetic_lens import ENTRIES, QUESTIONS, TOKENS, write_lens
@@ -331,3 +332,10 @@ def test_relations_are_in_a_table_with_cells(found: Findings):
     tables = [block for block in inside.blocks(found) if isinstance(block, Table)]
     [sweep] = [table for table in tables if table.header[-1] == "cells"]
     assert len(sweep.rows) == 2 * 6 and {len(row) for row in sweep.rows} == {len(sweep.header)}
+
+
+def test_verify_composes_the_section_again(found: Findings, tmp_path: Path):
+    """The rebuilt run must have the lens tables, or the whole section would count as a mismatch."""
+    _copy_rest(found.run, tmp_path)
+    assert read_run(str(tmp_path)).lens("overview").equals(found.run.lens("overview"))
+    assert found.run.lens("overview").height
