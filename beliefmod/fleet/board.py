@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -52,18 +53,23 @@ class Board:
 
     def __post_init__(self) -> None:
         self._before = (self.ready_at, self._counts())
+        self._writing, self._closed = threading.Lock(), False
 
     def write(self, closed: bool = False) -> None:
         """Write what is so now; storage that fails is the business of those who write results.
 
         Args:
-            closed: the host ends in order.
+            closed: the host ends in order; a write that comes late changes nothing any more.
         """
-        state = self.state(time.time(), closed)
-        if self.show is not None:
-            self.show(state)
-        with suppress(OSError, StorageTrouble):
-            self.folder.write_json(state, FOLDER, f"{self.host}.json")
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = closed
+            state = self.state(time.time(), closed)
+            if self.show is not None:
+                self.show(state)
+            with suppress(OSError, StorageTrouble):
+                self.folder.write_json(state, FOLDER, f"{self.host}.json")
 
     def state(self, now: float, closed: bool = False) -> dict[str, Any]:
         """What is written. now: in seconds since 1970."""

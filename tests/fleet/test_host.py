@@ -44,6 +44,10 @@ def test_the_self_test_belongs_to_what_a_host_reports(tmp_path):
     [account] = (tmp_path / "run" / "usage").iterdir()
     assert json.loads(account.read_text())["model"] == facts["engine"]["calibration"]["model"]
     json.dumps(facts, allow_nan=False)
+    # and the board says that it has ended
+    [board] = (tmp_path / "run" / "live").iterdir()
+    shown = json.loads(board.read_text())
+    assert (shown["closed"], shown["slots"], shown["device"]) == (True, 2, "cpu")
 
 
 def test_a_host_that_may_choose_says_what_and_why(tmp_path):

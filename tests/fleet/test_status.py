@@ -15,6 +15,7 @@ from beliefmod.fleet.status import QUIET_SECONDS, START_SECONDS, status
 from beliefmod.fleet.watcher import Watcher
 from beliefmod.limit import Machine, Model, Work
 from beliefmod.space import SpaceFile
+from tests.test_imports import loaded_after
 
 BEGAN = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 STAMP = "2027-01-15T08:0%d:00Z"
@@ -129,6 +130,7 @@ def test_a_board_is_written_read_and_counts_tokens_per_second(folder):
     [found] = read_boards(folder)
     assert found == shown[0] and found["trials"][0] == vars(looks[0])
     one.write(closed=True)
+    one.write()  # of a thread that was under way
     assert read_boards(folder)[0]["closed"] and read_boards(folder)[0]["trials"] == []
 
 
@@ -175,3 +177,8 @@ def test_plain_values_go_into_json():
     now = status("run", TRIALS, 0, RUNNING, [row(IDS[0])], [board(trials=[(IDS[2], 3)])], BEGAN + 103)
     assert json.loads(json.dumps(now.as_dict()))["running"][0]["label"] == TRIALS[2].label
     assert "rows" not in now.as_dict() and replace(now, rows=()).rows == ()
+
+
+def test_looking_needs_neither_ray_nor_torch():
+    after = loaded_after("import beliefmod.fleet.watcher, beliefmod.fleet.trial_log")
+    assert not {"ray", "torch", "transformers", "optuna"} & set(after["names"])
