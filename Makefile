@@ -12,7 +12,8 @@ SEED ?= 1
 BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap lens_packed
 
 BIN := .venv/bin
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# files in the order of conftest.py, those with slow tests first, and not by the number of their tests
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
