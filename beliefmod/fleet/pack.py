@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
 
 from beliefmod.config import TrialConfig
-from beliefmod.engine.jobs import EngineError, NoFreeSlot, StepReport
-from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.engine.jobs import NoFreeSlot, StepReport
+from beliefmod.errors import StorageTrouble
 from beliefmod.fleet.branches import last_step
 from beliefmod.fleet.checkpoints import Checkpoints
 from beliefmod.fleet.desk import Desk
+from beliefmod.fleet.endings import Endings
 from beliefmod.fleet.report import Report, Sight, sight
 from beliefmod.fleet.trial_log import TrialLogs
 from beliefmod.lab import Lab
-from beliefmod.milestones import epoch_now, final_value, is_due, measure
+from beliefmod.milestones import epoch_now, is_due, measure
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Search
-from beliefmod.trial import (
-    TrialFailed,
-    TrialRun,
-    conclude,
-    failed_row,
-    prepare,
-    release,
-    stopped_row,
-)
+from beliefmod.trial import TrialFailed, TrialRun, prepare, release
 
 REPORT_SECONDS = 2.0
 # trained trials wait for company at most this many times as long as questioning took last: small batches then
 # cost a tenth at most, and no row is held back for long
 PATIENCE = 10
-FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 class Pack:
@@ -60,11 +49,11 @@ class Pack:
         checkpoints: Checkpoints | None = None,
         logs: TrialLogs | None = None,
     ) -> None:
-        self.lab, self.folder, self.tell, self._checkpoints = lab, folder, tell, checkpoints
+        self.lab, self.tell, self._checkpoints = lab, tell, checkpoints
         self.search = search or Search()
         self._desk = Desk(keeps_branches=lab.engine.parking > 0)
         self._logs = logs
-        self._asked: frozenset[str] = frozenset()
+        self._ends = Endings(lab, folder, self._desk, self._tell_last, self.search, checkpoints, logs)
         self._questioning_took = 0.0
         self._told: dict[str, float] = {}
         self._trouble: StorageTrouble | None = None
@@ -77,7 +66,7 @@ class Pack:
         On an engine without parking places branches are trials like any other.
         """
         if not self._desk.holds(config.trial_id):
-            self._note(config, "waiting")
+            self._ends.note(config, "waiting")
         self._desk.attach(config, branches)
         if self._trouble is not None:
             self._give_back(self._trouble)
@@ -101,7 +90,7 @@ class Pack:
 
     def sights(self) -> list[Sight]:
         """The trials that run, as they are now. From any thread."""
-        return [sight(run, self._asked) for run in self._desk.running()]
+        return [sight(run, self._ends.asked) for run in self._desk.running()]
 
     def waiting(self) -> int:
         """How many trials are queued."""
@@ -136,14 +125,14 @@ class Pack:
         except Exception as error:
             # a bug of ours: it ends the trials under way, but a pack that stood still would stop everybody
             for run in self._desk.running():
-                self._fail(run.config, run, error)
+                self._ends.fail(run.config, run, error)
 
     def _give_back(self, trouble: StorageTrouble) -> None:
         """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they
         are, to be run another time."""
         for config in self._desk.give_back():
             row = {"error": trouble.sentence}
-            self._note(config, "storage", error=trouble.sentence)
+            self._ends.note(config, "storage", error=trouble.sentence)
             self.tell(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
 
     def _wait_for_work(self) -> bool:
@@ -153,15 +142,12 @@ class Pack:
 
     def _end_stopped(self) -> None:
         for run in self._desk.take_stopped():
-            row = stopped_row(run, self.lab)
-            self._note(run.config, "stopped", step=len(run.steps))
-            self._forget(run)
-            self._tell_end("stopped", row, run.config, run)
+            self._ends.stop(run)
 
     def _drop_left(self) -> None:
         self._end_stopped()
         for run in self._desk.take_left():
-            self._note(run.config, "left", step=len(run.steps))
+            self._ends.note(run.config, "left", step=len(run.steps))
             release(run, self.lab)
 
     def _admit(self) -> None:
@@ -173,22 +159,22 @@ class Pack:
                 self._desk.put_back(config)
                 return
             except Exception as error:
-                self._fail(config, None, error)
+                self._ends.fail(config, None, error)
                 continue
             self._desk.seat(run)
             self._park_run(run)  # a run that came back from a checkpoint may stand where a branch ends
 
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
-        self._note(config, "preparing")
+        self._ends.note(config, "preparing")
         run = prepare(config, self.lab)
         if run.job is None:
             return run
         if self._go_on(run):
-            self._note(config, "resumed", step=len(run.steps))
+            self._ends.note(config, "resumed", step=len(run.steps))
         else:
             self.lab.engine.attach(run.job)
-            self._note(config, "started", rows=len(run.job.rows), steps=config.total_steps)
+            self._ends.note(config, "started", rows=len(run.job.rows), steps=config.total_steps)
         return run
 
     def _go_on(self, run: TrialRun) -> bool:
@@ -213,7 +199,7 @@ class Pack:
         except Exception as error:
             # a shared step does not tell whose fault it is; the pack must live on for the next trials
             for run in [run for run in self._desk.running() if run.job and run.trained_at is None]:
-                self._fail(run.config, run, error)
+                self._ends.fail(run.config, run, error)
             return
         went_well = []
         for report in reports:
@@ -222,7 +208,7 @@ class Pack:
             try:
                 run.note(report)
             except TrialFailed as error:
-                self._fail(run.config, run, error)
+                self._ends.fail(run.config, run, error)
             else:
                 went_well.append((run, report))
                 self._note_step(run, report)
@@ -252,7 +238,7 @@ class Pack:
             raise
         except Exception as error:
             if len(runs) == 1:
-                self._fail(runs[0].config, runs[0], error)
+                self._ends.fail(runs[0].config, runs[0], error)
                 return {}
             return {name: value for run in runs for name, value in self._values([run]).items()}
         return {run.config.trial_id: value for run, value in zip(runs, values, strict=True)}
@@ -271,14 +257,14 @@ class Pack:
             for branch in self._desk.reached(run):
                 self._make_room()
                 self._desk.branch_off(run, branch, partial(engine.park, trial_id, branch.trial_id))
-                self._note(branch, "branched", trunk=trial_id, step=len(run.steps))
+                self._ends.note(branch, "branched", trunk=trial_id, step=len(run.steps))
             if run.trained_at is not None and trial_id not in engine.parked():
                 self._make_room()
                 if self._desk.run_of(trial_id):  # else it has just been questioned with the others
                     engine.park(trial_id)
-                    self._note(run.config, "parked")
+                    self._ends.note(run.config, "parked")
         except Exception as error:
-            self._fail(run.config, run, error)
+            self._ends.fail(run.config, run, error)
 
     def _checkpoint(self) -> None:
         """Keep what would be lost with this process: what has just been trained, now and then the rest."""
@@ -318,83 +304,28 @@ class Pack:
         """Question trials together; if that fails, one by one to find the culprit."""
         started = time.monotonic()
         try:
-            self._finish(runs)
+            self._ends.finish(runs)
         except StorageTrouble:
             raise
         except Exception as error:
             if len(runs) == 1:
-                self._fail(runs[0].config, runs[0], error)
+                self._ends.fail(runs[0].config, runs[0], error)
                 return
             for run in runs:
                 try:
-                    self._finish([run])
+                    self._ends.finish([run])
                 except Exception as own:
-                    self._fail(run.config, run, own)
+                    self._ends.fail(run.config, run, own)
         self._questioning_took = time.monotonic() - started
 
-    def _finish(self, runs: list[TrialRun]) -> None:
-        self._asked = frozenset(run.config.trial_id for run in runs)
-        for run in runs:
-            self._note(run.config, "questioning")
-        try:
-            with self.lab.engine.usage.timed("question"):
-                results = conclude(runs, self.lab, self.folder)
-        finally:
-            self._asked = frozenset()
-        for run, result in zip(runs, results, strict=True):
-            self._forget(run)
-            told = {name: result.row.get(name) for name in ("adoption", "degradation")}
-            self._note(run.config, "finished", **told)
-            config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
-            last = (config.num_train_epochs, final_value(self.search, run, result.row))
-            self.tell(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
-
-    def _fail(self, config: TrialConfig, run: TrialRun | None, error: Exception) -> None:
-        if isinstance(error, StorageTrouble):
-            raise error
-        if isinstance(error, OSError) and error.errno in FULL_OR_BROKEN:
-            raise StorageTrouble.of(str(error.filename or "a disk of the host"), error) from error
-        expected = isinstance(error, (TrialFailed, UserError, EngineError))
-        reason = str(error) if expected else "".join(traceback.format_exception_only(error)).strip()
-        if not expected:
-            traceback.print_exception(error)  # a bug of ours: its traceback belongs into the host's log
-        row = failed_row(config, self.lab, reason)
-        trace = None if expected else "".join(traceback.format_exception(error))
-        self._note(config, "failed", error=reason, traceback=trace, step=len(run.steps) if run else None)
-        if run:
-            self._forget(run)
-        self._desk.end(config)
-        self._tell_end("failed", row, config, run)
-
-    def _tell_end(
-        self,
-        state: Literal["failed", "stopped"],
-        row: dict[str, Any],
-        config: TrialConfig,
-        run: TrialRun | None,
-    ) -> None:
-        """Write the row of a trial without a result, and tell its owner."""
-        steps = run.steps if run else []
-        self.folder.write_trial(row, (), steps)
-        self.tell(Report(config.trial_id, state, len(steps), config.total_steps, None, row))
-
-    def _forget(self, run: TrialRun) -> None:
-        self._desk.end(run.config)
-        self._told.pop(run.config.trial_id, None)
-        if self._checkpoints is not None:
-            self._checkpoints.forget(run.config.trial_id)
-        if self.lab.journal is not None:
-            self.lab.journal.forget(run.config.trial_id)
-        release(run, self.lab)
-
-    def _note(self, config: TrialConfig, event: str, **facts: Any) -> None:
-        if self._logs is not None:
-            self._logs.note(config.trial_id, event, **facts)
+    def _tell_last(self, report: Report) -> None:
+        self._told.pop(report.trial_id, None)
+        self.tell(report)
 
     def _note_step(self, run: TrialRun, report: StepReport) -> None:
         if self._logs is None:
             return
         if report.finished:
-            self._note(run.config, "trained", step=report.step, loss=report.loss)
+            self._ends.note(run.config, "trained", step=report.step, loss=report.loss)
         else:
             self._logs.note_step(report.trial_id, report.step, report.loss)

@@ -14,6 +14,7 @@ from beliefmod.engine.jobs import AdapterJob, EngineError, NoFreeSlot, StepRepor
 from beliefmod.engine.usage import Usage
 from beliefmod.errors import StorageTrouble
 from beliefmod.families import families, own_steps
+from beliefmod.fleet import endings
 from beliefmod.fleet import pack as pack_module
 from beliefmod.fleet.pack import Pack
 from beliefmod.trial import TrialRun
@@ -121,8 +122,8 @@ def prepare(config: TrialConfig, lab) -> TrialRun:
 def ends(monkeypatch):
     found = Ends()
     monkeypatch.setattr(pack_module, "prepare", prepare)
-    monkeypatch.setattr(pack_module, "conclude", lambda *arguments: found.conclude(*arguments))
-    monkeypatch.setattr(pack_module, "failed_row", lambda config, lab, error: {"error": error})
+    monkeypatch.setattr(endings, "conclude", lambda *arguments: found.conclude(*arguments))
+    monkeypatch.setattr(endings, "failed_row", lambda config, lab, error: {"error": error})
     return found
 
 
