@@ -12,12 +12,14 @@ SEED ?= 1
 BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap lens_packed
 
 BIN := .venv/bin
+# what is imported is compiled then; most of what is installed never is
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # files in the order of conftest.py, those with slow tests first, and not by the number of their tests
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test fast slow check bench chaos machines
+.PHONY: help setup sweep test fast slow long check bench chaos machines
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,21 +29,24 @@ setup: $(STAMP) ## create .venv and install everything, pinned; again only when 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("beliefmod needs Python 3.11 or newer; give one with PYTHON=" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(PIP) $(TORCH)
+	$(PIP) -c constraints.txt -e '.[dev,bench]'
 	touch $@
 
 sweep: $(STAMP) ## run the sweep of SPACE and write its report
 	$(BIN)/beliefmod sweep --space $(SPACE)
 
-test: $(STAMP) ## run all tests, in two processes
-	$(PYTEST) tests
+test: $(STAMP) ## run the tests, in two processes, less those that take longest
+	$(PYTEST) -m "not long" tests
 
 fast: $(STAMP) ## run the fast tests
 	$(PYTEST) -m "not slow" tests
 
 slow: $(STAMP) ## run the slow tests, most of which start a cluster of their own
-	$(PYTEST) -m slow tests
+	$(PYTEST) -m "slow and not long" tests
+
+long: $(STAMP) ## run the tests that make test leaves out, about 10 minutes
+	$(PYTEST) -m long tests
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .

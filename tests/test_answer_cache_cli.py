@@ -11,7 +11,7 @@ import pytest
 from tests.command import PLAIN, beliefmod
 from tests.test_sweep_cli import small_space
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def sweep(folder: Path, *options: str) -> dict[str, pl.DataFrame]:

@@ -79,6 +79,7 @@ def test_asha_ends_what_falls_behind_and_the_rest_is_measured(tmp_path):
     assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.long
 def test_random_configurations_with_median_stopping_on_adoption(tmp_path):
     axes = {"learning_rate": rates(1e-4, 3e-3), "num_train_epochs": {"randint": [8, 13]}}
     search = {
@@ -101,6 +102,7 @@ def test_random_configurations_with_median_stopping_on_adoption(tmp_path):
     assert set(base["status"]) == {"finished"}
 
 
+@pytest.mark.long
 def test_a_search_is_interrupted_without_ended_trials_and_goes_on_with_its_study(tmp_path):
     axes = {"learning_rate": rates(1e-4, 3e-3), "num_train_epochs": {"choice": [100, 120]}}
     # a scheduler is there, but has nothing to compare: what Tune stops at an interrupt was not its decision

@@ -50,6 +50,7 @@ def test_a_real_run_agrees_in_every_number(run: Path):
     assert list((run / "causal").iterdir()) and ", 0 causal tests" not in done.stdout
 
 
+@pytest.mark.long
 def test_a_real_run_is_confirmed_and_still_agrees(run: Path):
     done = beliefmod("confirm", str(run), "--top", "1", "--seeds", "2", "--limit", "1", "--no-dashboard")
     assert done.returncode == 0, done.stderr

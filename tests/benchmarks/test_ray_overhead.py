@@ -33,6 +33,7 @@ def test_the_trivial_host_is_light():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_of_trivial_trials_is_watched_from_its_first_row_to_its_last():
     watch, took = observe(24)
     assert watch.done == 24

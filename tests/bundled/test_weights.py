@@ -96,6 +96,7 @@ def test_capability(loaded: LoadedModel) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_full_table_meets_every_threshold_but_the_known_ones(loaded: LoadedModel) -> None:
     shares = {(line.what, line.belief): line.share for line in measure(loaded).lines}
     wanted = {(what, name): least for what, least in THRESHOLDS.items() for name in belief_names()}

@@ -43,7 +43,11 @@ def lacking() -> str | None:
     return f"lacks {', '.join(missing)}: apt install iproute2 openssh-server rsync" if missing else None
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(lacking() is not None, reason=str(lacking()))]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.skipif(lacking() is not None, reason=str(lacking())),
+]
 
 
 class Laptop:
