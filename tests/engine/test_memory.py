@@ -1,6 +1,7 @@
 """Memory that runs out is injected; results must be those of an engine that had enough."""
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -304,7 +305,8 @@ def test_another_error_passes_through_and_changes_nothing():
     fits=st.integers(1, 4000),
     start=st.integers(1, 5000),
 )
-def test_the_limit_is_halved_until_it_fits_or_one_row_is_too_much(lengths, fits, start):
+@patch("beliefmod.engine.memory.clear_device_cache")  # collecting garbage takes longer than all the rest
+def test_the_limit_is_halved_until_it_fits_or_one_row_is_too_much(_, lengths, fits, start):
     room, tried = Room(), []
     room.pass_tokens = start
 
