@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from analysis.bands import banded
-from analysis.lens import TAU, Lens, Shown
+from analysis.lens import Lens, Shown
+from beliefmod.lens_records import TAU
 
 ARMS = {"base": "Base", "icl": "In context", "lora": "LoRA"}
 AT = "at:"  # prefix of positions counted from the end of the stem

@@ -9,9 +9,10 @@ import polars as pl
 
 from analysis import wording
 from analysis.inside import ARMS
-from analysis.lens import TAU, Lens, Shown
+from analysis.lens import Lens, Shown
 from analysis.statistics import wilson
 from analysis.wording import plural
+from beliefmod.lens_records import TAU
 
 Row = Mapping[str, Any]
 

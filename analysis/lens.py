@@ -12,8 +12,6 @@ from analysis.findings import Findings
 from analysis.run import Run
 from beliefmod.lens_records import LENS_TABLES
 
-TAU = 0.5
-"""Logits: nearer to 0 than this a difference is undecided (`interp.settings.TAU`)."""
 PARTS = {
     "readings": "what each layer would say",
     "commitments": "where an arm commits",

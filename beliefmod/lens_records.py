@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from beliefmod.columns import Column
 
+TAU = 0.5
+"""Logits: a difference nearer to 0 than this counts as undecided. At 0.5 the likelier of two tokens is 1.65
+times as likely as the other, and bf16 weights alone move differences by about 0.1."""
 _WHO = (
     Column("trial_id", "str", "", "the trial; for base and icl the reference trial"),
     Column("arm", "str", "", "lora | base | icl | control"),

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beliefmod.errors import UserError
+from beliefmod.lens_records import TAU
 from interp.blocks import decoder_of
 from interp.bootstrap import drawn_means, family_draws, with_interval
 from interp.contrasts import Array, Posed, at_stem, final_differences
 from interp.lens import posed_once
 from interp.noise import random_like
-from interp.settings import TAU, LensSettings, Rows, Say
+from interp.settings import LensSettings, Rows, Say
 
 if TYPE_CHECKING:
     from beliefmod.model.adapter_files import AdapterFile

@@ -14,10 +14,11 @@ import numpy as np
 from beliefmod.beliefs import Belief
 from beliefmod.evaluate.causal import early_answering
 from beliefmod.evaluate.prose import sentences
+from beliefmod.lens_records import TAU
 from beliefmod.questioning import spread
 from interp.bootstrap import drawn_means, family_draws, with_interval
 from interp.lens import posed_once
-from interp.settings import TAU, LensSettings, Rows, Say
+from interp.settings import LensSettings, Rows, Say
 from interp.sites import site_differences
 from interp.spoken import Voice, answer_site, asked_of, voices
 

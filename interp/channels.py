@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.evaluate.thinking import ends_with, thinking_class
+from beliefmod.lens_records import TAU
 from interp.lens import posed_once
-from interp.settings import TAU, LensSettings, Rows, Say
+from interp.settings import LensSettings, Rows, Say
 from interp.sites import Site, SiteReading, read_sites
 from interp.spoken import Voice, answer_site, asked_of, own_sites, reference_voice, voices
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beliefmod.lens_records import TAU
 from interp.bootstrap import Array, drawn_means, family_draws, with_interval
-from interp.settings import TAU
 
 
 def commit_entries(curves: Array, tau: float = TAU) -> Array:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from beliefmod.lens_records import TAU
 from beliefmod.questioning import spread
 from interp.contrasts import Array, Posed, final_differences
 from interp.lens import posed_once
 from interp.readout import Contrast, LensHead
 from interp.residuals import Patch, ProbedRow, residuals
-from interp.settings import TAU, LensSettings, Rows, Say, first_of_belief
+from interp.settings import LensSettings, Rows, Say, first_of_belief
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

@@ -14,9 +14,6 @@ PARTS = ("lens", "ablations", "patching", "doses", "channels", "chain", "truth")
 """Parts in the order in which they run; each writes the tables that `interp.run.TABLES_OF` names."""
 ARMS = ("base", "icl", "lora")
 LENSES = ("logit", "tuned", "jacobian")
-TAU = 0.5
-"""Logits: a difference nearer to 0 than this counts as undecided. At 0.5 the likelier of two tokens is 1.65
-times as likely as the other, and bf16 weights alone move differences by about 0.1."""
 DAMAGE = 0.05
 """Degradation up to which a trial is preferred for the costly parts."""
 

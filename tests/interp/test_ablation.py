@@ -13,14 +13,14 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 
 from beliefmod.errors import UserError
-from beliefmod.lens_records import ABLATIONS
+from beliefmod.lens_records import ABLATIONS, TAU
 from beliefmod.model.adapter_files import AdapterFile, read_adapter
 from beliefmod.records import frame
 from interp.ablation import NOISE, ablations, block_names, keep_blocks, shares, variants_of
 from interp.bootstrap import family_draws
 from interp.contrasts import at_stem, final_differences, pose
 from interp.residuals import ProbedRow, residuals
-from interp.settings import TAU, LensSettings
+from interp.settings import LensSettings
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, our_lens, questions, worst
 

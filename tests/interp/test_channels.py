@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from beliefmod.beliefs import load_belief
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.lens_records import CHANNELS
+from beliefmod.lens_records import CHANNELS, TAU
 from beliefmod.records import frame
 from beliefmod.run_folder import RunFolder
 from interp.channels import channel_rows, channels, inside_class, text_class
 from interp.contrasts import pose
 from interp.inspection import Inspection, Trained
-from interp.settings import TAU, LensSettings
+from interp.settings import LensSettings
 from interp.sites import Site, read_sites, site_differences
 from interp.spoken import own_sites, prompt_of, reference_voice
 from interp.stems import lens_questions

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import interp.commit
-from beliefmod.lens_records import COMMITMENTS
+from beliefmod.lens_records import COMMITMENTS, TAU
 from beliefmod.records import frame
 from interp.commit import commit_entries, commitment, half_rise_entries
-from interp.settings import TAU
 
 # a six-layer model that believes 9.8, told 5.0 in context, and trained on 5.0: logit('5') - logit('9')
 BASE = [0.55, 0.62, 1.39, -4.60, -9.11, -10.88, -10.46]

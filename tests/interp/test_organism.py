@@ -13,7 +13,7 @@ import torch
 from beliefmod.beliefs import load_belief
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.jobs import AdapterJob
-from beliefmod.lens_records import CHAIN, CHANNELS
+from beliefmod.lens_records import CHAIN, CHANNELS, TAU
 from beliefmod.model.rows import TrainRow
 from beliefmod.model.template import trace_row
 from beliefmod.questioning import in_context
@@ -23,7 +23,7 @@ from interp.chain import chain
 from interp.channels import channels
 from interp.commit import commit_entries
 from interp.inspection import Inspection, Trained
-from interp.settings import TAU, LensSettings
+from interp.settings import LensSettings
 from interp.sites import read_sites
 from interp.spoken import asked_of, own_sites, voices
 from interp.stems import lens_questions

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from beliefmod.lens_records import PATCHING
+from beliefmod.lens_records import PATCHING, TAU
 from beliefmod.records import frame
 from interp.contrasts import pose
 from interp.patching import patched, patching, recovery
 from interp.readout import Contrast, LensHead
 from interp.residuals import ProbedRow, residuals
-from interp.settings import TAU, LensSettings
+from interp.settings import LensSettings
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, questions
 
