@@ -14,8 +14,7 @@ BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap lens_p
 BIN := .venv/bin
 # what is imported is compiled then; most of what is installed never is
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# files in the order of conftest.py, those with slow tests first, and not by the number of their tests
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -36,13 +35,12 @@ $(STAMP): pyproject.toml constraints.txt
 sweep: $(STAMP) ## run the sweep of SPACE and write its report
 	$(BIN)/beliefmod sweep --space $(SPACE)
 
-test: $(STAMP) ## run the tests, in two processes, less those that take longest
-	$(PYTEST) -m "not long" tests
+test: fast slow ## run the tests, less those that take longest
 
-fast: $(STAMP) ## run the fast tests
-	$(PYTEST) -m "not slow" tests
+fast: $(STAMP) ## run the fast tests, in two processes
+	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests
 
-slow: $(STAMP) ## run the slow tests, most of which start a cluster of their own
+slow: $(STAMP) ## run the slow tests, one after the other: most start a cluster, which takes both cores
 	$(PYTEST) -m "slow and not long" tests
 
 long: $(STAMP) ## run the tests that make test leaves out, about 10 minutes

@@ -19,9 +19,3 @@ def folder(tmp_path) -> RunFolder:
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()
     return folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: two processes then end at about the same time."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)

@@ -16,7 +16,7 @@ from tests.chaos.chaos import differences, leftovers, table
 from tests.command import COMMAND, PLAIN, QUICK_BASE, descendants, left_behind, only_run, wait_until
 from tests.small import write_belief
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 STARTED: list[subprocess.Popen[str]] = []
 SMALL = (*PLAIN, "--slots", "2")
 
