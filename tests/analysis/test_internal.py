@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, rankdata, spearmanr
 from statsmodels.api import OLS, add_constant
@@ -84,6 +84,7 @@ def test_a_cell_that_counts_twice_is_two_cells(seed: int, n: int, counts: list[i
 def test_bounded_symmetric_and_blind_to_monotone_changes(seed: int, n: int):
     values = sample(seed, n, 2, ties=False)
     found = partial_spearman(values, ones(values))[0]
+    assume(not np.isnan(found))  # few values may be determined by what is held still
     assert -1 <= found <= 1
     assert partial_spearman(values[:, [1, 0, 3, 2]], ones(values))[0] == pytest.approx(found, abs=1e-9)
     assert partial_spearman(np.exp(values), ones(values))[0] == pytest.approx(found, abs=1e-9)
