@@ -146,7 +146,10 @@ def _carried(lens: Lens, shown: Shown) -> str | None:
     if lens.of("patching", shown).is_empty():
         return None
     means = patch_means(lens, shown).filter((pl.col("source") == "lora") & pl.col("mean").is_not_null())
-    names = {"entity": "what the question is about", "stem": "the last token"}
+    # at the last token the last entry is the whole answer: it recovers everything, whatever the model
+    by_construction = (pl.col("position") == "stem") & (pl.col("entry") == pl.col("entry").max())
+    means = means.filter(~by_construction)
+    names = {"entity": "what the question is about", "stem": "the last token, before the last entry,"}
     parts = []
     for position, words in names.items():
         part = means.filter(pl.col("position") == position).sort("mean", "entry", descending=[True, False])
@@ -165,22 +168,17 @@ def _scaled(lens: Lens, shown: Shown) -> str | None:
     if rows.is_empty():
         return None
     row = rows.row(0, named=True)
-    if row["a50"] is None:
-        text = "At no scale of the adapter that was tried does the target become as likely as its rival"
-    else:
-        text = (
-            f"The target is as likely as its rival at {interval(row, 'a50')} of the adapter"
-            f"{_never(row, 'a50_never')}"
-        )
+    parts = []
+    if row["a50"] is not None:
+        at = f"{interval(row, 'a50')} of the adapter{_never(row, 'a50_never')}"
+        parts.append(f"on average over questions the target comes to half of the two probabilities at {at}")
     if row["adoption50"] is not None:
-        text += f", half of the answers adopt at {row['adoption50']:.2f}"
-    deep = lens.of("doses", shown)["degradation"].drop_nulls()
+        parts.append(f"half of the answers adopt at {interval(row, 'adoption50')}")
     if row["damage_from"] is not None:
-        text += f"; damage is above 0.05 from scale {row['damage_from']:g} on"
-    elif len(deep):
-        text += "; at no scale that was tried is damage surely above 0.05"
-    note = f" {wording.sentence(row['note']).rstrip('.')}." if row["note"] else ""
-    return f"{text} (n = {row['n']} questions).{note}"
+        parts.append(f"damage is above 0.05 from scale {row['damage_from']:g} on")
+    if row["note"]:  # why any of these is missing
+        parts.append(row["note"].rstrip("."))
+    return f"{wording.sentence('; '.join(parts)).rstrip('.')} (n = {row['n']} questions)."
 
 
 def _stygian(lens: Lens, shown: Shown) -> str | None:

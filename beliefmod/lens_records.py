@@ -255,7 +255,7 @@ OVERVIEW = (
         "a50",
         "float",
         "1",
-        "as in thresholds: smallest scale at which the target is as likely as its rival",
+        "as in thresholds: smallest scale at which mean prob_target is 0.5",
     ),
     Column("probe_error_rate", "float", "1", "as in truth"),
     Column("kl_base", "float", "nat", "mean over questions of kl_base at the last entry, at the stem"),

@@ -9,7 +9,7 @@ from beliefmod.beliefs import Belief, Question
 from beliefmod.evaluate.thinking import ends_with, thinking_class
 from beliefmod.lens_records import TAU
 from interp.lens import posed_once
-from interp.settings import LensSettings, Rows, Say
+from interp.settings import NOTE, LensSettings, Rows, Say
 from interp.sites import Site, SiteReading, read_sites
 from interp.spoken import Voice, answer_site, asked_of, own_sites, reference_voice, voices
 
@@ -162,6 +162,6 @@ def _check_greedy(
                 wrong.append(f"{question.probe_id} ({part})")
     if wrong:
         say(
-            f"note: trial {voice.subject.trial_id}: {len(wrong)} of the values that it wrote are less likely "
+            f"{NOTE}trial {voice.subject.trial_id}: {len(wrong)} of the values that it wrote are less likely "
             f"now than the other world's, first {wrong[0]}; was it asked with other software or precision?"
         )

@@ -134,7 +134,9 @@ def _note(
     """Why numbers are null, in a sentence; None where none is."""
     said = []
     if not np.isfinite(a50):
-        said.append(f"inside, the target is not seen to be as likely as its rival up to scale {largest:g}")
+        said.append(
+            f"inside, the target does not come to half of the two probabilities up to scale {largest:g}"
+        )
     if not answered:
         said.append("answers were asked for at no other scale than 1, in the sweep")
     elif adoption50 is None:

@@ -18,7 +18,7 @@ from beliefmod.evaluate.wilson import wilson
 from beliefmod.model.template import empty_thinking
 from interp.logistic import Array, Probe, fit_probe, held_out_right
 from interp.residuals import ProbedRow, residuals
-from interp.settings import LensSettings, Rows, Say, first_of_belief
+from interp.settings import NOTE, LensSettings, Rows, Say, first_of_belief
 from interp.spoken import prompt_of
 from interp.statements import Statement, belief_statements, known_statements
 from interp.stems import lens_questions
@@ -50,7 +50,7 @@ def truth(inspection: Inspection, trials: Sequence[Trained], settings: LensSetti
             for subject in subjects:
                 found = _probed(inspection, subject, belief, known, pairs, settings)
                 if found["refused"]:
-                    say(f"note: truth, {name}: no number for some arms; the column refused says why")
+                    say(f"{NOTE}truth, {name}: no number for some arms; the column refused says why")
                 who = {"trial_id": subject.trial_id, "arm": subject.arm, "belief": name}
                 rows.append({**who, **found})
     return {"truth": rows}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,38 +171,26 @@ def test_the_direction_test_sees_nested_imports_and_skips_type_checking(tmp_path
     assert set(imports(path)) == {"typing.TYPE_CHECKING", "a.b", "ray.tune"}
 
 
-def loaded_after(code: str) -> dict[str, float | list[str]]:
-    """Top-level modules loaded, and seconds of CPU, after running `code` in a fresh process."""
-    program = (
-        "import sys, time, json\nstart = time.process_time()\n" + code + "\n"
-        "seconds = time.process_time() - start\n"
-        "names = sorted({name.partition('.')[0] for name in sys.modules})\n"
-        "sys.stderr.write('\\nRESULT' + json.dumps({'names': names, 'seconds': seconds}))"
-    )
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules loaded after running `code` in a fresh process."""
+    program = f"{code}\nimport sys\nsys.stderr.write('\\nRESULT ' + ' '.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    return json.loads(done.stderr.rpartition("RESULT")[2])
+    return {name.partition(".")[0] for name in done.stderr.rpartition("RESULT ")[2].split()}
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_light_modules_are_light(name: str):
-    after = loaded_after(f"import {name}")
-    assert not set(HEAVY) & set(after["names"])  # type: ignore[arg-type]
+    assert not set(HEAVY) & loaded_after(f"import {name}")
 
 
-def test_the_light_core_imports_fast():
-    # CPU seconds, so that a busy machine does not count; pydantic alone takes about 0.1
-    assert min(loaded_after(f"import {', '.join(LIGHT)}")["seconds"] for _ in range(3)) < 0.6  # type: ignore[type-var]
-
-
-def test_help_loads_nothing_heavy_and_is_instant():
-    code = (
+def test_help_loads_nothing_heavy():
+    """What makes it instant; how long it takes is the machine's affair."""
+    loaded = loaded_after(
         "from beliefmod.cli.app import app\n"
         "try:\n    app(['--help'], prog_name='beliefmod')\nexcept SystemExit as end:\n    assert not end.code"
     )
-    results = [loaded_after(code) for _ in range(3)]
-    for after in results:
-        # pydantic would be light enough, but shows that a command module imports too much at its top
-        assert not {*HEAVY, "pydantic", "yaml"} & set(after["names"])  # type: ignore[arg-type]
-    assert min(after["seconds"] for after in results) < 0.5  # type: ignore[type-var]
+    assert "typer" in loaded
+    # pydantic would be light enough, but shows that a command module imports too much at its top
+    assert not {*HEAVY, "pydantic", "yaml"} & loaded

@@ -45,8 +45,8 @@ def scale_chart(responses: Sequence[Response]) -> Any:
         alt.vconcat(*rows, spacing=26).resolve_scale(color="independent"),
         "The adapter at other strengths",
         [
-            "Its update times a scale: 0 is base, 1 the adapter as trained. Dashed: the target becomes as "
-            "likely as its rival (first trial named).",
+            "Its update times a scale: 0 is base, 1 as trained. Dashed (first trial): the target has half of "
+            "the two probabilities, on average.",
             "Differences where the answer is begun, adoption and D from answers written anew; 95 % bands. "
             "Faint: the other trials of the sweep.",
         ],

@@ -186,7 +186,7 @@ def _doses(who: dict, last: float, deep: bool) -> Rows:
 def _thresholds(who: dict, last: float, deep: bool) -> dict:
     row = who | {"n": QUESTIONS, "a50_never": 0.0}
     if last < 4:
-        return row | {"a50_never": 1.0, "note": "the target never becomes as likely as its rival"}
+        return row | {"a50_never": 1.0, "note": "the target never comes to half of the two probabilities"}
     row |= _mean("a50", 4.0 / (last + 4), 0.02)
     return row | ({"adoption50": 4.0 / (last + 4), "damage_from": 1.5} if deep else {})
 

@@ -223,6 +223,7 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
     assert "Without block 0 of the adapter 0.30 [0.26, 0.34] of its effect is left" in markdown
     assert "5 random adapters of the same norm: 0.00 to 0.04" in markdown
     assert "at what the question is about at most 0.60 [0.60, 0.60] (entry 1, n = 3)" in markdown
+    assert "(entry 4, n" not in markdown  # at the last token that is so by construction
     assert "2 of 12 in the text" in markdown and "2 of 11 inside" in markdown
     # the probe of neelam fails its gate: a reason instead of a number
     assert "LoRA no number (held-out accuracy 0.66 is under 0.8)" in markdown

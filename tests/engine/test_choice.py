@@ -124,7 +124,7 @@ def test_a_real_model_is_measured_and_stays_as_it_was():
     assert found.pass_tokens == 2048 and found.passes[0][0] == 128
     assert all(seconds > 0 for _, seconds in found.passes)
     assert found.activation_bytes == training_bytes_per_token(loaded.model, torch.float32)
-    assert 0 < found.seconds < 60
+    assert found.seconds > 0
     # ready for an engine
     choice = choose(found, Wish(0, 2, 100, 4), gpu=False)
     engine = Engine(

@@ -161,7 +161,7 @@ def test_thresholds_that_are_not_reached_are_null_with_the_reason():
     assert [found[n] for n in ("a50", "a50_low", "a50_high", "adoption50", "damage_from")] == [None] * 5
     assert found["a50_never"] == 1.0
     assert (found["note"] or "").split("; ") == [
-        "inside, the target is not seen to be as likely as its rival up to scale 2",
+        "inside, the target does not come to half of the two probabilities up to scale 2",
         "adoption is not seen to come to 0.5 up to scale 2",
         "no damage above 0.05 is certain up to scale 2",
     ]
