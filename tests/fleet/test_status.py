@@ -180,5 +180,5 @@ def test_plain_values_go_into_json():
 
 
 def test_looking_needs_neither_ray_nor_torch():
-    after = loaded_after("import beliefmod.fleet.watcher, beliefmod.fleet.trial_log")
-    assert not {"ray", "torch", "transformers", "optuna"} & set(after["names"])
+    loaded = loaded_after("import beliefmod.fleet.watcher, beliefmod.fleet.trial_log")
+    assert not {"ray", "torch", "transformers", "optuna"} & loaded
