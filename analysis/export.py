@@ -19,7 +19,7 @@ import polars as pl
 
 from analysis.run import Run, read_run
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.records import TABLES
+from beliefmod.run_tables import LENS, RUN_TABLES
 
 Kind = Literal["csv", "parquet"]
 BATCH = 32  # trials in memory at once
@@ -51,15 +51,15 @@ def export_run(
         UserError: no run folder, an unknown table, or a table asked for that the run does not have.
     """
     for name in tables or ():
-        if name not in TABLES:
+        if name not in RUN_TABLES:
             raise UserError(
-                f"--tables: there is no table {name}{did_you_mean(name, TABLES)}; "
-                f"the tables are {', '.join(TABLES)}"
+                f"--tables: there is no table {name}{did_you_mean(name, RUN_TABLES)}; "
+                f"the tables are {', '.join(RUN_TABLES)}"
             )
     run = read_run(location)
     target = out if out is not None else f"{location.rstrip('/')}/export"
     done = []
-    for name in dict.fromkeys(tables or TABLES):
+    for name in dict.fromkeys(tables or RUN_TABLES):
         parts = _parts(run, name)
         first = next(parts, None)
         if first is None:
@@ -89,8 +89,7 @@ def spreadsheet_safe(table: pl.DataFrame) -> pl.DataFrame:
 
 def _parts(run: Run, name: str) -> Iterator[pl.DataFrame]:
     """The table in pieces that fit into memory; nothing when the run has no row of it."""
-    if name in ("trials", "judge"):
-        table = run.trials if name == "trials" else run.judge()
+    if (table := _whole(run, name)) is not None:
         if table.height:
             yield table
         return
@@ -100,6 +99,15 @@ def _parts(run: Run, name: str) -> Iterator[pl.DataFrame]:
         table = read(ids[start : start + BATCH])
         if table.height:
             yield table
+
+
+def _whole(run: Run, name: str) -> pl.DataFrame | None:
+    """A table that the run has one of; None for those of which every trial has its own."""
+    if name.startswith(LENS):
+        return run.lens(name.removeprefix(LENS))
+    if name == "trials":
+        return run.trials
+    return run.judge() if name == "judge" else None
 
 
 def _write(target: str, name: str, kind: Kind, first: pl.DataFrame, rest: Iterator[pl.DataFrame]) -> Exported:
@@ -113,7 +121,7 @@ def _write(target: str, name: str, kind: Kind, first: pl.DataFrame, rest: Iterat
             rows = _csv(local, first, rest) if kind == "csv" else _parquet(local, first, rest)
             files.put_file(str(local), posixpath.join(root, f".{local.name}.part"))
             files.mv(posixpath.join(root, f".{local.name}.part"), posixpath.join(root, local.name))
-        meanings = pl.DataFrame([asdict(column) for column in TABLES[name]])
+        meanings = pl.DataFrame([asdict(column) for column in RUN_TABLES[name]])
         with files.open(posixpath.join(root, f"{name}.columns.csv"), "wb") as file:
             file.write(spreadsheet_safe(meanings).write_csv().encode())
     except OSError as error:

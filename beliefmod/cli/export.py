@@ -21,7 +21,8 @@ def export(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Out of trials,probes,steps,causal,drift,judge; default: all that are there.",
+            help="Out of trials,probes,steps,causal,drift,judge, and lens_readings to lens_overview, as "
+            "beliefmod columns names them; default: all that are there.",
         ),
     ] = None,
 ) -> None:
@@ -37,7 +38,7 @@ def export(
 
     names = None if tables is None else [name for part in tables.split(",") if (name := part.strip())]
     if names == []:
-        raise UserError("--tables: names no table; give some of trials,probes,steps,causal,drift,judge")
+        raise UserError("--tables: names no table; give some of those that beliefmod columns lists")
     done = export_run(run, out, "csv" if csv else "parquet", names)
     if not done:
         raise UserError(f"{run}: has no rows of any table yet; nothing was written")

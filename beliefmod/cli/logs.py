@@ -9,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from beliefmod.run_folder import RunFolder
 
+EVERY = 2.0
+"""Seconds between looks at a log that is followed. Hosts write theirs every 5."""
+
 
 def logs(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
@@ -19,19 +22,29 @@ def logs(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the events as they are kept, a JSON object per line.")
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print what comes too, until the trial has ended.")
+    ] = False,
 ) -> None:
     """Print what happened to a trial, event by event; without TRIAL, the last event of every trial.
 
     Hosts write the events to RUN/logs every few seconds: waiting, started,
     steps now and then, questioned, finished, or failed with the traceback.
+    Ctrl-C ends the following, not the trial.
     """
     from beliefmod.errors import UserError
     from beliefmod.fleet.trial_log import FOLDER, logged, read_log
     from beliefmod.run_folder import RunFolder
 
+    if follow and trial is None:
+        raise UserError("--follow: needs a TRIAL; beliefmod watch RUN follows the whole run")
     folder = RunFolder.open(run)
     names = _names(folder)
     known = logged(folder)
+    if follow and trial is not None:
+        # one that no host has been given yet is waited for
+        _follow(folder, _find(trial, list(dict.fromkeys([*known, *names])), names, folder), as_json)
+        return
     if not known:
         raise UserError(
             f"{folder.url}: has no {FOLDER}; it has not started a trial yet, or is of a version before"
@@ -46,6 +59,39 @@ def logs(
                 typer.echo(f"{trial_id}  {_time(event)}  {names.get(trial_id, '')}: {_said(event)}")
             else:
                 _print_event(event)
+
+
+def _follow(folder: RunFolder, trial_id: str, as_json: bool) -> None:
+    """Print a trial's events as they come; what else there is to say goes to standard error."""
+    import time
+
+    from beliefmod.fleet.follow import OVER, follow, has_ended, state_of
+    from beliefmod.fleet.trial_log import read_log
+
+    try:
+        if not read_log(folder, trial_id) and state_of(folder) not in OVER:
+            typer.echo(f"trial {trial_id} has not been given to a host yet", err=True)
+        for event in follow(
+            lambda: read_log(folder, trial_id),
+            lambda: state_of(folder) in OVER,
+            lambda: time.sleep(EVERY),
+        ):
+            if as_json:
+                _print_json(event, trial_id)
+            else:
+                _print_event(event)
+        if not has_ended(read_log(folder, trial_id)):
+            typer.echo(_why_over(state_of(folder), folder.url, trial_id), err=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _why_over(state: str, url: str, trial_id: str) -> str:
+    """Why nothing more comes of a trial that has not ended."""
+    return {
+        "finished": f"the run has finished; there is no more of trial {trial_id}",
+        "interrupted": f"the run was interrupted; go on with: beliefmod resume {url}",
+    }.get(state, f"the run has been silent for a minute; if it is dead, go on with: beliefmod resume {url}")
 
 
 def _names(folder: RunFolder) -> dict[str, str]:

@@ -66,13 +66,11 @@ def columns(
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
     from beliefmod.errors import UserError, did_you_mean
-    from beliefmod.lens_records import LENS_TABLES
-    from beliefmod.records import TABLES
+    from beliefmod.run_tables import RUN_TABLES
 
-    known = {**TABLES, **{f"lens_{name}": found for name, found in LENS_TABLES.items()}}
-    if table is not None and table not in known:
-        raise UserError(f"there is no table {table}{did_you_mean(table, known)}")
-    chosen = {table: known[table]} if table is not None else known
+    if table is not None and table not in RUN_TABLES:
+        raise UserError(f"there is no table {table}{did_you_mean(table, RUN_TABLES)}")
+    chosen = {table: RUN_TABLES[table]} if table is not None else RUN_TABLES
     if as_json:
         import json
         from dataclasses import asdict

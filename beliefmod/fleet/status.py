@@ -102,7 +102,7 @@ def status(
         boards: of the newest session. now: in seconds since 1970.
         share: whether trials that differ only in epochs are one run.
     """
-    alive = [b for b in boards if not b["closed"] and now - b["written_at"] < QUIET_SECONDS]
+    alive = _alive(boards, now)
     labels = {config.trial_id: config.label for config in trials}
     running = [
         Running(
@@ -123,7 +123,7 @@ def status(
     left = _seconds_left(trials, to_choose, ended, running, alive, now, share)
     return Status(
         run=run,
-        state=_state(manifest, boards, alive, now),
+        state=run_state(manifest, boards, now),
         total=total,
         counts={"waiting": waiting, "running": len(running), **counts},
         seconds=_worked(manifest, boards, now if alive else None),
@@ -139,16 +139,16 @@ def status(
     )
 
 
-def _state(
-    manifest: Mapping[str, Any],
-    boards: Sequence[Mapping[str, Any]],
-    alive: Sequence[Mapping[str, Any]],
-    now: float,
-) -> State:
+def run_state(manifest: Mapping[str, Any], boards: Sequence[Mapping[str, Any]], now: float) -> State:
+    """The state of a run.
+
+    Args:
+        boards: of the newest session. now: in seconds since 1970.
+    """
     told = manifest.get("status")
     if told in ("finished", "interrupted"):
         return told
-    if alive:
+    if _alive(boards, now):
         return "running"
     began = _seconds(manifest.get("session_started_at") or manifest.get("started_at"))
     latest = max((board["started_at"] for board in boards), default=0.0)
@@ -158,6 +158,11 @@ def _state(
     # hosts are closed before the last files are written
     closed = max(board["written_at"] for board in boards)
     return "running" if now - closed < QUIET_SECONDS else "no sign of life"
+
+
+def _alive(boards: Sequence[Mapping[str, Any]], now: float) -> list[Mapping[str, Any]]:
+    """Those of hosts that are at work."""
+    return [b for b in boards if not b["closed"] and now - b["written_at"] < QUIET_SECONDS]
 
 
 def _seconds_left(
@@ -184,7 +189,7 @@ def _seconds_left(
         if row["trial_id"] in todo:
             tally.report(row["trial_id"], {"optimizer_step": row.get("steps"), "status": row["status"]})
             if row["status"] == "stopped":
-                tally.stopped.add(row["trial_id"])
+                tally.stop(row["trial_id"])
     return tally.seconds_left(now)
 
 

@@ -18,8 +18,11 @@ from analysis.export import export_run, spreadsheet_safe
 from beliefmod.cli.app import Commands
 from beliefmod.cli.export import export
 from beliefmod.errors import UserError
+from beliefmod.lens_records import LENS_TABLES
 from beliefmod.records import TABLES
+from beliefmod.run_tables import RUN_TABLES
 from tests.analysis.synthetic import write_run
+from tests.analysis.synthetic_lens import write_lens
 
 app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
 app.command()(export)
@@ -110,6 +113,26 @@ def test_a_run_under_way_brings_its_latest_rows(tmp_path: Path) -> None:
     [trials] = export_run(str(run), tables=["trials"])
     assert trials.path == f"{run}/export/trials.csv" and trials.rows == 5
     assert "later" in pl.read_csv(trials.path)["trial_id"].to_list()
+
+
+def test_what_was_found_inside_the_model_comes_too(tmp_path: Path) -> None:
+    run = write_lens(
+        write_run(tmp_path / "run", beliefs=("gravity",), configs=[{}], failed=0), leave_out=("early",)
+    )
+    exact = {table.table: table for table in export_run(str(run), str(tmp_path / "exact"), "parquet")}
+    assert list(exact) == [name for name in RUN_TABLES if name not in ("judge", "lens_early")]
+    for name in LENS_TABLES.keys() - {"early"}:
+        assert pl.read_parquet(exact[f"lens_{name}"].path).equals(
+            pl.read_parquet(run / "lens" / f"{name}.parquet")
+        )
+    [done] = export_run(str(run), tables=["lens_doses"])
+    assert done.path == f"{run}/export/lens_doses.csv"
+    meanings = csv.DictReader(io.StringIO(Path(done.columns).read_text(encoding="utf-8")))
+    assert [row["name"] for row in meanings] == [column.name for column in LENS_TABLES["doses"]]
+    with pytest.raises(UserError, match='did you mean "lens_doses"'):
+        export_run(str(run), tables=["lens_dose"])
+    with pytest.raises(UserError, match="has no rows of the table lens_early"):
+        export_run(str(run), tables=["lens_early"])
 
 
 def test_into_a_url(tmp_path: Path) -> None:
