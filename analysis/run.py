@@ -77,8 +77,11 @@ class Run:
             known = {column.name: column for column in schema}
             schema = tuple(known[name] for name in columns)
         paths = [f"{self.root}/{kind}/{trial_id}.parquet" for trial_id in dict.fromkeys(trial_ids)]
-        there = self._listing(kind)
-        paths = [path for path in paths if path.rsplit("/", 1)[1] in there]
+        if len(paths) > BATCH:
+            there = self._listing(kind)
+            paths = [path for path in paths if path.rsplit("/", 1)[1] in there]
+        else:  # not the whole listing for each of 100,000 trials that is looked at by itself
+            paths = [path for path in paths if self.files.isfile(path)]
         parts = [frame([], schema)]
         for start in range(0, len(paths), BATCH):
             batch = paths[start : start + BATCH]

@@ -11,11 +11,13 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.errors import UserError
 from beliefmod.records import TABLES, TRIALS, Column, frame
+from beliefmod.row_index import CHUNK, RowIndex, RowState, read_rows, row_entries
 from beliefmod.run_storage import MANIFEST, RunStorage
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ TrialTable = Literal["probes", "steps", "causal", "drift"]
 
 class RunFolder(RunStorage):
     """A run's tables and rows under one path: a local folder or any fsspec URL (`s3://bucket/runs/...`)."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._states = RowIndex(self, RowState.of)
 
     def path(self, *parts: str) -> str:
         """A path inside the folder, for this folder's file system.
@@ -124,18 +130,20 @@ class RunFolder(RunStorage):
 
     def row_files(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Every trial with a row's file, in a stable order, and what it holds: None where it is damaged."""
-        for path in sorted(self.fs.glob(self.path("rows", "*.json"))):
-            trial_id = Path(path).stem
-            try:
-                row = json.loads(self.fs.cat_file(path))
-            except ValueError:
-                row = None  # cut short by a crash of an older writer: the trial runs again
-            yield trial_id, row if isinstance(row, dict) and row.get("trial_id") == trial_id else None
+        yield from read_rows(self, list(row_entries(self)))
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of all trials so far, in a stable order. A damaged row counts as absent."""
-        whole = (row for _, row in self.row_files() if row is not None)
-        return [{name: value for name, value in row.items() if name != FILES} for row in whole]
+        return list(self._whole_rows())
+
+    def states(self) -> dict[str, RowState]:
+        """What every trial's row says of how it ended, in a stable order; files are read when they change."""
+        return self._states.look()
+
+    def _whole_rows(self) -> Iterator[dict[str, Any]]:
+        for _, row in self.row_files():
+            if row is not None:
+                yield without_files(row)
 
     def finished_rows(self, table: TrialTable, trial_id: str) -> list[dict[str, Any]] | None:
         """A finished trial's rows of one table, or None if it is not finished or they cannot be read.
@@ -156,10 +164,19 @@ class RunFolder(RunStorage):
 
     def assemble(self, order: Iterable[str] = ()) -> int:
         """Put `trials.parquet` together from the rows; trials named in `order` come first, in that order."""
+        import polars as pl
+
+        # part by part: as rows of Python, 100,000 trials take gigabytes
+        parts = [frame([], TRIALS)]
+        whole = self._whole_rows()
+        while part := list(islice(whole, CHUNK)):
+            parts.append(frame(part, TRIALS))
+        table = pl.concat(parts, rechunk=True)
         place = {trial_id: index for index, trial_id in enumerate(order)}
-        rows = sorted(self.rows(), key=lambda row: (place.get(row["trial_id"], len(place)), row["trial_id"]))
-        self.write_frame(rows, TRIALS, TRIALS_FILE)
-        return len(rows)
+        places = [place.get(trial_id, len(place)) for trial_id in table["trial_id"].to_list()]
+        by_place = table.with_columns(pl.Series("_place", places, pl.Int64)).sort("_place", "trial_id")
+        self.write_bytes(_bytes(by_place.drop("_place")), TRIALS_FILE)
+        return len(places)
 
     @classmethod
     def open(cls, url: str) -> RunFolder:
@@ -179,7 +196,16 @@ class RunFolder(RunStorage):
         return folder
 
 
+def without_files(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as the trial table has it, without the sizes and hashes that its file holds as well."""
+    return {name: value for name, value in row.items() if name != FILES}
+
+
 def _parquet(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> bytes:
+    return _bytes(frame(rows, columns))
+
+
+def _bytes(table: pl.DataFrame) -> bytes:
     buffer = BytesIO()
-    frame(rows, columns).write_parquet(buffer)
+    table.write_parquet(buffer)
     return buffer.getvalue()

@@ -33,7 +33,13 @@ FLOORS = (
     ("beliefmod.data",),
     ("beliefmod.evaluate",),
     ("beliefmod.engine",),
-    ("beliefmod.run_storage", "beliefmod.run_folder", "beliefmod.run_lock", "beliefmod.run_check"),
+    (
+        "beliefmod.run_storage",
+        "beliefmod.row_index",
+        "beliefmod.run_folder",
+        "beliefmod.run_lock",
+        "beliefmod.run_check",
+    ),
     ("beliefmod.run_sources", "beliefmod.manifest"),
     # these question the finished model, so they stand above the rooms that question models
     ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),

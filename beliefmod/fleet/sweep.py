@@ -90,7 +90,7 @@ def run_sweep(
         clean(folder)
         ended, damaged = sound_rows(folder)
         trials = known_trials(space, folder)
-        names = {row["trial_id"] for row in ended}
+        names = set(ended)
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
         to_choose = unchosen(space, folder)
         if something_to_do := bool(todo) or to_choose > 0:
@@ -168,7 +168,7 @@ def run_to_the_end(
     Raises:
         StorageTrouble: the folder cannot be written.
     """
-    before = {row["trial_id"]: row for row in folder.rows() if row["trial_id"] in todo}
+    before = {trial_id: state for trial_id, state in folder.states().items() if trial_id in todo}
     left, without_progress = dict(todo), 0
     known = len(known_trials(space, folder))
     while (left or unchosen(space, folder)) and without_progress < FRUITLESS_ROUNDS:
@@ -191,7 +191,7 @@ def run_to_the_end(
         brake.check()
         if brake.interrupted:
             return
-        now_there = {row["trial_id"]: row for row in folder.rows()}
+        now_there = folder.states()
         trials = known_trials(space, folder)
         remaining = {
             config.trial_id: config
@@ -232,8 +232,8 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_se
 
 
 def _outcome(trials: Sequence[TrialConfig], to_choose: int, folder: RunFolder, seconds: float) -> Outcome:
-    status = {row["trial_id"]: row["status"] for row in folder.rows()}
-    states = [status.get(config.trial_id, "missing") for config in trials]
-    missing = states.count("missing") + to_choose  # what is missing tells, not how Tune returned
-    finished, failed, stopped = (states.count(name) for name in ("finished", "failed", "stopped"))
+    states = folder.states()
+    ends = [states[each.trial_id].status if each.trial_id in states else "missing" for each in trials]
+    missing = ends.count("missing") + to_choose  # what is missing tells, not how Tune returned
+    finished, failed, stopped = (ends.count(name) for name in ("finished", "failed", "stopped"))
     return Outcome(finished, failed, missing, missing > 0, seconds, stopped=stopped)

@@ -24,13 +24,14 @@ class Tally:
     the trials that a search has yet to choose; it adds those it chooses to `configs`. `since`
     is when the hosts were ready: loading the model says nothing about the pace of the trials. `share`:
     whether trials that differ only in epochs are one run.
+
+    A report costs the same however many trials there are, and so does looking: it is done twice a second.
     """
 
     configs: Mapping[str, TrialConfig]
     earlier: int = 0
     started: float = field(default_factory=time.monotonic)
     since: float | None = None
-    steps: dict[str, int] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
@@ -39,27 +40,49 @@ class Tally:
     unchosen: int = 0
 
     def __post_init__(self) -> None:
-        self._own_steps = own_steps(self.configs.values(), self.share)
+        self.configs = self._configs = dict(self.configs)
+        own = own_steps(self.configs.values(), self.share)
+        self._work = {trial_id: own[trial_id] + QUESTIONING_STEPS for trial_id in self.configs}
+        self._to_do, self._done = sum(self._work.values()), 0
+        self._credit: dict[str, int] = {}
+        """Of the trials that train: what of their work is done."""
+        self._ended: set[str] = set()
 
     def choose(self, config: TrialConfig) -> None:
         """Take in a trial of a search as it starts."""
-        if config.trial_id not in self.configs:
-            self.configs = {**self.configs, config.trial_id: config}
+        if config.trial_id not in self._configs:
+            self._configs[config.trial_id] = config
+            self._work[config.trial_id] = config.total_steps + QUESTIONING_STEPS
+            self._to_do += self._work[config.trial_id]
             self.unchosen = max(0, self.unchosen - 1)
 
     def report(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Take in one report of a trial."""
         config = self.configs[trial_id]
-        self.steps[trial_id] = int(result.get("optimizer_step") or 0)
         if result.get("status") == "failed":
-            self.failed.add(trial_id)
+            self._end(trial_id, self.failed)
         elif result.get("status") == "finished":
-            self.finished.add(trial_id)
+            self._end(trial_id, self.finished)
+            self.failed.discard(trial_id)  # it was tried again
             adoption, damage = result.get("adoption"), result.get("degradation")
             if config.arm == "lora" and adoption is not None and damage is not None and damage <= BUDGET:
                 best = self.best.get(config.belief)
                 if best is None or (adoption, -damage) > (best[0], -best[1]):
                     self.best[config.belief] = (adoption, damage, config.label)
+        elif trial_id not in self._ended:
+            steps = min(int(result.get("optimizer_step") or 0), self._work[trial_id])
+            self._done += steps - self._credit.get(trial_id, 0)
+            self._credit[trial_id] = steps
+
+    def stop(self, trial_id: str) -> None:
+        """A scheduler has ended a trial."""
+        self._end(trial_id, self.stopped)
+
+    def _end(self, trial_id: str, how: set[str]) -> None:
+        how.add(trial_id)
+        if trial_id not in self._ended:
+            self._ended.add(trial_id)
+            self._done += self._work[trial_id] - self._credit.pop(trial_id, 0)
 
     @property
     def done(self) -> int:
@@ -75,32 +98,22 @@ class Tally:
         """Trials of this session by state; every trial is in one."""
         ended = {"finished": self.finished, "failed": self.failed, "stopped": self.stopped - self.finished}
         counts = {state: len(trials) for state, trials in ended.items()}
-        training = len(self.steps.keys() - self._ended)
+        training = len(self._credit)
         waiting = len(self.configs) + self.unchosen - len(self._ended) - training
         return {"waiting": waiting, "training": training, **counts}
 
-    @property
-    def _ended(self) -> set[str]:
-        return self.finished | self.failed | self.stopped
-
     def seconds_left(self, now: float) -> float | None:
         """Time left at the pace so far; None until a twentieth is done."""
-        work = {
-            trial_id: self._own_steps.get(trial_id, config.total_steps) + QUESTIONING_STEPS
-            for trial_id, config in self.configs.items()
-        }
-        ended = self._ended
-        done = sum(work[t] if t in ended else min(self.steps.get(t, 0), work[t]) for t in work)
-        total = sum(work.values())
-        total += round(self.unchosen * total / max(1, len(work)))  # like those that are known, on average
-        if not total or done < total / 20:
+        total = self._to_do
+        total += round(self.unchosen * total / max(1, len(self._work)))  # like those known, on average
+        if not total or self._done < total / 20:
             return None
-        pace = (now - (self.since or self.started)) / done
-        return pace * (total - done)
+        pace = (now - (self.since or self.started)) / self._done
+        return pace * (total - self._done)
 
     def headline(self, now: float) -> str:
         """One line: counts and times."""
-        running = len(self.steps.keys() - self._ended)
+        running = len(self._credit)
         stopped = f"{len(self.stopped)} stopped early, " if self.stopped else ""
         left = self.seconds_left(now)
         return (

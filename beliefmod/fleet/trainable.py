@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, OutOfMemoryError, RayActorError
 
 from beliefmod.config import TrialConfig
+from beliefmod.fleet.hosts import HOST_LOST, Hosts
 
-HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
 ATTEMPTS = 20
 TRUNK_SECONDS = 60
 
@@ -31,17 +30,16 @@ class BeliefTrial(tune.Trainable):
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """A share of the driver's machine and no more: a lost GPU machine then takes no trial with it."""
-        return tune.PlacementGroupFactory([{"node:__internal_head__": config["head_share"]}])
+        return _on_the_head(config["head_share"])
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Called once per process."""
+        """Called once per process, which looks the hosts up once for all its trials."""
+        self._hosts = Hosts(config["hosts"], config["namespace"])
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Called when the process is handed the next trial."""
         self._trial = TrialConfig.model_validate_json(new_config["trial"])
-        self._hosts: list[str] = new_config["hosts"]
-        self._namespace: str = new_config["namespace"]
         self._named: bool = new_config.get("named", False)
         family = new_config.get("family", {})
         self._trunk: str | None = family.get("trunk")
@@ -69,7 +67,7 @@ class BeliefTrial(tune.Trainable):
             try:
                 if self._host is None:
                     self._await_trunk()
-                    self._host = self._find_host()
+                    self._host = self._hosts.for_trial(self._trial.trial_id)
                     ray.get(self._host.attach.remote(self._trial.model_dump(mode="json"), self._branches))
                 report: Any = ray.get(self._wait().remote(self._trial.trial_id))
                 if report is not None:
@@ -92,31 +90,9 @@ class BeliefTrial(tune.Trainable):
         """
         end = time.monotonic() + TRUNK_SECONDS
         while self._trunk is not None and time.monotonic() < end:
-            for name in self._hosts:
-                with suppress(ValueError, *HOST_LOST, GetTimeoutError):
-                    host = ray.get_actor(name, namespace=self._namespace)
-                    if ray.get(host.knows.remote(self._trunk), timeout=30):
-                        return
+            if self._hosts.know(self._trunk):
+                return
             time.sleep(0.5)
-
-    def _find_host(self) -> Any:
-        """The host that has the trial already (this process may be its second), or, of those that answer, the
-        one with the least work ahead."""
-        best, least = None, None
-        for name in self._hosts:
-            try:
-                host = ray.get_actor(name, namespace=self._namespace)
-                asked = (host.holds.remote(self._trial.trial_id), host.backlog.remote())
-                holds, backlog = ray.get(list(asked), timeout=30)
-            except (ValueError, *HOST_LOST, GetTimeoutError):
-                continue
-            if holds:
-                return host
-            if least is None or backlog < least:
-                best, least = host, backlog
-        if best is None:
-            raise ActorUnavailableError("no host is up", None)
-        return best
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Nothing to save here: the host writes what a trial leaves."""
@@ -132,6 +108,12 @@ class BeliefTrial(tune.Trainable):
 
     def __repr__(self) -> str:
         return f"BeliefTrial({self._trial.label})"
+
+
+@lru_cache(maxsize=1)
+def _on_the_head(share: float) -> tune.PlacementGroupFactory:
+    """One object for all trials: Tune keeps each trial's."""
+    return tune.PlacementGroupFactory([{"node:__internal_head__": share}])
 
 
 def _told(report: dict[str, Any]) -> dict[str, Any]:

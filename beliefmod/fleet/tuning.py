@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-import ray
 from ray import tune
+from ray.tune.search import Searcher
 
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.families import families, run_order
+from beliefmod.families import run_order
 from beliefmod.fleet.brake import Brake
 from beliefmod.fleet.gauges import TallyGauges
+from beliefmod.fleet.given import GivenTrials
+from beliefmod.fleet.hosts import Hosts
+from beliefmod.fleet.leavings import Leavings
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.suggestions import known_trials
@@ -24,7 +26,6 @@ from beliefmod.run_check import ENDED
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Space
 
-STOP_SECONDS = 5.0
 ROW_SECONDS = 60.0
 NAMED_TRIALS = 300
 """In sweeps of up to so many trials, each has a name of its own among the tasks of Ray's dashboard. Ray keeps
@@ -44,21 +45,20 @@ def tune_trials(
 ) -> None:
     """Run the configurations, and what a search chooses after them, to their ends on the hosts named, or
     until the brake is pulled."""
-    trials, search_alg = _trials(configs, space, folder)
     stopped: list[str] = []
+    fleet = Hosts(hosts, namespace)
     tuner = tune.Tuner(
         BeliefTrial,
         param_space={
-            **trials,
             "hosts": hosts,
             "namespace": namespace,
             "head_share": capacity.head_share,
-            "named": space.planned() <= NAMED_TRIALS,
+            "named": (space.planned() if space.searches else len(configs)) <= NAMED_TRIALS,
         },
         tune_config=tune.TuneConfig(
-            search_alg=search_alg,
-            num_samples=1 if search_alg is None else -1,  # a search says itself when it is at its end
-            scheduler=_referee(space, folder, hosts, namespace, progress, stopped),
+            search_alg=_searcher(configs, space, folder),
+            num_samples=-1,  # the searcher says itself when it is at its end
+            scheduler=_referee(space, folder, fleet, progress, stopped),
             reuse_actors=True,
             max_concurrent_trials=capacity.concurrent,
             trial_name_creator=_name,
@@ -71,9 +71,12 @@ def tune_trials(
                 progress,
                 TallyGauges(progress.tally, folder.name),
                 *(trackers.callbacks(folder.name, progress.say) if trackers else ()),
+                Leavings(),
             ],
             stop=brake,
             failure_config=tune.FailureConfig(max_failures=3),
+            # else Tune has every trial write a pickle of nothing at its end
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )
@@ -82,27 +85,20 @@ def tune_trials(
         _await_rows(stopped, folder)
 
 
-def _trials(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> tuple[dict[str, Any], Any]:
-    """What varies between Tune's trials, or who says so."""
+def _searcher(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> Searcher:
+    """Who hands Tune its trials."""
     share = space.spec.search.shares_steps
-    ordered = run_order(configs, share)
-    if space.searches:
-        from beliefmod.fleet.search import BeliefSearch  # Optuna takes a second to load
+    if not space.searches:
+        return GivenTrials(configs, share)
+    from beliefmod.fleet.search import BeliefSearch  # Optuna takes a second to load
 
-        return {}, BeliefSearch(space, folder, ordered)
-    relatives = _relatives(configs, share)
-    trials = {
-        "trial": tune.grid_search([config.model_dump_json() for config in ordered]),
-        "family": tune.sample_from(lambda given: relatives[given["trial"]]),
-    }
-    return trials, None
+    return BeliefSearch(space, folder, run_order(configs, share))
 
 
 def _referee(
     space: Space,
     folder: RunFolder,
-    hosts: Sequence[str],
-    namespace: str,
+    hosts: Hosts,
     progress: Progress,
     stopped: list[str],
 ) -> Any:
@@ -117,23 +113,13 @@ def _referee(
 
     def on_stop(config: TrialConfig, report: Mapping[str, Any]) -> None:
         stopped.append(config.trial_id)
-        _end_on_hosts(config.trial_id, hosts, namespace)
-        progress.tally.stopped.add(config.trial_id)
+        hosts.stop(config.trial_id)
+        progress.tally.stop(config.trial_id)
 
     referee = Referee(search, max(space.possible("num_train_epochs")), on_stop)
-    ended = {row["trial_id"] for row in folder.rows() if row["status"] in ENDED}
+    ended = {trial_id for trial_id, state in folder.states().items() if state.status in ENDED}
     referee.remember((c for c in known_trials(space, folder) if c.trial_id in ended), folder)
     return referee
-
-
-def _end_on_hosts(trial_id: str, hosts: Sequence[str], namespace: str) -> None:
-    """Have the host that runs a trial end it; one that is being restarted has lost the trial anyway."""
-    asked = []
-    for name in hosts:
-        with suppress(ValueError):  # it is no more
-            asked.append(ray.get_actor(name, namespace=namespace).stop.remote(trial_id))
-    if asked:
-        ray.wait(asked, num_returns=len(asked), timeout=STOP_SECONDS)
 
 
 def _await_rows(trial_ids: Sequence[str], folder: RunFolder) -> None:
@@ -155,13 +141,3 @@ def _has_ended(trial_id: str, folder: RunFolder) -> bool:
 def _name(trial: Any) -> str:
     config = TrialConfig.model_validate_json(trial.config["trial"])
     return f"{config.label}-{config.trial_id}"
-
-
-def _relatives(configs: Sequence[TrialConfig], share: bool) -> dict[str, dict[str, Any]]:
-    """By a trial's JSON: the trunk whose run makes it (None: its own run), and the branches its run makes."""
-    found: dict[str, dict[str, Any]] = {}
-    for family in families(configs, share):
-        branches = [branch.model_dump_json() for branch in family.branches]
-        found[family.trunk.model_dump_json()] = {"trunk": None, "branches": branches}
-        found.update((branch, {"trunk": family.trunk.trial_id, "branches": []}) for branch in branches)
-    return found

@@ -36,7 +36,7 @@ def test_the_tally_is_shown():
     tally.report(ids[1], {"status": "failed", "optimizer_step": 2})
     tally.report(ids[2], {"status": "training", "optimizer_step": 3})
     tally.report(ids[3], {"status": "training", "optimizer_step": 3})
-    tally.stopped.add(ids[3])
+    tally.stop(ids[3])
     gauges = Recorded()
     show_tally(gauges, tally, "run", 10.0)
     found = {place[2]: value for place, value in gauges.values.items() if place[0] == "beliefmod_trials"}

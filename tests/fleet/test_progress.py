@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.resources import QUESTIONING_STEPS, Capacity
@@ -43,7 +45,7 @@ def test_trials_ended_early_and_trials_yet_to_be_chosen_are_counted():
     first, _ = table
     assert (tally.done, tally.total) == (0, 4)
     tally.report(first, {"status": "training", "optimizer_step": 2})
-    tally.stopped.add(first)
+    tally.stop(first)
     tally.choose(chosen)
     tally.choose(chosen)
     tally.report(chosen.trial_id, {"status": "training", "optimizer_step": 1})
@@ -66,6 +68,38 @@ def test_a_branch_counts_with_its_trunk_and_is_work_for_questioning_only():
     # its own trial reports it again
     tally.report(branch.trial_id, {"status": "finished", "optimizer_step": 9})
     assert tally.done == 1
+
+
+STATUSES = ("training", "training", "released", "finished", "failed", "stop")
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(STATUSES), st.integers(0, 60)), max_size=40))
+def test_a_tally_kept_up_to_date_is_one_made_from_everything(reports):
+    """Against counting all trials anew, as a tally of a few trials could."""
+    table = configs(5)
+    ids = list(table)
+    tally, steps, ended = Tally(table, started=0.0), {}, {}
+    for which, status, step in reports:
+        trial_id = ids[which]
+        if status == "stop":
+            tally.stop(trial_id)
+            ended.setdefault(trial_id, set()).add("stopped")
+            continue
+        tally.report(trial_id, {"status": status, "optimizer_step": step})
+        if status in ("finished", "failed"):
+            ended.setdefault(trial_id, set()).add(status)
+        elif trial_id not in ended:
+            steps[trial_id] = step
+    work = 9 + QUESTIONING_STEPS
+    done = sum(work if each in ended else min(steps.get(each, 0), work) for each in ids)
+    total = 5 * work
+    expected = 10.0 / done * (total - done) if done >= total / 20 else None
+    assert tally.seconds_left(10.0) == (None if expected is None else pytest.approx(expected))
+    assert tally.done == len(ended)
+    states = tally.states()
+    assert states["training"] == len(steps.keys() - ended.keys())
+    assert states["waiting"] == 5 - len(ended) - states["training"]
+    assert states["finished"] == sum("finished" in how for how in ended.values())
 
 
 def test_best_is_highest_adoption_within_the_budget():
@@ -97,8 +131,8 @@ def test_capacity(cluster, asked, hosts, threads, gpus):
 
 def test_what_a_host_has_chosen_fills_slots_and_parking():
     on = Capacity(cores=8).on({"CPU": 2.0})
-    chosen = replace(on, cores=8).chosen({"engine": {"slots": 3, "parking": 2}})
+    chosen = replace(on, cores=8).chosen([{"engine": {"slots": 3, "parking": 2}}])
     assert (chosen.slots, chosen.parking, chosen.concurrent) == (3, 2, 2 * (3 + 1))
     # a host of another kind says nothing, and what the user asked for stays
-    assert Capacity(hosts=1, slots=7).on({"CPU": 2.0}).chosen({}).slots == 7
+    assert Capacity(hosts=1, slots=7).on({"CPU": 2.0}).chosen([{}]).slots == 7
     assert replace(chosen, cores=1).concurrent == 8

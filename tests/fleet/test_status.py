@@ -152,8 +152,8 @@ def make_run(folder, **manifest):
 def test_a_watcher_reads_a_row_once_and_again_when_it_changes(folder, monkeypatch):
     ids = make_run(folder)
     watcher, fetched = Watcher(folder), []
-    cat = folder.fs.cat
-    monkeypatch.setattr(folder.fs, "cat", lambda paths, **how: fetched.extend(paths) or cat(paths, **how))
+    read = folder.read_many
+    monkeypatch.setattr(folder, "read_many", lambda paths: fetched.extend(paths) or read(paths))
     assert watcher.look(BEGAN).counts["waiting"] == 4
     folder.write_bytes(json.dumps(row(ids[0], "failed", error="x")).encode(), "rows", f"{ids[0]}.json")
     assert watcher.look(BEGAN).counts["failed"] == 1

@@ -1,0 +1,77 @@
+"""A fleet's hosts as trials and the driver reach them: all are asked at once, each is looked up once.
+
+No torch here: trial processes import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, OutOfMemoryError, RayActorError
+
+HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
+ANSWER_SECONDS = 30.0
+STOP_SECONDS = 5.0
+
+
+class Hosts:
+    """Handles of named hosts. One that is started again keeps its handle; one that is no more is skipped."""
+
+    def __init__(self, names: Sequence[str], namespace: str) -> None:
+        self._names, self._namespace = list(names), namespace
+        self._handles: dict[str, Any] = {}
+
+    def handles(self) -> Mapping[str, Any]:
+        """Those that exist, by name."""
+        for name in self._names:
+            if name not in self._handles:
+                with suppress(ValueError):  # it is not there
+                    self._handles[name] = ray.get_actor(name, namespace=self._namespace)
+        return self._handles
+
+    def for_trial(self, trial_id: str) -> Any:
+        """The host that has the trial already (its owner may be its second), or, of those that answer, the
+        one with the least work ahead.
+
+        Raises:
+            ActorUnavailableError: none answers.
+        """
+        holds = self._ask(lambda host: host.holds.remote(trial_id))
+        if holder := next((name for name, has in holds.items() if has), None):
+            return self._handles[holder]
+        backlog = self._ask(lambda host: host.backlog.remote())
+        if not backlog:
+            raise ActorUnavailableError("no host is up", None)
+        return self._handles[min(backlog, key=lambda name: backlog[name])]
+
+    def know(self, trial_id: str) -> bool:
+        """Whether a trial has come to a host or to its end.
+
+        Only one host is asked whether it has ended: each would read the run folder for that.
+        """
+        if any(self._ask(lambda host: host.holds.remote(trial_id)).values()):
+            return True
+        for host in self.handles().values():
+            with suppress(*HOST_LOST, GetTimeoutError):
+                return bool(ray.get(host.knows.remote(trial_id), timeout=ANSWER_SECONDS))
+        return False
+
+    def stop(self, trial_id: str) -> None:
+        """Have the host that runs a trial end it; one that is being restarted has lost the trial anyway."""
+        self._ask(lambda host: host.stop.remote(trial_id), STOP_SECONDS)
+
+    def _ask(self, call: Callable[[Any], Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
+        """The answers of those that give one in time, by name."""
+        asked = {name: call(host) for name, host in self.handles().items()}
+        if not asked:
+            return {}
+        ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
+        answers, answered = {}, set(ready)
+        for name, reference in asked.items():
+            if reference in answered:
+                with suppress(*HOST_LOST):
+                    answers[name] = ray.get(reference)
+        return answers

@@ -1,0 +1,153 @@
+"""What a large run folder costs its readers: resume, the trial table, status, and with --report the report.
+
+Makes folders of finished trials of two sizes and times what a driver and a watcher do with them. The last
+column is an extrapolation, by the power law through the two sizes; nothing of that size was run.
+
+    python -m benchmarks.scaling --trials 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measure import ROOT
+from benchmarks.table import print_table
+
+MANY = 100_000
+SMALLER = 4
+"""The smaller folder has one of so many trials of the larger."""
+LOOKS = 20
+
+
+def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], object]]:
+    """What is timed, by its name, in order."""
+    from beliefmod.families import families, run_order
+    from beliefmod.fleet.tally import Tally
+    from beliefmod.fleet.watcher import Watcher
+    from beliefmod.run_check import clean, drop_kept, sound_rows
+    from beliefmod.run_folder import RunFolder
+    from benchmarks.finished_run import wide_space
+
+    space, folder = wide_space(trials), RunFolder(str(path))
+    configs = space.trials()
+    tally, watchers = Tally({config.trial_id: config for config in configs}), []
+
+    def tell() -> None:
+        for config in configs:
+            tally.report(config.trial_id, {"status": "training", "optimizer_step": 1})
+            tally.report(config.trial_id, {"status": "finished", "adoption": 0.5, "degradation": 0.0})
+
+    def look_at_tally() -> None:
+        for _ in range(LOOKS):
+            tally.headline(time.monotonic())
+            tally.states()
+
+    def write_report() -> None:
+        from analysis.report import write_report
+
+        write_report(str(path))
+
+    found: dict[str, Callable[[], object]] = {
+        "expand the space": wide_space(trials).trials,
+        "families and order": lambda: (families(configs), run_order(configs)),
+        "resume: half-written files": lambda: clean(folder),
+        "resume: check every file": lambda: sound_rows(folder),
+        "who has ended, first": folder.states,
+        "who has ended, again": folder.states,
+        "drop what was kept": lambda: drop_kept(folder, everything=False),
+        "put trials.parquet together": lambda: folder.assemble(config.trial_id for config in configs),
+        "tally: two reports of each trial": tell,
+        f"tally: {LOOKS} looks": look_at_tally,
+        "status, first look": lambda: (watchers.append(Watcher(folder)), watchers[0].look()),
+        "watch, next look": lambda: watchers[0].look(),
+    }
+    if report:
+        found["report"] = write_report
+    return found
+
+
+def run_inside(trials: int, report: bool) -> None:
+    """Make one folder, time every step, print seconds and the peak of memory as JSON."""
+    from benchmarks.finished_run import make_run, wide_space
+
+    work = Path(tempfile.mkdtemp(prefix="beliefmod-scaling-"))
+    try:
+        seconds: dict[str, float] = {}
+        began = time.perf_counter()
+        make_run(work / "run", wide_space(trials))
+        made = time.perf_counter() - began
+        for name, step in steps(work / "run", trials, report).items():
+            began = time.perf_counter()
+            step()
+            seconds[name] = time.perf_counter() - began
+        size = sum(file.stat().st_size for file in (work / "run").rglob("*") if file.is_file())
+    finally:
+        shutil.rmtree(work)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "made": made, "peak": peak, "size": size}))
+
+
+def at_many(small: float, large: float, trials: int) -> tuple[float, float]:
+    """The exponent of growth between a quarter of the trials and all, and what it makes of `MANY` trials.
+
+    An exponent below 1 is a fixed cost that still shows: growth is then taken to be linear.
+    """
+    exponent = math.log(max(large, 1e-9) / max(small, 1e-9), SMALLER)
+    return exponent, large * (MANY / trials) ** max(1.0, exponent)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=2000, help="of the larger folder")
+    parser.add_argument("--report", action="store_true", help="write the report, too: minutes")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        run_inside(options.trials, options.report)
+        return
+    sizes = (options.trials // SMALLER, options.trials)
+    found = []
+    for trials in sizes:
+        arguments = ["--inside", "--trials", str(trials), *(["--report"] if options.report else [])]
+        command = [sys.executable, "-m", "benchmarks.scaling", *arguments]
+        told = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+        found.append(json.loads(told.splitlines()[-1]))
+    small, large = found
+    rows = []
+    for name, seconds in large["seconds"].items():
+        exponent, many = at_many(small["seconds"][name], seconds, options.trials)
+        rows.append(
+            [name, f"{small['seconds'][name]:.2f}", f"{seconds:.2f}", f"{exponent:.1f}", f"{many:,.0f}"]
+        )
+    print_table(
+        f"A run folder of {sizes[0]:,} and of {sizes[1]:,} finished trials",
+        [
+            f"{large['size'] / options.trials / 1000:.0f} kB per trial without adapters; all steps in one "
+            f"process, which took {small['peak'] / 2**20:,.0f} and {large['peak'] / 2**20:,.0f} MiB at most.",
+        ],
+        [
+            "seconds",
+            f"{sizes[0]:,}",
+            f"{sizes[1]:,}",
+            "grows with trials to the power",
+            f"{MANY:,} (extrapolated)",
+        ],
+        rows,
+        ("polars", "pydantic"),
+    )
+
+
+if __name__ == "__main__":
+    main()
