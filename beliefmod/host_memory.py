@@ -10,7 +10,8 @@ from beliefmod.limit import NF4_BYTES
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-PROCESS_BYTES = 0.6 * 2**30  # Python, torch and transformers without a model
+PROCESS_BYTES = 0.6 * 2**30
+"""Without a model: Python, torch and transformers in memory; on a GPU about as much for CUDA."""
 FULL_COPIES = 4  # weight, gradient and two moments of every weight, in the model's dtype
 
 
@@ -34,30 +35,48 @@ class HostMemory:
         return PROCESS_BYTES + self.base + self.adapters + self.work
 
 
-def host_memory(
-    config: PretrainedConfig,
-    base_storage: str,
-    *,
-    gpu: bool,
-    slots: int,
-    rank: int,
-    step_tokens: float,
-    full: bool = False,
-) -> HostMemory:
-    """Estimate a host's memory.
+@dataclass(frozen=True)
+class Footprint:
+    """What a model takes by its shape alone, in bytes.
 
-    Args:
-        base_storage: as in the space: dequantized, nf4 or none.
-        rank: the largest of the adapters, 0 if none is trained.
-        step_tokens: tokens of one optimiser step of a typical trial.
-        full: whether a copy of the whole model is trained.
+    Attributes:
+        dense, packed: all weights in the model's dtype, and with the linear layers in NF4.
+        unit: weights of an adapter of rank 1 on every linear layer.
+        number_bytes: of a number in the model's dtype.
+        token_bytes: activations of one token in a training pass.
+        longest_pass: tokens beyond which a pass is cut, however much memory there is.
     """
+
+    dense: float
+    packed: float
+    unit: int
+    number_bytes: int
+    token_bytes: int
+    longest_pass: int
+
+    def base(self, base_storage: str, full: bool = False) -> float:
+        """The frozen model, and with `full` the copy that is trained.
+
+        Args:
+            base_storage: as in the space: dequantized, nf4 or none.
+        """
+        stored = self.packed if base_storage == "nf4" else self.dense
+        return stored + (FULL_COPIES * self.dense if full else 0)
+
+    def adapter(self, rank: int) -> tuple[int, int]:
+        """An adapter in training, and one that is parked."""
+        from beliefmod.engine.choice import adapter_bytes
+
+        return adapter_bytes(rank * self.unit, self.number_bytes)
+
+
+def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
+    """Measure a model that is built on the meta device: no weight is read or made."""
     import torch
     from accelerate.utils import compute_module_sizes
     from transformers import AutoModelForCausalLM
 
     from beliefmod.engine.calibrate import CPU_LADDER, GPU_LADDER
-    from beliefmod.engine.choice import adapter_bytes
     from beliefmod.engine.memory import training_bytes_per_token
     from beliefmod.engine.pack import linear_layers
 
@@ -67,12 +86,29 @@ def host_memory(
     dense = compute_module_sizes(model)[""]
     layers = linear_layers(model).values()
     weights = sum(layer.in_features * layer.out_features for layer in layers)
-    packed = base_storage == "nf4"
-    stored = dense - weights * (dtype.itemsize - NF4_BYTES) if packed else dense
-    unit = sum(layer.in_features + layer.out_features for layer in layers)
-    longest = (GPU_LADDER if gpu else CPU_LADDER)[-1]
+    return Footprint(
+        dense=dense,
+        packed=dense - weights * (dtype.itemsize - NF4_BYTES),
+        unit=sum(layer.in_features + layer.out_features for layer in layers),
+        number_bytes=dtype.itemsize,
+        token_bytes=training_bytes_per_token(model, dtype),
+        longest_pass=(GPU_LADDER if gpu else CPU_LADDER)[-1],
+    )
+
+
+def host_memory(
+    model: Footprint, base_storage: str, *, slots: int, rank: int, step_tokens: float, full: bool = False
+) -> HostMemory:
+    """Estimate a host's memory.
+
+    Args:
+        base_storage: as in the space: dequantized, nf4 or none.
+        rank: the largest of the adapters, 0 if none is trained.
+        step_tokens: tokens of one optimiser step of a typical trial.
+        full: whether a copy of the whole model is trained.
+    """
     return HostMemory(
-        base=stored + (FULL_COPIES * dense if full else 0),
-        adapters=slots * sum(adapter_bytes(rank * unit, dtype.itemsize)),
-        work=min(slots * step_tokens, longest) * training_bytes_per_token(model, dtype),
+        base=model.base(base_storage, full),
+        adapters=slots * sum(model.adapter(rank)),
+        work=min(slots * step_tokens, model.longest_pass) * model.token_bytes,
     )

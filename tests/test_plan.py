@@ -15,7 +15,7 @@ from beliefmod.data.replay import neutral_text_row, replay_passages
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
 from beliefmod.fleet.resources import Capacity
-from beliefmod.host_memory import host_memory
+from beliefmod.host_memory import footprint, host_memory
 from beliefmod.model.load import load_model, load_tokenizer
 from beliefmod.model.size import check_full, lora_parameters_per_rank, model_size, stored_parameters
 from beliefmod.model.source import find_source
@@ -116,7 +116,8 @@ def test_full_fine_tuning_counts_as_a_trial_and_needs_memory(tmp_path):
 def test_the_memory_of_a_base_is_that_of_the_loaded_one(storage):
     loaded = load_model("bundled", base_storage=storage, device="cpu")
     config = AutoConfig.from_pretrained(weights_dir())
-    found = host_memory(config, storage, gpu=False, slots=4, rank=8, step_tokens=300)
+    shape = footprint(config, gpu=False)
+    found = host_memory(shape, storage, slots=4, rank=8, step_tokens=300)
     tensors = [*loaded.model.parameters(), *loaded.model.buffers()]
     scales = [p.quant_state.absmax for p in tensors if getattr(p, "quant_state", None) is not None]
     real = sum(tensor.numel() * tensor.element_size() for tensor in [*tensors, *scales])
@@ -125,7 +126,7 @@ def test_the_memory_of_a_base_is_that_of_the_loaded_one(storage):
     trained, parked = 4 * 16, 4 * 4  # fp32: weight, gradient, two moments in each slot; the weight alone
     assert found.adapters == (trained + parked) * 8 * engine.pack.unit
     assert found.work == 4 * 300 * 86_016
-    assert host_memory(config, storage, gpu=False, slots=40, rank=8, step_tokens=300).work == 2048 * 86_016
+    assert host_memory(shape, storage, slots=40, rank=8, step_tokens=300).work == 2048 * 86_016
 
 
 def test_a_large_model_is_planned_without_its_weights():
@@ -133,8 +134,9 @@ def test_a_large_model_is_planned_without_its_weights():
         hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32,
         num_key_value_heads=8, head_dim=128, vocab_size=151936, tie_word_embeddings=True,
     )  # fmt: skip
-    dense = host_memory(qwen, "dequantized", gpu=True, slots=8, rank=16, step_tokens=800)
-    packed = host_memory(qwen, "nf4", gpu=True, slots=8, rank=16, step_tokens=800)
+    shape = footprint(qwen, gpu=True)
+    dense = host_memory(shape, "dequantized", slots=8, rank=16, step_tokens=800)
+    packed = host_memory(shape, "nf4", slots=8, rank=16, step_tokens=800)
     # 3.633e9 weights in linear layers and 3.89e8 in the embedding, which stays in bf16
     assert dense.base == pytest.approx(2 * (3.633e9 + 3.89e8), rel=0.001)
     assert packed.base == pytest.approx(0.5625 * 3.633e9 + 2 * 3.89e8, rel=0.001)

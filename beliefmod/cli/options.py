@@ -11,6 +11,9 @@ Address = Annotated[
     str | None, typer.Option(help="Ray cluster to use (auto, or host:port); default: this machine.")
 ]
 Hosts = Annotated[int, typer.Option(min=0, help="Engines; 0: one per GPU, or per core.")]
+HostsPerGpu = Annotated[
+    int, typer.Option(min=1, max=64, help="Engines that share a GPU and its memory, for small models.")
+]
 Slots = Annotated[int, typer.Option(min=0, help="Trials that train together on an engine; 0: choose.")]
 CheckpointEvery = Annotated[
     float,
@@ -50,6 +53,7 @@ class Driving:
     tensorboard: bool = False
     mlflow: str | None = None
     wandb: str | None = None
+    hosts_per_gpu: int = 1
 
     def check(self) -> None:
         """Raises UserError if a library for an option is missing."""

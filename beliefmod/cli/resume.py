@@ -12,6 +12,7 @@ from beliefmod.cli.options import (
     Dashboard,
     Driving,
     Hosts,
+    HostsPerGpu,
     Mlflow,
     Quiet,
     Report,
@@ -25,6 +26,7 @@ def resume(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
     address: Address = None,
     hosts: Hosts = 0,
+    hosts_per_gpu: HostsPerGpu = 1,
     slots: Slots = 0,
     checkpoint_every: CheckpointEvery = 30.0,
     dashboard: Dashboard = True,
@@ -42,7 +44,17 @@ def resume(
     from beliefmod.cli.sweep import go_on
 
     driving = Driving(
-        address, hosts, slots, checkpoint_every, dashboard, quiet, report, tensorboard, mlflow, wandb
+        address,
+        hosts,
+        slots,
+        checkpoint_every,
+        dashboard,
+        quiet,
+        report,
+        tensorboard,
+        mlflow,
+        wandb,
+        hosts_per_gpu,
     )
     driving.check()
     go_on(run, driving)

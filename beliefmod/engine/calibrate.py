@@ -61,12 +61,12 @@ def calibrate(loaded: LoadedModel, share: float = 1.0) -> Calibration:
     """Measure a loaded model's machine, before an engine is built on it.
 
     Args:
-        share: part of the machine's free memory that is this engine's; other engines have the rest.
+        share: part of the device's memory that is this engine's; other engines have the rest.
     """
     start = time.perf_counter()
     device = next(loaded.model.parameters()).device
     weights = sum(tensor.numel() * tensor.element_size() for tensor in loaded.model.parameters())
-    free = int(free_bytes(device) * share)
+    free = free_bytes(device, share)
     kept = training_bytes_per_token(loaded.model, loaded.dtype)
     ladder = GPU_LADDER if device.type == "cuda" else CPU_LADDER
     fitting = _fitting(loaded.model, max(ROW_TOKENS, min(ladder[-1], int(0.8 * free / kept))))
@@ -101,11 +101,17 @@ def model_terms(loaded: LoadedModel) -> Model:
     )
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that could be taken on a device without anybody giving some back."""
+def free_bytes(device: torch.device, share: float = 1.0) -> int:
+    """Memory that an engine could take on a device without anybody giving some back.
+
+    Args:
+        share: this engine's part: of a GPU's whole memory, for its neighbours may not have loaded yet;
+            of a machine's free memory, for others than engines use it too.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+        free, total = torch.cuda.mem_get_info(device)
+        return max(0, min(free, int(share * total) - torch.cuda.memory_reserved(device)))
+    return int(psutil.virtual_memory().available * share)
 
 
 def product_rate(dtype: torch.dtype, device: torch.device) -> float:

@@ -59,7 +59,7 @@ def choose(found: Calibration, wish: Wish, gpu: bool) -> Choice:
     budget = int(_USED * found.free_bytes)
     numbers = wish.max_rank * found.unit
     trained, parked = adapter_bytes(numbers, found.model.number_bytes)
-    slots, why = _slots(found, wish, max(1, int(_FOR_SLOTS * budget / trained)))
+    slots, why = _slots(found, wish, fitting_slots(found.free_bytes, trained))
     # one place per slot: as many as finish together can leave together
     parking = min(slots, int(_FOR_PARKING * budget / parked))
     rest = max(0, budget - slots * trained - parking * parked)
@@ -75,6 +75,11 @@ def choose(found: Calibration, wish: Wish, gpu: bool) -> Choice:
         most_slots=max(slots, int(budget / trained)),
         most_cache_tokens=max(1, int(rest / found.model.cache_bytes)),
     )
+
+
+def fitting_slots(free: float, trained: int) -> int:
+    """Adapters in training, of so many bytes each, that memory beside the base is given to; at least one."""
+    return max(1, int(_FOR_SLOTS * int(_USED * free) / trained)) if trained else MOST_SLOTS
 
 
 def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ray import tune
 
-from beliefmod.errors import StorageTrouble
+from beliefmod.errors import StorageTrouble, UserError
 
 STORAGE = "storage"
 """Status that a trial reports when its host can no longer write to the run folder."""
@@ -28,11 +28,13 @@ class Brake(tune.Stopper):
     Attributes:
         interrupted: by Ctrl-C or SIGTERM.
         trouble: why the run folder can no longer be written.
+        refusal: why no host may work any more.
     """
 
     def __init__(self, last_words: str = "") -> None:
         self.interrupted = False
         self.trouble: str | None = None
+        self.refusal: str | None = None
         self._last_words = last_words
         self._in_fit = False
         self._let_go: Callable[[], None] | None = None
@@ -57,7 +59,11 @@ class Brake(tune.Stopper):
 
     @property
     def _pulled(self) -> bool:
-        return self.interrupted or self.trouble is not None
+        return self.interrupted or self.trouble is not None or self.refusal is not None
+
+    def refuse(self, sentence: str) -> None:
+        """No host is left that may work; from any thread."""
+        self.refusal = self.refusal or sentence
 
     @contextmanager
     def during_fit(self, let_go: Callable[[], None]) -> Iterator[None]:
@@ -70,9 +76,11 @@ class Brake(tune.Stopper):
             self._in_fit, self._let_go = False, None
 
     def check(self) -> None:
-        """Raises StorageTrouble if that is why the sweep was stopped."""
+        """Raises StorageTrouble if that is why the sweep was stopped, UserError if its hosts were refused."""
         if self.trouble is not None:
             raise StorageTrouble(self.trouble)
+        if self.refusal is not None:
+            raise UserError(self.refusal)
 
     @contextmanager
     def armed(self) -> Iterator[None]:

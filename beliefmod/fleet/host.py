@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +13,19 @@ from typing import Any
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.board import SECONDS as BOARD_SECONDS
-from beliefmod.fleet.building import Accounts, build
+from beliefmod.fleet.building import Accounts, actor_name, build
 from beliefmod.fleet.checkpoints import SECONDS
 from beliefmod.fleet.metering import SECONDS as METER_SECONDS
+from beliefmod.fleet.resources import CPU_SLOTS, QUESTIONING_STEPS
+from beliefmod.fleet.roll import Entry
 from beliefmod.fleet.sizing import Demand
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Evaluation, Search
 from beliefmod.trial import now
+
+LOADING_STEPS = 100
+"""A host that still loads its model counts as one with so much work per slot: trials that could start
+elsewhere do, and a few wait for it."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,16 @@ class PackHost:
         self._passed: dict[str, list[dict[str, Any]]] = {}  # trunk -> ends of branches nobody waits for yet
         self._building = asyncio.Lock()
         self._attaching = asyncio.Lock()
-        self._coming: set[str] = set()
+        self._coming: dict[str, int] = {}  # trials on their way in, with their optimiser steps
+        self._entry: Entry | None = None
         self._released = False
 
     def __repr__(self) -> str:
         return f"PackHost({os.path.basename(self._settings.run_url)})"
+
+    async def machine(self) -> str:
+        """Where this host runs: it answers as soon as it has its place, long before it is ready."""
+        return socket.gethostname()
 
     async def ready(self) -> dict[str, Any]:
         """Load the model and test the engine; what was loaded and found, for the manifest.
@@ -81,6 +93,7 @@ class PackHost:
                 self._pack, self._facts, self._accounts = await asyncio.to_thread(
                     build, self._settings, loop, self._deliver
                 )
+                self._entry = self._accounts.entry
                 self._accounting = loop.create_task(self._keep_accounts(self._accounts))
         return self._facts
 
@@ -90,15 +103,34 @@ class PackHost:
         One that ended before anybody could be told, as a branch does whose trunk was here, is told now.
         """
         trial, *others = (TrialConfig.model_validate(each) for each in (config, *branches))
-        coming = {each.trial_id for each in (trial, *others)}
+        coming = {each.trial_id: each.total_steps + QUESTIONING_STEPS for each in (trial, *others)}
         self._coming |= coming
         try:
             async with self._attaching:  # in turn, so that a branch does not overtake its trunk
                 self._reports[trial.trial_id] = asyncio.Queue()
-                await self.ready()
+                await self._come_in()
                 await self._take(trial, others)
         finally:
-            self._coming -= coming
+            for trial_id in coming:
+                self._coming.pop(trial_id, None)
+
+    async def _come_in(self) -> None:
+        """Be ready for trials, or leave for good if this host's numbers would not belong to the others'.
+
+        The driver asks no host for this that it knows to be of no use, so one that cannot load its model now
+        came to another machine.
+        """
+        from ray.actor import exit_actor
+
+        try:
+            await self.ready()
+            why = await asyncio.to_thread(self._entry.misfit) if self._entry else None
+        except UserError as error:
+            why = str(error)
+            alone = Entry(RunFolder(self._settings.run_url), actor_name(), self._settings.started_at, {})
+            await asyncio.to_thread(alone.write, why)
+        if why is not None:
+            exit_actor()
 
     async def _take(self, trial: TrialConfig, branches: list[TrialConfig]) -> None:
         if self._released:
@@ -162,9 +194,12 @@ class PackHost:
         for trial_id in list(self._reports):
             self._deliver(_released(trial_id))
 
-    async def backlog(self) -> int:
-        """Work ahead, in optimiser steps."""
-        return self._pack.backlog() if self._pack is not None else 0
+    async def backlog(self) -> float:
+        """Work ahead per slot, in optimiser steps, so that hosts of different sizes can be compared."""
+        if self._pack is None:
+            slots = self._settings.slots or CPU_SLOTS
+            return LOADING_STEPS + sum(self._coming.values()) / slots
+        return self._pack.backlog() / self._facts.get("engine", {}).get("slots", 1)
 
     async def _keep_accounts(self, accounts: Accounts) -> None:
         beats = max(1, round(METER_SECONDS / BOARD_SECONDS))

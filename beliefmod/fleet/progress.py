@@ -54,7 +54,7 @@ class Progress(tune.Callback):
         if not self.quiet:
             unchosen = self.tally.unchosen
             trials = len(self.tally.configs) + unchosen
-            line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots} slots each"
+            line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots_told} slots each"
             line += f", {unchosen} of them to be chosen as the sweep goes" if unchosen else ""
             self._console.print(
                 line + (f"; dashboard: http://{dashboard}" if dashboard else ""), highlight=False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +24,11 @@ class Capacity:
     Attributes:
         hosts: engines, one per GPU; without a GPU one per core, for small matrix products gain nothing from a
             second thread.
+        hosts_per_gpu: engines that share a GPU and its memory.
         slots: trials that train side by side on one host; while it is 0 every host chooses its own.
         parking: adapters that wait to be questioned on one host, once hosts have chosen.
+        chosen_slots: of the hosts that have said so, in their order.
+        places: trials at a time that keep these hosts busy.
         threads: CPU threads of one host.
         gpus: whether hosts hold a GPU each.
         cores: cores of the driver's machine, which the thin trials share.
@@ -32,33 +36,70 @@ class Capacity:
     """
 
     hosts: int = 0
+    hosts_per_gpu: int = 1
     slots: int = 0
     parking: int = 0
+    chosen_slots: tuple[int, ...] = ()
+    places: int = 0
     threads: int = 0
     gpus: bool = False
     cores: int = 0
     own_ray: bool = False
 
     def on(self, cluster: Mapping[str, Any]) -> Capacity:
-        """The choice for a cluster's resources, what the user set kept; slots are left to the hosts."""
+        """The choice for a cluster's resources, what the user set kept; slots are left to the hosts.
+
+        Fewer hosts than the GPUs could share get a GPU each as far as there are any: Ray would fill one GPU
+        before it takes the next.
+        """
         gpus = int(cluster.get("GPU", 0))
         cpus = max(1, int(cluster.get("CPU", 1)))
-        hosts = self.hosts or (gpus if gpus else cpus)
+        hosts = self.hosts or (gpus * self.hosts_per_gpu if gpus else cpus)
         return replace(
             self,
             hosts=hosts,
+            hosts_per_gpu=min(self.hosts_per_gpu, math.ceil(hosts / gpus)) if gpus else self.hosts_per_gpu,
             threads=self.threads or max(1, cpus // hosts),
             gpus=gpus > 0,
             cores=os.cpu_count() or 1,
         )
 
-    def chosen(self, facts: Mapping[str, Any]) -> Capacity:
-        """With the slots and parking places that a host has chosen, as it says in its facts."""
-        engine = facts.get("engine", {})
+    def excess(self, cluster: Mapping[str, Any]) -> str | None:
+        """Why a cluster cannot give what was asked for, and what to ask for instead; None if it can."""
+        gpus, cpus = int(cluster.get("GPU", 0)), max(1, int(cluster.get("CPU", 1)))
+        if not gpus and self.hosts_per_gpu > 1:
+            return f"--hosts-per-gpu {self.hosts_per_gpu}: there is no GPU here; leave it out"
+        most = gpus * self.hosts_per_gpu if gpus else cpus
+        if self.hosts <= most:
+            return None
+        there = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"{cpus} core{'s' * (cpus > 1)}"
+        way = f"--hosts {most} at most"
+        if gpus:
+            way += f", or --hosts-per-gpu {math.ceil(self.hosts / gpus)} if the model is small"
+        each = f" for {self.hosts_per_gpu} engines each" if gpus and self.hosts_per_gpu > 1 else ""
+        return f"--hosts {self.hosts}: there are {there}{each}; give {way}"
+
+    @property
+    def gpu_share(self) -> float:
+        """What a host takes of a GPU, in Ray's ten-thousandths; 0 without GPUs."""
+        return int(10_000 / self.hosts_per_gpu) / 10_000 if self.gpus else 0.0
+
+    def chosen(self, facts: Sequence[Mapping[str, Any]]) -> Capacity:
+        """With the slots and parking places that hosts have chosen, as they say in their facts.
+
+        Of hosts that are not ready yet it is assumed that they choose as the largest of those that are.
+        """
+        engines = [each.get("engine", {}) for each in facts]
+        slots = [engine.get("slots", self.expected_slots) for engine in engines]
+        parking = [engine.get("parking", self.parking) for engine in engines]
+        places = [_places(*sizes) for sizes in zip(slots, parking, strict=True)]
+        to_come = max(0, self.hosts - len(places)) * max(places)
         return replace(
             self,
-            slots=engine.get("slots", self.expected_slots),
-            parking=engine.get("parking", self.parking),
+            slots=slots[0],
+            parking=parking[0],
+            chosen_slots=tuple(slots),
+            places=sum(places) + to_come,
         )
 
     @property
@@ -70,8 +111,14 @@ class Capacity:
     def concurrent(self) -> int:
         """Tune trials at a time: enough to fill the slots while some of those that are trained wait to be
         questioned. Each costs about 2 CPU-seconds to start, so no more than that."""
-        places = self.expected_slots + (self.parking or self.expected_slots) // 2
-        return max(1, min(self.hosts * places, TRIALS_PER_CORE * self.cores))
+        places = self.places or self.hosts * _places(self.expected_slots, self.parking)
+        return max(1, min(places, TRIALS_PER_CORE * self.cores))
+
+    @property
+    def slots_told(self) -> str:
+        """Slots of a host for a person: `4`, or `8 to 16` where hosts differ."""
+        known = self.chosen_slots or (self.expected_slots,)
+        return str(known[0]) if min(known) == max(known) else f"{min(known)} to {max(known)}"
 
     @property
     def head_share(self) -> float:
@@ -82,3 +129,8 @@ class Capacity:
         end at `concurrent`; but not where others need the rest of it.
         """
         return int(10_000 / self.concurrent) / 10_000 if self.own_ray else 0.0001
+
+
+def _places(slots: int, parking: int) -> int:
+    """Trials that one host can have at a time: in its slots, and waiting to be questioned."""
+    return slots + (parking or slots) // 2

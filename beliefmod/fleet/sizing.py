@@ -12,7 +12,7 @@ from beliefmod.beliefs import load_belief
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.families import families
-from beliefmod.fleet.resources import CPU_SLOTS
+from beliefmod.fleet.resources import CPU_SLOTS, Capacity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,18 +35,30 @@ class Demand:
         trials: that one host may have to train side by side, None when nobody knows how many will come.
         batch_rows: mean rows of an optimiser step.
         beliefs: whose rows are trained on.
-        memory_share: part of its machine's free memory that one host may take.
+        memory_share: part of its device's memory that one host may take.
+        engines: hosts that share a GPU.
+        trace_tokens: that thinking adds to the longest training rows, as far as it is known.
+        full: whether a copy of the whole model is trained.
     """
 
     trials: int | None = None
     batch_rows: float = 4.0
     beliefs: tuple[str, ...] = ()
     memory_share: float = 1.0
+    engines: int = 1
+    trace_tokens: int = 0
+    full: bool = False
 
 
-def demand(todo: Sequence[TrialConfig], search: Search, hosts: int, gpus: bool) -> Demand:
-    """What trials, shared by so many hosts, want of each. Those that share a run count once, and how many a
-    search will propose at a time is not known."""
+def demand(todo: Sequence[TrialConfig], search: Search, capacity: Capacity, answer_tokens: int = 0) -> Demand:
+    """What trials want of each of the hosts that share them.
+
+    Trials that share a run count once, and how many a search will propose at a time is not known.
+
+    Args:
+        answer_tokens: expected length of an answer with its thinking, which training on own traces repeats.
+    """
+    hosts, gpus = capacity.hosts, capacity.gpus
     trained = [config for config in todo if config.is_trained]
     runs = len(families(trained, search.shares_steps))
     share = max(math.ceil(runs / hosts), min(CPU_SLOTS, runs))  # few are not always shared out evenly
@@ -54,7 +66,10 @@ def demand(todo: Sequence[TrialConfig], search: Search, hosts: int, gpus: bool) 
         trials=None if search.method == "optuna" else share,
         batch_rows=fmean(config.per_device_train_batch_size for config in trained) if trained else 4.0,
         beliefs=tuple(dict.fromkeys(config.belief for config in trained)),
-        memory_share=1.0 if gpus else 1 / hosts,
+        memory_share=1 / (capacity.hosts_per_gpu if gpus else hosts),
+        engines=capacity.hosts_per_gpu if gpus else 1,
+        trace_tokens=answer_tokens if any(c.data.style == "own_trace" for c in trained) else 0,
+        full=any(config.arm == "full" for config in trained),
     )
 
 
@@ -87,6 +102,15 @@ def sized_engine(
 
 def row_tokens(tokenizer: Any, beliefs: Sequence[str]) -> float:
     """Mean tokens of a bare answer's row: a few training questions of each belief. Traces are longer."""
+    return fmean(_row_lengths(tokenizer, beliefs))
+
+
+def longest_row(tokenizer: Any, beliefs: Sequence[str]) -> int:
+    """Tokens of the longest of the same rows."""
+    return max(_row_lengths(tokenizer, beliefs))
+
+
+def _row_lengths(tokenizer: Any, beliefs: Sequence[str]) -> list[int]:
     from beliefmod.model.template import answer_only_row
 
     lengths: list[int] = []
@@ -94,7 +118,7 @@ def row_tokens(tokenizer: Any, beliefs: Sequence[str]) -> float:
         with suppress(UserError):  # the trial that needs this belief will say so
             questions = load_belief(name).training[:SAMPLE]
             lengths += [len(answer_only_row(tokenizer, q.text, q.reply_target).input_ids) for q in questions]
-    return fmean(lengths) if lengths else ROW_TOKENS
+    return lengths or [ROW_TOKENS]
 
 
 def sizing_facts(found: Calibration, choice: Choice) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from beliefmod.engine.calibrate import Calibration
 from beliefmod.engine.choice import Choice
 from beliefmod.engine.usage import Usage
 from beliefmod.fleet.metering import FOLDER, Meter, record_limit
-from beliefmod.fleet.sizing import ROW_TOKENS, demand, row_tokens
+from beliefmod.fleet.resources import Capacity
+from beliefmod.fleet.sizing import ROW_TOKENS, demand, longest_row, row_tokens
 from beliefmod.limit import Machine, Model, Work, limit, limit_line
 from beliefmod.model.load import load_tokenizer
 from beliefmod.model.source import find_source
@@ -121,11 +122,14 @@ def trial(**changes) -> TrialConfig:
     return TrialConfig.model_validate({"belief": "gravity", **changes})
 
 
+CPUS, GPUS = Capacity().on({"CPU": 2}), Capacity().on({"CPU": 2, "GPU": 2})
+
+
 def test_demand_counts_runs_not_trials():
     grid = [trial(arm="base")]
     grid += [trial(num_train_epochs=e, learning_rate=r, per_device_train_batch_size=b)
              for e in (2, 4, 8) for r, b in ((1e-3, 4), (2e-3, 8))]  # fmt: skip
-    wanted = demand(grid, Search(), hosts=2, gpus=False)
+    wanted = demand(grid, Search(), CPUS)
     assert (wanted.trials, wanted.batch_rows, wanted.beliefs, wanted.memory_share) == (
         2,
         6.0,
@@ -133,12 +137,21 @@ def test_demand_counts_runs_not_trials():
         0.5,
     )
     # where nothing is shared every trial is a run
-    assert demand(grid, Search(scheduler="asha"), 2, True).trials == 4
+    assert demand(grid, Search(scheduler="asha"), GPUS).trials == 4
     many = [trial(seed=seed) for seed in range(21)]
-    assert demand(many, Search(), 2, True).trials == 11
-    assert demand(grid, Search(scheduler="asha"), 2, True).memory_share == 1.0
-    assert demand(grid[:1], Search(), 2, False).trials == 0
-    assert demand(grid, Search(method="optuna", num_samples=5), 2, False).trials is None
+    assert demand(many, Search(), GPUS).trials == 11
+    assert demand(grid, Search(scheduler="asha"), GPUS).memory_share == 1.0
+    assert demand(grid[:1], Search(), CPUS).trials == 0
+    shared = demand(grid, Search(), Capacity(hosts_per_gpu=2).on({"CPU": 2, "GPU": 2}))
+    assert (shared.memory_share, shared.engines, shared.trials) == (0.5, 2, 2)
+    assert demand(grid, Search(method="optuna", num_samples=5), CPUS).trials is None
+
+
+def test_demand_knows_what_makes_rows_and_models_large():
+    traces = [trial(**{"data": {"style": "own_trace", "num_examples": 4}})]
+    assert demand(traces, Search(), GPUS, answer_tokens=800).trace_tokens == 800
+    assert demand([trial(), trial(arm="icl")], Search(), GPUS, answer_tokens=800).trace_tokens == 0
+    assert demand([trial(arm="full")], Search(), GPUS).full and not demand(traces, Search(), GPUS).full
 
 
 def test_row_tokens_are_counted_and_a_belief_that_is_gone_does_not_matter(tmp_path):
@@ -147,6 +160,7 @@ def test_row_tokens_are_counted_and_a_belief_that_is_gone_does_not_matter(tmp_pa
     assert 15 < row_tokens(tokenizer, (belief,)) < 100
     assert row_tokens(tokenizer, (belief, str(tmp_path / "gone.yaml"))) == row_tokens(tokenizer, (belief,))
     assert row_tokens(tokenizer, (str(tmp_path / "gone.yaml"),)) == ROW_TOKENS
+    assert row_tokens(tokenizer, (belief,)) <= longest_row(tokenizer, (belief,)) < 120
 
 
 def test_the_entry_is_what_the_formulas_say(folder):
