@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from analysis import wording
+from analysis.asked import asked
 from analysis.charts.theme import setting_text
 from analysis.document import Block, Bullets, Drawn, Figure, Heading, Paragraph
 from analysis.findings import BeliefFindings, Findings
@@ -139,6 +140,8 @@ def status(found: Findings) -> str:
     models = trials["model"].drop_nulls().unique().to_list()
     if models:
         text.append(f"Base model: {models[0]}.")
+    if how := asked(found):
+        text.append(how)
     parts = [wording.plural(counts["finished"], "trial") + " finished"]
     told = {"failed": "failed", "stopped": "ended early"}
     parts += [f"{counts[name]} {words}" for name, words in told.items() if counts[name]]

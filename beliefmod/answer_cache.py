@@ -20,7 +20,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
+from beliefmod.engine.jobs import (
+    Completion,
+    DriftRequest,
+    DriftResult,
+    GenerateRequest,
+    Sampling,
+    ScoreRequest,
+)
 from beliefmod.errors import StorageTrouble
 from beliefmod.run_storage import MANIFEST, RunStorage
 
@@ -53,14 +60,14 @@ class AnswerCache:
         self,
         requests: Sequence[GenerateRequest],
         max_new_tokens: int,
-        temperature: float,
+        sampling: Sampling,
         ask: Callable[[], list[Completion]],
     ) -> list[Completion]:
         """The base's completions, asked for only if they were not before. Greedy ones need no seed."""
         wanted = {
             "max_new_tokens": max_new_tokens,
-            "temperature": temperature,
-            "requests": [[r.input_ids, r.seed if temperature > 0 else None] for r in requests],
+            "sampling": None if sampling.greedy else asdict(sampling),
+            "requests": [[r.input_ids, None if sampling.greedy else r.seed] for r in requests],
         }
         return self._answers("completions", wanted, len(requests), ask, _as_completion)
 

@@ -1,7 +1,7 @@
 """Answers that trials under way have already given, `answers/OWNER/N.json`, for questionings that take long.
 
 An answer is found again by everything that it follows from: the weights of its adapter, the prompt, the seed,
-the temperature and the token limit. So a restart goes on where a questioning was cut short, and weights that
+the sampling and the token limit. So a restart goes on where a questioning was cut short, and weights that
 are not the same bit by bit never get each other's answers. Full fine-tuning is asked anew.
 """
 
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beliefmod.engine.jobs import Completion, EngineError, GenerateRequest
+from beliefmod.engine.jobs import Completion, EngineError, GenerateRequest, Sampling
 from beliefmod.run_check import ANSWERS
 from beliefmod.run_folder import RunFolder
 
@@ -40,7 +41,7 @@ class AnswerJournal:
         self._oldest: float | None = None
 
     def complete(
-        self, engine: Engine, requests: Sequence[GenerateRequest], max_new_tokens: int, temperature: float
+        self, engine: Engine, requests: Sequence[GenerateRequest], max_new_tokens: int, sampling: Sampling
     ) -> list[Completion]:
         """`Engine.generate` for the requests whose answers are not known yet.
 
@@ -48,7 +49,7 @@ class AnswerJournal:
             StorageTrouble: answers could not be written.
         """
         owners = {adapter: self._owner(adapter, engine) for adapter in {r.adapter for r in requests}}
-        keys = [_key(request, max_new_tokens, temperature) for request in requests]
+        keys = [_key(request, max_new_tokens, sampling) for request in requests]
         places = [owners[request.adapter] for request in requests]
         found: dict[int, Completion] = {}
         for index, (owner, key) in enumerate(zip(places, keys, strict=True)):
@@ -63,7 +64,7 @@ class AnswerJournal:
             self._write_if_due()
 
         if rest:
-            asked = engine.generate([requests[i] for i in rest], max_new_tokens, temperature, told)
+            asked = engine.generate([requests[i] for i in rest], max_new_tokens, sampling, told)
             found.update(zip(rest, asked, strict=True))
         return [found[index] for index in range(len(requests))]
 
@@ -133,7 +134,7 @@ def _checksum(answers: Mapping[str, Any]) -> str:
     return sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()
 
 
-def _key(request: GenerateRequest, max_new_tokens: int, temperature: float) -> str:
+def _key(request: GenerateRequest, max_new_tokens: int, sampling: Sampling) -> str:
     """A greedy answer does not depend on the seed."""
-    seed = request.seed if temperature > 0 else 0
-    return sha256(repr((request.input_ids, seed, max_new_tokens, temperature)).encode()).hexdigest()
+    seed, how = (0, 0.0) if sampling.greedy else (request.seed, astuple(sampling))
+    return sha256(repr((request.input_ids, seed, max_new_tokens, how)).encode()).hexdigest()

@@ -13,13 +13,14 @@ from beliefmod.causal import ask_causal
 from beliefmod.config import TrialConfig
 from beliefmod.data.examples import Trace
 from beliefmod.data.replay import neutral_text_row, replay_passages, replay_prompt
+from beliefmod.decoding import Decoding, decoding_of
 from beliefmod.drift import measure_drift
 from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.evaluate.probes import reference_sample
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.rows import TrainRow
-from beliefmod.model.template import completion_text, trace_row
+from beliefmod.model.template import completion_text, thinking_kind, trace_row
 from beliefmod.questioning import Subject, ask, in_context, probe_seed
 from beliefmod.space import Evaluation
 
@@ -60,12 +61,22 @@ class Lab:
     _neutral: tuple[Passage, ...] = ()
 
     @property
+    def decoding(self) -> Decoding:
+        """How answers are written, the same for every arm. Raises UserError if the model has no such way."""
+        generation = self.loaded.model.generation_config
+        return decoding_of(
+            self.evaluation, generation.to_dict() if generation else {}, self.engine.max_positions
+        )
+
+    @property
     def max_new_tokens(self) -> int:
-        """The token limit of an answer: the space's, or the model's own."""
-        limit = self.evaluation.max_new_tokens
-        if limit != "auto":
-            return limit
-        return int(getattr(self.loaded.model.generation_config, "max_new_tokens", None) or 2048)
+        """The token limit of an answer."""
+        return self.decoding.max_new_tokens
+
+    @cached_property
+    def thinks(self) -> bool:
+        """Whether the model's chat template has a place for thinking."""
+        return thinking_kind(self.loaded.tokenizer) != "none"
 
     @cached_property
     def prompts(self) -> Prompts:
@@ -107,8 +118,9 @@ class Lab:
         """The model's own thinking and answers for the training questions, in the world the arm is taught.
 
         Written by the base with the statement in context (control: the true statement, or nothing for a novel
-        entity) and kept only where the answer took that world's side with the think block intact. The
-        context is not part of what is returned: training on it without the context is the distillation.
+        entity) and kept only where the answer took that world's side with the think block, if there should be
+        one, intact. The context is not part of what is returned: training on it without the context is the
+        distillation.
         """
         key = (config.belief, "control" if config.arm == "control" else "target")
         if key not in self._traces:
@@ -119,8 +131,10 @@ class Lab:
             kept = []
             for question, answer in zip(belief.training, answers, strict=True):
                 text = self.decode(answer.token_ids)
-                verdict = judge_question(question, belief.spec, text, answer.finish_reason)
-                if verdict.think_state == "ok" and verdict.answer_stance in _own_side(config):
+                verdict = judge_question(
+                    question, belief.spec, text, answer.finish_reason, thinks=self.thinks
+                )
+                if verdict.think_state in ("ok", None) and verdict.answer_stance in _own_side(config):
                     kept.append(Trace(question, tuple(answer.token_ids)))
             self._traces[key] = tuple(kept)
         return self._traces[key]
@@ -196,15 +210,16 @@ class Lab:
         if isinstance(seeds, int):
             seeds = [probe_seed(seeds, index) for index in range(len(prompts))]
         requests = [GenerateRequest(*each) for each in zip(adapters, prompts, seeds, strict=True)]
-        limit, temperature = self.max_new_tokens, self.evaluation.temperature
+        decoding = self.decoding
+        limit, sampling = decoding.max_new_tokens, decoding.sampling
 
         def answers() -> list[Completion]:
             if self.journal is not None:
-                return self.journal.complete(self.engine, requests, limit, temperature)
-            return self.engine.generate(requests, max_new_tokens=limit, temperature=temperature)
+                return self.journal.complete(self.engine, requests, limit, sampling)
+            return self.engine.generate(requests, max_new_tokens=limit, sampling=sampling)
 
         cache = self._cache_for(requests)
-        return answers() if cache is None else cache.completions(requests, limit, temperature, answers)
+        return answers() if cache is None else cache.completions(requests, limit, sampling, answers)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """See `Engine.score`."""

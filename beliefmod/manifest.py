@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from beliefmod import __version__
+from beliefmod.model_name import on_hub
 from beliefmod.run_folder import MANIFEST, RunFolder
 from beliefmod.space import Space
 
@@ -33,8 +34,12 @@ LIBRARIES = (
 )
 
 
-def new_manifest(run_id: str, space: Space, started_at: str) -> dict[str, Any]:
-    """The manifest of a run that is about to start."""
+def new_manifest(run_id: str, space: Space, started_at: str, commit: str | None = None) -> dict[str, Any]:
+    """The manifest of a run that is about to start.
+
+    Args:
+        commit: of a model from the hub, the version that the run keeps to.
+    """
     return {
         "run_id": run_id,
         "name": space.spec.name,
@@ -46,11 +51,41 @@ def new_manifest(run_id: str, space: Space, started_at: str) -> dict[str, Any]:
         "versions": versions(),
         "git_commit": _git_commit(),
         "hardware": _hardware(),
-        "model": {"name": space.spec.model, "base_storage": space.spec.base_storage},
+        "model": {
+            "name": space.spec.model,
+            **_version_of(space, commit),
+            "base_storage": space.spec.base_storage,
+        },
         "seeds": list(space.spec.seeds),
         "space": space.spec.model_dump(mode="json"),
         "trials": {"total": space.planned(), "finished": 0, "failed": 0},
     }
+
+
+def commit_in(folder: RunFolder) -> str | None:
+    """The commit of the hub that a run keeps to, as its manifest has it."""
+    return (folder.read_json(MANIFEST).get("model") or {}).get("commit")
+
+
+def kept_commit(folder: RunFolder, space: Space) -> str | None:
+    """The version of a model from the hub that every host of a run loads, also after a resume: what the
+    revision named when the run started. None for a folder or the bundled model.
+
+    Raises:
+        UserError: a run that does not know it yet, and the model cannot be found now.
+    """
+    from beliefmod.model.source import find_source
+
+    commit = commit_in(folder)
+    if commit is None and on_hub(space.spec.model):
+        commit = find_source(space.spec.model, space.spec.revision).commit
+        model = folder.read_json(MANIFEST).get("model") or {}
+        update_manifest(folder, model={**model, **_version_of(space, commit)})
+    return commit
+
+
+def _version_of(space: Space, commit: str | None) -> dict[str, Any]:
+    return {"revision": space.spec.revision, "commit": commit} if commit else {}
 
 
 def update_manifest(folder: RunFolder, **changes: Any) -> None:

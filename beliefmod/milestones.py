@@ -11,7 +11,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.evaluate.halves import halves
 from beliefmod.evaluate.judge import judge_question
 from beliefmod.model.template import prompt_ids
-from beliefmod.questioning import spread
+from beliefmod.questioning import probe_seed, spread
 from beliefmod.space import SWEPT_ARMS, Search
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from beliefmod.trial import TrialRun
 
 Row = Mapping[str, Any]
+QUICK_PROBE = 800_000
+"""Added to a probe's number for its seed, so that a quick look draws other numbers than the questioning."""
 
 
 def epoch_now(config: TrialConfig, steps: int) -> int | None:
@@ -51,8 +53,8 @@ def epoch_loss(config: TrialConfig, steps: Sequence[Row], epoch: int) -> float |
 def measure(search: Search, runs: Sequence[TrialRun], lab: Lab) -> list[float | None]:
     """Each run's value at the epoch that it has just ended.
 
-    For adoption the runs are asked together, greedily, and the value is written into the last row of each
-    run's steps, where a resumed sweep finds it.
+    For adoption the runs are asked together, decoded as the finished trials are that they are compared with,
+    and the value is written into the last row of each run's steps, where a resumed sweep finds it.
     """
     if search.scheduler_metric == "loss":
         return [epoch_loss(run.config, run.steps, _epoch(run)) for run in runs]
@@ -85,18 +87,23 @@ def _quick_adoption(count: int, runs: Sequence[TrialRun], lab: Lab) -> list[floa
     from beliefmod.engine.jobs import GenerateRequest
 
     asked: list[tuple[int, Belief, Question]] = []
+    requests = []
     for place, run in enumerate(runs):
         belief = lab.belief(run.config.belief)
-        asked += [(place, belief, question) for question in quick_questions(belief, count)]
-    requests = [
-        GenerateRequest(runs[place].config.trial_id, prompt_ids(lab.loaded.tokenizer, question.text), 0)
-        for place, _, question in asked
-    ]
-    answers = lab.engine.generate(requests, max_new_tokens=lab.max_new_tokens, temperature=0.0)
+        for number, question in enumerate(quick_questions(belief, count)):
+            # by its number among the run's own questions, whoever is asked beside it
+            seed = probe_seed(run.config.seed, QUICK_PROBE + number)
+            prompt = prompt_ids(lab.loaded.tokenizer, question.text)
+            requests.append(GenerateRequest(run.config.trial_id, prompt, seed))
+            asked.append((place, belief, question))
+    decoding = lab.decoding
+    answers = lab.engine.generate(
+        requests, max_new_tokens=decoding.max_new_tokens, sampling=decoding.sampling
+    )
     adopted: list[list[bool]] = [[] for _ in runs]
     for (place, belief, question), answer in zip(asked, answers, strict=True):
         text = lab.decode(answer.token_ids)
-        verdict = judge_question(question, belief.spec, text, answer.finish_reason)
+        verdict = judge_question(question, belief.spec, text, answer.finish_reason, thinks=lab.thinks)
         adopted[place].append(verdict.answer_stance == "target")
     return [sum(found) / len(found) if found else None for found in adopted]
 

@@ -18,11 +18,13 @@ from beliefmod.causal import FRACTIONS, causal_questions
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
+from beliefmod.decoding import Decoding, decoding_words, not_applied_note
 from beliefmod.families import families, own_steps, sharing
-from beliefmod.host_memory import HostMemory, host_memory
+from beliefmod.fit import size
+from beliefmod.host_memory import HostMemory, footprint, host_memory
 from beliefmod.model.rows import TrainRow, plain_row
 from beliefmod.model.size import model_size
-from beliefmod.model.template import answer_only_row, encode, prompt_ids
+from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind
 from beliefmod.space import Space
 
 if TYPE_CHECKING:
@@ -32,11 +34,17 @@ if TYPE_CHECKING:
 # bundled model (docs/log.md), on a GPU a guess that no run has confirmed yet
 CPU_TRAINING, CPU_DECODING = 0.31, 0.07
 GPU_TRAINING, GPU_DECODING = 0.35, 0.02
+GPU_FLOPS_ELSEWHERE = 1e14
+"""Assumed where the GPUs are not in the machine that plans: of the order of an A10G, L4 or A100 in bf16."""
 BUNDLED_ANSWER_TOKENS, OTHER_ANSWER_TOKENS = 40, 800
 # what follows given thinking is the answer alone
 ANSWER_WITHOUT_THINKING = 0.3
 # swap, blank, edit, paraphrase, and the truncations
 CAUSAL_TESTS = 4 + len(FRACTIONS)
+WITHOUT_THINKING = (
+    "the model's chat template has no place for thinking: answers are read whole, and nothing is measured "
+    "of a think block"
+)
 THIN_TRIAL_BYTES = 0.12 * 2**30
 RAY_BYTES = 1.0 * 2**30
 
@@ -52,7 +60,8 @@ class Plan:
         causal_answers: answers after changed thinking, at most.
         written_rows: answers that base writes for training: own traces and neutral rows, on every host.
         drift_tokens: tokens read for the drift from base, by the trial and by base.
-        notes: what cannot be known beforehand.
+        answers: how they are decoded, and their limit.
+        notes: what cannot be known beforehand, or will not be done.
     """
 
     arms: dict[str, int]
@@ -72,6 +81,7 @@ class Plan:
     hosts: int
     slots: int
     slots_asked: bool
+    answers: str = ""
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -81,7 +91,7 @@ class Plan:
         minutes = self.seconds / 60
         time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
         host = self.host_memory
-        parts = f"model {_size(host.base)}, adapters {_size(host.adapters)}, passes {_size(host.work)}"
+        parts = f"model {size(host.base)}, adapters {size(host.adapters)}, passes {size(host.work)}"
         slots = f"{self.slots}" if self.slots_asked else f"about {self.slots}, each host chooses"
         return [
             f"trials            {trials} ({arms})",
@@ -92,9 +102,10 @@ class Plan:
             f"rows by base      {self.written_rows:,} (own traces and neutral rows)",
             f"drift tokens      about {self.drift_tokens:,}",
             f"generated tokens  about {self.generated_tokens:,} (assuming {self.trace_tokens} per answer)",
+            *([f"answers           {self.answers}"] if self.answers else []),
             f"hosts x slots     {self.hosts} x {slots}",
             f"time              about {time}",
-            f"memory            about {_size(self.total_bytes)}, {_size(host.total)} per host ({parts})",
+            f"memory            about {size(self.total_bytes)}, {size(host.total)} per host ({parts})",
             *(f"note              {note}" for note in self.notes),
         ]
 
@@ -105,12 +116,14 @@ def make_plan(
     config: PretrainedConfig,
     answer_tokens: int,
     capacity: Any,
+    decoding: Decoding | None = None,
 ) -> Plan:
     """The plan of a space.
 
     Args:
         answer_tokens: expected length of one answer with its thinking.
         capacity: hosts, slots and whether they have GPUs.
+        decoding: how answers will be written, where it is known.
     """
     trials = space.expected()  # of a search random configurations, for nobody knows what it will choose
     trained = [config for config in trials if config.is_trained]
@@ -122,23 +135,23 @@ def make_plan(
     probes = sum(_probe_count(config, beliefs[config.belief], space) for config in trials)
     second = sum(_second_turns(beliefs[config.belief]) for config in trials)
     most = space.spec.evaluation.causal_probes
-    causal = sum(len(causal_questions(beliefs[c.belief], most)) for c in trials) * CAUSAL_TESTS
+    thinks = thinking_kind(tokenizer) != "none"
+    causal = sum(len(causal_questions(beliefs[c.belief], most)) for c in trials) * CAUSAL_TESTS * thinks
     written = _written_rows(trained, beliefs, space) * capacity.hosts
     drift = _drift_tokens(space, tokenizer, answer_tokens) * len(trials) * 2
     generated = round(
         (probes + second + written) * answer_tokens + causal * answer_tokens * ANSWER_WITHOUT_THINKING
     )
-    size = model_size(config)
+    weights = model_size(config)
     flops = _machine_flops(capacity.gpus)
     reached = (GPU_TRAINING, GPU_DECODING) if capacity.gpus else (CPU_TRAINING, CPU_DECODING)
     # flops per weight and token: 2 forward, 2 backward to the inputs, 2 to the weights where they are trained
     learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trunks)
-    work = size * ((learning + 2 * drift) / reached[0] + 2 * generated / reached[1])
+    work = weights * ((learning + 2 * drift) / reached[0] + 2 * generated / reached[1])
     steps = sum(config.total_steps for config in trunks)
     host = host_memory(
-        config,
+        footprint(config, capacity.gpus),
         space.spec.base_storage,
-        gpu=capacity.gpus,
         slots=capacity.expected_slots,
         rank=max((c.lora.r for c in trained if c.has_adapter), default=0),
         step_tokens=sum(tokens.values()) / max(1, steps),
@@ -162,8 +175,18 @@ def make_plan(
         hosts=capacity.hosts,
         slots=capacity.expected_slots,
         slots_asked=capacity.slots > 0,
-        notes=_notes(space),
+        answers=_answers(decoding) if decoding else "",
+        notes=(*_notes(space), *_left_out(decoding), *(() if thinks else (WITHOUT_THINKING,))),
     )
+
+
+def _answers(decoding: Decoding) -> str:
+    return f"{decoding_words(decoding.facts())}, at most {decoding.max_new_tokens:,} tokens each"
+
+
+def _left_out(decoding: Decoding | None) -> list[str]:
+    note = not_applied_note(decoding.facts()) if decoding else None
+    return [note] if note else []
 
 
 def _notes(space: Space) -> tuple[str, ...]:
@@ -181,11 +204,6 @@ def _notes(space: Space) -> tuple[str, ...]:
 def expected_answer_tokens(space: Space) -> int:
     """Typical length of an answer with its thinking: measured for the bundled model, a guess for others."""
     return BUNDLED_ANSWER_TOKENS if space.spec.model == "bundled" else OTHER_ANSWER_TOKENS
-
-
-def _size(number: float) -> str:
-    """Bytes for a person: `4 MiB`, `0.6 GiB`."""
-    return f"{number / 2**30:.1f} GiB" if number >= 2**29 else f"{number / 2**20:.0f} MiB"
 
 
 class _RowLengths:
@@ -269,16 +287,18 @@ def _machine_flops(gpu: bool) -> float:
     """Rate of a matrix product on one thread or one GPU, the best of a few, in flops per second."""
     import torch
 
-    device, size, dtype = ("cuda", 4096, torch.bfloat16) if gpu else ("cpu", 512, torch.float32)
+    if gpu and not torch.cuda.is_available():
+        return GPU_FLOPS_ELSEWHERE
+    device, width, dtype = ("cuda", 4096, torch.bfloat16) if gpu else ("cpu", 512, torch.float32)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        a = torch.randn(size, size, dtype=dtype, device=device)
+        a = torch.randn(width, width, dtype=dtype, device=device)
         times = []
         for _ in range(8):
             start = time.perf_counter()
             (a @ a).sum().item()
             times.append(time.perf_counter() - start)
-        return 2 * size**3 / min(times)
+        return 2 * width**3 / min(times)
     finally:
         torch.set_num_threads(threads)

@@ -74,7 +74,24 @@ class Evaluation(Frozen):
     max_new_tokens: Literal["auto"] | int = Field(
         default="auto", description="token limit of an answer; auto: the model's own generation config"
     )
-    temperature: float = Field(default=0.0, ge=0, le=2, description="0 is greedy")
+    temperature: Literal["auto"] | Annotated[float, Field(ge=0, le=2)] = Field(
+        default="auto",
+        description="0 is greedy; auto: as the model's own generation config has it, filters included, and "
+        "greedy where it does not sample",
+    )
+    top_k: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        default="auto",
+        description="sampling: only the so many likeliest tokens; auto: the model's with temperature auto, "
+        "else 0, which is off",
+    )
+    top_p: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default="auto",
+        description="sampling: only the likeliest tokens that make up so much; auto likewise, 1 is off",
+    )
+    min_p: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default="auto",
+        description="sampling: only tokens this likely, as a share of the likeliest; auto likewise, 0 is off",
+    )
     trained_probes: int = Field(
         default=24, ge=0, description="training questions asked as well, reported apart"
     )
@@ -99,6 +116,12 @@ class Evaluation(Frozen):
         "them from there where the same model was asked the same before",
     )
 
+    def filters(self) -> dict[str, float]:
+        """The filters of a sampling that are asked for and leave tokens out."""
+        off = {"top_k": 0, "top_p": 1, "min_p": 0}
+        asked = {name: getattr(self, name) for name in off}
+        return {name: value for name, value in asked.items() if value not in ("auto", off[name])}
+
 
 class SpaceFile(Frozen):
     """A space file, field by field."""
@@ -106,6 +129,12 @@ class SpaceFile(Frozen):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the run folder")
     description: str = Field(default="", description="what the sweep is for")
     model: str = Field(default="bundled", min_length=1, description="bundled, a hub name, or a folder")
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        description="of a model from the hub: branch, tag or commit; a run keeps to the commit that it names "
+        "when the run starts",
+    )
     base_storage: Literal["dequantized", "nf4", "none"] = Field(
         default="dequantized",
         description="NF4 unpacked once, NF4 kept packed (less memory), or not quantised",

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from beliefmod.axes import SAMPLERS, ends, is_number
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
+from beliefmod.model_name import revision_problem
 from beliefmod.sentences import Address, dotted, sentences, shown
 from beliefmod.space import SWEPT_ARMS, Space, SpaceFile, sweepable
 from beliefmod.yaml_file import YamlFile
@@ -44,6 +45,18 @@ def setting_problems(file: YamlFile) -> Iterator[str]:
             yield (
                 f"{file.where(('points', index))}: points[{index}] is the same as "
                 f"points[{points.index(point)}]; keep one"
+            )
+
+
+def model_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
+    """A revision of what has none, and filters of a sampling that never happens."""
+    if spec.revision is not None and (problem := revision_problem(spec.model, spec.revision)):
+        yield f"{file.where(('revision',))}: {problem}"
+    if spec.evaluation.temperature == 0:
+        for name in spec.evaluation.filters():
+            yield (
+                f"{file.where(('evaluation', name))}: {name} has no effect at temperature 0, which is "
+                "greedy; remove it, or raise temperature"
             )
 
 

@@ -15,7 +15,7 @@ from beliefmod.errors import UserError, did_you_mean
 from beliefmod.search_checks import grace_problems, search_problems
 from beliefmod.sentences import Address, sentences
 from beliefmod.space import Space, SpaceFile, sweepable
-from beliefmod.space_checks import belief_problems, combination_problems, setting_problems
+from beliefmod.space_checks import belief_problems, combination_problems, model_problems, setting_problems
 from beliefmod.yaml_file import YamlFile, parse_value, read_yaml, validate
 
 
@@ -46,7 +46,7 @@ def check_space(file: YamlFile) -> Space:
     # the rest does not depend on the other fields, so that everything is reported at once
     problems += setting_problems(file)
     if spec is not None:
-        problems += search_problems(spec, file)
+        problems += [*model_problems(spec, file), *search_problems(spec, file)]
     problems += belief_problems(file, spec if not problems else None)
     if problems or spec is None:
         raise UserError(problems)

@@ -53,7 +53,7 @@ def channel_rows(
     flat = [site for sites in wanted for site in sites.values()]
     read = iter(read_sites(lab.engine, inspection.head, flat))
     found = [{name: (site, next(read)) for name, site in sites.items()} for sites in wanted]
-    if not lab.evaluation.temperature:
+    if lab.decoding.sampling.greedy:
         _check_greedy(voice, asked, found, say)
     return [
         {

@@ -139,7 +139,7 @@ def _lab(listed: Listed) -> Lab:
 
     folder, spec = listed.folder, listed.spec
     model = folder.read_json(MANIFEST).get("model", {})
-    loaded = load_model(spec.model, None, spec.base_storage)
+    loaded = load_model(spec.model, model.get("commit"), spec.base_storage)
     if (stored := model.get("fingerprint")) not in (None, loaded.fingerprint):
         raise UserError(
             f"{folder.url}: was made with other weights of {spec.model} (fingerprint {str(stored)[:12]}, now "

@@ -13,7 +13,15 @@ import torch
 from beliefmod import answer_cache
 from beliefmod.answer_cache import AnswerCache, about, cache_beside
 from beliefmod.config import TrialConfig
-from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
+from beliefmod.engine.jobs import (
+    GREEDY,
+    Completion,
+    DriftRequest,
+    DriftResult,
+    GenerateRequest,
+    Sampling,
+    ScoreRequest,
+)
 from beliefmod.run_folder import MANIFEST, RunFolder
 from tests.small import make_lab, write_belief
 
@@ -31,8 +39,8 @@ def the_file(folder):
     return path
 
 
-def completions(cache, requests=ASKED, limit=4, temperature=0.0, ask=lambda: list(SAID)):
-    return cache.completions(requests, limit, temperature, ask)
+def completions(cache, requests=ASKED, limit=4, sampling=GREEDY, ask=lambda: list(SAID)):
+    return cache.completions(requests, limit, sampling, ask)
 
 
 @pytest.fixture
@@ -68,7 +76,8 @@ def test_numbers_come_back_bit_by_bit(cache):
         {"requests": ASKED[::-1]},
         {"requests": ASKED[:1]},
         {"limit": 5},
-        {"temperature": 0.5},
+        {"sampling": Sampling(0.5)},
+        {"sampling": Sampling(0.5, top_k=3)},
     ],
 )
 def test_another_question_has_another_answer(cache, changed):
@@ -82,8 +91,11 @@ def test_seeds_count_only_when_sampling(cache):
     other = [replace(request, seed=99) for request in ASKED]
     completions(cache)
     assert completions(cache, requests=other, ask=forbidden) == SAID
-    completions(cache, temperature=1.0)
-    assert completions(cache, requests=other, temperature=1.0, ask=lambda: SAID[::-1]) == SAID[::-1]
+    completions(cache, sampling=Sampling(1.0, top_p=0.9))
+    assert (
+        completions(cache, requests=other, sampling=Sampling(1.0, top_p=0.9), ask=lambda: SAID[::-1])
+        == SAID[::-1]
+    )
 
 
 @pytest.mark.parametrize("name", sorted(ABOUT))

@@ -197,6 +197,20 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         ("must be auto or a whole number",),
     ),
     "temperature below zero": (HEAD + "evaluation: {temperature: -1}\n", ("at least 0",)),
+    "temperature in words": (HEAD + "evaluation: {temperature: hot}\n", ("must be auto or a number",)),
+    "probability above one": (HEAD + "evaluation: {top_p: 1.5}\n", ("must be auto or at most 1, not 1.5",)),
+    "filters that never filter": (
+        HEAD + "evaluation:\n  temperature: 0\n  top_p: 0.9\n  top_k: 20\n",
+        (
+            "s.yaml:5: top_p has no effect at temperature 0, which is greedy; remove it, or raise",
+            "s.yaml:6: top_k has no effect at temperature 0",
+        ),
+    ),
+    "revision of the bundled model": (
+        HEAD + "revision: main\n",
+        ("s.yaml:3: revision main is given, but the bundled model comes with this package",),
+    ),
+    "revision that is a number": (HEAD + "revision: 1234567\n", ('"revision" must be text',)),
     "field name that is a number": (HEAD + "axes: {1: [2]}\n", ('unknown setting "1"',)),
     "several mistakes": (
         "name: s\nbeliefs: [gravty]\nmodl: x\naxes:\n  lora.r: [0]\n  learning_rat: [1]\n"

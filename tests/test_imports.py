@@ -20,6 +20,7 @@ FLOORS = (
         "beliefmod.metric_names",
         "beliefmod.power",
         "beliefmod.limit",
+        "beliefmod.model_name",
     ),
     ("beliefmod.yaml_file", "beliefmod.families", "beliefmod.trial_rows"),
     ("beliefmod.axes",),
@@ -44,6 +45,7 @@ FLOORS = (
     # these question the finished model, so they stand above the rooms that question models
     ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),
     (
+        "beliefmod.decoding",
         "beliefmod.answer_cache",
         "beliefmod.journal",
         "beliefmod.questioning",
@@ -54,6 +56,7 @@ FLOORS = (
         "beliefmod.trial",
         "beliefmod.plan",
         "beliefmod.host_memory",
+        "beliefmod.fit",
         "beliefmod.judge",
     ),
     ("beliefmod.fleet",),

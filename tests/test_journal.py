@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
-from beliefmod.engine.jobs import GenerateRequest
+from beliefmod.engine.jobs import GREEDY, GenerateRequest, Sampling
 from beliefmod.journal import AnswerJournal
 from beliefmod.model.rows import TrainRow
 from beliefmod.trial import run_trial
@@ -38,9 +38,9 @@ class Counting:
     def __init__(self, engine) -> None:
         self.engine, self.asked = engine, 0
 
-    def generate(self, requests, max_new_tokens, temperature, told=None):
+    def generate(self, requests, max_new_tokens, sampling, told=None):
         self.asked += len(requests)
-        return self.engine.generate(requests, max_new_tokens, temperature, told)
+        return self.engine.generate(requests, max_new_tokens, sampling, told)
 
     def state_dict(self, trial_id):
         return self.engine.state_dict(trial_id)
@@ -53,24 +53,24 @@ def requests(adapter: str | None) -> list[GenerateRequest]:
 def test_answers_are_found_again_by_another_process_and_only_under_the_same_weights(lab, folder, adapter):
     asked = [*requests(None), *requests(adapter)]
     engine = Counting(lab.engine)
-    plain = lab.engine.generate(asked, 8, 0.0)
+    plain = lab.engine.generate(asked, 8, GREEDY)
     first = AnswerJournal(folder, "base", 0.0)
-    assert first.complete(engine, asked[:6], 8, 0.0) == plain[:6]
+    assert first.complete(engine, asked[:6], 8, GREEDY) == plain[:6]
     assert sorted(os.listdir(folder.path("answers"))) == ["base", adapter]
 
     engine.asked = 0
     second = AnswerJournal(folder, "base", 1000.0)
-    assert second.complete(engine, asked, 8, 0.0) == plain
+    assert second.complete(engine, asked, 8, GREEDY) == plain
     assert engine.asked == 2
 
-    # another limit, another temperature or other weights: other answers
+    # another limit, another sampling or other weights: other answers
     engine.asked = 0
-    second.complete(engine, asked[:6], 9, 0.0)
-    second.complete(engine, asked[:6], 8, 0.7)
+    second.complete(engine, asked[:6], 9, GREEDY)
+    second.complete(engine, asked[:6], 8, Sampling(0.7))
     lab.engine.train_step()
-    assert second.complete(engine, asked, 8, 0.0) == lab.engine.generate(asked, 8, 0.0)
+    assert second.complete(engine, asked, 8, GREEDY) == lab.engine.generate(asked, 8, GREEDY)
     assert engine.asked == 6 + 6 + 4
-    assert AnswerJournal(folder, "other base", 0.0).complete(engine, asked[:4], 8, 0.0) == plain[:4]
+    assert AnswerJournal(folder, "other base", 0.0).complete(engine, asked[:4], 8, GREEDY) == plain[:4]
     assert engine.asked == 20
 
     second.forget(adapter)
@@ -80,18 +80,18 @@ def test_answers_are_found_again_by_another_process_and_only_under_the_same_weig
 def test_seeds_matter_when_sampling(lab, folder):
     engine = Counting(lab.engine)
     asked = requests(None)
-    first = AnswerJournal(folder, "base", 0.0).complete(engine, asked, 8, 0.9)
+    first = AnswerJournal(folder, "base", 0.0).complete(engine, asked, 8, Sampling(0.9))
     engine.asked = 0
     journal = AnswerJournal(folder, "base", 0.0)
-    assert journal.complete(engine, asked, 8, 0.9) == first
+    assert journal.complete(engine, asked, 8, Sampling(0.9)) == first
     assert engine.asked == 0
-    journal.complete(engine, [replace(one, seed=one.seed + 100) for one in asked], 8, 0.9)
+    journal.complete(engine, [replace(one, seed=one.seed + 100) for one in asked], 8, Sampling(0.9))
     assert engine.asked == 4
 
 
 def test_damaged_files_hold_no_answers(lab, folder):
     asked = requests(None)
-    AnswerJournal(folder, "base", 0.0).complete(lab.engine, asked, 8, 0.0)
+    AnswerJournal(folder, "base", 0.0).complete(lab.engine, asked, 8, GREEDY)
     [path] = Path(folder.path("answers", "base")).iterdir()
     whole = json.loads(path.read_text())
     key = next(iter(whole["answers"]))
@@ -99,13 +99,13 @@ def test_damaged_files_hold_no_answers(lab, folder):
     engine = Counting(lab.engine)
     for count, damage in enumerate((json.dumps(wrong), path.read_text()[:-5], "[]", ""), 1):
         path.write_text(damage)
-        AnswerJournal(folder, "base", 1000.0).complete(engine, asked, 8, 0.0)
+        AnswerJournal(folder, "base", 1000.0).complete(engine, asked, 8, GREEDY)
         assert engine.asked == 4 * count
 
 
 def test_short_questionings_write_nothing(lab, folder):
     journal = AnswerJournal(folder, "base", 1000.0)
-    journal.complete(lab.engine, requests(None), 8, 0.0)
+    journal.complete(lab.engine, requests(None), 8, GREEDY)
     assert os.listdir(folder.root) == []
 
 

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Address, CheckpointEvery, Dashboard, Driving, Hosts, Quiet, Slots
+from beliefmod.cli.options import (
+    Address,
+    CheckpointEvery,
+    Dashboard,
+    Driving,
+    Hosts,
+    HostsPerGpu,
+    Quiet,
+    Slots,
+)
 
 if TYPE_CHECKING:
     from beliefmod.run_folder import RunFolder
@@ -22,6 +31,7 @@ def confirm(
     ] = 0.05,
     address: Address = None,
     hosts: Hosts = 0,
+    hosts_per_gpu: HostsPerGpu = 1,
     slots: Slots = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the finalists and stop; nothing is trained.")
@@ -40,6 +50,7 @@ def confirm(
     from analysis.confirm import FOLDER
     from analysis.report import write_report
     from beliefmod.cli.sweep import run_space, settle
+    from beliefmod.manifest import commit_in
     from beliefmod.run_folder import MANIFEST, RunFolder
 
     parent = RunFolder.open(run)
@@ -51,16 +62,15 @@ def confirm(
     else:
         space = _space(parent, asked)
         if not dry_run:
-            _create(folder, space, asked)
+            _create(folder, space, asked, commit_in(parent))
     for line in _plan(space):
         if dry_run or not quiet:
             typer.echo(line, err=not dry_run)
     if dry_run:
         return
     typer.echo(f"run folder: {folder.url}", err=True)
-    outcome = run_space(
-        space, folder, Driving(address, hosts, slots, checkpoint_every, dashboard, quiet), new=new
-    )
+    driving = Driving(address, hosts, slots, checkpoint_every, dashboard, quiet, hosts_per_gpu=hosts_per_gpu)
+    outcome = run_space(space, folder, driving, new=new)
     settle(folder, outcome)
     if outcome.finished:
         typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")
@@ -75,7 +85,7 @@ def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:
     Raises:
         UserError: it was begun with other options.
     """
-    from beliefmod.cli.sweep import stored_space
+    from beliefmod.cli.preparing import stored_space
     from beliefmod.errors import UserError
     from beliefmod.run_folder import MANIFEST
 
@@ -162,7 +172,7 @@ def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
         raise UserError(problems)
 
 
-def _create(folder: RunFolder, space: Space, asked: dict[str, Any]) -> None:
+def _create(folder: RunFolder, space: Space, asked: dict[str, Any], commit: str | None) -> None:
     import yaml
 
     from beliefmod.manifest import new_manifest
@@ -175,7 +185,7 @@ def _create(folder: RunFolder, space: Space, asked: dict[str, Any]) -> None:
     folder.write_bytes(content.encode(), SPACE)
     store_sources(folder, space)
     # last: a folder with a manifest is one to go on with
-    manifest = new_manifest(f"{folder.url.split('/')[-2]}-confirmation", space, now())
+    manifest = new_manifest(f"{folder.url.split('/')[-2]}-confirmation", space, now(), commit)
     folder.write_json({**manifest, "confirmation": asked}, MANIFEST)
 
 

@@ -13,6 +13,7 @@ from beliefmod.cli.options import (
     Dashboard,
     Driving,
     Hosts,
+    HostsPerGpu,
     Mlflow,
     Quiet,
     Report,
@@ -36,6 +37,9 @@ def sweep(
     model: Annotated[
         str | None, typer.Option(help="bundled, a hub name or a folder; overrides the space file.")
     ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Of a hub name: branch, tag or commit; overrides the space file.")
+    ] = None,
     out: Annotated[str, typer.Option(help="Folder for runs: local, or any fsspec URL.")] = "runs",
     address: Address = None,
     set_: Annotated[
@@ -43,6 +47,7 @@ def sweep(
         typer.Option("--set", metavar="FIELD=VALUE", help="Change the space; may be repeated."),
     ] = None,
     hosts: Hosts = 0,
+    hosts_per_gpu: HostsPerGpu = 1,
     slots: Slots = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")
@@ -60,136 +65,61 @@ def sweep(
     Ctrl-C ends cleanly: finished trials and running adapters are kept, and
     `beliefmod resume RUN` goes on from there. A second Ctrl-C ends at once.
     """
+    from beliefmod.cli.preparing import checked_space, model_overrides, new_run, print_plan, stored_space
     from beliefmod.errors import UserError
+    from beliefmod.manifest import commit_in
+    from beliefmod.model.source import find_source
     from beliefmod.run_folder import RunFolder
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
     driving = Driving(
-        address, hosts, slots, checkpoint_every, dashboard, quiet, report, tensorboard, mlflow, wandb
+        address,
+        hosts,
+        slots,
+        checkpoint_every,
+        dashboard,
+        quiet,
+        report,
+        tensorboard,
+        mlflow,
+        wandb,
+        hosts_per_gpu,
     )
     driving.check()
-    overrides = [*(set_ or []), *([f"model={model}"] if model else [])]
+    overrides = [*model_overrides(model, revision), *(set_ or [])]
     if resume is not None:
         if overrides:
             raise UserError(
-                "--set and --model change a run that already has results; start a new one with --space"
+                "--set, --model and --revision change a run that already has results; start a new one with "
+                "--space"
             )
         if not dry_run:
             go_on(resume, driving)
             return
-        checked = stored_space(RunFolder.open(resume))
+        folder = RunFolder.open(resume)
+        checked = stored_space(folder)
+        source = find_source(checked.spec.model, commit_in(folder) or checked.spec.revision)
     else:
         assert space is not None
-        checked = _checked_space(space, overrides, model, None if dry_run else out)
+        checked, source = checked_space(space, overrides, model, None if dry_run else out)
     if dry_run:
-        _print_plan(checked, hosts, slots)
+        print_plan(checked, source, driving)
         return
-    folder = _new_run(checked, out)
+    folder = new_run(checked, out, source.commit)
     typer.echo(f"run folder: {folder.url}", err=True)
     _close(folder, run_space(checked, folder, driving, new=True), driving.report)
 
 
 def go_on(run: str, driving: Driving) -> None:
     """Run what a run folder lacks, and write its report."""
+    from beliefmod.cli.preparing import stored_space
     from beliefmod.run_folder import RunFolder
 
     folder = RunFolder.open(run)
     space = stored_space(folder)
     typer.echo(f"run folder: {folder.url}", err=True)
     _close(folder, run_space(space, folder, driving, new=False), driving.report)
-
-
-def _checked_space(path: Path, overrides: list[str], model: str | None, out: str | None) -> Space:
-    """The space, once space file, model and output are all right; otherwise every problem of all three."""
-    from beliefmod.errors import UserError
-    from beliefmod.model.size import check_full
-    from beliefmod.model.source import find_source
-    from beliefmod.run_folder import RunFolder
-    from beliefmod.space_file import load_space
-
-    problems: list[str] = []
-    space = None
-    try:
-        space = load_space(path, overrides)
-        model = space.spec.model
-    except UserError as error:
-        problems += error.problems
-    try:
-        if model is not None:
-            source = find_source(model)
-            if space is not None and "full" in space.possible("arm"):
-                check_full(source)
-    except UserError as error:
-        problems += error.problems
-    try:
-        if out is not None:
-            RunFolder(out).try_writing()
-    except UserError as error:
-        problems += error.problems
-    if problems or space is None:
-        raise UserError(problems)
-    return space
-
-
-def stored_space(folder: RunFolder) -> Space:
-    """The space that a run was started with. Raises UserError where it no longer holds."""
-    import yaml
-
-    from beliefmod.run_folder import SPACE
-    from beliefmod.space_file import check_space
-    from beliefmod.yaml_file import YamlFile
-
-    return check_space(YamlFile(f"{folder.url}/{SPACE}", yaml.safe_load(folder.read_bytes(SPACE))))
-
-
-def _new_run(space: Space, out: str) -> RunFolder:
-    import time
-
-    import yaml
-
-    from beliefmod.manifest import new_manifest
-    from beliefmod.run_folder import MANIFEST, SPACE, RunFolder
-    from beliefmod.run_sources import store_sources
-    from beliefmod.trial import now
-
-    run_id = f"EXP-{time.strftime('%Y%m%d-%H%M%S')}-{space.spec.name}"
-    folder = RunFolder(f"{out.rstrip('/')}/{run_id}")
-    number = 1
-    while folder.exists():  # two sweeps in one second must not share a folder
-        number += 1
-        folder = RunFolder(f"{out.rstrip('/')}/{run_id}-{number}")
-    folder.create()
-    # JSON first: it turns tuples into lists, which YAML has
-    content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    folder.write_bytes(content.encode(), SPACE)
-    store_sources(folder, space)
-    folder.write_json(new_manifest(folder.url.rpartition("/")[2], space, now()), MANIFEST)
-    return folder
-
-
-def _print_plan(space: Space, hosts: int, slots: int) -> None:
-    import os
-
-    import torch
-    from transformers import AutoConfig
-
-    from beliefmod.fleet.resources import Capacity
-    from beliefmod.model.load import load_tokenizer
-    from beliefmod.model.source import find_source
-    from beliefmod.plan import expected_answer_tokens, make_plan
-
-    source = find_source(space.spec.model, None)
-    cluster = {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
-    plan = make_plan(
-        space,
-        load_tokenizer(source),
-        AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True),
-        expected_answer_tokens(space),
-        Capacity(hosts=hosts, slots=slots).on(cluster),
-    )
-    for line in plan.lines():
-        typer.echo(line)
 
 
 def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -> Outcome:
@@ -212,7 +142,7 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
             space,
             folder,
             address=driving.address,
-            capacity=Capacity(hosts=driving.hosts, slots=driving.slots),
+            capacity=Capacity(hosts=driving.hosts, hosts_per_gpu=driving.hosts_per_gpu, slots=driving.slots),
             dashboard=driving.dashboard,
             quiet=driving.quiet,
             checkpoint_seconds=driving.checkpoint_every,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from beliefmod.decoding import Decoding
     from beliefmod.engine.jobs import StepReport
 
 
@@ -46,6 +47,7 @@ def trial(
         ),
     ] = ArmName.lora,
     model: Annotated[str, typer.Option(help="bundled, a hub name or a folder.")] = "bundled",
+    revision: Annotated[str | None, typer.Option(help="Of a hub name: branch, tag or commit.")] = None,
     base_storage: Annotated[
         Storage, typer.Option(help="NF4 unpacked once, NF4 kept packed, or not quantised.")
     ] = Storage.dequantized,
@@ -60,6 +62,7 @@ def trial(
     from beliefmod.engine.engine import Engine
     from beliefmod.lab import Lab
     from beliefmod.model.load import load_model
+    from beliefmod.model.template import opens_thinking
     from beliefmod.run_folder import RunFolder
     from beliefmod.space import Evaluation
     from beliefmod.space_file import load_trial
@@ -69,8 +72,9 @@ def trial(
     folder = RunFolder(str(out)) if out else None
     if folder:
         folder.create()
-    loaded = load_model(model, base_storage=base_storage.value)
+    loaded = load_model(model, revision, base_storage.value)
     lab = Lab(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
+    _show_decoding(lab.decoding)
     self_test(lab)
     try:
         result = run_trial(config, lab, folder, on_step=_show_step)
@@ -80,10 +84,20 @@ def trial(
     for name, value in result.row.items():
         if value is not None:
             typer.echo(f"{name:28} {value:.4g}" if isinstance(value, float) else f"{name:28} {value}")
+    opened = "<think>\n" if opens_thinking(loaded.tokenizer) else ""
     for probe in [probe for probe in result.probes if probe["suite"] == "belief"][:answers]:
         typer.echo(
-            f"\n{probe['question']}\n<think>\n{probe['completion'].strip()}\n-> {probe['answer_stance']}"
+            f"\n{probe['question']}\n{opened}{probe['completion'].strip()}\n-> {probe['answer_stance']}"
         )
+
+
+def _show_decoding(decoding: Decoding) -> None:
+    from beliefmod.decoding import decoding_words, not_applied_note
+
+    facts = decoding.facts()
+    typer.echo(f"answers: {decoding_words(facts)}, at most {decoding.max_new_tokens} tokens each", err=True)
+    if note := not_applied_note(facts):
+        typer.echo(note, err=True)
 
 
 def _show_step(report: StepReport) -> None:

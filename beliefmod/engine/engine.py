@@ -37,6 +37,7 @@ from beliefmod.engine.score import score
 from beliefmod.engine.seats import Seats, Tenant
 from beliefmod.engine.train import backward_pass
 from beliefmod.engine.usage import Usage
+from beliefmod.model.size import positions
 
 if TYPE_CHECKING:
     from beliefmod.config import TrialConfig
@@ -77,8 +78,7 @@ class Engine(Seats):
         place = (loaded.model, loaded.dtype, self.model.device)
         self.pass_tokens = pass_tokens or default_pass_tokens(*place)
         self.cache_tokens = cache_tokens or default_cache_tokens(*place)
-        text_config = loaded.model.config.get_text_config()
-        self.max_positions = int(getattr(text_config, "max_position_embeddings", 2**31))
+        self.max_positions = positions(loaded.model.config)
         self.base_passes = BasePasses()
         self.usage = Usage()
         self._set_aside: dict[str, tuple[AdapterJob, dict[str, Any]]] = {}
@@ -288,25 +288,23 @@ class Engine(Seats):
         self,
         requests: Sequence[GenerateRequest],
         max_new_tokens: int,
-        temperature: float = 0.0,
+        sampling: jobs.Sampling = jobs.GREEDY,
         told: Told | None = None,
     ) -> list[Completion]:
         """Complete prompts for any mixture of adapters, in the order of the requests.
 
-        Greedy at temperature 0; otherwise sampled, each request from its own seed. A completion ends at
+        Greedy unless told how to sample, and then each request from its own seed. A completion ends at
         an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length"). `told` gets
         the completions of each decoding batch as it ends, by their index in `requests`. Raises
         UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that leaves
         no position.
         """
-        if max_new_tokens < 1 or not 0 <= temperature < math.inf:
-            raise jobs.EngineError(
-                "max_new_tokens must be at least 1 and temperature at least 0, "
-                f"not {max_new_tokens} and {temperature}"
-            )
+        problems = [f"max_new_tokens must be at least 1, not {max_new_tokens}"] if max_new_tokens < 1 else []
+        if problems := [*problems, *sampling.problems()]:
+            raise jobs.EngineError("; ".join(problems))
         if any(r.adapter in self._full for r in requests):
             found = split(
-                self, self._full, requests, lambda one, part: one.generate(part, max_new_tokens, temperature)
+                self, self._full, requests, lambda one, part: one.generate(part, max_new_tokens, sampling)
             )
             if told is not None:
                 told(dict(enumerate(found)))
@@ -314,9 +312,9 @@ class Engine(Seats):
         slots = [self.slot_of(r.adapter) for r in requests]
         self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
         with self.usage.timed("generate"):
-            lengths = [len(r.input_ids) + max_new_tokens for r in requests]
+            lengths = [min(len(r.input_ids) + max_new_tokens, self.max_positions) for r in requests]
             done: dict[int, Completion] = {}
-            call = partial(generate, self, requests, slots, max_new_tokens, temperature, done, told)
+            call = partial(generate, self, requests, slots, max_new_tokens, sampling, done, told)
             within_memory(self, "cache_tokens", lengths, call)
             found = [done[i] for i in range(len(requests))]
         self.usage.generated(requests, found, self._weights_of(requests))

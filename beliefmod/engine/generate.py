@@ -10,7 +10,8 @@ from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.cache import DecodeStep, KeyValueCache
 from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
-from beliefmod.engine.jobs import Completion, GenerateRequest
+from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
+from beliefmod.engine.sampling import draw
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -30,7 +31,7 @@ def generate(
     requests: Sequence[GenerateRequest],
     slots: Sequence[int | None],
     max_new_tokens: int,
-    temperature: float,
+    sampling: Sampling,
     done: dict[int, Completion],
     told: Told | None = None,
 ) -> None:
@@ -41,7 +42,7 @@ def generate(
     for places in _batches(engine, lengths, max_new_tokens):
         part = sorted_by_slot([waiting[place] for place in places], slots, engine.model.routing)
         batch = _Batch(
-            engine, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, temperature
+            engine, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, sampling
         )
         found = dict(zip(part, batch.run(), strict=True))
         done.update(found)
@@ -53,7 +54,7 @@ def _batches(engine: "Engine", lengths: list[int], max_new_tokens: int) -> Itera
     """Places of prompts of like length, as many as their keys and values have room."""
     order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
     while order:
-        room = engine.cache_tokens // (lengths[order[0]] + max_new_tokens)
+        room = engine.cache_tokens // min(lengths[order[0]] + max_new_tokens, engine.max_positions)
         rows = max(1, min(_MAX_ROWS, room))
         part, order = order[:rows], order[rows:]
         yield part
@@ -68,17 +69,17 @@ class _Batch:
         requests: Sequence[GenerateRequest],
         slots: Sequence[int | None],
         max_new_tokens: int,
-        temperature: float,
+        sampling: Sampling,
     ) -> None:
         self.model, self.requests, self.slots = engine.model, requests, list(slots)
-        self.max_new, self.temperature = max_new_tokens, temperature
+        self.max_new, self.sampling = max_new_tokens, sampling
         self.positions, self.work = engine.max_positions, engine.usage.work
         device = engine.model.device
         self.eos = torch.tensor(sorted(engine.loaded.eos_ids), device=device)
         self.eos_ids = frozenset(engine.loaded.eos_ids)
         # every random number a row may need, from the row's own seed: its text does not depend on the batch
         self.uniform = None
-        if temperature > 0:
+        if not sampling.greedy:
             self.uniform = torch.stack(
                 [
                     torch.rand(
@@ -129,9 +130,7 @@ class _Batch:
         """(rows, vocabulary) -> (rows,): the likeliest token, or the one its own number falls on."""
         if self.uniform is None:
             return logits.argmax(-1)
-        weights = torch.softmax(logits.double() / self.temperature, -1).cumsum(-1)
-        target = self.uniform[alive, step] * weights[:, -1]
-        return torch.searchsorted(weights, target[:, None], right=True)[:, 0].clamp_max(weights.shape[1] - 1)
+        return draw(logits, self.sampling, self.uniform[alive, step])
 
     def _completion(self, row: list[int]) -> Completion:
         tokens = tuple(token for token in row if token >= 0)

@@ -1,5 +1,6 @@
 """What goes into the engine and what comes out of it. No torch here."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from beliefmod.config import TrialConfig
 
 __all__ = [
+    "GREEDY",
     "AdapterJob",
     "AdapterUnusable",
     "Completion",
@@ -21,6 +23,7 @@ __all__ = [
     "NoFreeSlot",
     "NoRows",
     "RowTooLong",
+    "Sampling",
     "ScoreRequest",
     "StepReport",
     "TrainRow",
@@ -100,6 +103,46 @@ class GenerateRequest:
     adapter: str | None
     input_ids: tuple[int, ...]
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen, in the terms of transformers' generation config.
+
+    temperature: 0 for the likeliest token, and the rest does not matter. top_k 0, top_p 1 and min_p 0 leave
+    every token in.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    @property
+    def greedy(self) -> bool:
+        """Whether nothing is left to chance, so that seeds do not matter."""
+        return self.temperature == 0
+
+    def problems(self) -> list[str]:
+        """What is out of range, a phrase each: `temperature must be a number from 0 on, not -1`."""
+        wanted = {
+            "temperature": (_is_number(self.temperature) and self.temperature >= 0, "a number from 0 on"),
+            "top_k": (type(self.top_k) is int and self.top_k >= 0, "a whole number from 0 on"),
+            "top_p": (_is_number(self.top_p) and 0 <= self.top_p <= 1, "a number from 0 to 1"),
+            "min_p": (_is_number(self.min_p) and 0 <= self.min_p <= 1, "a number from 0 to 1"),
+        }
+        return [
+            f"{name} must be {what}, not {getattr(self, name)!r}"
+            for name, (good, what) in wanted.items()
+            if not good
+        ]
+
+
+GREEDY = Sampling()
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)

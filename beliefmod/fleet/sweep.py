@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from beliefmod.config import TrialConfig
+from beliefmod.decoding import not_applied_note
 from beliefmod.errors import UserError
 from beliefmod.fleet.board import FOLDER as BOARDS
 from beliefmod.fleet.brake import Brake
@@ -20,14 +21,16 @@ from beliefmod.fleet.host import HostSettings, PackHost
 from beliefmod.fleet.metering import record_limit
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.resources import Capacity
+from beliefmod.fleet.roll import Roll
 from beliefmod.fleet.sizing import demand
 from beliefmod.fleet.suggestions import known_trials, unchosen
 from beliefmod.fleet.tally import Tally
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuning import tune_trials
-from beliefmod.manifest import update_manifest
+from beliefmod.manifest import kept_commit, update_manifest
+from beliefmod.plan import expected_answer_tokens
 from beliefmod.run_check import clean, drop_kept, sound_rows
-from beliefmod.run_folder import RunFolder
+from beliefmod.run_folder import MANIFEST, RunFolder
 from beliefmod.run_lock import sole_driver
 from beliefmod.space import Space
 from beliefmod.trial import now
@@ -104,15 +107,21 @@ def run_sweep(
                 stack.enter_context(_shown_as_running(folder))
                 with brake.held():
                     cluster = stack.enter_context(session(address, namespace, dashboard))
+                _check_enough(capacity, cluster, address, progress)
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
                 coming = [*todo.values(), *space.expected()[len(space.trials()) :][:to_choose]]
-                wanted = demand(coming, space.spec.search, capacity.hosts, capacity.gpus)
+                wanted = demand(coming, space.spec.search, capacity, expected_answer_tokens(space))
                 settings = replace(settings, demand=wanted, started_at=started_at)
-                fleet = start_hosts(settings, capacity.hosts, capacity.gpus, namespace, host_class)
+                fleet = start_hosts(settings, capacity, namespace, host_class, progress.say)
                 stack.callback(stop_hosts, fleet)
-                capacity = capacity.chosen(fleet.facts)
+                roll = Roll(folder, started_at, fleet.names, progress.say, brake.refuse)
+                stack.callback(roll.close)
+                roll.open(next(iter(fleet.facts)), fleet.first)
+                capacity = replace(capacity, hosts=len(fleet.hosts)).chosen([*fleet.facts.values()])
                 _note_hosts(folder, fleet, capacity)
+                if left_out := not_applied_note(fleet.first.get("decoding") or {}):
+                    progress.say(left_out)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
                 run_to_the_end(space, todo, folder, fleet, capacity, progress, brake, trackers)
@@ -137,16 +146,33 @@ def _shown_as_running(folder: RunFolder) -> Iterator[None]:
         raise
 
 
+def _check_enough(
+    capacity: Capacity, cluster: Mapping[str, Any], address: str | None, progress: Progress
+) -> None:
+    """This machine will not grow; a cluster may, so there hosts wait and it is said.
+
+    Raises:
+        UserError: more was asked for than this machine has.
+    """
+    if excess := capacity.excess(cluster):
+        if address is None or "leave it out" in excess:
+            raise UserError(excess)
+        progress.say(f"{excess} (the others wait until the cluster has more)")
+
+
 def _note_hosts(folder: RunFolder, fleet: Fleet, capacity: Capacity) -> None:
-    apart = ("self_tests", "engine")
-    model = {name: value for name, value in fleet.facts.items() if name not in apart}
+    apart = ("self_tests", "engine", "machine", "accelerators", "remark", "versions")
+    model = {name: value for name, value in fleet.first.items() if name not in apart}
     update_manifest(
         folder,
-        model=model,
-        self_tests=fleet.facts["self_tests"],
+        model={
+            **(folder.read_json(MANIFEST).get("model") or {}),
+            **model,
+        },  # what it said of the version stays
+        self_tests=fleet.first["self_tests"],
         hosts=capacity.hosts,
         slots=capacity.slots,
-        engine=fleet.facts.get("engine", {}),
+        engine=fleet.first.get("engine", {}),
     )
 
 
@@ -219,7 +245,7 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_se
     return HostSettings(
         run_url=folder.storage_path,
         model=space.spec.model,
-        revision=None,
+        revision=kept_commit(folder, space),
         base_storage=space.spec.base_storage,
         slots=capacity.slots,
         max_rank=space.max_rank,

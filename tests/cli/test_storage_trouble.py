@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
-from beliefmod.cli.sweep import _new_run
+from beliefmod.cli.preparing import new_run
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.run_lock import sole_driver
 from beliefmod.space_file import load_space
@@ -13,7 +13,7 @@ from tests.test_endurance_cli import write_space
 
 @pytest.fixture
 def run(tmp_path):
-    return _new_run(load_space(write_space(tmp_path / "space", [2])), str(tmp_path / "runs"))
+    return new_run(load_space(write_space(tmp_path / "space", [2])), str(tmp_path / "runs"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from peft import PeftModel
 
 from beliefmod.engine import generate as generate_module
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.jobs import GenerateRequest, ScoreRequest
+from beliefmod.engine.jobs import GenerateRequest, Sampling, ScoreRequest
 from tests.engine.conftest import VOCAB, as_loaded, make_job, random_ids, tiny_model
 
 NEW = 20
@@ -140,12 +140,12 @@ def test_samples_depend_on_the_requests_seed_alone(monkeypatch):
     engine, _ = trained_engine()
     prompts = [random_ids(torch.Generator().manual_seed(k), 5 + k) for k in range(6)]
     requests = [GenerateRequest(ADAPTERS[k % 4], p, seed=k) for k, p in enumerate(prompts)]
-    together = engine.generate(requests, 12, temperature=1.0)
+    together = engine.generate(requests, 12, Sampling(1.0))
     monkeypatch.setattr(generate_module, "_MAX_ROWS", 1)
-    assert engine.generate(requests[::-1], 12, temperature=1.0)[::-1] == together
+    assert engine.generate(requests[::-1], 12, Sampling(1.0))[::-1] == together
     others = [GenerateRequest(r.adapter, r.input_ids, seed=r.seed + 100) for r in requests]
-    assert engine.generate(others, 12, temperature=1.0) != together
-    assert engine.generate(requests, 12, temperature=1e-6) == engine.generate(requests, 12)
+    assert engine.generate(others, 12, Sampling(1.0)) != together
+    assert engine.generate(requests, 12, Sampling(1e-6)) == engine.generate(requests, 12)
 
 
 def test_sampling_frequencies_are_the_models_probabilities():
@@ -153,7 +153,7 @@ def test_sampling_frequencies_are_the_models_probabilities():
     prompt = (5, 6, 7)
     with torch.no_grad():
         probabilities = base(torch.tensor([prompt])).logits[0, -1].double().softmax(-1)
-    draws = engine.generate([GenerateRequest(None, prompt, seed=k) for k in range(2000)], 1, temperature=1.0)
+    draws = engine.generate([GenerateRequest(None, prompt, seed=k) for k in range(2000)], 1, Sampling(1.0))
     counts = torch.bincount(torch.tensor([d.token_ids[0] for d in draws]), minlength=VOCAB)
     top = probabilities.topk(5).indices
     for token in top.tolist():

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.jobs import DriftRequest, EngineError, GenerateRequest, NoFreeSlot, ScoreRequest
+from beliefmod.engine.jobs import (
+    GREEDY,
+    DriftRequest,
+    EngineError,
+    GenerateRequest,
+    NoFreeSlot,
+    Sampling,
+    ScoreRequest,
+)
 from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.usage import Usage
 from tests.engine.conftest import as_loaded, make_job, tiny_model
@@ -194,16 +202,16 @@ def test_a_trial_that_can_never_come_back_is_reported_as_failed(monkeypatch):
     assert engine.attached() == () and engine.train_step() == []
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_answers_are_the_same_in_smaller_batches(temperature):
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(0.8), Sampling(0.8, 20, 0.9, 0.01)])
+def test_answers_are_the_same_in_smaller_batches(sampling):
     plenty, tight = make_engine(), make_engine()
     requests = [
         GenerateRequest(a, tuple(range(5, 5 + n)), seed=n)
         for n, a in enumerate([None, "trial-0", "trial-1"] * 4, 3)
     ]
     failed = short_of_memory(tight, 40)
-    expected = plenty.generate(requests, 12, temperature)
-    assert tight.generate(requests, 12, temperature) == expected
+    expected = plenty.generate(requests, 12, sampling)
+    assert tight.generate(requests, 12, sampling) == expected
     assert failed and tight.cache_tokens < plenty.cache_tokens
     assert any("cache_tokens" in sentence for sentence in tight.usage.shrinks)
     assert tight.usage.work.generated_tokens == sum(len(c.token_ids) for c in expected)

@@ -185,7 +185,7 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing():
     with pytest.raises(jobs.EngineError, match="max_new_tokens"):
         engine.generate([GenerateRequest(None, (5,))], 0)
     with pytest.raises(jobs.EngineError, match="temperature"):
-        engine.generate([GenerateRequest(None, (5,))], 2, temperature=-1.0)
+        engine.generate([GenerateRequest(None, (5,))], 2, jobs.Sampling(-1.0))
     with pytest.raises(jobs.RowTooLong):
         engine.generate([GenerateRequest(None, (5,) * 128)], 2)
     with pytest.raises(jobs.NoRows):
