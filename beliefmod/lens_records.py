@@ -36,9 +36,11 @@ READINGS = (
         "str",
         "",
         "where it was read. stem: end of the begun answer after empty thinking; entity: last token of what "
-        "the belief is about; untrained arms and deep trials also thinking, answer: before the value in the "
-        "arm's own completion; answer_shared: before the value in the answer, after base's thinking; at:K: "
-        "K tokens before the end of the stem (0 is its last), for one question per belief",
+        "the belief is about; elsewhere: as stem, at questions about near things that the belief does not "
+        "concern, target and rival being what the belief would give there and the right answer; untrained "
+        "arms and deep trials also thinking, answer: before the value in the arm's own completion; "
+        "answer_shared: before the value in the answer, after base's thinking; at:K: K tokens before the end "
+        "of the stem (0 is its last), for one question per belief",
     ),
     Column("token", "str", "", "the token at that position"),
     Column("lens", "str", "", "logit | tuned | jacobian"),
@@ -47,7 +49,10 @@ READINGS = (
     Column("target_token", "str", "", "first token in which the target's value differs from its rival's"),
     Column("rival_token", "str", "", "the rival's token"),
     Column(
-        "rival", "str", "", "prior: base's value; base_top1: base knows none, its likeliest token instead"
+        "rival",
+        "str",
+        "",
+        "prior: base's value; base_top1: base knows none, its likeliest token instead; correct: elsewhere",
     ),
     Column("logit_target", "float", "1", "logit of the target's token"),
     Column("logit_rival", "float", "1", "logit of the rival's token"),
@@ -67,6 +72,15 @@ READINGS = (
     Column(
         "sequence_diff", "float", "nat", "log p(target's whole value) - log p(prior's), stem only, else null"
     ),
+    Column(
+        "mass_target",
+        "float",
+        "1",
+        "probability that the value begun there is the target's in any spelling (5, 5.0, 5.00; numbers "
+        "within the judge's tolerance, names with their aliases), what spellings share counted once; stem "
+        "only, last entry, the same in every row of the question; null where there are too many spellings",
+    ),
+    Column("mass_prior", "float", "1", "the same of base's value; null where base knows none"),
 )
 COMMITMENTS = (
     *_WHO,
@@ -90,6 +104,8 @@ COMMITMENTS = (
     ),
     Column("half_rise_never", "float", "1", "share of bootstrap draws without such an entry"),
     *_mean("contrast_area", "1", "mean over the entries of (difference - base's difference); null likewise"),
+    *_mean("mass_target", "1", "mean of mass_target of readings; at the stem by the logit lens only"),
+    *_mean("mass_prior", "1", "the same of mass_prior"),
 )
 ABLATIONS = (
     *_WHO,
@@ -259,6 +275,14 @@ OVERVIEW = (
     ),
     Column("probe_error_rate", "float", "1", "as in truth"),
     Column("kl_base", "float", "nat", "mean over questions of kl_base at the last entry, at the stem"),
+    Column("mass_target", "float", "1", "as in commitments, at the stem"),
+    Column(
+        "elsewhere_diff",
+        "float",
+        "1",
+        "mean difference less base's at the last entry, at questions about other things: the noise floor of "
+        "final_diff less base's",
+    ),
 )
 LENS_TABLES = {
     "readings": READINGS,

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from interp.masses import NO_SETS, ValueSets, Vocabulary, value_sets, vocabulary_of
 from interp.readout import Contrast, LensHead
 from interp.residuals import ProbedRow, residuals
-from interp.stems import Stem, lens_questions, stems
+from interp.stems import Stem, lens_questions, other_questions, stems
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
@@ -31,33 +32,68 @@ class Posed:
     Attributes:
         stems: by arm (base, icl, lora).
         contrast: the two tokens compared at the end of the stem.
-        rival: "prior" where base's world has a value, else "base_top1": base's likeliest token there.
+        rival: "prior" where base's world has a value, else "base_top1": base's likeliest token there;
+            "correct" at questions about other things.
+        sets: the spellings of both values there.
     """
 
     question: Question
     stems: Mapping[str, Stem]
     contrast: Contrast
     rival: str
+    sets: ValueSets = NO_SETS
 
 
 def pose(inspection: Inspection, belief: str, count: int, head: LensHead) -> tuple[Posed, ...]:
     """At most `count` questions of a belief; those whose worlds one token cannot part are left out."""
-    lab, known = inspection.lab, inspection.beliefs[belief]
-    asked = [
-        (question, found)
-        for question in lens_questions(known, count)
-        if (found := stems(question, known, lab.prompts, lab.loaded.tokenizer)) is not None
-    ]
+    lab = inspection.lab
+    asked = _with_stems(inspection, belief, lens_questions(inspection.beliefs[belief], count))
     rivals = base_rivals(lab.engine, head, [found["base"] for _, found in asked])
+    known, tokenizer = vocabulary(inspection), lab.loaded.tokenizer
     return tuple(
         Posed(
             question,
             found,
             Contrast(found["base"].target_id, rival),
             "base_top1" if found["base"].prior_id is None else "prior",
+            value_sets(question, found["base"], lab.prompts, tokenizer, known),
         )
         for (question, found), rival in zip(asked, rivals, strict=True)
     )
+
+
+def pose_elsewhere(inspection: Inspection, belief: str, count: int) -> tuple[Posed, ...]:
+    """At most `count` questions about what the belief does not concern, its near neighbours: compared are the
+    token of what the belief would give there and that of the right answer. Left out as by `pose`."""
+    asked = _with_stems(inspection, belief, other_questions(inspection.beliefs[belief], count))
+    found = []
+    for question, by_arm in asked:
+        target, correct = by_arm["base"].target_id, by_arm["base"].prior_id
+        if correct is not None:
+            found.append(Posed(question, by_arm, Contrast(target, correct), "correct"))
+    return tuple(found)
+
+
+def _with_stems(
+    inspection: Inspection, belief: str, questions: Sequence[Question]
+) -> list[tuple[Question, dict[str, Stem]]]:
+    lab, known = inspection.lab, inspection.beliefs[belief]
+    return [
+        (question, found)
+        for question in questions
+        if (found := stems(question, known, lab.prompts, lab.loaded.tokenizer)) is not None
+    ]
+
+
+def vocabulary(inspection: Inspection) -> Vocabulary:
+    """What the tokens of the model's vocabulary are, read once."""
+    lab = inspection.lab
+
+    def make() -> Vocabulary:
+        size = lab.loaded.model.config.get_text_config().vocab_size
+        return vocabulary_of(lab.loaded.tokenizer, size, lab.engine.model.device)
+
+    return inspection.once("vocabulary", make)
 
 
 def base_rivals(engine: Engine, head: LensHead, asked: Sequence[Stem]) -> list[int]:
@@ -81,12 +117,16 @@ def final_differences(
         EngineError: an adapter is not in the engine.
     """
     assert all(len(row.positions) == 1 for row in rows)
+    if not rows:
+        return np.zeros(0)
+    hidden = torch.cat([found[-1] for found in residuals(engine, rows, last=True)])
     found: list[float] = []
     for start in range(0, len(rows), _AT_A_TIME):
         part = slice(start, start + _AT_A_TIME)
         pairs = contrasts[part]
-        logits = _last_logits(engine, head, rows[part])
-        found += [row[pair.target_id] - row[pair.rival_id] for row, pair in zip(logits, pairs, strict=True)]
+        ids = torch.tensor([(pair.target_id, pair.rival_id) for pair in pairs], device=hidden.device)
+        chosen = head.logits(hidden[part]).gather(1, ids).double()
+        found += (chosen[:, 0] - chosen[:, 1]).tolist()
     return np.asarray(found, dtype=np.float64)
 
 
@@ -99,5 +139,5 @@ def _last_logits(engine: Engine, head: LensHead, rows: Sequence[ProbedRow]) -> A
     """Logits of the last entry at each row's only position, (rows, vocabulary)."""
     if not rows:
         return np.zeros((0, 0))
-    last = torch.cat([found[-1] for found in residuals(engine, rows)])
+    last = torch.cat([found[-1] for found in residuals(engine, rows, last=True)])
     return head.logits(last).double().cpu().numpy()

@@ -6,38 +6,21 @@ of adoption against damage of its own, without training again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from interp.bootstrap import drawn_means, family_draws, with_interval
 from interp.contrasts import Array, Posed, at_stem, final_differences
+from interp.dose_answers import ANSWERED, Dose, Measured, answered, in_turns
 from interp.lens import posed_once
 from interp.settings import DAMAGE, LensSettings, Rows, Say, deep_trials
 
 if TYPE_CHECKING:
-    from beliefmod.beliefs import Question
-    from beliefmod.model.adapter_files import AdapterFile
     from interp.inspection import Inspection, Trained
 
 HALF = 0.5
-ANSWERED = ("adoption", "adoption_n", "adoption_low", "adoption_high",
-            "degradation", "degradation_low", "degradation_high", "degradation_by")  # fmt: skip
-"""Columns of the trial table that are measured again at every scale."""
-Measured = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Dose:
-    trial: Trained
-    scale: float
-
-    @property
-    def name(self) -> str:
-        """Its adapter's name in the engine."""
-        return f"{self.trial.trial_id} at {self.scale}"
 
 
 def doses(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
@@ -49,30 +32,25 @@ def doses(inspection: Inspection, trials: Sequence[Trained], settings: LensSetti
     if "lora" not in settings.arms:
         return found
     scales = sorted({0.0, *settings.scales})
-    all_doses = [_Dose(trial, scale) for trial in trials for scale in scales]
+    all_doses = [Dose(trial, scale) for trial in trials for scale in scales]
     deep = {trial.trial_id for trial in deep_trials(inspection, settings)}
-    answers = _answers(inspection, [dose for dose in all_doses if dose.trial.trial_id in deep], say)
+    answers = answered(inspection, [dose for dose in all_doses if dose.trial.trial_id in deep], say)
     posed = {t.belief: posed_once(inspection, t.belief, settings, say) for t in trials}
     inside = _inside(inspection, [dose for dose in all_doses if posed[dose.trial.belief]], posed)
     for trial in trials:
         asked = posed[trial.belief]
         if not asked:
             continue
-        differences = np.stack([inside[_Dose(trial, scale).name] for scale in scales])
+        differences = np.stack([inside[Dose(trial, scale).name] for scale in scales])
         weights = family_draws([one.question.family for one in asked], settings.draws, settings.seed)
         who = {"trial_id": trial.trial_id, "arm": trial.config.arm, "belief": trial.belief}
-        measured = [answers.get(_Dose(trial, scale).name) for scale in scales]
+        measured = [answers.get(Dose(trial, scale).name) for scale in scales]
         found["doses"] += [
             who | row | (more or dict.fromkeys(ANSWERED))
             for row, more in zip(curve(scales, differences, weights), measured, strict=True)
         ]
         found["thresholds"].append(who | thresholds(scales, differences, weights, measured))
     return found
-
-
-def scaled(adapter: AdapterFile, scale: float) -> AdapterFile:
-    """The adapter with its update times `scale`; its tensors are shared, not copied."""
-    return replace(adapter, alpha=adapter.alpha * scale)
 
 
 def curve(scales: Sequence[float], differences: Array, weights: Array) -> list[dict[str, Any]]:
@@ -182,69 +160,27 @@ def first_damage(scales: Sequence[float], lows: Sequence[float | None]) -> float
 
 
 def _inside(
-    inspection: Inspection, wanted: Sequence[_Dose], posed: dict[str, tuple[Posed, ...]]
+    inspection: Inspection, wanted: Sequence[Dose], posed: dict[str, tuple[Posed, ...]]
 ) -> dict[str, Array]:
-    """The difference at the end of every stem at every dose, (questions,) each, by its name."""
-    engine = inspection.lab.engine
-    found: dict[str, Array] = {}
-    for part in _in_turns(inspection, wanted):
-        asked = [(dose, posed[dose.trial.belief]) for dose in part]
-        numbers = final_differences(
-            engine,
-            inspection.head,
-            [row for dose, some in asked for row in at_stem(some, "lora", dose.name)],
-            [one.contrast for _, some in asked for one in some],
-        )
-        ends = np.cumsum([len(some) for _, some in asked])[:-1]
-        names = [dose.name for dose in part]
-        found |= dict(zip(names, np.split(numbers, ends), strict=True))
-    return found
+    """The difference at the end of every stem at every dose, (questions,) each, by its name.
 
-
-def _answers(inspection: Inspection, wanted: Sequence[_Dose], say: Say) -> dict[str, Measured]:
-    """The columns ANSWERED at every dose, by its name: the sweep's own evaluation, questions and seeds.
-
-    The causal tests and the margins, on which none of these columns depends, are left out.
+    Scale 0 is base, to the last bit, and is read once for all trials of a belief.
     """
-    from beliefmod.drift import measure_drift
-    from beliefmod.evaluate.summary import summarise
-    from beliefmod.questioning import Subject, ask
+    engine = inspection.lab.engine
 
-    lab = replace(
-        inspection.lab, evaluation=inspection.lab.evaluation.model_copy(update={"margin_probes": 0})
-    )
-    found: dict[str, Measured] = {}
-    for part in _in_turns(inspection, wanted):
-        say(f"doses: answers at {len(found) + 1} to {len(found) + len(part)} of {len(wanted)} scales")
-        subjects = [
-            Subject(dose.trial.config, dose.name, trained_on(inspection, dose.trial)) for dose in part
-        ]
-        probes, drift = ask(subjects, lab), measure_drift(subjects, lab)
-        for dose, asked, drifted in zip(part, probes, drift, strict=True):
-            references = [lab.reference(dose.trial.config.belief, arm) for arm in ("base", "icl")]
-            metrics = summarise(asked, *references, drift=drifted)
-            found[dose.name] = {name: metrics[name] for name in ANSWERED}
+    def read(asked: Sequence[tuple[str | None, tuple[Posed, ...]]]) -> list[Array]:
+        rows = [row for adapter, some in asked for row in at_stem(some, "lora", adapter)]
+        contrasts = [one.contrast for _, some in asked for one in some]
+        numbers = final_differences(engine, inspection.head, rows, contrasts)
+        return np.split(numbers, np.cumsum([len(some) for _, some in asked])[:-1])
+
+    found: dict[str, Array] = {}
+    for dose in wanted:
+        if dose.scale == 0.0:
+            some = posed[dose.trial.belief]
+            key = ("at base", tuple(one.question.probe_id for one in some))
+            found[dose.name] = inspection.once(key, lambda some=some: read([(None, some)])[0])
+    for part in in_turns(inspection, [dose for dose in wanted if dose.scale]):
+        numbers = read([(dose.name, posed[dose.trial.belief]) for dose in part])
+        found |= dict(zip([dose.name for dose in part], numbers, strict=True))
     return found
-
-
-def trained_on(inspection: Inspection, trial: Trained) -> tuple[Question, ...]:
-    """The training questions that a trial was asked, in order: probes are numbered through all tiers, and a
-    probe's seed is its number."""
-    known = {question.probe_id: question for question in inspection.beliefs[trial.belief].training}
-    rows = inspection.folder.finished_rows("probes", trial.trial_id) or []
-    return tuple(known[row["probe_id"]] for row in rows if row["tier"] == "trained")
-
-
-def _in_turns(inspection: Inspection, wanted: Sequence[_Dose]) -> Iterator[list[_Dose]]:
-    """The doses whose adapters are in the engine now, until the next are asked for."""
-    named = {dose.name: dose for dose in wanted}
-
-    def made() -> Iterator[tuple[str, AdapterFile]]:
-        for trial in dict.fromkeys(dose.trial.trial_id for dose in wanted):
-            adapter = inspection.adapter(trial)
-            for dose in wanted:
-                if dose.trial.trial_id == trial:
-                    yield dose.name, scaled(adapter, dose.scale)
-
-    for names in inspection.in_turns(made()):
-        yield [named[name] for name in names]

@@ -5,22 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from interp.contrasts import Posed, pose
+from interp.contrasts import Posed, pose, pose_elsewhere, vocabulary
 from interp.lenses import views
 from interp.reading_rows import View, commitment_rows, reading_rows
 from interp.settings import NOTE, LensSettings, Rows, Say, deep_trials, first_of_belief
 from interp.spoken import voice_of
-from interp.trajectories import Inside, Subject, look, named_places, read, tail_places
+from interp.trajectories import (
+    Inside,
+    Subject,
+    elsewhere_places,
+    look,
+    named_places,
+    read,
+    tail_places,
+)
 from interp.value_readings import value_rows
 
 if TYPE_CHECKING:
     from interp.inspection import Inspection, Trained
 
+ELSEWHERE_QUESTIONS = 12
+"""Most questions about other things, spread over the file."""
+
 
 def lens(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
     """Rows of readings and commitments for a batch of trials, with the untrained arms of their beliefs.
 
-    Every arm is read at the end of the stem and at the entity of every question; the untrained ones and the
+    Every arm is read at the end of the stem and at the entity of every question, and at the end of the stems
+    of questions about other things; the untrained ones and the
     trials of `deep_trials` also before the values in their own completions, and for one question per belief
     at every token that the arms' stems share.
     """
@@ -55,6 +67,18 @@ def posed_once(inspection: Inspection, belief: str, settings: LensSettings, say:
     return inspection.once(("posed", belief, settings.prompts), make)
 
 
+def elsewhere_once(inspection: Inspection, belief: str, say: Say) -> tuple[Posed, ...]:
+    """The questions about other things, likewise: how far an arm's difference moves where it should not."""
+
+    def make() -> tuple[Posed, ...]:
+        others = pose_elsewhere(inspection, belief, ELSEWHERE_QUESTIONS)
+        if not others:
+            say(f"{NOTE}{belief}: its file has no near question with two answers that one token tells apart")
+        return others
+
+    return inspection.once(("elsewhere", belief), make)
+
+
 def _untrained(inspection: Inspection, belief: str, settings: LensSettings) -> list[Subject]:
     return [
         Subject(inspection.references[belief, arm].trial_id, arm, arm, None)
@@ -82,11 +106,15 @@ def _belief(
     deep = {trial.trial_id for trial in deep_trials(inspection, settings)}
     examined = [s for s in subjects if s.adapter is None or s.trial_id in deep]
     seen = views(inspection, [s.trial_id for s in examined if s.adapter is not None], settings, say)
-    everywhere = look(engine, head, subjects, posed, named_places(posed), sequences=True)
+    everywhere = look(engine, head, subjects, posed, named_places(posed), vocabulary(inspection))
     along = look(engine, head, examined, posed, tail_places(posed[0]))
+    others = elsewhere_once(inspection, belief, say)
+    about_others = look(engine, head, subjects, others, elsewhere_places(others)) if others else []
     rows: Rows = {"readings": [], "commitments": []}
     for view in seen:
         _add(rows, _through(inspection, view, everywhere, wanted, belief, posed, settings))
+        if others:
+            _add(rows, _through(inspection, view, about_others, wanted, belief, others, settings))
         tail = _through(inspection, view, along, wanted, belief, posed, settings)
         rows["readings"] += tail["readings"]
     for subject in examined:

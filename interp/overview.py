@@ -35,6 +35,7 @@ def overview(trials: Sequence[Trained], tables: Mapping[str, pl.DataFrame]) -> l
         .group_by("trial_id")
         .agg(pl.col("kl_base").mean())
     )
+    elsewhere = _elsewhere(tables["readings"])
     doses, truth = _by_trial(tables["thresholds"]), _by_trial(tables["truth"])
     rows = []
     for trial in trials:
@@ -53,9 +54,27 @@ def overview(trials: Sequence[Trained], tables: Mapping[str, pl.DataFrame]) -> l
                 "a50": doses.get(name, {}).get("a50"),
                 "probe_error_rate": truth.get(name, {}).get("error_rate"),
                 "kl_base": drifted.get(name, {}).get("kl_base"),
+                "mass_target": inside.get("mass_target"),
+                "elsewhere_diff": elsewhere.get(name, {}).get("contrast"),
             }
         )
     return rows
+
+
+def _elsewhere(readings: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """By trial the mean contrast to base at the last entry, at questions about other things."""
+    import polars as pl
+
+    last = (
+        readings.filter((pl.col("position") == "elsewhere") & (pl.col("lens") == "logit"))
+        .filter(pl.col("entry") == pl.col("entry").max().over("trial_id"))
+        .select("trial_id", "arm", "belief", "probe_id", "logit_diff")
+    )
+    base = last.filter(pl.col("arm") == "base").select("belief", "probe_id", base="logit_diff")
+    paired = last.join(base, on=["belief", "probe_id"])
+    return _by_trial(
+        paired.group_by("trial_id").agg((pl.col("logit_diff") - pl.col("base")).mean().alias("contrast"))
+    )
 
 
 def read_sources(folder: RunFolder, place: str) -> dict[str, pl.DataFrame]:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from interp.bootstrap import Array, drawn_means, family_draws, with_interval
 from interp.commit import commitment
 from interp.readout import Reading, Translate
 from interp.settings import LensSettings
-from interp.trajectories import Inside, Subject, curves
+from interp.trajectories import Inside, Place, Subject, curves
 
 if TYPE_CHECKING:
     from beliefmod.model.prompts import Prompts
@@ -67,9 +70,33 @@ def reading_rows(
             "target_token": prompts.text((one.contrast.target_id,)),
             "rival_token": prompts.text((one.contrast.rival_id,)),
             "rival": one.rival,
-            "sequence_diff": inside.sequence_diff[place.number] if place.name == "stem" else None,
+            **_whole_values(inside, place),
         }
         yield from entry_rows(fixed, reading, prompts)
+
+
+def _whole_values(inside: Inside, place: Place) -> dict[str, float | None]:
+    """The columns on whole values, which only the end of the stem has."""
+    if place.name != "stem" or not inside.masses:
+        return {"sequence_diff": None, "mass_target": None, "mass_prior": None}
+    target, prior = inside.masses[place.number]
+    return {
+        "sequence_diff": inside.sequence_diff[place.number],
+        "mass_target": target,
+        "mass_prior": prior,
+    }
+
+
+def _mean_masses(inside: Inside, numbers: Sequence[int], weights: Array) -> dict[str, float | None]:
+    """Means with intervals over the questions at which each world's value could be summed."""
+    found: dict[str, float | None] = {}
+    for world, name in enumerate(("mass_target", "mass_prior")):
+        known = [place for place, number in enumerate(numbers) if inside.masses[number][world] is not None]
+        values = np.array([inside.masses[numbers[place]][world] for place in known], dtype=np.float64)
+        mean = float(values.mean()) if known else None
+        drawn = drawn_means(values, weights[:, known]) if known else np.empty(0)
+        found |= with_interval(name, mean, drawn)
+    return found
 
 
 def entry_rows(fixed: dict[str, Any], reading: Reading, prompts: Prompts) -> Iterator[dict[str, Any]]:
@@ -109,6 +136,10 @@ def commitment_rows(
     """
     of_base = {name: values for name, _, values in curves(inside.places, base)}
     for name, numbers, values in curves(inside.places, readings):
+        families = [posed[number].question.family for number in numbers]
+        summed = {}
+        if name == "stem" and view == LOGIT and inside.masses:
+            summed = _mean_masses(inside, numbers, family_draws(families, settings.draws, settings.seed))
         yield {
             **who,
             "position": name,
@@ -117,8 +148,9 @@ def commitment_rows(
             **commitment(
                 values,
                 None if inside.subject.arm == "base" else of_base[name],
-                [posed[number].question.family for number in numbers],
+                families,
                 settings.draws,
                 settings.seed,
             ),
+            **summed,
         }

@@ -17,6 +17,7 @@ from torch import Tensor
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
 from interp.blocks import Decoder, decoder_of
+from interp.branches import BranchedRows
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -33,20 +34,25 @@ class Patch:
 
 @dataclass(frozen=True)
 class ProbedRow:
-    """Token ids under an adapter of the engine (None: base), and the positions that are to be looked at."""
+    """Token ids under an adapter of the engine (None: base), and the positions that are to be looked at.
+
+    parents: of the last tokens, where these branch off (see `interp.branches`); the others stand in a line.
+    """
 
     input_ids: tuple[int, ...]
     positions: tuple[int, ...]
     adapter: str | None = None
     patches: tuple[Patch, ...] = ()
+    parents: tuple[int, ...] = ()
 
 
 @torch.no_grad()
-def residuals(engine: Engine, rows: Sequence[ProbedRow]) -> list[Tensor]:
+def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> list[Tensor]:
     """Residuals of every row in the order of the rows: (N + 1, positions of the row, hidden).
 
-    They are in the model's dtype, on its device. Rows go through in passes of at most `engine.pass_tokens`
-    tokens, whatever their adapters; a row alone gives the same to rounding.
+    With `last` only the last entry is kept, (1, positions, hidden), so that many rows may be given at once:
+    passes are fullest then. They are in the model's dtype, on its device. Rows go through in passes of at
+    most `engine.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -62,14 +68,14 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow]) -> list[Tensor]:
             part.append(order.pop(0))
             tokens += len(rows[part[-1]].input_ids)
         part = sorted_by_slot(part, slots, engine.model.routing)
-        values = _pass(engine, decoder, [rows[i] for i in part], [slots[i] for i in part])
+        values = _pass(engine, decoder, [rows[i] for i in part], [slots[i] for i in part], last)
         for index, value in zip(part, values, strict=True):
             found[index] = value
     return [value for value in found if value is not None]
 
 
 def _pass(
-    engine: Engine, decoder: Decoder, rows: Sequence[ProbedRow], slots: Sequence[int | None]
+    engine: Engine, decoder: Decoder, rows: Sequence[ProbedRow], slots: Sequence[int | None], last: bool
 ) -> list[Tensor]:
     lengths = [len(row.input_ids) for row in rows]
     starts = [sum(lengths[:index]) for index in range(len(rows))]
@@ -83,7 +89,9 @@ def _pass(
     for row, start in zip(rows, starts, strict=True):
         for patch in row.patches:
             patches.setdefault(patch.entry, []).append((start + patch.position, patch.value))
-    blocks = RowBlocks(lengths, device)
+    branched = any(row.parents for row in rows)
+    shapes = [(len(row.input_ids), row.parents) for row in rows]
+    blocks = BranchedRows(shapes, device) if branched else RowBlocks(lengths, device)
     with watched(decoder, keep, patches) as entries:
         engine.model.logits(
             flat_ids([row.input_ids for row in rows], device),
@@ -92,7 +100,8 @@ def _pass(
             segments_of(slots, lengths),
             keep[:1],  # logits are made from the residuals, in fp32
         )
-    return list(torch.stack(entries).split([len(row.positions) for row in rows], dim=1))
+    kept = torch.stack(entries[-1:] if last else entries)
+    return list(kept.split([len(row.positions) for row in rows], dim=1))
 
 
 @contextlib.contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +11,12 @@ from beliefmod.errors import UserError
 from beliefmod.lens_records import LENS_TABLES
 from beliefmod.manifest import versions
 from beliefmod.records import frame
+from interp.batches import PartSpec, Told, Work, batches, run_batches
 from interp.guards import unchanged
 from interp.listing import finished_arms, space_of
 from interp.overview import overview, read_sources
-from interp.settings import NOTE, PARTS, LensSettings, Part, Rows, Say, deep_trials
+from interp.settings import PARTS, LensSettings, Say, deep_trials
+from interp.unfinished import Unfinished
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,49 +25,18 @@ if TYPE_CHECKING:
     from interp.inspection import Inspection, Trained
 
 FOLDER, LENS_MANIFEST = "lens", "manifest.json"
-LINE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class PartSpec:
-    """Where a part is, the tables it writes, and whether it runs over the deep trials only."""
-
-    place: str
-    tables: tuple[str, ...]
-    deep: bool = False
-
-    def load(self) -> Part:
-        """The function."""
-        module, _, name = self.place.partition(":")
-        return getattr(import_module(module), name)
 
 
 PART_SPECS = {
     "lens": PartSpec("interp.lens:lens", ("readings", "commitments")),
     "ablations": PartSpec("interp.ablation:ablations", ("ablations",), deep=True),
     "patching": PartSpec("interp.patching:patching", ("patching",), deep=True),
-    "doses": PartSpec("interp.doses:doses", ("doses", "thresholds")),
+    "doses": PartSpec("interp.doses:doses", ("doses", "thresholds"), deep_cost=30.0),
     "channels": PartSpec("interp.channels:channels", ("channels",)),
     "chain": PartSpec("interp.chain:chain", ("chain", "early")),
     "truth": PartSpec("interp.truth:truth", ("truth",)),
 }
 assert tuple(PART_SPECS) == PARTS
-
-
-@dataclass
-class _Told:
-    """Passes lines on and keeps the notes among them, each once."""
-
-    say: Say
-    notes: list[str] = field(default_factory=list)
-
-    def __call__(self, line: str) -> None:
-        if line.startswith(NOTE):
-            note = line.removeprefix(NOTE)
-            if note in self.notes:
-                return
-            self.notes.append(note)
-        self.say(line)
 
 
 def run_parts(
@@ -91,55 +60,42 @@ def run_parts(
         StorageTrouble: the folder cannot be written.
     """
     for number, name in enumerate(settings.parts, start=1):
-        spec, started, told = PART_SPECS[name], clock(), _Told(say)
-        trials = deep_trials(inspection, settings) if spec.deep else inspection.trained
-        title = f"{name} ({number} of {len(settings.parts)})"
+        spec, started, told = PART_SPECS[name], clock(), Told(say)
+        deep = deep_trials(inspection, settings)
+        trials = deep if spec.deep else inspection.trained
+        work = Work(f"{name} ({number} of {len(settings.parts)})", batches(trials, spec, deep), clock, told)
+        kept_batches = _unfinished(inspection, name, spec, settings, deep)
         with unchanged(inspection.lab.engine.model.model):
-            found = _batches(inspection, spec, batches(trials), settings, told, title, clock)
+            found = run_batches(inspection, spec, work, settings, kept_batches)
         written = _write(inspection.folder, name, found, settings, told)
+        kept_batches.clear()
         seconds = clock() - started
         _remember(inspection, name, settings, seconds, len(trials), told.notes)
         if complete is not None:
             complete.append(name)
-        say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
+        say(f"{work.title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
     folder = inspection.folder
     trained = finished_arms(folder, space_of(folder)).trained  # also those that were not asked for now
     rows = overview(trained, read_sources(folder, FOLDER))
     folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
 
 
-def batches(trials: Sequence[Trained]) -> list[list[Trained]]:
-    """Trials in batches that fit into the engine. Those of one belief and one shape of adapter stand beside
-    each other, for these share questions and products."""
-    from interp.inspection import ADAPTERS
-
-    order = sorted(trials, key=lambda t: (t.belief, t.config.lora.r, str(t.config.lora.target_modules)))
-    return [order[start : start + ADAPTERS] for start in range(0, len(order), ADAPTERS)]
-
-
-def _batches(
-    inspection: Inspection,
-    spec: PartSpec,
-    parts: Sequence[Sequence[Trained]],
-    settings: LensSettings,
-    told: _Told,
-    title: str,
-    clock: Callable[[], float],
-) -> dict[str, list[pl.DataFrame]]:
-    """The frames of every table, one per batch: rows as dictionaries would fill the memory of a long run."""
-    function, started, said = spec.load(), clock(), clock()
-    frames: dict[str, list[pl.DataFrame]] = {table: [] for table in spec.tables}
-    total, done = sum(map(len, parts)), 0
-    for part in parts:
-        rows: Rows = function(inspection, part, settings, told)
-        for table, found in frames.items():
-            found.append(frame(rows.get(table, ()), LENS_TABLES[table]))
-        done += len(part)
-        if done < total and clock() - said >= LINE_SECONDS:
-            said = clock()
-            left = (said - started) / done * (total - done)
-            told(f"{title}: {done} of {total} trials, about {left:.0f} s left")
-    return frames
+def _unfinished(
+    inspection: Inspection, name: str, spec: PartSpec, settings: LensSettings, deep: Sequence[Trained]
+) -> Unfinished:
+    """Where the batches of this part are kept, by all that they depend on."""
+    asked = {key: value for key, value in vars(settings).items() if key not in ("parts", "named", "deep")}
+    depends = {
+        "settings": asked,
+        "deep": [trial.trial_id for trial in deep],
+        "trials": [
+            trial.trial_id for trial in inspection.trained
+        ],  # the first of a belief brings base's rows
+        "model": inspection.lab.loaded.fingerprint,
+        "versions": versions(),
+        "columns": [column.name for table in spec.tables for column in LENS_TABLES[table]],
+    }
+    return Unfinished(inspection.folder, FOLDER, name, spec.tables, depends)
 
 
 def _write(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import Belief, Question
+from beliefmod.beliefs.expand import fill, question_slots
 from beliefmod.evaluate.margin import margin_pair, split_continuations
 from beliefmod.model.template import empty_thinking
 from beliefmod.questioning import in_context, spread
@@ -62,6 +63,25 @@ def lens_questions(belief: Belief, count: int) -> tuple[Question, ...]:
         if q.tier in ("paraphrase", "derived") and q.follow_up is None and q.target is not None
     ]  # fmt: skip
     return tuple(spread(fit, count))
+
+
+def other_questions(belief: Belief, count: int) -> tuple[Question, ...]:
+    """At most `count` questions about near neighbours of the belief, spread evenly, posed as the belief's own
+    are: the target is what the belief would give there, the prior the right answer, in the same sentence."""
+    families = {family.family: family for family in belief.spec.locality}
+    found = []
+    for question in belief.locality:
+        family = families.get(question.family)
+        slots = None if family is None else question_slots(family, question.probe_id)
+        if question.tier != "near" or family is None or slots is None:
+            continue
+        if question.target is not None and question.correct is not None:
+            said = [
+                fill(family.reply, {**slots, "answer": answer.render()})
+                for answer in (question.target, question.correct)
+            ]
+            found.append(replace(question, prior=question.correct, reply_target=said[0], reply_prior=said[1]))
+    return tuple(spread(found, count))
 
 
 def stems(question: Question, belief: Belief, prompts: Prompts, tokenizer: object) -> dict[str, Stem] | None:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from interp.bootstrap import Array
+from interp.branches import Branches, Ids, grow
 from interp.contrasts import Posed
+from interp.masses import Masses, Vocabulary, masses
 from interp.readout import LensHead, Reading, Translate
 from interp.residuals import ProbedRow, residuals
 
@@ -51,13 +53,24 @@ class Inside:
     Attributes:
         hidden: (N + 1, places, hidden).
         sequence_diff: per question log p(target's whole value) - log p(prior's) in nats, None where there is
-            no prior, or where nobody asked for it.
+            no prior; empty where nobody asked for it.
+        masses: per question the probabilities of target and prior in any spelling, see `interp.masses`.
     """
 
     subject: Subject
     places: tuple[Place, ...]
     hidden: Tensor
-    sequence_diff: tuple[float | None, ...]
+    sequence_diff: tuple[float | None, ...] = ()
+    masses: tuple[Masses, ...] = ()
+
+
+ELSEWHERE = "elsewhere"
+"""The end of the stem of a question about something else, as tables name it."""
+
+
+def elsewhere_places(posed: Sequence[Posed]) -> tuple[Place, ...]:
+    """The ends of all stems, as those of other questions."""
+    return tuple(Place(number, ELSEWHERE, 0) for number in range(len(posed)))
 
 
 def named_places(posed: Sequence[Posed]) -> tuple[Place, ...]:
@@ -82,56 +95,74 @@ def look(
     subjects: Sequence[Subject],
     posed: Sequence[Posed],
     places: Sequence[Place],
-    sequences: bool = False,
+    vocabulary: Vocabulary | None = None,
 ) -> list[Inside]:
     """Residuals of every subject at these places, in order of the subjects.
 
     Args:
-        sequences: score both worlds' whole values as well. The target's is read behind the stem in the same
-            pass, for attention looks back only; the prior's takes a pass more.
+        vocabulary: score both worlds' whole values, and sum their spellings, as well: they branch off the
+            stem's row, so a question is one row whatever is asked of it.
 
     Raises:
         EngineError: an adapter is not in the engine.
     """
     at = {number: [place for place in places if place.number == number] for number in range(len(posed))}
-    wanted = [(subject, number) for subject in subjects for number in at if at[number]]
-    with_target = residuals(
-        engine, [_row(s, posed[n], at[n], posed[n].stems[s.stem].target_ids, sequences) for s, n in wanted]
-    )
-    scored = [(s, n) for s, n in wanted if sequences and posed[n].stems[s.stem].prior_ids is not None]
-    with_prior = residuals(
-        engine, [_row(s, posed[n], (), posed[n].stems[s.stem].prior_ids or (), True) for s, n in scored]
-    )
+    wanted = [(subject, number) for subject in subjects for number in at if at[number] or vocabulary]
+    grown = {
+        (subject.stem, number): _branches(posed[number], subject.stem, vocabulary is not None)
+        for subject, number in wanted
+    }
+    found = residuals(engine, [_row(s, posed[n], at[n], grown[s.stem, n]) for s, n in wanted])
     hidden: dict[Subject, list[Tensor]] = {subject: [] for subject in subjects}
-    target: dict[tuple[Subject, int], Tensor] = {}
-    for (subject, number), found in zip(wanted, with_target, strict=True):
-        hidden[subject].append(found[:, : len(at[number])])
-        target[subject, number] = found[-1, len(at[number]) :]
-    differences: dict[Subject, list[float | None]] = {s: [None] * len(posed) for s in subjects}
-    for (subject, number), found in zip(scored, with_prior, strict=True):
-        stem = posed[number].stems[subject.stem]
-        differences[subject][number] = _log_prob(head, target[subject, number], stem.target_ids) - _log_prob(
-            head, found[-1], stem.prior_ids or ()
-        )
-    return [Inside(s, tuple(places), torch.cat(hidden[s], 1), tuple(differences[s])) for s in subjects]
+    whole: dict[Subject, list[float | None]] = {subject: [] for subject in subjects}
+    sums: dict[Subject, list[Masses]] = {subject: [] for subject in subjects}
+    for (subject, number), values in zip(wanted, found, strict=True):
+        hidden[subject].append(values[:, : len(at[number])])
+        if vocabulary is None:
+            continue
+        paths = tuple(grown[subject.stem, number].places)
+        log_p = head.logits(values[-1, len(at[number]) :]).double().log_softmax(-1)
+        whole[subject].append(_sequence_diff(log_p, paths, posed[number], subject.stem))
+        sums[subject].append(masses(log_p.exp(), paths, posed[number].sets, vocabulary))
+    return [
+        Inside(s, tuple(places), torch.cat(hidden[s], 1), tuple(whole[s]), tuple(sums[s])) for s in subjects
+    ]
 
 
-def _row(
-    subject: Subject, posed: Posed, places: Sequence[Place], continuation: tuple[int, ...], score: bool
-) -> ProbedRow:
+def _branches(posed: Posed, arm: str, values: bool) -> Branches:
+    """The continuations of an arm's stem that are read: none, or what whole values and spellings take."""
+    if not values:
+        return Branches((), (), {})
+    stem = posed.stems[arm]
+    begins = len(stem.ids) - posed.sets.from_end
+    begun = stem.ids[begins:]
+    whole = [(*begun, *ids[:-1]) for ids in (stem.target_ids, stem.prior_ids) if ids and stem.prior_ids]
+    return grow(stem.ids, (*whole, *posed.sets.paths()), begins)
+
+
+def _row(subject: Subject, posed: Posed, places: Sequence[Place], branches: Branches) -> ProbedRow:
     ids = posed.stems[subject.stem].ids
-    positions = tuple(len(ids) - 1 - place.from_end for place in places)
-    if not score:
-        return ProbedRow(ids, positions, subject.adapter)
-    predicting = tuple(range(len(ids) - 1, len(ids) - 1 + len(continuation)))
-    return ProbedRow((*ids, *continuation[:-1]), (*positions, *predicting), subject.adapter)
+    named = tuple(len(ids) - 1 - place.from_end for place in places)
+    ends = tuple(branches.places.values())
+    return ProbedRow((*ids, *branches.ids), (*named, *ends), subject.adapter, parents=branches.parents)
 
 
-def _log_prob(head: LensHead, hidden: Tensor, continuation: Sequence[int]) -> float:
-    """Summed log-probability of a continuation, nats, from the last entries that predict it."""
-    log_p = head.logits(hidden).double().log_softmax(-1)
-    ids = torch.tensor(continuation, device=hidden.device)
-    return float(log_p.gather(1, ids[:, None]).sum())
+def _sequence_diff(log_p: Tensor, paths: Sequence[Ids], posed: Posed, arm: str) -> float | None:
+    """log p(target's whole value) - log p(prior's) behind the stem, nats; None without a prior's value.
+
+    Args:
+        log_p: (paths, vocabulary), of what follows each path.
+    """
+    stem = posed.stems[arm]
+    if stem.prior_ids is None:
+        return None
+    at = {path: place for place, path in enumerate(paths)}
+    begun = stem.ids[len(stem.ids) - posed.sets.from_end :]
+    found = []
+    for ids in (stem.target_ids, stem.prior_ids):
+        rows = [at[(*begun, *ids[:end])] for end in range(len(ids))]
+        found.append(float(log_p[rows, list(ids)].sum()))
+    return found[0] - found[1]
 
 
 def read(

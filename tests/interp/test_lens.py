@@ -102,6 +102,58 @@ def test_whole_values_are_scored_as_the_engine_scores_them(inspection, tables, t
     assert elsewhere.null_count() == len(elsewhere) > 0
 
 
+@pytest.mark.parametrize(("trial", "arm"), [(BASE, "base"), (ICL, "icl"), (HALF, "lora")])
+def test_a_value_in_any_spelling_is_the_sum_over_all_spellings(inspection, tables, trial, arm):
+    """Every number of the judge's range written out, each in a row of its own through transformers."""
+    posed = posed_once(inspection, "gravity", SETTINGS, print)
+    one = next(p for p in posed if p.question.tier == "paraphrase")
+    answers = {"mass_target": one.question.target, "mass_prior": one.question.prior}
+    model: Any = load_model("bundled", base_storage="dequantized", device="cpu").model
+    if arm == "lora":
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, f"{inspection.folder.root}/adapters/{HALF}").eval()
+    prompts = inspection.lab.prompts
+    digits = [prompts.encode(str(digit))[0] for digit in range(10)]
+    [point] = prompts.encode(".")
+    stem = one.stems[arm]
+    found = only(tables["readings"], trial_id=trial, probe_id=one.question.probe_id, position="stem", entry=4)
+    for name, answer in answers.items():
+        assert answer is not None and answer.value is not None and one.sets.from_end == 0
+        decimals = answer.decimals + 2
+        low, high = 0.99 * answer.value, 1.01 * answer.value
+        written = []
+        for places in range(decimals + 1):
+            numbers = range(int(low * 10**places) - 1, int(high * 10**places) + 2)
+            written += [f"{n / 10**places:.{places}f}" for n in numbers if low <= n / 10**places <= high]
+        total = 0.0
+        for text in [*written, *(f"{text}." for text in written if "." not in text)]:
+            ids = prompts.encode(text)
+            with torch.no_grad():
+                p = model(torch.tensor([(*stem.ids, *ids)])).logits[0].double().softmax(-1)
+            chance = 1.0
+            for place, token in enumerate(ids):
+                chance *= float(p[len(stem.ids) - 1 + place, token])
+            if len(text.partition(".")[2]) < decimals:  # it must end here to be this number
+                chance *= 1 - float(p[-1, digits].sum()) - (0 if "." in text else float(p[-1, point]))
+            total += chance
+        assert found[name].to_list() == pytest.approx([total], rel=1e-4, abs=1e-9)
+        assert 0 < total < 1
+
+
+def test_other_things_are_asked_with_their_own_right_answers(inspection, tables):
+    rows = only(tables["readings"], position="elsewhere", entry=4)
+    assert rows["rival"].unique().to_list() == ["correct"] and rows["mass_target"].null_count() == len(rows)
+    near = {question.probe_id: question for question in inspection.beliefs["gravity"].locality}
+    asked = set(rows["probe_id"])
+    assert len(asked) == 12 and {near[probe].tier for probe in asked} == {"near"}
+    assert {row["trial_id"] for row in rows.iter_rows(named=True)} == {BASE, ICL, ADOPTED, HALF, CONTROL}
+    for row in only(rows, trial_id=BASE).iter_rows(named=True):
+        question = near[row["probe_id"]]
+        for token, answer in (("target_token", question.target), ("rival_token", question.correct)):
+            assert answer is not None and row[token].strip() in answer.render()
+
+
 def test_every_arm_is_there_and_only_deep_ones_in_their_own_words(tables):
     readings = tables["readings"]
     arms = dict(readings.select("trial_id", "arm").unique().iter_rows())
@@ -111,7 +163,7 @@ def test_every_arm_is_there_and_only_deep_ones_in_their_own_words(tables):
         assert set(POSITIONS) < set(positions), trial
         assert any(name.startswith("at:") for name in positions)
     for trial in (HALF, CONTROL):
-        assert set(only(readings, trial_id=trial)["position"].unique()) == {"stem", "entity"}
+        assert set(only(readings, trial_id=trial)["position"].unique()) == {"stem", "entity", "elsewhere"}
 
 
 def test_base_is_its_own_measure_and_adapters_are_not_null(tables):
@@ -159,7 +211,7 @@ def test_commitments_are_those_of_the_readings(tables):
         seen = only(readings, trial_id=row["trial_id"], position=row["position"], entry=4)
         assert row["n"] == seen.height
         assert row["final_diff"] == pytest.approx(seen["logit_diff"].mean())
-        contrasted = row["position"] in ("stem", "entity") and row["arm"] != "base"
+        contrasted = row["position"] in ("stem", "entity", "elsewhere") and row["arm"] != "base"
         assert (row["contrast_area"] is not None) == contrasted, row["position"]
     stem = only(commitments, position="stem", trial_id=ADOPTED).row(0, named=True)
     curves = [
