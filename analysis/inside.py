@@ -17,6 +17,9 @@ AT = "at:"  # prefix of positions counted from the end of the stem
 LONGEST = 32  # tokens of a stem that a heat map shows, from its end
 GRID = tuple(round(0.1 * i, 1) for i in range(11))  # shares of the thinking at which chains are compared
 SIDES = ("target", "undecided", "prior", "other")
+Through = tuple[str, str | None]
+"""A lens and the arm that it was fitted on."""
+LOGIT: Through = ("logit", None)
 ARM_SCHEMA = {"arm": pl.String, "order": pl.Int64}
 
 
@@ -31,10 +34,20 @@ def arm_names(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def curves(lens: Lens, shown: Shown, position: str = "stem") -> pl.DataFrame:
-    """arm, entry, mean, low, high, n, families of the difference at a position, by the logit lens."""
-    rows = arm_names(_plain(lens, shown).filter(pl.col("position") == position))
+def curves(lens: Lens, shown: Shown, position: str = "stem", through: Through = LOGIT) -> pl.DataFrame:
+    """arm, entry, mean, low, high, n, families of the difference at a position, through one lens."""
+    rows = arm_names(_read_by(lens, shown, through).filter(pl.col("position") == position))
     return banded(rows.sort("order", "entry"), ["arm", "entry"], "logit_diff")
+
+
+def other_lenses(lens: Lens, shown: Shown) -> list[Through]:
+    """The tuned and Jacobian lenses that the end of the stem was read through, with the arm each was fitted
+    on; those fitted on base, which read every arm, first."""
+    rows = lens.of("readings", shown).filter(
+        (pl.col("position") == "stem") & pl.col("fitted_on").is_not_null()
+    )
+    found = rows.select("lens", "fitted_on").unique().iter_rows()
+    return sorted(found, key=lambda through: (through[0] != "tuned", through[1] != "base", through))
 
 
 def contrasts(lens: Lens, shown: Shown, position: str = "stem") -> pl.DataFrame:
@@ -135,7 +148,15 @@ def crossed(lens: Lens, shown: Shown) -> pl.DataFrame:
 
 
 def _plain(lens: Lens, shown: Shown) -> pl.DataFrame:
-    return lens.of("readings", shown).filter((pl.col("lens") == "logit") | pl.col("lens").is_null())
+    return _read_by(lens, shown, LOGIT)
+
+
+def _read_by(lens: Lens, shown: Shown, through: Through) -> pl.DataFrame:
+    name, fitted_on = through
+    rows = lens.of("readings", shown)
+    if name == "logit":
+        return rows.filter((pl.col("lens") == name) | pl.col("lens").is_null())
+    return rows.filter((pl.col("lens") == name) & (pl.col("fitted_on") == fitted_on))
 
 
 def _said(column: str) -> pl.Expr:

@@ -8,7 +8,7 @@ import polars as pl
 
 from analysis.document import Block, Paragraph, Table
 from analysis.inside import ARMS
-from analysis.inside_words import interval, never_share
+from analysis.inside_phrases import interval, never_share
 from analysis.internal import CONTROLS, MEASURES, OUTCOMES, Relation
 from analysis.lens import Lens
 from analysis.wording import plural
@@ -19,6 +19,7 @@ POSITIONS = {
     "thinking": "the value in its own thinking",
     "answer": "the value in its own answer",
     "answer_shared": "the value after base's thinking",
+    "elsewhere": "end of an answer about other things",
 }
 
 

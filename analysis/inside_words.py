@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import polars as pl
 
 from analysis import wording
 from analysis.inside import ARMS
+from analysis.inside_phrases import commitment, in_never, interval
+from analysis.inside_stems import begun_answers
 from analysis.lens import Lens, Shown
 from analysis.statistics import wilson
 from analysis.wording import plural
-from beliefmod.lens_records import TAU
-
-Row = Mapping[str, Any]
 
 
 def verdicts(lens: Lens, shown: Shown) -> list[str]:
     """The sentences about one belief's shown trial, each from one table; a table without rows has none."""
     told = [
-        _commits(lens, shown),
+        *begun_answers(lens, shown),
         _own(lens, shown),
         _written(lens, shown),
         _carried(lens, shown),
@@ -30,58 +26,6 @@ def verdicts(lens: Lens, shown: Shown) -> list[str]:
         _truth(lens, shown),
     ]
     return [sentence for sentence in told if sentence]
-
-
-def interval(row: Row, name: str, digits: int = 2, sign: bool = False) -> str:
-    """`+2.31 [+1.90, +2.70]` for a mean column of a row; says so when it is null or has no interval."""
-    value, low, high = row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high")
-    if value is None:
-        return "none"
-    form = f"{'+' if sign else ''}.{digits}f"
-    if low is None or high is None:
-        ends = "no interval" if low is None and high is None else _half_open(low, high, form)
-        return f"{value:{form}} ({ends})"
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
-
-
-def _half_open(low: float | None, high: float | None, form: str) -> str:
-    """An interval one of whose ends never happens."""
-    return f"from {low:{form}}, no upper end" if low is not None else f"up to {high:{form}}, no lower end"
-
-
-def commitment(lens: Lens, shown: Shown, arm: str, position: str = "stem") -> Row | None:
-    """The commitment of an arm by the logit lens, or None where it was not read."""
-    rows = lens.of("commitments", shown).filter(
-        (pl.col("arm") == arm) & (pl.col("position") == position) & (pl.col("lens") == "logit")
-    )
-    return rows.row(0, named=True) if rows.height else None
-
-
-def _commits(lens: Lens, shown: Shown) -> str | None:
-    row, base = (commitment(lens, shown, arm) for arm in ("lora", "base"))
-    if row is None or row["final_diff"] is None:
-        return None
-    last = lens.of("readings", shown)["entry"].max()
-    text = (
-        f"When the answer is begun for it, the last layer prefers the {_side(row)} by "
-        f"{interval(row, 'final_diff', sign=True)} logits (n = {row['n']} questions"
-    )
-    if base is not None and base["final_diff"] is not None:
-        text += f"; base {interval(base, 'final_diff', sign=True)}"
-    text += "). "
-    at = f"{interval(row, 'commit_entry', 0)} of {last}{_never(row, 'commit_never')}"
-    if row["commit_entry"] is None:
-        text += f"It commits at no entry: nowhere does the difference stay {TAU:g} logits away from 0."
-    elif row["commit_entry"] == 0:
-        text += f"Commit entry {at}: the sign is the same from the embedding on, none stands out."
-    else:
-        text += f"It commits at entry {at}."
-    if row["half_rise_entry"] is not None:
-        text += (
-            f" Half of the contrast to base is there from entry {interval(row, 'half_rise_entry', 0)} on"
-            f"{_never(row, 'half_rise_never')}."
-        )
-    return text
 
 
 def _own(lens: Lens, shown: Shown) -> str | None:
@@ -100,22 +44,6 @@ def _own(lens: Lens, shown: Shown) -> str | None:
             n += "; base none" if base is None else f"; base {interval(base, 'final_diff', sign=True)}"
         parts.append(f"{interval(row, 'final_diff', sign=True)} {words} ({n})")
     return f"Right before a value the last layer's difference is {', '.join(parts)}." if parts else None
-
-
-def _side(row: Row) -> str:
-    low, high = row["final_diff_low"], row["final_diff_high"]
-    if low is None or high is None or low < 0 < high:
-        return "target or its rival (the sign is open)"
-    return "target" if low >= 0 else "rival"
-
-
-def _never(row: Row, name: str) -> str:
-    return f" (in {never_share(row[name])} of the redraws never)" if row.get(name) else ""
-
-
-def never_share(share: float) -> str:
-    """`3 %`; `under 1 %` for what would be rounded to none."""
-    return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
 def _written(lens: Lens, shown: Shown) -> str | None:
@@ -170,7 +98,7 @@ def _scaled(lens: Lens, shown: Shown) -> str | None:
     row = rows.row(0, named=True)
     parts = []
     if row["a50"] is not None:
-        at = f"{interval(row, 'a50')} of the adapter{_never(row, 'a50_never')}"
+        at = f"{interval(row, 'a50')} of the adapter{in_never(row, 'a50_never')}"
         parts.append(f"on average over questions the target comes to half of the two probabilities at {at}")
     if row["adoption50"] is not None:
         parts.append(f"half of the answers adopt at {interval(row, 'adoption50')}")

@@ -19,12 +19,14 @@ class Panel:
     """Curves of the arms at one position: `analysis.inside.curves` or `contrasts`.
 
     mark, word: an entry of the LoRA arm and what happens there; None where it never does.
+    floor: the same curves at questions about other things, drawn dashed.
     """
 
     title: str
     rows: pl.DataFrame
     mark: float | None = None
     word: str = ""
+    floor: pl.DataFrame | None = None
 
 
 def entry_chart(beliefs: Sequence[tuple[str, Sequence[Panel]]]) -> Any:
@@ -39,8 +41,23 @@ def entry_chart(beliefs: Sequence[tuple[str, Sequence[Panel]]]) -> Any:
         [
             "Target - rival in logits, mean over questions with 95 % bands over question families. Above 0 "
             "the target's token is the likelier.",
-            "Early entries say little on their own; dashed: where the LoRA arm commits for good, and where "
-            "half of its contrast to base is reached.",
+            "Early entries say little on their own. Upright lines: LoRA commits for good, half of its "
+            "contrast is there. Dashed curves: other things.",
+        ],
+    )
+
+
+def lens_chart(beliefs: Sequence[tuple[str, Sequence[Panel]]]) -> Any:
+    """The begun answer read through other lenses, a row of panels per belief; the first is the logit lens."""
+    rows = [theme.row([_draw(panel) for panel in panels], title) for title, panels in beliefs]
+    return theme.dressed(
+        alt.vconcat(*rows, spacing=28).resolve_scale(color="shared", shape="shared"),
+        "The begun answer through other lenses",
+        [
+            "Target - rival in logits, mean over questions with 95 % bands over question families; the last "
+            "entry is the same in every panel.",
+            "A lens fitted on base pulls other arms' early entries towards base: compare arms within a panel "
+            "and never across.",
         ],
     )
 
@@ -71,6 +88,10 @@ def _draw(panel: Panel) -> Any:
         base.mark_line(strokeWidth=2).encode(x, y, colour),
         base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),
     ]
+    if panel.floor is not None and panel.floor["mean"].drop_nulls().len():
+        floor = alt.Chart(panel.floor.select("arm", "entry", "mean", "low", "high", "n"))
+        layers.append(floor.mark_line(strokeWidth=1.5, strokeDash=[3, 3], opacity=0.8).encode(x, y, colour))
+        layers.append(floor.mark_point(opacity=0, size=45).encode(x, y, colour, tooltip=tips))
     if panel.mark is not None:
         spot = alt.Chart(pl.DataFrame({"entry": [panel.mark], "word": [panel.word]}))
         layers.append(spot.mark_rule(strokeDash=[4, 3], color=MUTED).encode(x))

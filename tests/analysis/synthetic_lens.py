@@ -2,8 +2,11 @@
 
 The law: base prefers the prior by 4 logits at the last entry, in context the target by 5, a trained trial by
 12 * adoption - 1. Differences rise from entry 2 on. Block 0 carries 70 % of the adapter's effect, block 1 the
-rest. The thinking of a trained arm prefers the target as its answer does, but on questions 0 and 1, where it
-stays at the prior (stygian).
+rest. At questions about other things (position elsewhere) base prefers the right answer by 6 logits, and
+other arms keep a tenth of their contrast. A tuned lens fitted on base has everything from entry 2 on. The
+probability of any spelling of the target is 0.8, 0.9 or 0.1 (trained, in context, base). The thinking of a
+trained arm prefers the target as its answer does, but on questions 0 and 1, where it stays at the prior
+(stygian).
 """
 
 from __future__ import annotations
@@ -77,6 +80,11 @@ def _mean(name: str, mean: float, spread: float) -> dict[str, float]:
     return {name: mean, f"{name}_low": mean - spread, f"{name}_high": mean + spread}
 
 
+def elsewhere(last: float) -> float:
+    """The law's difference at questions about other things."""
+    return -6.0 + 0.1 * (last + 4.0)
+
+
 def _readings(who: dict, last: float, rng: np.random.Generator, looked: bool) -> Rows:
     rows: Rows = []
     for i in range(QUESTIONS):
@@ -113,7 +121,21 @@ def _readings(who: dict, last: float, rng: np.random.Generator, looked: bool) ->
                         "sequence_diff": last if position == "stem" and entry == ENTRIES - 1 else None,
                     }
                 )
+    for i in range(QUESTIONS):
+        for entry, rise in enumerate(RISE):
+            known = who | probe(i) | {"entry": entry, "token": " ", "logit_rival": 0.0}
+            rows.append(
+                known
+                | {"position": "elsewhere", "lens": "logit", "rival": "correct"}
+                | {"logit_diff": rise * elsewhere(last), "kl_base": 9.0}
+            )
+            if looked:
+                through = {"position": "stem", "lens": "tuned", "fitted_on": "base", "rival": "prior"}
+                rows.append(known | through | {"logit_diff": last * (entry >= 2), "kl_base": 9.0})
     return rows
+
+
+MASSES = {"base": (0.1, 0.7), "icl": (0.9, 0.05)}
 
 
 def _commitments(who: dict, last: float) -> Rows:
@@ -124,6 +146,9 @@ def _commitments(who: dict, last: float) -> Rows:
         row |= _mean("commit_entry", 2.0, 0.0)
         if who["arm"] != "base":
             row |= _mean("half_rise_entry", 3.0, 0.0) | _mean("contrast_area", 0.43 * (last + 4), 0.2)
+        if position == "stem":
+            target, prior = MASSES.get(who["arm"], (0.8, 0.15))
+            row |= _mean("mass_target", target, 0.05) | _mean("mass_prior", prior, 0.04)
         rows.append(row)
     return rows
 

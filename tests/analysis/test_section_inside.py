@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from analysis.bands import banded
 from analysis.document import Bullets, Drawn, Figure, Paragraph, Table, to_markdown
 from analysis.findings import Findings, find
-from analysis.inside import crossed, curves, early, patch_means
+from analysis.inside import LOGIT, crossed, curves, early, other_lenses, patch_means
 from analysis.lens import Lens, assemble, read_lens
 from analysis.run import read_run
 from analysis.sections import inside
@@ -25,9 +25,17 @@ from analysis.summary import compose
 from analysis.verify import _copy_rest
 from beliefmod.errors import UserError
 from beliefmod.lens_records import LENS_TABLES, TAU
-from tests.analysis.synthetic_lens import ENTRIES, QUESTIONS, TOKENS, write_lens
+from tests.analysis.synthetic_lens import ENTRIES, QUESTIONS, TOKENS, final, write_lens
 
-KINDS = ["entries", "tokens-gravity", "tokens-neelam", "ablations", "patching-gravity", "patching-neelam"]
+KINDS = [
+    "entries",
+    "lenses",
+    "tokens-gravity",
+    "tokens-neelam",
+    "ablations",
+    "patching-gravity",
+    "patching-neelam",
+]
 KINDS += ["doses", "channels", "chain", "sweep"]
 
 
@@ -133,7 +141,8 @@ def test_a_column_of_the_heat_map_is_a_place_not_a_text(specs: dict[str, dict[st
 def test_trajectories_are_the_means_of_the_readings(lens: Lens, specs: dict[str, dict[str, Any]]):
     shown = lens.shown[0]
     readings = lens.tables["readings"].filter(
-        (pl.col("trial_id") == shown.trial_id) & (pl.col("position") == "stem") & (pl.col("entry") == 4)
+        (pl.col("trial_id") == shown.trial_id) & (pl.col("position") == "stem") & (pl.col("entry") == 4),
+        pl.col("lens") == "logit",
     )
     [mine] = curves(lens, shown).filter((pl.col("arm") == "LoRA") & (pl.col("entry") == 4)).to_dicts()
     assert mine["mean"] == pytest.approx(readings["logit_diff"].mean()) and mine["n"] == QUESTIONS
@@ -143,6 +152,27 @@ def test_trajectories_are_the_means_of_the_readings(lens: Lens, specs: dict[str,
     # the contrast of an arm to base is the gap between their means, because all were asked the same
     base = curves(lens, shown).filter((pl.col("arm") == "Base") & (pl.col("entry") == 4))["mean"][0]
     assert any(row["mean"] == pytest.approx(mine["mean"] - base) for row in drawn)
+    # the law's tenth of it at questions about other things, drawn beside it
+    assert any(row["mean"] == pytest.approx(0.1 * (final(shown.row) + 4.0)) for row in drawn)
+
+
+def test_other_lenses_have_panels_of_their_own_that_say_what_they_were_fitted_on(
+    lens: Lens, specs: dict[str, dict[str, Any]], drawn: dict[str, Drawn]
+):
+    shown = lens.shown[0]
+    assert other_lenses(lens, shown) == [("tuned", "base")]
+    logit, tuned = (curves(lens, shown, through=through) for through in (LOGIT, ("tuned", "base")))
+    early = [table.filter((pl.col("arm") == "LoRA") & (pl.col("entry") == 2)) for table in (logit, tuned)]
+    assert (
+        early[1]["mean"][0] == pytest.approx(final(shown.row)) and early[0]["mean"][0] < early[1]["mean"][0]
+    )
+    titles = json.dumps(specs["inside-lenses"])
+    assert '"logit lens"' in titles and '"tuned lens, fitted on base"' in titles
+    seen = rows_of(specs["inside-lenses"], "arm", "entry", "mean")
+    for table in (logit, tuned):
+        for row in table.iter_rows(named=True):
+            assert any(row["mean"] == pytest.approx(one["mean"]) for one in seen)
+    assert "reads that arm alone" in drawn["inside-lenses"].caption
 
 
 def test_ablation_bars_are_shares_of_one_trial(lens: Lens, specs: dict[str, dict[str, Any]]):
@@ -224,6 +254,15 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
     assert "5 random adapters of the same norm: 0.00 to 0.04" in markdown
     assert "at what the question is about at most 0.60 [0.60, 0.60] (entry 1, n = 3)" in markdown
     assert "(entry 4, n" not in markdown  # at the last token that is so by construction
+    assert "LoRA 0.80 [0.75, 0.85] against 0.15 [0.11, 0.19] for base's value" in markdown
+    assert (
+        "Base 0.10 [0.05, 0.15]; In context" not in markdown and "Base 0.10 [0.05, 0.15] against" in markdown
+    )
+    moved = 0.1 * (last + 4)
+    assert (
+        f"moves the difference of what the belief would give there and the right answer by {moved:+.2f}"
+        in (markdown)
+    )
     assert "2 of 12 in the text" in markdown and "2 of 11 inside" in markdown
     # the probe of neelam fails its gate: a reason instead of a number
     assert "LoRA no number (held-out accuracy 0.66 is under 0.8)" in markdown
@@ -233,7 +272,7 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
 
 # table -> the charts that need it
 NEEDED = {
-    "readings": ("entries", "tokens", "patching"),
+    "readings": ("entries", "lenses", "tokens", "patching"),
     "commitments": ("entries",),
     "ablations": ("ablations",),
     "patching": ("patching",),
@@ -256,7 +295,7 @@ def test_a_missing_table_costs_its_part_only(
     monkeypatch.setattr(inside, "FIGURES", NEEDED[missing])
     notes = [item for block in inside.blocks(found) if isinstance(block, Bullets) for item in block.items]
     assert any(item.startswith("Not looked at in this run: ") for item in notes)
-    gone = {"readings": {"entries", "tokens"}, "commitments": set(), "thresholds": set()}
+    gone = {"readings": {"entries", "lenses", "tokens"}, "commitments": set(), "thresholds": set()}
     kinds = {name.split("-")[1] for name in inside.figures(found)}
     assert kinds == set(NEEDED[missing]) - gone.get(missing, set(NEEDED[missing]))
 
@@ -267,7 +306,11 @@ def test_readings_alone_are_enough_for_a_section(
     tables = {name: table if name == "readings" else table.clear() for name, table in lens.tables.items()}
     monkeypatch.setattr(inside, "read_lens", lambda found: assemble(tables, found, {}))
     monkeypatch.setattr(inside, "FIGURES", tuple(kind for kind in inside.FIGURES if kind != "entries"))
-    assert {name.split("-")[1] for name in inside.figures(found)} == {"tokens"}
+    assert {name.split("-")[1] for name in inside.figures(found)} == {"lenses", "tokens"}
+    told = [item for block in inside.blocks(found) if isinstance(block, Bullets) for item in block.items]
+    assert sum(item.startswith("Asked about near things") for item in told) == 2
+    bare = {**tables, "readings": lens.tables["readings"].filter(pl.col("position") != "elsewhere")}
+    monkeypatch.setattr(inside, "read_lens", lambda found: assemble(bare, found, {}))
     told = [block.text for block in inside.blocks(found) if isinstance(block, Paragraph)]
     assert told.count("Nothing was measured for this trial.") == 2
 
