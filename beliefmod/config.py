@@ -197,7 +197,7 @@ class TrialConfig(Frozen):
         )
 
 
-@lru_cache(maxsize=4096)  # every row of every table asks for it
+@lru_cache(maxsize=2**17)  # every row of every table asks; a sweep may have 100,000
 def _content_id(config: TrialConfig) -> str:
     used = config.used_settings()
     # configurations that are equal have one id: 0.0 turns -0.0 into the 0.0 that it equals

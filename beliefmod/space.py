@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -177,7 +178,12 @@ class Space:
 
     def trials(self) -> list[TrialConfig]:
         """Every trial known beforehand, references first, each once. Beliefs keep the order of the file."""
-        return _once((*self._references(), *(() if self.searches else self._grid())))
+        return list(self._known)
+
+    @cached_property
+    def _known(self) -> tuple[TrialConfig, ...]:
+        """Made once: of 100,000 trials that takes 10 seconds, and a sweep asks for them a dozen times."""
+        return tuple(_once((*self._references(), *(() if self.searches else self._grid()))))
 
     def expected(self) -> list[TrialConfig]:
         """`trials()`, with random stand-ins for those that a search will choose: for plans and checks."""

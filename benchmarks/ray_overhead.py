@@ -30,6 +30,7 @@ class Watch:
     Attributes:
         first, last: seconds from the start to the first and the last row.
         memory: (finished trials, bytes by kind of process), in order.
+        tune: files and bytes that Tune left in the run folder.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Watch:
     first: float = 0.0
     last: float = 0.0
     memory: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    tune: tuple[int, int] = (0, 0)
 
     def look(self, moment: float, tree: Tree) -> None:
         """Count rows; now and then weigh the processes."""
@@ -63,6 +65,8 @@ def observe(trials: int) -> tuple[Watch, Measured]:
             raise SystemExit(
                 f"{(work / 'log').read_text()[-3000:]}\n{watch.done} of {trials} trials have a row"
             )
+        left = [path.stat().st_size for path in (watch.folder / "tune").rglob("*") if path.is_file()]
+        watch.tune = (len(left), sum(left))
     finally:
         shutil.rmtree(work)
     return watch, took
@@ -141,7 +145,8 @@ def main() -> None:
         f"Memory over {count:,} trivial trials",
         [
             "Sums of proportional set sizes, MiB, of the last sweep, "
-            f"at {EARLY:.0%} and {LATE:.0%} of the trials."
+            f"at {EARLY:.0%} and {LATE:.0%} of the trials. Tune left {watch.tune[0]} files, "
+            f"{watch.tune[1] / 1000:,.0f} kB in the run folder."
         ],
         ["processes", "early", "late", "growth per 1,000 trials"],
         growth(watch),

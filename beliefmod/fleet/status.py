@@ -6,7 +6,7 @@ Rows tell what has ended, boards (board.py) what is under way, the space what is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -82,7 +82,7 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, without the rows."""
-        return {name: value for name, value in asdict(self).items() if name != "rows"}
+        return {name: value for name, value in asdict(replace(self, rows=())).items() if name != "rows"}
 
 
 def status(

@@ -110,7 +110,8 @@ def run_sweep(
                 _check_enough(capacity, cluster, address, progress)
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
-                coming = [*todo.values(), *space.expected()[len(space.trials()) :][:to_choose]]
+                stand_ins = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
+                coming = [*todo.values(), *stand_ins]
                 wanted = demand(coming, space.spec.search, capacity, expected_answer_tokens(space))
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.say)

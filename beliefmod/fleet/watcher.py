@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -26,7 +28,7 @@ class Watcher:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self._space = stored_space(folder)
-        self._rows = RowIndex(folder, lambda row, _: without_files(row))
+        self._rows = RowIndex(folder, lambda row, _: _measured(row))
         self._known = None if self._space.searches else known_trials(self._space, folder)
 
     def look(self, now: float | None = None) -> Status:
@@ -59,3 +61,8 @@ def stored_space(folder: RunFolder) -> Space:
             f"{source}: cannot be read ({str(error).splitlines()[0]}); was the run made by another version "
             "of beliefmod?"
         ) from None
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row has values for; its empty columns would double what 100,000 rows take."""
+    return {name: value for name, value in without_files(row).items() if value is not None}
