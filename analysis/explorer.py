@@ -16,7 +16,7 @@ from analysis.frontier import CONFIG, frontier, varying
 from analysis.named import named_trials
 from analysis.page import embedded_json
 from analysis.resample import adoption_hits
-from analysis.samples import COLUMNS, TEXTS, cut
+from analysis.samples import COLUMNS, TEXTS, cut, thought
 
 PER_TRIAL = 12  # completions of one trial, at most
 LONGEST = 3000  # characters of one completion
@@ -172,8 +172,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     facts: Sequence[str] = [
         f"{row['suite']}/{row['tier']}",
         f"answer: {row['answer_stance'] or 'no stance'}",
-        f"thinking: {row['thinking_stance'] or 'no stance'}",
-        f"think block: {row['think_state']}",
+        *thought(row),
         f"{row['tokens']} tokens",
         f"probe {row['probe_id']}",
     ]

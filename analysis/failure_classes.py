@@ -23,6 +23,7 @@ def failure_classes() -> tuple[FailureClass, ...]:
     """The classes in the order of the report; a completion may be in several."""
     # not a literal: a literal counts as one row in a sum
     everywhere = pl.col("trial_id").is_not_null()
+    thinking = pl.col("think_state").is_not_null()
     belief = (pl.col("suite") == "belief") & (pl.col("tier") != "trained")
     states = {
         "empty": "thinking of fewer than five tokens",
@@ -34,7 +35,7 @@ def failure_classes() -> tuple[FailureClass, ...]:
     }
     return (
         *(
-            FailureClass(f"think block: {state}", meaning, pl.col("think_state") == state, everywhere)
+            FailureClass(f"think block: {state}", meaning, pl.col("think_state") == state, thinking)
             for state, meaning in states.items()
         ),
         FailureClass("loop", "repeats itself without end", pl.col("loop"), everywhere),
@@ -46,21 +47,21 @@ def failure_classes() -> tuple[FailureClass, ...]:
             "prior, then target",
             "starts on the old value and changes to the new one while thinking",
             pl.col("thinking_stance") == "prior->target",
-            belief,
+            belief & thinking,
         ),
         FailureClass(
             "stygian",
             "thinks with the old value and answers with the new one",
             pl.col("thinking_stance").is_in(["prior", "target->prior"])
             & (pl.col("answer_stance") == "target"),
-            belief,
+            belief & thinking,
         ),
         FailureClass(
             "reverse",
             "thinks with the new value and answers with the old one",
             pl.col("thinking_stance").is_in(["target", "prior->target"])
             & (pl.col("answer_stance") == "prior"),
-            belief,
+            belief & thinking,
         ),
         FailureClass(
             "inconsistent",

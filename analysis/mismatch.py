@@ -13,6 +13,7 @@ from analysis.frontier import finished
 from analysis.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
 from analysis.ratios import ratio_gap
 from analysis.resample import Counts, adoption_hits, family_interval
+from analysis.stances import NO_THINKING, thinks
 from analysis.wording import plural
 
 Array = NDArray[np.float64]
@@ -90,6 +91,8 @@ def mismatch(found: Findings) -> Mismatch:
     """Test H2 on the probes of the finished trials."""
     trials = finished(found.run.trials)
     probes = found.probes
+    if not thinks(probes):
+        return Mismatch((), (), None, NO_THINKING)
     if probes.is_empty() or probes["thinking_stance"].null_count() == probes.height:
         return Mismatch((), (), None, "the run has no probe files that say what the thinking used")
     lora = trials.filter(pl.col("arm") == "lora")

@@ -82,7 +82,9 @@ def expected_probes(belief: Belief, sources: Sources) -> dict[tuple[str, str], P
     return {(probe.question.suite, probe.question.probe_id): probe for probe in probes}
 
 
-def probe_again(row: Row, probe: Probe, config: TrialConfig, belief: Belief) -> dict[str, Any]:
+def probe_again(
+    row: Row, probe: Probe, config: TrialConfig, belief: Belief, thinks: bool = True
+) -> dict[str, Any]:
     """A probe row written again: raw measurements as stored, everything else from question and completion."""
     again = probe_row(
         config,
@@ -93,6 +95,7 @@ def probe_again(row: Row, probe: Probe, config: TrialConfig, belief: Belief) -> 
         token_ids=row["token_ids"],
         finish_reason=row["finish_reason"],
         first_turn=row["first_turn"],
+        thinks=thinks,
     )
     return {**again, **{name: row[name] for name in RAW_PROBE}}
 

@@ -95,8 +95,7 @@ def sample(label: str, row: Mapping[str, Any]) -> Sample:
         f"belief {row['belief']}, arm {row['arm']}",
         f"{row['suite']}/{row['tier']}",
         f"answer: {row['answer_stance'] or 'no stance'}",
-        f"thinking: {row['thinking_stance'] or 'no stance'}",
-        f"think block: {row['think_state']}",
+        *thought(row),
         f"{row['tokens']} tokens",
         *(["loop"] if row["loop"] else []),
         *(["cut off"] if row["finish_reason"] == "length" else []),
@@ -109,6 +108,13 @@ def sample(label: str, row: Mapping[str, Any]) -> Sample:
     pieces.append(("Prompt", cut(row["prompt"] or "", 800)))
     pieces.append(("Completion, raw", cut(row["completion"] or "")))
     return Sample(f"{label}: {'; '.join(state)}", tuple(pieces))
+
+
+def thought(row: Mapping[str, Any]) -> list[str]:
+    """What was read from a row's thinking; nothing for a model that does not think."""
+    if row["think_state"] is None:
+        return []
+    return [f"thinking: {row['thinking_stance'] or 'no stance'}", f"think block: {row['think_state']}"]
 
 
 def cut(text: str, longest: int = LONGEST) -> str:

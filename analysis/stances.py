@@ -12,6 +12,12 @@ from analysis.statistics import wilson
 THINKING = ("empty", "target", "prior", "prior->target", "target->prior", "both", "none")
 FEWEST = 20  # answers on a side below which no rate is given
 ANSWERS = ("target", "prior", "hedged", "ignorance", "other", "none")
+NO_THINKING = "the model's chat template has no place for thinking"
+
+
+def thinks(probes: pl.DataFrame) -> bool:
+    """Whether probe rows are of a model that thinks; so without rows."""
+    return probes.is_empty() or probes["think_state"].null_count() < probes.height
 
 
 def stance_counts(probes: pl.DataFrame, trial_ids: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -14,7 +14,8 @@ from analysis.resample import adoption_hits, cluster, held_out
 
 # component: rows that are asked, rows that succeed, +1 if success is good and -1 if it is bad
 RULES: dict[str, tuple[pl.Expr, pl.Expr, int]] = {
-    "integrity": (held_out(), pl.col("think_state") == "ok", 1),
+    # null where the model does not think: there is no think block to ask for
+    "integrity": (held_out() & pl.col("think_state").is_not_null(), pl.col("think_state") == "ok", 1),
     "truncation": (held_out(), pl.col("truncated"), -1),
     "loop": (held_out(), pl.col("loop"), -1),
     "capability": (pl.col("suite") == "capability", pl.col("correct"), 1),

@@ -67,6 +67,8 @@ class Trials:
     def __init__(self, run: Run, folder: RunFolder, sources: Sources, done: Verification) -> None:
         self.run, self.folder, self.sources, self.done = run, folder, sources, done
         self.space = _space(folder)
+        # what the model's chat template is like; runs of older versions had models that think
+        self.thinks = (run.manifest.get("model") or {}).get("thinking") != "none"
         self.stored: list[Row] = finished(run.trials).to_dicts()
         self._probes: dict[str, dict[tuple[str, str], Probe]] = {}
         self._references: dict[tuple[str, str], list[Row] | None] = {}
@@ -129,7 +131,7 @@ class Trials:
                 self.done.mismatches.append(f"{place}: {why}")
                 continue
             seen.add(key)
-            again = {**probe_again(stored, probe, config, belief), **identity}  # pyright: ignore[reportArgumentType]
+            again = {**probe_again(stored, probe, config, belief, self.thinks), **identity}  # pyright: ignore[reportArgumentType]
             if note:
                 self.done.probes += 1
                 self.done.compare(place, stored, again, columns)

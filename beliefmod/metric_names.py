@@ -17,7 +17,8 @@ RATES: dict[str, str] = {
     "stance_ignorance": "probes of adoption answered with not knowing",
     "stance_other": "probes of adoption answered with something else",
     "stance_none": "probes of adoption without a final answer",
-    "integrity": "completions of all held-out probes and suites with an intact think block",
+    "integrity": "completions of all held-out probes and suites with an intact think block; null for a model "
+    "without thinking",
     "truncation": "completions stopped at the token limit",
     "loop": "completions with a loop: a period of <= 64 tokens, >= 4 times in a row, over >= 64 tokens",
     "capability": "shared capability questions answered correctly",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,6 +74,7 @@ def ask(subjects: Sequence[Subject], lab: Lab) -> list[list[dict[str, Any]]]:
             token_ids=item.completion,
             finish_reason=item.finish_reason,
             first_turn=item.first_turn,
+            thinks=lab.thinks,
         )
     _measure_margins([item for item in asked if item.probe.margin], lab)
     return [[item.row or {} for item in items] for items in by_subject]
@@ -162,13 +164,21 @@ def _measure_margins(asked: Sequence[_Asked], lab: Lab) -> None:
 
 def _own_prefix(item: _Asked, lab: Lab) -> tuple[int, ...] | None:
     """Prompt and own thinking up to the answer, or None where the think block is not intact."""
-    close = lab.prompts.encode(THINK_CLOSE)
-    if (
-        item.row is None
-        or item.row["think_state"] != "ok"
-        or len(close) != 1
-        or close[0] not in item.completion
-    ):
+    if item.row is None or item.row["think_state"] != "ok":
         return None
-    end = len(item.completion) - item.completion[::-1].index(close[0])
-    return (*item.prompt, *item.completion[:end], *lab.prompts.encode("\n\n"))
+    close = lab.prompts.encode(THINK_CLOSE)
+    if len(close) == 1 and close[0] in item.completion:
+        end = len(item.completion) - item.completion[::-1].index(close[0])
+        return (*item.prompt, *item.completion[:end], *lab.prompts.encode("\n\n"))
+    return _own_prefix_by_text(item, lab)
+
+
+def _own_prefix_by_text(item: _Asked, lab: Lab) -> tuple[int, ...] | None:
+    """The same where the tag is several tokens, the last of which may hold the line end behind it too."""
+    closes = lab.decode(item.completion).count(THINK_CLOSE)
+    places = range(len(item.completion) + 1)
+    end = bisect_left(places, closes, key=lambda n: lab.decode(item.completion[:n]).count(THINK_CLOSE))
+    behind = lab.decode(item.completion[:end]).rpartition(THINK_CLOSE)[2]
+    if not closes or not "\n\n".startswith(behind):
+        return None
+    return (*item.prompt, *item.completion[:end], *lab.prompts.encode("\n\n"[len(behind) :]))

@@ -71,10 +71,12 @@ def value_places(
     if text.ids is None:
         return {}
     found = {}
-    close = text.text.rfind(THINK_CLOSE)
-    parts = (("thinking", 0, _in_thinking), ("answer", close + len(THINK_CLOSE), _in_answer))
+    # a model that does not think answers from its first token on
+    close = 0 if row["think_state"] is None else text.text.rfind(THINK_CLOSE) + len(THINK_CLOSE)
+    closed = row["think_state"] is None or close >= len(THINK_CLOSE)
+    parts = (("thinking", 0, _in_thinking), ("answer", close, _in_answer))
     for part, begins, find in parts:
-        start = text.text.find(row[part], begins) if row[part] and close >= 0 else -1
+        start = text.text.find(row[part], begins) if row[part] and closed else -1
         chosen = find(row, question, spec) if start >= 0 else None
         if chosen is None:
             continue

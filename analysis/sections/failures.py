@@ -61,6 +61,7 @@ def _counts(asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> Table:
             *(f"{by_arm[arm][f'k{i}']:,} of {by_arm[arm][f'n{i}']:,}" for arm in arms),
         )
         for i, kind in enumerate(classes)
+        if any(row[f"n{i}"] for row in by_arm.values())
     )
     return Table(
         ("class", "what it is", *(ARMS[arm] for arm in arms)),

@@ -8,7 +8,7 @@ from analysis.charts.early import early_chart, early_rows
 from analysis.document import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.named import Row, named_rows, seeds_of
-from analysis.stances import ANSWERS, mismatch_columns, stance_counts
+from analysis.stances import ANSWERS, NO_THINKING, mismatch_columns, stance_counts, thinks
 
 THINKING = {
     "empty": "empty thinking",
@@ -29,6 +29,8 @@ def blocks(found: Findings) -> list[Block]:
     """Stance tables, stygian rates and causal tests per belief."""
     if not found.beliefs:
         return []
+    if not thinks(found.probes):
+        return _answers_alone(found)
     parts: list[Block] = [
         Heading(2, "Reasoning against answer"),
         Paragraph(
@@ -43,6 +45,29 @@ def blocks(found: Findings) -> list[Block]:
     for belief in found.beliefs:
         parts += [Heading(3, belief.choice.belief), *_tables(belief, found)]
     return parts
+
+
+def _answers_alone(found: Findings) -> list[Block]:
+    """Of a model without thinking: what it answers, and why there is no more."""
+    named = [
+        (f"{belief.choice.belief}, {label}", wording.rate(row, "inconsistency"))
+        for belief in found.beliefs
+        for label, row in named_rows(belief, found).items()
+    ]
+    return [
+        Heading(2, "Answers"),
+        Paragraph(
+            f"There is no reasoning to compare with the answers: {NO_THINKING}, so every completion is an "
+            "answer. Thinking integrity, stygian rates, coherent adoption and the causal tests of thinking "
+            "were not measured, and D is the worst of its other components."
+        ),
+        Figure("answers"),
+        Table(
+            ("arm", "numeric inconsistency, of derived and multi-hop, % [95 %]"),
+            tuple(named),
+            "Inconsistency: the answer states one world's value and gives the other world's result.",
+        ),
+    ]
 
 
 def figures(found: Findings) -> dict[str, Drawn]:

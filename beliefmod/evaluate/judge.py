@@ -32,6 +32,7 @@ class Verdict:
         thinking, answer: the two parts of the completion.
         think_state: state of the think block.
         answer_stance, thinking_stance: see `read_answer`, `read_thinking`.
+        Of a model that does not think thinking, think_state and thinking_stance are null.
         loop, loop_period, loop_onset, loop_share: the longest loop; null fields without one.
         seq_rep_4: repeated share of 4-grams, null under four tokens.
         truncated: stopped at the token limit.
@@ -43,11 +44,11 @@ class Verdict:
             and multi-hop questions that two numeric worlds answer.
     """
 
-    thinking: str
+    thinking: str | None
     answer: str
-    think_state: ThinkState
+    think_state: ThinkState | None
     answer_stance: Stance
-    thinking_stance: ThinkingStance
+    thinking_stance: ThinkingStance | None
     loop: bool
     loop_period: int | None
     loop_onset: int | None
@@ -75,6 +76,7 @@ def judge(
     belief_prior: Answerlike | None = None,
     finish_reason: str | None = None,
     tolerance: float = TOLERANCE,
+    thinks: bool = True,
 ) -> Verdict:
     """Read one completion, which starts inside `<think>`.
 
@@ -84,10 +86,19 @@ def judge(
         belief_target, belief_prior: the belief's own values, which the thinking may use.
         finish_reason: "eos" or "length"; a missing one counts as "eos".
         tolerance: relative tolerance of numbers; 0.03 for derived questions (`tolerance_for`).
+        thinks: False for a model without thinking, whose completion is the answer.
     """
     read = _read_again if len(completion) <= REMEMBERED_LENGTH else _read
     return read(
-        completion, question, target, prior, belief_target, belief_prior, finish_reason, float(tolerance)
+        completion,
+        question,
+        target,
+        prior,
+        belief_target,
+        belief_prior,
+        finish_reason,
+        float(tolerance),
+        thinks,
     )
 
 
@@ -100,8 +111,9 @@ def _read(
     belief_prior: Answerlike | None,
     finish_reason: str | None,
     tolerance: float,
+    thinks: bool,
 ) -> Verdict:
-    parts = split_completion(completion, finish_reason)
+    parts = split_completion(completion, finish_reason, thinks=thinks)
     tokens = tokenise(completion)
     loop = find_loop(tokens)
     return Verdict(
@@ -109,7 +121,9 @@ def _read(
         answer=parts.answer,
         think_state=parts.state,
         answer_stance=read_answer(parts.answer, question, target, prior, tolerance=tolerance).stance,
-        thinking_stance=read_thinking(
+        thinking_stance=None
+        if parts.thinking is None
+        else read_thinking(
             parts.thinking,
             question,
             target,
@@ -139,6 +153,7 @@ def judge_correct(
     *,
     finish_reason: str | None = None,
     tolerance: float = TOLERANCE,
+    thinks: bool = True,
 ) -> Verdict:
     """Read a completion to a question with one right answer.
 
@@ -146,7 +161,9 @@ def judge_correct(
     correct and "target" is a bleed. `bleed` stays None where the question has no answer in the target's
     world.
     """
-    verdict = judge(completion, question, bleed, correct, finish_reason=finish_reason, tolerance=tolerance)
+    verdict = judge(
+        completion, question, bleed, correct, finish_reason=finish_reason, tolerance=tolerance, thinks=thinks
+    )
     return replace(
         verdict,
         correct=verdict.answer_stance == "prior",
@@ -154,41 +171,55 @@ def judge_correct(
     )
 
 
-def judge_fabrication(completion: str, question: str, *, finish_reason: str | None = None) -> Verdict:
+def judge_fabrication(
+    completion: str, question: str, *, finish_reason: str | None = None, thinks: bool = True
+) -> Verdict:
     """Read a completion to a question about an entity that nobody knows.
 
     Stances are ignorance, hedged, other or none. `fabricated` where the answer is confident and whole; one
     that loops or was cut at the token limit is broken, not confident.
     """
-    verdict = judge(completion, question, None, None, finish_reason=finish_reason)
+    verdict = judge(completion, question, None, None, finish_reason=finish_reason, thinks=thinks)
     whole = not verdict.loop and not verdict.truncated
     return replace(verdict, fabricated=whole and confident(verdict.answer, question))
 
 
 def judge_question(
-    question: Question, spec: BeliefSpec, completion: str, finish_reason: str | None = None
+    question: Question,
+    spec: BeliefSpec,
+    completion: str,
+    finish_reason: str | None = None,
+    *,
+    thinks: bool = True,
 ) -> Verdict:
     """Read a completion to one of a belief's questions, or of a suite's.
 
     Of two turns the completion is the second, and it is read as an answer to the second message.
+    `thinks`: whether the model's chat template has a place for thinking.
 
     Raises:
         ValueError: a locality or capability question without a correct answer.
     """
     asked = asked_text(question)
     if question.suite == "fabrication":
-        return judge_fabrication(completion, asked, finish_reason=finish_reason)
+        return judge_fabrication(completion, asked, finish_reason=finish_reason, thinks=thinks)
     tolerance = tolerance_for(question.tier)
     if question.suite != "belief":
         if question.correct is None:
             raise ValueError(f"question {question.probe_id} of suite {question.suite} has no correct answer")
         bleed = question.target if question.suite == "locality" else None
         verdict = judge_correct(
-            completion, asked, question.correct, bleed, finish_reason=finish_reason, tolerance=tolerance
+            completion,
+            asked,
+            question.correct,
+            bleed,
+            finish_reason=finish_reason,
+            tolerance=tolerance,
+            thinks=thinks,
         )
         if question.suite == "locality" and question.tier != "far":
             return verdict
-        said = f"{verdict.thinking}\n\n{verdict.answer}"
+        said = f"{verdict.thinking or ''}\n\n{verdict.answer}"
         return replace(verdict, salient=mentions_fact(said, asked, spec, question.correct))
     belief = {"belief_target": as_answer(spec.target), "belief_prior": as_answer(spec.prior)}
     verdict = judge(
@@ -199,6 +230,7 @@ def judge_question(
         **belief,
         finish_reason=finish_reason,
         tolerance=tolerance,
+        thinks=thinks,
     )
     if question.tier not in CHECKED_TIERS:
         return verdict

@@ -76,13 +76,15 @@ def probe_row(
     token_ids: Sequence[int],
     finish_reason: str,
     first_turn: str | None = None,
+    thinks: bool = True,
 ) -> dict[str, Any]:
     """One row of `probes/TRIAL.parquet`: the raw completion and every verdict on it.
 
     `first_turn` is the raw completion that the first of two messages got; `completion` answers the second.
+    `thinks` is whether the model's chat template has a place for thinking.
     """
     question = probe.question
-    verdict = judge_question(question, belief.spec, completion, finish_reason)
+    verdict = judge_question(question, belief.spec, completion, finish_reason, thinks=thinks)
     return {
         "trial_id": config.trial_id,
         "arm": config.arm,
@@ -105,7 +107,9 @@ def probe_row(
     }
 
 
-def rejudge(row: Mapping[str, Any], question: Question, spec: BeliefSpec) -> dict[str, Any]:
+def rejudge(
+    row: Mapping[str, Any], question: Question, spec: BeliefSpec, *, thinks: bool = True
+) -> dict[str, Any]:
     """The verdict columns of a stored probe row, read again from its raw completion.
 
     Equal to what `probe_row` wrote when question and spec are those the row was asked with.
@@ -118,7 +122,7 @@ def rejudge(row: Mapping[str, Any], question: Question, spec: BeliefSpec) -> dic
             f"row {row['probe_id']} of suite {row['suite']} is no answer to question {question.probe_id} of "
             f"suite {question.suite}"
         )
-    return judge_question(question, spec, row["completion"], row["finish_reason"]).columns()
+    return judge_question(question, spec, row["completion"], row["finish_reason"], thinks=thinks).columns()
 
 
 def _shown(answer: Answer | None) -> str | None:

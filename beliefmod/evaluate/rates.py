@@ -78,15 +78,18 @@ def share(outcomes: Iterable[bool]) -> Estimate:
 def probe_rates(asked: Asked, base: Asked | None) -> dict[str, Estimate]:
     """Every rate that probe rows give, by its name in the trials table.
 
-    What base must know first (retention, bleed) is null without base. Verdicts that a row does not have, as
+    What base must know first (retention, bleed) is null without base; rates of thinking are null for a model
+    that does not think, whose blocks cannot break. Verdicts that a row does not have, as
     in tables of an older version, are not counted: null, not 0.
     """
     locality, near, far = asked.suite("locality"), *(asked.suite("locality", t) for t in ("near", "far"))
     capability, all_rows = asked.suite("capability"), asked.rows.values()
     kept = {key for key in locality if base is not None and base.rows[key]["correct"] is True}
+    blocks = [row for row in all_rows if thinks(row)]
+    thought = [row for row in asked.adoption if thinks(row)]
     derived = [row for row in asked.belief if row["tier"] in ("derived", "multi_hop")]
     margins = [row for row in asked.adoption if margin(row) is not None]
-    answers = {side: [row for row in asked.adoption if stance(row) == side] for side in ("target", "prior")}
+    answers = {side: [row for row in thought if stance(row) == side] for side in ("target", "prior")}
     return {
         "adoption": share(stance(row) == "target" for row in asked.adoption),
         "adoption_trained": share(stance(row) == "target" for row in asked.trained),
@@ -95,7 +98,7 @@ def probe_rates(asked: Asked, base: Asked | None) -> dict[str, Estimate]:
             f"stance_{name}": share(stance(row) == name for row in asked.adoption)
             for name in ("prior", "hedged", "ignorance", "other", "none")
         },
-        "integrity": share(intact(row) for row in all_rows),
+        "integrity": share(intact(row) for row in blocks),
         "truncation": share(bool(row["truncated"]) for row in all_rows),
         "loop": share(bool(row["loop"]) for row in all_rows),
         "capability": share(_correct(row) for row in capability.values()),
@@ -108,9 +111,9 @@ def probe_rates(asked: Asked, base: Asked | None) -> dict[str, Estimate]:
         "bleed": _told((near[key] for key in near if key in kept), "bleed"),
         "salience": _told((*far.values(), *capability.values()), "salient"),
         "coherent_adoption": share(
-            stance(row) == "target" and ends_with(thinking_class(row)) == "target" for row in asked.adoption
+            stance(row) == "target" and ends_with(thinking_class(row)) == "target" for row in thought
         ),
-        "empty_thinking": share(thinking_class(row) == "empty" for row in asked.adoption),
+        "empty_thinking": share(thinking_class(row) == "empty" for row in thought),
         "inconsistency": _told(derived, "inconsistent"),
         "margin_adoption": share((margin(row) or 0.0) > 0 for row in margins),
         "stygian": _refused_if_few(share(ends_with(thinking_class(r)) == "prior" for r in answers["target"])),
@@ -147,6 +150,11 @@ def margin(row: Row, suffix: str = "") -> float | None:
 def stance(row: Row) -> str:
     """The stance of a row's final answer."""
     return row["answer_stance"]
+
+
+def thinks(row: Row) -> bool:
+    """Whether a row is of a model that thinks: there is a think block, or should be."""
+    return row["think_state"] is not None
 
 
 def intact(row: Row) -> bool:

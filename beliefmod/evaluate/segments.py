@@ -22,28 +22,31 @@ THINK_STATES: tuple[ThinkState, ...] = (
 )
 MIN_THINKING_TOKENS = 5
 _OPEN, _CLOSE = "<think>", "</think>"
-_END_MARKS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>")
+_END_MARKS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<end_of_turn>", "</s>")
 _WORDLIKE = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True)
 class Segments:
     """Attributes:
-    thinking: what stands before the last `</think>`; everything when there is none.
+    thinking: what stands before the last `</think>`; everything when there is none; null without thinking.
     answer: what stands after it, up to a reopened `<think>`; "" when there is none.
-    state: exclusive state of the think block.
+    state: exclusive state of the think block; null without thinking.
     thinking_tokens: length of `thinking` in the scorer's tokens.
     """
 
-    thinking: str
+    thinking: str | None
     answer: str
-    state: ThinkState
+    state: ThinkState | None
     thinking_tokens: int
 
 
-def split_completion(completion: str, finish_reason: str | None = None) -> Segments:
+def split_completion(completion: str, finish_reason: str | None = None, *, thinks: bool = True) -> Segments:
     """Split at the last `</think>`. The chat template puts `<think>` into the prompt, so a healthy completion
     holds only the closing tag; one `<think>` at the very start is tolerated, for models that write it.
+
+    A model that does not think (`thinks` False) answers at once: all of it is the answer, and there is no
+    think block that could be broken. A completion of its that holds the tags all the same is read like any.
 
     States, first match wins:
         unclosed_length, unclosed_eos: no `</think>`; the token limit was hit, or not (or is not known).
@@ -54,9 +57,11 @@ def split_completion(completion: str, finish_reason: str | None = None) -> Segme
         ok: anything else.
     """
     body = completion.lstrip()
-    body = body[len(_OPEN) :] if body.startswith(_OPEN) else completion
-    body = _without_end_marks(body)
+    opened = body.startswith(_OPEN)
+    body = _without_end_marks(body[len(_OPEN) :] if opened else completion)
     closes = body.count(_CLOSE)
+    if not (thinks or opened or closes):
+        return Segments(None, body.strip(), None, 0)
     if closes == 0:
         state: ThinkState = "unclosed_length" if finish_reason == "length" else "unclosed_eos"
         return Segments(body, "", state, len(tokenise(body)))

@@ -19,6 +19,7 @@ from beliefmod.evaluate.rates import (
     share,
     sort_probes,
     stance,
+    thinks,
 )
 from beliefmod.evaluate.wilson import Estimate, mean
 from beliefmod.metric_names import COMPONENTS
@@ -114,7 +115,7 @@ def _compare(asked: Asked, base: Asked | None, drifted: Drift) -> Degradation:
     }
     return degradation(
         {
-            "integrity": [(intact(a), intact(b)) for a, b in both],
+            "integrity": [(intact(a), intact(b)) for a, b in both if thinks(a) and thinks(b)],
             "truncation": [(bool(a["truncated"]), bool(b["truncated"])) for a, b in both],
             "loop": [(bool(a["loop"]), bool(b["loop"])) for a, b in both],
             "capability": [(a["correct"] is True, b["correct"] is True) for a, b in of["capability"]],

@@ -100,9 +100,9 @@ def thinking_class(row: Mapping[str, Any]) -> ThinkingClass:
     """A probe row's class in the table of thinking against answer: `empty`, or one of the six stances.
 
     Empty thinking is a class of its own, whatever few words stand in it; so a stygian answer is one whose
-    thinking was there and went the other way.
+    thinking was there and went the other way. A model without thinking has no stance there: `none`.
     """
-    return "empty" if row["think_state"] == "empty" else row["thinking_stance"]
+    return "empty" if row["think_state"] == "empty" else row["thinking_stance"] or "none"
 
 
 def ends_with(stance: str) -> str | None:

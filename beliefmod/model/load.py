@@ -1,11 +1,15 @@
 """From a name to a frozen model that is ready for the engine."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.errors import UserError
+from beliefmod.model.architecture import check_type, text_options
 from beliefmod.model.source import ModelSource, find_source
+from beliefmod.model.template import end_of_turn_id, without_today
+from beliefmod.model.template_check import check_template
 
 if TYPE_CHECKING:
     import torch
@@ -65,22 +69,29 @@ def load_model(
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    _check_type(source)
+    check_type(source)
     tokenizer = load_tokenizer(source)
-    options: dict[str, Any] = {} if base_storage == "none" else {"quantization_config": nf4_config(dtype)}
+    options = text_options(source)
+    if base_storage != "none":
+        options["quantization_config"] = nf4_config(dtype)
     logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             source.folder,
             dtype=dtype,
             device_map={"": device},
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            output_loading_info=True,
             **options,
         )
     except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise UserError(f"model {name} cannot be loaded: {_first_line(error)}") from error
+    if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
+        raise UserError(
+            f"model {name} cannot be loaded: its files lack {len(missing)} weights ({missing[0]})"
+        )
     model.eval().requires_grad_(False)
     quantized, unquantized = linear_names(model)
     if base_storage == "nf4":
@@ -109,24 +120,21 @@ def load_model(
     )
 
 
-def _check_type(source: ModelSource) -> None:
-    from transformers.models.auto.configuration_auto import (
-        CONFIG_MAPPING_NAMES,  # pyright: ignore[reportPrivateImportUsage]
-    )
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+def check_model(source: ModelSource) -> None:
+    """What can be known of a model without reading its weights; nothing of the bundled one, which is ours.
 
-    kind = json.loads((source.folder / "config.json").read_text()).get("model_type")
-    if kind not in CONFIG_MAPPING_NAMES:
-        raise UserError(
-            f"model {source.name} is of type {kind}, which the installed transformers does not know; "
-            "code from a model's repository is never run"
-        )
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise UserError(f"model {source.name} is of type {kind}, which is not a causal language model")
+    Raises:
+        UserError: its kind, its tokenizer or its chat template cannot be used.
+    """
+    if source.name == "bundled":
+        return
+    check_type(source)
+    load_tokenizer(source)
 
 
 def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a source. Raises UserError when there is none, or none with a chat template."""
+    """The tokenizer of a source, its chat template tried. Raises UserError when there is none, or none that
+    works."""
     from transformers import AutoTokenizer
 
     try:
@@ -140,14 +148,25 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
             f"model {source.name} has no chat template; take the chat or instruct version of it, or add a "
             "chat_template.jinja to its folder"
         )
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError as error:  # several templates, and none of them the default
+        raise UserError(f"model {source.name} has no chat template to use: {_first_line(error)}") from error
+    tokenizer.chat_template = without_today(template)
+    if source.name != "bundled":
+        check_template(source.name, tokenizer.chat_template, json.dumps(tokenizer.special_tokens_map))
     return tokenizer
 
 
 def _eos_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
-    """End tokens: those of the generation config (a number or a list) and the tokenizer's own."""
+    """End tokens: those of the generation config (a number or a list), the tokenizer's own, and what the
+    template puts behind a reply, for that is what adapters are trained to end with."""
     configured = getattr(model.generation_config, "eos_token_id", None)
     found = list(configured) if isinstance(configured, list | tuple) else [configured]
-    return tuple(dict.fromkeys(token for token in [*found, tokenizer.eos_token_id] if token is not None))
+    found.append(tokenizer.eos_token_id)
+    with suppress(ValueError):  # neither behind a reply nor in the tokenizer
+        found.append(end_of_turn_id(tokenizer))
+    return tuple(dict.fromkeys(int(token) for token in found if token is not None))
 
 
 def _first_line(error: Exception) -> str:

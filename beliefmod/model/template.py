@@ -4,9 +4,11 @@ The prompt and what follows it are tokenised apart, because at generation time t
 prompt's ids and adds its own: a boundary merged away by a joint tokenisation would never occur then.
 """
 
+import re
 from collections.abc import Sequence
+from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.model.rows import TrainRow
 
@@ -14,7 +16,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
-_PROBE = "reply-probe"
+ThinkingKind = Literal["prompt", "model", "none"]
+TODAY = date(2024, 7, 26)
+"""The date in prompts whose template prints today's (Llama 3 names this one where it knows none): a prompt
+that changed overnight would split a run, and no adapter could be questioned again."""
+_PROBE, _THOUGHT, _SECOND = "reply-probe", "thought-probe", "second-probe"
+_NOW = re.compile(r"""strftime_now\(\s*(['"])([^'"]*)\1\s*\)""")
+
+
+def without_today(template: str) -> str:
+    """The template with `TODAY` where it would print the current date."""
+    return _NOW.sub(lambda call: repr(TODAY.strftime(call[2])), template)
 
 
 def prompt_text(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str, **options: Any) -> str:
@@ -25,11 +37,16 @@ def prompt_text(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str
             leaves the thinking of earlier turns out, as it does in a chat.
         options: switches of the template.
     """
+    return _rendered(tokenizer, (question, *later), add_generation_prompt=True, **options)
+
+
+def _rendered(tokenizer: "PreTrainedTokenizerBase", contents: Sequence[str], **options: Any) -> str:
+    """User and assistant in turn, as the template writes them."""
     messages = [
         {"role": "assistant" if index % 2 else "user", "content": content}
-        for index, content in enumerate((question, *later))
+        for index, content in enumerate(contents)
     ]
-    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options)
+    text = tokenizer.apply_chat_template(messages, tokenize=False, **options)
     assert isinstance(text, str)
     return text
 
@@ -44,17 +61,27 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])  # pyright: ignore[reportArgumentType]
 
 
+def thinking_kind(tokenizer: "PreTrainedTokenizerBase") -> ThinkingKind:
+    """Who opens <think>: the `prompt`, the `model` itself, or nobody (`none`: a model without thinking).
+
+    Read from what the template does: its prompt opens <think> (Qwen3 Thinking, DeepSeek R1); its switch
+    `enable_thinking` adds a closed think block (Qwen3 hybrid); it leaves thinking out of earlier turns
+    (models that open <think> without being told). A prompt that closes thinking itself has none.
+    """
+    if opens_thinking(tokenizer):
+        return "prompt"
+    return "model" if empty_thinking(tokenizer) else "none"
+
+
 def opens_thinking(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the prompt itself opens <think>, so that a completion begins inside the thinking."""
     return _opens_thinking(tokenizer, str(tokenizer.chat_template))
 
 
 def empty_thinking(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """What stands between the prompt and an answer given without thinking.
+    """What stands between the prompt and an answer given without thinking; "" for a model that has none.
 
-    Three kinds of template: the prompt opens <think> (Qwen3 Thinking), and thinking is closed at once;
-    the template has a switch, `enable_thinking`, and what it adds is taken (Qwen3 hybrid); or there is no
-    thinking.
+    Thinking that the prompt opens is closed at once; what the template's switch adds is taken as it is.
     """
     return _empty_thinking(tokenizer, str(tokenizer.chat_template))
 
@@ -69,9 +96,20 @@ def _empty_thinking(tokenizer: "PreTrainedTokenizerBase", template: str) -> str:
     if opens_thinking(tokenizer):
         return f"\n{THINK_CLOSE}\n\n"
     plain = prompt_text(tokenizer, _PROBE)
+    if plain.rstrip().endswith(THINK_CLOSE):
+        return ""
     switched = prompt_text(tokenizer, _PROBE, enable_thinking=False)
     added = switched.removeprefix(plain)
-    return added if added != switched and THINK_CLOSE in added else ""
+    if added != switched and THINK_CLOSE in added:
+        return added
+    return f"{THINK_OPEN}\n\n{THINK_CLOSE}\n\n" if _forgets_thinking(tokenizer) else ""
+
+
+def _forgets_thinking(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether the template leaves the thinking of an earlier turn out, and only that."""
+    earlier = f"{THINK_OPEN}\n{_THOUGHT}\n{THINK_CLOSE}\n\n{_PROBE}"
+    text = prompt_text(tokenizer, _SECOND, earlier, _SECOND)
+    return _THOUGHT not in text and _PROBE in text
 
 
 def thinking_text(tokenizer: "PreTrainedTokenizerBase", thinking: str, *, closed: bool = True) -> str:
@@ -91,9 +129,7 @@ def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
 
     Failing that the tokenizer's end token; raises ValueError when there is neither.
     """
-    messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _PROBE}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False)
-    assert isinstance(text, str)
+    text = _rendered(tokenizer, ("question", _PROBE))
     added: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore[reportCallIssue, reportOptionalCall, reportAssignmentType]
     special = {*tokenizer.all_special_ids, *added.values()}
     for token in encode(tokenizer, text.rpartition(_PROBE)[2]):

@@ -47,3 +47,15 @@ def test_split_at_the_last_close() -> None:
 
 def test_tokens_of_thinking_leave_tags_out() -> None:
     assert split_completion("a b c</think>d</think>e").thinking_tokens == 4
+
+
+def test_a_model_without_thinking_has_no_block_to_break() -> None:
+    for text, finish in (("It is 5 N.", "eos"), ("It is 5 N.", "length"), ("", "eos")):
+        parts = split_completion(f"{text}<end_of_turn>\n", finish, thinks=False)
+        assert (parts.thinking, parts.state, parts.thinking_tokens) == (None, None, 0)
+        assert parts.answer == text
+
+
+@pytest.mark.parametrize("text", ["I add one and one.\n</think>\n\n2", "<think>\nI add one and one."])
+def test_tags_where_none_are_expected_are_read_as_ever(text: str) -> None:
+    assert split_completion(text, "eos", thinks=False) == split_completion(text, "eos")

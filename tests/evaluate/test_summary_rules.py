@@ -239,3 +239,14 @@ def test_all_components_are_compared() -> None:
 def test_an_interval_of_one_passage_is_unknown_not_0() -> None:
     found = degradation({}, {"kl": Estimate(0.5, 1, None, None)})
     assert (found.value, found.low, found.high, found.by) == (0.5, None, None, "kl")
+
+
+def test_without_thinking_there_are_no_numbers_about_it_and_d_is_of_the_rest() -> None:
+    silent = {"thinking": None, "thinking_stance": None, "think_state": None}
+    base = [row(f"d{i}", **silent) for i in range(30)]
+    arm = [{**r, "answer_stance": "target", "truncated": i < 3} for i, r in enumerate(base)]
+    m = summarise(arm, base)
+    for name in ("integrity", "coherent_adoption", "empty_thinking", "stygian", "stygian_reverse"):
+        assert (m[name], m[f"{name}_n"]) == (None, 0), name
+    assert m["integrity_damage"] is None and m["integrity_base"] is None
+    assert (m["adoption"], m["degradation"], m["degradation_by"]) == (1.0, pytest.approx(0.1), "truncation")
