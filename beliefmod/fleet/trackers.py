@@ -7,6 +7,7 @@ Every step's loss is in the run folder (`steps/`), which stays the truth.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,14 @@ from beliefmod.config import TrialConfig, flatten
 
 SHOWN = ("loss", "adoption", "degradation", "score", "epoch", "optimizer_step", TRAINING_ITERATION)
 """Of a report; what is null or not a number is left out."""
+MLFLOW_MANNERS = {
+    # MLflow 3.17 asks a server that is not there for 250 seconds, in which no trial would start or report
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # it prints two lines for every trial among our own
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""What MLflow is told through the environment, unless it is told something else there."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ def _tensorboard() -> tune.Callback:
 def _mlflow(uri: str, run: str) -> tune.Callback:
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
+    for name, value in MLFLOW_MANNERS.items():
+        os.environ.setdefault(name, value)
     return MLflowLoggerCallback(uri, experiment_name=run, tags={"beliefmod_run": run})
 
 

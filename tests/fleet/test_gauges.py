@@ -92,7 +92,7 @@ def test_the_board_is_one_that_grafana_takes():
     names = [variable["name"] for variable in BOARD["templating"]["list"]]
     assert names == ["datasource", "run"]
     [run] = [variable for variable in BOARD["templating"]["list"] if variable["name"] == "run"]
-    assert re.findall(r"ray_\w+", run["definition"]) == ["ray_beliefmod_trials"]
+    assert re.findall(r"ray_\w+", run["query"]["query"]) == ["ray_beliefmod_trials"]
     assert f"{BUDGET:g}" in BOARD["panels"][1]["title"]
 
 

@@ -1,6 +1,8 @@
 """TensorBoard, MLflow and W&B see readable trials, and cannot harm a sweep."""
 
 import importlib.util
+import os
+from contextlib import suppress
 from itertools import count
 from types import SimpleNamespace
 
@@ -11,7 +13,7 @@ from tensorboardX.proto import event_pb2
 from beliefmod.cli.options import Driving
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.trackers import Guarded, Readable, Trackers, readable
+from beliefmod.fleet.trackers import MLFLOW_MANNERS, Guarded, Readable, Trackers, readable
 
 NUMBERS = count()
 CONFIG = TrialConfig(belief="gravity", learning_rate=1e-3)
@@ -37,7 +39,7 @@ class TuneTrial(SimpleNamespace):
 def tune_trial(folder=None, config: TrialConfig = CONFIG):
     """What of Tune's trial the callbacks use."""
     return TuneTrial(
-        config={"trial": config.model_dump_json(), "hosts": ["h"], "namespace": "n", "head_share": 0.1},
+        config={"trial": config.model_dump_json(), "hosts": ["h"], "namespace": "n", "resources": {}},
         evaluated_params={"trial": "{...}"},
         trial_id=f"{next(NUMBERS):05d}",
         local_path=str(folder),
@@ -65,7 +67,7 @@ def test_a_trial_is_its_settings_and_stays_itself():
     seen = Readable(trial)
     assert seen.config["learning_rate"] == 1e-3 and seen.config["data.style"] == "answer_only"
     assert seen.config["trial"] == CONFIG.trial_id
-    assert not {"hosts", "namespace", "head_share"} & set(seen.config)
+    assert not {"hosts", "namespace", "resources"} & set(seen.config)
     assert seen.trial_id == trial.trial_id
     assert {seen: 1}[Readable(trial)] == 1 and seen != Readable(tune_trial())
     assert set(Readable(tune_trial(config=TrialConfig(belief="gravity", arm="base"))).config) == {
@@ -130,6 +132,21 @@ def test_only_what_was_asked_for_is_made():
     assert Trackers().callbacks("run", print) == []
     names = [each._name for each in Trackers(True, "uri", "p").callbacks("run", print)]
     assert names == ["--tensorboard", "--mlflow", "--wandb"]
+
+
+def test_mlflow_gives_up_soon_unless_it_was_told_otherwise(monkeypatch):
+    for name in MLFLOW_MANNERS:
+        monkeypatch.setenv(name, "")  # so that it is put back, also if it was not there
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
+    [guarded] = Trackers(mlflow="http://127.0.0.1:9").callbacks("run", print)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+    with suppress(ImportError):  # where MLflow is not installed
+        guarded._make()
+    assert {name: os.environ[name] for name in MLFLOW_MANNERS} == {
+        **MLFLOW_MANNERS,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "120",
+    }
 
 
 def test_tensorboard_files_hold_the_curve(tmp_path):
