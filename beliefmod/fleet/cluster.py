@@ -34,10 +34,13 @@ TUNE_QUIET = {
 }
 GPUS_TO_COME = "gpus_to_come"
 """The head's resource that counts the GPUs of all machines which may start (cluster.yaml)."""
+STARTING_ATTEMPTS = 3
 LOADING_ATTEMPTS = 5
 RESTART_SECONDS = 120.0
 GRACE_SECONDS = 2.0
 """So long the sweep waits for other hosts after the first: the more are known, the better it is planned."""
+PLACE_SECONDS = 10.0
+"""So long after a host did not fit its device another one may take to come to life on a larger one."""
 NOTICE_SECONDS = 20.0
 GPU_HOST_CPUS = 0.1
 """Of a host that waits for a GPU: a machine may offer fewer cores than GPUs, and the GPU is what counts."""
@@ -93,7 +96,7 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     else:
         options["address"] = address
     try:
-        context: Any = ray.init(**options)
+        context = _connected(options)
         if address is None:
             logs = context.address_info["session_dir"]
         yield {**within_reach(ray.cluster_resources()), "dashboard": context.dashboard_url}
@@ -116,6 +119,26 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _connected(options: Mapping[str, Any]) -> Any:
+    """`ray.init`, tried again where a node of our own did not come up in the 30 s that Ray 2.60 gives it,
+    as on a machine with other work. What it left is ended first.
+
+    Raises:
+        UserError: it never came up.
+    """
+    for _ in range(STARTING_ATTEMPTS):
+        try:
+            return ray.init(**options)
+        except Exception as error:
+            if "timed out during startup" not in str(error):  # Ray raises a bare Exception
+                raise
+            ray.shutdown()
+    raise UserError(
+        f"Ray did not start on this machine in {STARTING_ATTEMPTS} attempts of 30 s; is it busy with other "
+        "work, or short of memory? Try again later, or join a cluster with --address"
+    )
 
 
 def within_reach(resources: Mapping[str, float]) -> dict[str, float]:
@@ -198,7 +221,7 @@ def _first_ready(
         except RayTaskError as error:
             if isinstance(error.cause, DoesNotFit):
                 others = [placed[each] for each, _ in loading.values()]
-                if not facts and not (others and ray.wait(others, timeout=0)[0]):
+                if not facts and not (others and ray.wait(others, timeout=PLACE_SECONDS)[0]):
                     raise error.cause from None
                 say(f"{name} is left out: {error.cause}")
                 ray.kill(hosts.pop(name))
