@@ -131,24 +131,10 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
     from contextlib import suppress
 
     from beliefmod.errors import StorageTrouble, UserError
-    from beliefmod.fleet.resources import Capacity
-    from beliefmod.fleet.sweep import run_sweep
-    from beliefmod.fleet.trackers import Trackers
     from beliefmod.manifest import update_manifest
 
-    trackers = Trackers(driving.tensorboard, driving.mlflow, driving.wandb)
     try:
-        return run_sweep(
-            space,
-            folder,
-            address=driving.address,
-            capacity=Capacity(hosts=driving.hosts, hosts_per_gpu=driving.hosts_per_gpu, slots=driving.slots),
-            dashboard=driving.dashboard,
-            quiet=driving.quiet,
-            checkpoint_seconds=driving.checkpoint_every,
-            last_words=f"ended at once; {_how_to_go_on(folder)}",
-            trackers=trackers,
-        )
+        return _run(space, folder, driving)
     except UserError:
         if new and not folder.rows():  # nothing has run yet: leave no empty run behind
             folder.remove()
@@ -162,6 +148,25 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
         if isinstance(error, KeyboardInterrupt):
             typer.echo(_how_to_go_on(folder), err=True)
         raise
+
+
+def _run(space: Space, folder: RunFolder, driving: Driving) -> Outcome:
+    """Ray is imported here: that takes seconds, and an interrupt then is one like any other."""
+    from beliefmod.fleet.resources import Capacity
+    from beliefmod.fleet.sweep import run_sweep
+    from beliefmod.fleet.trackers import Trackers
+
+    return run_sweep(
+        space,
+        folder,
+        address=driving.address,
+        capacity=Capacity(hosts=driving.hosts, hosts_per_gpu=driving.hosts_per_gpu, slots=driving.slots),
+        dashboard=driving.dashboard,
+        quiet=driving.quiet,
+        checkpoint_seconds=driving.checkpoint_every,
+        last_words=f"ended at once; {_how_to_go_on(folder)}",
+        trackers=Trackers(driving.tensorboard, driving.mlflow, driving.wandb),
+    )
 
 
 def keep_going(trouble: StorageTrouble, folder: RunFolder) -> StorageTrouble:

@@ -1,0 +1,47 @@
+"""Ray that does not come up at once."""
+
+import pytest
+import ray
+
+from beliefmod.errors import UserError
+from beliefmod.fleet.cluster import STARTING_ATTEMPTS, session
+
+LATE = "The current node timed out during startup. This could happen because some of the raylet failed"
+
+
+class Starts:
+    """Stands for ray.init: raises what it is given, one by one, then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors, self.calls = list(errors), 0
+
+    def __call__(self, **options):
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return type("Context", (), {"address_info": {"session_dir": "/nowhere"}, "dashboard_url": ""})
+
+
+def enter(monkeypatch, starts: Starts) -> dict:
+    monkeypatch.setattr(ray, "init", starts)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    with session(None, "name", dashboard=False) as cluster:
+        return cluster
+
+
+def test_a_node_that_is_late_is_started_again(monkeypatch):
+    starts = Starts(*[Exception(LATE)] * (STARTING_ATTEMPTS - 1))
+    assert enter(monkeypatch, starts)["CPU"] == 2.0
+    assert starts.calls == STARTING_ATTEMPTS
+
+
+def test_a_node_that_never_comes_up_is_one_sentence(monkeypatch):
+    with pytest.raises(UserError, match=r"Ray did not start .* busy with other work"):
+        enter(monkeypatch, Starts(*[Exception(LATE)] * 9))
+
+
+def test_other_errors_are_not_tried_again(monkeypatch):
+    starts = Starts(RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        enter(monkeypatch, starts)
+    assert starts.calls == 1
