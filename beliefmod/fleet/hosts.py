@@ -5,6 +5,7 @@ No torch here: trial processes import it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,9 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, OutOfMemoryEr
 
 HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
 ANSWER_SECONDS = 30.0
+SOON_SECONDS = 5.0
+"""So long all are waited for once some have answered: a host may have no machine yet, and no answer."""
+SILENT_SECONDS = 60.0
 STOP_SECONDS = 5.0
 
 
@@ -23,6 +27,7 @@ class Hosts:
     def __init__(self, names: Sequence[str], namespace: str) -> None:
         self._names, self._namespace = list(names), namespace
         self._handles: dict[str, Any] = {}
+        self._silent_until: dict[str, float] = {}
 
     def handles(self) -> Mapping[str, Any]:
         """Those that exist, by name."""
@@ -52,24 +57,35 @@ class Hosts:
 
         Only one host is asked whether it has ended: each would read the run folder for that.
         """
-        if any(self._ask(lambda host: host.holds.remote(trial_id)).values()):
+        holds = self._ask(lambda host: host.holds.remote(trial_id))
+        if any(holds.values()):
             return True
-        for host in self.handles().values():
+        for name in holds:
             with suppress(*HOST_LOST, GetTimeoutError):
-                return bool(ray.get(host.knows.remote(trial_id), timeout=ANSWER_SECONDS))
+                return bool(ray.get(self._handles[name].knows.remote(trial_id), timeout=ANSWER_SECONDS))
         return False
 
     def stop(self, trial_id: str) -> None:
         """Have the host that runs a trial end it; one that is being restarted has lost the trial anyway."""
-        self._ask(lambda host: host.stop.remote(trial_id), STOP_SECONDS)
+        asked = [host.stop.remote(trial_id) for host in self.handles().values()]
+        if asked:
+            ray.wait(asked, num_returns=len(asked), timeout=STOP_SECONDS)
 
-    def _ask(self, call: Callable[[Any], Any], seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
-        """The answers of those that give one in time, by name."""
-        asked = {name: call(host) for name, host in self.handles().items()}
+    def _ask(self, call: Callable[[Any], Any]) -> dict[str, Any]:
+        """The answers of those that give one in time, by name. Who gave none is not asked for a while, unless
+        nobody else is there."""
+        now, everyone = time.monotonic(), self.handles()
+        known = [name for name in everyone if self._silent_until.get(name, 0.0) <= now]
+        asked = {name: call(everyone[name]) for name in known or everyone}
         if not asked:
             return {}
-        ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=seconds)
+        ready, late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=SOON_SECONDS)
+        if not ready:
+            ready, late = ray.wait(late, num_returns=1, timeout=ANSWER_SECONDS - SOON_SECONDS)
         answers, answered = {}, set(ready)
+        self._silent_until.update(
+            (name, now + SILENT_SECONDS) for name, reference in asked.items() if reference not in answered
+        )
         for name, reference in asked.items():
             if reference in answered:
                 with suppress(*HOST_LOST):

@@ -82,6 +82,27 @@ def test_the_least_busy_of_those_that_answer(fleet):
     assert hosts.for_trial("t") is there["b"]
 
 
+def test_who_has_no_machine_yet_is_not_asked_every_time(fleet, monkeypatch):
+    there = {"a": Host(5), "b": Host(3, late=True)}
+    hosts, _ = fleet(**there)
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    for _ in range(3):
+        assert hosts.for_trial("t") is there["a"]
+    assert len(there["b"].calls) == 1 and len(there["a"].calls) == 6
+    there["b"].late = False
+    assert hosts.for_trial("t") is there["a"]
+    clock[0] = module.SILENT_SECONDS
+    assert hosts.for_trial("t") is there["b"]
+    # nobody answers: all are asked again at once
+    for host in there.values():
+        host.late = True
+    with pytest.raises(ActorUnavailableError):
+        hosts.for_trial("t")
+    there["b"].late = False
+    assert hosts.for_trial("t") is there["b"]
+
+
 def test_the_one_that_has_the_trial_however_busy(fleet):
     there = {"a": Host(0), "b": Host(900, ("t",))}
     hosts, _ = fleet(**there)
