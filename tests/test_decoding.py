@@ -1,9 +1,11 @@
 """How answers are decoded: from the space, from the model's generation config, and in words."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GenerationConfig
@@ -12,7 +14,9 @@ from beliefmod.decoding import Decoding, decoding_of, decoding_words, not_applie
 from beliefmod.engine.jobs import GREEDY, Sampling
 from beliefmod.errors import UserError
 from beliefmod.model.source import ModelSource, find_source
-from beliefmod.space import Evaluation
+from beliefmod.space import Evaluation, SpaceFile
+
+EXAMPLE = Path(__file__).parent.parent / "docs" / "example"
 
 QWEN = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}
 """Generation config of Qwen3-4B-Thinking-2507, less its token ids."""
@@ -138,3 +142,10 @@ def test_a_lab_decodes_as_its_model_says(monkeypatch):
     together = lab.generate([None] * 3, [(1, 2, 3), (4, 5), (6,)], 7)
     assert asked == [{"max_new_tokens": 64, "sampling": Sampling(0.6, 20, 0.95)}]
     assert lab.generate([None] * 3, [(1, 2, 3), (4, 5), (6,)], 7) == together
+
+
+def test_an_older_runs_space_asks_as_it_did():
+    """Kept spaces of before name a temperature and no filters."""
+    spec = SpaceFile.model_validate(yaml.safe_load((EXAMPLE / "space.yaml").read_text()))
+    assert spec.evaluation.temperature == 0.0 and spec.revision is None
+    assert decoding_of(spec.evaluation, QWEN) == Decoding(2048)

@@ -72,7 +72,7 @@ def test_a_run_keeps_to_its_commit_and_to_its_models_sampling(tmp_path, offline)
         "temperature": 0.7, "top_k": 20, "top_p": 0.95, "min_p": 0.0,
         "not_applied": ["repetition_penalty 1.05"],
     }  # fmt: skip
-    assert f"Answers: {how}, at most 160 tokens each; " in (run / "report.md").read_text()
+    assert f"Answers: {how}, at most 160 tokens each; " in (run / "report.md").read_text().replace("\\", "")
 
     # the branch moves; what is lost is asked again of the version that the run began with
     add_version(home, SECOND, version(tmp_path / "second", 1.1), refs=("main",))

@@ -1,0 +1,60 @@
+"""The sentence on how a run was asked."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from analysis.asked import asked
+from analysis.findings import LIMIT, find
+from analysis.run import read_run
+from analysis.summary import status
+from tests.analysis.synthetic import grid, write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("asked")
+    configs = list(grid(styles=("answer_only",), examples=(100,), epochs=(20,), rates=(5e-3,)))
+    return write_run(folder, beliefs=("gravity",), families=6, per_family=4, configs=configs, failed=0)
+
+
+def said(run: Path, **manifest: object) -> str:
+    """The sentence under another manifest."""
+    path = run / "manifest.json"
+    before = path.read_text()
+    try:
+        path.write_text(json.dumps({**json.loads(before), **manifest}))
+        found = find(read_run(str(run)), LIMIT)
+        sentence = asked(found)
+        assert sentence in status(found)
+        return sentence
+    finally:
+        path.write_text(before)
+
+
+def test_decoding_limit_and_what_was_cut_off_are_said(run):
+    probes = pl.concat([pl.read_parquet(path) for path in (run / "probes").iterdir()])
+    cut = f"{probes['truncated'].sum():,} of {probes.height:,} were cut off at the limit."
+    assert probes["truncated"].sum() > 0
+    model = {
+        "max_new_tokens": 2048,
+        "decoding": {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0, "not_applied": []},
+    }
+    how = "Answers: sampled at temperature 0.6 with top_k 20, top_p 0.95, at most 2,048 tokens each; "
+    assert said(run, model=model) == how + cut
+    greedy = {"max_new_tokens": 160, "decoding": {"temperature": 0.0}}
+    assert said(run, model=greedy) == f"Answers: greedy, at most 160 tokens each; {cut}"
+
+
+def test_of_an_older_run_the_space_tells(run):
+    space = {"evaluation": {"max_new_tokens": "auto", "temperature": 0.0}}
+    assert said(run, model={"max_new_tokens": 160}, space=space).startswith("Answers: greedy, at most 160 ")
+    space = {"evaluation": {"temperature": 0.5}}
+    assert said(run, model={}, space=space).startswith("Answers: sampled at temperature 0.5; ")
+
+
+@pytest.mark.parametrize("manifest", [{"model": None, "space": None}, {"model": "x", "space": {}}])
+def test_nothing_is_said_that_is_not_known(run, manifest):
+    assert said(run, **manifest) == ""
