@@ -78,8 +78,14 @@ def _elsewhere(lens: Lens, shown: Shown) -> str | None:
             return None
         row = last.rename({"low": "mean_low", "high": "mean_high"}).row(0, named=True)
         found.append(f"{interval(row, 'mean', sign=True)} logits (n = {row['n']})")
+    there = commitment(lens, shown, "lora", "elsewhere")
+    end = (
+        f", to {interval(there, 'final_diff', sign=True)}"
+        if there and there["final_diff"] is not None
+        else ""
+    )
     return (
-        f"Asked about near things that the belief does not concern, the adapter moves the difference of what "
-        f"the belief would give there and the right answer by {found[0]}; at the belief's own questions it "
-        f"moves its difference by {found[1]}."
+        "Asked about near things that the belief does not concern, the adapter moves the difference of what "
+        f"the belief would give there and the right answer by {found[0]}{end}; at the belief's own questions "
+        f"it moves its difference by {found[1]}."
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp.bootstrap import Array, drawn_means, family_draws, with_interval
+from interp.bootstrap import drawn_means, family_draws, with_interval
 from interp.commit import commitment
 from interp.readout import Reading, Translate
 from interp.settings import LensSettings
@@ -87,15 +87,17 @@ def _whole_values(inside: Inside, place: Place) -> dict[str, float | None]:
     }
 
 
-def _mean_masses(inside: Inside, numbers: Sequence[int], weights: Array) -> dict[str, float | None]:
+def _mean_masses(
+    inside: Inside, numbers: Sequence[int], families: Sequence[str], settings: LensSettings
+) -> dict[str, float | None]:
     """Means with intervals over the questions at which each world's value could be summed."""
     found: dict[str, float | None] = {}
     for world, name in enumerate(("mass_target", "mass_prior")):
         known = [place for place, number in enumerate(numbers) if inside.masses[number][world] is not None]
         values = np.array([inside.masses[numbers[place]][world] for place in known], dtype=np.float64)
+        weights = family_draws([families[place] for place in known], settings.draws, settings.seed)
         mean = float(values.mean()) if known else None
-        drawn = drawn_means(values, weights[:, known]) if known else np.empty(0)
-        found |= with_interval(name, mean, drawn)
+        found |= with_interval(name, mean, drawn_means(values, weights) if known else values)
     return found
 
 
@@ -139,7 +141,7 @@ def commitment_rows(
         families = [posed[number].question.family for number in numbers]
         summed = {}
         if name == "stem" and view == LOGIT and inside.masses:
-            summed = _mean_masses(inside, numbers, family_draws(families, settings.draws, settings.seed))
+            summed = _mean_masses(inside, numbers, families, settings)
         yield {
             **who,
             "position": name,

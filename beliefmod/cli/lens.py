@@ -44,7 +44,8 @@ def lens(
     writes the report again with a section "Inside the model". Looks at base,
     in-context and trained arms; the costly parts (ablations, patching,
     answers at other scales) only at the best trials of every belief, or at
-    those that --trial names. A part that is run again replaces its tables.
+    those that --trial names. A part that is run again replaces its tables;
+    one that was stopped goes on where it was, given the same options.
     """
     from interp.listing import list_run
 
@@ -65,7 +66,7 @@ def lens(
 
 
 def _look(listed: Listed, settings: LensSettings, say: Callable[[str], None]) -> None:
-    """Run the parts; Ctrl-C keeps those that are complete and says how to go on."""
+    """Run the parts; Ctrl-C keeps what is complete, parts and batches of trials, and says how to go on."""
     from interp.inspection import opened
     from interp.run import run_parts
 

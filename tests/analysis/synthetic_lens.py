@@ -150,6 +150,8 @@ def _commitments(who: dict, last: float) -> Rows:
             target, prior = MASSES.get(who["arm"], (0.8, 0.15))
             row |= _mean("mass_target", target, 0.05) | _mean("mass_prior", prior, 0.04)
         rows.append(row)
+    other = who | {"position": "elsewhere", "lens": "logit", "n": QUESTIONS}
+    rows.append(other | _mean("final_diff", elsewhere(last), 0.2))
     return rows
 
 

@@ -259,10 +259,8 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
         "Base 0.10 [0.05, 0.15]; In context" not in markdown and "Base 0.10 [0.05, 0.15] against" in markdown
     )
     moved = 0.1 * (last + 4)
-    assert (
-        f"moves the difference of what the belief would give there and the right answer by {moved:+.2f}"
-        in (markdown)
-    )
+    assert f"would give there and the right answer by {moved:+.2f} [" in markdown
+    assert f"to {moved - 6:+.2f} [{moved - 6.2:+.2f}, {moved - 5.8:+.2f}]; at the belief's own" in markdown
     assert "2 of 12 in the text" in markdown and "2 of 11 inside" in markdown
     # the probe of neelam fails its gate: a reason instead of a number
     assert "LoRA no number (held-out accuracy 0.66 is under 0.8)" in markdown

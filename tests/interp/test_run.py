@@ -176,7 +176,7 @@ def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspectio
     tables = {
         "commitments": rows_of(
             "commitments",
-            {**stem, "final_diff": 2.5, "half_rise_entry": 3.0, "contrast_area": 1.5},
+            {**stem, "final_diff": 2.5, "half_rise_entry": 3.0, "contrast_area": 1.5, "mass_target": 0.9},
             {**stem, "position": "entity", "final_diff": 99.0},
             {**stem, "lens": "tuned", "final_diff": 98.0},
         ),
@@ -185,6 +185,17 @@ def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspectio
             *({**stem, "entry": 4, "kl_base": value} for value in (1.0, 3.0)),
             {**stem, "entry": 3, "kl_base": 50.0},
             {**stem, "entry": 4, "position": "entity", "kl_base": 60.0},
+            *(
+                {**stem, "position": "elsewhere", "entry": entry, "trial_id": trial, "arm": arm}
+                | {"belief": "b", "probe_id": probe, "logit_diff": value}
+                for trial, arm, entry, probe, value in (
+                    (HALF, "lora", 4, "moon", 1.0),
+                    (HALF, "lora", 4, "mars", -1.0),
+                    (HALF, "lora", 3, "mars", 70.0),
+                    ("base", "base", 4, "moon", -3.0),
+                    ("base", "base", 4, "mars", -2.0),
+                )
+            ),
         ),
         "thresholds": rows_of("thresholds", {"trial_id": HALF, "a50": 0.75}),
         "truth": rows_of("truth", {"trial_id": HALF, "refused": "too few"}),
@@ -196,6 +207,7 @@ def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspectio
     row = found[HALF]
     assert (row["final_diff"], row["half_rise_entry"], row["contrast_area"]) == (2.5, 3.0, 1.5)
     assert (row["kl_base"], row["a50"], row["probe_error_rate"]) == (2.0, 0.75, None)
+    assert (row["mass_target"], row["elsewhere_diff"]) == (0.9, pytest.approx((4.0 + 1.0) / 2))
     assert (row["rank"], row["learning_rate"]) == (16, 2e-4)
     assert row["adoption"] == pytest.approx(0.194, abs=1e-3) and row["steps"] > 0
     other = found[ADOPTED]

@@ -11,7 +11,9 @@ from beliefmod.beliefs import Answer, Question, belief_names, load_belief
 from beliefmod.bundled import weights_dir
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import empty_thinking
-from interp.stems import common_tail, entity_word, lens_questions, stems
+from interp.masses import value_sets, vocabulary_of
+from interp.spellings import MOST
+from interp.stems import common_tail, entity_word, lens_questions, other_questions, stems
 
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=4)
 
@@ -138,6 +140,53 @@ def test_lens_questions_are_held_out_of_one_turn_and_spread_over_families():
     assert all(q.follow_up is None and q.target is not None for q in asked)
     assert len({q.family for q in asked}) >= 5
     assert len(lens_questions(belief, 10_000)) >= len(asked)
+
+
+@pytest.mark.parametrize("name", belief_names())
+def test_other_things_are_asked_in_both_worlds_sentences(name, prompts, tokenizer):
+    """What the belief would give and the right answer stand in one sentence, and are parted by a token."""
+    belief = load_belief(name)
+    asked = other_questions(belief, 12)
+    near = {q.probe_id: q for q in belief.locality if q.tier == "near"}
+    assert len({q.probe_id for q in asked}) == len(asked) == min(12, len(near))
+    parted = 0
+    for question in asked:
+        known = near[question.probe_id]
+        assert question.text == known.text and (question.target, question.prior) == (
+            known.target,
+            known.correct,
+        )
+        assert question.target and question.prior
+        assert question.target.render() in question.reply_target
+        assert question.prior.render() in question.reply_prior
+        found = stems(question, belief, prompts, tokenizer)
+        if found is not None:
+            assert found["base"].target_id != found["base"].prior_id is not None
+            parted += 1
+    assert parted >= len(asked) / 2 > 1
+
+
+@pytest.mark.parametrize("name", belief_names())
+def test_values_can_be_summed_over_their_spellings(name, prompts, tokenizer):
+    """A tree for nearly every question, small enough to be read, that begins where the stem's value does."""
+    belief, known = load_belief(name), vocabulary_of(tokenizer, len(tokenizer))
+    missing = 0
+    for question in (asked := lens_questions(belief, 24)):
+        found = stems(question, belief, prompts, tokenizer)
+        if found is None:
+            continue
+        sets = value_sets(question, found["base"], prompts, tokenizer, known)
+        missing += sets.target is None
+        assert (sets.prior is None) or found["base"].prior_ids is not None
+        assert len(sets.paths()) <= 2 * MOST
+        if sets.target is not None:
+            begun = found["base"].ids[len(found["base"].ids) - sets.from_end :]
+            written = prompts.encode(question.reply_target)
+            value = (*begun, *found["base"].target_ids)
+            assert value[0] in sets.target.on and any(
+                written[at : at + len(value)] == value for at in range(len(written))
+            )
+    assert missing <= len(asked) / 10
 
 
 @given(ROWS)
