@@ -45,9 +45,13 @@ def test_every_event_comes_once_and_in_order_however_the_file_grows(growth, end)
 
 
 def test_what_was_written_before_the_run_ended_is_shown():
-    files = iter([[event(0)], [event(0), event(1)]])
-    over = iter([False, True])
-    assert list(follow(lambda: next(files), lambda: next(over), lambda: None)) == [event(0), event(1)]
+    story = [event(0)]
+
+    def over():  # the last event and the end of the run come between two looks
+        story.append(event(1))
+        return True
+
+    assert list(follow(lambda: [*story], over, lambda: None)) == [event(0), event(1)]
 
 
 def test_a_trial_that_failed_and_runs_again_is_followed_to_its_second_end():
