@@ -32,6 +32,9 @@ RETRY_SECONDS = (0.2, 0.8, 2.0)
 STAMPS = ("mtime", "LastModified", "last_modified", "created", "ETag", "updated")
 """What file systems say of a file that changes when it is written again, beside its size."""
 
+OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"}
+"""They publish an object only when it is whole. Renaming one there is a copy and a deletion."""
+
 Result = TypeVar("Result")
 
 
@@ -55,6 +58,8 @@ class RunStorage:
         self.url = url.rstrip("/")
         self.fs, self.root = fsspec.core.url_to_fs(self.url)
         self.local = self.fs.protocol in ("file", ("file", "local"))
+        protocols = (self.fs.protocol,) if isinstance(self.fs.protocol, str) else self.fs.protocol
+        self._publishes_whole = not OBJECT_STORES.isdisjoint(protocols)
         # a manifest that disappears means that the folder did, or the disk it was on
         self._has_manifest = self.local and os.path.exists(self.path(MANIFEST))
 
@@ -139,10 +144,7 @@ class RunStorage:
         return self.fs.cat_file(self.path(*parts))
 
     def read_many(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """Contents of files, by path inside the folder; one that is not there is left out.
-
-        Buckets are asked for many at a time: one after the other, 100,000 files take an hour.
-        """
+        """Contents of files by path inside the folder, of a bucket many at a time; absent ones are left out."""
         if not self.local:
             whole = {self.path(path): path for path in paths}
             found: Any = self.fs.cat(list(whole), on_error="omit") if whole else {}
@@ -154,10 +156,7 @@ class RunStorage:
         return contents
 
     def entries(self, *parts: str) -> dict[str, Entry]:
-        """What is in a folder, by name, in a stable order; nothing where there is no such folder.
-
-        One listing, whatever its length: a request to a bucket for every thousand files.
-        """
+        """What is in a folder, by name, in a stable order; nothing where there is no such folder."""
         found: dict[str, Entry] = {}
         if self.local:  # fsspec takes ten times as long
             with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path(*parts)) as listing:
@@ -196,6 +195,9 @@ class RunStorage:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.root)
 
     def _write_whole(self, data: bytes, target: str) -> None:
+        if self._publishes_whole:
+            self.fs.pipe_file(target, data)
+            return
         temporary = _temporary(target)
         self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
         try:

@@ -115,6 +115,25 @@ def test_a_bucket_is_not_asked_for_each_file_by_itself(monkeypatch):
     assert asked.count("cat") == 3
 
 
+def test_an_object_store_is_asked_once_to_write_a_file(monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    asked: list[str] = []
+    monkeypatch.setattr(MemoryFileSystem, "protocol", ("s3", "s3a"))
+    folder = RunFolder(f"memory://{uuid.uuid4().hex}/run")
+    folder.fs.makedirs(folder.root, exist_ok=True)
+    for name in ("pipe_file", "mv", "makedirs"):
+        inner = getattr(folder.fs, name)
+
+        def count(*arguments, name=name, inner=inner, **options):
+            asked.append(name)
+            return inner(*arguments, **options)
+
+        monkeypatch.setattr(folder.fs, name, count)
+    folder.write_bytes(b"1", "rows", "aa.json")
+    assert asked == ["pipe_file"] and folder.read_bytes("rows", "aa.json") == b"1"
+
+
 def test_a_state_is_what_is_compared(folder):
     folder.write_bytes(json.dumps(ROW).encode(), "rows", "aa.json")
     entry = row_entries(folder)["aa"]

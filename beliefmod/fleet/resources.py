@@ -10,6 +10,10 @@ from typing import Any
 
 # a thin trial process takes about 0.12 GB; sixteen per two cores is where start-up begins to dominate
 TRIALS_PER_CORE = 8
+# of machines that are yet to start it is only known how many GPUs they have; the smallest have so many cores
+CORES_PER_GPU = 4
+# what a trial away from the head takes of a core: small, so that a host that died finds room to come back
+CORE_SHARE = 1 / 16
 # questioning a trial costs about as much as this many of its steps; for balance and the time left only
 QUESTIONING_STEPS = 30
 # what hosts usually choose for themselves, for a plan that is made before any of them has started
@@ -32,6 +36,7 @@ class Capacity:
         threads: CPU threads of one host.
         gpus: whether hosts hold a GPU each.
         cores: cores of the driver's machine, which the thin trials share.
+        cluster_cores: cores of all machines, those that may start included.
         own_ray: whether no other sweep shares this Ray.
     """
 
@@ -44,6 +49,7 @@ class Capacity:
     threads: int = 0
     gpus: bool = False
     cores: int = 0
+    cluster_cores: int = 0
     own_ray: bool = False
 
     def on(self, cluster: Mapping[str, Any]) -> Capacity:
@@ -62,6 +68,7 @@ class Capacity:
             threads=self.threads or max(1, cpus // hosts),
             gpus=gpus > 0,
             cores=os.cpu_count() or 1,
+            cluster_cores=max(cpus, CORES_PER_GPU * gpus),
         )
 
     def excess(self, cluster: Mapping[str, Any]) -> str | None:
@@ -111,14 +118,32 @@ class Capacity:
     def concurrent(self) -> int:
         """Tune trials at a time: enough to fill the slots while some of those that are trained wait to be
         questioned. Each costs about 2 CPU-seconds to start, so no more than that."""
-        places = self.places or self.hosts * _places(self.expected_slots, self.parking)
-        return max(1, min(places, TRIALS_PER_CORE * self.cores))
+        cores = self.cores if self.on_head else self.cluster_cores
+        return max(1, min(self._wanted, TRIALS_PER_CORE * cores))
+
+    @property
+    def on_head(self) -> bool:
+        """Whether the thin trials stay on the driver's machine, where no lost GPU machine takes one with it.
+
+        That of a cluster may be too small to keep all its GPUs busy; then they go where there is room.
+        """
+        fit = self._wanted <= TRIALS_PER_CORE * self.cores
+        return fit or self.own_ray or not self.gpus or self.cluster_cores <= self.cores
+
+    @property
+    def _wanted(self) -> int:
+        return self.places or self.hosts * _places(self.expected_slots, self.parking)
 
     @property
     def slots_told(self) -> str:
         """Slots of a host for a person: `4`, or `8 to 16` where hosts differ."""
         known = self.chosen_slots or (self.expected_slots,)
         return str(known[0]) if min(known) == max(known) else f"{min(known)} to {max(known)}"
+
+    @property
+    def trial_resources(self) -> dict[str, float]:
+        """What Ray is asked for to run a thin trial."""
+        return {"node:__internal_head__": self.head_share} if self.on_head else {"CPU": CORE_SHARE}
 
     @property
     def head_share(self) -> float:

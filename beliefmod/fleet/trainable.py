@@ -29,8 +29,8 @@ class BeliefTrial(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """A share of the driver's machine and no more: a lost GPU machine then takes no trial with it."""
-        return _on_the_head(config["head_share"])
+        """As `Capacity.trial_resources` says."""
+        return _request(tuple(config["resources"].items()))
 
     def setup(self, config: dict[str, Any]) -> None:
         """Called once per process, which looks the hosts up once for all its trials."""
@@ -111,9 +111,9 @@ class BeliefTrial(tune.Trainable):
 
 
 @lru_cache(maxsize=1)
-def _on_the_head(share: float) -> tune.PlacementGroupFactory:
+def _request(resources: tuple[tuple[str, float], ...]) -> tune.PlacementGroupFactory:
     """One object for all trials: Tune keeps each trial's."""
-    return tune.PlacementGroupFactory([{"node:__internal_head__": share}])
+    return tune.PlacementGroupFactory([dict(resources)])
 
 
 def _told(report: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def tune_trials(
         param_space={
             "hosts": hosts,
             "namespace": namespace,
-            "head_share": capacity.head_share,
+            "resources": capacity.trial_resources,
             "named": (space.planned() if space.searches else len(configs)) <= NAMED_TRIALS,
         },
         tune_config=tune.TuneConfig(

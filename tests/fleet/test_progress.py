@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.resources import QUESTIONING_STEPS, Capacity
+from beliefmod.fleet.resources import CORE_SHARE, QUESTIONING_STEPS, Capacity
 from beliefmod.fleet.tally import Tally, clock
 
 
@@ -127,6 +127,26 @@ def test_capacity(cluster, asked, hosts, threads, gpus):
     assert (chosen.hosts, chosen.threads, chosen.gpus) == (hosts, threads, gpus)
     assert chosen.slots == 0  # hosts choose
     assert 1 <= chosen.concurrent <= 2 * chosen.hosts * chosen.expected_slots
+
+
+def test_trials_leave_a_head_that_is_too_small_for_them():
+    small = replace(Capacity(gpus=True, hosts=100, places=2200), cores=16)
+    cases = {
+        # cores of the cluster, others share it: where trials run, how many at a time
+        (400, False): ({"CPU": CORE_SHARE}, 2200),
+        (100, False): ({"CPU": CORE_SHARE}, 800),
+        (16, False): ({"node:__internal_head__": 0.0001}, 128),  # there is nothing but the head
+        (400, True): ({"node:__internal_head__": 0.0078}, 128),
+    }
+    for (cores, own), expected in cases.items():
+        found = replace(small, cluster_cores=cores, own_ray=own)
+        assert (found.trial_resources, found.concurrent) == expected
+    large = replace(small, cores=300, cluster_cores=1000)
+    assert (large.trial_resources, large.concurrent) == ({"node:__internal_head__": 0.0001}, 2200)
+    # what a spread trial takes leaves room for a host of each GPU and for one that comes back
+    assert 2200 * CORE_SHARE + 2 * 100 <= 400
+    assert Capacity().on({"CPU": 8.0, "GPU": 100.0}).cluster_cores == 400
+    assert Capacity().on({"CPU": 2.0}).cluster_cores == 2
 
 
 def test_what_a_host_has_chosen_fills_slots_and_parking():
