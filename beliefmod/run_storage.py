@@ -144,7 +144,7 @@ class RunStorage:
         return self.fs.cat_file(self.path(*parts))
 
     def read_many(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """Contents of files by path inside the folder, of a bucket many at a time; absent ones are left out."""
+        """Contents of files by path inside the folder, of a bucket many at a time; absent ones left out."""
         if not self.local:
             whole = {self.path(path): path for path in paths}
             found: Any = self.fs.cat(list(whole), on_error="omit") if whole else {}
