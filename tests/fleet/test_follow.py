@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
@@ -11,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from beliefmod.cli import logs as command
 from beliefmod.cli.app import app
+from beliefmod.cli.logs import EVERY
 from beliefmod.fleet.follow import follow, has_ended, state_of
 from beliefmod.fleet.trial_log import ENDS, TrialLogs
 from tests.command import COMMAND
@@ -79,19 +78,16 @@ def set_status(folder, status: str) -> None:
 
 
 def test_a_log_is_printed_as_a_host_writes_it(running, monkeypatch):
-    monkeypatch.setattr(command, "EVERY", 0.05)
     logs = TrialLogs(running, "host-0")
+    story = iter(("waiting", "started", "trained", "finished"))
 
-    def work():
-        for name in ("waiting", "started", "trained", "finished"):
-            time.sleep(0.15)
-            logs.note(TRIAL, name)
-            logs.flush()
+    def meanwhile(seconds):
+        assert seconds == EVERY
+        logs.note(TRIAL, next(story))
+        logs.flush()
 
-    host = threading.Thread(target=work)
-    host.start()
+    monkeypatch.setattr(time, "sleep", meanwhile)
     done = CliRunner().invoke(app, ["logs", running.url, TRIAL, "--follow", "--json"])
-    host.join()
     assert done.exit_code == 0, done.output
     assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == [
         "waiting",
