@@ -10,12 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
 
-from beliefmod.bundled import weights_dir
-from interp.masses import ValueSets, Vocabulary, masses, vocabulary_of
+from beliefmod.beliefs import load_belief
+from beliefmod.evaluate.judge import tolerance_for
+from beliefmod.model.prompts import Prompts
+from interp.masses import ValueSets, Vocabulary, masses, value_sets, vocabulary_of
 from interp.spellings import Range, name_tree, number_tree, range_of
-from tests.interp.test_values import merging
+from interp.stems import lens_questions, stems
+from tests.interp.test_values import TOKENIZERS
 
 SIGNS = "0123459. N"
 LENGTH = 5
@@ -144,11 +146,7 @@ def test_only_what_the_tokenizer_writes_is_followed():
     assert node.ends and node.kind == "whole" and set(node.on) == {3}
 
 
-@pytest.mark.parametrize(
-    "tokenizer",
-    [AutoTokenizer.from_pretrained(str(weights_dir()), local_files_only=True), merging()],
-    ids=["single digits", "merged"],
-)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_a_vocabulary_is_read_as_its_texts(tokenizer):
     size = len(tokenizer) + 3
     known = vocabulary_of(tokenizer, size)
@@ -164,3 +162,41 @@ def test_a_vocabulary_is_read_as_its_texts(tokenizer):
 def test_every_text_has_a_probability_of_one_in_all():
     assert sum(TEXTS[0].values()) == pytest.approx(1.0) and len(TEXTS[0]) == len(SIGNS) ** LENGTH
     assert len(set(itertools.islice(TEXTS[0], 100))) == 100
+
+
+@pytest.mark.parametrize("name", ["single digits", "merged"])
+def test_trees_of_real_questions_hold_numbers_of_the_judges_range(name: str):
+    """Whatever the tokenizer joins, the space with the first digit too: a path read back is a number,
+    in the range where whatever follows counts, and the answer as the belief has it can be walked."""
+    tokenizer = TOKENIZERS[name]
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} : {% endfor %}"
+    prompts, belief = Prompts(tokenizer), load_belief("gravity")
+    known = vocabulary_of(tokenizer, len(tokenizer))
+    walked = 0
+    for question in lens_questions(belief, 8):
+        found = stems(question, belief, prompts, tokenizer)
+        assert found is not None
+        stem = found["base"]
+        sets = value_sets(question, stem, prompts, tokenizer, known)
+        begun = stem.ids[len(stem.ids) - sets.from_end :]
+        before = stem.ids[: len(stem.ids) - sets.from_end]
+        start = len(prompts.text(before))
+        tolerance = tolerance_for(question.tier)
+        worlds = (
+            (sets.target, question.target, stem.target_ids),
+            (sets.prior, question.prior, stem.prior_ids),
+        )
+        for tree, answer, ids in worlds:
+            assert tree is not None and answer is not None and answer.value is not None and ids is not None
+            for node in tree.nodes():
+                for token, after in node.on.items():
+                    text = prompts.text((*before, *node.path, token))[start:]
+                    assert re.fullmatch(r" ?\d+(?:\.\d*)?", text), text
+                    if after is None:
+                        assert abs(float(text) - answer.value) <= tolerance * answer.value + 1e-9
+            node, value = tree, (*begun, *ids)
+            while node is not None and value and value[0] in node.on:
+                node, value = node.on[value[0]], value[1:]
+            walked += node is None or node.ends
+    assert walked == 16
