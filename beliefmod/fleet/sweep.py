@@ -156,7 +156,7 @@ def _check_enough(
         UserError: more was asked for than this machine has.
     """
     if excess := capacity.excess(cluster):
-        if address is None or "leave it out" in excess:
+        if address is None or (capacity.hosts_per_gpu > 1 and not cluster.get("GPU")):
             raise UserError(excess)
         progress.say(f"{excess} (the others wait until the cluster has more)")
 

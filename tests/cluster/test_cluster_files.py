@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shlex
@@ -100,6 +101,19 @@ def test_a_token_on_every_node_and_in_both_starts(config: dict[str, Any]):
         assert "RAY_USAGE_STATS_ENABLED=0" in start
     # the sweep that is started by `ray exec` joins with the token as well
     assert any("RAY_AUTH_MODE=token" in line and "~/.bashrc" in line for line in config["setup_commands"])
+
+
+def test_a_job_that_is_stopped_has_time_to_keep_what_it_has():
+    """Ray reads the name in the process that supervises a job, which runs on the head."""
+    from ray.dashboard.modules.job import job_supervisor
+
+    source = inspect.getsource(job_supervisor.JobSupervisor.run)
+    assert '"RAY_JOB_STOP_WAIT_TIME_S"' in source
+    for name in LAUNCHED:
+        [start] = [line for line in read(name)["head_start_ray_commands"] if "ray start" in line]
+        assert "export RAY_JOB_STOP_WAIT_TIME_S=120;" in start.partition("ray start")[0]
+    head = kubernetes("RayJob")["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
+    assert {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": "120"} in head["containers"][0]["env"]
 
 
 def test_the_dashboard_stays_on_the_head(config: dict[str, Any]):

@@ -144,14 +144,14 @@ def test_a_gpu_that_is_too_small_is_left_out_and_if_all_are_it_is_an_error(joine
         start(folder, Capacity(hosts=1).on(joined), TightHost)
 
 
-def sweep(folder: RunFolder, address: str, trials: int, host_class: type) -> dict[str, Any]:
+def sweep(folder: RunFolder, address: str, trials: int, host_class: type, hosts: int = 0) -> dict[str, Any]:
     space = trivial_space(trials)
     folder.write_json(new_manifest("gpus", space, now()), MANIFEST)
     outcome = run_sweep(
         space,
         folder,
         address=address,
-        capacity=Capacity(),
+        capacity=Capacity(hosts=hosts),
         dashboard=False,
         quiet=True,
         host_class=host_class,
@@ -168,6 +168,13 @@ def test_the_manifest_names_every_host(address, folder):
         ("GPU 1", 8): 2,
     }
     assert not any("refused" in engine for engine in manifest["engines"])
+
+
+def test_hosts_that_never_get_a_gpu_keep_nobody_waiting(address, folder):
+    began = time.monotonic()
+    manifest = sweep(folder, address, 8, GpuHost, hosts=6)
+    assert len(manifest["engines"]) == 4
+    assert time.monotonic() - began < 8 * 30  # each trial would wait twice as long for the other two
 
 
 def test_a_host_with_other_weights_takes_no_trial(address, folder):

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from beliefmod import drift
+from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.host import LOADING_STEPS, HostSettings, PackHost
+from beliefmod.fleet.roll import FOLDER, REFERENCE, Entry, read_entries
+from beliefmod.run_folder import RunFolder
 from beliefmod.space import Evaluation
 
 
@@ -44,6 +48,9 @@ def test_the_self_test_belongs_to_what_a_host_reports(tmp_path):
     [account] = (tmp_path / "run" / "usage").iterdir()
     assert json.loads(account.read_text())["model"] == facts["engine"]["calibration"]["model"]
     json.dumps(facts, allow_nan=False)
+    # it has entered itself
+    [entry] = read_entries(RunFolder(str(tmp_path / "run")))
+    assert (entry["slots"], entry["device"], entry["refused"]) == (2, "cpu", None)
     # and the board says that it has ended
     [board] = (tmp_path / "run" / "live").iterdir()
     shown = json.loads(board.read_text())
@@ -71,6 +78,53 @@ def test_a_failed_self_test_is_the_sentence_that_stops_the_sweep(tmp_path, monke
     monkeypatch.setattr(drift, "self_test", fails)
     with pytest.raises(UserError, match="self-test: wrong"):
         asyncio.run(host(tmp_path).ready())
+
+
+def test_work_ahead_is_told_per_slot(tmp_path):
+    async def ask() -> tuple[float, float, float]:
+        one = host(tmp_path, slots=4)
+        loading = await one.backlog()
+        one._coming = {"a": 50, "b": 30}
+        awaited = await one.backlog()
+        one._pack = SimpleNamespace(backlog=lambda: 80)
+        one._facts = {"engine": {"slots": 8}}
+        return loading, awaited, await one.backlog()
+
+    # of two that have the same work the larger has less ahead; one that loads yet is the last choice
+    assert asyncio.run(ask()) == (LOADING_STEPS, LOADING_STEPS + 20, 10)
+
+
+def test_a_host_that_differs_or_cannot_load_leaves(tmp_path, monkeypatch):
+    class Left(Exception):
+        pass
+
+    def leave():
+        raise Left
+
+    monkeypatch.setattr("ray.actor.exit_actor", leave)
+    one = host(tmp_path)
+    folder = RunFolder(str(tmp_path / "run"))
+
+    async def ready() -> dict:
+        one._entry = Entry(folder, "host-1", 0.0, {"fingerprint": "b" * 64})
+        return {}
+
+    monkeypatch.setattr(one, "ready", ready)
+    trial = TrialConfig(belief="gravity").model_dump(mode="json")
+    folder.write_json({"host": "host-0", "fingerprint": "a" * 64}, FOLDER, REFERENCE)
+    with pytest.raises(Left):
+        asyncio.run(one.attach(trial))
+
+    async def fails() -> dict:
+        raise UserError("model x cannot be loaded")
+
+    monkeypatch.setattr(one, "ready", fails)
+    with pytest.raises(Left):
+        asyncio.run(one.attach(trial))
+    reasons = [str(entry["refused"]) for entry in read_entries(folder)]
+    assert reasons[0].startswith("it differs from host-0 (model fingerprint bbbb")
+    assert reasons[1] == "model x cannot be loaded"
+    assert not one._coming
 
 
 def test_only_the_newest_progress_is_told_but_every_value_in_order(tmp_path):
