@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from ray.job_config import JobConfig
 
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.fit import DoesNotFit
@@ -90,6 +91,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"namespace": namespace, "logging_level": "critical", "log_to_driver": False}
+    # Ray's dashboard shows it at the job, whose name is its command
+    options["job_config"] = JobConfig(metadata={"beliefmod_run": namespace})
     if address is None:
         # tensors never pass through Ray's object store, so a small one saves memory
         options |= {"address": "local", "include_dashboard": dashboard, "object_store_memory": 128 * 2**20}
