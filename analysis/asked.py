@@ -28,8 +28,8 @@ def _of_an_older_run(manifest: Mapping[str, Any]) -> Any:
     """Before the manifest told, the space's temperature was all that there was."""
     space: Any = manifest.get("space")
     evaluation = space.get("evaluation") if isinstance(space, Mapping) else None
-    known = isinstance(evaluation, Mapping) and isinstance(evaluation.get("temperature"), (int, float))
-    return {"temperature": evaluation["temperature"]} if known else None
+    temperature = evaluation.get("temperature") if isinstance(evaluation, Mapping) else None
+    return {"temperature": temperature} if isinstance(temperature, (int, float)) else None
 
 
 def _cut_off(found: Findings) -> str:
