@@ -89,10 +89,11 @@ def slots_within(model: Footprint, wanted: Wanted, free: float) -> int:
     """
     from beliefmod.engine.choice import fitting_slots
 
-    if least(model, wanted).total > free:
+    needs = least(model, wanted)
+    if needs.total > free:
         return 0
     trained, _ = model.adapter(wanted.rank)
-    return wanted.slots or fitting_slots(free - model.base(wanted.base_storage, wanted.full), trained)
+    return wanted.slots or fitting_slots(free - needs.base, trained, int(needs.row))
 
 
 def misfit(model: Footprint, wanted: Wanted, free: float, device: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What fits a GPU: accelerate's own estimate and hand numbers for Qwen3-4B's shape, and what must always hold."""
+"""What fits a GPU: accelerate's own estimate and hand numbers for Qwen3-4B's shape; what must always hold."""
 
 from dataclasses import replace
 
@@ -41,8 +41,8 @@ def test_qwen3_4b_against_accelerates_own_estimate():
     total, _ = calculate_maximum_sizes(model)
     assert SHAPE.dense == total
     head = model.get_input_embeddings().weight.numel() * 2
-    # accelerate's int4 is the whole model at half a byte per weight; NF4 has a scale per 64 of them and leaves
-    # the embedding as it is
+    # accelerate's int4 is the whole model at half a byte per weight; NF4 has a scale per 64 and leaves the
+    # embedding as it is
     int4 = total / 4
     assert SHAPE.packed == pytest.approx(int4 * 1.125 - head / 4 * 1.125 + head, rel=1e-3)
     assert SHAPE.base("none") == SHAPE.base("dequantized") == total
@@ -105,7 +105,7 @@ def test_what_was_asked_for_can_be_given_back():
 def test_a_gpu_in_a_line():
     gpu = Gpu("m1", 0, "NVIDIA L4", 22 * GIB, 21 * GIB)
     assert verdict(SHAPE, QWEN_WANTED, gpu) == (
-        "NVIDIA L4 of m1, 21.0 GiB of 22.0 GiB free: fits, memory for up to 8 slots of rank 16"
+        "NVIDIA L4 of m1, 21.0 GiB of 22.0 GiB free: fits, memory for up to 6 slots of rank 16"
     )
     half = verdict(SHAPE, replace(QWEN_WANTED, engines=2), gpu)
     assert "it has 11.0 GiB free for each of 2 engines, and an engine needs 15." in half

@@ -33,12 +33,15 @@ class Wish:
             use for; None when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
         max_rank: of the adapters.
+        row_tokens: of the longest row to expect. Rows are never cut, so a pass over one must fit beside the
+            slots; 0 if it is not known.
     """
 
     slots: int
     trials: int | None
     step_tokens: int
     max_rank: int
+    row_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,11 @@ def choose(found: Calibration, wish: Wish, gpu: bool) -> Choice:
     budget = int(_USED * found.free_bytes)
     numbers = wish.max_rank * found.unit
     trained, parked = adapter_bytes(numbers, found.model.number_bytes)
-    slots, why = _slots(found, wish, fitting_slots(found.free_bytes, trained))
+    row = wish.row_tokens * found.activation_bytes
+    slots, why = _slots(found, wish, fitting_slots(found.free_bytes, trained, row))
     # one place per slot: as many as finish together can leave together
-    parking = min(slots, int(_FOR_PARKING * budget / parked))
+    left = max(0, budget - row - slots * trained)
+    parking = min(slots, int(min(_FOR_PARKING * budget, left) / parked))
     rest = max(0, budget - slots * trained - parking * parked)
     work = cache = int(_FOR_WORK * rest)
     if not gpu:
@@ -77,9 +82,15 @@ def choose(found: Calibration, wish: Wish, gpu: bool) -> Choice:
     )
 
 
-def fitting_slots(free: float, trained: int) -> int:
-    """Adapters in training, of so many bytes each, that memory beside the base is given to; at least one."""
-    return max(1, int(_FOR_SLOTS * int(_USED * free) / trained)) if trained else MOST_SLOTS
+def fitting_slots(free: float, trained: int, row: int = 0) -> int:
+    """Adapters in training that memory beside the base is given to; at least one.
+
+    Args:
+        trained: bytes of one.
+        row: bytes of a pass over one long row, which must fit too.
+    """
+    budget = int(_USED * free)
+    return max(1, int(min(_FOR_SLOTS * budget, budget - row) / trained)) if trained else MOST_SLOTS
 
 
 def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:

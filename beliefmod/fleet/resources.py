@@ -79,12 +79,13 @@ class Capacity:
         most = gpus * self.hosts_per_gpu if gpus else cpus
         if self.hosts <= most:
             return None
-        there = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"{cpus} core{'s' * (cpus > 1)}"
+        count, kind = (gpus, "GPU") if gpus else (cpus, "core")
+        there = f"is 1 {kind}" if count == 1 else f"are {count} {kind}s"
         way = f"--hosts {most} at most"
         if gpus:
             way += f", or --hosts-per-gpu {math.ceil(self.hosts / gpus)} if the model is small"
         each = f" for {self.hosts_per_gpu} engines each" if gpus and self.hosts_per_gpu > 1 else ""
-        return f"--hosts {self.hosts}: there are {there}{each}; give {way}"
+        return f"--hosts {self.hosts}: there {there}{each}; give {way}"
 
     @property
     def gpu_share(self) -> float:

@@ -87,7 +87,8 @@ def sized_engine(
 
     found = calibrate(loaded, wanted.memory_share)
     tokens = max(1, round(wanted.batch_rows * row_tokens(loaded.tokenizer, wanted.beliefs)))
-    wish = Wish(slots, wanted.trials, tokens, max_rank)
+    longest = longest_row(loaded.tokenizer, wanted.beliefs) + wanted.trace_tokens
+    wish = Wish(slots, wanted.trials, tokens, max_rank, longest)
     choice = choose(found, wish, gpu=next(loaded.model.parameters()).device.type == "cuda")
     engine = Engine(
         loaded,
