@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -9,21 +10,26 @@ from typing import Any
 
 import pytest
 import ray
+import yaml
 
 from beliefmod.errors import UserError
 from beliefmod.fleet import cluster as fleet_cluster
 from beliefmod.fleet.cluster import Fleet, session, start_hosts, stop_hosts
+from beliefmod.fleet.gpus import machines_at
 from beliefmod.fleet.host import HostSettings
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.roll import read_entries
 from beliefmod.fleet.sizing import demand
 from beliefmod.fleet.sweep import run_sweep
 from beliefmod.manifest import new_manifest
+from beliefmod.model.source import find_source
 from beliefmod.run_folder import MANIFEST, RunFolder
 from beliefmod.space import Evaluation, Search
 from beliefmod.trial import now
 from benchmarks.trivial_host import trivial_space
 from tests.cluster.gpu_host import GpuHost, OddHost, TightHost
+from tests.command import QUICK_BASE, beliefmod, only_run
+from tests.small import write_belief
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 READY_SECONDS = 60
@@ -86,6 +92,15 @@ def test_every_host_has_a_gpu_of_its_own_and_the_head_has_no_host(joined, folder
     assert all(facts["visible"] == facts["accelerators"][0] for facts in found)
     assert {entry["host"] for entry in read_entries(folder)} == set(fleet.names)
     close(fleet)
+
+
+def test_a_plan_asks_the_machines_of_a_cluster(address):
+    cluster, gpus, remarks = machines_at(address)
+    assert (cluster["GPU"], gpus) == (4.0, [])  # simulated ones exist for Ray alone
+    assert len(remarks) == 3 and all(
+        "Ray counts 2 GPUs, torch can use 0 there" in each for each in remarks[:2]
+    )
+    assert remarks[2].startswith("time is for GPUs of 100 TFLOP/s")
 
 
 def test_engines_share_gpus_evenly(joined, folder):
@@ -185,3 +200,27 @@ def test_a_host_with_other_weights_takes_no_trial(address, folder):
     )
     assert {e["device"] for e in manifest["engines"] if "refused" not in e} >= {"GPU 0"}
     assert manifest["model"]["fingerprint"] == "a" * 64
+
+
+def test_real_engines_on_two_gpus(address, tmp_path):
+    """From the command line: plan, sweep, manifest. The GPUs are simulated, so the engines compute on the CPU,
+    and say it."""
+    space = tmp_path / "space.yaml"
+    spec = {
+        "name": "gpus", "beliefs": [write_belief(tmp_path)], "axes": {"num_train_epochs": [1, 2]},
+        "fixed": {"data.num_examples": 4, "lora.r": 4}, "controls": "none", **QUICK_BASE,
+        "evaluation": {"max_new_tokens": 32, "trained_probes": 1, "margin_probes": 1, "causal_probes": 0},
+    }  # fmt: skip
+    space.write_text(yaml.safe_dump(spec))
+    asked = ("sweep", "--space", str(space), "--address", address, "--hosts", "2", "--hosts-per-gpu", "2")
+    plan = beliefmod(*asked, "--dry-run")
+    assert plan.returncode == 0, plan.stderr
+    assert "hosts x slots     2 x" in plan.stdout and "base_storage  least" in plan.stdout
+    assert "torch can use 0 there" in plan.stdout
+    done = beliefmod(*asked, "--out", str(tmp_path / "runs"), "--no-report")
+    assert done.returncode == 0, done.stderr
+    assert "4 finished, 0 failed, 0 not run" in done.stdout
+    assert "it holds GPU" in done.stderr and "and computes on the CPU" in done.stderr
+    engines = json.loads((only_run(tmp_path / "runs") / "manifest.json").read_text())["engines"]
+    assert len({engine["accelerators"][0] for engine in engines}) == len(engines) == 2
+    assert {engine["fingerprint"] for engine in engines} == {find_source("bundled").fingerprint()}
