@@ -1,6 +1,7 @@
 """What fits a GPU: accelerate's own estimate and hand numbers for Qwen3-4B's shape; what must always hold."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,7 +60,6 @@ def test_qwen3_4b_by_hand():
 
 
 def test_the_table_for_qwen3_4b():
-    """The same rows stand in docs/cluster.md."""
     rows = table(SHAPE, replace(QWEN_WANTED, full=True))
     assert [row[0] for row in rows] == ["base_storage", "nf4", "dequantized", "dequantized, arm full"]
     assert rows[0][1:] == ("least", "16 GB", "24 GB", "40 GB", "80 GB")
@@ -69,6 +69,14 @@ def test_the_table_for_qwen3_4b():
     assert all(counts == sorted(counts) for counts in held.values())
     assert held["dequantized, arm full"][:3] == [0, 0, 0]  # five models of 8 GB
     assert len(table_lines(SHAPE, QWEN_WANTED)) == 3
+
+
+def test_the_page_says_the_same():
+    rows = table(SHAPE, QWEN_WANTED)
+    page = (Path(__file__).parents[1] / "docs" / "cluster.md").read_text()
+    for storage, *cells in rows[1:]:
+        assert f"| `{storage}` | {' | '.join(cells)} |" in page
+    assert f"rank {QWEN_WANTED.rank}, rows of {ROW} tokens" in page
 
 
 def test_the_sentence_names_what_helps():

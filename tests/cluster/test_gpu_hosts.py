@@ -203,8 +203,8 @@ def test_a_host_with_other_weights_takes_no_trial(address, folder):
 
 
 def test_real_engines_on_two_gpus(address, tmp_path):
-    """From the command line: plan, sweep, manifest. The GPUs are simulated, so the engines compute on the CPU,
-    and say it."""
+    """From the command line: plan, sweep, manifest. The GPUs are simulated, so the engines use the CPU, and
+    say it."""
     space = tmp_path / "space.yaml"
     spec = {
         "name": "gpus", "beliefs": [write_belief(tmp_path)], "axes": {"num_train_epochs": [1, 2]},
