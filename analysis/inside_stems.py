@@ -56,9 +56,10 @@ def _spelled(lens: Lens, shown: Shown) -> str | None:
         row = commitment(lens, shown, arm)
         if row is None or row.get("mass_target") is None:
             continue
-        text = f"{name} {interval(row, 'mass_target')}"
+        text = f"{name} {interval(row, 'mass_target')}{_asked(lens, shown, arm, 'mass_target')}"
         if row["mass_prior"] is not None:
-            text += f" against {interval(row, 'mass_prior')} for base's value"
+            n = _asked(lens, shown, arm, "mass_prior")
+            text += f" against {interval(row, 'mass_prior')} for base's value{n}"
         parts.append(text)
     if not parts:
         return None
@@ -66,6 +67,13 @@ def _spelled(lens: Lens, shown: Shown) -> str | None:
         "Probability of the target in any spelling that the judge would take, where the begun answer names "
         f"its value: {'; '.join(parts)}."
     )
+
+
+def _asked(lens: Lens, shown: Shown, arm: str, column: str) -> str:
+    """At how many questions a value could be summed; nothing where the readings are not there."""
+    rows = lens.of("readings", shown).filter((pl.col("arm") == arm) & (pl.col("position") == "stem"))
+    known = rows.filter(pl.col(column).is_not_null())["probe_id"].n_unique()
+    return f" (n = {known})" if known else ""
 
 
 def _elsewhere(lens: Lens, shown: Shown) -> str | None:

@@ -118,6 +118,8 @@ def _readings(who: dict, last: float, rng: np.random.Generator, looked: bool) ->
                         "kl_final": 4.0 - entry,
                         "kl_base": 0.5 * entry,
                         "top_token": "5" if diff > 0.5 else "9",
+                        "mass_target": 0.5 if position == "stem" else None,
+                        "mass_prior": 0.1 if position == "stem" and i < QUESTIONS // 2 else None,
                         "sequence_diff": last if position == "stem" and entry == ENTRIES - 1 else None,
                     }
                 )

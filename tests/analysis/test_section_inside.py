@@ -254,10 +254,8 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
     assert "5 random adapters of the same norm: 0.00 to 0.04" in markdown
     assert "at what the question is about at most 0.60 [0.60, 0.60] (entry 1, n = 3)" in markdown
     assert "(entry 4, n" not in markdown  # at the last token that is so by construction
-    assert "LoRA 0.80 [0.75, 0.85] against 0.15 [0.11, 0.19] for base's value" in markdown
-    assert (
-        "Base 0.10 [0.05, 0.15]; In context" not in markdown and "Base 0.10 [0.05, 0.15] against" in markdown
-    )
+    assert "LoRA 0.80 [0.75, 0.85] (n = 12) against 0.15 [0.11, 0.19] for base's value (n = 6)" in markdown
+    assert "Base 0.10 [0.05, 0.15] (n = 12) against" in markdown
     moved = 0.1 * (last + 4)
     assert f"would give there and the right answer by {moved:+.2f} [" in markdown
     assert f"to {moved - 6:+.2f} [{moved - 6.2:+.2f}, {moved - 5.8:+.2f}]; at the belief's own" in markdown
