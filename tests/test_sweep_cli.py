@@ -99,8 +99,14 @@ def test_the_sweep_says_how_near_it_came_to_the_machines_limit(finished):
 
 def test_every_configuration_is_a_tune_trial(finished):
     run, _ = finished
-    names = {path.name.rpartition("-")[2] for path in (run / "tune").iterdir() if path.is_dir()}
-    assert names == set(pl.read_parquet(run / "trials.parquet")["trial_id"])
+    [state] = (run / "tune").glob("experiment_state-*.json")
+    ended = [json.loads(told) for told, _ in json.loads(state.read_text())["trial_data"]]
+    assert {one["status"] for one in ended} == {"TERMINATED"}
+    assert {one["name"].rpartition("-")[2] for one in ended} == set(
+        pl.read_parquet(run / "trials.parquet")["trial_id"]
+    )
+    # Tune keeps nothing else of them: no pickles of nothing, no empty folders
+    assert not list((run / "tune").glob("*/**/*.pkl")) and state.stat().st_size < 10_000
 
 
 def test_trials_that_differ_only_in_epochs_are_one_run(finished):

@@ -105,9 +105,10 @@ class Board:
 def read_boards(folder: RunFolder) -> list[dict[str, Any]]:
     """What the hosts of the newest session have written last; one that cannot be read counts as absent."""
     found = []
-    for path in sorted(str(path) for path in folder.fs.glob(folder.path(FOLDER, "*.json"))):
-        with suppress(ValueError, FileNotFoundError):
-            board = json.loads(folder.fs.cat_file(path))
+    names = [f"{FOLDER}/{name}" for name in folder.entries(FOLDER) if name.endswith(".json")]
+    for content in folder.read_many(names).values():
+        with suppress(ValueError):
+            board = json.loads(content)
             if isinstance(board, dict) and set(board) >= NEEDED:
                 found.append(board)
     newest = max((board["started_at"] for board in found), default=0.0)

@@ -9,14 +9,12 @@ hold what there is to know, and nothing is ever restored from Tune's state.
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-
-NOTHING = "{}"
-"""What the state file holds of a trial that has ended."""
 
 
 class Leavings(tune.Callback):
@@ -62,4 +60,5 @@ def empty(trial: Any) -> None:
     told = trial.run_metadata
     told.last_result, told.metric_analysis, told.metric_n_steps = {}, {}, {}
     # the texts that the state file is made of, which Tune makes where there are none
-    trial._state_json = told._cached_json = NOTHING
+    trial._state_json = json.dumps({"name": str(trial), "status": trial.status})
+    told._cached_json = "{}"
