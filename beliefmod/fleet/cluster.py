@@ -222,10 +222,8 @@ def _first_ready(
             facts[name] = ray.get(done[0])
             continue
         except RayTaskError as error:
-            if isinstance(error.cause, DoesNotFit):
-                others = [placed[each] for each, _ in loading.values()]
-                if not facts and not (others and ray.wait(others, timeout=PLACE_SECONDS)[0]):
-                    raise error.cause from None
+            others = [placed[each] for each, _ in loading.values()]
+            if isinstance(error.cause, UserError) and (facts or _may_do(error.cause, others)):
                 say(f"{name} is left out: {error.cause}")
                 ray.kill(hosts.pop(name))
                 continue
@@ -248,6 +246,13 @@ def _first_ready(
     raise UserError(
         f"no host could load the model: each was ended from outside {LOADING_ATTEMPTS} times (out of "
         "memory?); give fewer with --hosts 1, or a machine with more memory"
+    )
+
+
+def _may_do(problem: UserError, others: list[Any]) -> bool:
+    """Whether another host, one that has its place or gets it soon, may do where one could not."""
+    return (
+        isinstance(problem, DoesNotFit) and bool(others) and bool(ray.wait(others, timeout=PLACE_SECONDS)[0])
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from beliefmod.errors import UserError
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+"""Where Ray says which GPUs a process may use, NVIDIA's and AMD's."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Grant:
         Raises:
             UserError: it would compute on GPUs that belong to other hosts.
         """
-        seen = os.environ.get(VISIBLE)
-        if self.accelerators and seen != ",".join(self.accelerators):
+        seen = [os.environ.get(name) for name in VISIBLE]
+        if self.accelerators and ",".join(self.accelerators) not in seen:
             raise UserError(
                 f"{self.machine}: Ray gave an engine GPU {', '.join(self.accelerators)}, but its process has "
-                f"{VISIBLE}={seen}; start Ray there without RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"
+                f"{VISIBLE[0]}={seen[0]}; start Ray there without RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"
             )
 
     @property

@@ -90,9 +90,13 @@ class PackHost:
         async with self._building:
             if self._pack is None:
                 loop = asyncio.get_running_loop()
-                self._pack, self._facts, self._accounts = await asyncio.to_thread(
-                    build, self._settings, loop, self._deliver
-                )
+                try:
+                    self._pack, self._facts, self._accounts = await asyncio.to_thread(
+                        build, self._settings, loop, self._deliver
+                    )
+                except UserError as error:
+                    await asyncio.to_thread(self._enter_refused, str(error))
+                    raise
                 self._entry = self._accounts.entry
                 self._accounting = loop.create_task(self._keep_accounts(self._accounts))
         return self._facts
@@ -117,20 +121,21 @@ class PackHost:
     async def _come_in(self) -> None:
         """Be ready for trials, or leave for good if this host's numbers would not belong to the others'.
 
-        The driver asks no host for this that it knows to be of no use, so one that cannot load its model now
-        came to another machine.
+        Trials come only after a host was ready, so one that cannot load the model is on another machine.
         """
         from ray.actor import exit_actor
 
         try:
             await self.ready()
-            why = await asyncio.to_thread(self._entry.misfit) if self._entry else None
-        except UserError as error:
-            why = str(error)
-            alone = Entry(RunFolder(self._settings.run_url), actor_name(), self._settings.started_at, {})
-            await asyncio.to_thread(alone.write, why)
-        if why is not None:
+            fits = self._entry is None or await asyncio.to_thread(self._entry.misfit) is None
+        except UserError:
+            fits = False
+        if not fits:
             exit_actor()
+
+    def _enter_refused(self, why: str) -> None:
+        folder, where = RunFolder(self._settings.run_url), {"machine": socket.gethostname()}
+        Entry(folder, actor_name(), self._settings.started_at, where).write(refused=why)
 
     async def _take(self, trial: TrialConfig, branches: list[TrialConfig]) -> None:
         if self._released:

@@ -158,6 +158,8 @@ class Roll:
             if entry is None or entry["started_at"] != self._started_at:
                 continue
             self._seen[name] = entry
+            if entry["host"] not in self._names:
+                continue  # it was left out, and that was said
             for line in remarks(entry, self._first_entry()):
                 self._say(line)
         newest = {entry["host"]: entry for entry in sorted(self._seen.values(), key=lambda e: e["at"])}

@@ -115,10 +115,12 @@ def test_a_host_that_differs_or_cannot_load_leaves(tmp_path, monkeypatch):
     with pytest.raises(Left):
         asyncio.run(one.attach(trial))
 
-    async def fails() -> dict:
+    def fails(*_):
         raise UserError("model x cannot be loaded")
 
-    monkeypatch.setattr(one, "ready", fails)
+    monkeypatch.undo()
+    monkeypatch.setattr("ray.actor.exit_actor", leave)
+    monkeypatch.setattr("beliefmod.fleet.host.build", fails)
     with pytest.raises(Left):
         asyncio.run(one.attach(trial))
     reasons = [str(entry["refused"]) for entry in read_entries(folder)]

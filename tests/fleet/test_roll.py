@@ -112,6 +112,18 @@ def test_the_sweep_ends_when_nobody_is_left(folder):
     assert len(gone) == 1 and gone[0].startswith("every host was refused (h0, h1): it differs from h0 (torch")
 
 
+def test_who_was_left_out_at_the_start_is_recorded_but_not_said_again(folder):
+    said = []
+    driver = roll(folder, ("h0",), said)
+    driver.open("h0", FACTS)
+    Entry(folder, "h9", 1.0, {"machine": "m2"}).write(refused="the model does not fit")
+    driver.close()
+    assert not said
+    assert folder.read_json(MANIFEST)["engines"] == [
+        {"host": "h9", "machine": "m2", "refused": "the model does not fit"}
+    ]
+
+
 def test_entries_of_earlier_sessions_are_kept_but_not_said(folder):
     enter(folder, "h0", started_at=0.5, device="NVIDIA T4")
     said = []
@@ -133,5 +145,7 @@ def test_a_run_goes_on_with_its_own_weights_only(folder):
     folder.write_json({"model": {"fingerprint": "b" * 64}}, MANIFEST)
     row = {"trial_id": "t", "belief": "gravity", "arm": "base", "seed": 0, "status": "finished"}
     folder.write_trial(row)
-    with pytest.raises(UserError, match="results are of a model with fingerprint bbbbbbbbbbbb..., and bundled has"):
+    with pytest.raises(
+        UserError, match=r"results are of a model with fingerprint b{12}\.\.\., and bundled has"
+    ):
         Roll(folder, 2.0, ["h0"], print).open("h0", FACTS)
