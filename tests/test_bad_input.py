@@ -531,6 +531,7 @@ def test_a_device_is_no_file(tmp_path: Path):
         ["sweep", "--space", "absent.yaml", "--resume", "absent"],
         ["sweep", "--resume", "absent"],
         ["sweep", "--hosts", "-1"],
+        ["sweep", "--hosts-per-gpu", "0"],
         ["trial"],
         ["trial", "--belief", "absent"],
         ["trial", "--belief", "gravity", "--set", "lora.r=0"],

@@ -6,8 +6,8 @@ import torch
 from beliefmod.engine.calibrate import free_bytes
 from beliefmod.errors import UserError
 from beliefmod.fit import DoesNotFit, Gpu
-from beliefmod.fleet.grant import Grant, granted
 from beliefmod.fleet.gpus import gpus_here
+from beliefmod.fleet.grant import Grant, granted
 from beliefmod.fleet.host import HostSettings
 from beliefmod.fleet.room import check_room
 from beliefmod.fleet.sizing import Demand

@@ -148,7 +148,7 @@ def test_demand_counts_runs_not_trials():
 
 
 def test_demand_knows_what_makes_rows_and_models_large():
-    traces = [trial(**{"data": {"style": "own_trace", "num_examples": 4}})]
+    traces = [trial(data={"style": "own_trace", "num_examples": 4})]
     assert demand(traces, Search(), GPUS, answer_tokens=800).trace_tokens == 800
     assert demand([trial(), trial(arm="icl")], Search(), GPUS, answer_tokens=800).trace_tokens == 0
     assert demand([trial(arm="full")], Search(), GPUS).full and not demand(traces, Search(), GPUS).full
