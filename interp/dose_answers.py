@@ -69,7 +69,8 @@ def _as_base(inspection: Inspection, trial: Trained) -> Measured:
 def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[str, Measured]:
     """The same by asking: the sweep's own evaluation, questions and seeds.
 
-    The causal tests and the margins, on which none of these columns depends, are left out.
+    The causal tests, the margins and the training questions, on which none of these columns depends, are
+    left out; these last only where nothing is sampled, for a probe's seed is its number through all tiers.
     """
     from beliefmod.drift import measure_drift
     from beliefmod.evaluate.summary import summarise
@@ -78,12 +79,14 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
     lab = replace(
         inspection.lab, evaluation=inspection.lab.evaluation.model_copy(update={"margin_probes": 0})
     )
+    sampled = not lab.decoding.sampling.greedy
     found: dict[str, Measured] = {}
     for part in in_turns(inspection, wanted):
         trials = ", ".join(dict.fromkeys(dose.trial.trial_id for dose in part))
         say(f"doses: answers of trial {trials} at {len(part)} scales")
         subjects = [
-            Subject(dose.trial.config, dose.name, trained_on(inspection, dose.trial)) for dose in part
+            Subject(dose.trial.config, dose.name, trained_on(inspection, dose.trial) if sampled else ())
+            for dose in part
         ]
         probes, drift = ask(subjects, lab), measure_drift(subjects, lab)
         for dose, asked, drifted in zip(part, probes, drift, strict=True):
