@@ -89,6 +89,10 @@ def test_a_run_keeps_to_its_commit_and_to_its_models_sampling(tmp_path, offline)
     told = pl.read_parquet(run / "probes" / f"{before['trial_id']}.parquet")
     assert told["completion"].to_list() == probes["completion"].to_list()
 
+    # and looks into that version: other weights would be refused
+    looked = beliefmod("lens", str(run), "--parts", "lens", "--prompts", "2", "--quiet")
+    assert looked.returncode == 0, looked.stderr
+
     # of a version that is not here, nothing starts
     for command in (
         (*asked[:-1], "v2"),

@@ -87,6 +87,8 @@ def test_seeds_matter_when_sampling(lab, folder):
     assert engine.asked == 0
     journal.complete(engine, [replace(one, seed=one.seed + 100) for one in asked], 8, Sampling(0.9))
     assert engine.asked == 4
+    journal.complete(engine, asked, 8, Sampling(0.9, top_p=0.5))
+    assert engine.asked == 8
 
 
 def test_damaged_files_hold_no_answers(lab, folder):

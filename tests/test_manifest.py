@@ -44,6 +44,18 @@ def test_a_run_that_does_not_know_its_commit_learns_it_once(folder, home, model_
     assert folder.read_json(MANIFEST)["model"]["revision"] is None
 
 
+def test_a_confirmation_keeps_to_the_version_of_its_run(folder, home):
+    from beliefmod.cli.confirm import _create
+    from beliefmod.run_folder import RunFolder
+
+    asked = space(model=NAME)
+    folder.write_json(new_manifest("run", asked, "now", FIRST), MANIFEST)
+    again = RunFolder(f"{folder.url}/confirmation")
+    _create(again, asked, {"top": 1}, commit_in(folder))
+    assert kept_commit(again, asked) == FIRST
+    assert again.read_json(MANIFEST)["confirmation"] == {"top": 1}
+
+
 def test_what_does_not_come_from_the_hub_has_no_commit(folder):
     asked = space()
     folder.write_json(new_manifest("run", asked, "now"), MANIFEST)

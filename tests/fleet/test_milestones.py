@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from beliefmod.beliefs import load_belief
 from beliefmod.config import DataConfig, TrialConfig
+from beliefmod.engine.jobs import Completion, Sampling
 from beliefmod.evaluate.halves import halves
 from beliefmod.fleet.pack import Pack, Report
-from beliefmod.milestones import epoch_loss, epoch_now, quick_questions
+from beliefmod.milestones import epoch_loss, epoch_now, measure, quick_questions
 from beliefmod.run_folder import RunFolder
 from beliefmod.space import Search
 from beliefmod.trial import run_trial
@@ -242,3 +244,23 @@ def test_a_value_that_cannot_be_measured_fails_its_own_trial_only(lab, tmp_path,
     assert ends[bad.trial_id].state == "failed"
     assert "no answer" in (ends[bad.trial_id].row or {})["error"]
     assert [value for _, value in owner.values(good)[:-1]] == [0.5] * 3
+
+
+def test_quick_probes_are_asked_as_the_finished_trials_are(lab, tmp_path, monkeypatch):
+    path = write_belief(tmp_path)
+    runs = [SimpleNamespace(config=trial(path, seed=seed), steps=[{}]) for seed in range(2)]
+    asked = []
+
+    def generate(requests, **how):
+        asked.append((list(requests), how))
+        return [Completion((7,), "eos")] * len(requests)
+
+    monkeypatch.setattr(lab, "evaluation", lab.evaluation.model_copy(update={"temperature": 0.8}))
+    monkeypatch.setattr(lab.engine, "generate", generate)
+    search = Search(scheduler="median", scheduler_metric="adoption")
+    for some in (runs, runs[1:]):
+        measure(search, some, lab)  # pyright: ignore[reportArgumentType]
+    (together, how), (alone, _) = asked
+    assert how == {"max_new_tokens": 64, "sampling": Sampling(0.8)}
+    assert alone == [request for request in together if request.adapter == runs[1].config.trial_id]
+    assert len({request.seed for request in together}) == len(together)
