@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -77,8 +78,26 @@ def _chosen(manifest: Mapping[str, Any]) -> list[str]:
             f"questioned: {engine['parking']}; tokens of a pass: up to {engine['pass_tokens']:,}; tokens of "
             f"a decoding batch: up to {engine['cache_tokens']:,}."
         )
+    lines += _hosts(manifest.get("engines") or ())
     if known.get("attempts", 1) > 1:
         lines.append(f"The run took {known['attempts']} attempts; times are their sums.")
+    return lines
+
+
+def _hosts(engines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where hosts were not alike, and who was refused; nothing where all were."""
+    worked = [engine for engine in engines if not engine.get("refused")]
+    kinds = Counter((str(engine.get("device")), engine.get("slots")) for engine in worked)
+    lines = [
+        f"{engine['host']} on {engine.get('machine')} was refused and took no trial: {engine['refused']}."
+        for engine in engines
+        if engine.get("refused")
+    ]
+    if len(kinds) > 1:
+        each = "; ".join(
+            f"{count} with {slots} slots on {device}" for (device, slots), count in kinds.items()
+        )
+        lines.append(f"Hosts differed, each counted as often as it was started: {each}.")
     return lines
 
 

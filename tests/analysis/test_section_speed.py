@@ -36,7 +36,7 @@ def found(folder: Path, **changes: object) -> Findings:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     entry = {**limit(WORK, MODEL, MACHINE, 24.0), "shrinks": [], "attempts": 1}
-    manifest |= {"limit": entry, "engine": ENGINE}
+    manifest |= {"limit": entry, "engine": ENGINE, "engines": []}
     manifest |= changes
     path.write_text(json.dumps(manifest))
     return find(read_run(str(folder)))
@@ -70,6 +70,22 @@ def test_the_table_by_hand(folder: Path) -> None:
         "Slots per host: 4 (as asked); places for adapters that wait to be questioned: 3; tokens of a pass: "
         "up to 2,048; tokens of a decoding batch: up to 131,072.",
         "Memory sufficed throughout.",
+    )
+
+
+def test_hosts_that_differed_or_were_refused_are_told(folder: Path) -> None:
+    def bullets(*engines: dict[str, object]) -> tuple[str, ...]:
+        [one] = of_kind(speed.blocks(found(folder, engines=list(engines))), Bullets)
+        return one.items
+
+    small, large = {"host": "h0", "device": "T4", "slots": 4}, {"host": "h1", "device": "L4", "slots": 9}
+    assert len(bullets(small, {**small, "host": "h2"})) == 3
+    assert bullets(small, large, {**large, "host": "h2"})[2] == (
+        "Hosts differed, each counted as often as it was started: 1 with 4 slots on T4; 2 with 9 slots on L4."
+    )
+    odd = {"host": "h3", "machine": "m2", "refused": "it differs from h0 (torch 2.12 instead of 2.13)"}
+    assert bullets(small, odd)[2] == (
+        "h3 on m2 was refused and took no trial: it differs from h0 (torch 2.12 instead of 2.13)."
     )
 
 
