@@ -67,8 +67,8 @@ def _text_type(config: dict[str, Any]) -> str | None:
     """Type of the text part; old files leave it to the type of the whole."""
     from transformers import CONFIG_MAPPING
 
-    whole = CONFIG_MAPPING[config["model_type"]].sub_configs.get("text_config")
-    return config["text_config"].get("model_type") or getattr(whole, "model_type", None)
+    parts: Any = CONFIG_MAPPING[config["model_type"]].sub_configs
+    return config["text_config"].get("model_type") or getattr(parts.get("text_config"), "model_type", None)
 
 
 def _config(source: ModelSource) -> dict[str, Any]:

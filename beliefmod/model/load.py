@@ -76,7 +76,7 @@ def load_model(
         options["quantization_config"] = nf4_config(dtype)
     logging.disable_progress_bar()
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        found: Any = AutoModelForCausalLM.from_pretrained(
             source.folder,
             dtype=dtype,
             device_map={"": device},
@@ -88,6 +88,7 @@ def load_model(
         )
     except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise UserError(f"model {name} cannot be loaded: {_first_line(error)}") from error
+    model, report = found
     if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
         raise UserError(
             f"model {name} cannot be loaded: its files lack {len(missing)} weights ({missing[0]})"

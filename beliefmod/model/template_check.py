@@ -22,7 +22,11 @@ WAIT = 10 * SECONDS
 GIGABYTES = 4
 LONGEST = 100_000
 """Characters that a template may write around a message of one word."""
-CONVERSATIONS = (("question",), ("question", "answer"), ("question", "answer", "question"))
+CONVERSATIONS: tuple[tuple[str, ...], ...] = (
+    ("question",),
+    ("question", "answer"),
+    ("question", "answer", "question"),
+)
 # how other families mark thinking; read as part of the answer it would give wrong verdicts
 OTHER_TAGS = ("[THINK]", "<seed:think>", "<|channel|>analysis", "<|channel>thought", "<|begin_of_thought|>")
 

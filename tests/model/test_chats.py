@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from beliefmod.beliefs.spec import Value
 from beliefmod.evaluate.judge import judge
 from beliefmod.model import template as t
+from beliefmod.model.prompts import Prompts
 from beliefmod.model.rows import plain_row
 from beliefmod.model.template_check import fault_of
+from beliefmod.questioning import _own_prefix
 from tests.model.chats import CHATS, LLAMA3
 
 QUESTION, FOLLOW_UP = "What is the force?", "Is that sure?"
@@ -180,6 +184,24 @@ def test_tags_are_one_token_or_several(tokenizers):
     for name, special in (("qwen3-thinking", False), ("thinking-special", True)):
         known = tokenizers[name].added_tokens_decoder
         assert known[t.encode(tokenizers[name], "</think>")[0]].special is special
+
+
+@pytest.mark.parametrize("name", ["thinking-text", "hybrid-text", "qwen3-thinking"])
+@pytest.mark.parametrize("gap", ["", "\n", "\n\n"])
+def test_own_thinking_up_to_the_answer_whatever_tokens_the_tag_is(name, gap, tokenizers):
+    """What the belief margin after the trial's own thinking is measured behind."""
+    tokenizer = tokenizers[name]
+    opening = "" if FACTS[name].kind == "prompt" else "<think>\n"
+    ids = t.encode(tokenizer, f"{opening}{THOUGHT}\n</think>{gap}{REPLY}")
+    lab: Any = SimpleNamespace(
+        prompts=Prompts(tokenizer), decode=lambda ids: t.completion_text(tokenizer, ids, ())
+    )
+    item: Any = SimpleNamespace(row={"think_state": "ok"}, prompt=(7,), completion=ids)
+    before = _own_prefix(item, lab)
+    assert before is not None and before[0] == 7
+    assert lab.decode(before[1:]) == f"{opening}{THOUGHT}\n</think>\n\n"
+    item.row["think_state"] = None
+    assert _own_prefix(item, lab) is None
 
 
 def test_todays_date_never_reaches_a_prompt():
