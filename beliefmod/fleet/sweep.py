@@ -16,8 +16,9 @@ from beliefmod.errors import UserError
 from beliefmod.fleet.board import FOLDER as BOARDS
 from beliefmod.fleet.brake import Brake
 from beliefmod.fleet.checkpoints import SECONDS
-from beliefmod.fleet.cluster import Fleet, let_go, session, start_hosts, stop_hosts
+from beliefmod.fleet.cluster import session
 from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.launch import Fleet, let_go, start_hosts, stop_hosts
 from beliefmod.fleet.metering import record_limit
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.resources import Capacity

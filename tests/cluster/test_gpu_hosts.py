@@ -13,10 +13,11 @@ import ray
 import yaml
 
 from beliefmod.errors import UserError
-from beliefmod.fleet import cluster as fleet_cluster
-from beliefmod.fleet.cluster import Fleet, session, start_hosts, stop_hosts
+from beliefmod.fleet import launch
+from beliefmod.fleet.cluster import session
 from beliefmod.fleet.gpus import machines_at
 from beliefmod.fleet.host import HostSettings
+from beliefmod.fleet.launch import Fleet, start_hosts, stop_hosts
 from beliefmod.fleet.resources import Capacity
 from beliefmod.fleet.roll import read_entries
 from beliefmod.fleet.sizing import demand
@@ -119,7 +120,7 @@ def test_engines_share_gpus_evenly(joined, folder):
 
 
 def test_a_host_that_waits_for_a_gpu_says_so_and_starts_when_there_is_one(joined, folder, monkeypatch):
-    monkeypatch.setattr(fleet_cluster, "NOTICE_SECONDS", 1.0)
+    monkeypatch.setattr(launch, "NOTICE_SECONDS", 1.0)
 
     @ray.remote(num_gpus=2)
     class Other:

@@ -1,0 +1,168 @@
+"""Puts hosts on a cluster, waits for them, and ends them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fit import DoesNotFit
+from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.hosts import HOST_LOST
+from beliefmod.fleet.resources import Capacity
+
+LOADING_ATTEMPTS = 5
+RESTART_SECONDS = 120.0
+GRACE_SECONDS = 2.0
+"""So long the sweep waits for other hosts after the first: the more are known, the better it is planned."""
+PLACE_SECONDS = 10.0
+"""So long after a host did not fit its device another one may take to come to life on a larger one."""
+NOTICE_SECONDS = 20.0
+GPU_HOST_CPUS = 0.1
+"""Of a host that waits for a GPU: a machine may offer fewer cores than GPUs, and the GPU is what counts."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The hosts of one sweep.
+
+    Attributes:
+        hosts: by their actors' names, by which trials find them.
+        facts: what hosts loaded that are ready, by the same names, the first one first.
+    """
+
+    hosts: dict[str, Any]
+    namespace: str
+    facts: dict[str, dict[str, Any]]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all hosts."""
+        return list(self.hosts)
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """What the first host loaded."""
+        return next(iter(self.facts.values()))
+
+
+def start_hosts(
+    settings: HostSettings,
+    capacity: Capacity,
+    namespace: str,
+    host_class: type = PackHost,
+    say: Callable[[str], None] = lambda line: None,
+) -> Fleet:
+    """Start hosts and wait for the first to have loaded the model; the others join when they are ready.
+
+    A host that dies while it loads is started again by Ray, and waited for again. One whose device is too
+    small is ended, if there are others that may do.
+
+    Args:
+        say: shows a line: what is waited for, and who was ended.
+
+    Raises:
+        UserError: the model cannot be loaded, or the self-test fails, or the model fits no device.
+        StorageTrouble: the run folder cannot be used from there.
+    """
+    resources: dict[str, Any] = {"num_cpus": 1}
+    if capacity.gpus:
+        resources = {"num_gpus": capacity.gpu_share, "num_cpus": GPU_HOST_CPUS}
+    actor_class: Any = ray.remote(host_class)
+    hosts = {
+        name: actor_class.options(name=name, max_restarts=-1, max_concurrency=1000, **resources).remote(
+            settings
+        )
+        for name in (f"beliefmod-host-{index}" for index in range(capacity.hosts))
+    }
+    facts = _first_ready(hosts, capacity, say)
+    return Fleet(hosts, namespace, facts)
+
+
+def _first_ready(
+    hosts: dict[str, Any], capacity: Capacity, say: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """Facts of the first host that is ready and of those that are soon after; hosts that are ended are taken
+    out of `hosts`."""
+    placed = {name: host.machine.remote() for name, host in hosts.items()}
+    loading = {host.ready.remote(): (name, time.monotonic()) for name, host in hosts.items()}
+    facts: dict[str, dict[str, Any]] = {}
+    deaths, end = 0, time.monotonic() + RESTART_SECONDS
+    while loading and deaths < LOADING_ATTEMPTS * len(hosts):
+        done, _ = ray.wait(list(loading), timeout=GRACE_SECONDS if facts else NOTICE_SECONDS)
+        if not done and facts:
+            return facts
+        if not done:
+            if line := _waited_for(placed, capacity):
+                say(line)
+            continue
+        name, asked = loading.pop(done[0])
+        try:
+            facts[name] = ray.get(done[0])
+            continue
+        except RayTaskError as error:
+            others = [placed[each] for each, _ in loading.values()]
+            if isinstance(error.cause, UserError) and (facts or _may_do(error.cause, others)):
+                say(f"{name} is left out: {error.cause}")
+                ray.kill(hosts.pop(name))
+                continue
+            if isinstance(error.cause, (UserError, StorageTrouble)):
+                raise error.cause from None
+            if not isinstance(error, HOST_LOST):
+                raise
+        except HOST_LOST:
+            pass
+        if facts:
+            continue  # Ray starts it again, and it joins when it is ready
+        now = time.monotonic()
+        # one that is lost as soon as it is asked is still being restarted, perhaps on another machine
+        if now - asked > 2.0 or now > end:
+            deaths, end = deaths + 1, now + RESTART_SECONDS
+        time.sleep(1)
+        loading[hosts[name].ready.remote()] = (name, time.monotonic())
+    if facts:
+        return facts
+    raise UserError(
+        f"no host could load the model: each was ended from outside {LOADING_ATTEMPTS} times (out of "
+        "memory?); give fewer with --hosts 1, or a machine with more memory"
+    )
+
+
+def _may_do(problem: UserError, others: list[Any]) -> bool:
+    """Whether another host, one that has its place or gets it soon, may do where one could not."""
+    return (
+        isinstance(problem, DoesNotFit) and bool(others) and bool(ray.wait(others, timeout=PLACE_SECONDS)[0])
+    )
+
+
+def _waited_for(placed: Mapping[str, Any], capacity: Capacity) -> str | None:
+    """What hosts without a place wait for; None if all have theirs and only load."""
+    _, waiting = ray.wait(list(placed.values()), num_returns=len(placed), timeout=0)
+    if not waiting:
+        return None
+    kind, each = ("GPU", capacity.gpu_share) if capacity.gpus else ("CPU", 1)
+    free, total = (found.get(kind, 0.0) for found in (ray.available_resources(), ray.cluster_resources()))
+    return (
+        f"{len(waiting)} of {len(placed)} hosts wait for {each:g} {kind} each: the cluster has {total:g}, of "
+        f"which {free:g} {'is' if free == 1 else 'are'} free; they start when machines join or others end"
+    )
+
+
+def let_go(fleet: Fleet) -> None:
+    """Have every host answer the trials that wait for it; they end then."""
+    for host in fleet.hosts.values():
+        host.let_go.remote()
+
+
+def stop_hosts(fleet: Fleet) -> None:
+    """Let every host finish its step and keep its running adapters, then end it."""
+    with suppress(RayError):  # a host that does not answer is ended all the same
+        ray.get([host.close.remote() for host in fleet.hosts.values()], timeout=20)
+    for host in fleet.hosts.values():
+        ray.kill(host)
