@@ -36,4 +36,4 @@ def _cut_off(found: Findings) -> str:
     if found.probes.is_empty():
         return ""
     count = int(found.probes["truncated"].fill_null(False).sum())
-    return f"; {count:,} of {found.probes.height:,} were cut off at the limit"
+    return f"; {count:,} of {found.probes.height:,} {'was' if count == 1 else 'were'} cut off at the limit"
