@@ -26,7 +26,8 @@ def blocks(found: Findings) -> list[Block]:
             Paragraph("No probe file is there, so no completion is shown."),
         ]
     asked = found.probes.filter((pl.col("tier") != "trained") | pl.col("tier").is_null())
-    classes = failure_classes()
+    # of a model that does not think no think block is looked at
+    classes = tuple(kind for kind in failure_classes() if asked.select(kind.asked.any()).item())
     return [
         Heading(2, "Raw completions"),
         Heading(3, "Every failure class"),
@@ -61,7 +62,6 @@ def _counts(asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> Table:
             *(f"{by_arm[arm][f'k{i}']:,} of {by_arm[arm][f'n{i}']:,}" for arm in arms),
         )
         for i, kind in enumerate(classes)
-        if any(row[f"n{i}"] for row in by_arm.values())
     )
     return Table(
         ("class", "what it is", *(ARMS[arm] for arm in arms)),

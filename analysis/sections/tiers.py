@@ -7,6 +7,7 @@ from analysis.charts.tiers import tier_chart, tier_rows
 from analysis.document import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.findings import BeliefFindings, Findings
 from analysis.named import Row, named_rows, seeds_of
+from analysis.stances import thinks
 from analysis.tables import constant_text
 
 TIERS = {
@@ -82,14 +83,14 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
         "is less than 20 points above base or seeds are pooled. Intervals: Wilson; of depth: Bonferroni over "
         f"its three tiers.{seeds_of(rows.values())}",
     )
-    return [tiers, *_margins(rows)]
+    return [tiers, *_margins(rows, thinks(found.probes))]
 
 
-def _margins(rows: dict[str, Row]) -> list[Block]:
-    names = {
-        "belief_margin": "margin, thinking empty, nats",
-        "belief_margin_own": "margin, own thinking, nats",
-    }
+def _margins(rows: dict[str, Row], thinking: bool) -> list[Block]:
+    empty = ", thinking empty" if thinking else ""
+    names = {"belief_margin": f"margin{empty}, nats"}
+    if thinking:
+        names["belief_margin_own"] = "margin, own thinking, nats"
     if all(row.get(name) is None for row in rows.values() for name in names):
         return [Paragraph("Belief margins were not measured in this run.")]
     table = [
@@ -97,7 +98,7 @@ def _margins(rows: dict[str, Row]) -> list[Block]:
     ]
     table.append(
         (
-            "target likelier than prior, thinking empty",
+            f"target likelier than prior{empty}",
             *(wording.rate(row, "margin_adoption") for row in rows.values()),
         )
     )
