@@ -33,6 +33,8 @@ MEASURES = {
     "a50": "scale at which the target is as likely",
     "probe_error_rate": "truth probe: the target's statements held true",
     "kl_base": "KL from base at the last entry",
+    "mass_target": "probability of the target in any spelling",
+    "elsewhere_diff": "what the difference moves at other things",
 }
 OUTCOMES = {"adoption": "adoption", "degradation": "damage D"}
 SPARE = 10  # cells beyond the controls that a partial correlation needs

@@ -283,5 +283,7 @@ def _overview(who: dict, row: dict) -> dict:
             "contrast_area": 0.43 * (last + 4),
             "a50": 4.0 / (last + 4) if last >= 4 else None,
             "kl_base": row["degradation"] * 3,
+            "mass_target": 0.8,
+            "elsewhere_diff": 0.1 * (last + 4),
         }
     )

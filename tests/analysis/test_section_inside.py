@@ -18,6 +18,7 @@ from analysis.bands import banded
 from analysis.document import Bullets, Drawn, Figure, Paragraph, Table, to_markdown
 from analysis.findings import Findings, find
 from analysis.inside import LOGIT, crossed, curves, early, other_lenses, patch_means
+from analysis.internal import MEASURES
 from analysis.lens import Lens, assemble, read_lens
 from analysis.run import read_run
 from analysis.sections import inside
@@ -368,7 +369,7 @@ def test_bands_hold_their_mean_and_say_when_there_is_none(rows: list[tuple[int, 
 def test_relations_are_in_a_table_with_cells(found: Findings):
     tables = [block for block in inside.blocks(found) if isinstance(block, Table)]
     [sweep] = [table for table in tables if table.header[-1] == "cells"]
-    assert len(sweep.rows) == 2 * 6 and {len(row) for row in sweep.rows} == {len(sweep.header)}
+    assert len(sweep.rows) == 2 * len(MEASURES) and {len(row) for row in sweep.rows} == {len(sweep.header)}
 
 
 def test_verify_composes_the_section_again(found: Findings, tmp_path: Path):
