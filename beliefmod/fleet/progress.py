@@ -48,6 +48,10 @@ class Progress(tune.Callback):
         if not self.quiet:
             self._console.print(Text(line), soft_wrap=True)
 
+    def warn(self, line: str) -> None:
+        """A line that is shown even if quiet: something is not as it should be."""
+        self._console.print(Text(line, style="yellow"), soft_wrap=True)
+
     def announce(self, dashboard: str | None, capacity: Capacity) -> None:
         """The hosts are ready: say what is about to run and where to watch it."""
         self.tally.since = time.monotonic()

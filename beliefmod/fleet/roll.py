@@ -106,7 +106,7 @@ class Roll:
 
     Args:
         names: of the hosts that were started.
-        say: shows a line.
+        say, warn: show a line; the second also to whom the first is too much.
         nobody_left: called once, with a sentence, when every host has been refused.
     """
 
@@ -116,10 +116,11 @@ class Roll:
         started_at: float,
         names: list[str],
         say: Callable[[str], None],
+        warn: Callable[[str], None],
         nobody_left: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._folder, self._started_at, self._names = folder, started_at, names
-        self._say, self._nobody_left = say, nobody_left
+        self._say, self._warn, self._nobody_left = say, warn, nobody_left
         self._seen: dict[str, Mapping[str, Any]] = {}
         self._first: Mapping[str, Any] = {}
         self._over = threading.Event()
@@ -160,7 +161,9 @@ class Roll:
             self._seen[name] = entry
             if entry["host"] not in self._names:
                 continue  # it was left out, and that was said
-            for line in remarks(entry, self._first_entry()):
+            if line := complaint(entry):
+                self._warn(line)
+            if line := unlike(entry, self._first_entry()):
                 self._say(line)
         newest = {entry["host"]: entry for entry in sorted(self._seen.values(), key=lambda e: e["at"])}
         if self._names and all(newest.get(name, {}).get("refused") for name in self._names):
@@ -181,16 +184,23 @@ class Roll:
                 self.look()
 
 
-def remarks(entry: Mapping[str, Any], first: Mapping[str, Any] | None) -> list[str]:
-    """What is said of a host that came: that it was refused, that its GPU lies idle, or how it differs from
-    the first in size."""
-    where = f"{entry['host']} on {entry.get('machine')}"
+def complaint(entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with a host that came: it was refused, or its GPU lies idle."""
     if entry["refused"]:
-        return [f"{where} was refused: {entry['refused']}"]
-    lines = [f"{where}: {entry['remark']}"] if entry.get("remark") else []
-    if first is not None and any(entry.get(name) != first.get(name) for name in ("device", "slots")):
-        lines.append(f"{where} has {entry.get('slots')} slots on {entry.get('device')}")
-    return lines
+        return f"{_place(entry)} was refused: {entry['refused']}"
+    return f"{_place(entry)}: {entry['remark']}" if entry.get("remark") else None
+
+
+def unlike(entry: Mapping[str, Any], first: Mapping[str, Any] | None) -> str | None:
+    """That a host is of another size than the first."""
+    alike = first is None or all(entry.get(name) == first.get(name) for name in ("device", "slots"))
+    if alike or entry["refused"]:
+        return None
+    return f"{_place(entry)} has {entry.get('slots')} slots on {entry.get('device')}"
+
+
+def _place(entry: Mapping[str, Any]) -> str:
+    return f"{entry['host']} on {entry.get('machine')}"
 
 
 def read_entry(folder: RunFolder, name: str) -> dict[str, Any] | None:

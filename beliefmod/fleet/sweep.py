@@ -115,9 +115,9 @@ def run_sweep(
                 coming = [*todo.values(), *stand_ins]
                 wanted = demand(coming, space.spec.search, capacity, expected_answer_tokens(space))
                 settings = replace(settings, demand=wanted, started_at=started_at)
-                fleet = start_hosts(settings, capacity, namespace, host_class, progress.say)
+                fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)
-                roll = Roll(folder, started_at, fleet.names, progress.say, brake.refuse)
+                roll = Roll(folder, started_at, fleet.names, progress.say, progress.warn, brake.refuse)
                 stack.callback(roll.close)
                 roll.open(next(iter(fleet.facts)), fleet.first)
                 capacity = replace(capacity, hosts=len(fleet.hosts)).chosen([*fleet.facts.values()])

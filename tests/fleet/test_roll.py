@@ -32,7 +32,7 @@ FACTS = {
 def roll(folder, names=("h0", "h1"), said=None, gone=None) -> Roll:
     folder.write_json({"status": "running"}, MANIFEST)
     say, nobody = (list.append.__get__([] if it is None else it) for it in (said, gone))
-    return Roll(folder, 1.0, list(names), say, nobody)
+    return Roll(folder, 1.0, list(names), say, say, nobody)
 
 
 def enter(folder, host: str, started_at: float = 1.0, **changes) -> Entry:
@@ -148,4 +148,4 @@ def test_a_run_goes_on_with_its_own_weights_only(folder):
     with pytest.raises(
         UserError, match=r"results are of a model with fingerprint b{12}\.\.\., and bundled has"
     ):
-        Roll(folder, 2.0, ["h0"], print).open("h0", FACTS)
+        Roll(folder, 2.0, ["h0"], print, print).open("h0", FACTS)
