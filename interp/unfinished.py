@@ -67,6 +67,8 @@ class Unfinished:
     def clear(self) -> None:
         """The part is complete, or what is kept of it is of no use."""
         self.folder.delete(self.place, FOLDER, self.part)
+        if not self.folder.sizes(self.place, FOLDER):
+            self.folder.delete(self.place, FOLDER)
 
     def _name(self, trials: Sequence[str]) -> str:
         known = json.dumps([self.depends, list(trials)], sort_keys=True, default=list)

@@ -74,7 +74,7 @@ def test_it_goes_on_where_it_was_stopped_and_keeps_notes(inspection: Inspection)
     assert table["error_rate"].to_list() == [0.5, 0.5, 0.75, 0.75]
     notes = [line for line in said if line.startswith("note: ")]
     assert notes == [f"note: looked at {name}" for name in names(inspection)]
-    assert not (Path(inspection.folder.root) / "lens" / "unfinished" / "truth").exists()
+    assert not (Path(inspection.folder.root) / "lens" / "unfinished").exists()
 
 
 @pytest.mark.parametrize("other", [{"prompts": 5}, {"draws": 60}, {"arms": ("base", "lora")}, {"seed": 1}])
