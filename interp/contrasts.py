@@ -90,8 +90,10 @@ def vocabulary(inspection: Inspection) -> Vocabulary:
     lab = inspection.lab
 
     def make() -> Vocabulary:
-        size = lab.loaded.model.config.get_text_config().vocab_size
-        return vocabulary_of(lab.loaded.tokenizer, size, lab.engine.model.device)
+        device = lab.engine.model.device
+        nothing = torch.zeros(1, lab.loaded.model.config.get_text_config().hidden_size, device=device)
+        size = inspection.head.logits(nothing).shape[-1]  # a head may be longer than the tokenizer
+        return vocabulary_of(lab.loaded.tokenizer, size, device)
 
     return inspection.once("vocabulary", make)
 
