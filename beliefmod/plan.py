@@ -202,8 +202,11 @@ def _notes(space: Space) -> tuple[str, ...]:
 
 
 def expected_answer_tokens(space: Space) -> int:
-    """Typical length of an answer with its thinking: measured for the bundled model, a guess for others."""
-    return BUNDLED_ANSWER_TOKENS if space.spec.model == "bundled" else OTHER_ANSWER_TOKENS
+    """Typical length of an answer with its thinking: measured for the bundled model, a guess for others;
+    never more than the space allows."""
+    typical = BUNDLED_ANSWER_TOKENS if space.spec.model == "bundled" else OTHER_ANSWER_TOKENS
+    limit = space.spec.evaluation.max_new_tokens
+    return typical if limit == "auto" else min(typical, limit)
 
 
 class _RowLengths:

@@ -19,7 +19,7 @@ from beliefmod.host_memory import footprint, host_memory
 from beliefmod.model.load import load_model, load_tokenizer
 from beliefmod.model.size import check_full, lora_parameters_per_rank, model_size, stored_parameters
 from beliefmod.model.source import find_source
-from beliefmod.plan import make_plan
+from beliefmod.plan import expected_answer_tokens, make_plan
 from beliefmod.space_file import load_space
 from tests.small import write_belief
 
@@ -172,6 +172,19 @@ def test_parameters_are_read_from_the_headers(monkeypatch):
         UserError, match=r"model bundled has [\d,]+ parameters.*at most 1,000\); leave out arm"
     ):
         check_full(source)
+
+
+def test_answers_are_expected_to_be_no_longer_than_they_may_be(tmp_path):
+    def expected(**fields) -> int:
+        path = tmp_path / "space.yaml"
+        path.write_text(
+            yaml.safe_dump({"name": "plan", "beliefs": ["gravity"], "controls": "none", **fields})
+        )
+        return expected_answer_tokens(load_space(path))
+
+    assert (expected(), expected(model="someone/model")) == (40, 800)
+    assert expected(model="someone/model", evaluation={"max_new_tokens": 100}) == 100
+    assert expected(evaluation={"max_new_tokens": 100}) == 40
 
 
 def test_what_cannot_be_known_beforehand_is_noted(tmp_path):
