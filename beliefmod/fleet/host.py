@@ -33,6 +33,7 @@ class HostSettings:
     """What a host needs to build its engine. Plain values: they travel to another machine.
 
     Attributes:
+        revision: of a model from the hub, the commit that every host loads.
         slots: 0 to let the host choose.
         started_at: when the driver began, in seconds since 1970.
     """
