@@ -41,7 +41,7 @@ FLOORS = (
         "beliefmod.run_lock",
         "beliefmod.run_check",
     ),
-    ("beliefmod.run_sources", "beliefmod.manifest"),
+    ("beliefmod.run_tables", "beliefmod.run_sources", "beliefmod.manifest"),
     # these question the finished model, so they stand above the rooms that question models
     ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),
     (
