@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class Trackers:
         if self.wandb is not None:
             project = self.wandb
             makers["--wandb"] = lambda: _wandb(project, run)
-        return [Guarded(name, make, say) for name, make in makers.items()]
+        return [Guarded(name, make, say, FAREWELLS.get(name)) for name, make in makers.items()]
 
 
 def _tensorboard() -> tune.Callback:
@@ -78,12 +78,30 @@ def _wandb(project: str, run: str) -> tune.Callback:
     return WandbLoggerCallback(project, group=run)
 
 
+def _mlflow_killed(callback: Any, trials: Sequence[Any]) -> None:
+    """Runs that nobody ends would be shown as running for ever."""
+    for trial in trials:
+        callback.mlflow_util.end_run(status="KILLED", run_id=callback._trial_runs[trial])
+
+
+Farewell = Callable[[Any, Sequence[Any]], None]
+FAREWELLS: Mapping[str, Farewell] = {"--mlflow": _mlflow_killed}
+"""What is done at the end with a callback and the trials that have not ended: the sweep was interrupted."""
+
+
 class Guarded(tune.Callback):
     """A callback of Tune's that sees trials as people know them and whose failures end only itself."""
 
-    def __init__(self, name: str, make: Callable[[], tune.Callback], say: Callable[[str], None]) -> None:
-        self._name, self._make, self._say = name, make, say
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], tune.Callback],
+        say: Callable[[str], None],
+        farewell: Farewell | None = None,
+    ) -> None:
+        self._name, self._make, self._say, self._farewell = name, make, say, farewell
         self._inner: Any = None
+        self._under_way: dict[str, Readable] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
@@ -99,6 +117,7 @@ class Guarded(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial starts."""
+        self._under_way[trial.trial_id] = Readable(trial)
         self._tell("on_trial_start", iteration, [], Readable(trial), **info)
 
     def on_trial_result(
@@ -109,21 +128,27 @@ class Guarded(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial has ended."""
+        self._under_way.pop(trial.trial_id, None)
         self._tell("on_trial_complete", iteration, [], Readable(trial), **info)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial's process has failed for good."""
+        self._under_way.pop(trial.trial_id, None)
         self._tell("on_trial_error", iteration, [], Readable(trial), **info)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Called by Tune after the last trial."""
+        if self._farewell is not None and self._inner is not None:
+            self._guard(self._farewell, self._inner, list(self._under_way.values()))
         self._tell("on_experiment_end", [], **info)
 
     def _tell(self, method: str, *arguments: Any, **info: Any) -> None:
-        if self._inner is None:
-            return
+        if self._inner is not None:
+            self._guard(getattr(self._inner, method), *arguments, **info)
+
+    def _guard(self, call: Callable[..., None], *arguments: Any, **info: Any) -> None:
         try:
-            getattr(self._inner, method)(*arguments, **info)
+            call(*arguments, **info)
         except Exception as error:
             self._give_up(error)
 

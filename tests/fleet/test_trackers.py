@@ -149,6 +149,20 @@ def test_mlflow_gives_up_soon_unless_it_was_told_otherwise(monkeypatch):
     }
 
 
+def test_mlflow_runs_of_an_interrupted_sweep_are_ended():
+    ended, ran, left = [], tune_trial(), tune_trial()
+    inner = Inner()
+    inner._trial_runs = {Readable(ran): "run of ran", Readable(left): "run of left"}
+    inner.mlflow_util = SimpleNamespace(end_run=lambda status, run_id: ended.append((run_id, status)))
+    [guarded] = Trackers(mlflow="uri").callbacks("run", pytest.fail)
+    guarded._inner = inner
+    for trial in (ran, left):
+        guarded.on_trial_start(0, [], trial)
+    guarded.on_trial_complete(0, [], ran)
+    guarded.on_experiment_end([])
+    assert ended == [("run of left", "KILLED")] and inner.calls[-1][0] == "on_experiment_end"
+
+
 def test_tensorboard_files_hold_the_curve(tmp_path):
     folder = tmp_path / "trial"
     guarded = Guarded("--tensorboard", TBXLoggerCallback, pytest.fail)
