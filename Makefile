@@ -9,7 +9,7 @@ N ?= 100
 SEED ?= 1
 
 # Each prints one table, takes --repeats and a size, and says more with --help; gpu is for a machine with one
-BENCHMARKS ?= against_trl packed_training ray_overhead frontier_bootstrap lens_packed
+BENCHMARKS ?= against_trl packed_training ray_overhead scaling frontier_bootstrap lens_packed
 
 BIN := .venv/bin
 # what is imported is compiled then; most of what is installed never is
