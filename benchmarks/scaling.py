@@ -14,12 +14,14 @@ import json
 import math
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import ROOT
 from benchmarks.table import print_table
@@ -105,11 +107,25 @@ def at_many(small: float, large: float, trials: int) -> tuple[float, float]:
     return exponent, large * (MANY / trials) ** max(1.0, exponent)
 
 
+def _medians(trials: int, report: bool, repeats: int) -> dict[str, Any]:
+    """What `run_inside` tells in processes of its own: seconds as medians, the rest of the last."""
+    arguments = ["--inside", "--trials", str(trials), *(["--report"] if report else [])]
+    command = [sys.executable, "-m", "benchmarks.scaling", *arguments]
+    told: list[dict[str, Any]] = []
+    for _ in range(repeats):
+        output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+        told.append(json.loads(output.splitlines()[-1]))
+    names = told[-1]["seconds"]
+    seconds = {name: statistics.median(one["seconds"][name] for one in told) for name in names}
+    return {**told[-1], "seconds": seconds}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=2000, help="of the larger folder")
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="write the report, too: minutes")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -117,12 +133,7 @@ def main() -> None:
         run_inside(options.trials, options.report)
         return
     sizes = (options.trials // SMALLER, options.trials)
-    found = []
-    for trials in sizes:
-        arguments = ["--inside", "--trials", str(trials), *(["--report"] if options.report else [])]
-        command = [sys.executable, "-m", "benchmarks.scaling", *arguments]
-        told = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-        found.append(json.loads(told.splitlines()[-1]))
+    found = [_medians(trials, options.report, options.repeats) for trials in sizes]
     small, large = found
     rows = []
     for name, seconds in large["seconds"].items():
