@@ -31,7 +31,7 @@ PART_SPECS = {
     "lens": PartSpec("interp.lens:lens", ("readings", "commitments")),
     "ablations": PartSpec("interp.ablation:ablations", ("ablations",), deep=True),
     "patching": PartSpec("interp.patching:patching", ("patching",), deep=True),
-    "doses": PartSpec("interp.doses:doses", ("doses", "thresholds"), deep_cost=30.0),
+    "doses": PartSpec("interp.doses:doses", ("doses", "thresholds"), deep_cost=40.0),
     "channels": PartSpec("interp.channels:channels", ("channels",)),
     "chain": PartSpec("interp.chain:chain", ("chain", "early")),
     "truth": PartSpec("interp.truth:truth", ("truth",)),
