@@ -41,12 +41,15 @@ def channel_rows(
     settings: LensSettings,
     say: Say,
 ) -> list[Row]:
-    """The rows of one arm, whose adapter is in the engine: one per question that it was asked.
+    """The rows of one arm, whose adapter is in the engine: one per question that it was asked; none of a
+    model that does not think.
 
     Args:
         posed: questions with their stems, by probe_id.
     """
     lab = inspection.lab
+    if not lab.thinks:
+        return []
     base = reference_voice(inspection, belief.spec.name, "base")
     asked = asked_of(voice, belief, settings.prompts)
     wanted = [_sites(inspection, voice, base, question, belief, posed) for question, _ in asked]
