@@ -44,3 +44,36 @@ def test_the_headline_numbers(style, examples, epochs, adopted):
     )
     assert rows.height == 2
     assert round(float((rows["adoption"] * rows["adoption_n"]).sum())) == adopted
+
+
+def lens(table: str) -> pl.DataFrame:
+    return pl.read_parquet(EXAMPLE / "lens" / f"{table}.parquet")
+
+
+def test_what_was_found_inside_agrees_with_itself():
+    """Means over questions, and the two doses that other parts have read too."""
+    last = pl.col("entry") == pl.col("entry").max()
+    read = lens("readings").filter(last).group_by("trial_id", "position").agg(pl.col("logit_diff").mean())
+    found = lens("commitments").join(read, on=["trial_id", "position"])
+    assert found.height == lens("commitments").height > 0
+    assert (found["final_diff"] - found["logit_diff"]).abs().max() < 1e-9
+    stem = {row["trial_id"]: row for row in found.filter(pl.col("position") == "stem").to_dicts()}
+    [base] = [row["final_diff"] for row in stem.values() if row["arm"] == "base"]
+    doses = lens("doses").filter(pl.col("scale").is_in([0.0, 1.0]))
+    assert doses.height == 2 * doses["trial_id"].n_unique() > 0
+    for row in doses.to_dicts():
+        known = base if row["scale"] == 0 else stem[row["trial_id"]]["final_diff"]
+        assert row["logit_diff"] == pytest.approx(known, abs=1e-3)
+
+
+def test_what_was_found_inside_stands_beside_what_was_written():
+    keys = ["trial_id", "probe_id"]
+    inside = lens("channels")
+    probes = pl.concat(
+        pl.read_parquet(EXAMPLE / "probes" / f"{trial_id}.parquet")
+        for trial_id in inside["trial_id"].unique()
+    ).filter(pl.col("suite") == "belief")
+    both = inside.join(probes, on=keys, suffix="_text")
+    assert both.height == inside.height > 0
+    for name in ("thinking_stance", "answer_stance"):
+        assert both[name].to_list() == both[f"{name}_text"].to_list()

@@ -21,7 +21,7 @@ RANK = 16
 def example_run(place: Path, *trials: str) -> Path:
     """A copy of the run without its charts, in which only these trials have an adapter; its folder."""
     run = place / "run"
-    shutil.copytree(EXAMPLE, run, ignore=shutil.ignore_patterns("figures", "confirmation", "steps"))
+    shutil.copytree(EXAMPLE, run, ignore=shutil.ignore_patterns("figures", "confirmation", "steps", "lens"))
     if trials:
         layers = linear_layers(load_model("bundled", base_storage="none", device="cpu").model)
         sizes = {name: (layer.in_features, layer.out_features) for name, layer in layers.items()}
