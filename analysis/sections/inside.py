@@ -71,6 +71,8 @@ def figures(found: Findings) -> dict[str, Drawn]:
 
 def _names(lens: Lens, kind: str) -> list[str]:
     """Names that a chart of this kind may have; `compose` leaves out those that were not drawn."""
+    if kind in lens.tables and lens.tables[kind].is_empty():
+        return []
     if kind in ("tokens", "patching"):
         return [figure_name(kind, shown) for shown in lens.shown]
     return [f"inside-{kind}"]
