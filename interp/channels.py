@@ -54,7 +54,7 @@ def channel_rows(
     asked = asked_of(voice, belief, settings.prompts)
     wanted = [_sites(inspection, voice, base, question, belief, posed) for question, _ in asked]
     flat = [site for sites in wanted for site in sites.values()]
-    read = iter(read_sites(lab.engine, inspection.head, flat))
+    read = iter(read_sites(lab.engine, inspection.head, flat, compared=False))
     found = [{name: (site, next(read)) for name, site in sites.items()} for sites in wanted]
     if lab.decoding.sampling.greedy:
         _check_greedy(voice, asked, found, say)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,9 +56,16 @@ class SiteReading:
 
 
 def read_sites(
-    engine: Engine, head: LensHead, sites: Sequence[Site], translate: Translate | None = None
+    engine: Engine,
+    head: LensHead,
+    sites: Sequence[Site],
+    translate: Translate | None = None,
+    compared: bool = True,
 ) -> list[SiteReading]:
     """Every entry at every site, in order.
+
+    Args:
+        compared: with base (`kl_base`), which must then read every site as well.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -66,9 +73,10 @@ def read_sites(
     found: list[SiteReading] = []
     for start in range(0, len(sites), _AT_A_TIME):
         part = sites[start : start + _AT_A_TIME]
-        hidden, base = _both(engine, part)
+        hidden, base = _both(engine, part, compared)
         contrasts = _contrasts(head, part, base)
-        readings = head.read(hidden, contrasts, base, translate)
+        beside = torch.cat(list(base.values()), dim=1) if compared else None
+        readings = head.read(hidden, contrasts, beside, translate)
         found += [SiteReading(*both) for both in zip(readings, contrasts, strict=True)]
     return found
 
@@ -78,28 +86,31 @@ def site_differences(engine: Engine, head: LensHead, sites: Sequence[Site]) -> l
     found: list[float] = []
     for start in range(0, len(sites), _AT_A_TIME):
         part = sites[start : start + _AT_A_TIME]
-        hidden, base = _both(engine, part)
+        hidden, base = _both(engine, part, False)
         for row, pair in zip(head.logits(hidden[-1]), _contrasts(head, part, base), strict=True):
             found.append(float(row[pair.target_id] - row[pair.rival_id]))
     return found
 
 
-def _both(engine: Engine, sites: Sequence[Site]) -> tuple[Tensor, Tensor]:
-    """(N + 1, sites, hidden) under the arms and under base; each text goes through once."""
-    wanted = [(site.ids, site.adapter) for site in sites] + [(site.base_ids, None) for site in sites]
-    different = list(dict.fromkeys(wanted))
+def _both(engine: Engine, sites: Sequence[Site], compared: bool) -> tuple[Tensor, dict[int, Tensor]]:
+    """(N + 1, sites, hidden) under the arms, and by number of the site (N + 1, 1, hidden) under base: of all
+    of them, or of those alone whose rival base must tell; each text goes through once."""
+    told = [number for number, site in enumerate(sites) if compared or site.prior_id is None]
+    wanted = [(site.ids, site.adapter) for site in sites]
+    of_base = [(sites[number].base_ids, None) for number in told]
+    different = list(dict.fromkeys((*wanted, *of_base)))
     rows = [ProbedRow(ids, (len(ids) - 1,), adapter) for ids, adapter in different]
     known = dict(zip(different, residuals(engine, rows), strict=True))
-    whole = torch.cat([known[each] for each in wanted], dim=1)
-    return whole[:, : len(sites)], whole[:, len(sites) :]
+    base = {number: known[each] for number, each in zip(told, of_base, strict=True)}
+    return torch.cat([known[each] for each in wanted], dim=1), base
 
 
-def _contrasts(head: LensHead, sites: Sequence[Site], base: Tensor) -> list[Contrast]:
+def _contrasts(head: LensHead, sites: Sequence[Site], base: Mapping[int, Tensor]) -> list[Contrast]:
     found = []
-    for index, site in enumerate(sites):
+    for number, site in enumerate(sites):
         rival = site.prior_id
         if rival is None:
-            logits = head.logits(base[-1, index])
+            logits = head.logits(base[number][-1, 0])
             logits[site.target_id] = -torch.inf
             rival = int(logits.argmax())
         found.append(Contrast(site.target_id, rival))
