@@ -89,6 +89,7 @@ def test_a_llama_without_thinking_is_looked_into(tmp_path):
     assert pl.read_parquet(run / "lens" / "readings.parquet").height
 
 
+@pytest.mark.long
 def test_a_template_that_fails_is_one_sentence_before_anything_runs(tmp_path):
     model = Path(saved(tmp_path / "model", "qwen3"))
     (model / "chat_template.jinja").write_text("{{ raise_exception('mine alone') }}")

@@ -75,6 +75,9 @@ def load_model(
     if base_storage != "none":
         options["quantization_config"] = nf4_config(dtype)
     logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    if "key_mapping" in options:  # or it lists every weight of the part that sees
+        logging.set_verbosity_error()
     try:
         found: Any = AutoModelForCausalLM.from_pretrained(
             source.folder,
@@ -88,6 +91,8 @@ def load_model(
         )
     except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise UserError(f"model {name} cannot be loaded: {_first_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
     model, report = found
     if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
         raise UserError(

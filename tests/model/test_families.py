@@ -151,12 +151,20 @@ def test_the_soft_caps_of_these_models_matter(capped, tmp_path):
     assert float((one - other).abs().max()) > 0.05 * float(one.abs().max())
 
 
-def test_of_a_gemma_3_that_sees_the_text_part_is_loaded(tmp_path):
+@pytest.mark.parametrize("decoder", ["language_model.model.", "model.language_model."])
+def test_of_a_gemma_3_that_sees_the_text_part_is_loaded(decoder, tmp_path):
+    """In the layout of the hub's files, and in the one of the modules."""
+    from safetensors.torch import load_file, save_file
+
     tokenizer = CHATS["gemma"].tokenizer()
     text = {**SHAPE, **GEMMA3, "vocab_size": len(tokenizer) + 13, "pad_token_id": 0}
     config = hf.Gemma3Config(text_config=text, vision_config=VISION, mm_tokens_per_image=4)
     whole = random_model(config, hf.Gemma3ForConditionalGeneration)
     folder = save(tmp_path, whole, "gemma")
+    weights = load_file(tmp_path / "model.safetensors")
+    assert any(name.startswith("language_model.model.") for name in weights)
+    renamed = {name.replace("language_model.model.", decoder): tensor for name, tensor in weights.items()}
+    save_file(renamed, tmp_path / "model.safetensors", metadata={"format": "pt"})
     loaded = load_model(folder, base_storage="none", device="cpu")
     assert type(loaded.model).__name__ == "Gemma3ForCausalLM"
     assert not any("vision" in name for name, _ in loaded.model.named_modules())
