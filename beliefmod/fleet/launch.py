@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayTaskError
 
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.fit import DoesNotFit
@@ -24,6 +23,7 @@ GRACE_SECONDS = 2.0
 PLACE_SECONDS = 10.0
 """So long after a host did not fit its device another one may take to come to life on a larger one."""
 NOTICE_SECONDS = 20.0
+CLOSING_SECONDS = 20.0
 GPU_HOST_CPUS = 0.1
 """Of a host that waits for a GPU: a machine may offer fewer cores than GPUs, and the GPU is what counts."""
 
@@ -35,11 +35,13 @@ class Fleet:
     Attributes:
         hosts: by their actors' names, by which trials find them.
         facts: what hosts loaded that are ready, by the same names, the first one first.
+        places: answers, that come when a host is given its machine, by the same names.
     """
 
     hosts: dict[str, Any]
     namespace: str
     facts: dict[str, dict[str, Any]]
+    places: dict[str, Any]
 
     @property
     def names(self) -> list[str]:
@@ -81,16 +83,16 @@ def start_hosts(
         )
         for name in (f"beliefmod-host-{index}" for index in range(capacity.hosts))
     }
-    facts = _first_ready(hosts, capacity, say)
-    return Fleet(hosts, namespace, facts)
+    places = {name: host.machine.remote() for name, host in hosts.items()}
+    facts = _first_ready(hosts, places, capacity, say)
+    return Fleet(hosts, namespace, facts, places)
 
 
 def _first_ready(
-    hosts: dict[str, Any], capacity: Capacity, say: Callable[[str], None]
+    hosts: dict[str, Any], places: Mapping[str, Any], capacity: Capacity, say: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """Facts of the first host that is ready and of those that are soon after; hosts that are ended are taken
     out of `hosts`."""
-    placed = {name: host.machine.remote() for name, host in hosts.items()}
     loading = {host.ready.remote(): (name, time.monotonic()) for name, host in hosts.items()}
     facts: dict[str, dict[str, Any]] = {}
     deaths, end = 0, time.monotonic() + RESTART_SECONDS
@@ -99,7 +101,7 @@ def _first_ready(
         if not done and facts:
             return facts
         if not done:
-            if line := _waited_for(placed, capacity):
+            if line := _waited_for(places, capacity):
                 say(line)
             continue
         name, asked = loading.pop(done[0])
@@ -107,7 +109,7 @@ def _first_ready(
             facts[name] = ray.get(done[0])
             continue
         except RayTaskError as error:
-            others = [placed[each] for each, _ in loading.values()]
+            others = [places[each] for each, _ in loading.values()]
             if isinstance(error.cause, UserError) and (facts or _may_do(error.cause, others)):
                 say(f"{name} is left out: {error.cause}")
                 ray.kill(hosts.pop(name))
@@ -141,15 +143,15 @@ def _may_do(problem: UserError, others: list[Any]) -> bool:
     )
 
 
-def _waited_for(placed: Mapping[str, Any], capacity: Capacity) -> str | None:
-    """What hosts without a place wait for; None if all have theirs and only load."""
-    _, waiting = ray.wait(list(placed.values()), num_returns=len(placed), timeout=0)
-    if not waiting:
-        return None
+def _waited_for(places: Mapping[str, Any], capacity: Capacity) -> str | None:
+    """What hosts without a place wait for; None if all have theirs, or there is one for them."""
+    _, waiting = ray.wait(list(places.values()), num_returns=len(places), timeout=0)
     kind, each = ("GPU", capacity.gpu_share) if capacity.gpus else ("CPU", 1)
     free, total = (found.get(kind, 0.0) for found in (ray.available_resources(), ray.cluster_resources()))
+    if not waiting or free >= each:
+        return None
     return (
-        f"{len(waiting)} of {len(placed)} hosts wait for {each:g} {kind} each: the cluster has {total:g}, of "
+        f"{len(waiting)} of {len(places)} hosts wait for {each:g} {kind} each: the cluster has {total:g}, of "
         f"which {free:g} {'is' if free == 1 else 'are'} free; they start when machines join or others end"
     )
 
@@ -161,8 +163,11 @@ def let_go(fleet: Fleet) -> None:
 
 
 def stop_hosts(fleet: Fleet) -> None:
-    """Let every host finish its step and keep its running adapters, then end it."""
-    with suppress(RayError):  # a host that does not answer is ended all the same
-        ray.get([host.close.remote() for host in fleet.hosts.values()], timeout=20)
+    """Let every host finish its step and keep its running adapters, then end it. Those that still wait for a
+    machine have nothing to keep."""
+    names = [name for name in fleet.hosts if ray.wait([fleet.places[name]], timeout=0)[0]]
+    closing = [fleet.hosts[name].close.remote() for name in names]
+    if closing:  # all are waited for, though one may be gone; one that does not answer is ended all the same
+        ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
     for host in fleet.hosts.values():
         ray.kill(host)
