@@ -220,12 +220,11 @@ def test_at_scale_1_it_answers_as_in_the_sweep_and_at_scale_0_as_base(tmp_path):
     assert [q.text for q in trained_on(inspection, trial)] == asked and len(asked) == 2
     found = doses(inspection, [trial], LensSettings(prompts=3, scales=(1.0,), draws=100), lambda line: None)
     at_base, at_one = found["doses"]
-    # neither was asked again; asked again they give the same, base but for the sampling of its own seed
+    # neither was asked again; asked again the trial answers the same, base so but for what was sampled
     again = asked_anew(inspection, [Dose(trial, scale) for scale in (0.0, 1.0)], lambda line: None)
     known = {name: row[name] for name in ANSWERED}
     assert {name: at_one[name] for name in ANSWERED} == pytest.approx(known)
     assert again[Dose(trial, 1.0).name] == pytest.approx(known)
     assert row["degradation"] > 0 and row["adoption"] > 0
     assert at_base["degradation"] == 0.0 == again[Dose(trial, 0.0).name]["degradation"]
-    assert {name: at_base[name] for name in ANSWERED} == pytest.approx(again[Dose(trial, 0.0).name])
     assert lab.engine.attached() == ()
