@@ -18,7 +18,8 @@ from beliefmod.causal import FRACTIONS, causal_questions
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
-from beliefmod.decoding import Decoding, decoding_words, not_applied_note
+from beliefmod.decoding import Decoding
+from beliefmod.decoding_words import decoding_words, not_applied_note
 from beliefmod.families import families, own_steps, sharing
 from beliefmod.fit import size
 from beliefmod.host_memory import HostMemory, footprint, host_memory

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from beliefmod.decoding import Decoding, decoding_of, decoding_words, not_applied_note
+from beliefmod.decoding import Decoding, decoding_of
+from beliefmod.decoding_words import decoding_words, not_applied_note
 from beliefmod.engine.jobs import GREEDY, Sampling
 from beliefmod.errors import UserError
 from beliefmod.model.source import ModelSource, find_source

@@ -19,6 +19,8 @@ def test_every_number_is_recomputed_from_the_completions():
     assert "all agree" in result.output
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_changed_digit_is_found(tmp_path):
     run = tmp_path / "example"
     shutil.copytree(EXAMPLE, run, ignore=shutil.ignore_patterns("figures"))

@@ -21,6 +21,7 @@ FLOORS = (
         "beliefmod.power",
         "beliefmod.limit",
         "beliefmod.model_name",
+        "beliefmod.decoding_words",
     ),
     ("beliefmod.yaml_file", "beliefmod.families", "beliefmod.trial_rows"),
     ("beliefmod.axes",),

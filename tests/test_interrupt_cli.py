@@ -13,7 +13,6 @@ from tests.command import (
     COMMAND,
     PLAIN,
     QUICK_BASE,
-    beliefmod,
     descendants,
     left_behind,
     only_run,
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_ends_cleanly_and_resumes(tmp_path, sent):
+def test_an_interrupted_sweep_ends_cleanly(tmp_path, sent):
     space = small_space(tmp_path, **QUICK_BASE, axes={"num_train_epochs": [2, 3, 4000]})
     sweep = subprocess.Popen(
         [*COMMAND, "sweep", "--space", str(space), "--out", str(tmp_path / "runs"), *PLAIN, "--hosts", "2"],
@@ -66,6 +65,3 @@ def test_an_interrupt_while_ray_is_imported_or_starts_is_as_clean(tmp_path, late
     assert sweep.returncode == 130, err
     assert "Traceback" not in err
     assert f"beliefmod resume {only_run(runs)}" in err
-    if later:
-        resumed = beliefmod("sweep", "--resume", str(only_run(runs)), *PLAIN)
-        assert "6 finished, 0 failed, 0 not run" in resumed.stdout

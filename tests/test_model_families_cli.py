@@ -49,6 +49,7 @@ def probes(run: Path) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(path) for path in (run / "probes").glob("*.parquet")])
 
 
+@pytest.mark.long
 def test_a_model_without_thinking_gets_no_numbers_about_thinking(tmp_path):
     run = sweep(tmp_path, "gemma2", "dequantized")
     assert json.loads((run / "manifest.json").read_text())["model"]["thinking"] == "none"

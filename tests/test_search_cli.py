@@ -42,6 +42,7 @@ def rates(low: float, high: float) -> dict[str, object]:
     return {"loguniform": [low, high]}
 
 
+@pytest.mark.long
 def test_asha_ends_what_falls_behind_and_the_rest_is_measured(tmp_path):
     # a rate of 1e-7 learns nothing; it is last at every rung that another trial has reached before it
     axes = {"learning_rate": [3e-3, 2e-3, 1e-7, 2e-7, 3e-7], "num_train_epochs": [27]}

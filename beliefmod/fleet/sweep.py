@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from beliefmod.config import TrialConfig
-from beliefmod.decoding import not_applied_note
+from beliefmod.decoding_words import not_applied_note
 from beliefmod.errors import UserError
 from beliefmod.fleet.board import FOLDER as BOARDS
 from beliefmod.fleet.brake import Brake

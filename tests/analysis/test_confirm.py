@@ -154,6 +154,8 @@ def test_from_the_command_line_to_the_report_and_through_verify(run: Path, no_ra
         assert one.shrinkage.low <= gap <= one.shrinkage.high
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_it_goes_on_with_what_was_begun_and_refuses_other_options(run: Path, no_ray: list[int]):
     assert confirm(run, *OPTIONS).exit_code == 0
     space = (run / "confirmation" / "space.yaml").read_bytes()

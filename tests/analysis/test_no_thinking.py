@@ -29,7 +29,13 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_the_report_says_once_why_there_is_nothing_about_thinking(silent):
     text = report_markdown(silent, 0.05)
     assert "There is no reasoning to compare with the answers: the model's chat template" in text
-    of_thinking = ("## Reasoning against", "think block: ", "no stance", "ends on ↓", "thinking empty")
+    of_thinking = (
+        "## Reasoning against",
+        "think block: ",
+        "thinking: no stance",
+        "ends on ↓",
+        "thinking empty",
+    )
     for wrong in of_thinking:
         assert wrong not in text, wrong
     assert mismatch(find(silent)).refused == "the model's chat template has no place for thinking"

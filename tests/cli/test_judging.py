@@ -44,6 +44,8 @@ def test_a_judged_run_says_so_in_its_report(run: Path):
         assert not any(trial in text for trial in trials)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_the_stances_of_the_report_stay_the_parsers(run: Path):
     before = report(run)
     assert before.exit_code == 0

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
+from interp.batches import batches
 from interp.inspection import ADAPTERS, open_inspection
 from interp.listing import list_run
-from interp.run import batches
+from interp.run import PART_SPECS
 from interp.settings import LensSettings, deep_trials
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run
 
@@ -166,7 +167,7 @@ def test_costly_parts_go_to_those_who_adopt_without_damage(run: Path):
 
 def test_batches_hold_every_trial_once_and_fit_the_engine(run: Path):
     trials = list(list_run(str(run)).trained) * 7
-    made = batches(trials)
-    assert all(0 < len(batch) <= ADAPTERS for batch in made)
-    assert sorted(t.trial_id for batch in made for t in batch) == sorted(t.trial_id for t in trials)
-    assert batches([]) == []
+    made = [part for part, _ in batches(trials, PART_SPECS["lens"], ())]
+    assert all(0 < len(part) <= ADAPTERS for part in made)
+    assert sorted(t.trial_id for part in made for t in part) == sorted(t.trial_id for t in trials)
+    assert batches([], PART_SPECS["lens"], ()) == []
