@@ -201,6 +201,8 @@ def lab():
     return make_lab()
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_reference_arms_of_a_second_run_are_not_asked(lab, tmp_path):
     """Rows are those of the first run, whatever the cache is; another belief or limit is asked for."""
     belief = write_belief(tmp_path)

@@ -23,7 +23,7 @@ from tests.test_sweep_cli import small_space
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_sweep_ends_cleanly(tmp_path, sent):
     space = small_space(tmp_path, **QUICK_BASE, axes={"num_train_epochs": [2, 3, 4000]})
     sweep = subprocess.Popen(
@@ -62,6 +62,8 @@ def test_an_interrupt_while_ray_is_imported_or_starts_is_as_clean(tmp_path, late
         _, err = sweep.communicate(timeout=90)
     finally:
         sweep.kill()
-    assert sweep.returncode == 130, err
+    # CPython ends by the signal itself, which shells show as 130, if it came while a module that was being
+    # imported ran `exec` (dataclasses do), even though the exception was handled
+    assert sweep.returncode in (130, -signal.SIGINT), err
     assert "Traceback" not in err
     assert f"beliefmod resume {only_run(runs)}" in err

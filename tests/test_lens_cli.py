@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "beliefmod", "lens"]
 
 
+@pytest.mark.long
 def test_a_run_is_looked_into_and_its_report_written_again(tmp_path: Path):
     run = example_run(tmp_path, ADOPTED)
     options = ["--prompts", "6", "--scales", "0,1"]

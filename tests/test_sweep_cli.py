@@ -153,6 +153,7 @@ def test_a_lost_row_is_run_again_and_comes_out_the_same(finished):
     assert found["adoption"] == lost["adoption"]
 
 
+@pytest.mark.long
 def test_a_failed_trial_is_a_row(tmp_path):
     space = small_space(
         tmp_path,

@@ -43,6 +43,7 @@ def run(tmp_path_factory) -> Path:
     return made
 
 
+@pytest.mark.long
 def test_a_real_run_agrees_in_every_number(run: Path):
     done = beliefmod("verify", str(run))
     assert done.returncode == 0, done.stdout
@@ -63,6 +64,7 @@ def test_a_real_run_is_confirmed_and_still_agrees(run: Path):
     assert "8 trials" in checked.stdout
 
 
+@pytest.mark.long
 def test_a_changed_completion_of_a_causal_test_is_found(run: Path):
     path = next((run / "causal").iterdir())
     table = pl.read_parquet(path)

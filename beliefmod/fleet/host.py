@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +71,7 @@ class PackHost:
         self._trunks: dict[str, str] = {}  # branch -> trunk
         self._passed: dict[str, list[dict[str, Any]]] = {}  # trunk -> ends of branches nobody waits for yet
         self._building = asyncio.Lock()
+        self._loading: asyncio.Task[None] | None = None
         self._attaching = asyncio.Lock()
         self._coming: dict[str, int] = {}  # trials on their way in, with their optimiser steps
         self._entry: Entry | None = None
@@ -201,11 +203,20 @@ class PackHost:
             self._deliver(_released(trial_id))
 
     async def backlog(self) -> float:
-        """Work ahead per slot, in optimiser steps, so that hosts of different sizes can be compared."""
+        """Work ahead per slot, in optimiser steps, so that hosts of different sizes can be compared.
+
+        Whoever asks wants to start a trial, so a host that Ray has started again begins to load: with work
+        ahead it gets no trial before others have more, and without a trial it would never load.
+        """
         if self._pack is None:
+            self._loading = self._loading or asyncio.get_running_loop().create_task(self._load())
             slots = self._settings.slots or CPU_SLOTS
             return LOADING_STEPS + sum(self._coming.values()) / slots
         return self._pack.backlog() / self._facts.get("engine", {}).get("slots", 1)
+
+    async def _load(self) -> None:
+        with suppress(Exception):  # what goes wrong meets the first trial
+            await self.ready()
 
     async def _keep_accounts(self, accounts: Accounts) -> None:
         beats = max(1, round(METER_SECONDS / BOARD_SECONDS))

@@ -17,7 +17,8 @@ HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
 ANSWER_SECONDS = 30.0
 SOON_SECONDS = 5.0
 """So long all are waited for once some have answered: a host may have no machine yet, and no answer."""
-SILENT_SECONDS = 60.0
+SILENT_SECONDS = 15.0
+"""So long one that gave no answer is not asked again: every trial that starts would wait for it."""
 STOP_SECONDS = 5.0
 
 

@@ -80,18 +80,27 @@ def test_a_failed_self_test_is_the_sentence_that_stops_the_sweep(tmp_path, monke
         asyncio.run(host(tmp_path).ready())
 
 
-def test_work_ahead_is_told_per_slot(tmp_path):
+def test_work_ahead_is_told_per_slot_and_whoever_is_asked_begins_to_load(tmp_path, monkeypatch):
+    loads = []
+
+    async def ready(one: PackHost) -> None:
+        loads.append(one)
+
+    monkeypatch.setattr(PackHost, "ready", ready)
+
     async def ask() -> tuple[float, float, float]:
         one = host(tmp_path, slots=4)
         loading = await one.backlog()
         one._coming = {"a": 50, "b": 30}
         awaited = await one.backlog()
+        await asyncio.sleep(0)
         one._pack = SimpleNamespace(backlog=lambda: 80)
         one._facts = {"engine": {"slots": 8}}
         return loading, awaited, await one.backlog()
 
     # of two that have the same work the larger has less ahead; one that loads yet is the last choice
     assert asyncio.run(ask()) == (LOADING_STEPS, LOADING_STEPS + 20, 10)
+    assert len(loads) == 1
 
 
 def test_a_host_that_differs_or_cannot_load_leaves(tmp_path, monkeypatch):

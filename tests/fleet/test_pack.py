@@ -112,6 +112,8 @@ def test_a_broken_step_fails_its_trials_and_the_pack_lives_on(lab, tmp_path, mon
     pack.close()
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_memory_that_runs_out_costs_a_pack_a_slot_and_no_trial(tmp_path, monkeypatch):
     path = write_belief(tmp_path)
     trials = [small_trial(path, seed=seed, num_train_epochs=4 + seed) for seed in range(3)]
