@@ -171,7 +171,8 @@ def test_ctrl_c_twice_ends_at_once_and_resume_goes_on_with_damaged_files(tmp_pat
         path.write_text("{")
     (run / "tune" / "tuner.pkl").write_bytes(b"")
     resumed = start("resume", str(run))
-    wait_until((run / ".lock").exists, 60, "no lock")
+    # the lock of the sweep that was ended at once is still there
+    wait_until(lambda: str(resumed.pid) in (run / ".lock").read_text(), 60, "no lock")
     second = subprocess.run([*COMMAND, "resume", str(run)], capture_output=True, text=True, timeout=60)
     assert second.returncode == 2
     assert f"another beliefmod (process {resumed.pid} on " in second.stderr
