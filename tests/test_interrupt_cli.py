@@ -23,7 +23,8 @@ from tests.test_sweep_cli import small_space
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_ends_cleanly(tmp_path, sent):
     space = small_space(tmp_path, **QUICK_BASE, axes={"num_train_epochs": [2, 3, 4000]})
     sweep = subprocess.Popen(

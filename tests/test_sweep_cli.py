@@ -136,6 +136,7 @@ def test_resuming_a_finished_run_runs_nothing(finished):
     assert (run / "rows").stat().st_mtime_ns == before
 
 
+@pytest.mark.long
 def test_a_lost_row_is_run_again_and_comes_out_the_same(finished):
     run, _ = finished
     trials = pl.read_parquet(run / "trials.parquet")
