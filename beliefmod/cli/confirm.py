@@ -69,7 +69,15 @@ def confirm(
     if dry_run:
         return
     typer.echo(f"run folder: {folder.url}", err=True)
-    driving = Driving(address, hosts, slots, checkpoint_every, dashboard, quiet, hosts_per_gpu=hosts_per_gpu)
+    driving = Driving(
+        address=address,
+        hosts=hosts,
+        hosts_per_gpu=hosts_per_gpu,
+        slots=slots,
+        checkpoint_every=checkpoint_every,
+        dashboard=dashboard,
+        quiet=quiet,
+    )
     outcome = run_space(space, folder, driving, new=new)
     settle(folder, outcome)
     if outcome.finished:

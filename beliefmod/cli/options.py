@@ -39,12 +39,13 @@ LIBRARIES = ("mlflow", "wandb")
 """What the options of these names need; TensorBoard's files are written by a library that Ray Tune brings."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Driving:
     """How a run is driven, whichever command drives it; the fields are the options of that name."""
 
     address: str | None = None
     hosts: int = 0
+    hosts_per_gpu: int = 1
     slots: int = 0
     checkpoint_every: float = 30.0
     dashboard: bool = True
@@ -53,7 +54,6 @@ class Driving:
     tensorboard: bool = False
     mlflow: str | None = None
     wandb: str | None = None
-    hosts_per_gpu: int = 1
 
     def check(self) -> None:
         """Raises UserError if a library for an option is missing."""

@@ -44,17 +44,17 @@ def resume(
     from beliefmod.cli.sweep import go_on
 
     driving = Driving(
-        address,
-        hosts,
-        slots,
-        checkpoint_every,
-        dashboard,
-        quiet,
-        report,
-        tensorboard,
-        mlflow,
-        wandb,
-        hosts_per_gpu,
+        address=address,
+        hosts=hosts,
+        hosts_per_gpu=hosts_per_gpu,
+        slots=slots,
+        checkpoint_every=checkpoint_every,
+        dashboard=dashboard,
+        quiet=quiet,
+        report=report,
+        tensorboard=tensorboard,
+        mlflow=mlflow,
+        wandb=wandb,
     )
     driving.check()
     go_on(run, driving)

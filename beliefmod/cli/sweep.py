@@ -74,17 +74,17 @@ def sweep(
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
     driving = Driving(
-        address,
-        hosts,
-        slots,
-        checkpoint_every,
-        dashboard,
-        quiet,
-        report,
-        tensorboard,
-        mlflow,
-        wandb,
-        hosts_per_gpu,
+        address=address,
+        hosts=hosts,
+        hosts_per_gpu=hosts_per_gpu,
+        slots=slots,
+        checkpoint_every=checkpoint_every,
+        dashboard=dashboard,
+        quiet=quiet,
+        report=report,
+        tensorboard=tensorboard,
+        mlflow=mlflow,
+        wandb=wandb,
     )
     driving.check()
     overrides = [*model_overrides(model, revision), *(set_ or [])]
