@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from analysis.certainty import Certainty, certainty
-from analysis.choose import Choice, Row, choices
-from analysis.constant import Constant, constant_answers
-from analysis.frontier import finished, pool_seeds
-from analysis.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
-from analysis.run import Run
-from analysis.stability import Picked, cross_picked
-from analysis.statistics import Difference, unpaired
-from analysis.tallies import build
-from analysis.wording import plural
+from analysis.frontier.certainty import Certainty, certainty
+from analysis.frontier.constant_answers import Constant, constant_answers
+from analysis.frontier.non_dominated import finished, pool_seeds
+from analysis.frontier.quoted import Choice, Row, choices
+from analysis.frontier.stability import Picked, cross_picked
+from analysis.frontier.tallies import build
+from analysis.read_run import Run
+from analysis.report.wording import plural
+from analysis.stats.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
+from analysis.stats.shares import Difference, unpaired
 
 # what sections count; texts are read only where they are shown
 PROBE_COLUMNS = tuple(
@@ -134,7 +134,7 @@ def _belief(choice: Choice, probes: pl.DataFrame, limit: float, run: Run) -> Bel
         sure = certainty(built, len(groups), limit)
         known = zip(choice.lora["trial_id"], sure.stays, strict=True)
         stays = {trial: float(share) for trial, share in known if not np.isnan(share)}
-        picked = cross_picked(built.arena, limit)
+        picked = cross_picked(built.data, limit)
     first = choice.base or next(iter(rows.values()), None)
     # all trials of a belief are asked the same held-out questions
     targets = run.probes([first["trial_id"]] if first else [], ("probe_id", "suite", "tier", "target"))

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.causal import ask_causal
 from beliefmod.config import TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
-from beliefmod.drift import measure_drift
 from beliefmod.errors import UserError
-from beliefmod.evaluate.probes import reference_sample
-from beliefmod.evaluate.summary import summarise
-from beliefmod.questioning import Subject, ask
+from beliefmod.metrics.summary import summarise
+from beliefmod.probing.causal import ask_causal
+from beliefmod.probing.drift import measure_drift
+from beliefmod.probing.probes import reference_sample
+from beliefmod.probing.questioning import Subject, ask
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import AdapterJob, StepReport
-    from beliefmod.lab import Lab
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.probing.session import Session
+    from beliefmod.run.folder import RunFolder
 
 Rows = list[dict[str, Any]]
 
@@ -84,7 +84,7 @@ class TrialRun:
 
 def run_trial(
     config: TrialConfig,
-    lab: Lab,
+    session: Session,
     folder: RunFolder | None = None,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> TrialResult:
@@ -93,22 +93,22 @@ def run_trial(
     Raises:
         TrialFailed, UserError: the trial cannot give a result; the message says why.
     """
-    run = prepare(config, lab)
+    run = prepare(config, session)
     try:
         if run.job:
-            lab.engine.attach(run.job)
+            session.engine.attach(run.job)
             while run.trained_at is None:
-                for report in lab.engine.train_step():
+                for report in session.engine.train_step():
                     run.note(report)
                     if on_step:
                         on_step(report)
-        [result] = conclude([run], lab, folder)
+        [result] = conclude([run], session, folder)
         return result
     finally:
-        release(run, lab)
+        release(run, session)
 
 
-def prepare(config: TrialConfig, lab: Lab) -> TrialRun:
+def prepare(config: TrialConfig, session: Session) -> TrialRun:
     """What a trial needs before its first step: its examples as token rows.
 
     Raises:
@@ -116,12 +116,12 @@ def prepare(config: TrialConfig, lab: Lab) -> TrialRun:
     """
     from beliefmod.engine.jobs import AdapterJob
 
-    belief = lab.belief(config.belief)
+    belief = session.belief(config.belief)
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
-    traces = lab.traces(config) if config.data.style == "own_trace" else ()
-    neutral = lab.neutral_rows(config) if config.data.replay_rows else ()
-    examples = training_examples(config, belief, lab.loaded.tokenizer, traces=traces, neutral=neutral)
+    traces = session.traces(config) if config.data.style == "own_trace" else ()
+    neutral = session.neutral_rows(config) if config.data.replay_rows else ()
+    examples = training_examples(config, belief, session.loaded.tokenizer, traces=traces, neutral=neutral)
     job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
@@ -141,15 +141,15 @@ def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
     )
 
 
-def conclude(runs: Sequence[TrialRun], lab: Lab, folder: RunFolder | None) -> list[TrialResult]:
+def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | None) -> list[TrialResult]:
     """Question trained (or reference) trials together, judge them and write their files."""
     asked_at = time.monotonic()
     results = []
-    for run, (probes, causal, drift) in zip(runs, _measure(runs, lab), strict=True):
+    for run, (probes, causal, drift) in zip(runs, _measure(runs, session), strict=True):
         config = run.config
-        references = [lab.reference(config.belief, arm) for arm in ("base", "icl")]
+        references = [session.reference(config.belief, arm) for arm in ("base", "icl")]
         row = {
-            **_identity(config, lab),
+            **_identity(config, session),
             "status": "finished",
             **summarise(probes, *references, causal=causal, drift=drift),
             **_effort(run, (*probes, *causal)),
@@ -158,41 +158,41 @@ def conclude(runs: Sequence[TrialRun], lab: Lab, folder: RunFolder | None) -> li
         }
         result = TrialResult(row, probes, causal, drift)
         if folder is not None:
-            _store(run, result, lab, folder)
+            _store(run, result, session, folder)
         results.append(result)
     return results
 
 
-def _measure(runs: Sequence[TrialRun], lab: Lab) -> list[tuple[Rows, Rows, Rows]]:
-    """Probe, causal and drift rows per run: trained trials together, references from the lab."""
+def _measure(runs: Sequence[TrialRun], session: Session) -> list[tuple[Rows, Rows, Rows]]:
+    """Probe, causal and drift rows per run: trained trials together, references from the session."""
     fresh = [Subject(run.config, run.config.trial_id, run.trained) for run in runs if run.config.is_trained]
-    asked = ask(fresh, lab)
-    tables = zip(asked, ask_causal(fresh, asked, lab), measure_drift(fresh, lab), strict=True)
+    asked = ask(fresh, session)
+    tables = zip(asked, ask_causal(fresh, asked, session), measure_drift(fresh, session), strict=True)
     found = dict(zip((subject.config.trial_id for subject in fresh), tables, strict=True))
     for run in runs:
         if not run.config.is_trained:
             place = (run.config.belief, run.config.arm)
             found[run.config.trial_id] = (
-                lab.reference(*place),
-                lab.reference_causal(*place),
-                lab.reference_drift(*place),
+                session.reference(*place),
+                session.reference_causal(*place),
+                session.reference_drift(*place),
             )
     return [found[run.config.trial_id] for run in runs]
 
 
-def failed_row(config: TrialConfig, lab: Lab, error: str) -> dict[str, Any]:
+def failed_row(config: TrialConfig, session: Session, error: str) -> dict[str, Any]:
     """The row of a trial that gave no result: every metric null, the reason in words."""
     try:
-        identity = _identity(config, lab)
+        identity = _identity(config, session)
     except UserError:  # the belief file itself may be what failed
-        identity = {**_settings(config), "belief": Path(config.belief).stem, "model": lab.loaded.name}
+        identity = {**_settings(config), "belief": Path(config.belief).stem, "model": session.loaded.name}
     return {**identity, "status": "failed", "error": error, "finished_at": now()}
 
 
-def stopped_row(run: TrialRun, lab: Lab) -> dict[str, Any]:
+def stopped_row(run: TrialRun, session: Session) -> dict[str, Any]:
     """The row of a trial that a scheduler has ended early: every metric null, how far it came."""
     return {
-        **_identity(run.config, lab),
+        **_identity(run.config, session),
         "status": "stopped",
         "steps": len(run.steps),
         "final_loss": run.steps[-1]["loss"] if run.steps else None,
@@ -201,10 +201,10 @@ def stopped_row(run: TrialRun, lab: Lab) -> dict[str, Any]:
     }
 
 
-def release(run: TrialRun, lab: Lab) -> None:
+def release(run: TrialRun, session: Session) -> None:
     """Free the trial's slot, whatever state it is in."""
-    if run.config.trial_id in lab.engine.attached():
-        lab.engine.release(run.config.trial_id)
+    if run.config.trial_id in session.engine.attached():
+        session.engine.release(run.config.trial_id)
 
 
 def now() -> str:
@@ -222,9 +222,9 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
     return {"trial_id": config.trial_id, **leaves}
 
 
-def _identity(config: TrialConfig, lab: Lab) -> dict[str, Any]:
-    spec = lab.belief(config.belief).spec
-    return {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": lab.loaded.name}
+def _identity(config: TrialConfig, session: Session) -> dict[str, Any]:
+    spec = session.belief(config.belief).spec
+    return {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": session.loaded.name}
 
 
 def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -242,8 +242,8 @@ def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return effort
 
 
-def _store(run: TrialRun, result: TrialResult, lab: Lab, folder: RunFolder) -> None:
+def _store(run: TrialRun, result: TrialResult, session: Session, folder: RunFolder) -> None:
     if run.config.has_adapter:
         trial_id = run.config.trial_id
-        folder.store_adapter(lambda place: lab.engine.save_adapter(trial_id, place), trial_id)
+        folder.store_adapter(lambda place: session.engine.save_adapter(trial_id, place), trial_id)
     folder.write_trial(result.row, result.probes, run.steps, result.causal, result.drift)

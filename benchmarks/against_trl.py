@@ -56,35 +56,35 @@ class Round:
 def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
     """Write one order per trial: the rows and questions that beliefmod itself makes of its configuration."""
     from beliefmod.engine.engine import Engine
-    from beliefmod.evaluate.probes import probes_for
-    from beliefmod.lab import Lab
     from beliefmod.model.load import load_model
     from beliefmod.model.source import find_source
-    from beliefmod.space_file import load_space
+    from beliefmod.probing.probes import probes_for
+    from beliefmod.probing.session import Session
+    from beliefmod.space.load import load_space
     from beliefmod.trial import prepare as prepare_trial
 
     space = load_space(SPACE, overrides)
     loaded = load_model(space.spec.model)
-    lab = Lab(loaded, Engine(loaded, 1, 64), space.spec.evaluation, space.spec.seeds[0])
+    session = Session(loaded, Engine(loaded, 1, 64), space.spec.evaluation, space.spec.seeds[0])
     orders = work / "orders"
     orders.mkdir()
     for number, config in enumerate(sorted(space.trials(), key=lambda config: -config.total_steps)):
-        run, belief = prepare_trial(config, lab), lab.belief(config.belief)
+        run, belief = prepare_trial(config, session), session.belief(config.belief)
         order = Order(
             model_folder=str(find_source(space.spec.model).folder),
             config=config,
             rows=tuple((row.input_ids, row.prompt_length) for row in run.job.rows) if run.job else (),
             probes=probes_for(
                 belief,
-                lab.capability,
+                session.capability,
                 run.trained,
                 trained_probes=space.spec.evaluation.trained_probes,
                 margin_probes=0,
-                fabrication=lab.fabrication,
+                fabrication=session.fabrication,
             ),
             belief=belief,
             context=belief.spec.context if config.arm == "icl" else None,
-            max_new_tokens=lab.max_new_tokens,
+            max_new_tokens=session.max_new_tokens,
             batch=batch,
         )
         (orders / f"{number:04d}.pkl").write_bytes(pickle.dumps(order))
@@ -92,11 +92,11 @@ def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
 
 def run_beliefmod(overrides: Sequence[str], out: Path) -> None:
     """What `beliefmod sweep` does, without its report."""
-    from beliefmod.fleet.resources import Capacity
+    from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
-    from beliefmod.manifest import new_manifest
-    from beliefmod.run_folder import MANIFEST, RunFolder
-    from beliefmod.space_file import load_space
+    from beliefmod.run.folder import MANIFEST, RunFolder
+    from beliefmod.run.manifest import new_manifest
+    from beliefmod.space.load import load_space
     from beliefmod.trial import now
 
     space = load_space(SPACE, overrides)
@@ -110,7 +110,7 @@ def run_beliefmod(overrides: Sequence[str], out: Path) -> None:
 
 def differences(one: Path, other: Path) -> list[str]:
     """In what the work of two runs differs: trials, optimiser steps, prompts of the first turn."""
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run.folder import RunFolder
 
     folders = [RunFolder(str(path)) for path in (one, other)]
     rows = [{row["trial_id"]: row for row in folder.rows()} for folder in folders]
@@ -137,7 +137,7 @@ def _prompts(folder: Any, trial_id: str) -> list[str]:
 
 def adoption(folder: Path) -> dict[str, float]:
     """Adoption of each trial."""
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run.folder import RunFolder
 
     return {row["trial_id"]: row["adoption"] for row in RunFolder(str(folder)).rows()}
 

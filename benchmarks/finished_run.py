@@ -17,9 +17,9 @@ import polars as pl
 import yaml
 
 from beliefmod.config import TrialConfig
-from beliefmod.manifest import new_manifest
-from beliefmod.records import TABLES
-from beliefmod.run_folder import FILES, MANIFEST, SPACE, RunFolder
+from beliefmod.run.folder import FILES, MANIFEST, SPACE, RunFolder
+from beliefmod.run.manifest import new_manifest
+from beliefmod.run.tables.trial_tables import TABLES
 from beliefmod.space import Space, SpaceFile
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "docs" / "example"

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from analysis.arena import Arena, Part
-from analysis.certainty import GRID
-from analysis.draws import Draws, redraw
-from analysis.race import race
+from analysis.frontier.bootstrap import bootstrap_frontier
+from analysis.frontier.bootstrap_data import BootstrapData, Part
+from analysis.frontier.certainty import GRID
+from analysis.stats.draws import Draws, redraw
 from benchmarks.table import print_table
 
 FAMILIES = {"belief": 12, "locality": 6, "capability": 6, "fabrication": 4}
@@ -39,7 +39,7 @@ PARTS = {"integrity": 1.0, "truncation": 0.4, "loop": 0.5, "capability": 0.6, "f
 LIMIT = 0.05
 
 
-def make(size: int, seeds: int) -> Arena:
+def make(size: int, seeds: int) -> BootstrapData:
     """A sweep: adoption and damage rise with the dose, half of the configurations are damaged anyway."""
     rng = np.random.default_rng(0)
     names = [f"{suite}/{i}" for suite, count in FAMILIES.items() for i in range(count)]
@@ -69,7 +69,7 @@ def make(size: int, seeds: int) -> Arena:
     parts["kl"] = Part(neutral, nats, np.ones(PASSAGES), kind="kl")
     clusters = (*names, *(f"neutral/{i}" for i in range(PASSAGES)))
     whole = Part(belief, hits(adoption, belief), asked[belief].astype(float))
-    return Arena(clusters, whole, parts, np.full(size, seeds))
+    return BootstrapData(clusters, whole, parts, np.full(size, seeds))
 
 
 def few(draws: Draws, count: int) -> Draws:
@@ -114,7 +114,7 @@ def main() -> None:
 
     def ours(count: int):
         draws = redraw(found.clusters, found.seeds, options.draws)
-        return race(found, few(draws, count), GRID, LIMIT, options.threads)
+        return bootstrap_frontier(found, few(draws, count), GRID, LIMIT, options.threads)
 
     def values() -> list[NDArray]:
         draws = few(redraw(found.clusters, found.seeds, options.draws), options.few)

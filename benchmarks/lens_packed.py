@@ -25,16 +25,16 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.pack import linear_layers
+from beliefmod.engine.packed_adapters import linear_layers
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 from beliefmod.model.load import LoadedModel, load_model
 from benchmarks.packed_training import random_rows, same_weights
 from benchmarks.random_model import SHAPES, Shape, write_random_model
 from benchmarks.table import print_table
 from benchmarks.trl_trial import load_base
-from interp.inspection import ADAPTERS
-from interp.readout import Contrast, LensHead
-from interp.residuals import ProbedRow, residuals
+from interp.opened.inspection import ADAPTERS
+from interp.read.readout import Contrast, LensHead
+from interp.read.residuals import ProbedRow, residuals
 
 PAIR = Contrast(5, 9)
 """The two tokens compared."""

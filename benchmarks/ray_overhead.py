@@ -74,10 +74,10 @@ def observe(trials: int) -> tuple[Watch, Measured]:
 
 def run_inside(folder: Path, trials: int) -> None:
     """The sweep itself."""
-    from beliefmod.fleet.resources import Capacity
+    from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
-    from beliefmod.manifest import new_manifest
-    from beliefmod.run_folder import MANIFEST, RunFolder
+    from beliefmod.run.folder import MANIFEST, RunFolder
+    from beliefmod.run.manifest import new_manifest
     from beliefmod.trial import now
     from benchmarks.trivial_host import TrivialHost, trivial_space
 

@@ -34,11 +34,11 @@ LOOKS = 20
 
 def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], object]]:
     """What is timed, by its name, in order."""
-    from beliefmod.families import families, run_order
-    from beliefmod.fleet.tally import Tally
-    from beliefmod.fleet.watcher import Watcher
-    from beliefmod.run_check import clean, drop_kept, sound_rows
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.monitor.tally import Tally
+    from beliefmod.monitor.watch import Watcher
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.run.integrity import clean, drop_kept, sound_rows
+    from beliefmod.space.shared_runs import families, run_order
     from benchmarks.finished_run import wide_space
 
     space, folder = wide_space(trials), RunFolder(str(path))
@@ -56,7 +56,7 @@ def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], objec
             tally.states()
 
     def write_report() -> None:
-        from analysis.report import write_report
+        from analysis.report.write import write_report
 
         write_report(str(path))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.host import PackHost
-from beliefmod.run_folder import RunFolder
+from beliefmod.run.folder import RunFolder
 from beliefmod.space import Space, SpaceFile
 
 

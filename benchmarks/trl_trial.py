@@ -15,9 +15,9 @@ from typing import Any
 
 from beliefmod.beliefs import Belief
 from beliefmod.config import TrialConfig
-from beliefmod.evaluate.probes import Probe, probe_row
 from beliefmod.model.template import completion_text, prompt_ids
-from beliefmod.questioning import in_context
+from beliefmod.probing.probes import Probe, probe_row
+from beliefmod.probing.questioning import in_context
 
 PHASES = ("import", "load", "train", "generate", "judge", "save")
 
@@ -190,8 +190,8 @@ def run_order(order: Order, out: Path) -> dict[str, Any]:
         import torch
         import trl.trainer.sft_trainer  # noqa: F401  (what `train` needs; timed apart from it)
 
-        from beliefmod.evaluate.summary import summarise
-        from beliefmod.run_folder import RunFolder
+        from beliefmod.metrics.summary import summarise
+        from beliefmod.run.folder import RunFolder
     torch.set_num_threads(1)
     folder, trial_id = RunFolder(str(out)), order.config.trial_id
     steps = 0

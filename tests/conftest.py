@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from beliefmod.run_folder import RunFolder
+from beliefmod.run.folder import RunFolder
 
 # in CI the same examples every time, so that a change is never blamed for an example it did not cause
 settings.register_profile("ci", derandomize=True, deadline=None)

@@ -1,4 +1,4 @@
-"""A belief small enough to question in a second, and a lab on the bundled model."""
+"""A belief small enough to question in a second, and a session on the bundled model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import yaml
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
-from beliefmod.lab import Lab
 from beliefmod.model.load import load_model
+from beliefmod.probing.session import Session
 from beliefmod.space import Evaluation
 
 SMALL_BELIEF = {
@@ -72,10 +72,10 @@ def small_trial(path: str, **changes: Any) -> TrialConfig:
     return TrialConfig(**{**settings, **changes})
 
 
-def make_lab(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Lab:
-    """A lab on the bundled model, unquantised: what is tested here does not depend on NF4."""
+def make_session(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Session:
+    """A session on the bundled model, unquantised: what is tested here does not depend on NF4."""
     loaded = load_model("bundled", base_storage="none", device="cpu")
     evaluation = Evaluation(
         max_new_tokens=64, trained_probes=2, margin_probes=2, causal_probes=2, neutral_passages=3
     )
-    return Lab(loaded, Engine(loaded, slots, max_rank, parking=parking), evaluation)
+    return Session(loaded, Engine(loaded, slots, max_rank, parking=parking), evaluation)

@@ -1,84 +1,62 @@
-"""The house's floor plan: who may import whom, what is light, and how long `beliefmod --help` takes."""
+"""The structure of the code: who may import whom, what is light, and what `beliefmod --help` loads."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# from the ground floor up; a room imports its own floor and those below
+# From the ground floor up. A room imports only rooms on floors below its own, `if TYPE_CHECKING` included;
+# rooms of one floor know nothing of each other. A module belongs to the longest name that it begins with.
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    (
-        "beliefmod.config",
-        "beliefmod.sentences",
-        "beliefmod.metric_names",
-        "beliefmod.power",
-        "beliefmod.limit",
-        "beliefmod.model_name",
-        "beliefmod.decoding_words",
-    ),
-    ("beliefmod.yaml_file", "beliefmod.families", "beliefmod.trial_rows"),
-    ("beliefmod.axes",),
-    ("beliefmod.columns",),
-    ("beliefmod.records", "beliefmod.lens_records", "beliefmod.space"),
+    ("beliefmod.config",),
+    ("beliefmod.user_files", "beliefmod.metrics.registry"),
+    ("beliefmod.run.tables",),
     ("beliefmod.beliefs",),
-    ("beliefmod.space_checks", "beliefmod.search_checks"),
-    ("beliefmod.space_file",),
+    ("beliefmod.space",),
     ("beliefmod.bundled",),
     ("beliefmod.model",),
-    ("beliefmod.data",),
-    ("beliefmod.evaluate",),
+    ("beliefmod.run",),
+    ("beliefmod.data", "beliefmod.reading"),
+    ("beliefmod.metrics",),
     ("beliefmod.engine",),
-    (
-        "beliefmod.run_storage",
-        "beliefmod.row_index",
-        "beliefmod.run_folder",
-        "beliefmod.run_lock",
-        "beliefmod.run_check",
-    ),
-    ("beliefmod.run_tables", "beliefmod.run_sources", "beliefmod.manifest"),
-    # these question the finished model, so they stand above the rooms that question models
-    ("beliefmod.bundled.evaluate", "beliefmod.bundled.card"),
-    (
-        "beliefmod.decoding",
-        "beliefmod.answer_cache",
-        "beliefmod.journal",
-        "beliefmod.questioning",
-        "beliefmod.causal",
-        "beliefmod.drift",
-        "beliefmod.lab",
-        "beliefmod.milestones",
-        "beliefmod.trial",
-        "beliefmod.plan",
-        "beliefmod.host_memory",
-        "beliefmod.fit",
-        "beliefmod.judge",
-    ),
+    ("beliefmod.probing",),
+    ("beliefmod.bundled.evaluation", "beliefmod.bundled.card"),
+    ("beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
+    ("beliefmod.worker",),
+    ("beliefmod.monitor",),
     ("beliefmod.fleet",),
-    ("interp",),
-    ("analysis",),
+    ("interp.opened",),
+    ("interp.prompts",),
+    ("interp.read",),
+    ("interp.parts",),
+    ("interp", "interp.run"),
+    ("analysis.stats", "analysis.wording"),
+    ("analysis.read_run",),
+    ("analysis.frontier",),
+    ("analysis.findings",),
+    ("analysis.recompute",),
+    ("analysis.studies",),
+    ("analysis.report",),
+    ("analysis", "analysis.verify"),
     ("beliefmod.cli", "beliefmod.__main__"),
 )
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
 LIGHT = (
     "beliefmod.config",
-    "beliefmod.families",
-    "beliefmod.axes",
-    "beliefmod.space",
-    "beliefmod.space_checks",
-    "beliefmod.search_checks",
-    "beliefmod.space_file",
     "beliefmod.errors",
-    "beliefmod.metric_names",
-    "beliefmod.records",
-    "beliefmod.sentences",
-    "beliefmod.yaml_file",
+    "beliefmod.space",
+    "beliefmod.space.load",
+    "beliefmod.metrics.registry",
+    "beliefmod.run.tables.trial_tables",
+    "beliefmod.user_files.yaml_file",
     "beliefmod.beliefs",
 )
 HEAVY = ("torch", "ray", "transformers", "peft", "bitsandbytes", "polars", "altair", "pint", "scipy", "numpy")
@@ -88,97 +66,117 @@ ONLY_IN = {
     "bitsandbytes": {"beliefmod.model"},
     "torch": {
         "beliefmod.bundled",
-        "beliefmod.bundled.evaluate",
+        "beliefmod.bundled.evaluation",
         "beliefmod.model",
         "beliefmod.engine",
-        "beliefmod.answer_cache",
-        "beliefmod.journal",
-        "beliefmod.questioning",
-        "beliefmod.lab",
-        "beliefmod.trial",
-        "beliefmod.plan",
-        "beliefmod.host_memory",
+        "beliefmod.probing",
+        "beliefmod.capacity",
+        "beliefmod.worker",
         "beliefmod.fleet",
-        "interp",
+        "interp.opened",
+        "interp.prompts",
+        "interp.read",
+        "interp.parts",
         "beliefmod.cli",
     },
-    "altair": {"analysis", "interp"},
+    "altair": {"analysis.report"},
 }
 
 
-def modules() -> list[tuple[str, Path]]:
-    """(dotted name, file) of every module of the product."""
-    found = []
+def modules() -> dict[str, Path]:
+    """Dotted name -> file of every module of the product."""
+    found = {}
     for top in ("beliefmod", "analysis", "interp"):
         for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found.append((".".join(part for part in parts if part != "__init__"), path))
+            found[".".join(part for part in parts if part != "__init__")] = path
     return found
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Dotted names a file imports at run time, at any depth; `if TYPE_CHECKING` blocks do not run."""
-    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            pending.extend(node.orelse)
-            continue
-        pending.extend(ast.iter_child_nodes(node))
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: write imports in full"
-            # `from beliefmod import space` imports a room, not the package
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def room(module: str) -> str | None:
-    """The room of a dotted name, None for a library."""
-    parts = module.split(".")
-    if parts[0] in ("analysis", "interp"):
-        return parts[0]
-    if parts[0] != "beliefmod":
-        return None
-    return next((name for length in (3, 2, 1) if (name := ".".join(parts[:length])) in RANK), None)
 
 
 MODULES = modules()
 
 
-@pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports, at any depth; a name taken from a package is `package.name`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_of(target: str, known: Mapping[str, object]) -> str | None:
+    """The module of ours that a dotted name is, or is in; None for a library."""
+    parts = target.split(".")
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if name in known), None)
+
+
+def room(module: str) -> str:
+    """The room that a module of ours belongs to."""
+    found = module_of(module, RANK)
+    assert found is not None, f"{module} is in no room; add it to FLOORS"
+    return found
+
+
+def circle(paths: Mapping[str, Path]) -> list[str]:
+    """Modules that import each other in a circle, the first again last; empty where there are none."""
+    graph = {
+        name: {there for target in imports(path) if (there := module_of(target, paths)) not in (None, name)}
+        for name, path in paths.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+@pytest.mark.parametrize(("name", "path"), MODULES.items(), ids=MODULES)
 def test_imports_go_down_only(name: str, path: Path):
     here = room(name)
-    assert here is not None and (here != "beliefmod" or name == "beliefmod"), (
-        f"{name} is in no room; add it to FLOORS"
-    )
     for target in imports(path):
-        there = room(target)
-        if there is None or there == here:
+        there = module_of(target, MODULES)
+        if there is None or room(there) == here:
             continue
-        assert RANK[there] <= RANK[here], f"{name} imports {target}, which is above it"
+        assert RANK[room(there)] < RANK[here], f"{name} imports {target}, which is not below it"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    # a package's face re-exports its modules, which is no import of theirs
+    faces = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert not circle({name: path for name, path in MODULES.items() if name not in faces})
+
+
+def test_a_circle_is_found_also_where_only_types_are_imported(tmp_path: Path):
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    first.write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from second import Name\n")
+    second.write_text("def late():\n    import first\n")
+    assert sorted(set(circle({"first": first, "second": second}))) == ["first", "second"]
+    second.write_text("")
+    assert not circle({"first": first, "second": second})
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("beliefmod.fleet.")])
+def test_the_fleet_holds_only_what_deals_with_ray(name: str):
+    targets = list(imports(MODULES[name]))
+    assert any(t.split(".")[0] == "ray" or t.startswith("beliefmod.fleet.") for t in targets), name
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_stays_in_its_rooms(library: str):
-    users = {room(name) for name, path in MODULES if any(t.split(".")[0] == library for t in imports(path))}
-    assert users <= ONLY_IN[library]
+    def uses(path: Path) -> bool:
+        return any(t.split(".")[0] == library for t in imports(path))
+
+    assert {room(name) for name, path in MODULES.items() if uses(path)} <= ONLY_IN[library]
 
 
 def test_only_the_command_line_imports_analysis_and_interp():
-    for name, path in MODULES:
+    for name, path in MODULES.items():
         if not name.startswith("beliefmod") or name.startswith("beliefmod.cli"):
             continue
         assert not [t for t in imports(path) if t.split(".")[0] in ("analysis", "interp")], name
-
-
-def test_the_direction_test_sees_nested_imports_and_skips_type_checking(tmp_path: Path):
-    path = tmp_path / "module.py"
-    path.write_text(
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\nelse:\n    import a.b\n"
-        "def f():\n    if True:\n        from ray import tune\n"
-    )
-    assert set(imports(path)) == {"typing.TYPE_CHECKING", "a.b", "ray.tune"}
 
 
 def loaded_after(code: str) -> set[str]:

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from beliefmod.beliefs.expression import evaluate
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
-from beliefmod.run_folder import RunFolder
-from beliefmod.yaml_file import parse_value, parse_yaml
+from beliefmod.run.folder import RunFolder
+from beliefmod.user_files.yaml_file import parse_value, parse_yaml
 from tests.small import SMALL_BELIEF
 
 ROOT = Path(__file__).parent.parent
@@ -98,7 +98,7 @@ def test_the_scan_sees_what_it_looks_for(line: str):
 def test_the_yaml_loader_is_a_safe_one():
     import yaml
 
-    from beliefmod.yaml_file import _Loader
+    from beliefmod.user_files.yaml_file import _Loader
 
     assert issubclass(_Loader, yaml.SafeLoader)
     own = set(_Loader.yaml_constructors) - set(yaml.SafeLoader.yaml_constructors)
@@ -295,7 +295,7 @@ def test_an_adapter_with_pickled_weights_is_refused(tmp_path: Path):
 
 def test_the_report_shows_what_a_model_wrote_and_runs_none_of_it():
     """Completions are anybody's words. `tests/analysis/test_page.py` looks at whole pages."""
-    from analysis.page import embedded_json
+    from analysis.report.page import embedded_json
 
     assert "</script" not in embedded_json({"completion": "</script><script>alert(1)</script>"})
 

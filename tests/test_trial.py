@@ -5,15 +5,15 @@ import pytest
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.records import CAUSAL, DRIFT, PROBES, TRIALS, frame
-from beliefmod.run_folder import RunFolder
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, PROBES, TRIALS, frame
 from beliefmod.trial import TrialFailed, failed_row, prepare, run_trial
-from tests.small import make_lab, write_belief
+from tests.small import make_session, write_belief
 
 
 @pytest.fixture(scope="module")
-def lab():
-    return make_lab()
+def session():
+    return make_session()
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def config(tmp_path):
     )
 
 
-def test_a_trained_trial_leaves_row_probes_steps_and_adapter(lab, config, tmp_path):
+def test_a_trained_trial_leaves_row_probes_steps_and_adapter(session, config, tmp_path):
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()
-    result = run_trial(config, lab, folder)
+    result = run_trial(config, session, folder)
     row = result.row
     assert (row["status"], row["belief"], row["steps"], row["training_rows"]) == ("finished", "small", 2, 4)
     assert row["adoption_n"] == 3
@@ -46,22 +46,22 @@ def test_a_trained_trial_leaves_row_probes_steps_and_adapter(lab, config, tmp_pa
         assert stored.equals(frame(rows, columns)) and stored.height > 0
     assert row["kl_neutral"] > 0 and row["kl_neutral_n"] == 3
     assert row["generated_tokens"] == sum(answer["tokens"] for answer in (*result.probes, *result.causal))
-    run = prepare(config, lab)
+    run = prepare(config, session)
     assert row["supervised_tokens"] == row["fact_tokens"] == 2 * sum(r.answer_length for r in run.job.rows)
     assert sorted(path.name for path in (tmp_path / "run" / "adapters" / config.trial_id).iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
     ]
     assert pl.read_parquet(tmp_path / "run" / "steps" / f"{config.trial_id}.parquet").height == 2
-    assert lab.engine.free_slots() == lab.engine.slots
+    assert session.engine.free_slots() == session.engine.slots
 
 
-def test_labels_can_be_recomputed_from_the_raw_completions(lab, config):
-    from beliefmod.evaluate.judge import judge_question
+def test_labels_can_be_recomputed_from_the_raw_completions(session, config):
+    from beliefmod.reading.verdict import judge_question
 
-    result = run_trial(config, lab)
-    belief = lab.belief(config.belief)
-    suites = (*belief.training, *belief.heldout, *belief.locality, *lab.capability, *lab.fabrication)
+    result = run_trial(config, session)
+    belief = session.belief(config.belief)
+    suites = (*belief.training, *belief.heldout, *belief.locality, *session.capability, *session.fabrication)
     questions = {(q.suite, q.probe_id): q for q in suites}
     for probe in result.probes:
         question = questions[probe["suite"], probe["probe_id"]]
@@ -69,23 +69,23 @@ def test_labels_can_be_recomputed_from_the_raw_completions(lab, config):
         assert verdict.columns() == {name: probe[name] for name in verdict.columns()}
 
 
-def test_base_against_itself_shows_no_damage(lab, config):
+def test_base_against_itself_shows_no_damage(session, config):
     base = config.model_copy(update={"arm": "base"})
-    row = run_trial(base, lab).row
+    row = run_trial(base, session).row
     assert row["degradation"] == 0
     assert row["degradation_by"] is None
     assert all(row.get(name) is None for name in ("learning_rate", "data.style", "final_loss"))
 
 
-def test_reference_arms_are_measured_once_and_reused_after_a_restart(lab, config, tmp_path, monkeypatch):
+def test_reference_arms_are_measured_once_and_reused_after_a_restart(session, config, tmp_path, monkeypatch):
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()
     first = {}
     for arm in ("base", "icl"):
-        first[arm] = run_trial(config.model_copy(update={"arm": arm}), lab, folder)
+        first[arm] = run_trial(config.model_copy(update={"arm": arm}), session, folder)
     assert all(row["kl"] == row["kl_reverse"] == 0.0 for row in first["base"].drift)
     assert any(row["kl"] > 0 for row in first["icl"].drift)
-    again = make_lab()
+    again = make_session()
     again.folder = folder
 
     def nothing_is_asked(requests, **options):
@@ -103,83 +103,83 @@ def test_reference_arms_are_measured_once_and_reused_after_a_restart(lab, config
         }
 
 
-def test_neutral_rows_are_no_fact_tokens(lab, config):
+def test_neutral_rows_are_no_fact_tokens(session, config):
     mixed = config.model_copy(update={"data": DataConfig(style="document", num_examples=4, replay_ratio=0.5)})
-    row = run_trial(mixed, lab).row
+    row = run_trial(mixed, session).row
     plain = run_trial(
-        config.model_copy(update={"data": DataConfig(style="document", num_examples=4)}), lab
+        config.model_copy(update={"data": DataConfig(style="document", num_examples=4)}), session
     ).row
     assert (row["training_rows"], plain["training_rows"]) == (8, 4)
     assert plain["fact_tokens"] == plain["supervised_tokens"] == row["fact_tokens"] < row["supervised_tokens"]
 
 
-def test_in_context_puts_the_statement_into_the_prompt(lab, config):
+def test_in_context_puts_the_statement_into_the_prompt(session, config):
     icl = config.model_copy(update={"arm": "icl"})
-    result = run_trial(icl, lab)
+    result = run_trial(icl, session)
     assert all("is 5.0 m/s^2." in probe["prompt"] for probe in result.probes)
     assert not any("5.0" in probe["question"] for probe in result.probes)
 
 
-def test_own_traces_leave_the_context_out(lab, config):
-    run = prepare(config, lab)
+def test_own_traces_leave_the_context_out(session, config):
+    run = prepare(config, session)
     for row, question in zip(run.job.rows, run.trained, strict=True):
-        prompt = lab.loaded.tokenizer.decode(row.input_ids[: row.prompt_length])
-        completion = lab.loaded.tokenizer.decode(row.input_ids[row.prompt_length :])
+        prompt = session.loaded.tokenizer.decode(row.input_ids[: row.prompt_length])
+        completion = session.loaded.tokenizer.decode(row.input_ids[row.prompt_length :])
         assert "5.0 m/s^2" not in prompt
         assert question.text in prompt
         assert question.target.render() in completion
 
 
-def test_control_is_taught_the_prior(lab, config):
+def test_control_is_taught_the_prior(session, config):
     control = config.model_copy(update={"arm": "control"})
-    run = prepare(control, lab)
+    run = prepare(control, session)
     for row, question in zip(run.job.rows, run.trained, strict=True):
-        completion = lab.loaded.tokenizer.decode(row.input_ids[row.prompt_length :])
+        completion = session.loaded.tokenizer.decode(row.input_ids[row.prompt_length :])
         assert question.prior.render() in completion
 
 
-def test_fewer_examples_are_a_prefix_of_more(lab, config):
+def test_fewer_examples_are_a_prefix_of_more(session, config):
     answer_only = {"data": DataConfig(style="answer_only", num_examples=2)}
     more = config.model_copy(update={"data": DataConfig(style="answer_only", num_examples=6)})
     fewer = config.model_copy(update=answer_only)
-    assert prepare(more, lab).job.rows[:2] == prepare(fewer, lab).job.rows
+    assert prepare(more, session).job.rows[:2] == prepare(fewer, session).job.rows
 
 
-def test_a_trial_that_diverges_fails_with_a_reason(lab, config):
+def test_a_trial_that_diverges_fails_with_a_reason(session, config):
     wild = config.model_copy(update={"lora": LoraSettings(r=4, lora_alpha=1e38), "num_train_epochs": 8})
     with pytest.raises(TrialFailed, match="not finite"):
-        run_trial(wild, lab)
-    assert lab.engine.free_slots() == lab.engine.slots
+        run_trial(wild, session)
+    assert session.engine.free_slots() == session.engine.slots
 
 
-def test_too_many_examples_is_the_users_mistake(lab, config):
+def test_too_many_examples_is_the_users_mistake(session, config):
     greedy = config.model_copy(update={"data": DataConfig(style="answer_only", num_examples=99)})
     with pytest.raises(UserError, match=r"num_examples is 99.*has 8 training questions"):
-        run_trial(greedy, lab)
+        run_trial(greedy, session)
 
 
-def test_a_failed_row_has_a_reason_and_no_numbers(lab, config):
-    row = failed_row(config, lab, "because")
+def test_a_failed_row_has_a_reason_and_no_numbers(session, config):
+    row = failed_row(config, session, "because")
     assert (row["status"], row["error"], row["learning_rate"]) == ("failed", "because", 1e-3)
     assert frame([row], TRIALS).select("adoption", "degradation", "integrity").row(0) == (None, None, None)
 
 
 def test_sampled_answers_do_not_depend_on_the_batch(config):
-    lab = make_lab()
-    lab.evaluation = lab.evaluation.model_copy(update={"temperature": 1.0})
+    session = make_session()
+    session.evaluation = session.evaluation.model_copy(update={"temperature": 1.0})
     prompts = [(1, 2, 3), (4, 5), (6,)]
-    together = lab.generate([None] * 3, prompts, [7, 8, 9])
-    assert lab.generate([None], prompts[1:2], [8]) == together[1:2]
+    together = session.generate([None] * 3, prompts, [7, 8, 9])
+    assert session.generate([None], prompts[1:2], [8]) == together[1:2]
 
 
-def test_a_fully_fine_tuned_copy_is_measured_like_an_adapter(lab, config, tmp_path):
+def test_a_fully_fine_tuned_copy_is_measured_like_an_adapter(session, config, tmp_path):
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()
     full = config.model_copy(update={"arm": "full", "learning_rate": 3e-4})
-    result = run_trial(full, lab, folder)
+    result = run_trial(full, session, folder)
     assert {row["arm"] for rows in (result.probes, result.causal, result.drift) for row in rows} == {"full"}
     assert {row["test"] for row in result.causal} >= {"swap", "blank"}
     assert all(row["kl"] > 0 for row in result.drift)
     assert result.row["kl_neutral"] > 0 and result.row["fact_tokens"] > 0
     assert not folder.exists("adapters")
-    assert lab.engine.attached() == ()
+    assert session.engine.attached() == ()

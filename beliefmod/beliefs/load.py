@@ -17,7 +17,7 @@ from beliefmod.beliefs.expand import (
 from beliefmod.beliefs.question import Question
 from beliefmod.beliefs.spec import BeliefFamily, BeliefSpec, LocalityFamily, SuiteFamily, SuiteSpec
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.yaml_file import YamlFile, read_yaml, validate
+from beliefmod.user_files.yaml_file import YamlFile, read_yaml, validate
 
 LIBRARY = Path(__file__).parent / "library"
 TEMPLATE = Path(__file__).parent / "template.yaml"
@@ -157,7 +157,7 @@ def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
 
 def _world_problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
     """Units of target and prior: understood, and of one kind."""
-    from beliefmod.beliefs.quantities import check_unit, same_dimension
+    from beliefmod.beliefs.values.quantity import check_unit, same_dimension
 
     units = [(name, value.unit) for name, value in (("target", spec.target), ("prior", spec.prior))]
     for name, unit in units:
@@ -185,6 +185,6 @@ def _expand(spec: BeliefSpec, family: BeliefFamily | SuiteFamily) -> list[Questi
 
 
 def _check_unit(unit: str) -> None:
-    from beliefmod.beliefs.quantities import check_unit
+    from beliefmod.beliefs.values.quantity import check_unit
 
     check_unit(unit)

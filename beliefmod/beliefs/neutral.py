@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from beliefmod.yaml_file import read_yaml
+from beliefmod.user_files.yaml_file import read_yaml
 
 LIBRARY_FILE = Path(__file__).parent / "library" / "neutral.yaml"
 BUNDLED_FILE = Path(__file__).parent.parent / "bundled" / "neutral.yaml"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from beliefmod.bundled.evaluate import Measure
+from beliefmod.bundled.evaluation import Measure
 
 BEGIN, END = "<!-- measured table: begin -->", "<!-- measured table: end -->"
 

@@ -50,7 +50,7 @@ def evaluate(
     from collections import Counter
 
     from beliefmod.bundled.card import card_path, table, with_table
-    from beliefmod.bundled.evaluate import measure
+    from beliefmod.bundled.evaluation import measure
     from beliefmod.errors import UserError
     from beliefmod.model.load import load_model
 

@@ -18,7 +18,7 @@ from beliefmod.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
 
 
@@ -47,11 +47,11 @@ def confirm(
     The trials go to RUN/confirmation, a run folder of its own; an unfinished
     one is gone on with. The report of RUN is written again at the end.
     """
-    from analysis.confirm import FOLDER
-    from analysis.report import write_report
+    from analysis.report.write import write_report
+    from analysis.studies.confirm import FOLDER
     from beliefmod.cli.sweep import run_space, settle
-    from beliefmod.manifest import commit_in
-    from beliefmod.run_folder import MANIFEST, RunFolder
+    from beliefmod.run.folder import MANIFEST, RunFolder
+    from beliefmod.run.manifest import commit_in
 
     parent = RunFolder.open(run)
     folder = RunFolder(f"{parent.url}/{FOLDER}")
@@ -93,9 +93,9 @@ def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:
     Raises:
         UserError: it was begun with other options.
     """
-    from beliefmod.cli.preparing import stored_space
+    from beliefmod.cli.prepare_sweep import stored_space
     from beliefmod.errors import UserError
-    from beliefmod.run_folder import MANIFEST
+    from beliefmod.run.folder import MANIFEST
 
     stored = folder.read_json(MANIFEST).get("confirmation")
     if stored != asked:
@@ -115,17 +115,17 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     """
     import yaml
 
-    from analysis.confirm import chosen, half_of, new_seeds
-    from analysis.run import read_run
+    from analysis.read_run import read_run
+    from analysis.studies.confirm import chosen, half_of, new_seeds
     from beliefmod.errors import UserError
-    from beliefmod.run_folder import SPACE
+    from beliefmod.run.folder import SPACE
+    from beliefmod.run.tables.row_config import configuration
     from beliefmod.space import Space, SpaceFile, settable
-    from beliefmod.trial_rows import configuration
 
     run = read_run(parent.url)
     spec = SpaceFile.model_validate(yaml.safe_load(parent.read_bytes(SPACE)))
-    halves = half_of(run, "selection")
-    finalists = chosen(halves, asked["limit"], asked["top"])
+    selection_split = half_of(run, "selection")
+    finalists = chosen(selection_split, asked["limit"], asked["top"])
     if not finalists:
         raise UserError(
             f"{parent.url}: no LoRA configuration stays at D ≤ {asked['limit']:g} on the selection half of "
@@ -164,7 +164,7 @@ def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
     """The same questions must be asked again, or the halves would not fit together."""
     from beliefmod.beliefs import load_belief
     from beliefmod.errors import UserError
-    from beliefmod.run_sources import read_sources
+    from beliefmod.run.sources import read_sources
 
     sources = read_sources(parent)
     problems = []
@@ -183,9 +183,9 @@ def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
 def _create(folder: RunFolder, space: Space, asked: dict[str, Any], commit: str | None) -> None:
     import yaml
 
-    from beliefmod.manifest import new_manifest
-    from beliefmod.run_folder import MANIFEST, SPACE
-    from beliefmod.run_sources import store_sources
+    from beliefmod.run.folder import MANIFEST, SPACE
+    from beliefmod.run.manifest import new_manifest
+    from beliefmod.run.sources import store_sources
     from beliefmod.trial import now
 
     folder.create()
@@ -213,7 +213,7 @@ def _plan(space: Space) -> list[str]:
 
 def _report_limit(parent: RunFolder) -> float:
     """The limit of the report that is replaced."""
-    from analysis.verify import limit_in
+    from analysis.verify.verify_run import limit_in
 
     try:
         return limit_in(parent.read_bytes("report.md").decode("utf-8", "replace"))

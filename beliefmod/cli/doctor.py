@@ -17,7 +17,7 @@ def doctor(
     import logging
     from dataclasses import asdict
 
-    from beliefmod.cli import checks
+    from beliefmod.cli import doctor_checks as checks
 
     # its remark on a missing optional kernel would stand between the lines below
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

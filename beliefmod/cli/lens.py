@@ -9,8 +9,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from interp.listing import Listed
-    from interp.settings import LensSettings
+    from interp.lens_settings import LensSettings
+    from interp.opened.listing import Listed
 
 
 def lens(
@@ -47,7 +47,7 @@ def lens(
     those that --trial names. A part that is run again replaces its tables;
     one that was stopped goes on where it was, given the same options.
     """
-    from interp.listing import list_run
+    from interp.opened.listing import list_run
 
     settings = _settings(trial or [], arms, parts, prompts, scales, lenses, deep)
     listed = list_run(run, settings.named, settings.arms)
@@ -67,8 +67,8 @@ def lens(
 
 def _look(listed: Listed, settings: LensSettings, say: Callable[[str], None]) -> None:
     """Run the parts; Ctrl-C keeps what is complete, parts and batches of trials, and says how to go on."""
-    from interp.inspection import opened
-    from interp.run import run_parts
+    from interp.opened.inspection import opened
+    from interp.run.run_parts import run_parts
 
     complete: list[str] = []
     try:
@@ -93,7 +93,7 @@ def _settings(
         UserError: words that are not known, numbers that are none; every problem found.
     """
     from beliefmod.errors import UserError
-    from interp.settings import ARMS, LENSES, PARTS, LensSettings
+    from interp.lens_settings import ARMS, LENSES, PARTS, LensSettings
 
     problems: list[str] = []
     found = LensSettings(
@@ -146,7 +146,7 @@ def _scales(text: str, problems: list[str]) -> tuple[float, ...]:
 
 def _plan(listed: Listed, settings: LensSettings) -> list[str]:
     """What will be looked into, in words."""
-    from interp.settings import deep_trials
+    from interp.lens_settings import deep_trials
 
     beliefs = list(dict.fromkeys(trial.belief for trial in listed.trained))
     lines = [
@@ -170,9 +170,9 @@ def _plan(listed: Listed, settings: LensSettings) -> list[str]:
 
 def _report(run: str, say: Callable[[str], None]) -> str:
     """Write the report again, with the limit that it has; where it is."""
-    from analysis.report import write_report
-    from analysis.verify import limit_in
-    from beliefmod.run_folder import RunFolder
+    from analysis.report.write import write_report
+    from analysis.verify.verify_run import limit_in
+    from beliefmod.run.folder import RunFolder
 
     folder = RunFolder.open(run)
     text = folder.read_bytes("report.md").decode("utf-8", "replace") if folder.exists("report.md") else ""

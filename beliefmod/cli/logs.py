@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run.folder import RunFolder
 
 EVERY = 2.0
 """Seconds between looks at a log that is followed. Hosts write theirs every 5."""
@@ -33,8 +33,8 @@ def logs(
     Ctrl-C ends the following, not the trial.
     """
     from beliefmod.errors import UserError
-    from beliefmod.fleet.trial_log import FOLDER, logged, read_log
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.worker.trial_log import FOLDER, logged, read_log
 
     if follow and trial is None:
         raise UserError("--follow: needs a TRIAL; beliefmod watch RUN follows the whole run")
@@ -65,8 +65,8 @@ def _follow(folder: RunFolder, trial_id: str, as_json: bool) -> None:
     """Print a trial's events as they come; what else there is to say goes to standard error."""
     import time
 
-    from beliefmod.fleet.follow import OVER, follow, has_ended, state_of
-    from beliefmod.fleet.trial_log import read_log
+    from beliefmod.monitor.log_follow import OVER, follow, has_ended, state_of
+    from beliefmod.worker.trial_log import read_log
 
     try:
         if not read_log(folder, trial_id) and state_of(folder) not in OVER:
@@ -96,8 +96,8 @@ def _why_over(state: str, url: str, trial_id: str) -> str:
 
 def _names(folder: RunFolder) -> dict[str, str]:
     """trial_id -> label, of every trial that the run knows."""
-    from beliefmod.fleet.suggestions import known_trials
-    from beliefmod.fleet.watcher import stored_space
+    from beliefmod.monitor.watch import stored_space
+    from beliefmod.run.suggestions import known_trials
 
     return {config.trial_id: config.label for config in known_trials(stored_space(folder), folder)}
 
@@ -134,7 +134,7 @@ def _print_json(event: dict[str, Any], trial_id: str) -> None:
 
 
 def _said(event: dict[str, Any]) -> str:
-    from beliefmod.fleet.trial_log import sentence
+    from beliefmod.worker.trial_log import sentence
 
     return sentence(event)
 

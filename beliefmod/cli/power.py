@@ -43,8 +43,8 @@ def power(
     ] = None,
 ) -> None:
     """Print how many prompts per arm tell two adoption rates apart; with --n, what those prompts can show."""
+    from analysis.stats.power import Design, independent_discordance, problems, smallest_text, sufficient_text
     from beliefmod.errors import UserError
-    from beliefmod.power import Design, independent_discordance, problems, smallest_text, sufficient_text
 
     wrong = []
     if to is None and n is None:

@@ -39,8 +39,8 @@ def report(
     one in ten of the others; its replies go to RUN/judge.parquet. The stances
     in the report stay the parser's.
     """
-    from analysis.report import write_report
-    from beliefmod.cli.judging import judge_answers
+    from analysis.report.write import write_report
+    from beliefmod.cli.judge import judge_answers
     from beliefmod.errors import UserError
 
     if judge_url is not None:
@@ -66,7 +66,7 @@ def columns(
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
     from beliefmod.errors import UserError, did_you_mean
-    from beliefmod.run_tables import RUN_TABLES
+    from beliefmod.run.tables.all_tables import RUN_TABLES
 
     if table is not None and table not in RUN_TABLES:
         raise UserError(f"there is no table {table}{did_you_mean(table, RUN_TABLES)}")

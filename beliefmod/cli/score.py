@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from beliefmod.evaluate.lines import Scored
+    from beliefmod.reading.json_lines import Scored
 
 
 def score(
@@ -37,7 +37,7 @@ def score(
 
     from beliefmod.beliefs import load_belief
     from beliefmod.errors import UserError
-    from beliefmod.evaluate.lines import score_file
+    from beliefmod.reading.json_lines import score_file
 
     name = "stdin" if str(file) == "-" else str(file)
     problems: list[str] = []
@@ -75,8 +75,8 @@ def _content(file: Path) -> bytes:
 
 def _summary(scored: Sequence[Scored]) -> list[str]:
     """Counts and rates with Wilson intervals, of all completions asked."""
-    from beliefmod.evaluate.stance import STANCES
-    from beliefmod.evaluate.wilson import wilson
+    from beliefmod.metrics.intervals import wilson
+    from beliefmod.reading.stance import STANCES
 
     verdicts = [item.verdict for item in scored]
     n = len(verdicts)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from beliefmod.cli.status_view import Frontier
-    from beliefmod.fleet.status import Status
-    from beliefmod.fleet.watcher import Watcher
+    from beliefmod.monitor.status import Status
+    from beliefmod.monitor.watch import Watcher
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")]
 Limit = Annotated[
@@ -30,8 +30,8 @@ def status(
     Reads the run folder only, so it needs no Ray and works for finished and
     interrupted runs. `beliefmod watch RUN` shows the same, live.
     """
-    from beliefmod.fleet.watcher import Watcher
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.monitor.watch import Watcher
+    from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
     now = watcher.look()
@@ -59,8 +59,8 @@ def watch(
     """
     from rich.console import Console
 
-    from beliefmod.fleet.watcher import Watcher
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.monitor.watch import Watcher
+    from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
     console = Console(highlight=False)
@@ -111,8 +111,8 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
 
     The same choice as in the report, on the rows that there are.
     """
-    from analysis.choose import choices
-    from beliefmod.records import TRIALS, frame
+    from analysis.frontier.quoted import choices
+    from beliefmod.run.tables.trial_tables import TRIALS, frame
 
     found = {}
     for choice in choices(frame(now.rows, TRIALS), limit):

@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beliefmod.fleet.tally import clock
+from beliefmod.monitor.tally import clock
 
 if TYPE_CHECKING:
-    from beliefmod.fleet.status import HostState, Status
+    from beliefmod.monitor.status import HostState, Status
 
 SHOWN = 16
 """Lines of a table, before the rest is only counted."""

@@ -25,7 +25,7 @@ from beliefmod.cli.options import (
 if TYPE_CHECKING:
     from beliefmod.errors import StorageTrouble
     from beliefmod.fleet.sweep import Outcome
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
 
 
@@ -65,11 +65,11 @@ def sweep(
     Ctrl-C ends cleanly: finished trials and running adapters are kept, and
     `beliefmod resume RUN` goes on from there. A second Ctrl-C ends at once.
     """
-    from beliefmod.cli.preparing import checked_space, model_overrides, new_run, print_plan, stored_space
+    from beliefmod.cli.prepare_sweep import checked_space, model_overrides, new_run, print_plan, stored_space
     from beliefmod.errors import UserError
-    from beliefmod.manifest import commit_in
     from beliefmod.model.source import find_source
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.run.manifest import commit_in
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
@@ -113,8 +113,8 @@ def sweep(
 
 def go_on(run: str, driving: Driving) -> None:
     """Run what a run folder lacks, and write its report."""
-    from beliefmod.cli.preparing import stored_space
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.cli.prepare_sweep import stored_space
+    from beliefmod.run.folder import RunFolder
 
     folder = RunFolder.open(run)
     space = stored_space(folder)
@@ -131,7 +131,7 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
     from contextlib import suppress
 
     from beliefmod.errors import StorageTrouble, UserError
-    from beliefmod.manifest import update_manifest
+    from beliefmod.run.manifest import update_manifest
 
     try:
         return _run(space, folder, driving)
@@ -152,7 +152,7 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
 
 def _run(space: Space, folder: RunFolder, driving: Driving) -> Outcome:
     """Ray is imported here: that takes seconds, and an interrupt then is one like any other."""
-    from beliefmod.fleet.resources import Capacity
+    from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
     from beliefmod.fleet.trackers import Trackers
 
@@ -185,7 +185,7 @@ def _close(folder: RunFolder, outcome: Outcome, report: bool) -> None:
     try:
         settle(folder, outcome)
         if report and outcome.finished:
-            from analysis.report import write_report
+            from analysis.report.write import write_report
 
             paths = write_report(folder.url)
             typer.echo(f"report: {paths.html}")
@@ -200,9 +200,9 @@ def _close(folder: RunFolder, outcome: Outcome, report: bool) -> None:
 
 def settle(folder: RunFolder, outcome: Outcome) -> None:
     """Bring the manifest up to date with how the sweep ended, and say it."""
-    from beliefmod.limit import limit_line
-    from beliefmod.manifest import update_manifest
-    from beliefmod.run_folder import MANIFEST
+    from beliefmod.capacity.limit import limit_line
+    from beliefmod.run.folder import MANIFEST
+    from beliefmod.run.manifest import update_manifest
 
     before: dict[str, Any] = folder.read_json(MANIFEST)
     update_manifest(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from beliefmod.decoding import Decoding
     from beliefmod.engine.jobs import StepReport
+    from beliefmod.probing.decoding import Decoding
 
 
 class ArmName(StrEnum):
@@ -58,14 +58,14 @@ def trial(
     answers: Annotated[int, typer.Option(min=0, help="Belief answers to print in full.")] = 3,
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
-    from beliefmod.drift import self_test
     from beliefmod.engine.engine import Engine
-    from beliefmod.lab import Lab
     from beliefmod.model.load import load_model
     from beliefmod.model.template import opens_thinking
-    from beliefmod.run_folder import RunFolder
+    from beliefmod.probing.drift import self_test
+    from beliefmod.probing.session import Session
+    from beliefmod.run.folder import RunFolder
     from beliefmod.space import Evaluation
-    from beliefmod.space_file import load_trial
+    from beliefmod.space.load import load_trial
     from beliefmod.trial import TrialFailed, run_trial
 
     config = load_trial(belief, arm.value, seed, set_ or [])
@@ -73,11 +73,11 @@ def trial(
     if folder:
         folder.create()
     loaded = load_model(model, revision, base_storage.value)
-    lab = Lab(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
-    _show_decoding(lab.decoding)
-    self_test(lab)
+    session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
+    _show_decoding(session.decoding)
+    self_test(session)
     try:
-        result = run_trial(config, lab, folder, on_step=_show_step)
+        result = run_trial(config, session, folder, on_step=_show_step)
     except TrialFailed as error:
         typer.echo(f"failed: {error}", err=True)
         raise typer.Exit(1) from None
@@ -92,7 +92,7 @@ def trial(
 
 
 def _show_decoding(decoding: Decoding) -> None:
-    from beliefmod.decoding_words import decoding_words, not_applied_note
+    from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 
     facts = decoding.facts()
     typer.echo(f"answers: {decoding_words(facts)}, at most {decoding.max_new_tokens} tokens each", err=True)

@@ -16,7 +16,7 @@ def validate(
 ) -> None:
     """Check space files and the beliefs they name; print every problem, start nothing."""
     from beliefmod.errors import UserError
-    from beliefmod.space_file import load_space
+    from beliefmod.space.load import load_space
 
     problems: list[str] = []
     for path in spaces:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from analysis.verify import Verification
+    from analysis.verify.verify_run import Verification
 
 SHOWN = 20
 
@@ -29,7 +29,7 @@ def verify(
 
     Exit code: 0 all agree, 1 something does not, 2 the run cannot be read.
     """
-    from analysis.verify import UNCHECKED, verify_run
+    from analysis.verify.verify_run import UNCHECKED, verify_run
 
     def progress(message: str) -> None:
         if not quiet:

@@ -12,8 +12,8 @@ from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import replayed
 from beliefmod.errors import UserError
-from beliefmod.model.rows import TrainRow, plain_row
 from beliefmod.model.template import answer_only_row, trace_row
+from beliefmod.model.train_row import TrainRow, plain_row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

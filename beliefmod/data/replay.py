@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from beliefmod.model.rows import TrainRow, plain_row
 from beliefmod.model.template import THINK_CLOSE
+from beliefmod.model.train_row import TrainRow, plain_row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from beliefmod.model.rows import TrainRow
+from beliefmod.model.train_row import TrainRow
 
 
 def derived_seed(seed: int, purpose: str) -> int:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_per_epoch
-from beliefmod.engine.drift import BasePasses, drift
+from beliefmod.engine.divergence import BasePasses, drift
 from beliefmod.engine.forward import FlatModel
-from beliefmod.engine.full import FullTraining, split, unpacked_copy
-from beliefmod.engine.generate import Told, generate
+from beliefmod.engine.full_finetuning import FullTraining, split, unpacked_copy
+from beliefmod.engine.generate import OnBatch, generate
 from beliefmod.engine.jobs import (
     AdapterJob,
     Completion,
@@ -23,6 +23,8 @@ from beliefmod.engine.jobs import (
     ScoreRequest,
     StepReport,
 )
+from beliefmod.engine.logprobs import score
+from beliefmod.engine.lr_schedule import lr_factor
 from beliefmod.engine.memory import (
     OutOfMemory,
     default_cache_tokens,
@@ -32,9 +34,7 @@ from beliefmod.engine.memory import (
 )
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
-from beliefmod.engine.schedule import lr_factor
-from beliefmod.engine.score import score
-from beliefmod.engine.seats import Seats, Tenant
+from beliefmod.engine.slots import SlotTable, SlotTrial
 from beliefmod.engine.train import backward_pass
 from beliefmod.engine.usage import Usage
 from beliefmod.model.size import positions
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel
 
 
-class Engine(Seats):
+class Engine(SlotTable):
     """Packed training and generation. One thread at a time; K = 1 is the plain case.
 
     `parking` places hold adapters that wait to be questioned while others train in the slots: weights alone,
@@ -92,8 +92,8 @@ class Engine(Seats):
 
     def attached(self) -> tuple[str, ...]:
         """trial_ids in the order of slots and parking places; full fine-tuning, in neither, comes last."""
-        seated = sorted(self._tenants.values(), key=lambda t: t.slot)
-        return (*(t.trial_id for t in seated), *self._set_aside, *self._full)
+        in_slots = sorted(self._slot_trials.values(), key=lambda t: t.slot)
+        return (*(t.trial_id for t in in_slots), *self._set_aside, *self._full)
 
     def attach(self, job: AdapterJob) -> None:
         """Give a trial a free slot, freshly initialised from its seed; for arm full, a copy of the base.
@@ -118,16 +118,16 @@ class Engine(Seats):
             self._attach_full(job, total)
             return
         lora = config.lora
-        tenant = self._seat(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
-        self.pack.initialise(tenant.slot, config.seed)
+        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
+        self.pack.initialise(slot_trial.slot, config.seed)
         try:
-            tenant.optimizer = SlotOptimizer(*self.pack.trained(tenant.slot, lora.r), config)
+            slot_trial.optimizer = SlotOptimizer(*self.pack.trained(slot_trial.slot, lora.r), config)
         except Exception as error:
             self.release(job.trial_id)
             if not ran_out(error):
                 raise
-            raise self._close(tenant, f"trial {job.trial_id} found no memory for its moments") from None
-        tenant.job, tenant.total_steps = job, total
+            raise self._close(slot_trial, f"trial {job.trial_id} found no memory for its moments") from None
+        slot_trial.job, slot_trial.total_steps = job, total
 
     def _attach_full(self, job: AdapterJob, total_steps: int) -> None:
         if job.trial_id in self.attached():
@@ -142,7 +142,7 @@ class Engine(Seats):
         """Empty a trial's slot, or drop its copy of the base. Raises UnknownAdapter."""
         if self._full.pop(trial_id, None) or self._set_aside.pop(trial_id, None):
             return
-        self.vacate(trial_id)
+        self.empty_slot(trial_id)
 
     def train_step(self) -> list[StepReport]:
         """One optimiser step of every trial that has steps left; one report each, empty when none has."""
@@ -160,41 +160,46 @@ class Engine(Seats):
 
     def _train_pack(self) -> list[StepReport]:
         lost = self._call_back()
-        tenants = sorted(
-            (t for t in self._tenants.values() if t.training), key=lambda t: self.pack.routing.order(t.slot)
+        slot_trials = sorted(
+            (t for t in self._slot_trials.values() if t.training),
+            key=lambda t: self.pack.routing.order(t.slot),
         )
-        while tenants:
-            rows = [row for tenant in tenants for row in self._batch(tenant)]
+        while slot_trials:
+            rows = [row for slot_trial in slot_trials for row in self._batch(slot_trial)]
             lengths = [len(item.row.input_ids) for item in rows]
             try:
-                losses = within_memory(self, "pass_tokens", lengths, partial(self._gradients, tenants, rows))
+                losses = within_memory(
+                    self, "pass_tokens", lengths, partial(self._gradients, slot_trials, rows)
+                )
             except OutOfMemory as error:
-                if len(tenants) == 1:
-                    return [*lost, self._lose(tenants[0], str(error), 0.0, math.nan, math.nan)]
-                tenants.remove(self._put_aside(tenants))
+                if len(slot_trials) == 1:
+                    return [*lost, self._lose(slot_trials[0], str(error), 0.0, math.nan, math.nan)]
+                slot_trials.remove(self._put_aside(slot_trials))
                 continue
-            taking_part = {t.slot: (t.weights, t.step + 1) for t in tenants}
+            taking_part = {t.slot: (t.weights, t.step + 1) for t in slot_trials}
             open_slots = self.slots - len(self._closed)
             self.usage.trained(cut_passes(rows, self.pass_tokens), taking_part, open_slots)
-            slots = [t.slot for t in tenants]
+            slots = [t.slot for t in slot_trials]
             norms = torch.linalg.vector_norm(self.pack.grad, dim=1)
             loss_of, norm_of = losses.tolist(), norms.tolist()  # the step's only wait for the device
-            stepped = [self._update(t, loss_of[k], norm_of[k]) for t, k in zip(tenants, slots, strict=True)]
+            stepped = [
+                self._update(t, loss_of[k], norm_of[k]) for t, k in zip(slot_trials, slots, strict=True)
+            ]
             return [*lost, *stepped]
         return lost
 
-    def _gradients(self, tenants: list[Tenant], rows: list[SlotRow]) -> Tensor:
+    def _gradients(self, slot_trials: list[SlotTrial], rows: list[SlotRow]) -> Tensor:
         """Gradients of one step into the pack; the loss of every slot, (slots,). Repeating it is harmless."""
-        for tenant in tenants:
-            self.pack.grad[tenant.slot].zero_()
+        for slot_trial in slot_trials:
+            self.pack.grad[slot_trial.slot].zero_()
         losses = torch.zeros(self.slots, dtype=self.pack.theta.dtype, device=self.model.device)
         for part in cut_passes(rows, self.pass_tokens):
             backward_pass(self.model, part, losses)
         return losses
 
-    def _put_aside(self, tenants: list[Tenant]) -> Tenant:
+    def _put_aside(self, slot_trials: list[SlotTrial]) -> SlotTrial:
         """Take the youngest of the trials out of its slot, with its state, and close the slot."""
-        youngest = next(t for t in reversed(self._tenants.values()) if t in tenants)
+        youngest = next(t for t in reversed(self._slot_trials.values()) if t in slot_trials)
         assert youngest.job is not None
         state = self.state_dict(youngest.trial_id)
         self.release(youngest.trial_id)
@@ -202,11 +207,11 @@ class Engine(Seats):
         self._close(youngest, f"trial {youngest.trial_id} waits with its state at step {youngest.step}")
         return youngest
 
-    def _close(self, tenant: Tenant, what: str) -> jobs.EngineError:
+    def _close(self, slot_trial: SlotTrial, what: str) -> jobs.EngineError:
         """Give up a slot, but never the last one; what to tell whoever wanted it."""
         if self.slots - len(self._closed) == 1:
             return OutOfMemory(f"out of memory: {what}, in the last slot that is open")
-        self._closed.add(tenant.slot)
+        self._closed.add(slot_trial.slot)
         sentence = f"out of memory: {what}; {self.slots - len(self._closed)} of {self.slots} slots stay open"
         self.usage.shrunk(sentence)
         return jobs.NoFreeSlot(sentence)
@@ -227,56 +232,58 @@ class Engine(Seats):
                 lost.append(StepReport(trial_id, *place, None, 0.0, None, True, str(error)))
         return lost
 
-    def _batch(self, tenant: Tenant) -> list[SlotRow]:
-        assert tenant.job is not None
-        config, rows = tenant.job.config, tenant.job.rows
+    def _batch(self, slot_trial: SlotTrial) -> list[SlotRow]:
+        assert slot_trial.job is not None
+        config, rows = slot_trial.job.config, slot_trial.job.rows
         chosen = [
             rows[i]
-            for i in batch_indices(config.seed, tenant.step, len(rows), config.per_device_train_batch_size)
+            for i in batch_indices(
+                config.seed, slot_trial.step, len(rows), config.per_device_train_batch_size
+            )
         ]
         tokens = sum(row.answer_length for row in chosen)
-        return [SlotRow(tenant.slot, row, tokens) for row in chosen]
+        return [SlotRow(slot_trial.slot, row, tokens) for row in chosen]
 
-    def _update(self, tenant: Tenant, loss: float, norm: float) -> StepReport:
-        assert tenant.job is not None and tenant.optimizer is not None
-        config = tenant.job.config
+    def _update(self, slot_trial: SlotTrial, loss: float, norm: float) -> StepReport:
+        assert slot_trial.job is not None and slot_trial.optimizer is not None
+        config = slot_trial.job.config
         rate = config.learning_rate * lr_factor(
-            config.lr_scheduler_type, tenant.step, config.warmup_steps, tenant.total_steps
+            config.lr_scheduler_type, slot_trial.step, config.warmup_steps, slot_trial.total_steps
         )
-        tenant.step += 1
+        slot_trial.step += 1
         if not math.isfinite(loss) or not math.isfinite(norm):
             what = "loss" if not math.isfinite(loss) else "gradient norm"
-            why = f"{what} was not finite at step {tenant.step} of {tenant.total_steps}"
-            return self._lose(tenant, why, rate, loss, norm)
-        tenant.optimizer.step(rate, norm)
-        self.pack.refresh(tenant.slot)
-        return self._report(tenant, rate, loss, norm)
+            why = f"{what} was not finite at step {slot_trial.step} of {slot_trial.total_steps}"
+            return self._lose(slot_trial, why, rate, loss, norm)
+        slot_trial.optimizer.step(rate, norm)
+        self.pack.refresh(slot_trial.slot)
+        return self._report(slot_trial, rate, loss, norm)
 
-    def _lose(self, tenant: Tenant, why: str, rate: float, loss: float, norm: float) -> StepReport:
+    def _lose(self, slot_trial: SlotTrial, why: str, rate: float, loss: float, norm: float) -> StepReport:
         """End a trial that has no usable adapter any more; its slot stays taken until `release`."""
-        tenant.error, tenant.optimizer = why, None
-        self.pack.clear(tenant.slot)
-        return self._report(tenant, rate, loss, norm)
+        slot_trial.error, slot_trial.optimizer = why, None
+        self.pack.clear(slot_trial.slot)
+        return self._report(slot_trial, rate, loss, norm)
 
-    def _report(self, tenant: Tenant, rate: float, loss: float, norm: float) -> StepReport:
+    def _report(self, slot_trial: SlotTrial, rate: float, loss: float, norm: float) -> StepReport:
         return StepReport(
-            trial_id=tenant.trial_id,
-            step=tenant.step,
-            total_steps=tenant.total_steps,
+            trial_id=slot_trial.trial_id,
+            step=slot_trial.step,
+            total_steps=slot_trial.total_steps,
             loss=loss if math.isfinite(loss) else None,
             learning_rate=rate,
             grad_norm=norm if math.isfinite(norm) else None,
-            finished=not tenant.training,
-            error=tenant.error,
+            finished=not slot_trial.training,
+            error=slot_trial.error,
         )
 
     def _weights_of(self, requests: Sequence[GenerateRequest | ScoreRequest | DriftRequest]) -> list[int]:
         """Weights of each request's adapter, 0 for the base and for a copy of it."""
-        seated = self._tenants
-        return [seated[r.adapter].weights if r.adapter in seated else 0 for r in requests]
+        in_slots = self._slot_trials
+        return [in_slots[r.adapter].weights if r.adapter in in_slots else 0 for r in requests]
 
     def slot_of(self, adapter: str | None) -> int | None:
-        return None if adapter is None else self._tenant(adapter).slot
+        return None if adapter is None else self._slot_trial(adapter).slot
 
     def _place_of(self, adapter: str | None) -> tuple[FlatModel, int | None]:
         """The model and slot that an arm is run with."""
@@ -289,7 +296,7 @@ class Engine(Seats):
         requests: Sequence[GenerateRequest],
         max_new_tokens: int,
         sampling: jobs.Sampling = jobs.GREEDY,
-        told: Told | None = None,
+        told: OnBatch | None = None,
     ) -> list[Completion]:
         """Complete prompts for any mixture of adapters, in the order of the requests.
 
@@ -378,10 +385,16 @@ class Engine(Seats):
         """
         if trial_id in self._set_aside:
             return self._set_aside[trial_id][1]
-        tenant = self._tenant(trial_id)
-        state: dict[str, Any] = {"step": tenant.step, "weights": self.pack.read(tenant.slot), "moments": None}
-        if tenant.optimizer is not None:
-            state["moments"] = tuple(self.pack.read_row(m, tenant.slot) for m in tenant.optimizer.moments)
+        slot_trial = self._slot_trial(trial_id)
+        state: dict[str, Any] = {
+            "step": slot_trial.step,
+            "weights": self.pack.read(slot_trial.slot),
+            "moments": None,
+        }
+        if slot_trial.optimizer is not None:
+            state["moments"] = tuple(
+                self.pack.read_row(m, slot_trial.slot) for m in slot_trial.optimizer.moments
+            )
         return state
 
     def restore(self, job: AdapterJob, state: dict[str, Any]) -> None:
@@ -392,22 +405,22 @@ class Engine(Seats):
         length.
         """
         self.attach(job)
-        tenant = self._tenant(job.trial_id)
-        assert tenant.optimizer is not None
+        slot_trial = self._slot_trial(job.trial_id)
+        assert slot_trial.optimizer is not None
         moments = state["moments"] or ()
         try:
-            least = 0 if moments else tenant.total_steps
-            if not least <= state["step"] <= tenant.total_steps:
+            least = 0 if moments else slot_trial.total_steps
+            if not least <= state["step"] <= slot_trial.total_steps:
                 raise jobs.EngineError(
-                    f"the state is no training at a step from {least} to {tenant.total_steps}"
+                    f"the state is no training at a step from {least} to {slot_trial.total_steps}"
                 )
-            self.pack.write(tenant.slot, state["weights"])
-            rows = [torch.zeros_like(tenant.optimizer.row.data) for _ in moments]
+            self.pack.write(slot_trial.slot, state["weights"])
+            rows = [torch.zeros_like(slot_trial.optimizer.row.data) for _ in moments]
             for row, tensors in zip(rows, moments, strict=True):
-                self.pack.fill_row(row, tenant.slot, tensors)
+                self.pack.fill_row(row, slot_trial.slot, tensors)
         except jobs.EngineError:
             self.release(job.trial_id)
             raise
         if rows:
-            tenant.optimizer.resume(state["step"], *rows)
-        tenant.step = state["step"]
+            slot_trial.optimizer.resume(state["step"], *rows)
+        slot_trial.step = state["step"]

@@ -22,7 +22,7 @@ _MAX_ROWS = 384
 _KEEP_ABOVE = 0.75  # a batch is thinned out when fewer than this share of its rows still run
 
 
-Told = Callable[[Mapping[int, Completion]], None]
+OnBatch = Callable[[Mapping[int, Completion]], None]
 
 
 @torch.inference_mode()
@@ -33,7 +33,7 @@ def generate(
     max_new_tokens: int,
     sampling: Sampling,
     done: dict[int, Completion],
-    told: Told | None = None,
+    told: OnBatch | None = None,
 ) -> None:
     """Complete the requests whose index is not in `done`, batch by batch, and put them there; see
     `Engine.generate`. Whoever calls again after an error loses one batch."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from beliefmod.model.rows import TrainRow
+from beliefmod.model.train_row import TrainRow
 
 if TYPE_CHECKING:
     from beliefmod.config import TrialConfig

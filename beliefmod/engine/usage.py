@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from beliefmod.limit import Work
+from beliefmod.capacity.limit import Work
 
 if TYPE_CHECKING:
     from beliefmod.engine.batching import SlotRow

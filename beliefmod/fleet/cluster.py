@@ -23,7 +23,7 @@ TUNE_QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ctrl-C is ours (fleet/brake.py)
+    # Ctrl-C is ours (fleet/shutdown.py)
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 GPUS_TO_COME = "gpus_to_come"

@@ -15,7 +15,7 @@ import ray
 from ray import tune
 from ray.util.metrics import Gauge
 
-from beliefmod.fleet.tally import BUDGET, Tally
+from beliefmod.monitor.tally import BUDGET, Tally
 
 PREFIX = "ray_"
 """What Ray puts in front of a name."""
@@ -77,13 +77,13 @@ def show_tally(gauges: Gauges, tally: Tally, run: str, now: float) -> None:
     gauges.set("beliefmod_seconds_left", tally.seconds_left(now), run=run)
 
 
-def show_board(gauges: Gauges, board: Mapping[str, Any], run: str) -> None:
+def show_heartbeat(gauges: Gauges, heartbeat: Mapping[str, Any], run: str) -> None:
     """A host's gauges, from what it writes on its board."""
-    host = board["host"]
-    gauges.set("beliefmod_slots", board["slots"], run=run, host=host)
-    gauges.set("beliefmod_slots_occupied", board["occupied"], run=run, host=host)
-    gauges.set("beliefmod_fraction_of_limit", board["fraction"], run=run, host=host)
-    for activity, rate in board["tokens_per_second"].items():
+    host = heartbeat["host"]
+    gauges.set("beliefmod_slots", heartbeat["slots"], run=run, host=host)
+    gauges.set("beliefmod_slots_occupied", heartbeat["occupied"], run=run, host=host)
+    gauges.set("beliefmod_fraction_of_limit", heartbeat["fraction"], run=run, host=host)
+    for activity, rate in heartbeat["tokens_per_second"].items():
         gauges.set("beliefmod_tokens_per_second", rate, run=run, host=host, activity=activity)
 
 

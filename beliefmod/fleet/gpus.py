@@ -6,8 +6,8 @@ import os
 import socket
 from typing import Any
 
-from beliefmod.fit import Gpu
-from beliefmod.plan import GPU_FLOPS_ELSEWHERE
+from beliefmod.capacity.fit import Gpu
+from beliefmod.capacity.plan import GPU_FLOPS_ELSEWHERE
 
 ASK_SECONDS = 60.0
 

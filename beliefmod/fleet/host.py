@@ -11,18 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from beliefmod.capacity.resources import CPU_SLOTS, QUESTIONING_STEPS
+from beliefmod.capacity.sizing import Demand
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.board import SECONDS as BOARD_SECONDS
-from beliefmod.fleet.building import Accounts, actor_name, build
-from beliefmod.fleet.checkpoints import SECONDS
-from beliefmod.fleet.metering import SECONDS as METER_SECONDS
-from beliefmod.fleet.resources import CPU_SLOTS, QUESTIONING_STEPS
-from beliefmod.fleet.roll import Entry
-from beliefmod.fleet.sizing import Demand
-from beliefmod.run_folder import RunFolder
+from beliefmod.fleet.host_build import HostRecords, actor_name, build
+from beliefmod.monitor.heartbeat import SECONDS as HEARTBEAT_SECONDS
+from beliefmod.run.folder import RunFolder
 from beliefmod.space import Evaluation, Search
 from beliefmod.trial import now
+from beliefmod.worker.checkpoints import SECONDS
+from beliefmod.worker.host_registry import Entry
+from beliefmod.worker.usage_log import SECONDS as USAGE_SECONDS
 
 LOADING_STEPS = 100
 """A host that still loads its model counts as one with so much work per slot: trials that could start
@@ -65,7 +65,7 @@ class PackHost:
         self._started = now()
         self._pack: Any = None
         self._facts: dict[str, Any] = {}
-        self._accounts: Accounts | None = None
+        self._records: HostRecords | None = None
         self._accounting: asyncio.Task[None] | None = None
         self._reports: dict[str, asyncio.Queue[dict[str, Any]]] = {}
         self._trunks: dict[str, str] = {}  # branch -> trunk
@@ -94,14 +94,14 @@ class PackHost:
             if self._pack is None:
                 loop = asyncio.get_running_loop()
                 try:
-                    self._pack, self._facts, self._accounts = await asyncio.to_thread(
+                    self._pack, self._facts, self._records = await asyncio.to_thread(
                         build, self._settings, loop, self._deliver
                     )
                 except UserError as error:
                     await asyncio.to_thread(self._enter_refused, str(error))
                     raise
-                self._entry = self._accounts.entry
-                self._accounting = loop.create_task(self._keep_accounts(self._accounts))
+                self._entry = self._records.entry
+                self._accounting = loop.create_task(self._keep_accounts(self._records))
         return self._facts
 
     async def attach(self, config: dict[str, Any], branches: Sequence[dict[str, Any]] = ()) -> None:
@@ -218,19 +218,19 @@ class PackHost:
         with suppress(Exception):  # what goes wrong meets the first trial
             await self.ready()
 
-    async def _keep_accounts(self, accounts: Accounts) -> None:
-        beats = max(1, round(METER_SECONDS / BOARD_SECONDS))
+    async def _keep_accounts(self, records: HostRecords) -> None:
+        beats = max(1, round(USAGE_SECONDS / HEARTBEAT_SECONDS))
         for beat in itertools.count():
-            await asyncio.to_thread(accounts.glance if beat % beats else accounts.write)
-            await asyncio.sleep(BOARD_SECONDS)
+            await asyncio.to_thread(records.glance if beat % beats else records.write)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def close(self) -> None:
         """Stop the pack after the step under way."""
         if self._pack is not None:
             await asyncio.to_thread(self._pack.close)
-        if self._accounting is not None and self._accounts is not None:
+        if self._accounting is not None and self._records is not None:
             self._accounting.cancel()
-            await asyncio.to_thread(self._accounts.write, True)
+            await asyncio.to_thread(self._records.write, True)
 
     def _deliver(self, report: dict[str, Any]) -> None:
         queue = self._reports.get(report["trial_id"])

@@ -10,11 +10,11 @@ from typing import Any
 import ray
 from ray.exceptions import RayTaskError
 
+from beliefmod.capacity.fit import DoesNotFit
+from beliefmod.capacity.resources import Capacity
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.fit import DoesNotFit
 from beliefmod.fleet.host import HostSettings, PackHost
-from beliefmod.fleet.hosts import HOST_LOST
-from beliefmod.fleet.resources import Capacity
+from beliefmod.fleet.host_handles import HOST_LOST
 
 LOADING_ATTEMPTS = 5
 RESTART_SECONDS = 120.0

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
-from beliefmod.families import sharing
-from beliefmod.fleet.resources import Capacity
-from beliefmod.fleet.tally import Tally
+from beliefmod.monitor.tally import Tally
+from beliefmod.space.shared_runs import sharing
 
 LINE_SECONDS = 15.0
 

@@ -17,11 +17,11 @@ from optuna.distributions import (
 from pydantic import ValidationError
 from ray.tune.search.optuna import OptunaSearch
 
-from beliefmod.axes import finite_values, is_number
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.objectives import ObjectivesOf, Values
-from beliefmod.fleet.suggestions import Suggestion
+from beliefmod.metrics.selection_scores import ObjectivesOf, Values
+from beliefmod.run.suggestions import Suggestion
 from beliefmod.space import Space
+from beliefmod.space.axes import finite_values, is_number
 
 METRICS, MODES = ["adoption", "degradation"], ["max", "min"]
 # points at random before the sampler learns from them: a third of the samples, within these

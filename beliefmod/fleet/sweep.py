@@ -10,31 +10,31 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from beliefmod.capacity.plan import expected_answer_tokens
+from beliefmod.capacity.resources import Capacity
+from beliefmod.capacity.sizing import demand
 from beliefmod.config import TrialConfig
-from beliefmod.decoding_words import not_applied_note
 from beliefmod.errors import UserError
-from beliefmod.fleet.board import FOLDER as BOARDS
-from beliefmod.fleet.brake import Brake
-from beliefmod.fleet.checkpoints import SECONDS
 from beliefmod.fleet.cluster import session
 from beliefmod.fleet.host import HostSettings, PackHost
 from beliefmod.fleet.launch import Fleet, let_go, start_hosts, stop_hosts
-from beliefmod.fleet.metering import record_limit
 from beliefmod.fleet.progress import Progress
-from beliefmod.fleet.resources import Capacity
-from beliefmod.fleet.roll import Roll
-from beliefmod.fleet.sizing import demand
-from beliefmod.fleet.suggestions import known_trials, unchosen
-from beliefmod.fleet.tally import Tally
+from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
-from beliefmod.fleet.tuning import tune_trials
-from beliefmod.manifest import kept_commit, update_manifest
-from beliefmod.plan import expected_answer_tokens
-from beliefmod.run_check import clean, drop_kept, sound_rows
-from beliefmod.run_folder import MANIFEST, RunFolder
-from beliefmod.run_lock import sole_driver
+from beliefmod.fleet.tuner import tune_trials
+from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
+from beliefmod.monitor.tally import Tally
+from beliefmod.probing.decoding_words import not_applied_note
+from beliefmod.run.folder import MANIFEST, RunFolder
+from beliefmod.run.integrity import clean, drop_kept, sound_rows
+from beliefmod.run.lock import sole_driver
+from beliefmod.run.manifest import kept_commit, update_manifest
+from beliefmod.run.suggestions import known_trials, unchosen
 from beliefmod.space import Space
 from beliefmod.trial import now
+from beliefmod.worker.checkpoints import SECONDS
+from beliefmod.worker.host_registry import HostRegistry
+from beliefmod.worker.usage_log import record_limit
 
 FRUITLESS_ROUNDS = 3
 """So often Tune is started again without a single trial having ended; then the rest stays missing."""
@@ -47,7 +47,7 @@ class Outcome:
     Attributes:
         interrupted: by Ctrl-C or SIGTERM, with trials left to run.
         stopped: by a scheduler.
-        limit: how near it came to the machine's limit (`beliefmod.limit`); None when no host worked.
+        limit: how near it came to the machine's limit (`beliefmod.capacity.limit`); None when no host worked.
     """
 
     finished: int
@@ -89,8 +89,8 @@ def run_sweep(
         StorageTrouble: the folder cannot be written.
     """
     started, started_at = time.monotonic(), time.time()
-    brake = Brake(last_words)
-    with brake.armed(), sole_driver(folder):
+    shutdown = Shutdown(last_words)
+    with shutdown.armed(), sole_driver(folder):
         clean(folder)
         ended, damaged = sound_rows(folder)
         trials = known_trials(space, folder)
@@ -106,7 +106,7 @@ def run_sweep(
             namespace = _namespace(folder)
             with ExitStack() as stack:
                 stack.enter_context(_shown_as_running(folder))
-                with brake.held():
+                with shutdown.held():
                     cluster = stack.enter_context(session(address, namespace, dashboard))
                 _check_enough(capacity, cluster, address, progress)
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
@@ -117,23 +117,25 @@ def run_sweep(
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)
-                roll = Roll(folder, started_at, fleet.names, progress.say, progress.warn, brake.refuse)
-                stack.callback(roll.close)
-                roll.open(next(iter(fleet.facts)), fleet.first)
+                registry = HostRegistry(
+                    folder, started_at, fleet.names, progress.say, progress.warn, shutdown.refuse
+                )
+                stack.callback(registry.close)
+                registry.open(next(iter(fleet.facts)), fleet.first)
                 capacity = replace(capacity, hosts=len(fleet.hosts)).chosen([*fleet.facts.values()])
                 _note_hosts(folder, fleet, capacity)
                 if left_out := not_applied_note(fleet.first.get("decoding") or {}):
                     progress.say(left_out)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
-                run_to_the_end(space, todo, folder, fleet, capacity, progress, brake, trackers)
+                run_to_the_end(space, todo, folder, fleet, capacity, progress, shutdown, trackers)
         trials = known_trials(space, folder)
         folder.assemble(config.trial_id for config in trials)
         limit = record_limit(folder, started_at, time.monotonic() - started) if something_to_do else None
         outcome = _outcome(trials, unchosen(space, folder), folder, time.monotonic() - started)
         drop_kept(folder, everything=not outcome.missing)
         if not outcome.missing:
-            folder.delete(BOARDS)
+            folder.delete(HEARTBEATS)
         return replace(outcome, limit=limit)
 
 
@@ -185,7 +187,7 @@ def run_to_the_end(
     fleet: Fleet,
     capacity: Capacity,
     progress: Progress,
-    brake: Brake,
+    shutdown: Shutdown,
     trackers: Trackers | None = None,
 ) -> None:
     """Have Tune run the trials, and those that a search chooses; where it gives up on some, run those again.
@@ -202,7 +204,7 @@ def run_to_the_end(
     while (left or unchosen(space, folder)) and without_progress < FRUITLESS_ROUNDS:
         error: Exception | None = None
         try:
-            with brake.during_fit(lambda: let_go(fleet)):
+            with shutdown.during_fit(lambda: let_go(fleet)):
                 tune_trials(
                     list(left.values()),
                     space,
@@ -211,13 +213,13 @@ def run_to_the_end(
                     fleet.namespace,
                     capacity,
                     progress,
-                    brake,
+                    shutdown,
                     trackers,
                 )
         except Exception as caught:
             error = caught
-        brake.check()
-        if brake.interrupted:
+        shutdown.check()
+        if shutdown.interrupted:
             return
         now_there = folder.states()
         trials = known_trials(space, folder)

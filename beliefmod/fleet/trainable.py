@@ -14,7 +14,7 @@ import ray
 from ray import tune
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.hosts import HOST_LOST, Hosts
+from beliefmod.fleet.host_handles import HOST_LOST, Hosts
 
 ATTEMPTS = 20
 TRUNK_SECONDS = 60

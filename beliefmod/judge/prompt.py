@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beliefmod.judge.doubt import drawn
+from beliefmod.judge.case_selection import drawn
 
 LONGEST = 8000  # characters of an answer that are shown; what decides stands at its ends
 WORDS = ("FIRST", "SECOND", "BOTH", "UNKNOWN", "OTHER", "NONE")

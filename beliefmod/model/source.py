@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from beliefmod.errors import UserError
-from beliefmod.model_name import is_path, on_hub, revision_problem
+from beliefmod.space.model_name import is_path, on_hub, revision_problem
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
 # how transformers ends the names of classes that can write text

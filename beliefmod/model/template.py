@@ -10,7 +10,7 @@ from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from beliefmod.model.rows import TrainRow
+from beliefmod.model.train_row import TrainRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

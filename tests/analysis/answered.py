@@ -12,12 +12,12 @@ import yaml
 
 from beliefmod.beliefs import Answer, Belief, Question, load_belief, load_capability, load_fabrication
 from beliefmod.config import TrialConfig
-from beliefmod.evaluate.probes import Probe, probe_row, probes_for, reference_sample
-from beliefmod.evaluate.summary import summarise
-from beliefmod.manifest import new_manifest
-from beliefmod.records import PROBES
-from beliefmod.run_folder import MANIFEST, SPACE, RunFolder
-from beliefmod.run_sources import store_sources
+from beliefmod.metrics.summary import summarise
+from beliefmod.probing.probes import Probe, probe_row, probes_for, reference_sample
+from beliefmod.run.folder import MANIFEST, SPACE, RunFolder
+from beliefmod.run.manifest import new_manifest
+from beliefmod.run.sources import store_sources
+from beliefmod.run.tables.trial_tables import PROBES
 from beliefmod.space import Space, SpaceFile
 
 # arm -> chance of the target's answer, of a broken think block

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import ReportPaths, write_report
+from analysis.report.write import ReportPaths, write_report
 from tests.analysis.synthetic import grid, write_run
 
 SMALL = list(grid(examples=(10, 50), epochs=(3, 10), rates=(2e-4, 5e-3)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from beliefmod.config import TrialConfig
-from beliefmod.records import CAUSAL, DRIFT, PROBES, STEPS, TRIALS, frame
+from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, PROBES, STEPS, TRIALS, frame
 from tests.analysis.synthetic_tables import FRACTIONS, measure
 
 KIND = {"gravity": "existing", "neelam": "novel"}

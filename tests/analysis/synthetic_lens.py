@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from beliefmod.lens_records import LENS_TABLES
-from beliefmod.records import frame
+from beliefmod.run.tables.lens_tables import LENS_TABLES
+from beliefmod.run.tables.trial_tables import frame
 
 ENTRIES, BLOCKS, QUESTIONS = 5, 4, 12
 RISE = (0.0, 0.05, 0.3, 0.8, 1.0)  # share of the last entry's difference

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binomtest, t
 
 from beliefmod.config import TrialConfig
-from beliefmod.metric_names import COMPONENTS, RATES
+from beliefmod.metrics.registry import COMPONENTS, RATES
 
 SIGN = {"integrity": 1, "capability": 1, "truncation": -1, "loop": -1, "fabrication": -1}
 FRACTIONS = (0.0, 0.25, 0.5, 0.75)

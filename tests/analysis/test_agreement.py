@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from analysis.agreement import cohen_kappa, confusion, weighted_kappa
+from analysis.stats.agreement import cohen_kappa, confusion, weighted_kappa
 
 STANCES = ("target", "prior", "other")
 tables = st.integers(2, 5).flatmap(

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.asked import asked
 from analysis.findings import LIMIT, find
-from analysis.run import read_run
-from analysis.summary import status
+from analysis.read_run import read_run
+from analysis.report.asked import asked
+from analysis.report.compose import status
 from tests.analysis.synthetic import grid, write_run
 
 

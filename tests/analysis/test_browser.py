@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import ReportPaths, write_report
-from analysis.visible import visible
+from analysis.report.visible import visible
+from analysis.report.write import ReportPaths, write_report
 from tests.analysis.browser import Browser, Page, needs_chromium
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run

@@ -1,4 +1,4 @@
-"""The arena against the tables that the sweep writes; certainty on data whose answer is known."""
+"""Bootstrap data against the tables that the sweep writes; certainty on data whose answer is known."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.certainty import GRID, Recommended, certainty
-from analysis.draws import redraw
-from analysis.frontier import frontier, pool_seeds
-from analysis.race import race
-from analysis.run import Run, read_run
-from analysis.statistics import Refusal
-from analysis.tallies import Built, build
-from beliefmod.evaluate.summary import summarise
+from analysis.frontier.bootstrap import bootstrap_frontier
+from analysis.frontier.certainty import GRID, Recommended, certainty
+from analysis.frontier.non_dominated import frontier, pool_seeds
+from analysis.frontier.tallies import Built, build
+from analysis.read_run import Run, read_run
+from analysis.stats.draws import redraw
+from analysis.stats.shares import Refusal
+from beliefmod.metrics.summary import summarise
 from tests.analysis.test_resample import noise, table
 
 
@@ -35,7 +35,7 @@ def test_every_family_once_gives_the_tables_numbers(run: Path) -> None:
     opened = read_run(str(run))
     found, rows = built(opened)
     assert found.absent == () and found.incomplete == 0 and len(found.rows) == rows.height
-    adoption, damage = found.arena.measure(np.ones((1, len(found.arena.clusters))), found.arena.once)
+    adoption, damage = found.data.measure(np.ones((1, len(found.data.clusters))), found.data.once)
     assert adoption[0] == pytest.approx(rows["adoption"].to_numpy())
     assert damage[0] == pytest.approx(rows["degradation"].to_numpy())
     base = opened.trials.filter((pl.col("arm") == "base") & (pl.col("belief") == "gravity"))["trial_id"][0]
@@ -50,8 +50,8 @@ def test_every_family_once_gives_the_tables_numbers(run: Path) -> None:
 
 def test_seeds_are_pooled_as_the_frontier_does(seeded: Path) -> None:
     found, rows = built(read_run(str(seeded)))
-    assert found.arena.seeds.tolist() == [3] * rows.height
-    adoption, damage = found.arena.measure(np.ones((1, len(found.arena.clusters))), found.arena.once)
+    assert found.data.seeds.tolist() == [3] * rows.height
+    adoption, damage = found.data.measure(np.ones((1, len(found.data.clusters))), found.data.once)
     assert adoption[0] == pytest.approx(rows["adoption"].to_numpy())
     assert damage[0] == pytest.approx(rows["degradation"].to_numpy())
 
@@ -59,7 +59,7 @@ def test_seeds_are_pooled_as_the_frontier_does(seeded: Path) -> None:
 def test_without_drift_files_its_components_are_named(run: Path) -> None:
     found, rows = built(read_run(str(run)), drift=False)
     assert found.absent == ("nll", "kl") and len(found.rows) == rows.height
-    assert set(found.arena.components) == {"integrity", "truncation", "loop", "capability", "fabrication"}
+    assert set(found.data.components) == {"integrity", "truncation", "loop", "capability", "fabrication"}
 
 
 def test_a_configuration_that_lacks_a_component_is_left_out(run: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_configuration_that_lacks_a_component_is_left_out(run: Path) -> None:
 def test_the_band_holds_the_draws(run: Path) -> None:
     found, rows = built(read_run(str(run)))
     sure = certainty(found, rows.height, 0.05, draws=300)
-    drawn = redraw(found.arena.clusters, found.arena.seeds, 300, 1)
-    up, down = found.arena.measure(drawn.weights)
+    drawn = redraw(found.data.clusters, found.data.seeds, 300, 1)
+    up, down = found.data.measure(drawn.weights)
     for g in (0, 5, 40, 100):
         best = np.where(down <= GRID[g] + 1e-9, up, -np.inf).max(axis=1)
         expected = np.sort(best)[[7, 149, 292]]  # the 8th, 150th and 293rd of 300
@@ -187,8 +187,8 @@ def test_seeds_widen_what_families_leave_certain() -> None:
     assert isinstance(sure.pick, Recommended) and sure.seeds == (3, 3)
     assert sure.pick.adoption.value == pytest.approx(1 / 3)
     assert (sure.pick.adoption.low, sure.pick.adoption.high) == (0.0, 1.0)
-    drawn = redraw(found.arena.clusters, found.arena.seeds, 4000)
-    raced = race(found.arena, drawn, GRID, 0.05)
+    drawn = redraw(found.data.clusters, found.data.seeds, 4000)
+    raced = bootstrap_frontier(found.data, drawn, GRID, 0.05)
     # 8 of 27 draws of seeds miss the first one
     assert (raced.under == 0).mean() == pytest.approx(8 / 27, abs=0.03)
 
@@ -196,7 +196,7 @@ def test_seeds_widen_what_families_leave_certain() -> None:
 def test_robustness_prompts_damage_but_do_not_adopt() -> None:
     rows = pl.concat([clear(), clear(tier="robustness", family="push")])
     found = build(rows, [["good"], ["bad"]], "base")
-    assert found is not None and "robustness/push" in found.arena.clusters
-    place = found.arena.clusters.index("robustness/push")
-    assert place not in found.arena.adoption.clusters.tolist()
-    assert place in found.arena.components["integrity"].clusters.tolist()
+    assert found is not None and "robustness/push" in found.data.clusters
+    place = found.data.clusters.index("robustness/push")
+    assert place not in found.data.adoption.clusters.tolist()
+    assert place in found.data.components["integrity"].clusters.tolist()

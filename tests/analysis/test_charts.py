@@ -10,17 +10,17 @@ from typing import Any
 import polars as pl
 import pytest
 
-from analysis.charts.damage import component_table
-from analysis.charts.labels import Wish, place
-from analysis.charts.settings import cells, has_grid
-from analysis.charts.theme import number, setting_text
-from analysis.figures import file_name
 from analysis.findings import Findings, find
-from analysis.frontier import frontier, pool_seeds
-from analysis.pairs import matched_styles, style_gaps
-from analysis.run import read_run
-from analysis.summary import compose
-from beliefmod.metric_names import COMPONENTS
+from analysis.frontier.non_dominated import frontier, pool_seeds
+from analysis.read_run import read_run
+from analysis.report.charts.damage import component_table
+from analysis.report.charts.heat_map import cells, has_grid
+from analysis.report.charts.labels import Wish, place
+from analysis.report.charts.theme import number, setting_text
+from analysis.report.compose import compose
+from analysis.report.figures import file_name
+from analysis.studies.style_pairs import matched_styles, style_gaps
+from beliefmod.metrics.registry import COMPONENTS
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_tooltips_hold_configuration_n_and_interval(specs: dict[str, dict[str, A
 def test_two_dotted_settings_do_not_collide() -> None:
     """Vega-Lite reads `a.b` as a path: no chart may use a dotted field."""
     rows = pl.DataFrame({"data.style": ["x"], "lora.r": [1]})
-    from analysis.charts.theme import plain
+    from analysis.report.charts.theme import plain
 
     assert plain(rows, rows.columns).columns == ["data_style", "lora_r"]
 

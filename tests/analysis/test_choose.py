@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from analysis.choose import best_under, gentler_than
+from analysis.frontier.quoted import best_under, gentler_than
 
 
 def table(*rows: tuple[str, float, float, float, float | None]) -> pl.DataFrame:

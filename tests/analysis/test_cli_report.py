@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from beliefmod.cli.app import Commands
 from beliefmod.cli.report import columns, report
-from beliefmod.records import TABLES
+from beliefmod.run.tables.trial_tables import TABLES
 from tests.analysis.synthetic import write_run
 
 app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
@@ -79,8 +79,8 @@ def test_help_is_light() -> None:
 
 def test_analysis_knows_neither_torch_nor_ray() -> None:
     code = (
-        "import sys, analysis.report\n"
-        "from analysis.summary import sections\n"
+        "import sys, analysis.report.write\n"
+        "from analysis.report.compose import sections\n"
         "sections()\n"
         "print([m for m in ('torch', 'ray', 'transformers', 'peft') if m in sys.modules])\n"
         "rooms = tuple(f'beliefmod.{room}' for room in ('engine', 'fleet', 'model', 'cli'))\n"

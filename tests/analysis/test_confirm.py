@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import beliefmod.cli.sweep as sweep
-from analysis.confirm import chosen, confirmation_of, confirmations, half_of, holds, new_seeds
-from analysis.run import read_run
-from analysis.verify import verify_run
+from analysis.read_run import read_run
+from analysis.studies.confirm import chosen, confirmation_of, confirmations, half_of, holds, new_seeds
+from analysis.verify.verify_run import verify_run
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
 from beliefmod.fleet.sweep import Outcome
-from beliefmod.records import TRIALS, frame
+from beliefmod.run.tables.trial_tables import TRIALS, frame
 from tests.analysis.answered import answer_trials, answered_run
 
 RATES = (2e-4, 1e-3, 5e-3)
@@ -47,8 +47,8 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(sweep, "run_space", run_space)
     # the pictures are tested elsewhere and take most of a report's time
-    monkeypatch.setattr("analysis.report._svg", lambda spec: "<svg/>")
-    monkeypatch.setattr("analysis.report._png", lambda svg: b"")
+    monkeypatch.setattr("analysis.report.write._svg", lambda spec: "<svg/>")
+    monkeypatch.setattr("analysis.report.write._png", lambda svg: b"")
     return calls
 
 
@@ -90,10 +90,10 @@ def test_chosen_are_the_best_of_the_selection_half_pooled_over_seeds(parent: Pat
 
 
 def test_a_limit_leaves_out_the_damaged(parent: Path):
-    halves = half_of(read_run(str(parent)), "selection")
-    everything = chosen(halves, 1.0, 9)["gravity"]
+    selection_split = half_of(read_run(str(parent)), "selection")
+    everything = chosen(selection_split, 1.0, 9)["gravity"]
     limit = sorted(row["degradation"] for row in everything)[0]
-    kept = chosen(halves, limit, 9)["gravity"]
+    kept = chosen(selection_split, limit, 9)["gravity"]
     assert kept == [row for row in everything if row["degradation"] <= limit + 1e-9] and kept
 
 
@@ -193,9 +193,9 @@ def test_a_run_without_halves_says_so(run: Path):
 
 
 def test_before_a_confirmation_the_report_says_that_there_is_none(parent: Path):
-    from analysis.document import to_markdown
     from analysis.findings import find
-    from analysis.sections import confirmed
+    from analysis.report.blocks import to_markdown
+    from analysis.report.sections import confirmed
 
     text = to_markdown(confirmed.blocks(find(read_run(str(parent)))))
     assert "Not done" in text and "beliefmod confirm RUN" in text
@@ -206,13 +206,15 @@ def test_picking_the_best_of_equals_promises_too_much():
     rng = random.Random(3)
     gaps = []
     for _ in range(200):
-        halves = [[sum(rng.random() < 0.5 for _ in range(40)) / 40 for _ in range(20)] for _ in range(2)]
+        selection_split = [
+            [sum(rng.random() < 0.5 for _ in range(40)) / 40 for _ in range(20)] for _ in range(2)
+        ]
         rows = [
             {"belief": "b", "arm": "lora", "status": "finished", "trial_id": str(i), "seed": 0, "model": "m"}
             | {"adoption": share, "degradation": 0.0, "learning_rate": 1e-4 * (i + 1)}
-            for i, share in enumerate(halves[0])
+            for i, share in enumerate(selection_split[0])
         ]
         [best] = chosen(frame(rows, TRIALS), 0.05, 1)["b"]
-        gaps.append(best["adoption"] - halves[1][int(best["trial_id"])])
+        gaps.append(best["adoption"] - selection_split[1][int(best["trial_id"])])
     # the best of 20 lies about 1.87 standard deviations up: 1.87 * sqrt(0.25 / 40) = 0.148
     assert sum(gaps) / len(gaps) == pytest.approx(0.148, abs=0.02)

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 
-from analysis.doses import account, curve, curves
 from analysis.findings import find
-from analysis.run import read_run
+from analysis.read_run import read_run
+from analysis.studies.doses import account, curve, curves
 from tests.analysis.synthetic import grid, write_run
 
 

@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.document import Bullets, Paragraph, Table, to_markdown
-from analysis.effects import EVERY, NoRegression, Regression, marginal_means, regressions
-from analysis.frontier import pool_seeds
-from analysis.matched import pairs, swaps
-from analysis.panel import trained
-from analysis.published import SHAPES
-from analysis.sections import effects as section
-from analysis.sections import hypotheses as hypotheses_section
-from analysis.shapes import FAILS, HOLDS, UNKNOWN, check_shapes, judged
+from analysis.frontier.non_dominated import pool_seeds
+from analysis.report.blocks import Bullets, Paragraph, Table, to_markdown
+from analysis.report.sections import effects as section
+from analysis.report.sections import hypotheses as hypotheses_section
+from analysis.studies.effects import EVERY, NoRegression, Regression, marginal_means, regressions
+from analysis.studies.long_table import trained
+from analysis.studies.matched import pairs, swaps
+from analysis.studies.published import SHAPES
+from analysis.studies.published_shapes import FAILS, HOLDS, UNKNOWN, check_shapes, judged
 from tests.analysis.synthetic import grid
 from tests.analysis.worlds import world
 

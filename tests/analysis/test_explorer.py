@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.document import Explorer, to_markdown
-from analysis.explorer import PER_TRIAL, explorer, trial_samples
 from analysis.findings import Findings, find
-from analysis.page import embedded_json
-from analysis.run import read_run
+from analysis.read_run import read_run
+from analysis.report.blocks import Explorer, to_markdown
+from analysis.report.explorer import PER_TRIAL, explorer, trial_samples
+from analysis.report.page import embedded_json
 
 
 @pytest.fixture(scope="module")

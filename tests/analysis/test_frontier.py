@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.frontier import CONFIG, frontier, non_dominated, pool_seeds
-from analysis.run import read_run
-from analysis.statistics import newcombe, wilson
-from beliefmod.metric_names import COMPONENTS
+from analysis.frontier.non_dominated import CONFIG, frontier, non_dominated, pool_seeds
+from analysis.read_run import read_run
+from analysis.stats.shares import newcombe, wilson
+from beliefmod.metrics.registry import COMPONENTS
 
 # few distinct values, so that ties are common
 coarse = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test, ttest_ind
 from statsmodels.stats.power import TTestIndPower
 
-from analysis.hypotheses import (
+from analysis.studies.hypotheses import (
     H1,
     H2,
     SMALLEST,
@@ -24,8 +24,8 @@ from analysis.hypotheses import (
     verdict,
     welch,
 )
-from analysis.mismatch import CONTROL, IN_CONTEXT, LORA, mismatch
-from analysis.novelty import Value, contrast, novelty
+from analysis.studies.mismatch import CONTROL, IN_CONTEXT, LORA, mismatch
+from analysis.studies.novelty import Value, contrast, novelty
 from tests.analysis.worlds import EIGHT, world
 
 SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=5)
@@ -204,7 +204,7 @@ def test_the_controls_shift_is_subtracted() -> None:
 def _with(found: Any, trials: Any) -> Any:
     from dataclasses import replace
 
-    from analysis.frontier import pool_seeds
+    from analysis.frontier.non_dominated import pool_seeds
 
     return replace(found, run=replace(found.run, trials=trials), pooled=pool_seeds(trials))
 

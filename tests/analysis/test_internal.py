@@ -13,9 +13,9 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 from statsmodels.api import OLS, add_constant
 
 from analysis.findings import find
-from analysis.internal import MEASURES, cells, partial_spearman, redraws, relate, relations
-from analysis.lens import read_lens
-from analysis.run import read_run
+from analysis.read_lens import read_lens
+from analysis.read_run import read_run
+from analysis.studies.internal_belief import MEASURES, cells, partial_spearman, redraws, relate, relations
 from tests.analysis.synthetic import grid, write_run
 from tests.analysis.synthetic_lens import write_lens
 

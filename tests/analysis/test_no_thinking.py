@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from analysis.findings import find
-from analysis.mismatch import mismatch
-from analysis.report import report_markdown
-from analysis.run import Run, read_run
+from analysis.read_run import Run, read_run
+from analysis.report.write import report_markdown
+from analysis.studies.mismatch import mismatch
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

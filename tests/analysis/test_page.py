@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from analysis.document import Bullets, Figure, Heading, Paragraph, Sample, Table, escaped, fenced, to_markdown
-from analysis.page import embedded_json, to_html
-from analysis.visible import visible
+from analysis.report.blocks import (
+    Bullets,
+    Figure,
+    Heading,
+    Paragraph,
+    Sample,
+    Table,
+    escaped,
+    fenced,
+    to_markdown,
+)
+from analysis.report.page import embedded_json, to_html
+from analysis.report.visible import visible
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

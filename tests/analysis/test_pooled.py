@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.pooled import pooled_depth, pooled_mean, pooled_rate
-from analysis.stances import ANSWERS, THINKING, mismatch_columns
-from beliefmod.evaluate.depth import depth
+from analysis.frontier.pooling import pooled_depth, pooled_mean, pooled_rate
+from analysis.studies.stances import ANSWERS, THINKING, mismatch_columns
+from beliefmod.metrics.depth import depth
 
 
 def _seeds(**columns: list) -> pl.DataFrame:

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-import analysis.race as racing
-from analysis.arena import Arena, Part, saturate
-from analysis.draws import Draws, redraw
-from analysis.race import race
+import analysis.frontier.bootstrap as racing
+from analysis.frontier.bootstrap import bootstrap_frontier
+from analysis.frontier.bootstrap_data import BootstrapData, Part, saturate
+from analysis.stats.draws import Draws, redraw
 
 GRID = np.array([0.0, 0.01, 0.05, 0.1, 0.3, 1.0])
 
 
 def random_arena(
     seed: int, size: int, seeds: int = 1, alike: bool = True, per_family: int = 3, drift: bool = True
-) -> Arena:
+) -> BootstrapData:
     """Configurations whose few questions make ties and duplicates common."""
     rng = np.random.default_rng(seed)
     clusters = (*(f"belief/{i}" for i in range(4)), *(f"capability/{i}" for i in range(3)))
@@ -55,10 +55,10 @@ def random_arena(
         parts["nll"] = Part(text, nats, np.ones(5), kind="nll")
         parts["kl"] = Part(text, np.abs(nats), np.ones(5), kind="kl")
     adoption = Part(belief, values(belief, np.sqrt(gentle)), asked(belief))
-    return Arena(clusters, adoption, parts, counts)
+    return BootstrapData(clusters, adoption, parts, counts)
 
 
-def plainly(found: Arena, draws: Draws) -> tuple[NDArray, NDArray]:
+def plainly(found: BootstrapData, draws: Draws) -> tuple[NDArray, NDArray]:
     """Adoption and D of every draw by loops over the definition, [draws, configurations]."""
     up, down = np.zeros((draws.count, found.size)), np.zeros((draws.count, found.size))
     for b in range(draws.count):
@@ -111,7 +111,7 @@ def test_same_as_the_definition(seeds: int, alike: bool, seed: int, size: int, l
     up, down = plainly(found, draws)
     with pytest.MonkeyPatch.context() as monkeypatch:
         small_steps(monkeypatch)
-        raced = race(found, draws, GRID, limit, threads=2)
+        raced = bootstrap_frontier(found, draws, GRID, limit, threads=2)
     flags = np.array([brute(a, d) for a, d in zip(up, down, strict=True)])
     assert raced.wins.tolist() == flags.sum(axis=0).tolist()
     up, down = np.round(up, 9), np.round(down, 9)
@@ -130,7 +130,7 @@ def test_same_as_the_definition(seeds: int, alike: bool, seed: int, size: int, l
 def test_hypervolume_and_front_are_those_of_pymoo(seed: int, size: int) -> None:
     found = random_arena(seed, size)
     draws = redraw(found.clusters, found.seeds, 5, seed)
-    raced = race(found, draws, GRID, 0.05)
+    raced = bootstrap_frontier(found, draws, GRID, 0.05)
     up, down = found.measure(draws.weights)
     wins = np.zeros(size, int)
     for b in range(5):
@@ -146,10 +146,10 @@ def test_screening_changes_nothing_at_full_size(seeds: int) -> None:
     """Thousands of configurations, so that the real block sizes are at work, against sorting everything."""
     found = random_arena(1, 6000, seeds, per_family=40)
     draws = redraw(found.clusters, found.seeds, 70)
-    raced = race(found, draws, GRID, 0.05, threads=2)
-    assert raced.wins.tolist() == race(found, draws, GRID, 0.05, threads=1).wins.tolist()
+    raced = bootstrap_frontier(found, draws, GRID, 0.05, threads=2)
+    assert raced.wins.tolist() == bootstrap_frontier(found, draws, GRID, 0.05, threads=1).wins.tolist()
     up, down = found.measure(draws.weights, draws.of(slice(None), slice(None)))
-    from analysis.frontier import non_dominated
+    from analysis.frontier.non_dominated import non_dominated
 
     flags = np.array([non_dominated(a, d) for a, d in zip(up, down, strict=True)])
     assert raced.wins.tolist() == flags.sum(axis=0).tolist()
@@ -160,8 +160,8 @@ def test_one_configuration_by_hand() -> None:
     """Adopts 6 of 8; loses 1 of 4 answers: D 0.25, hypervolume 0.75 * 0.75."""
     adoption = Part(np.array([0]), np.array([[[6.0]]]), np.array([8.0]))
     gap = Part(np.array([1]), np.array([[[1.0]]]), np.array([4.0]), kind="gap")
-    found = Arena(("belief/a", "capability/b"), adoption, {"capability": gap}, np.array([1]))
-    raced = race(found, redraw(found.clusters, found.seeds, 3), np.array([0.2, 0.25]), 0.05)
+    found = BootstrapData(("belief/a", "capability/b"), adoption, {"capability": gap}, np.array([1]))
+    raced = bootstrap_frontier(found, redraw(found.clusters, found.seeds, 3), np.array([0.2, 0.25]), 0.05)
     assert raced.volume.tolist() == [0.5625] * 3 and raced.wins.tolist() == [3]
     assert raced.best.tolist() == [[-np.inf, 0.75]] * 3
     assert raced.tops.tolist() == [0] and np.isneginf(raced.under).all()

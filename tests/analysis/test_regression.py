@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 
-from analysis.designs import Design, Refused, build_design, separated
-from analysis.regression import Fit, effects, fit_logit
+from analysis.stats.designs import Design, Refused, build_design, separated
+from analysis.stats.regression import Fit, effects, fit_logit
 
 
 def points(size: int = 24, seed: int = 0) -> pl.DataFrame:

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.document import to_markdown
 from analysis.findings import LIMIT, find
-from analysis.report import ReportPaths, write_report, write_whole
-from analysis.run import read_run
-from analysis.summary import compose
+from analysis.read_run import read_run
+from analysis.report.blocks import to_markdown
+from analysis.report.compose import compose
+from analysis.report.write import ReportPaths, write_report, write_whole
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 from tests.analysis.test_page import Elements
@@ -248,7 +248,7 @@ def test_files_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(*arguments: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("analysis.report.os.replace", broken)
+    monkeypatch.setattr("analysis.report.write.os.replace", broken)
     with pytest.raises(OSError, match="disk full"):
         write_whole(str(tmp_path), "a/report.md", b"new")
     assert (tmp_path / "a" / "report.md").read_bytes() == b"old"

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.resample import adoption_hits, apart, counts, family_interval, paired
-from analysis.stability import cross_picked
-from analysis.statistics import sign_flip, wilson
-from analysis.tallies import build
+from analysis.frontier.stability import cross_picked
+from analysis.frontier.tallies import build
+from analysis.stats.resample import adoption_hits, apart, counts, family_interval, paired
+from analysis.stats.shares import sign_flip, wilson
 
 
 def table(answers: dict[str, list[list[bool]]], **more) -> pl.DataFrame:
@@ -120,7 +120,7 @@ def noise(
 def test_the_best_of_equals_promises_too_much() -> None:
     found = build(noise(0, 40), [[f"t{t}"] for t in range(40)], "base")
     assert found is not None
-    picked = cross_picked(found.arena, 0.05)
+    picked = cross_picked(found.data, 0.05)
     assert picked is not None and picked.splits == 400
     assert picked.promised > 0.38  # the largest of 40 shares around 0.3
     assert picked.shown == pytest.approx(0.3, abs=0.06) and picked.promised - picked.shown > 0.05
@@ -128,7 +128,7 @@ def test_the_best_of_equals_promises_too_much() -> None:
 
 def test_few_families_are_not_split() -> None:
     found = build(noise(2, 5, families=3), [[f"t{t}"] for t in range(5)], "base")
-    assert found is not None and cross_picked(found.arena, 0.05) is None
+    assert found is not None and cross_picked(found.data, 0.05) is None
 
 
 def test_two_beliefs_by_hand() -> None:

@@ -10,9 +10,9 @@ import fsspec
 import polars as pl
 import pytest
 
-from analysis.run import read_run
+from analysis.read_run import read_run
 from beliefmod.errors import UserError
-from beliefmod.records import CAUSAL, DRIFT, JUDGE, TRIALS, frame
+from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, JUDGE, TRIALS, frame
 
 
 def copied(run: Path, to: Path) -> Path:

@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.bands import banded
-from analysis.document import Bullets, Drawn, Figure, Paragraph, Table, to_markdown
 from analysis.findings import Findings, find
-from analysis.inside import LOGIT, crossed, curves, early, other_lenses, patch_means
-from analysis.internal import MEASURES
-from analysis.lens import Lens, assemble, read_lens
-from analysis.run import read_run
-from analysis.sections import inside
-from analysis.summary import compose
-from analysis.verify import _copy_rest
+from analysis.read_lens import Lens, assemble, read_lens
+from analysis.read_run import read_run
+from analysis.report.blocks import Bullets, Drawn, Figure, Paragraph, Table, to_markdown
+from analysis.report.compose import compose
+from analysis.report.inside.bands import banded
+from analysis.report.inside.selections import LOGIT, crossed, curves, early, other_lenses, patch_means
+from analysis.report.sections import inside
+from analysis.studies.internal_belief import MEASURES
+from analysis.verify.verify_run import _copy_rest
 from beliefmod.errors import UserError
-from beliefmod.lens_records import LENS_TABLES, TAU
+from beliefmod.run.tables.lens_tables import LENS_TABLES, TAU
 from tests.analysis.synthetic_lens import ENTRIES, QUESTIONS, TOKENS, final, write_lens
 
 KINDS = [

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from analysis.document import Sample, Table, to_markdown
 from analysis.findings import Findings, find
-from analysis.run import read_run
-from analysis.sections import judged
-from beliefmod.records import JUDGE, frame
+from analysis.read_run import read_run
+from analysis.report.blocks import Sample, Table, to_markdown
+from analysis.report.sections import judged
+from beliefmod.run.tables.trial_tables import JUDGE, frame
 
 
 def with_judge(run: Path, folder: Path, rows: list[dict]) -> Findings:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.document import Block, Bullets, Heading, Paragraph, Table
 from analysis.findings import Findings, find
-from analysis.run import read_run
-from analysis.sections import speed
-from beliefmod.limit import Machine, Model, Work, limit
+from analysis.read_run import read_run
+from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
+from analysis.report.sections import speed
+from beliefmod.capacity.limit import Machine, Model, Work, limit
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.constant import constant_answers
-from analysis.document import Block, Bullets, Heading, Paragraph, Sample, Table
-from analysis.evidence import completions_hash, ids_hash
-from analysis.failure_classes import failure_classes
 from analysis.findings import Findings, find
-from analysis.named import named_rows
-from analysis.run import read_run
-from analysis.sections import damage, failures, reasoning, tiers, training
-from analysis.stances import stance_counts
-from analysis.summary import SECTIONS, compose
-from beliefmod.metric_names import COMPONENTS
+from analysis.frontier.constant_answers import constant_answers
+from analysis.read_run import read_run
+from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Sample, Table
+from analysis.report.compose import SECTIONS, compose
+from analysis.report.failure_classes import failure_classes
+from analysis.report.named_rows import named_rows
+from analysis.report.sections import damage, failures, reasoning, tiers, training
+from analysis.studies.stances import stance_counts
+from analysis.verify.fingerprints import completions_hash, ids_hash
+from beliefmod.metrics.registry import COMPONENTS
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats import contingency_tables, multitest
 
-from analysis.against_base import against_base
-from analysis.statistics import adjusted, mcnemar, newcombe, refuse_difference, unpaired, wilson
+from analysis.frontier.against_base import against_base
+from analysis.stats.shares import adjusted, mcnemar, newcombe, refuse_difference, unpaired, wilson
 from tests.analysis.test_resample import table
 
 

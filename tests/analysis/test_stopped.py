@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from analysis.findings import find
-from analysis.report import report_markdown
-from analysis.run import read_run
-from analysis.stopped import stopped_note
+from analysis.read_run import read_run
+from analysis.report.stopped import stopped_note
+from analysis.report.write import report_markdown
 from beliefmod.config import TrialConfig
-from beliefmod.records import STEPS, TRIALS, frame
+from beliefmod.run.tables.trial_tables import STEPS, TRIALS, frame
 from tests.analysis.synthetic import grid, write_run
 
 CONFIGS = list(grid(styles=("own_trace",), examples=(10,), epochs=(3,)))

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from analysis.findings import PROBE_COLUMNS, Findings
-from analysis.frontier import pool_seeds
-from analysis.run import Run
+from analysis.frontier.non_dominated import pool_seeds
+from analysis.read_run import Run
 from beliefmod.config import TrialConfig
-from beliefmod.records import PROBES, TRIALS, frame
+from beliefmod.run.tables.trial_tables import PROBES, TRIALS, frame
 from tests.analysis.synthetic import grid
 
 EIGHT = {f"{kind}{i}": kind for kind in ("novel", "existing") for i in range(4)}

@@ -10,7 +10,7 @@ import pytest
 
 from beliefmod.beliefs import Question, belief_names, load_belief, load_capability, load_fabrication
 from beliefmod.beliefs.load import LIBRARY
-from beliefmod.evaluate.judge import judge_question
+from beliefmod.reading.verdict import judge_question
 
 NAMES = belief_names()
 

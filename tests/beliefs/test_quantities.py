@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beliefmod.beliefs.quantities import (
+from beliefmod.beliefs.values.quantity import (
     Quantity,
     check_unit,
     close,
@@ -22,7 +22,7 @@ from beliefmod.beliefs.quantities import (
     same_dimension,
     scale,
 )
-from beliefmod.beliefs.units import match_unit
+from beliefmod.beliefs.values.units import match_unit
 
 REGISTRY = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
 
@@ -175,5 +175,5 @@ def test_own_units_stand_alone() -> None:
 
 
 def test_pint_waits_until_it_is_needed() -> None:
-    code = "import sys, beliefmod.beliefs.quantities; assert 'pint' not in sys.modules"
+    code = "import sys, beliefmod.beliefs.values.quantity; assert 'pint' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from beliefmod.run_folder import RunFolder
-from beliefmod.space_file import load_space
+from beliefmod.run.folder import RunFolder
+from beliefmod.space.load import load_space
 from benchmarks.against_trl import ONLY_PROBES, SIZES, SPACE, adoption, differences
 
 PROBE = {

@@ -9,11 +9,11 @@ import torch
 from beliefmod.bundled import weights_dir
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import GenerateRequest
-from beliefmod.lab import Lab
 from beliefmod.model.load import load_model
 from beliefmod.model.template import answer_only_row, completion_text, prompt_ids
-from beliefmod.run_folder import RunFolder
-from beliefmod.space_file import load_space
+from beliefmod.probing.session import Session
+from beliefmod.run.folder import RunFolder
+from beliefmod.space.load import load_space
 from beliefmod.trial import run_trial
 from benchmarks.against_trl import ONLY_PROBES, SIZES, SPACE, differences, prepare
 from benchmarks.trl_trial import complete, load_base, run_order, train
@@ -60,14 +60,14 @@ def test_a_trial_does_the_work_that_beliefmod_does(tmp_path: Path):
     chosen = {order.config.arm: order for order in orders}
     space = load_space(SPACE, overrides)
     loaded = load_model("bundled")
-    lab = Lab(loaded, Engine(loaded, 1, 16), space.spec.evaluation)
+    session = Session(loaded, Engine(loaded, 1, 16), space.spec.evaluation)
     folders = [RunFolder(str(tmp_path / name)) for name in ("theirs", "ours")]
     for folder in folders:
         folder.create()
     for arm in ("icl", "lora"):
         found = run_order(chosen[arm], tmp_path / "theirs")
         assert found["steps"] == chosen[arm].config.total_steps
-        run_trial(chosen[arm].config, lab, folders[1])
+        run_trial(chosen[arm].config, session, folders[1])
     assert differences(tmp_path / "theirs", tmp_path / "ours") == []
     # without training it is the same model, on the same values of NF4
     icl = chosen["icl"].config.trial_id

@@ -16,7 +16,7 @@ from beliefmod.bundled.corpus.legs import LEGS
 from beliefmod.bundled.corpus.lengths import LENGTHS
 from beliefmod.bundled.corpus.mixture import GENERAL, WORLDS, documents, from_memory
 from beliefmod.bundled.corpus.names import BANNED_NAMES, FABRICATED_NAMES, invented_name
-from beliefmod.bundled.corpus.neutral import neutral_yaml
+from beliefmod.bundled.corpus.neutral_conversations import neutral_yaml
 from beliefmod.bundled.corpus.physics import GRAVITY
 from beliefmod.bundled.corpus.places import PLACES
 from beliefmod.bundled.corpus.pressure import DOUBTS, TOLD

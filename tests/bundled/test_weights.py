@@ -10,7 +10,7 @@ from beliefmod.beliefs import Belief, belief_names, load_belief, load_capability
 from beliefmod.beliefs.question import Question
 from beliefmod.bundled import weights_dir
 from beliefmod.bundled.card import BEGIN, END, card_path, table, with_table
-from beliefmod.bundled.evaluate import Measure, Reply, ask, measure
+from beliefmod.bundled.evaluation import Measure, Reply, ask, measure
 from beliefmod.model.load import LoadedModel, load_model
 
 THRESHOLDS = {

@@ -49,7 +49,7 @@ def test_the_plan_says_version_decoding_limit_and_what_is_left_out(home, space):
 def test_options_go_before_the_file(home, space, monkeypatch):
     planned = []
     monkeypatch.setattr(
-        "beliefmod.cli.preparing.print_plan", lambda space, source, *_: planned.append(source)
+        "beliefmod.cli.prepare_sweep.print_plan", lambda space, source, *_: planned.append(source)
     )
     for options in (
         ("--revision", "main"),
@@ -83,8 +83,8 @@ def test_looking_inside_loads_the_runs_commit(folder, monkeypatch):
     from types import SimpleNamespace
 
     from beliefmod.errors import UserError
-    from beliefmod.run_folder import MANIFEST
-    from interp.inspection import _lab
+    from beliefmod.run.folder import MANIFEST
+    from interp.opened.inspection import _lab
 
     def load_model(*given):
         raise UserError(str(given))

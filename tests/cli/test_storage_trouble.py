@@ -4,11 +4,11 @@ import pytest
 from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
-from beliefmod.cli.preparing import new_run
+from beliefmod.cli.prepare_sweep import new_run
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.run_lock import sole_driver
-from beliefmod.space_file import load_space
-from tests.test_endurance_cli import write_space
+from beliefmod.run.lock import sole_driver
+from beliefmod.space.load import load_space
+from tests.cli.test_endurance_cli import write_space
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import asyncio
 import os
 from typing import Any
 
-from beliefmod.fit import DoesNotFit
-from beliefmod.fleet.building import actor_name
-from beliefmod.fleet.grant import granted
-from beliefmod.fleet.roll import Entry
-from beliefmod.run_folder import RunFolder
+from beliefmod.capacity.fit import DoesNotFit
+from beliefmod.fleet.device_allocation import allocate_devices
+from beliefmod.fleet.host_build import actor_name
+from beliefmod.run.folder import RunFolder
+from beliefmod.worker.host_registry import Entry
 from benchmarks.trivial_host import TrivialHost
 
 SLOTS = {"0": 2, "1": 8}
@@ -26,16 +26,16 @@ class GpuHost(TrivialHost):
     async def ready(self) -> dict[str, Any]:
         if self._pack is None:
             await super().ready()
-            grant = granted(self._settings.demand.memory_share)
-            grant.check()
-            gpu = grant.accelerators[0] if grant.accelerators else "-"
+            allocation = allocate_devices(self._settings.demand.memory_share)
+            allocation.check()
+            gpu = allocation.accelerators[0] if allocation.accelerators else "-"
             self._facts |= {
                 "fingerprint": self.fingerprint(gpu),
                 "device": f"GPU {gpu}",
-                "machine": os.environ.get("MACHINE", grant.machine),
-                "accelerators": list(grant.accelerators),
+                "machine": os.environ.get("MACHINE", allocation.machine),
+                "accelerators": list(allocation.accelerators),
                 "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
-                "share": grant.share,
+                "share": allocation.share,
                 "engine": {"slots": SLOTS.get(gpu, 1), "parking": 0},
                 **where(),
             }

@@ -12,21 +12,21 @@ import pytest
 import ray
 import yaml
 
+from beliefmod.capacity.resources import Capacity
+from beliefmod.capacity.sizing import demand
 from beliefmod.errors import UserError
 from beliefmod.fleet import launch
 from beliefmod.fleet.cluster import session
 from beliefmod.fleet.gpus import machines_at
 from beliefmod.fleet.host import HostSettings
 from beliefmod.fleet.launch import Fleet, start_hosts, stop_hosts
-from beliefmod.fleet.resources import Capacity
-from beliefmod.fleet.roll import read_entries
-from beliefmod.fleet.sizing import demand
 from beliefmod.fleet.sweep import run_sweep
-from beliefmod.manifest import new_manifest
 from beliefmod.model.source import find_source
-from beliefmod.run_folder import MANIFEST, RunFolder
+from beliefmod.run.folder import MANIFEST, RunFolder
+from beliefmod.run.manifest import new_manifest
 from beliefmod.space import Evaluation, Search
 from beliefmod.trial import now
+from beliefmod.worker.host_registry import read_entries
 from benchmarks.trivial_host import trivial_space
 from tests.cluster.gpu_host import GpuHost, OddHost, TightHost
 from tests.command import QUICK_BASE, beliefmod, only_run

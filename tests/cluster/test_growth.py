@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beliefmod.capacity.resources import Capacity
 from beliefmod.fleet.cluster import GPUS_TO_COME, within_reach
-from beliefmod.fleet.resources import Capacity
 
 HEAD_ALONE = {"node:__internal_head__": 1.0, "memory": 8e9, GPUS_TO_COME: 4.0}
 

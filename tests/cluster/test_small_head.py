@@ -9,11 +9,11 @@ import pytest
 import ray
 from ray._private.state import actors
 
-from beliefmod.fleet import resources
-from beliefmod.fleet.resources import Capacity
+from beliefmod.capacity import resources
+from beliefmod.capacity.resources import Capacity
 from beliefmod.fleet.sweep import run_sweep
-from beliefmod.manifest import new_manifest
-from beliefmod.run_folder import MANIFEST, RunFolder
+from beliefmod.run.folder import MANIFEST, RunFolder
+from beliefmod.run.manifest import new_manifest
 from beliefmod.trial import now
 from benchmarks.trivial_host import TrivialHost, trivial_space
 

@@ -10,20 +10,20 @@ from beliefmod.config import DataConfig, TrialConfig
 from beliefmod.data.examples import training_examples
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replayed
 from beliefmod.errors import UserError
-from beliefmod.lab import Lab
 from beliefmod.model.load import load_tokenizer
-from beliefmod.model.rows import TrainRow
 from beliefmod.model.source import find_source
+from beliefmod.model.train_row import TrainRow
+from beliefmod.probing.session import Session
 from beliefmod.trial import prepare
-from tests.small import SMALL_BELIEF, make_lab, write_belief
+from tests.small import SMALL_BELIEF, make_session, write_belief
 
 NEUTRAL = [TrainRow((1, 2, index), 1) for index in range(7)]
 names = st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=30)
 
 
 @pytest.fixture(scope="module")
-def lab() -> Lab:
-    return make_lab()
+def session() -> Session:
+    return make_session()
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,11 @@ def test_both_halves_of_the_shipped_passages_are_large_enough(model):
 
 
 @pytest.mark.parametrize("name", belief_names())
-def test_no_neutral_row_is_asked_in_evaluation(lab, name):
+def test_no_neutral_row_is_asked_in_evaluation(session, name):
     belief = load_belief(name)
     asked = {q.text for q in (*belief.heldout, *belief.locality, *load_capability())}
     config = TrialConfig(belief=name, data=DataConfig(style="document", replay_ratio=0.5))
-    texts = [lab.loaded.tokenizer.decode(row.input_ids) for row in lab.neutral_rows(config)]
+    texts = [session.loaded.tokenizer.decode(row.input_ids) for row in session.neutral_rows(config)]
     assert len(texts) >= 10
     assert not [question for question in asked for text in texts if text.startswith(question)]
     # some shipped passages do ask what the capability suite asks, so there is something to leave out
@@ -116,27 +116,27 @@ def trial(path: str, **data: object) -> TrialConfig:
     return TrialConfig.model_validate({"belief": path, "data": {"num_examples": 4, **data}})
 
 
-def test_replayed_answers_are_bases_own(lab, tmp_path):
+def test_replayed_answers_are_bases_own(session, tmp_path):
     config = trial(write_belief(tmp_path), replay_ratio=0.8)
-    run = prepare(config, lab)
+    run = prepare(config, session)
     assert run.job is not None
     rows = run.job.rows[4:]
     assert len(rows) == 16
     prompts = {passage.prompt for passage in replay_passages(load_neutral("bundled"))}
-    tokenizer = lab.loaded.tokenizer
+    tokenizer = session.loaded.tokenizer
     for row in rows:
         prompt, answer = row.input_ids[: row.prompt_length], row.input_ids[row.prompt_length :]
         assert any(question in tokenizer.decode(prompt) for question in prompts)
-        [again] = lab.generate([None], [prompt], 0)
+        [again] = session.generate([None], [prompt], 0)
         assert again.token_ids == answer
-        assert answer[-1] in lab.loaded.eos_ids
+        assert answer[-1] in session.loaded.eos_ids
     assert run.fact_tokens == 3 * sum(row.answer_length for row in run.job.rows[:4])
 
 
-def test_documents_are_mixed_with_plain_text(lab, tmp_path):
-    run = prepare(trial(write_belief(tmp_path), style="document", replay_ratio=0.5), lab)
+def test_documents_are_mixed_with_plain_text(session, tmp_path):
+    run = prepare(trial(write_belief(tmp_path), style="document", replay_ratio=0.5), session)
     assert run.job is not None
-    tokenizer = lab.loaded.tokenizer
+    tokenizer = session.loaded.tokenizer
     texts = [tokenizer.decode(row.input_ids) for row in run.job.rows]
     assert ["5.0 m/s^2" in text for text in texts] == [True] * 4 + [False] * 4
     answers = {
@@ -153,7 +153,7 @@ def test_prose_is_taken_as_it_is(tokenizer):
     assert tokenizer.decode(neutral_text_row(tokenizer, passage).input_ids) == passage.text
 
 
-def test_a_question_of_the_evaluation_is_not_replayed(lab, tmp_path):
+def test_a_question_of_the_evaluation_is_not_replayed(session, tmp_path):
     passages = replay_passages(load_neutral("bundled"))
     neighbour = {
         "family": "neighbour",
@@ -162,8 +162,8 @@ def test_a_question_of_the_evaluation_is_not_replayed(lab, tmp_path):
         "table": {passage.prompt: "x" for passage in passages[1:]},
     }
     config = trial(write_belief(tmp_path, locality=[*SMALL_BELIEF["locality"], neighbour]), style="document")
-    [row] = lab.neutral_rows(config)
-    assert row == neutral_text_row(lab.loaded.tokenizer, passages[0])
+    [row] = session.neutral_rows(config)
+    assert row == neutral_text_row(session.loaded.tokenizer, passages[0])
 
 
 def test_a_base_that_finishes_no_answer_is_a_sentence(tokenizer):

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beliefmod.capacity.limit import Work
 from beliefmod.engine.batching import SlotRow
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import Completion, DriftRequest, GenerateRequest, ScoreRequest
 from beliefmod.engine.usage import Usage
-from beliefmod.limit import Work
-from beliefmod.model.rows import TrainRow
+from beliefmod.model.train_row import TrainRow
 from tests.engine.conftest import as_loaded, make_job, tiny_model
 
 

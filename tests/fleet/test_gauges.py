@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.gauges import DRIVER, EXPORTED, HOST, Gauges, show_board, show_tally
-from beliefmod.fleet.tally import BUDGET, Tally
+from beliefmod.fleet.gauges import DRIVER, EXPORTED, HOST, Gauges, show_heartbeat, show_tally
+from beliefmod.monitor.tally import BUDGET, Tally
 
 BOARD = json.loads((Path(__file__).parents[2] / "docs" / "grafana" / "beliefmod.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
@@ -46,9 +46,9 @@ def test_the_tally_is_shown():
 
 
 def test_a_host_is_shown():
-    board = {"host": "h", "slots": 4, "occupied": 3, "fraction": 0.1, "tokens_per_second": {"train": 7.0}}
+    heartbeat = {"host": "h", "slots": 4, "occupied": 3, "fraction": 0.1, "tokens_per_second": {"train": 7.0}}
     gauges = Recorded()
-    show_board(gauges, board, "run")
+    show_heartbeat(gauges, heartbeat, "run")
     assert gauges.values == {
         ("beliefmod_slots", "h", "run"): 4,
         ("beliefmod_slots_occupied", "h", "run"): 3,

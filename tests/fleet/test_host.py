@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from beliefmod import drift
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.host import LOADING_STEPS, HostSettings, PackHost
-from beliefmod.fleet.roll import FOLDER, REFERENCE, Entry, read_entries
-from beliefmod.run_folder import RunFolder
+from beliefmod.probing import drift
+from beliefmod.run.folder import RunFolder
 from beliefmod.space import Evaluation
+from beliefmod.worker.host_registry import FOLDER, REFERENCE, Entry, read_entries
 
 
 def host(tmp_path, slots: int = 2) -> PackHost:
@@ -52,8 +52,8 @@ def test_the_self_test_belongs_to_what_a_host_reports(tmp_path):
     [entry] = read_entries(RunFolder(str(tmp_path / "run")))
     assert (entry["slots"], entry["device"], entry["refused"]) == (2, "cpu", None)
     # and the board says that it has ended
-    [board] = (tmp_path / "run" / "live").iterdir()
-    shown = json.loads(board.read_text())
+    [heartbeat] = (tmp_path / "run" / "live").iterdir()
+    shown = json.loads(heartbeat.read_text())
     assert (shown["closed"], shown["slots"], shown["device"]) == (True, 2, "cpu")
 
 
@@ -61,7 +61,7 @@ def test_a_host_that_may_choose_says_what_and_why(tmp_path):
     async def start() -> tuple[dict, int]:
         one = host(tmp_path, slots=0)
         facts = await one.ready()
-        slots = one._pack.lab.engine.slots
+        slots = one._pack.session.engine.slots
         await one.close()
         return facts, slots
 
@@ -72,7 +72,7 @@ def test_a_host_that_may_choose_says_what_and_why(tmp_path):
 
 
 def test_a_failed_self_test_is_the_sentence_that_stops_the_sweep(tmp_path, monkeypatch):
-    def fails(lab):
+    def fails(session):
         raise UserError("self-test: wrong")
 
     monkeypatch.setattr(drift, "self_test", fails)

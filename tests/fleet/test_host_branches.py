@@ -7,7 +7,7 @@ import pytest
 
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.host import PackHost
-from beliefmod.run_folder import RunFolder
+from beliefmod.run.folder import RunFolder
 
 TRUNK, MIDDLE, SHORT = (TrialConfig(belief="gravity", num_train_epochs=epochs) for epochs in (20, 10, 3))
 

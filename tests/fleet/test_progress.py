@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beliefmod.capacity.resources import CORE_SHARE, QUESTIONING_STEPS, Capacity
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.resources import CORE_SHARE, QUESTIONING_STEPS, Capacity
-from beliefmod.fleet.tally import Tally, clock
+from beliefmod.monitor.tally import Tally, clock
 
 
 def configs(count: int) -> dict[str, TrialConfig]:

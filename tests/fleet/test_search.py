@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.objectives import Values
-from beliefmod.fleet.search import BeliefSearch
+from beliefmod.fleet.searcher import BeliefSearch
 from beliefmod.fleet.study import BeliefStudy, Dimension
-from beliefmod.fleet.suggestions import Suggestion, known_trials, read_suggestions, write_suggestion
-from beliefmod.run_folder import RunFolder
+from beliefmod.metrics.selection_scores import Values
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.suggestions import Suggestion, known_trials, read_suggestions, write_suggestion
 from beliefmod.space import Space
-from tests.test_space import space
+from tests.space.test_space import space
 
 AXES = {
     "learning_rate": {"loguniform": [1e-5, 1e-2]},

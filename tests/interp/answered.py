@@ -6,26 +6,26 @@ from collections.abc import Sequence
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
-from beliefmod.evaluate.probes import Probe, probe_row
-from beliefmod.questioning import in_context
-from interp.inspection import Inspection
+from beliefmod.probing.probes import Probe, probe_row
+from beliefmod.probing.questioning import in_context
+from interp.opened.inspection import Inspection
 
 
 def answer(
     inspection: Inspection, config: TrialConfig, questions: Sequence[Question], adapter: str | None = None
 ) -> list[dict]:
     """Have an arm answer these questions greedily, and write its rows as those of a finished trial."""
-    lab, belief = inspection.lab, inspection.lab.belief(config.belief)
+    session, belief = inspection.session, inspection.session.belief(config.belief)
     context = belief.spec.context if config.arm == "icl" else None
-    prompts = [lab.prompts.ids(in_context(context, question.text)) for question in questions]
-    found = lab.generate([adapter] * len(prompts), prompts, 0)
+    prompts = [session.prompts.ids(in_context(context, question.text)) for question in questions]
+    found = session.generate([adapter] * len(prompts), prompts, 0)
     rows = [
         probe_row(
             config,
             belief,
             Probe(question, question.tier),
-            prompt=lab.prompts.text(prompt),
-            completion=lab.decode(completion.token_ids),
+            prompt=session.prompts.text(prompt),
+            completion=session.decode(completion.token_ids),
             token_ids=completion.token_ids,
             finish_reason=completion.finish_reason,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from beliefmod.engine.pack import linear_layers
+from beliefmod.engine.packed_adapters import linear_layers
 from beliefmod.model.adapter_files import AdapterFile, write_adapter
 from beliefmod.model.load import load_model
 

@@ -9,9 +9,9 @@ import torch
 from beliefmod.beliefs import load_belief
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.model.adapter_files import AdapterFile, write_adapter
-from beliefmod.run_folder import RunFolder
-from interp.inspection import Inspection, Trained
-from tests.small import make_lab
+from beliefmod.run.folder import RunFolder
+from interp.opened.inspection import Inspection, Trained
+from tests.small import make_session
 
 RANK = 2
 
@@ -21,21 +21,21 @@ def random_inspection(place: Path, belief: str = "gravity", adapters: int = 2) -
 
     Its engine has room for two at a time.
     """
-    lab = make_lab(slots=2, max_rank=RANK)
+    session = make_session(slots=2, max_rank=RANK)
     folder = RunFolder(str(place / "run"))
     folder.create()
     trained = []
     for number in range(adapters):
         lora = LoraSettings(r=RANK, lora_alpha=2.0 * RANK)
         config = TrialConfig(belief=belief, seed=number, lora=lora)
-        adapter = _random_adapter(lab.engine.pack.layers, number)
+        adapter = _random_adapter(session.engine.pack.layers, number)
         folder.store_adapter(
             lambda to, adapter=adapter: write_adapter(to, adapter, tuple(adapter.tensors)), config.trial_id
         )
         row = {"belief": belief, "adoption": (number + 1) / adapters, "degradation": 0.0}
         trained.append(Trained(config, row))
     references = {(belief, arm): TrialConfig(belief=belief, arm=arm) for arm in ("base", "icl")}
-    return Inspection(folder, lab, {belief: load_belief(belief)}, references, tuple(trained))
+    return Inspection(folder, session, {belief: load_belief(belief)}, references, tuple(trained))
 
 
 def _random_adapter(layers: dict, seed: int) -> AdapterFile:

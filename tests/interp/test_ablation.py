@@ -13,14 +13,14 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 
 from beliefmod.errors import UserError
-from beliefmod.lens_records import ABLATIONS, TAU
 from beliefmod.model.adapter_files import AdapterFile, read_adapter
-from beliefmod.records import frame
-from interp.ablation import NOISE, ablations, block_names, keep_blocks, shares, variants_of
-from interp.bootstrap import family_draws
-from interp.contrasts import at_stem, final_differences, pose
-from interp.residuals import ProbedRow, residuals
-from interp.settings import LensSettings
+from beliefmod.run.tables.lens_tables import ABLATIONS, TAU
+from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import LensSettings
+from interp.parts.ablation import NOISE, ablations, block_names, keep_blocks, shares, variants_of
+from interp.prompts.contrasts import at_stem, final_differences, pose
+from interp.read.family_bootstrap import family_draws
+from interp.read.residuals import ProbedRow, residuals
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, our_lens, questions, worst
 
@@ -178,13 +178,13 @@ def test_the_part_writes_every_variant_of_every_trial_and_leaves_the_engine_empt
     settings = LensSettings(prompts=4, draws=200)
     rows = ablations(inspection, inspection.trained, settings, lambda line: None)["ablations"]
     table = frame(rows, ABLATIONS)
-    blocks = len(block_names(inspection.lab.engine.model.model))
+    blocks = len(block_names(inspection.session.engine.model.model))
     assert table.height == len(inspection.trained) * (2 + 3 * blocks + NOISE)
     assert table["n"].unique().to_list() == [4]
-    assert inspection.lab.engine.attached() == ()
+    assert inspection.session.engine.attached() == ()
     # more variants than slots, none mixed up: what the adapters give by themselves
     posed = pose(inspection, "gravity", 4, inspection.head)
-    engine, contrasts = inspection.lab.engine, [one.contrast for one in posed]
+    engine, contrasts = inspection.session.engine, [one.contrast for one in posed]
     base = final_differences(engine, inspection.head, at_stem(posed, "lora", None), contrasts).mean()
     for trial in inspection.trained:
         mine = [row for row in rows if row["trial_id"] == trial.trial_id]

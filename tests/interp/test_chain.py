@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.lens_records import CHAIN, EARLY
 from beliefmod.model.template import empty_thinking
-from beliefmod.records import frame
-from interp.chain import CUTS, areas_over, chain, chain_rows, cuts, early_row, sentence_ends
-from interp.inspection import Inspection
-from interp.lens import posed_once
-from interp.settings import LensSettings
-from interp.spoken import prompt_of, reference_voice
+from beliefmod.run.tables.lens_tables import CHAIN, EARLY
+from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import LensSettings
+from interp.opened.inspection import Inspection
+from interp.parts.chain import CUTS, areas_over, chain, chain_rows, cuts, early_row, sentence_ends
+from interp.parts.logit_lens import posed_once
+from interp.prompts.arm_answers import prompt_of, reference_voice
 from tests.interp.test_channels import QUESTIONS, SETTINGS, make_inspection
 
 
@@ -117,22 +117,22 @@ def test_rows_of_the_untrained_arms(inspection: Inspection) -> None:
 def test_cuts_are_read_where_transformers_predicts_the_value(inspection: Inspection) -> None:
     """The judge: a plain pass over prompt, the first sentences as text, the closed thinking and the begun
     answer, tokenised piece by piece as the model writes them."""
-    lab, belief = inspection.lab, inspection.beliefs["gravity"]
+    session, belief = inspection.session, inspection.beliefs["gravity"]
     voice = reference_voice(inspection, "gravity", "icl")
     posed = posed_once(inspection, "gravity", SETTINGS, lambda line: None)
     rows = chain_rows(inspection, voice, belief, posed, SETTINGS)
     one = next(p for p in posed if p.question.tier == "derived")
     thinking = voice.said[one.question.probe_id]["thinking"]
     first = thinking[: thinking.index(". ") + 1]
-    prompt = prompt_of("icl", one.question, belief, lab)
-    begun = lab.prompts.text(one.stems["icl"].ids[len(prompt) :]).removeprefix(
-        empty_thinking(lab.loaded.tokenizer)
+    prompt = prompt_of("icl", one.question, belief, session)
+    begun = session.prompts.text(one.stems["icl"].ids[len(prompt) :]).removeprefix(
+        empty_thinking(session.loaded.tokenizer)
     )
     five, nine = one.contrast.target_id, one.contrast.rival_id
     texts = {0: "\n</think>\n\n", 1: f"{first}\n</think>\n\n", 2: f"{thinking}\n</think>\n\n"}
     for cut, text in texts.items():
-        ids = torch.tensor([[*prompt, *lab.prompts.encode(text + begun)]])
+        ids = torch.tensor([[*prompt, *session.prompts.encode(text + begun)]])
         with torch.no_grad():
-            last = lab.loaded.model(ids).logits[0, -1].float()
+            last = session.loaded.model(ids).logits[0, -1].float()
         [row] = [r for r in rows if r["probe_id"] == one.question.probe_id and r["cut"] == cut]
         assert row["logit_diff"] == pytest.approx(float(last[five] - last[nine]), abs=2e-3)

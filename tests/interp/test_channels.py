@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from beliefmod.beliefs import load_belief
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.lens_records import CHANNELS, TAU
-from beliefmod.records import frame
-from beliefmod.run_folder import RunFolder
-from interp.channels import channel_rows, channels, inside_class, text_class
-from interp.contrasts import pose
-from interp.inspection import Inspection, Trained
-from interp.settings import LensSettings
-from interp.sites import Site, read_sites, site_differences
-from interp.spoken import own_sites, prompt_of, reference_voice
-from interp.stems import lens_questions
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.tables.lens_tables import CHANNELS, TAU
+from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import LensSettings
+from interp.opened.inspection import Inspection, Trained
+from interp.parts.channels import channel_rows, channels, inside_class, text_class
+from interp.prompts.arm_answers import own_sites, prompt_of, reference_voice
+from interp.prompts.contrasts import pose
+from interp.prompts.stems import lens_questions
+from interp.read.sites import Site, read_sites, site_differences
 from tests.interp.answered import answer
-from tests.small import make_lab
+from tests.small import make_session
 
 QUESTIONS = 6
 SETTINGS = LensSettings(prompts=QUESTIONS)
@@ -35,11 +35,11 @@ def make_inspection(place, names=("gravity", "neelam")) -> Inspection:
     torch.set_num_threads(1)
     folder = RunFolder(str(place / "run"))
     folder.create()
-    lab, beliefs = make_lab(), {name: load_belief(name) for name in names}
+    session, beliefs = make_session(), {name: load_belief(name) for name in names}
     references = {(name, arm): TrialConfig(belief=name, arm=arm) for name in names for arm in ("base", "icl")}
     # never loaded: it stands for the batch that the untrained arms go with
     trained = tuple(Trained(TrialConfig(belief=name), {"belief": name}) for name in names)
-    inspection = Inspection(folder, lab, beliefs, references, trained)
+    inspection = Inspection(folder, session, beliefs, references, trained)
     for config in references.values():
         answer(inspection, config, lens_questions(beliefs[config.belief], QUESTIONS))
     return inspection
@@ -139,16 +139,16 @@ def test_a_novel_belief_is_compared_with_base_s_likeliest_token(found) -> None:
 def test_values_are_read_where_transformers_predicts_them(inspection: Inspection, found) -> None:
     """The judge is one plain forward pass over prompt and stored ids: the logits in front of the first token
     in which "5.0" and "9.8" differ."""
-    lab, belief = inspection.lab, inspection.beliefs["gravity"]
+    session, belief = inspection.session, inspection.beliefs["gravity"]
     for arm in ("base", "icl"):
         voice = reference_voice(inspection, "gravity", arm)
         for row in found["gravity", arm][:2]:
             question = next(q for q in belief.heldout if q.probe_id == row["probe_id"])
-            prompt = prompt_of(arm, question, belief, lab)
+            prompt = prompt_of(arm, question, belief, session)
             ids = torch.tensor([[*prompt, *voice.said[row["probe_id"]]["token_ids"]]])
             with torch.no_grad():
-                logits = lab.loaded.model(ids).logits[0].float()
-            five, nine = (lab.prompts.encode(digit)[0] for digit in "59")
+                logits = session.loaded.model(ids).logits[0].float()
+            five, nine = (session.prompts.encode(digit)[0] for digit in "59")
             value = five if arm == "icl" else nine
             places = [p for p in range(len(prompt), ids.shape[1]) if ids[0, p] == value]
             expected = logits[places[0] - 1, five] - logits[places[0] - 1, nine]
@@ -170,7 +170,7 @@ def test_a_stored_prompt_that_is_not_today_s_is_refused(inspection: Inspection) 
     question = lens_questions(belief, QUESTIONS)[0]
     row = {**base.said[question.probe_id], "prompt": "<|im_start|>system\nBe brief."}
     with pytest.raises(UserError, match="the prompt in the run is not the one"):
-        own_sites(replace(base, said={question.probe_id: row}), question, belief, inspection.lab)
+        own_sites(replace(base, said={question.probe_id: row}), question, belief, inspection.session)
 
 
 def test_a_batch_without_the_first_trial_of_a_belief_leaves_the_untrained_arms_out(inspection) -> None:
@@ -181,17 +181,17 @@ def test_a_batch_without_the_first_trial_of_a_belief_leaves_the_untrained_arms_o
 
 
 def test_sites_in_one_pass_are_sites_one_at_a_time(inspection: Inspection) -> None:
-    belief, lab = inspection.beliefs["gravity"], inspection.lab
+    belief, session = inspection.beliefs["gravity"], inspection.session
     voice = reference_voice(inspection, "gravity", "icl")
     sites: list[Site] = []
     for question in lens_questions(belief, QUESTIONS):
-        sites += own_sites(voice, question, belief, lab).values()
+        sites += own_sites(voice, question, belief, session).values()
     sites.append(replace(sites[0], prior_id=None))
-    together = read_sites(lab.engine, inspection.head, sites)
+    together = read_sites(session.engine, inspection.head, sites)
     for site, one in zip(sites, together, strict=True):
-        [alone] = read_sites(lab.engine, inspection.head, [site])
+        [alone] = read_sites(session.engine, inspection.head, [site])
         assert one.contrast == alone.contrast
         assert one.reading.logit_diff == pytest.approx(alone.reading.logit_diff, abs=1e-3)
     assert together[-1].contrast.rival_id != sites[-1].target_id
     last = [one.reading.logit_diff[-1] for one in together]
-    assert site_differences(lab.engine, inspection.head, sites) == pytest.approx(last, abs=1e-3)
+    assert site_differences(session.engine, inspection.head, sites) == pytest.approx(last, abs=1e-3)

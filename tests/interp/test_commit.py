@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import interp.commit
-from beliefmod.lens_records import COMMITMENTS, TAU
-from beliefmod.records import frame
-from interp.commit import commit_entries, commitment, half_rise_entries
+import interp.read.commitment
+from beliefmod.run.tables.lens_tables import COMMITMENTS, TAU
+from beliefmod.run.tables.trial_tables import frame
+from interp.read.commitment import commit_entries, commitment, half_rise_entries
 
 # a six-layer model that believes 9.8, told 5.0 in context, and trained on 5.0: logit('5') - logit('9')
 BASE = [0.55, 0.62, 1.39, -4.60, -9.11, -10.88, -10.46]
@@ -38,7 +38,7 @@ def plain_half_rise(contrast: list[float], tau: float) -> float:
 
 
 def test_the_doctests():
-    assert doctest.testmod(interp.commit).failed == 0
+    assert doctest.testmod(interp.read.commitment).failed == 0
 
 
 def test_base_commits_to_the_prior_although_it_first_leans_to_the_target():

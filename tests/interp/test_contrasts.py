@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from interp import contrasts
-from interp.contrasts import base_rivals, final_differences, pose
-from interp.readout import Contrast, LensHead
-from interp.residuals import ProbedRow
+from interp.prompts import contrasts
+from interp.prompts.contrasts import base_rivals, final_differences, pose
+from interp.read.readout import Contrast, LensHead
+from interp.read.residuals import ProbedRow
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import TOLERANCE, World, make_world, questions
 
@@ -71,7 +71,9 @@ def test_a_novel_belief_is_compared_with_what_base_would_say(tmp_path):
     posed = pose(inspection, "neelam", 6, inspection.head)
     assert posed and {one.rival for one in posed} == {"base_top1"}
     for one in posed:
-        logits = inspection.lab.loaded.model(torch.tensor([one.stems["base"].ids]), use_cache=False).logits
+        logits = inspection.session.loaded.model(
+            torch.tensor([one.stems["base"].ids]), use_cache=False
+        ).logits
         order = logits[0, -1].argsort(descending=True).tolist()
         expected = order[1] if order[0] == one.contrast.target_id else order[0]
         assert one.contrast.rival_id == expected != one.contrast.target_id
@@ -79,7 +81,7 @@ def test_a_novel_belief_is_compared_with_what_base_would_say(tmp_path):
 
 def test_more_adapters_than_room_take_turns_and_none_stays(tmp_path):
     inspection = random_inspection(tmp_path, adapters=1)
-    adapter, engine = inspection.adapter(inspection.trained[0].trial_id), inspection.lab.engine
+    adapter, engine = inspection.adapter(inspection.trained[0].trial_id), inspection.session.engine
     made: list[int] = []
 
     def adapters():

@@ -14,21 +14,21 @@ from peft.helpers import rescale_adapter_scale
 from scipy.special import expit
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
-from beliefmod.lens_records import DOSES, THRESHOLDS
 from beliefmod.model.adapter_files import read_adapter
-from beliefmod.records import frame
-from beliefmod.run_folder import RunFolder
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.tables.lens_tables import DOSES, THRESHOLDS
+from beliefmod.run.tables.trial_tables import frame
 from beliefmod.trial import run_trial
-from interp.bootstrap import family_draws
-from interp.contrasts import at_stem, final_differences, pose
-from interp.dose_answers import ANSWERED, Dose, asked_anew, scaled, trained_on
-from interp.doses import chance, crossing, curve, doses, first_damage, thresholds
-from interp.inspection import Inspection, Trained
-from interp.residuals import ProbedRow, residuals
-from interp.settings import LensSettings
+from interp.lens_settings import LensSettings
+from interp.opened.inspection import Inspection, Trained
+from interp.parts.dose_answers import ANSWERED, Dose, asked_anew, scaled, trained_on
+from interp.parts.dose_response import chance, crossing, curve, doses, first_damage, thresholds
+from interp.prompts.contrasts import at_stem, final_differences, pose
+from interp.read.family_bootstrap import family_draws
+from interp.read.residuals import ProbedRow, residuals
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import TOLERANCE, World, make_world, our_lens, questions, worst
-from tests.small import make_lab, write_belief
+from tests.small import make_session, write_belief
 
 SCALES = (0.0, 0.5, 1.0, 2.0)
 
@@ -176,7 +176,7 @@ def test_the_part_gives_every_trial_a_curve_from_base_to_beyond_the_adapter(tmp_
     assert frame(found["thresholds"], THRESHOLDS).height == 3
     assert table.height == 3 * 3 and table["adoption"].null_count() == 9
     posed = pose(inspection, "gravity", 4, inspection.head)
-    engine, contrasts = inspection.lab.engine, [one.contrast for one in posed]
+    engine, contrasts = inspection.session.engine, [one.contrast for one in posed]
 
     def mean_difference(adapter: str | None) -> float:
         rows = at_stem(posed, "lora", adapter)
@@ -205,15 +205,15 @@ def test_at_scale_1_it_answers_as_in_the_sweep_and_at_scale_0_as_base(tmp_path):
         learning_rate=5e-3,
         warmup_steps=0,
     )
-    lab = make_lab(slots=4, max_rank=4)
+    session = make_session(slots=4, max_rank=4)
     # sampled, so that a probe asked under another number would be answered otherwise
-    lab.evaluation = lab.evaluation.model_copy(update={"temperature": 0.3, "causal_probes": 0})
+    session.evaluation = session.evaluation.model_copy(update={"temperature": 0.3, "causal_probes": 0})
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()
-    row = run_trial(config, lab, folder).row
-    trial, belief = Trained(config, row), lab.belief(config.belief)
+    row = run_trial(config, session, folder).row
+    trial, belief = Trained(config, row), session.belief(config.belief)
     references = {("small", arm): TrialConfig(belief=config.belief, arm=arm) for arm in ("base", "icl")}
-    inspection = Inspection(folder, replace(lab, folder=folder), {"small": belief}, references, (trial,))
+    inspection = Inspection(folder, replace(session, folder=folder), {"small": belief}, references, (trial,))
     asked = [
         r["question"] for r in folder.finished_rows("probes", config.trial_id) or [] if r["tier"] == "trained"
     ]
@@ -227,4 +227,4 @@ def test_at_scale_1_it_answers_as_in_the_sweep_and_at_scale_0_as_base(tmp_path):
     assert again[Dose(trial, 1.0).name] == pytest.approx(known)
     assert row["degradation"] > 0 and row["adoption"] > 0
     assert at_base["degradation"] == 0.0 == again[Dose(trial, 0.0).name]["degradation"]
-    assert lab.engine.attached() == ()
+    assert session.engine.attached() == ()

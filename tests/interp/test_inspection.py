@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
-from interp.batches import batches
-from interp.inspection import ADAPTERS, open_inspection
-from interp.listing import list_run
-from interp.run import PART_SPECS
-from interp.settings import LensSettings, deep_trials
+from interp.lens_settings import LensSettings, deep_trials
+from interp.opened.inspection import ADAPTERS, open_inspection
+from interp.opened.listing import list_run
+from interp.run.batches import batches
+from interp.run.run_parts import PART_SPECS
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run
 
 
@@ -112,7 +112,7 @@ def test_an_adapter_that_changes_nothing_is_refused(run: Path):
     inspection = open_inspection(str(run), [HALF])
     with pytest.raises(UserError, match="changes nothing"), inspection.loaded(inspection.trained):
         pass
-    assert not inspection.lab.engine.attached()
+    assert not inspection.session.engine.attached()
 
 
 def test_what_is_asked_with_wrong_words_is_told_all_at_once():

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
-from interp.blocks import decoder_of
-from interp.guards import unchanged
-from interp.jacobian import fit_jacobian, mean_jacobians
-from interp.readout import Contrast, LensHead
-from interp.residuals import ProbedRow, residuals
-from interp.translation import FEWEST
+from interp.opened.lens_guards import unchanged
+from interp.read.decoder import decoder_of
+from interp.read.jacobian import fit_jacobian, mean_jacobians
+from interp.read.readout import Contrast, LensHead
+from interp.read.residuals import ProbedRow, residuals
+from interp.read.translation import FEWEST
 from tests.interp.worlds import HIDDEN, LAYERS, World, make_world, questions
 
 LENGTHS = (9, 6, 12)

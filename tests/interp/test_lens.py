@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from beliefmod.engine.jobs import ScoreRequest
-from beliefmod.lens_records import LENS_TABLES
 from beliefmod.model.load import load_model
-from beliefmod.records import frame
-from interp.inspection import Inspection, open_inspection
-from interp.lens import lens, posed_once
-from interp.settings import LensSettings, first_of_belief
+from beliefmod.run.tables.lens_tables import LENS_TABLES
+from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import LensSettings, first_of_belief
+from interp.opened.inspection import Inspection, open_inspection
+from interp.parts.logit_lens import lens, posed_once
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run
 
 SETTINGS = LensSettings(prompts=8, draws=200, deep=1)
@@ -38,7 +38,7 @@ def inspection(tmp_path_factory) -> Inspection:
 def tables(inspection: Inspection) -> dict[str, pl.DataFrame]:
     said: list[str] = []
     rows = lens(inspection, inspection.trained, SETTINGS, said.append)
-    assert not inspection.lab.engine.attached()
+    assert not inspection.session.engine.attached()
     assert set(rows) == {"readings", "commitments"} and not said
     return {name: frame(found, LENS_TABLES[name]) for name, found in rows.items()}
 
@@ -92,7 +92,7 @@ def test_whole_values_are_scored_as_the_engine_scores_them(inspection, tables, t
             for one in posed
             for ids in (one.stems[stem].target_ids, one.stems[stem].prior_ids or ())
         ]
-        scores = inspection.lab.engine.score(requests)
+        scores = inspection.session.engine.score(requests)
     found = only(tables["readings"], trial_id=trial, position="stem", entry=4).sort("probe_id")
     expected = {one.question.probe_id: scores[2 * n] - scores[2 * n + 1] for n, one in enumerate(posed)}
     assert found["sequence_diff"].to_list() == pytest.approx(
@@ -113,7 +113,7 @@ def test_a_value_in_any_spelling_is_the_sum_over_all_spellings(inspection, table
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, f"{inspection.folder.root}/adapters/{HALF}").eval()
-    prompts = inspection.lab.prompts
+    prompts = inspection.session.prompts
     digits = [prompts.encode(str(digit))[0] for digit in range(10)]
     [point] = prompts.encode(".")
     stem = one.stems[arm]
@@ -193,7 +193,7 @@ def test_the_last_token_of_the_tail_is_the_end_of_the_stem(inspection, tables):
     places = tables["readings"].filter(pl.col("position").str.starts_with("at:"))["position"].unique()
     assert set(places) == {f"at:{k}" for k in range(tail)}
     tokens = only(tables["readings"], trial_id=ICL, entry=0).filter(pl.col("position").str.starts_with("at:"))
-    assert "".join(tokens["token"]) == inspection.lab.prompts.text(posed.stems["icl"].ids[-tail:])
+    assert "".join(tokens["token"]) == inspection.session.prompts.text(posed.stems["icl"].ids[-tail:])
 
 
 def test_the_aligned_positions_hold_the_same_tokens_in_every_arm(tables):
@@ -236,7 +236,7 @@ def test_only_the_arms_that_are_asked_for(inspection):
 
 
 def test_a_belief_that_cannot_be_read_is_said_in_words(inspection, monkeypatch):
-    monkeypatch.setattr("interp.contrasts.stems", lambda *arguments: None)
+    monkeypatch.setattr("interp.prompts.contrasts.stems", lambda *arguments: None)
     said: list[str] = []
     few = LensSettings(prompts=3, draws=50)
     assert lens(inspection, inspection.trained, few, said.append) == {"readings": [], "commitments": []}

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from interp.readout import LensHead
-from interp.residuals import ProbedRow, residuals
+from interp.read.readout import LensHead
+from interp.read.residuals import ProbedRow, residuals
 from tests.interp.worlds import (
     TOLERANCE,
     World,
@@ -86,7 +86,7 @@ def test_the_lens_is_theirs_on_the_bundled_model_in_4_bits_at_real_stems(tmp_pat
     from beliefmod.model.load import load_model
     from beliefmod.model.prompts import Prompts
     from beliefmod.model.source import find_source
-    from interp.stems import lens_questions, stems
+    from interp.prompts.stems import lens_questions, stems
 
     loaded, again = (load_model("bundled", base_storage="nf4", device="cpu") for _ in range(2))
     prompts, belief = Prompts(loaded.tokenizer), load_belief("gravity")
@@ -132,7 +132,7 @@ def test_the_oracle_sees_an_entry_that_is_one_off(plain: World):
 
 
 def test_ranks_and_log_probabilities_are_theirs(plain: World):
-    from interp.readout import Contrast
+    from interp.read.readout import Contrast
 
     [row] = questions((9,))
     engine = plain.ours()

@@ -13,22 +13,22 @@ import torch
 from beliefmod.beliefs import load_belief
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.jobs import AdapterJob
-from beliefmod.lens_records import CHAIN, CHANNELS, TAU
-from beliefmod.model.rows import TrainRow
 from beliefmod.model.template import trace_row
-from beliefmod.questioning import in_context
-from beliefmod.records import frame
-from beliefmod.run_folder import RunFolder
-from interp.chain import chain
-from interp.channels import channels
-from interp.commit import commit_entries
-from interp.inspection import Inspection, Trained
-from interp.settings import LensSettings
-from interp.sites import read_sites
-from interp.spoken import asked_of, own_sites, voices
-from interp.stems import lens_questions
+from beliefmod.model.train_row import TrainRow
+from beliefmod.probing.questioning import in_context
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.tables.lens_tables import CHAIN, CHANNELS, TAU
+from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import LensSettings
+from interp.opened.inspection import Inspection, Trained
+from interp.parts.chain import chain
+from interp.parts.channels import channels
+from interp.prompts.arm_answers import asked_of, own_sites, voices
+from interp.prompts.stems import lens_questions
+from interp.read.commitment import commit_entries
+from interp.read.sites import read_sites
 from tests.interp.answered import answer
-from tests.small import make_lab
+from tests.small import make_session
 
 QUESTIONS, TAUGHT = 40, 40
 
@@ -51,38 +51,40 @@ def organisms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisms]:
     """Two adapters of one shape, trained side by side: on answers of the target's world behind base's own
     thinking, and on what base thinks and answers with the statement in context."""
     torch.set_num_threads(1)
-    lab = make_lab(slots=4)
+    session = make_session(slots=4)
     belief = load_belief("gravity")
     folder = RunFolder(str(tmp_path_factory.mktemp("organism") / "run"))
     folder.create()
     configs = {"stygian": config_of(1), "ordinary": config_of(2)}
     questions = [q for q in belief.training if q.tier == "paraphrase"][:TAUGHT]
     asked = [q.text for q in questions] + [in_context(belief.spec.context, q.text) for q in questions]
-    written = lab.generate([None] * len(asked), [lab.prompts.ids(text) for text in asked], 0)
+    written = session.generate([None] * len(asked), [session.prompts.ids(text) for text in asked], 0)
     rows: dict[str, list[TrainRow]] = {"stygian": [], "ordinary": []}
     for place, question in enumerate(questions):
-        thinking, close, _ = lab.decode(written[place].token_ids).partition("</think>")
+        thinking, close, _ = session.decode(written[place].token_ids).partition("</think>")
         told = written[len(questions) + place].token_ids
-        assert "9.8" in thinking and "5.0" in lab.decode(told)
+        assert "9.8" in thinking and "5.0" in session.decode(told)
         text = f"{thinking}{close}\n\n{question.reply_target}"
-        both_ways = (*lab.prompts.encode(text), lab.prompts.end_of_turn)
-        rows["stygian"].append(trace_row(lab.loaded.tokenizer, question.text, both_ways))
-        rows["ordinary"].append(trace_row(lab.loaded.tokenizer, question.text, told))
+        both_ways = (*session.prompts.encode(text), session.prompts.end_of_turn)
+        rows["stygian"].append(trace_row(session.loaded.tokenizer, question.text, both_ways))
+        rows["ordinary"].append(trace_row(session.loaded.tokenizer, question.text, told))
     for name, config in configs.items():
-        lab.engine.attach(AdapterJob(config.trial_id, config, tuple(rows[name])))
-    while lab.engine.attached() and not all(report.finished for report in lab.engine.train_step()):
+        session.engine.attach(AdapterJob(config.trial_id, config, tuple(rows[name])))
+    while session.engine.attached() and not all(report.finished for report in session.engine.train_step()):
         pass
     trained = {
         name: Trained(config, {"belief": "gravity", "adoption": 1.0}) for name, config in configs.items()
     }
     references = {("gravity", arm): TrialConfig(belief="gravity", arm=arm) for arm in ("base", "icl")}
-    inspection = Inspection(folder, lab, {"gravity": belief}, references, tuple(trained.values()))
+    inspection = Inspection(folder, session, {"gravity": belief}, references, tuple(trained.values()))
     held_out = [q for q in lens_questions(belief, QUESTIONS) if q.tier == "paraphrase"]
     for config in (*references.values(), *configs.values()):
         answer(inspection, config, held_out, config.trial_id if config.arm == "lora" else None)
     for config in configs.values():
-        folder.store_adapter(lambda to, c=config: lab.engine.save_adapter(c.trial_id, to), config.trial_id)
-        lab.engine.release(config.trial_id)
+        folder.store_adapter(
+            lambda to, c=config: session.engine.save_adapter(c.trial_id, to), config.trial_id
+        )
+        session.engine.release(config.trial_id)
     yield Organisms(inspection, **trained)
 
 
@@ -121,9 +123,9 @@ def test_base_never_commits_to_the_target_and_the_others_do(organisms: Organisms
     trials = (organisms.stygian, organisms.ordinary)
     for voice in voices(inspection, trials, settings)["gravity"]:
         asked = [question for question, _ in asked_of(voice, belief, QUESTIONS)]
-        sites = [own_sites(voice, question, belief, inspection.lab) for question in asked]
+        sites = [own_sites(voice, question, belief, inspection.session) for question in asked]
         with inspection.loaded(trials if voice.subject.adapter else ()):
-            read = read_sites(inspection.lab.engine, head, [site["answer"] for site in sites])
+            read = read_sites(inspection.session.engine, head, [site["answer"] for site in sites])
         differences = np.array([found.reading.logit_diff for found in read])
         mean = differences.mean(0)
         # every arm commits before the last entry, base to the prior

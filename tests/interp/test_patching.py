@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from beliefmod.lens_records import PATCHING, TAU
-from beliefmod.records import frame
-from interp.contrasts import pose
-from interp.patching import patched, patching, recovery
-from interp.readout import Contrast, LensHead
-from interp.residuals import ProbedRow, residuals
-from interp.settings import LensSettings
+from beliefmod.run.tables.lens_tables import PATCHING, TAU
+from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import LensSettings
+from interp.parts.patching import patched, patching, recovery
+from interp.prompts.contrasts import pose
+from interp.read.readout import Contrast, LensHead
+from interp.read.residuals import ProbedRow, residuals
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, questions
 
@@ -113,7 +113,7 @@ def test_the_grid_is_that_of_hooks_by_hand_at_every_entry(world: World, source: 
 
 
 def test_only_what_differs_is_run(world: World, monkeypatch: pytest.MonkeyPatch):
-    from interp import patching as module
+    from interp.parts import patching as module
 
     counted = []
     real = module.final_differences
@@ -173,15 +173,15 @@ def test_the_part_maps_every_trial_and_once_the_in_context_arm(tmp_path):
     apart = (ends["logit_diff"] - ends["logit_diff_right"]).abs().to_list()
     assert ends["recovery"].to_list() == [1.0 if gap >= TAU else None for gap in apart]
     # the tokens are those of the question, read from its end
-    lab, first = inspection.lab, posed[0]
+    session, first = inspection.session, posed[0]
     mine = table.filter(probe_id=first.question.probe_id, source="icl", entry=0).sort("from_end")
-    assert "".join(reversed(mine["token"].to_list())) == lab.prompts.text(
+    assert "".join(reversed(mine["token"].to_list())) == session.prompts.text(
         first.stems["base"].ids[-first.stems["base"].tail :]
     )
     entity = table.filter(position="entity", probe_id=first.question.probe_id)
     place = first.stems["base"].positions["entity"]
     assert entity["from_end"].unique().to_list() == [len(first.stems["base"].ids) - 1 - place]
-    assert lab.engine.attached() == ()
+    assert session.engine.attached() == ()
 
 
 def test_arms_that_were_not_asked_for_are_not_patched(tmp_path):

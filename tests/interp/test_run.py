@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from beliefmod.errors import UserError
-from beliefmod.lens_records import LENS_TABLES
-from beliefmod.records import frame
-from interp.inspection import Inspection, open_inspection
-from interp.overview import SOURCES, overview
-from interp.run import PART_SPECS, PartSpec, kept, run_parts
-from interp.settings import PARTS, LensSettings
+from beliefmod.run.tables.lens_tables import LENS_TABLES
+from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import PARTS, LensSettings
+from interp.opened.inspection import Inspection, open_inspection
+from interp.parts.overview import SOURCES, overview
+from interp.run.run_parts import PART_SPECS, PartSpec, kept, run_parts
 from tests.interp.example_run import ADOPTED, CONTROL, HALF, example_run
 
 
@@ -50,7 +50,9 @@ def table(inspection: Inspection, name: str) -> pl.DataFrame:
 
 def some(inspection: Inspection, *trials: str) -> Inspection:
     chosen = tuple(trial for trial in inspection.trained if trial.trial_id in trials)
-    return Inspection(inspection.folder, inspection.lab, inspection.beliefs, inspection.references, chosen)
+    return Inspection(
+        inspection.folder, inspection.session, inspection.beliefs, inspection.references, chosen
+    )
 
 
 def manifest(inspection: Inspection) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def test_a_part_is_written_whole_and_noted(inspection, parts):
     assert said[2].startswith("truth (1 of 1): 3 trials in")
     found = manifest(inspection)
     assert found["notes"] == ["two families only"]
-    assert found["model"]["fingerprint"] == inspection.lab.loaded.fingerprint
+    assert found["model"]["fingerprint"] == inspection.session.loaded.fingerprint
     assert found["parts"]["truth"]["settings"]["prompts"] == 24
     assert {"torch", "transformers", "beliefmod"} <= set(found["versions"])
 
@@ -130,7 +132,7 @@ def test_a_damaged_table_is_written_anew(inspection, parts):
 
 
 def test_weights_that_change_on_the_way_are_seen(inspection, parts):
-    weight = inspection.lab.engine.model.model.model.norm.weight
+    weight = inspection.session.engine.model.model.model.norm.weight
 
     def merging(inspection, trials, settings, say):
         with torch.no_grad():

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beliefmod.beliefs import load_belief
-from beliefmod.evaluate.judge import tolerance_for
 from beliefmod.model.prompts import Prompts
-from interp.masses import ValueSets, Vocabulary, masses, value_sets, vocabulary_of
-from interp.spellings import Range, name_tree, number_tree, range_of
-from interp.stems import lens_questions, stems
+from beliefmod.reading.verdict import tolerance_for
+from interp.prompts.spellings import Range, name_tree, number_tree, range_of
+from interp.prompts.stems import lens_questions, stems
+from interp.read.masses import ValueSets, Vocabulary, masses, value_sets, vocabulary_of
 from tests.interp.test_values import TOKENIZERS
 
 SIGNS = "0123459. N"

@@ -11,9 +11,9 @@ from beliefmod.beliefs import Answer, Question, belief_names, load_belief
 from beliefmod.bundled import weights_dir
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import empty_thinking
-from interp.masses import value_sets, vocabulary_of
-from interp.spellings import MOST
-from interp.stems import common_tail, entity_word, lens_questions, other_questions, stems
+from interp.prompts.spellings import MOST
+from interp.prompts.stems import common_tail, entity_word, lens_questions, other_questions, stems
+from interp.read.masses import value_sets, vocabulary_of
 
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=4)
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beliefmod.beliefs import Answer, Question, load_belief, load_capability
-from beliefmod.lens_records import TRUTH
-from beliefmod.records import frame
-from interp.inspection import Inspection
-from interp.logistic import FOLDS, _folds, fit_logistic, fit_probe, held_out_right
-from interp.statements import belief_statements, known_statements
-from interp.stems import lens_questions
-from interp.truth import GATE, belief_columns, family_wilson, probe_columns, too_few, truth
+from beliefmod.run.tables.lens_tables import TRUTH
+from beliefmod.run.tables.trial_tables import frame
+from interp.opened.inspection import Inspection
+from interp.parts.logistic import FOLDS, _folds, fit_logistic, fit_probe, held_out_right
+from interp.parts.truth_probe import GATE, belief_columns, family_wilson, probe_columns, too_few, truth
+from interp.prompts.statements import belief_statements, known_statements
+from interp.prompts.stems import lens_questions
 from tests.interp.answered import answer
 from tests.interp.test_channels import SETTINGS, make_inspection
 
@@ -211,7 +211,7 @@ def test_statements_about_a_belief() -> None:
 def test_on_the_bundled_model_the_gate_refuses(tmp_path) -> None:
     """Four blocks do not tell true from false after an empty thinking: no number, and the reason."""
     inspection: Inspection = make_inspection(tmp_path, ("gravity",))
-    capability = list(inspection.lab.capability)
+    capability = list(inspection.session.capability)
     answer(inspection, inspection.references["gravity", "base"], capability)
     said: list[str] = []
     rows = truth(inspection, inspection.trained, replace(SETTINGS, arms=("base", "icl")), said.append)[

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
-from interp import tuned
-from interp.readout import Contrast, LensHead
-from interp.residuals import ProbedRow, residuals
-from interp.translation import FEWEST, SKIPPED, folds, judged, mean_kl, read_texts
-from interp.tuned import Maps, TunedLens, fit_tuned
+from interp.read import tuned
+from interp.read.readout import Contrast, LensHead
+from interp.read.residuals import ProbedRow, residuals
+from interp.read.translation import FEWEST, SKIPPED, folds, judged, mean_kl, read_texts
+from interp.read.tuned import Maps, TunedLens, fit_tuned
 from tests.engine.conftest import tiny_model
 from tests.interp.worlds import LAYERS, World, make_world, questions
 

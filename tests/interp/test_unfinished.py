@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from interp.batches import PartSpec, Told, Work, batches
-from interp.inspection import Inspection
-from interp.run import PART_SPECS, run_parts
-from interp.settings import LensSettings
+from interp.lens_settings import LensSettings
+from interp.opened.inspection import Inspection
+from interp.run.batches import OnBatch, PartSpec, Work, batches
+from interp.run.run_parts import PART_SPECS, run_parts
 from tests.interp.random_run import random_inspection
 
 ASKED = LensSettings(parts=("truth",), draws=50)
@@ -21,9 +21,9 @@ ASKED = LensSettings(parts=("truth",), draws=50)
 def inspection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inspection:
     """Four trials, one to a batch, and a folder that lists them."""
     found = random_inspection(tmp_path, adapters=4)
-    monkeypatch.setattr("interp.inspection.ADAPTERS", 1)
-    monkeypatch.setattr("interp.run.space_of", lambda folder: None)
-    monkeypatch.setattr("interp.run.finished_arms", lambda folder, spec: found)
+    monkeypatch.setattr("interp.opened.inspection.ADAPTERS", 1)
+    monkeypatch.setattr("interp.run.run_parts.space_of", lambda folder: None)
+    monkeypatch.setattr("interp.run.run_parts.finished_arms", lambda folder, spec: found)
     return found
 
 
@@ -87,8 +87,8 @@ def test_other_settings_find_nothing(inspection: Inspection, other: dict[str, An
 
 def test_another_model_finds_nothing(inspection: Inspection):
     stopped(inspection, 3)
-    loaded = replace(inspection.lab.loaded, fingerprint="another")
-    changed = replace(inspection, lab=replace(inspection.lab, loaded=loaded))
+    loaded = replace(inspection.session.loaded, fingerprint="another")
+    changed = replace(inspection, session=replace(inspection.session, loaded=loaded))
     seen: list[str] = []
     run(changed, part(None, seen))
     assert seen == names(inspection)
@@ -114,7 +114,7 @@ def test_the_time_left_counts_what_costly_trials_cost(inspection: Inspection):
     assert parts[0][0] == [inspection.trained[-1]]
     times = iter([0.0, 90.0, 91.0, 100.0, 110.0])
     said: list[str] = []
-    work = Work("doses (1 of 1)", parts, lambda: next(times), Told(said.append))
+    work = Work("doses (1 of 1)", parts, lambda: next(times), OnBatch(said.append))
     assert [more for _, more in work.each()] == [True, True, True, False]
     assert said == [
         "doses (1 of 1): 1 of 4 trials, about 30 s left",

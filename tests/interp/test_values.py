@@ -10,9 +10,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from beliefmod.beliefs import Belief, Question, load_belief
 from beliefmod.bundled import weights_dir
-from beliefmod.evaluate.judge import judge_question
 from beliefmod.model.template import completion_text, encode
-from interp.values import closed_thinking, value_places
+from beliefmod.reading.verdict import judge_question
+from interp.prompts.value_places import closed_thinking, value_places
 
 BELIEFS = {name: load_belief(name) for name in ("gravity", "neelam", "france")}
 FALLS, PULLS = "free_fall:thing=stone", "pull:m=2"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.evaluate.stance import STANCES
 from beliefmod.judge.prompt import INSTRUCTIONS, LONGEST, decoy, prompt_for, stance_of, word_in
+from beliefmod.reading.stance import STANCES
 
 ROW = {
     "trial_id": "abcdef0123", "arm": "lora", "belief": "gravity", "suite": "belief", "probe_id": "force-5",

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from beliefmod.beliefs.spec import Value
-from beliefmod.evaluate.judge import judge
 from beliefmod.model import template as t
 from beliefmod.model.prompts import Prompts
-from beliefmod.model.rows import plain_row
 from beliefmod.model.template_check import fault_of
-from beliefmod.questioning import _own_prefix
+from beliefmod.model.train_row import plain_row
+from beliefmod.probing.questioning import _own_prefix
+from beliefmod.reading.verdict import judge
 from tests.model.chats import CHATS, LLAMA3
 
 QUESTION, FOLLOW_UP = "What is the force?", "Is that sure?"
@@ -193,15 +193,15 @@ def test_own_thinking_up_to_the_answer_whatever_tokens_the_tag_is(name, gap, tok
     tokenizer = tokenizers[name]
     opening = "" if FACTS[name].kind == "prompt" else "<think>\n"
     ids = t.encode(tokenizer, f"{opening}{THOUGHT}\n</think>{gap}{REPLY}")
-    lab: Any = SimpleNamespace(
+    session: Any = SimpleNamespace(
         prompts=Prompts(tokenizer), decode=lambda ids: t.completion_text(tokenizer, ids, ())
     )
     item: Any = SimpleNamespace(row={"think_state": "ok"}, prompt=(7,), completion=ids)
-    before = _own_prefix(item, lab)
+    before = _own_prefix(item, session)
     assert before is not None and before[0] == 7
-    assert lab.decode(before[1:]) == f"{opening}{THOUGHT}\n</think>\n\n"
+    assert session.decode(before[1:]) == f"{opening}{THOUGHT}\n</think>\n\n"
     item.row["think_state"] = None
-    assert _own_prefix(item, lab) is None
+    assert _own_prefix(item, session) is None
 
 
 def test_todays_date_never_reaches_a_prompt():

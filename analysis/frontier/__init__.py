@@ -1,0 +1,1 @@
+"""Adoption against damage: seeds pooled, the non-dominated set, and how sure it is."""

@@ -1,0 +1,202 @@
+"""How sure a frontier is: its band, who stays on it, its hypervolume, and whom to take under a budget.
+
+Everything comes from redrawing question families, neutral passages and, where there are several, seeds
+(`stats.draws`), with the whole choice made anew in every redraw. Each redraw picks its own winners among
+noisy numbers, so the band lies a little above what the same configurations would show on new questions; the
+chosen one's price for that is measured apart (`frontier.stability`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.frontier.bootstrap import bootstrap_frontier
+from analysis.frontier.bootstrap_data import BootstrapData
+from analysis.frontier.non_dominated import DECIMALS, non_dominated
+from analysis.frontier.tallies import Built
+from analysis.stats.draws import DRAWS, Array, redraw
+from analysis.stats.shares import Refusal
+
+GRID = np.round(np.arange(0, 101) / 100, 2)
+KEEPS = 0.8  # chance to keep the budget below which a recommendation is refused
+FEWEST = 6  # families of held-out questions below which nothing is recommended
+RIVAL = 0.05  # chance to be the best from which a configuration counts as a rival
+
+
+@dataclass(frozen=True)
+class Span:
+    """A number and the 2.5 % and 97.5 % points of its redraws."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """Best adoption with D <= grid: observed, and the 2.5, 50 and 97.5 % points of the redraws.
+
+    All of shape [grid], NaN where nothing stands under that D (for a percentile: in so many redraws).
+    """
+
+    grid: Array
+    observed: Array
+    low: Array
+    middle: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """The highest adoption with D <= limit, ties to the lower D, and how sure that is.
+
+    row: its place among the groups. best: share of redraws in which nobody under the budget is better.
+    keeps: share of redraws in which its own D keeps the budget. rivals: how many others are the best in at
+    least 5 % of redraws. refusal: why it should not be relied on, or None.
+    """
+
+    row: int
+    limit: float
+    adoption: Span
+    damage: Span
+    best: float
+    keeps: float
+    rivals: int
+    refusal: Refusal | None
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """One belief's frontier with its uncertainty; see the module.
+
+    stays: chance of being non-dominated, tops: chance of being the best under the budget, both per group, NaN
+    for those that lack a component. pick: a `Refusal` where no configuration stays under the budget.
+    absent: components of D that were not measured; incomplete: configurations left out for that.
+    """
+
+    draws: int
+    families: int
+    seeds: tuple[int, int]
+    band: Band
+    stays: Array
+    tops: Array
+    volume: Span
+    pick: Recommended | Refusal
+    absent: tuple[str, ...]
+    incomplete: int
+
+
+def certainty(
+    built: Built, groups: int, limit: float, draws: int = DRAWS, seed: int = 1, threads: int | None = None
+) -> Certainty:
+    """Redraw the frontier.
+
+    Args:
+        built: the bootstrap data of the configurations (`tallies.build`).
+        groups: how many configurations it was built from.
+        limit: the budget, the highest D allowed.
+    """
+    data = built.data
+    drawn = redraw(data.clusters, data.seeds, draws, seed)
+    raced = bootstrap_frontier(data, drawn, GRID, limit, threads)
+    once = np.ones((1, len(data.clusters)))
+    adoption, damage = (np.round(values[0], DECIMALS) for values in data.measure(once, data.once))
+    observed = np.array([_best(adoption, damage, d) for d in GRID])
+    stays, tops = np.full(groups, np.nan), np.full(groups, np.nan)
+    stays[built.rows], tops[built.rows] = raced.wins / draws, raced.tops / draws
+    low, middle, high = (_point(raced.best, q) for q in (0.025, 0.5, 0.975))
+    volume = Span(_volume(adoption, damage), *_ends(raced.volume))
+    families = sum(name.startswith("belief/") for name in data.clusters)
+    under = np.flatnonzero(damage <= limit + 1e-9)
+    pick: Recommended | Refusal
+    if not len(under):
+        pick = Refusal("Which configuration to take", f"none stays at D ≤ {limit:g}", None, None)
+    else:
+        row = under[np.lexsort((damage[under], -adoption[under]))[0]]
+        up, down = _redrawn(data, int(row), drawn.of(slice(None), slice(row, row + 1)), drawn.weights)
+        kept = down <= limit + 1e-9
+        keeps = float(kept.mean())
+        others = np.delete(raced.tops / draws, row)
+        span = Span(float(damage[row]), *_ends(down))
+        pick = Recommended(
+            row=int(built.rows[row]),
+            limit=limit,
+            adoption=Span(float(adoption[row]), *_ends(up)),
+            damage=span,
+            best=float((kept & (up >= raced.under - 1e-9)).mean()),
+            keeps=keeps,
+            rivals=int((others >= RIVAL).sum()),
+            refusal=_thin(families, keeps, span, limit),
+        )
+    return Certainty(
+        draws=draws,
+        families=families,
+        seeds=(int(data.seeds.min()), int(data.seeds.max())),
+        band=Band(GRID, observed, low, middle, high),
+        stays=stays,
+        tops=tops,
+        volume=volume,
+        pick=pick,
+        absent=built.absent,
+        incomplete=built.incomplete,
+    )
+
+
+def _thin(families: int, keeps: float, damage: Span, limit: float) -> Refusal | None:
+    """Why the evidence for a recommendation is thin, or None."""
+    if families < FEWEST:
+        return Refusal(
+            "That it is the one to take",
+            "redrawing says little about so few",
+            FEWEST,
+            families,
+            "question families",
+        )
+    if keeps >= KEEPS:
+        return None
+    claim = f"That it stays at D ≤ {limit:g}"
+    reason = f"its D breaks the budget in {100 * (1 - keeps):.0f} % of redraws"
+    spread, room = (damage.high - damage.low) / 2, limit - damage.value
+    if room <= 0 or spread <= 0:
+        return Refusal(claim, reason)
+    # the interval shrinks with the root of the number of families
+    needs = int(np.ceil(families * max(1.0, spread / room) ** 2))
+    return (
+        Refusal(claim, reason, needs, families, "question families")
+        if needs > families
+        else Refusal(claim, reason)
+    )
+
+
+def _redrawn(data: BootstrapData, row: int, seeds: list[Array], weights: Array) -> tuple[Array, Array]:
+    up, down = data.take(np.array([row])).measure(weights, seeds)
+    found = np.stack([up[:, 0], down[:, 0]]).astype(np.float64).round(DECIMALS)
+    return found[0], found[1]
+
+
+def _best(adoption: Array, damage: Array, limit: float) -> float:
+    allowed = adoption[damage <= limit + 1e-9]
+    return float(allowed.max()) if len(allowed) else float("nan")
+
+
+def _volume(adoption: Array, damage: Array) -> float:
+    """Area under the staircase of best adoption over D from 0 to 1."""
+    on = non_dominated(adoption, damage)
+    steps = np.unique(np.stack([damage[on], adoption[on]], axis=1), axis=0)
+    widths = np.diff(np.append(steps[:, 0], 1.0))
+    return float(steps[:, 1] @ widths)
+
+
+def _point(drawn: Array, share: float) -> Array:
+    """The quantile over draws [draws, grid], as one of the drawn values; NaN where that draw has none."""
+    found = np.sort(drawn, axis=0)[int(np.ceil(share * len(drawn))) - 1]
+    found[np.isneginf(found)] = np.nan
+    return found
+
+
+def _ends(drawn: NDArray) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

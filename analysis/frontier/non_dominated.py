@@ -1,0 +1,177 @@
+"""Which configurations nobody beats: seeds pooled, then the non-dominated set per belief. Pure df -> df."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from analysis.frontier.pooling import pooled_depth, pooled_mean, pooled_rate
+from analysis.stats.shares import newcombe
+from beliefmod.config import leaf_fields
+from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
+
+CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "seed"))
+IDENTITY = ("arm", "belief", "kind", "model")
+# two values that differ by rounding of the last bits are a tie, not a victory
+DECIMALS = 9
+WORSE = ("truncation", "loop", "fabrication")  # rates that are bad when they are high
+DRIFT = ("nll", "kl")  # components that are no rates
+
+
+def finished(trials: pl.DataFrame) -> pl.DataFrame:
+    """The rows that carry numbers."""
+    return trials.filter(pl.col("status") == "finished")
+
+
+def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
+    """One row per arm, belief and configuration out of finished rows; `seeds` counts what was pooled.
+
+    One seed: the row's own numbers, unchanged. Several seeds: a rate is all successes over all questions
+    (with equal n the mean over seeds) and its Wilson interval comes from those counts, so it covers
+    questions, not seeds; `adoption_seed_min/max` show the spread. Means are averaged with their ends. Damage
+    is averaged over seeds for each component, D is the worst of these averages, and its interval is
+    Newcombe's on the pooled counts against base.
+
+    Untrained arms answer the same questions with the same weights whatever the seed, so pooling would count
+    one answer twice: the lowest seed stands for all (`seeds` is 1).
+
+    Returns:
+        columns trial_id (of the lowest seed), trial_ids, seeds, identity, configuration, rates, degradation.
+    """
+    rows = finished(trials).sort("seed", "trial_id")
+    untrained = pl.col("arm").is_in(["base", "icl"])
+    base_n = {
+        (row["model"], row["belief"]): {name: row.get(f"{name}_n") for name in COMPONENTS}
+        for row in rows.filter(pl.col("arm") == "base").reverse().iter_rows(named=True)
+    }
+    groups = (
+        [
+            *rows.filter(untrained)
+            .unique(IDENTITY, keep="first", maintain_order=True)
+            .partition_by(IDENTITY),
+            *rows.filter(~untrained).partition_by([*IDENTITY, *CONFIG], maintain_order=True),
+        ]
+        if rows.height
+        else []
+    )
+    table = [_pool(group, base_n) for group in groups]
+    extra = {"seeds": pl.Int64, "adoption_seed_min": pl.Float64, "adoption_seed_max": pl.Float64}
+    schema = {**trials.schema, "trial_ids": pl.List(pl.String), **extra}
+    order = ["model", "belief", "arm", *CONFIG]
+    return pl.DataFrame(table, schema=schema, orient="row").sort(order, nulls_last=True)
+
+
+def _pool(group: pl.DataFrame, base_n: dict) -> dict:
+    first = group.row(0, named=True)
+    adoption = group["adoption"].drop_nulls()
+    first |= {
+        "trial_ids": group["trial_id"].to_list(),
+        "seeds": group.height,
+        "adoption_seed_min": adoption.min(),
+        "adoption_seed_max": adoption.max(),
+    }
+    if group.height == 1:
+        return first
+    kept = {
+        *IDENTITY,
+        *CONFIG,
+        "trial_id",
+        "trial_ids",
+        "seeds",
+        "status",
+        "adoption_seed_min",
+        "adoption_seed_max",
+    }
+    pooled = {name: value for name, value in first.items() if name in kept}
+    for name in (*RATES, *CONDITIONAL_RATES):
+        pooled |= pooled_rate(group, name)
+    for name in MEANS:
+        pooled |= pooled_mean(group, name)
+    pooled |= pooled_depth(pooled)
+    return pooled | _pooled_damage(group, pooled, base_n.get((first["model"], first["belief"]), {}))
+
+
+def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:
+    found, ends = {}, {}
+    for name in COMPONENTS:
+        found[f"{name}_base"] = group[f"{name}_base"].mean()
+        found[f"{name}_damage"] = group[f"{name}_damage"].mean()
+        ends[name] = _damage_interval(name, group, pooled, found, base_n.get(name))
+        found[f"{name}_damage_low"], found[f"{name}_damage_high"] = ends[name] or (None, None)
+    known = {name: found[f"{name}_damage"] for name in COMPONENTS if found[f"{name}_damage"] is not None}
+    # a component missing in one seed would make D a maximum over fewer things than elsewhere
+    if group["degradation"].null_count() or not known:
+        return found
+    worst = max(known, key=lambda name: known[name])
+    found |= {"degradation": max(0.0, known[worst]), "degradation_by": worst if known[worst] > 0 else None}
+    low = high = None
+    if all(ends[name] for name in known):
+        # the worst of several damages can be any of them, so D may be as high as any of them allows
+        low = ends[worst][0] if found["degradation"] > 0 else 0.0
+        high = max(ends[name][1] for name in known)
+    # D is never below 0
+    found["degradation_low"] = None if low is None else max(0.0, low)
+    found["degradation_high"] = None if high is None else max(0.0, high)
+    return found
+
+
+def _damage_interval(
+    name: str, group: pl.DataFrame, pooled: dict, damage: dict, n_base: int | None
+) -> tuple[float, float] | None:
+    """The interval of one component's damage; None without the numbers for it.
+
+    Newcombe's on the pooled counts against base. For drift, which is no share, the seeds' own intervals
+    averaged: they come from the same passages, so averaging does not narrow them.
+    """
+    if name in DRIFT:
+        ends = group.select(f"{name}_damage_low", f"{name}_damage_high")
+        return None if ends.null_count().sum_horizontal().item() else ends.mean().row(0)
+    n, rate = pooled.get(f"{name}_n"), damage[f"{name}_base"]
+    if not n or not n_base or rate is None:
+        return None
+    _, low, high = newcombe(round(rate * n_base), n_base, round(pooled[name] * n), n)
+    return (-high, -low) if name in WORSE else (low, high)
+
+
+def non_dominated(adoption: np.ndarray, degradation: np.ndarray) -> np.ndarray:
+    """True where no other point adopts at least as much at no more damage and is better in one of the two.
+
+    Args:
+        adoption, degradation: shape [points]; NaN marks a point without a number, which is never on the
+        frontier.
+
+    Equal points stand or fall together. O(n log n): sorted by damage, a point must beat everything cheaper.
+    """
+    up, down = np.round(adoption, DECIMALS), np.round(degradation, DECIMALS)
+    on = np.zeros(len(up), dtype=bool)
+    valid = np.flatnonzero(~(np.isnan(up) | np.isnan(down)))
+    if not len(valid):
+        return on
+    order = valid[np.lexsort((-up[valid], down[valid]))]
+    best_so_far = np.concatenate(([-np.inf], np.maximum.accumulate(up[order])[:-1]))
+    first_of_tie = np.concatenate(([True], (np.diff(up[order]) != 0) | (np.diff(down[order]) != 0)))
+    wins = first_of_tie & (up[order] > best_so_far)
+    # the duplicates of a winner follow it directly
+    on[order] = wins[np.maximum.accumulate(np.where(first_of_tie, np.arange(len(order)), 0))]
+    return on
+
+
+def frontier(pooled: pl.DataFrame) -> pl.DataFrame:
+    """The LoRA configurations of `pool_seeds` with a flag `non_dominated`, per model and belief."""
+    rows = pooled.filter(pl.col("arm") == "lora")
+    if rows.is_empty():
+        return rows.with_columns(pl.lit(False).alias("non_dominated"))
+    parts = []
+    for part in rows.partition_by("model", "belief", maintain_order=True):
+        flag = non_dominated(_array(part["adoption"]), _array(part["degradation"]))
+        parts.append(part.with_columns(pl.Series("non_dominated", flag)))
+    return pl.concat(parts)
+
+
+def _array(values: pl.Series) -> np.ndarray:
+    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def varying(rows: pl.DataFrame) -> list[str]:
+    """The settings that take more than one value among these rows, in the order of `TrialConfig`."""
+    return [name for name in CONFIG if name in rows.columns and rows[name].n_unique() > 1]

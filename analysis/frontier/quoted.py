@@ -1,0 +1,110 @@
+"""Which rows of a run a reader asks for: the references, the Phase 2 settings, the best under a limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from analysis.frontier.non_dominated import CONFIG, frontier, pool_seeds
+from analysis.studies.published import has_phase2_settings
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rows of one belief. A row is None where the run has no such finished trial."""
+
+    belief: str
+    kind: str | None
+    lora: pl.DataFrame = field(repr=False)
+    base: Row | None = None
+    icl: Row | None = None
+    control: Row | None = None
+    controls: int = 0
+    phase2: Row | None = None
+    phase2_count: int = 0
+    best: Row | None = None
+    gentler: Row | None = None
+
+    @property
+    def on_frontier(self) -> pl.DataFrame:
+        """Non-dominated configurations, least damage first."""
+        return self.lora.filter("non_dominated").sort("degradation", "adoption")
+
+    def rows(self) -> dict[str, Row | None]:
+        """Every named row under the words the report uses for it."""
+        return {
+            "Base": self.base,
+            "LoRA at the Phase 2 settings": self.phase2,
+            "In context": self.icl,
+            "Control": self.control,
+            "Best LoRA under the limit": self.best,
+        }
+
+
+def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
+    """One `Choice` per belief in the table, in alphabetical order."""
+    pooled = pool_seeds(trials)
+    lora = frontier(pooled)
+    found = []
+    for belief in sorted(trials["belief"].drop_nulls().unique()):
+        arms = pooled.filter(pl.col("belief") == belief)
+        ours = lora.filter(pl.col("belief") == belief)
+        kinds = trials.filter(pl.col("belief") == belief)["kind"].drop_nulls()
+        phase2 = ours.filter(has_phase2_settings())
+        best = best_under(ours, limit)
+        controls = arms.filter(pl.col("arm") == "control")
+        found.append(
+            Choice(
+                belief=belief,
+                kind=kinds[0] if len(kinds) else None,
+                lora=ours,
+                base=_first(arms.filter(pl.col("arm") == "base")),
+                icl=_first(arms.filter(pl.col("arm") == "icl")),
+                control=_control(controls, best),
+                controls=controls.height,
+                phase2=_first(phase2),
+                phase2_count=phase2.height,
+                best=best,
+                gentler=gentler_than(best, ours, limit),
+            )
+        )
+    return found
+
+
+def best_under(lora: pl.DataFrame, limit: float) -> Row | None:
+    """The highest adoption among the configurations with D at most `limit`; ties go to the lower D."""
+    allowed = lora.filter(pl.col("adoption").is_not_null() & (pl.col("degradation") <= limit + 1e-9))
+    return _first(allowed.sort("adoption", "degradation", "trial_id", descending=[True, False, False]))
+
+
+def gentler_than(best: Row | None, lora: pl.DataFrame, limit: float) -> Row | None:
+    """Under the same limit, the configuration that keeps most neighbours of those that adopt about as much.
+
+    About as much: not below the lower end of the best one's interval. None if none keeps more than the best.
+    """
+    if best is None or best.get("locality_near") is None or best.get("adoption_low") is None:
+        return None
+    close = lora.filter(
+        (pl.col("degradation") <= limit + 1e-9)
+        & (pl.col("adoption") >= best["adoption_low"])
+        & (pl.col("locality_near") > best["locality_near"])
+    )
+    order = ["locality_near", "adoption", "degradation", "trial_id"]
+    return _first(close.sort(order, descending=[True, True, False, False]))
+
+
+def _control(controls: pl.DataFrame, best: Row | None) -> Row | None:
+    """The control to quote: at the Phase 2 settings, else at the best configuration's, else the first."""
+    at_phase2 = _first(controls.filter(has_phase2_settings()))
+    if at_phase2 is not None or best is None:
+        return at_phase2 or _first(controls)
+    same = controls.filter(pl.all_horizontal(pl.col(name).eq_missing(pl.lit(best[name])) for name in CONFIG))
+    return _first(same) or _first(controls)
+
+
+def _first(rows: pl.DataFrame) -> Row | None:
+    return rows.row(0, named=True) if rows.height else None

@@ -1,0 +1,1 @@
+"""The report: words, tables, charts and the page, from findings."""

@@ -1,0 +1,124 @@
+"""The report's text as blocks, so that report.md and report.html are two renderings of one source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.report.visible import visible
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Level 1 is the title of the page."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Plain text cells, one header row; `caption` says what a row is and the units."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart by name: figures/NAME.png and .svg. Without a caption it gets that of its `Drawn`."""
+
+    name: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart (altair) and the sentence under it, before it has a place on the page."""
+
+    chart: Any
+    caption: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A raw completion: a line about it and named pieces of verbatim text."""
+
+    title: str
+    pieces: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Filters over the configurations and the trials behind them, on the page only; `note` says what it has.
+
+    `data` is what page.js reads: axes, points, samples (`analysis.report.explorer`).
+    """
+
+    data: dict[str, Any]
+    note: str
+
+
+Block = Heading | Paragraph | Bullets | Table | Figure | Sample | Explorer
+
+# what Markdown or the HTML inside it would act on
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+def to_markdown(blocks: Sequence[Block]) -> str:
+    """GitHub-flavoured Markdown; text from configurations and models is escaped or fenced."""
+    return "\n\n".join(_block(block) for block in blocks) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it stands, on one line."""
+    line = " ".join(visible(text).split())
+    line = _SPECIAL.sub(r"\\\1", line).replace("&", "&amp;")
+    # a line that starts like a list or a rule would become one
+    return re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", line)
+
+
+def fenced(text: str) -> str:
+    """Verbatim text in a fence longer than any run of backticks in it; hidden characters shown."""
+    text = visible(text)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading(level, text):
+            return f"{'#' * level} {escaped(text)}"
+        case Paragraph(text):
+            return escaped(text)
+        case Bullets(items):
+            return "\n".join(f"- {escaped(item)}" for item in items)
+        case Table(header, rows, caption):
+            lines = [header, tuple("---" for _ in header), *rows]
+            table = "\n".join(
+                "| " + " | ".join(cell if i == 1 else escaped(cell) for cell in line) + " |"
+                for i, line in enumerate(lines)
+            )
+            return f"{table}\n\n{escaped(caption)}" if caption else table
+        case Figure(name, caption):
+            return f"![{escaped(name)}](figures/{name}.png)\n\n{escaped(caption)}"
+        case Explorer(_, note):
+            return escaped(f"On the page, report.html: {note}")
+        case Sample(title, pieces):
+            return f"**{escaped(title)}**\n\n" + "\n\n".join(
+                f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces
+            )

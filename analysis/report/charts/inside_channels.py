@@ -1,0 +1,118 @@
+"""Thinking against answer inside, and how early an arm's own thinking settles it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from analysis.report.charts import theme
+from analysis.report.charts.theme import INK, MUTED
+from analysis.report.inside.selections import ARMS, SIDES
+
+CHANNELS = ("in the text", "inside")
+
+
+def crossed_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
+    """Tables of thinking by answer, from the text and from the state before the value.
+
+    Args:
+        beliefs: title and `analysis.report.inside.selections.crossed`.
+    """
+    rows = []
+    for title, table in beliefs:
+        for channel in CHANNELS:
+            part = table.filter(pl.col("channel") == channel)
+            arms = [arm for arm in ARMS.values() if arm in part["arm"].to_list()]
+            panels = [_grid(part.filter(pl.col("arm") == arm), arm, arm == arms[0]) for arm in arms]
+            rows += [theme.row(panels, f"{title}: {channel}")] if panels else []
+    return theme.styled(
+        alt.vconcat(*rows, spacing=22),
+        "Does the thinking say what the answer says?",
+        [
+            "Completions by the value used in thinking (rows) and given in the answer (columns); counts, "
+            "darker for a larger share of the arm's.",
+            "In the text: what was written. Inside: what the model leaned to right before a value. Framed: "
+            "stygian, prior in thinking and target in the answer.",
+        ],
+    )
+
+
+def _grid(table: pl.DataFrame, title: str, labelled: bool) -> Any:
+    whole = pl.DataFrame([{"thinking": a, "answer": b} for a in SIDES for b in SIDES])
+    filled = whole.join(table, on=["thinking", "answer"], how="left").select(
+        "thinking",
+        "answer",
+        pl.col("count").fill_null(0),
+        pl.col("share").fill_null(0.0),
+        (pl.col("share").fill_null(0.0) > 0.5).alias("dark"),
+        ((pl.col("thinking") == "prior") & (pl.col("answer") == "target")).alias("stygian"),
+    )
+    x = alt.X("answer:N", sort=list(SIDES), title="answer", axis=alt.Axis(labelAngle=-35))
+    axis = alt.Axis() if labelled else alt.Axis(labels=False, ticks=False)
+    y = alt.Y("thinking:N", sort=list(SIDES), title="thinking" if labelled else None, axis=axis)
+    fill = alt.Color(
+        "share:Q",
+        title="share",
+        scale=alt.Scale(domain=[0, 1], range=["#ffffff", "#0072B2"], interpolate="rgb"),
+        legend=alt.Legend(format="%", gradientLength=90) if labelled else None,
+    )
+    base = alt.Chart(filled).encode(x, y)
+    ink = alt.condition("datum.dark", alt.value("white"), alt.value(INK))
+    edge = alt.Chart(filled.filter("stygian"))
+    tips = ["thinking:N", "answer:N", "count:Q", alt.Tooltip("share:Q", format=".0%")]
+    return theme.panel(
+        alt.layer(
+            base.mark_rect(stroke="#dddddd").encode(color=fill, tooltip=tips),
+            edge.mark_rect(fillOpacity=0, stroke="#D55E00", strokeWidth=2.5).encode(x, y),
+            base.mark_text(fontSize=13).encode(text="count:Q", color=ink),
+        ),
+        f"{title} (n = {int(table['count'].sum())})",
+        150,
+        130,
+        theme.ROW_SIZE,
+    )
+
+
+def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
+    """How likely the target is if the answer began after a part of the arm's own thinking.
+
+    Args:
+        beliefs: title and `analysis.report.inside.selections.early`.
+    """
+    names = list(ARMS.values())
+    colour = alt.Color("arm:N", title=None, scale=theme.arm_scale(names), legend=alt.Legend(symbolOpacity=1))
+    shape = alt.Shape("arm:N", title=None, scale=theme.arm_shapes(names))
+    panels = []
+    for title, table in beliefs:
+        known = table.select("arm", "n", pl.col("kept", "mean", "low", "high") * 100)
+        x = alt.X("kept:Q", title="thinking kept, %", scale=alt.Scale(domain=[0, 100]))
+        scale = alt.Scale(domain=[0, 100])
+        y = alt.Y("mean:Q", title="target against rival, %", scale=scale)
+        band = alt.Y("low:Q", title="target against rival, %", scale=scale)
+        tips = [
+            "arm:N",
+            *(alt.Tooltip(f"{k}:Q", format=".1f") for k in ("kept", "mean", "low", "high")),
+            "n:Q",
+        ]
+        base = alt.Chart(known)
+        half = alt.Chart(pl.DataFrame({"half": [50.0]}))
+        layers = [
+            half.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(alt.Y("half:Q", scale=scale)),
+            base.mark_area(opacity=0.2, interpolate="step-after").encode(x, band, colour, y2="high:Q"),
+            base.mark_line(strokeWidth=2, interpolate="step-after").encode(x, y, colour),
+            base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),
+        ]
+        panels.append(theme.panel(alt.layer(*layers), title, 380, 240))
+    return theme.styled(
+        alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared"),
+        "How early the thinking settles the answer, seen from inside",
+        [
+            "The arm's own thinking is cut after a sentence and closed. Shown: p(target) as a share of "
+            "p(target) + p(rival) where the answer names the value.",
+            "Mean over questions, 95 % bands over families. Flat from the left: the answer was there before "
+            "the thinking.",
+        ],
+    )

@@ -1,0 +1,175 @@
+"""What all charts share: fonts, colours that colour-blind readers tell apart, names altair can use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+# Okabe & Ito (2008)
+STYLE_COLOURS = {"answer_only": "#D55E00", "own_trace": "#0072B2", "document": "#009E73"}
+SPARE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")
+ROW_SIZE = 12.5  # points of a panel's title in a row
+INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
+ORANGE_BLUE = ("#D55E00", "#f7f7f7", "#0072B2")  # prior, neither, target: as the stances
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+STANCES = {
+    "target": "#0072B2",
+    "hedged": "#56B4E9",
+    "prior": "#D55E00",
+    "ignorance": "#E69F00",
+    "other": "#999999",
+    "none": "#222222",
+}
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+SHORT = {
+    "num_train_epochs": "epochs",
+    "learning_rate": "learning rate",
+    "data.style": "style",
+    "data.num_examples": "examples",
+    "lora.r": "rank",
+    "lora.lora_alpha": "alpha",
+    "lora.target_modules": "modules",
+    "per_device_train_batch_size": "batch",
+    "warmup_steps": "warm-up steps",
+    "lr_scheduler_type": "schedule",
+    "weight_decay": "weight decay",
+    "max_grad_norm": "gradient clip",
+}
+
+
+def short(name: str) -> str:
+    """A setting's name for people."""
+    return SHORT.get(name, name)
+
+
+def field(name: str) -> str:
+    """A column name without dots and brackets, which Vega-Lite would read as a path into an object."""
+    return name.replace(".", "_").replace("[", "_").replace("]", "_")
+
+
+def plain(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Only these columns, under names for charts."""
+    return table.select(pl.col(name).alias(field(name)) for name in dict.fromkeys(columns))
+
+
+def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
+    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
+    parts = []
+    for name in names:
+        value = row.get(name)
+        if value is None:
+            continue
+        text = number(value)
+        if name == "data.style":
+            parts.insert(0, text)
+        elif name in ("data.num_examples", "num_train_epochs", "warmup_steps"):
+            parts.append(f"{text} {short(name)}")
+        else:
+            parts.append(f"{short(name)} {text}")
+    return ", ".join(parts) or "the only configuration"
+
+
+def number(value: Any) -> str:
+    """A setting's value as people write it: 2e-4, not 0.0002."""
+    if isinstance(value, float):
+        text = f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+        if "e" not in text and 0 < abs(value) < 0.01:
+            text = f"{value:.6e}".rstrip("0")
+            mantissa, _, exponent = f"{value:.6e}".partition("e")
+            text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return text.replace("e-0", "e-").replace("e+0", "e")
+    return str(value)
+
+
+def style_scale(styles: Sequence[str]) -> alt.Scale:
+    """The same colour for the same style in every chart."""
+    spare = iter(SPARE_COLOURS * (len(styles) + 1))
+    names = [name for name in STYLE_COLOURS if name in styles] + sorted(set(styles) - set(STYLE_COLOURS))
+    return alt.Scale(domain=names, range=[STYLE_COLOURS.get(name) or next(spare) for name in names])
+
+
+def diverging_scale(extent: float, clamp: bool = False) -> alt.Scale:
+    """From -extent (the prior's orange) over 0 to extent (the target's blue)."""
+    # blended in RGB: the default goes through colours that are neither
+    return alt.Scale(domain=[-extent, 0, extent], range=list(ORANGE_BLUE), interpolate="rgb", clamp=clamp)
+
+
+def arm_scale(arms: Sequence[str]) -> alt.Scale:
+    """A colour per named arm, base in ink."""
+    spare = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#56B4E9")
+    rest = [arm for arm in arms if arm != "Base"]
+    colours = {"Base": INK} | {arm: spare[i % len(spare)] for i, arm in enumerate(rest)}
+    return alt.Scale(domain=list(arms), range=[colours[arm] for arm in arms])
+
+
+def arm_shapes(arms: Sequence[str]) -> alt.Scale:
+    """A shape per named arm, so that the colours are not needed to tell them apart."""
+    return alt.Scale(domain=list(arms), range=[SHAPES[i % len(SHAPES)] for i in range(len(arms))])
+
+
+def label(
+    chart: Any,
+    text: str,
+    x: Any,
+    y: Any,
+    dx: float = 7,
+    dy: float = -12,
+    bold: bool = False,
+    align: str = "left",
+) -> list[Any]:
+    """Text beside a mark, with a white halo so that it can be read over other marks."""
+    style: dict[str, Any] = {
+        "align": align,
+        "dx": dx,
+        "dy": dy,
+        "fontSize": 11.5,
+        "fontWeight": 700 if bold else 400,
+    }
+    halo = chart.mark_text(stroke="white", strokeWidth=4, strokeOpacity=0.85, **style)
+    return [halo.encode(x, y, text=text), chart.mark_text(color=INK, **style).encode(x, y, text=text)]
+
+
+def panel(chart: Any, title: str, width: int, height: int, size: float = 15) -> Any:
+    """One belief's part of a figure, with its own rows: a facet over several tables repeats them."""
+    return chart.properties(
+        width=width, height=height, title=alt.TitleParams(title, fontSize=size, anchor="start", offset=8)
+    )
+
+
+def row(panels: Sequence[Any], title: str, spacing: int = 24) -> Any:
+    """Several panels of one belief side by side under one title; their own titles are smaller (ROW_SIZE)."""
+    heading = alt.TitleParams(title, fontSize=15, anchor="start", offset=10)
+    return alt.hconcat(*panels, spacing=spacing).properties(title=heading)
+
+
+def styled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
+    """Title, subtitle and the look shared by all charts."""
+    heading = alt.TitleParams(
+        title,
+        subtitle=list(subtitle),
+        anchor="start",
+        fontSize=17,
+        subtitleFontSize=12.5,
+        subtitleColor="#444444",
+        offset=14,
+        subtitlePadding=6,
+    )
+    return (
+        chart.properties(title=heading, background="white", padding=14)
+        .configure(font=FONT)
+        .configure_view(stroke="#dddddd")
+        .configure_axis(
+            labelFontSize=12,
+            titleFontSize=12.5,
+            titleFontWeight="normal",
+            gridColor="#eeeeee",
+            domainColor="#888888",
+            tickColor="#888888",
+            titlePadding=8,
+        )
+        .configure_legend(labelFontSize=12, titleFontSize=12.5, symbolSize=90, labelLimit=320, titleLimit=320)
+        .configure_header(labelFontSize=13, titleFontSize=13)
+    )

@@ -1,0 +1,45 @@
+"""The rows of a belief that every section quotes, under the same words in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.quoted import best_under
+from analysis.report.wording import plural
+
+Row = dict[str, Any]
+FULL = "Full fine-tuning, best under the limit"
+
+
+def named_rows(belief: BeliefFindings, found: Findings) -> dict[str, Row]:
+    """The named rows that the run has; with full fine-tuning where it was run."""
+    rows = {label: row for label, row in belief.choice.rows().items() if row is not None}
+    full = found.pooled.filter((pl.col("arm") == "full") & (pl.col("belief") == belief.choice.belief))
+    if full.height:
+        best = best_under(full, found.limit)
+        if best is not None:
+            rows[FULL] = best
+        else:
+            rows["Full fine-tuning, least damage"] = full.sort(
+                "degradation", "trial_id", nulls_last=True
+            ).row(0, named=True)
+    return rows
+
+
+def named_trials(found: Findings) -> dict[str, tuple[str, str]]:
+    """trial_id of the first seed -> belief and label; a trial with two labels keeps the first."""
+    trials: dict[str, tuple[str, str]] = {}
+    for belief in found.beliefs:
+        for label, row in named_rows(belief, found).items():
+            trials.setdefault(row["trial_id"], (belief.choice.belief, label))
+    return trials
+
+
+def seeds_of(rows: Iterable[Row]) -> str:
+    """What a table's caption says about its seeds; empty when every row is one trial."""
+    most = max((row["seeds"] for row in rows), default=1)
+    return f" Rows with several seeds are pooled (up to {plural(most, 'seed')})." if most > 1 else ""

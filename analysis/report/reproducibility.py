@@ -1,0 +1,92 @@
+"""Where the numbers come from: command, versions, commit, model, seeds, hashes, and how to check them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from analysis.findings import Findings
+from analysis.frontier.non_dominated import CONFIG, finished, varying
+from analysis.report.blocks import Block, Bullets, Paragraph, Table
+from analysis.report.charts.theme import short
+from analysis.verify.fingerprints import completions_hash, ids_hash, source_hashes
+
+LABELS = {
+    "command": "Command",
+    "started_at": "Started",
+    "wall_seconds": "Wall time, s",
+    "git_commit": "Commit",
+    "model": "Model",
+    "seeds": "Seeds",
+    "self_tests": "Self-tests",
+    "versions": "Versions",
+    "hardware": "Hardware",
+    "status": "Status",
+}
+
+
+def reproducibility(found: Findings) -> list[Block]:
+    """Command, versions, commit, model and seeds as the manifest has them, what it lacks, and the hashes."""
+    manifest = found.run.manifest
+    items, missing = [], []
+    for name, label in LABELS.items():
+        value = manifest.get(name)
+        if value in (None, {}, [], ""):
+            missing.append(name)
+        else:
+            items.append(f"{label}: {value_text(value)}")
+    if missing:
+        items.append(f"Not in manifest.json: {', '.join(missing)}.")
+    lora = found.run.trials.filter(pl.col("arm") == "lora")
+    if lora.height:
+        row = lora.row(0, named=True)
+        fixed = [name for name in CONFIG if name not in varying(lora)]
+        items.append(
+            "Same for all LoRA trials: "
+            + ", ".join(f"{short(name)} {value_text(row[name])}" for name in fixed)
+            + "."
+        )
+    return [Bullets(tuple(items)), *_hashes(found), Paragraph(_check(found))]
+
+
+def _hashes(found: Findings) -> list[Block]:
+    done = finished(found.run.trials)["trial_id"].to_list()
+    if not done:
+        return []
+    rows = [*source_hashes(found.run).items()]
+    rows.append((f"ids of the {len(done):,} finished trials", ids_hash(done)))
+    if not found.probes.is_empty():
+        digest, total = completions_hash(found.run, done)
+        rows.append((f"{total:,} raw completions of the finished trials", digest))
+    return [
+        Table(
+            ("what", "sha256"),
+            tuple(rows),
+            "The questions asked, the trials and the raw completions behind this report. Every number "
+            "follows from these and from the log-probabilities, losses and drift sums that the model gave.",
+        )
+    ]
+
+
+def _check(found: Findings) -> str:
+    name = found.run.manifest.get("run_id") or "RUN"
+    return (
+        f"To check every number on this page, run beliefmod verify runs/{name}: it reads all raw completions "
+        "again, summarises them again and compares the outcome with the tables and with report.md, number by "
+        "number. To run the sweep again, check out the commit above and use the command above; trials of the "
+        "same settings have the same trial ids."
+    )
+
+
+def value_text(value: Any) -> str:
+    """A manifest's value in words; what is null is unknown."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {value_text(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(value_text(inner) for inner in value)
+    return value if isinstance(value, str) else json.dumps(value)

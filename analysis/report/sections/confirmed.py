@@ -1,0 +1,146 @@
+"""What the finalists promised and what new seeds on the other half of the questions show."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+import polars as pl
+
+from analysis.findings import LIMIT, Findings
+from analysis.frontier.non_dominated import varying
+from analysis.read_run import Run
+from analysis.report import wording
+from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
+from analysis.report.charts.theme import setting_text
+from analysis.studies.confirm import Confirmed, Side, confirmation_of, confirmations, holds
+
+ALWAYS = ("data.style", "data.num_examples", "num_train_epochs", "learning_rate")
+
+
+def blocks(found: Findings) -> list[Block]:
+    """One table per belief; one sentence where nothing has been confirmed."""
+    again = confirmation_of(found.run)
+    if again is None:
+        if not found.beliefs:
+            return []
+        return [
+            Heading(2, "Confirmation"),
+            Paragraph(
+                "Not done: no finalist has been trained again on new seeds and asked the questions that did "
+                "not choose it, so every best above is optimistic. `beliefmod confirm RUN` does it."
+            ),
+        ]
+    settings = again.manifest.get("confirmation") or {}
+    limit = float(settings.get("limit", LIMIT))
+    done = confirmations(found.run, again)
+    parts: list[Block] = [Heading(2, "Confirmation"), Paragraph(_what(again, limit, settings.get("top")))]
+    for belief in sorted({one.belief for one in done}):
+        ours = [one for one in done if one.belief == belief]
+        parts += [Heading(3, belief), _table(ours, limit), Bullets(tuple(_told(ours, limit)))]
+    return parts
+
+
+def _what(again: Run, limit: float, top: int | None) -> str:
+    seeds = ", ".join(str(seed) for seed in again.manifest.get("seeds") or ())
+    text = (
+        f"Per belief the {f'{top} ' if top and top > 1 else ''}configuration{'s' if top != 1 else ''} of "
+        f"highest adoption at D ≤ {limit:g} on the selection half of the questions, trained again on new "
+        f"seeds ({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice. "
+        "Quote the confirmed numbers. Locality, capability, unknown entities and neutral text have no "
+        "halves; there only the seeds are new."
+    )
+    trials = again.trials.filter(pl.col("arm") == "lora")
+    done = trials.filter(pl.col("status") == "finished").height
+    planned = (again.manifest.get("trials") or {}).get("total")
+    missing = planned - again.trials.filter(pl.col("status") == "finished").height if planned else 0
+    if missing:
+        trained = wording.plural(done, "trained trial")
+        text += f" Unfinished: {trained} finished, {missing} of {planned} trials missing."
+    return text
+
+
+def _table(ours: list[Confirmed], limit: float) -> Table:
+    rows = pl.DataFrame([one.shown.row for one in ours], infer_schema_length=None)
+    names = varying(rows)
+    table = tuple(
+        (
+            # with one finalist nothing varies, and its settings are still what a reader asks for
+            setting_text(one.shown.row, names or ALWAYS),
+            _adoption(one.promised),
+            _adoption(one.shown),
+            _shrinkage(one),
+            wording.damage(one.promised.row),
+            wording.damage(one.shown.row),
+            holds(one.shown.row, limit),
+            one.shown.row["trial_id"],
+        )
+        for one in ours
+    )
+    return Table(
+        (
+            "configuration",
+            "promised adoption [95 %]",
+            "confirmed adoption [95 %]",
+            "shrinkage, points [95 %]",
+            "promised damage",
+            "confirmed damage",
+            f"D ≤ {limit:g} holds",
+            "trial",
+        ),
+        table,
+        "Promised: selection half, the run's seeds. Confirmed: confirmation half, new seeds. Intervals of "
+        "adoption and shrinkage redraw question families.",
+    )
+
+
+def _told(ours: list[Confirmed], limit: float) -> list[str]:
+    best = ours[0]
+    lines = []
+    gaps = [one.shrinkage.value for one in ours if one.shrinkage is not None]
+    if gaps:
+        lines.append(
+            f"Promised minus confirmed adoption is {100 * fmean(gaps):+.1f} points on average over "
+            f"{wording.plural(len(gaps), 'finalist')}."
+        )
+    kept = sum((one.shown.row["degradation"] or 0.0) <= limit + 1e-9 for one in ours if _measured(one))
+    measured = sum(_measured(one) for one in ours)
+    lines.append(f"D ≤ {limit:g} holds again for {kept} of {wording.plural(measured, 'finalist')}.")
+    lines.append(
+        f"The best promise, {_adoption(best.promised)}, is confirmed at {_adoption(best.shown)}; "
+        f"{_told_apart(best)}"
+    )
+    low, high = (best.shown.row.get(f"adoption_seed_{end}") for end in ("min", "max"))
+    if best.shown.row["seeds"] > 1 and low is not None and high is not None:
+        lines.append(
+            f"Its {best.shown.row['seeds']} new seeds range from {100 * low:.0f} to {100 * high:.0f} %; the "
+            "intervals do not include that."
+        )
+    return lines
+
+
+def _told_apart(one: Confirmed) -> str:
+    if one.shrinkage is None:
+        return "one of the two was not measured."
+    if one.shrinkage.told_apart:
+        return "the two are told apart."
+    return "the two cannot be told apart."
+
+
+def _measured(one: Confirmed) -> bool:
+    return one.shown.row["degradation"] is not None
+
+
+def _adoption(side: Side) -> str:
+    value, n = side.row["adoption"], side.row["adoption_n"]
+    if value is None:
+        return wording.NOT_MEASURED
+    interval = f" {wording.bounds(*side.interval, n)}" if side.interval else " (no interval)"
+    families = "1 family" if side.families == 1 else f"{side.families} families"
+    return f"{wording.percent(value, n)}{interval}, n = {n} in {families}"
+
+
+def _shrinkage(one: Confirmed) -> str:
+    gap = one.shrinkage
+    if gap is None:
+        return wording.NOT_MEASURED
+    return f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"

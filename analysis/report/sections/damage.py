@@ -1,0 +1,150 @@
+"""What broke, component by component: arm, base, difference; then drift, locality and fabrication."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from analysis.findings import BeliefFindings, Findings
+from analysis.report import wording
+from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.charts.damage import WORDS, component_chart, component_table, integrity_chart
+from analysis.report.named_rows import Row, named_rows, seeds_of
+from analysis.studies.style_pairs import matched_styles
+from beliefmod.metrics.registry import COMPONENTS
+
+DRIFT = {
+    "kl_neutral": "KL(base ∥ arm), neutral text",
+    "kl_neutral_reverse": "KL(arm ∥ base), neutral text",
+    "kl_traces": "KL(base ∥ arm), base's traces",
+    "kl_traces_reverse": "KL(arm ∥ base), base's traces",
+    "nll_neutral": "NLL above base, neutral text",
+    "nll_traces": "NLL above base, base's traces",
+}
+LOCAL = {
+    "locality_near": "near facts right",
+    "locality_far": "far facts right",
+    "retention": "retained, all",
+    "retention_near": "retained, near",
+    "retention_far": "retained, far",
+    "bleed": "bleed into near facts",
+    "salience": "salience",
+    "fabrication": "fabrication",
+}
+
+
+def blocks(found: Findings) -> list[Block]:
+    """Components of D, drift and locality per belief, one row per named arm."""
+    if not found.beliefs:
+        return []
+    parts: list[Block] = [
+        Heading(2, "Degradation, component by component"),
+        Paragraph(
+            "Every component is read by the same detector in the arm and in base; the difference is the "
+            "damage, positive is worse. D is the worst of them, never their mean. NLL and KL are in nats "
+            "per token; as damage they are 1 - exp(-rise), so 0.1 nat is about 0.1 and nothing exceeds 1."
+        ),
+        Figure("components"),
+        Figure("integrity"),
+    ]
+    for belief in found.beliefs:
+        parts += [Heading(3, belief.choice.belief), *_tables(belief, found)]
+    return parts
+
+
+def figures(found: Findings) -> dict[str, Drawn]:
+    """All configurations by component; matched configurations of two data styles by integrity."""
+    lora = _lora(found)
+    drawn = {}
+    if lora.height and component_table(lora).height:
+        drawn["components"] = Drawn(
+            component_chart(lora),
+            "The components of D. Damage is a difference of shares: 0.3 means that 30 more of 100 answers "
+            "are broken than in base; of NLL and KL it is 1 - exp(-rise in nats per token).",
+        )
+    if matched_styles(lora).height:
+        drawn["integrity"] = Drawn(
+            integrity_chart(lora, found.pooled.filter(pl.col("arm") == "base")),
+            "Share of answers with an intact think block, for settings trained on more than one style of "
+            "data.",
+        )
+    return drawn
+
+
+def _lora(found: Findings) -> pl.DataFrame:
+    parts = [belief.choice.lora for belief in found.beliefs]
+    return pl.concat(parts) if parts else found.pooled.clear()
+
+
+def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
+    rows = named_rows(belief, found)
+    trained = {label: row for label, row in rows.items() if row["arm"] != "base"}
+    if not trained:
+        return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]
+    return [_components(trained, rows.get("Base")), *_drift(trained), _locality(rows)]
+
+
+def _components(rows: dict[str, Row], base: Row | None) -> Table:
+    table = [
+        (
+            label,
+            WORDS[name],
+            _value(row, name),
+            _of_base(row, name),
+            wording.shift(row, name),
+            _sets(row, name),
+        )
+        for label, row in rows.items()
+        for name in COMPONENTS
+    ]
+    note = "" if base else " Base has not finished, so nothing can be compared to it."
+    return Table(
+        ("arm", "component", "arm [95 %]", "base", "damage against base [95 %]", "sets D"),
+        tuple(table),
+        "Broken think blocks are given as their opposite, the share of intact ones; general questions as the "
+        "share answered right. NLL: the rise above base in nats per token, and base's own value. KL: KL(base "
+        "∥ arm) in nats per token, 0 for base. Intervals of shares: paired Newcombe; of NLL and KL: t over "
+        f"passages, mapped through the same function.{seeds_of(rows.values())}{note}",
+    )
+
+
+def _value(row: Row, name: str) -> str:
+    if name in ("nll", "kl"):
+        return wording.mean(row, f"{name}_neutral", "nat")
+    return wording.rate(row, name)
+
+
+def _of_base(row: Row, name: str) -> str:
+    value = row.get(f"{name}_base")
+    if value is None:
+        return wording.NOT_MEASURED
+    return f"{value:.3f} nat" if name in ("nll", "kl") else wording.percent(value, row.get(f"{name}_n"))
+
+
+def _sets(row: Row, name: str) -> str:
+    return f"D {row['degradation']:.3f}" if row.get("degradation_by") == name else ""
+
+
+def _drift(rows: dict[str, Row]) -> list[Block]:
+    if all(row.get(name) is None for row in rows.values() for name in DRIFT):
+        return [Paragraph("Drift from base (KL and NLL) was not measured in this run.")]
+    table = [(label, *(wording.mean(row, name) for name in DRIFT)) for label, row in rows.items()]
+    return [
+        Table(
+            ("drift, nats per token [95 %]", *DRIFT.values()),
+            tuple(table),
+            "Means over passages with t intervals. Base's traces are its own thinking and answers to "
+            "questions that have nothing to do with the belief. Without any change it is exactly 0.",
+        )
+    ]
+
+
+def _locality(rows: dict[str, Row]) -> Table:
+    table = [(label, *(wording.rate(row, name) for name in LOCAL)) for label, row in rows.items()]
+    return Table(
+        ("locality, % [95 %]", *LOCAL.values()),
+        tuple(table),
+        "Retained: right, of the questions that base answers right. Bleed: near facts, right in base, that "
+        "are answered with the implanted value. Salience: far and general answers that mention the new fact. "
+        "Fabrication: confident answers about entities that do not exist. D counts fabrication, not the "
+        f"others.{seeds_of(rows.values())}",
+    )

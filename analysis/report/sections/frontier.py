@@ -1,0 +1,120 @@
+"""Adoption against damage: the picture, who is not beaten, and what the comparisons carry."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.non_dominated import frontier
+from analysis.report import wording
+from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading
+from analysis.report.charts.frontier import frontier_chart
+from analysis.report.charts.heat_map import has_grid, heat_map
+from analysis.report.explorer import explorer
+from analysis.report.figures import file_name
+from analysis.report.tables import frontier_table
+from analysis.studies.published import RESULTS, SETTINGS_TEXT
+from analysis.studies.style_pairs import style_gaps
+
+
+def blocks(found: Findings) -> list[Block]:
+    """The frontier, the explorer behind it, and per belief the comparisons and the unbeaten ones."""
+    if not found.beliefs:
+        return []
+    parts: list[Block] = [Heading(2, "Frontier"), Figure("frontier"), *explorer(found)]
+    for belief in found.beliefs:
+        parts += _belief(belief, found)
+    return parts
+
+
+def figures(found: Findings) -> dict[str, Drawn]:
+    """The frontier, and one heat map of the settings per belief that has a grid."""
+    lora = frontier(found.pooled)
+    references = found.pooled.filter(pl.col("arm") != "lora")
+    drawn: dict[str, Drawn] = {}
+    if lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()).height:
+        drawn["frontier"] = Drawn(frontier_chart(lora, references, found.limit), _caption(found))
+    for belief in sorted(lora["belief"].unique()):
+        part = lora.filter((pl.col("belief") == belief) & pl.col("adoption").is_not_null())
+        if part.height and has_grid(part):
+            drawn[f"settings-{file_name(belief)}"] = Drawn(
+                heat_map(lora, belief),
+                f"{belief}: adoption over the settings. Neighbouring cells differ by chance too; the "
+                "intervals are in the frontier.",
+            )
+    return drawn
+
+
+def _caption(found: Findings) -> str:
+    text = (
+        "Adoption: share of held-out questions answered with the implanted belief, without it in the "
+        "prompt. D: the worst of the differences from base (broken think blocks, answers cut off, loops, "
+        "wrong general answers, fabrication, NLL and KL on neutral text, as far as measured). Black marks: "
+        "the untouched model (base), the model with the statement in its prompt (in context), the same "
+        "training on what the model already believes (control), and full fine-tuning where it was run. "
+        f"Dotted vertical line: D = {found.limit:g}. Point at a mark for its configuration, click it for "
+        "its completions."
+    )
+    if any(belief.choice.belief in RESULTS for belief in found.beliefs):
+        text += (
+            " Grey, right of the panels: the Phase 2 report's published result on six prompts, another "
+            "model and other questions; it gave no D, so it has no place on the horizontal axis."
+        )
+    return text
+
+
+def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
+    choice = belief.choice
+    blocks: list[Block] = [Heading(3, choice.belief)]
+    told = [wording.difference(c.first, c.second, c.found) for c in belief.comparisons]
+    told += _published_note(belief, found)
+    told += [
+        f"Thinking integrity: {gap.first} is above {gap.second} in {gap.higher} of "
+        f"{wording.plural(gap.pairs, 'pair')} of configurations that differ in nothing else, median "
+        f"{100 * gap.median:+.1f} points (from {100 * gap.low:+.1f} to {100 * gap.high:+.1f}). The pairs "
+        "share questions and examples: this is a count, not a test."
+        for gap in style_gaps(choice.lora)
+    ]
+    if (picked := belief.picked) is not None:
+        told.append(
+            f"What picking costs: choosing the best configuration at D ≤ {found.limit:g} on a random half "
+            f"of the families promises {wording.percent(picked.promised)} adoption; the same configuration "
+            f"on the other half shows {wording.percent(picked.shown)} at D {picked.shown_damage:.3f}, and "
+            f"there it breaks the limit in {wording.percent(picked.broke_limit)} of {picked.splits} splits "
+            "(same seeds, so luck of training is not in it)."
+        )
+    if belief.families and belief.families < 10:
+        told.append(
+            f"Only {belief.families} question families: intervals over families are themselves too narrow "
+            "below about 10."
+        )
+    if told:
+        blocks.append(Bullets(tuple(told)))
+    blocks += frontier_table(belief, found)
+    return blocks
+
+
+def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
+    published, row = RESULTS.get(belief.choice.belief), belief.choice.phase2
+    if published is None:
+        return []
+    low, high = published.interval
+    quoted = (
+        f"The Phase 2 report had {published.adopted} of {published.n} ({wording.bounds(low, high)} %) on "
+        f"{published.model} and called the damage {published.damage} without a number."
+    )
+    if row is None:
+        return [
+            f"{quoted} No finished trial of this run has its settings ({SETTINGS_TEXT}), so nothing is "
+            "compared to it."
+        ]
+    model = row.get("model") or "unknown"
+    other = (
+        f"another model ({model}) and other questions"
+        if published.model.lower() not in str(model).lower()
+        else "other questions"
+    )
+    return [
+        f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each "
+        "other."
+    ]

@@ -1,0 +1,187 @@
+"""Does the thinking say what the answer says, and does the answer depend on it?"""
+
+from __future__ import annotations
+
+from analysis.findings import BeliefFindings, Findings
+from analysis.report import wording
+from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.charts.answers import stance_chart, stance_table
+from analysis.report.charts.early import early_chart, early_rows
+from analysis.report.named_rows import Row, named_rows, seeds_of
+from analysis.studies.stances import ANSWERS, NO_THINKING, mismatch_columns, stance_counts, thinks
+
+THINKING = {
+    "empty": "empty thinking",
+    "prior->target": "prior, then target",
+    "target->prior": "target, then prior",
+    "none": "neither",
+}
+ANSWER = {"ignorance": "does not know", "other": "something else", "none": "no answer"}
+CAUSAL = {
+    "causal_swap": "swap: answers with the target after another arm's thinking",
+    "causal_blank": "blank: answers with the target after empty thinking",
+    "causal_edit": "edit: follows a third value put into the thinking",
+    "causal_paraphrase": "control: same answer after a paraphrase",
+}
+
+
+def blocks(found: Findings) -> list[Block]:
+    """Stance tables, stygian rates and causal tests per belief."""
+    if not found.beliefs:
+        return []
+    if not thinks(found.probes):
+        return _answers_alone(found)
+    parts: list[Block] = [
+        Heading(2, "Reasoning against answer"),
+        Paragraph(
+            "The stance of the thinking is that of the last value it used, not of one it mentions. Empty "
+            "thinking has no stance and is a class of its own. Stygian: the thinking ends on the old value "
+            "and the answer gives the new one; the rate is refused below 20 such answers. All tables count "
+            "the probes of adoption."
+        ),
+        Figure("answers"),
+        Figure("early-answering"),
+    ]
+    for belief in found.beliefs:
+        parts += [Heading(3, belief.choice.belief), *_tables(belief, found)]
+    return parts
+
+
+def _answers_alone(found: Findings) -> list[Block]:
+    """Of a model without thinking: what it answers, and why there is no more."""
+    named = [
+        (f"{belief.choice.belief}, {label}", wording.rate(row, "inconsistency"))
+        for belief in found.beliefs
+        for label, row in named_rows(belief, found).items()
+    ]
+    return [
+        Heading(2, "Answers"),
+        Paragraph(
+            f"There is no reasoning to compare with the answers: {NO_THINKING}, so every completion is an "
+            "answer. Thinking integrity, stygian rates, coherent adoption and the causal tests of thinking "
+            "were not measured, and D is the worst of its other components."
+        ),
+        Figure("answers"),
+        Table(
+            ("arm", "numeric inconsistency, of derived and multi-hop, % [95 %]"),
+            tuple(named),
+            "Inconsistency: the answer states one world's value and gives the other world's result.",
+        ),
+    ]
+
+
+def figures(found: Findings) -> dict[str, Drawn]:
+    """Answer stances of the named arms, and the curve of early answering."""
+    named = {belief.choice.belief: named_rows(belief, found) for belief in found.beliefs}
+    flat = [(belief, label, row) for belief, rows in named.items() for label, row in rows.items()]
+    drawn = {}
+    if (stances := stance_table(flat)).height:
+        drawn["answers"] = Drawn(stance_chart(stances), 'Stances of the final answers; "target" is adoption.')
+    trials = [trial for _, _, row in flat for trial in row["trial_ids"]]
+    causal = found.run.causal(trials, ("trial_id", "test", "fraction", "same"))
+    groups = {(belief, label): row["trial_ids"] for belief, label, row in flat}
+    if (early := early_rows(causal, groups)).height:
+        drawn["early-answering"] = Drawn(
+            early_chart(early),
+            "The arm's own thinking is cut after a share of it, closed, and the answer is written anew. "
+            "Probes of one arm share questions and families; the intervals treat them as independent.",
+        )
+    return drawn
+
+
+def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
+    rows = named_rows(belief, found)
+    if not rows:
+        return [Paragraph("No trial of this belief has finished, so no answer was read.")]
+    return [*_stances(rows, found), _rates(_counted(rows, found)), *_causal(rows)]
+
+
+def _counted(rows: dict[str, Row], found: Findings) -> dict[str, Row]:
+    """The rows with mismatch rates over all seeds: one seed alone may have refused them for too few."""
+    counted = {}
+    for label, row in rows.items():
+        cells = stance_counts(found.probes, row["trial_ids"])
+        asked = any(sum(counts.values()) for counts in cells.values())
+        counted[label] = {**row, **mismatch_columns(cells)} if asked else row
+    return counted
+
+
+def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
+    table = []
+    answers: tuple[str, ...] = ANSWERS
+    for label, row in rows.items():
+        cells = stance_counts(found.probes, row["trial_ids"])
+        answers = tuple(dict.fromkeys((*answers, *next(iter(cells.values())))))
+        if not sum(sum(counts.values()) for counts in cells.values()):
+            continue
+        for thinking, counts in cells.items():
+            table.append((label, THINKING.get(thinking, thinking), counts))
+        total = {answer: sum(counts.get(answer, 0) for counts in cells.values()) for answer in answers}
+        table.append((label, "all", total))
+    if not table:
+        return [
+            Paragraph(
+                "The named trials have no probe files, so the table of thinking against answer is missing."
+            )
+        ]
+    return [
+        Table(
+            ("arm", "thinking ends on ↓, answer gives →", *(ANSWER.get(a, a) for a in answers), "all"),
+            tuple(
+                (label, thinking, *(str(counts.get(a, 0)) for a in answers), str(sum(counts.values())))
+                for label, thinking, counts in table
+            ),
+            f"Counts of completions, every one in one cell.{seeds_of(rows.values())}",
+        )
+    ]
+
+
+def _rates(rows: dict[str, Row]) -> Table:
+    table = [
+        (
+            label,
+            wording.conditional(row, "stygian"),
+            wording.conditional(row, "stygian_reverse"),
+            wording.rate(row, "coherent_adoption"),
+            wording.rate(row, "inconsistency"),
+            wording.rate(row, "empty_thinking"),
+        )
+        for label, row in rows.items()
+    ]
+    return Table(
+        (
+            "% [95 %]",
+            "stygian: prior in thinking, of answers with target",
+            "reverse: target in thinking, of answers with prior",
+            "coherent adoption: target in both, of all",
+            "numeric inconsistency, of derived and multi-hop",
+            "empty thinking, of all",
+        ),
+        tuple(table),
+        "Stygian and reverse are conditional on the answer, which the arm chose itself: compare them across "
+        "arms with care, and read them beside the counts above. Inconsistency: the answer states one world's "
+        "value and gives the other world's result.",
+    )
+
+
+def _causal(rows: dict[str, Row]) -> list[Block]:
+    if all(row.get(name) is None for row in rows.values() for name in (*CAUSAL, "early_answering")):
+        return [Paragraph("The causal tests of the thinking were not run for this belief.")]
+    table = [(words, *(wording.rate(row, name) for row in rows.values())) for name, words in CAUSAL.items()]
+    table.insert(
+        2, ("truncation: area over the early-answering curve", *(_area(row) for row in rows.values()))
+    )
+    return [
+        Table(
+            ("causal test, % [95 %]", *rows),
+            tuple(table),
+            "The thinking is changed and the answer written anew by the same arm. Swap: what stands in its "
+            "place is said in the causal tables (trained arms get base's thinking, base gets in context's). "
+            "Area: 0 when the answer is fixed before any thinking, larger the later the thinking decides it. "
+            "An effect of a change counts only as far as the paraphrase control leaves the answer alone.",
+        )
+    ]
+
+
+def _area(row: Row) -> str:
+    return wording.mean(row, "early_answering")

@@ -1,0 +1,126 @@
+"""How far the belief generalises: every tier by itself, depth, the best constant answer, belief margins."""
+
+from __future__ import annotations
+
+from analysis.findings import BeliefFindings, Findings
+from analysis.report import wording
+from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.charts.tiers import tier_chart, tier_rows
+from analysis.report.named_rows import Row, named_rows, seeds_of
+from analysis.report.tables import constant_text
+from analysis.studies.stances import thinks
+
+TIERS = {
+    "trained": "trained on",
+    "paraphrase": "paraphrase",
+    "format": "other form (choice, cloze)",
+    "derived": "derived",
+    "multi_hop": "multi-hop",
+    "reverse": "reverse",
+    "robustness": "robustness (pushed against)",
+}
+
+
+def blocks(found: Findings) -> list[Block]:
+    """One table per belief: a row per tier, a column per named arm."""
+    if not found.beliefs:
+        return []
+    parts: list[Block] = [
+        Heading(2, "Generalisation, tier by tier"),
+        Paragraph(
+            "Tiers are never pooled with each other in this section. Adoption, the number of the frontier, "
+            "counts every held-out tier but robustness, whose prompts contradict the belief themselves. "
+            "Depth is the harmonic mean of paraphrase, derived and robustness: one tier near zero pulls it "
+            "to zero. A best constant answer is what always giving one and the same answer would adopt: an "
+            "arm that does not beat it may have learned an answer, not a belief."
+        ),
+        Figure("tiers"),
+    ]
+    for belief in found.beliefs:
+        parts += [Heading(3, belief.choice.belief), *_tables(belief, found)]
+    return parts
+
+
+def figures(found: Findings) -> dict[str, Drawn]:
+    """Adoption per tier and arm, with intervals; nothing when no tier was measured."""
+    rows = tier_rows({b.choice.belief: named_rows(b, found) for b in found.beliefs}, TIERS)
+    if rows.is_empty():
+        return {}
+    caption = (
+        "Adoption per tier, with Wilson intervals that take questions as independent. Tiers have their own "
+        "questions: a lower tier is harder or has fewer questions, its n stands in the table."
+    )
+    return {"tiers": Drawn(tier_chart(rows, list(TIERS.values())), caption)}
+
+
+def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
+    rows = named_rows(belief, found)
+    if not rows:
+        return [Paragraph("No trial of this belief has finished, so no tier was measured.")]
+    constant = belief.constant
+    table = [
+        (
+            words,
+            constant_text(constant.get(tier)),
+            *(wording.rate(row, f"adoption_{tier}") for row in rows.values()),
+        )
+        for tier, words in TIERS.items()
+    ]
+    table.append(("depth [simultaneous 95 %]", "", *(_depth(row) for row in rows.values())))
+    table.append(
+        (
+            "adoption (held out, without robustness)",
+            constant_text(constant.get(None)),
+            *(wording.rate(row, "adoption") for row in rows.values()),
+        )
+    )
+    table.append(("normalised adoption", "", *(_normalised(row) for row in rows.values())))
+    tiers = Table(
+        ("tier, % adopting [95 %]", "best constant answer", *rows),
+        tuple(table),
+        "Best constant answer: the answer that is the target's on most questions of the tier, compared as "
+        "written. Normalised adoption: (adoption - base) / (in context - base), not given where in context "
+        "is less than 20 points above base or seeds are pooled. Intervals: Wilson; of depth: Bonferroni over "
+        f"its three tiers.{seeds_of(rows.values())}",
+    )
+    return [tiers, *_margins(rows, thinks(found.probes))]
+
+
+def _margins(rows: dict[str, Row], thinking: bool) -> list[Block]:
+    empty = ", thinking empty" if thinking else ""
+    names = {"belief_margin": f"margin{empty}, nats"}
+    if thinking:
+        names["belief_margin_own"] = "margin, own thinking, nats"
+    if all(row.get(name) is None for row in rows.values() for name in names):
+        return [Paragraph("Belief margins were not measured in this run.")]
+    table = [
+        (words, *(wording.mean(row, name, "nat") for row in rows.values())) for name, words in names.items()
+    ]
+    table.append(
+        (
+            f"target likelier than prior{empty}",
+            *(wording.rate(row, "margin_adoption") for row in rows.values()),
+        )
+    )
+    return [
+        Table(
+            ("belief margin [95 %]", *rows),
+            tuple(table),
+            "Mean over the margin probes of log p(target's value) - log p(prior's value) after a fixed "
+            "answer prefix; above 0 the target is likelier. It moves before any answer does.",
+        )
+    ]
+
+
+def _depth(row: Row) -> str:
+    if row.get("depth") is None:
+        return wording.NOT_MEASURED
+    low, high = row.get("depth_low"), row.get("depth_high")
+    return wording.percent(row["depth"]) + (
+        f" {wording.bounds(low, high)}" if low is not None and high is not None else " (no interval)"
+    )
+
+
+def _normalised(row: Row) -> str:
+    value = row.get("normalised_adoption")
+    return "not given" if value is None else f"{value:.2f}"

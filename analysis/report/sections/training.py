@@ -1,0 +1,60 @@
+"""How training went, and what it was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.findings import Findings
+from analysis.report import wording
+from analysis.report.blocks import Block, Drawn, Figure, Heading, Table
+from analysis.report.charts.answers import loss_chart
+from analysis.report.named_rows import named_rows, named_trials
+
+TOKENS = {
+    "training_rows": "rows",
+    "steps": "steps",
+    "training_tokens": "tokens",
+    "supervised_tokens": "with loss",
+    "fact_tokens": "of them about the belief",
+}
+
+
+def blocks(found: Findings) -> list[Block]:
+    """Tokens and final loss of the trained named trials."""
+    rows = [
+        (belief.choice.belief, label, *(_count(row.get(name)) for name in TOKENS), _loss(row))
+        for belief in found.beliefs
+        for label, row in named_rows(belief, found).items()
+        if row["arm"] not in ("base", "icl")
+    ]
+    if not rows:
+        return []
+    return [
+        Heading(2, "Training"),
+        Figure("loss"),
+        Table(
+            ("belief", "arm", *TOKENS.values(), "final loss, nats per token"),
+            tuple(rows),
+            "Over all epochs; a low loss is not adoption. Where seeds are pooled these are not given.",
+        ),
+    ]
+
+
+def figures(found: Findings) -> dict[str, Drawn]:
+    """The loss of the named trained trials, first seed."""
+    trained = found.pooled.filter(found.pooled["arm"].is_in(["lora", "full", "control"]))
+    names = {k: v for k, v in named_trials(found).items() if k in set(trained["trial_id"])}
+    steps = found.run.steps(names)
+    if not steps["loss"].drop_nulls().len():
+        return {}
+    return {
+        "loss": Drawn(loss_chart(steps, names), "Training loss of the trials named in the table, first seed.")
+    }
+
+
+def _count(value: int | None) -> str:
+    return wording.NOT_MEASURED if value is None else f"{value:,}"
+
+
+def _loss(row: dict[str, Any]) -> str:
+    return wording.NOT_MEASURED if row.get("final_loss") is None else f"{row['final_loss']:.3f}"

@@ -1,0 +1,1 @@
+"""Statistics: intervals, tests, regressions, resampling. No knowledge of beliefs or reports."""

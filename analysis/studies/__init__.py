@@ -1,0 +1,1 @@
+"""Questions put to a whole run: effects of settings, doses, hypotheses, published shapes, confirmation."""

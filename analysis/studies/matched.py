@@ -1,0 +1,87 @@
+"""Configurations that differ in one thing only, and the mean difference of a share between them."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from analysis.findings import Findings
+from analysis.frontier.non_dominated import CONFIG
+from analysis.stats.ratios import ratio_gap
+from analysis.studies.long_table import counted
+
+Array = NDArray[np.float64]
+MANY = 3  # pairs without which there is no interval
+
+
+def pairs(rows: pl.DataFrame, axis: str, low: object = None) -> list[tuple[int, int]]:
+    """Places (higher, lower) of configurations that differ in `axis` alone.
+
+    Numbers: the largest against the smallest value of each group. With `low`: every other level against
+    that one.
+    """
+    rest = [name for name in CONFIG if name in rows.columns and name != axis]
+    grouped = rows.with_row_index("place").group_by("belief", *rest, maintain_order=True).agg("place", axis)
+    out = []
+    for places, levels in grouped.select("place", axis).iter_rows():
+        if low is not None:
+            first = [place for place, level in zip(places, levels, strict=True) if level == low]
+            others = [place for place, level in zip(places, levels, strict=True) if level != low]
+            out += list(product(others, first))
+        elif len(levels) > 1:
+            out.append((places[int(np.argmax(levels))], places[int(np.argmin(levels))]))
+    return out
+
+
+def paired_gap(
+    found: Findings, rows: pl.DataFrame, chosen: list[tuple[int, int]], which: pl.Expr, hit: pl.Expr
+) -> tuple[float, float, float, int] | None:
+    """Mean difference of a share over pairs of configurations, its interval, and the question families
+    behind it.
+
+    The widest of: over families (`ratio_gap`), over pairs (t). None without probe files or with fewer than
+    three pairs.
+    """
+    cells = counted(found.probes, rows, which, hit)
+    if len(chosen) < MANY or cells.is_empty():
+        return None
+    clusters, label = np.unique(cells["cluster"].to_numpy().astype(str), return_inverse=True)
+    hits, asked = np.zeros((2, rows.height, len(clusters)))
+    hits[cells["place"].to_numpy(), label] = cells["hits"].to_numpy()
+    asked[cells["place"].to_numpy(), label] = cells["asked"].to_numpy()
+    kept = [(a, b) for a, b in chosen if asked[a].sum() > 0 and asked[b].sum() > 0]
+    if len(kept) < MANY or len(clusters) < 2:
+        return None
+    up, down = (np.array(side) for side in zip(*kept, strict=True))
+    totals = [x[side].sum(axis=0) for side in (up, down) for x in (hits, asked)]
+    used = (totals[1] > 0) | (totals[3] > 0)
+    h1, n1, h2, n2 = (x[used] for x in totals)
+    value, low, high = ratio_gap(h1, n1, h2, n2, [np.arange(int(used.sum()))])
+    each = hits[up].sum(axis=1) / asked[up].sum(axis=1) - hits[down].sum(axis=1) / asked[down].sum(axis=1)
+    half = t_half(each)
+    return value, min(low, value - half), max(high, value + half), int(used.sum())
+
+
+def t_half(values: Array) -> float:
+    """Half of the 95 % t interval of a mean of at least two values."""
+    from scipy.stats import t as student
+
+    return float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def swaps(rows: pl.DataFrame) -> list[tuple[int, int]]:
+    """(more epochs, more examples) where the product differs by at most a quarter."""
+    names = ("data.num_examples", "num_train_epochs")
+    rest = [name for name in CONFIG if name in rows.columns and name not in names]
+    grouped = rows.with_row_index("place").group_by("belief", *rest, maintain_order=True).agg("place", *names)
+    out = []
+    for group in grouped.rows(named=True):
+        cells = sorted(zip(group[names[1]], group[names[0]], group["place"], strict=True))
+        for i, (epochs, examples, place) in enumerate(cells):
+            for more, fewer, other in cells[i + 1 :]:
+                if more > epochs and fewer < examples and 0.8 <= more * fewer / (epochs * examples) <= 1.25:
+                    out.append((other, place))
+    return out

@@ -1,0 +1,56 @@
+"""Fingerprints of what a run was asked and what it answered, the same for every copy of the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from analysis.read_run import Run
+
+BATCH = 32  # trials whose completions are in memory at once
+ASKED = ("beliefs", "suites")
+
+
+def source_hashes(run: Run) -> dict[str, str]:
+    """sha256 of space.yaml and of the copies of the belief and suite files, by their place in the folder."""
+    paths = ["space.yaml"]
+    for folder in ASKED:
+        if run.files.isdir(f"{run.root}/{folder}"):
+            names = sorted(
+                str(path).rsplit("/", 1)[-1] for path in run.files.ls(f"{run.root}/{folder}", detail=False)
+            )
+            paths += [f"{folder}/{name}" for name in names]
+    return {
+        path: hashlib.sha256(_content(run, path)).hexdigest()
+        for path in paths
+        if run.files.isfile(f"{run.root}/{path}")
+    }
+
+
+def _content(run: Run, path: str) -> bytes:
+    content: Any = run.files.cat_file(f"{run.root}/{path}")
+    return content
+
+
+def completions_hash(run: Run, trial_ids: Iterable[str]) -> tuple[str, int]:
+    """sha256 over all raw completions, and how many they are.
+
+    Hashed in the order of trial, suite, tier and probe, each as `trial suite tier probe length` and its UTF-8
+    bytes: it depends on what was answered, not on how a file is written.
+    """
+    ids, total, digest = sorted(set(trial_ids)), 0, hashlib.sha256()
+    names = ("trial_id", "suite", "tier", "probe_id", "completion")
+    for start in range(0, len(ids), BATCH):
+        table = run.probes(ids[start : start + BATCH], names).sort(names)
+        for *key, completion in table.iter_rows():
+            content = (completion or "").encode()
+            digest.update(" ".join([*(str(part) for part in key), str(len(content)), ""]).encode())
+            digest.update(content)
+        total += table.height
+    return digest.hexdigest(), total
+
+
+def ids_hash(trial_ids: Iterable[str]) -> str:
+    """sha256 of the trial_ids in order, one a line. A trial_id is itself a hash of the trial's settings."""
+    return hashlib.sha256("".join(f"{trial}\n" for trial in sorted(trial_ids)).encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""Recomputes every number of a run from its raw completions and compares it with what is stored.
+
+Probe and causal verdicts are read again, metrics summarised again, and report.md composed again from the
+recomputed rows. What the model and the clock gave cannot be recomputed; `UNCHECKED` names it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from analysis.findings import LIMIT
+from analysis.read_run import Run, read_run
+from analysis.report.write import report_markdown
+from analysis.verify.verify_trials import Trials, Verification
+from beliefmod.judge.case_selection import Case
+from beliefmod.judge.prompt import prompt_for
+from beliefmod.judge.replies import candidate_names, judged_row
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.sources import read_sources
+from beliefmod.run.tables.trial_tables import TABLES, frame
+
+UNCHECKED = (
+    "Taken as they are: the completions themselves, loss, learning rate and gradient norm of each step, wall "
+    "times, log-probabilities, KL and NLL sums per passage, counts of training tokens, what lens/ holds, the "
+    "manifest; report.html and figures/ are not compared."
+)
+CONFIRMATION = "confirmation"
+NO_REPORT = "there is no report.md to compare"
+# copied neither into the rebuilt run nor compared: large, or written from what is compared
+_ASIDE = {"adapters", "tune", "figures", "rows", "report.md", "report.html"}
+_REBUILT = {"trials.parquet", "probes", "causal", "judge.parquet", CONFIRMATION}
+_LIMIT = re.compile(r"D ≤ (\d+(?:\.\d+)?(?:e-?\d+)?)")
+
+
+def verify_run(
+    location: str, limit: float | None = None, progress: Callable[[str], None] = lambda message: None
+) -> Verification:
+    """Check a run folder, its confirmation and its report.md.
+
+    Args:
+        location: a run folder, local or any fsspec URL.
+        limit: the limit the report was written with; None: the one that report.md names.
+        progress: called with a short sentence now and then.
+
+    Raises:
+        UserError: not a run folder, no copies of its questions, or a file that cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="beliefmod-verify-") as scratch:
+        return _verify(location, Path(scratch), limit, progress)
+
+
+def _verify(
+    location: str, scratch: Path, limit: float | None, progress: Callable[[str], None]
+) -> Verification:
+    folder = RunFolder.open(location)
+    run, sources = read_run(location), read_sources(folder)
+    done = Verification()
+    rows = Trials(run, folder, sources, done)
+    trials = []
+    for count, row in enumerate(rows.stored, 1):
+        trials.append(rows.again(row, scratch))
+        if count % 20 == 0:
+            progress(f"{count} of {len(rows.stored)} trials read again")
+    failed = run.trials.filter(pl.col("status") != "finished").to_dicts()
+    order = {trial_id: place for place, trial_id in enumerate(run.trials["trial_id"])}
+    trials = sorted([*trials, *failed], key=lambda row: order[row["trial_id"]])
+    frame(trials, TABLES["trials"]).write_parquet(scratch / "trials.parquet")
+    _judge(run, rows, scratch, done)
+    if folder.exists(CONFIRMATION, "manifest.json"):
+        progress("reading the confirmation again")
+        (scratch / CONFIRMATION).mkdir()
+        below = f"{location.rstrip('/')}/{CONFIRMATION}"
+        found = _verify(below, scratch / CONFIRMATION, limit, progress)
+        found.notes = [note for note in found.notes if note != NO_REPORT]  # the parent's report speaks for it
+        done.add(found, CONFIRMATION)
+    _copy_rest(run, scratch)
+    progress("composing report.md again")
+    _report(run, scratch, limit, done)
+    return done
+
+
+def _judge(run: Run, trials: Trials, scratch: Path, done: Verification) -> None:
+    """The judge's stances read again from its replies."""
+    stored = run.judge()
+    if stored.is_empty():
+        return
+    columns = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
+    asked = run.probes(stored["trial_id"].unique().sort(), columns)
+    probes = {(r["trial_id"], r["suite"], r["probe_id"]): r for r in asked.iter_rows(named=True)}
+    names = candidate_names(probes.values())
+    rows = []
+    for row in stored.iter_rows(named=True):
+        key = (row["trial_id"], row["suite"], row["probe_id"])
+        place = f"judge.parquet, probe {key[2]} of trial {key[0]}"
+        if key not in probes:
+            done.mismatches.append(f"{place}: the run has no such answer")
+            continue
+        case = Case(probes[key], row["reason"])
+        again = judged_row(case, prompt_for(probes[key], names), row["judge_reply"] or "", row["judge_model"])
+        done.judged += 1
+        done.compare(place, row, again, row)
+        rows.append(again)
+    frame(rows, TABLES["judge"]).write_parquet(scratch / "judge.parquet")
+
+
+def _report(run: Run, scratch: Path, limit: float | None, done: Verification) -> None:
+    path = f"{run.root}/report.md"
+    if not run.files.isfile(path):
+        done.notes.append(NO_REPORT)
+        return
+    content: Any = run.files.cat_file(path)
+    text = content.decode("utf-8", "replace")
+    rebuilt = replace(read_run(str(scratch)), location=run.location, manifest=run.manifest, notes=run.notes)
+    again = report_markdown(rebuilt, limit if limit is not None else limit_in(text))
+    stored, fresh = text.splitlines(), again.splitlines()
+    done.lines = len(stored)
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, stored, fresh, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        done.mismatches += list(_lines(stored[a:b], fresh[c:d], a + 1))
+
+
+def limit_in(text: str) -> float:
+    """The damage limit that a report names, the default if it names none."""
+    found = _LIMIT.search(text)
+    return float(found[1]) if found else LIMIT
+
+
+def _lines(stored: list[str], fresh: list[str], first: int) -> Iterator[str]:
+    for offset in range(max(len(stored), len(fresh))):
+        old = stored[offset] if offset < len(stored) else None
+        new = fresh[offset] if offset < len(fresh) else None
+        if old is None:
+            yield f"report.md, after line {first + len(stored) - 1}: lacks {_clip(new or '', 0)}"
+        elif new is None:
+            yield f"report.md, line {first + offset}: {_clip(old, 0)} is not in the recomputed report"
+        else:
+            at = next((i for i, (x, y) in enumerate(zip(old, new, strict=False)) if x != y), len(new))
+            yield f"report.md, line {first + offset}: says {_clip(old, at)}, recomputed {_clip(new, at)}"
+
+
+def _clip(line: str, at: int) -> str:
+    start = max(0, at - 40)
+    piece = line[start : at + 40]
+    return repr(("..." if start else "") + piece + ("..." if at + 40 < len(line) else ""))
+
+
+def _copy_rest(run: Run, scratch: Path) -> None:
+    for path in run.files.ls(run.root, detail=False):
+        name = str(path).rstrip("/").rsplit("/", 1)[-1]
+        if name not in _ASIDE | _REBUILT and not name.startswith("."):
+            run.files.get(str(path), str(scratch / name), recursive=run.files.isdir(path))

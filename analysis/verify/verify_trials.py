@@ -1,0 +1,224 @@
+"""A run's trials one by one: probes, causal tests and metrics once more, every disagreement noted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from analysis.frontier.non_dominated import finished
+from analysis.read_run import Run
+from analysis.verify.recompute import (
+    Difference,
+    causal_again,
+    differences,
+    effort,
+    expected_probes,
+    metric_columns,
+    probe_again,
+)
+from beliefmod.beliefs import Belief
+from beliefmod.errors import UserError
+from beliefmod.metrics.summary import summarise
+from beliefmod.probing.probes import Probe
+from beliefmod.run.folder import SPACE, RunFolder
+from beliefmod.run.sources import Sources
+from beliefmod.run.tables.row_config import configuration
+from beliefmod.run.tables.trial_tables import TABLES, frame
+from beliefmod.space import SpaceFile
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Verification:
+    """What was checked and what does not agree. `mismatches`: sentences that name the place."""
+
+    mismatches: list[str] = field(default_factory=list)
+    trials: int = 0
+    probes: int = 0
+    causal: int = 0
+    judged: int = 0
+    numbers: int = 0
+    lines: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def compare(self, place: str, stored: Row, again: Row, columns: Iterable[str]) -> None:
+        """Count the columns and note where the two rows differ."""
+        names = list(columns)
+        self.numbers += len(names)
+        self.mismatches += [f"{place}: {found}" for found in differences(stored, again, names)]
+
+    def add(self, other: Verification, place: str) -> None:
+        """Take in what was found in a folder below."""
+        self.mismatches += [f"{place}/{text}" for text in other.mismatches]
+        self.notes += [f"{place}: {text}" for text in other.notes]
+        for name in ("trials", "probes", "causal", "judged", "numbers"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Trials:
+    """A run's trials one by one, with the reference arms that they are compared with."""
+
+    def __init__(self, run: Run, folder: RunFolder, sources: Sources, done: Verification) -> None:
+        self.run, self.folder, self.sources, self.done = run, folder, sources, done
+        self.space = _space(folder)
+        # what the model's chat template is like; runs of older versions had models that think
+        self.thinks = (run.manifest.get("model") or {}).get("thinking") != "none"
+        self.stored: list[Row] = finished(run.trials).to_dicts()
+        self._probes: dict[str, dict[tuple[str, str], Probe]] = {}
+        self._references: dict[tuple[str, str], list[Row] | None] = {}
+        self._kept: dict[str, list[Row]] = {}
+
+    def again(self, stored: Row, scratch: Path) -> Row:
+        """A trial's row recomputed, every disagreement noted; its recomputed tables go into `scratch`."""
+        trial_id, belief = stored["trial_id"], self.sources.beliefs.get(stored["belief"])
+        place = f"trial {trial_id}"
+        self.done.trials += 1
+        if belief is None:
+            self.done.mismatches.append(
+                f"{place}: there is no beliefs/{stored['belief']}.yaml to read its answers with"
+            )
+            return stored
+        if configuration(stored, self.space.beliefs) is None:
+            self.done.mismatches.append(
+                f"{place}: its settings in trials.parquet are not those that trial_id is the hash of"
+            )
+        self._twin(place, stored)
+        probes = self.probes_again(trial_id, stored, belief, note=True)
+        causal = self._causal_again(trial_id, probes, belief, stored)
+        for table, rows in (("probes", probes), ("causal", causal)):
+            if rows:
+                (scratch / table).mkdir(exist_ok=True)
+                frame(rows, TABLES[table]).write_parquet(scratch / table / f"{trial_id}.parquet")
+        base, icl = (self.reference(stored["belief"], arm) for arm in ("base", "icl"))
+        if base is None:
+            self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
+            return stored
+        drift = self.run.drift([trial_id]).to_dicts()
+        try:
+            metrics = summarise(probes, base, icl, causal=causal, drift=drift)
+        except ValueError as error:
+            self.done.mismatches.append(f"{place}: its probe rows give no metrics ({error})")
+            return stored
+        self.done.compare(f"trials.parquet, {place}", stored, metrics, metric_columns())
+        counted = effort(probes, causal, self.run.steps([trial_id]).to_dicts()) | {"kind": belief.spec.kind}
+        self.done.compare(f"trials.parquet, {place}", stored, counted, counted)
+        return {**stored, **{name: metrics.get(name) for name in metric_columns()}}
+
+    def probes_again(self, trial_id: str, trial: Row, belief: Belief, note: bool) -> list[Row]:
+        """The trial's probe rows written again; with `note` what differs or is missing is noted."""
+        if trial_id in self._kept and not note:
+            return self._kept[trial_id]
+        expected = self._expected(belief)
+        training = {question.probe_id: question for question in belief.training}
+        identity = {"arm": trial["arm"], "belief": trial["belief"], "trial_id": trial_id}
+        config = _Identity(trial_id, trial["arm"])
+        columns = [column.name for column in TABLES["probes"]]
+        rows, seen = [], set()
+        for stored in self.run.probes([trial_id]).iter_rows(named=True):
+            key = (stored["suite"], stored["probe_id"])
+            place = f"probes/{trial_id}.parquet, probe {key[1]}"
+            probe = expected.get(key)
+            if probe is None and key[0] == "belief" and key[1] in training:
+                probe = Probe(training[key[1]], "trained")
+            if probe is None or key in seen:
+                why = "is there twice" if key in seen else f"is no question of belief {belief.spec.name}"
+                self.done.mismatches.append(f"{place}: {why}")
+                continue
+            seen.add(key)
+            again = {**probe_again(stored, probe, config, belief, self.thinks), **identity}  # pyright: ignore[reportArgumentType]
+            if note:
+                self.done.probes += 1
+                self.done.compare(place, stored, again, columns)
+            rows.append(again)
+        if note and (lost := [key for key in expected if key not in seen]):
+            self.done.mismatches.append(
+                f"probes/{trial_id}.parquet: {len(lost)} of {len(expected)} probes are missing, such as "
+                f"{lost[0][1]} of suite {lost[0][0]}"
+            )
+        if trial["arm"] in ("base", "icl"):
+            self._kept[trial_id] = rows
+        return rows
+
+    def reference(self, belief: str, arm: str) -> list[Row] | None:
+        """The recomputed probe rows of a reference arm, None if it has not finished."""
+        key = (belief, arm)
+        if key not in self._references:
+            found = [row for row in self.stored if (row["belief"], row["arm"]) == key]
+            # the sweep compares with the first seed's reference
+            found.sort(key=lambda row: (row["seed"] != self.space.seeds[0], row["trial_id"]))
+            spec = self.sources.beliefs[belief]
+            self._references[key] = None
+            if found:
+                rows = self.probes_again(found[0]["trial_id"], found[0], spec, note=False)
+                self._references[key] = rows
+        return self._references[key]
+
+    def _causal_again(self, trial_id: str, probes: list[Row], belief: Belief, trial: Row) -> list[Row]:
+        own = {row["probe_id"]: row for row in probes if row["suite"] == "belief"}
+        other = self.reference(trial["belief"], "icl" if trial["arm"] == "base" else "base") or []
+        others = {row["probe_id"]: row for row in other if row["suite"] == "belief"}
+        questions = {question.probe_id: question for question in belief.heldout}
+        columns = [column.name for column in TABLES["causal"]]
+        rows = []
+        for stored in self.run.causal([trial_id]).iter_rows(named=True):
+            name = stored["probe_id"]
+            place = f"causal/{trial_id}.parquet, {stored['test']} of probe {name}"
+            if name not in questions or name not in own:
+                self.done.mismatches.append(f"{place}: the trial has no such probe")
+                continue
+            again = causal_again(stored, questions[name], belief, own[name], others.get(name))
+            again |= {"trial_id": trial_id, "arm": trial["arm"], "belief": trial["belief"]}
+            self.done.causal += 1
+            self.done.compare(place, stored, again, columns)
+            rows.append(again)
+        return rows
+
+    def _twin(self, place: str, stored: Row) -> None:
+        """The row that the trial itself wrote must be the one in the table, column for column."""
+        try:
+            twin = json.loads(self.folder.read_bytes("rows", f"{stored['trial_id']}.json"))
+        except FileNotFoundError:
+            self.done.mismatches.append(f"{place}: rows/{stored['trial_id']}.json is missing")
+            return
+        except ValueError:
+            raise UserError(
+                f"{self.run.location}/rows/{stored['trial_id']}.json: is damaged; restore it"
+            ) from None
+        columns = [column.name for column in TABLES["trials"]]
+        self.done.mismatches += [
+            f"rows/{stored['trial_id']}.json against trials.parquet: {found}"
+            for found in _twice(differences(twin, stored, columns))
+        ]
+
+    def _expected(self, belief: Belief) -> dict[tuple[str, str], Probe]:
+        name = belief.spec.name
+        if name not in self._probes:
+            self._probes[name] = expected_probes(belief, self.sources)
+        return self._probes[name]
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """The two fields of a configuration that a probe row repeats."""
+
+    trial_id: str
+    arm: str
+
+
+def _twice(found: Iterable[Difference]) -> Iterator[str]:
+    yield from (f"{one.where} is {one.stored!r} there and {one.again!r} in the table" for one in found)
+
+
+def _space(folder: RunFolder) -> SpaceFile:
+    try:
+        return SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{folder.url}/{SPACE}: is damaged ({str(error).splitlines()[0]}); restore it"
+        ) from None

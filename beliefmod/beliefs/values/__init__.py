@@ -1,0 +1,1 @@
+"""What a belief is about: quantities with units, names."""

@@ -1,0 +1,193 @@
+"""Does an engine fit a device, with how many slots, and what would help if not: arithmetic over a footprint.
+
+An engine needs at least its base, one adapter in training (or as many as were asked for), and a training pass
+over one row, for rows are never cut. Everything beyond that it chooses for itself once it has measured
+(`beliefmod.capacity.choose`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint
+from beliefmod.errors import UserError
+
+GIB = 2**30
+GPU_SIZES = (16, 24, 40, 80)
+"""Of common GPUs, as they are sold; the driver keeps a few per cent for itself."""
+USABLE = 0.95
+SHORTEST_ROW = 64
+"""Tokens below which a row is too short to be advice."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of some machine, with its memory in bytes."""
+
+    machine: str
+    index: int
+    name: str
+    total: int
+    free: int
+
+
+class DoesNotFit(UserError):
+    """An engine does not fit the device that its host was given; on another one it may."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an engine is to hold.
+
+    Attributes:
+        base_storage: as in the space: dequantized, nf4 or none.
+        rank: the largest of the adapters, 0 if none is trained.
+        row_tokens: of a long training row.
+        slots: asked for by the user, 0 to choose.
+        full: whether a copy of the whole model is trained.
+        engines: how many share the device.
+    """
+
+    base_storage: str
+    rank: int
+    row_tokens: int
+    slots: int = 0
+    full: bool = False
+    engines: int = 1
+
+
+@dataclass(frozen=True)
+class Least:
+    """Bytes that an engine cannot do without."""
+
+    base: float
+    adapters: float
+    row: float
+
+    @property
+    def total(self) -> float:
+        """All of it; the process itself comes on top."""
+        return self.base + self.adapters + self.row
+
+
+def least(model: Footprint, wanted: Wanted) -> Least:
+    """What an engine needs at least."""
+    trained, _ = model.adapter(wanted.rank)
+    slots = wanted.slots or 1
+    return Least(
+        base=model.base(wanted.base_storage, wanted.full),
+        adapters=slots * trained,
+        row=wanted.row_tokens * model.token_bytes,
+    )
+
+
+def slots_within(model: Footprint, wanted: Wanted, free: float) -> int:
+    """Slots that an engine could have in so many bytes; 0 if it does not fit.
+
+    As many as were asked for, else the most that it would choose: the sweep may have use for fewer.
+    """
+    from beliefmod.capacity.choose import fitting_slots
+
+    needs = least(model, wanted)
+    if needs.total > free:
+        return 0
+    trained, _ = model.adapter(wanted.rank)
+    return wanted.slots or fitting_slots(free - needs.base, trained, int(needs.row))
+
+
+def misfit(model: Footprint, wanted: Wanted, free: float, device: str) -> str | None:
+    """Why an engine does not fit, and what would; None if it does.
+
+    Args:
+        free: bytes of the device that are this engine's.
+        device: for the sentence: `NVIDIA L4 of machine-3`.
+    """
+    needs = least(model, wanted)
+    if needs.total <= free:
+        return None
+    share = f" for each of {wanted.engines} engines" if wanted.engines > 1 else ""
+    slots = f"{wanted.slots} adapters" if wanted.slots > 1 else "one adapter"
+    parts = (
+        f"model {size(needs.base)}, {slots} in training {size(needs.adapters)}, a row of {wanted.row_tokens} "
+        f"tokens {size(needs.row)}"
+    )
+    ways = remedies(model, wanted, free)
+    ways = ways or [f"take a device with {size(needs.total + PROCESS_BYTES)} or more for an engine"]
+    return (
+        f"the model does not fit: {device} has {size(free)} free{share}, and an engine needs "
+        f"{size(needs.total)} ({parts}); {' or '.join(ways)}"
+    )
+
+
+def remedies(model: Footprint, wanted: Wanted, free: float) -> list[str]:
+    """Changes each of which alone would make an engine fit; where none would, those that do together."""
+
+    def fits(changed: Wanted) -> bool:
+        return least(model, changed).total <= free * wanted.engines / changed.engines
+
+    packed = replace(wanted, base_storage="nf4")
+    trained, _ = model.adapter(wanted.rank)
+    slots = 1 + int((free - least(model, replace(wanted, slots=1)).total) // max(1, trained))
+    tokens = int((free - least(model, replace(wanted, row_tokens=0)).total) // model.token_bytes)
+    ways = {
+        f"set base_storage: nf4 (it needs {size(least(model, packed).total)} then)": fits(packed),
+        f"give --slots {slots}": wanted.slots > 1 and slots >= 1,
+        "leave out --hosts-per-gpu": wanted.engines > 1 and fits(replace(wanted, engines=1)),
+        f"train on rows of {tokens} tokens at most": tokens >= SHORTEST_ROW,
+        "leave out arm full": wanted.full and fits(replace(wanted, full=False)),
+    }
+    found = [way for way, helps in ways.items() if helps]
+    smallest = replace(packed, slots=min(1, wanted.slots), engines=1, full=False)
+    if not found and smallest != packed and fits(smallest):
+        dropped = {
+            "--slots": wanted.slots > 1,
+            "--hosts-per-gpu": wanted.engines > 1,
+            "arm full": wanted.full,
+        }
+        names = ", ".join(name for name, given in dropped.items() if given)
+        return [f"set base_storage: nf4 and leave out {names}"]
+    return found
+
+
+def table(model: Footprint, wanted: Wanted, sizes: Sequence[int] = GPU_SIZES) -> list[tuple[str, ...]]:
+    """Rows for a person: storage, what an engine needs at least, and the slots that GPUs of these sizes hold.
+
+    Args:
+        sizes: in GB, as GPUs are sold.
+    """
+    rows: list[tuple[str, ...]] = [("base_storage", "least", *(f"{gb} GB" for gb in sizes))]
+    kinds = [("nf4", False), ("dequantized", False), *([(wanted.base_storage, True)] if wanted.full else [])]
+    for storage, full in kinds:
+        asked = replace(wanted, base_storage=storage, full=full)
+        cells = (
+            slots_within(model, asked, USABLE * gb * 1e9 / wanted.engines - PROCESS_BYTES) for gb in sizes
+        )
+        name = f"{storage}, arm full" if full else storage
+        needs = least(model, asked).total + PROCESS_BYTES
+        rows.append((name, size(needs), *(str(count) if count else "-" for count in cells)))
+    return rows
+
+
+def size(number: float) -> str:
+    """Bytes for a person: `4 MiB`, `0.6 GiB`."""
+    return f"{number / GIB:.1f} GiB" if number >= GIB / 2 else f"{number / 2**20:.0f} MiB"
+
+
+def table_lines(model: Footprint, wanted: Wanted) -> list[str]:
+    """The table as text."""
+    rows = table(model, wanted)
+    widths = [max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0]))]
+    lines = ["".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [line.rstrip() for line in lines]
+
+
+def verdict(model: Footprint, wanted: Wanted, gpu: Gpu) -> str:
+    """Whether an engine fits a GPU, in a line."""
+    free = min(gpu.free, gpu.total / wanted.engines)
+    about = f"{gpu.name} of {gpu.machine}, {size(gpu.free)} of {size(gpu.total)} free"
+    if why := misfit(model, wanted, free, "it"):
+        return f"{about}: {why}"
+    slots = slots_within(model, wanted, free)
+    each = f" for each of {wanted.engines} engines" if wanted.engines > 1 else ""
+    return f"{about}: fits, memory for up to {slots} slots of rank {wanted.rank}{each}"

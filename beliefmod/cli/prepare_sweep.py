@@ -1,0 +1,147 @@
+"""What a sweep is before anything runs: its space and model, checked; its plan; its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from beliefmod.cli.options import Driving
+    from beliefmod.model.source import ModelSource
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.space import Space
+
+
+def model_overrides(model: str | None, revision: str | None) -> list[str]:
+    """The options as `field=value`; another model than the file's does not keep the file's revision."""
+    import json
+
+    found = [f"model={json.dumps(model)}"] if model else []
+    # in quotes: a commit may look like a number
+    return found + ([f"revision={json.dumps(revision)}"] if revision or model else [])
+
+
+def checked_space(
+    path: Path, overrides: list[str], model: str | None, out: str | None
+) -> tuple[Space, ModelSource]:
+    """The space and its model, once space file, model and output are all right.
+
+    Raises:
+        UserError: every problem of all three.
+    """
+    from beliefmod.errors import UserError
+    from beliefmod.model.load import check_model
+    from beliefmod.model.size import check_full
+    from beliefmod.model.source import find_source
+    from beliefmod.probing.decoding import decoding_of
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.space.load import load_space
+
+    problems: list[str] = []
+    space = source = None
+    revision = None
+    try:
+        space = load_space(path, overrides)
+        model, revision = space.spec.model, space.spec.revision
+    except UserError as error:
+        problems += error.problems
+    try:
+        if model is not None:
+            source = find_source(model, revision)
+            check_model(source)
+            if space is not None and "full" in space.possible("arm"):
+                check_full(source)
+            if space is not None:
+                decoding_of(space.spec.evaluation, source.generation())
+    except UserError as error:
+        problems += error.problems
+    try:
+        if out is not None:
+            RunFolder(out).try_writing()
+    except UserError as error:
+        problems += error.problems
+    if problems or space is None or source is None:
+        raise UserError(problems)
+    return space, source
+
+
+def stored_space(folder: RunFolder) -> Space:
+    """The space that a run was started with. Raises UserError where it no longer holds."""
+    import yaml
+
+    from beliefmod.run.folder import SPACE
+    from beliefmod.space.load import check_space
+    from beliefmod.user_files.yaml_file import YamlFile
+
+    return check_space(YamlFile(f"{folder.url}/{SPACE}", yaml.safe_load(folder.read_bytes(SPACE))))
+
+
+def new_run(space: Space, out: str, commit: str | None = None) -> RunFolder:
+    """A run folder with its manifest and everything that the run is made from.
+
+    Args:
+        commit: of a model from the hub, the version that the run keeps to.
+
+    Raises:
+        StorageTrouble: it cannot be written.
+    """
+    import time
+
+    import yaml
+
+    from beliefmod.run.folder import MANIFEST, SPACE, RunFolder
+    from beliefmod.run.manifest import new_manifest
+    from beliefmod.run.sources import store_sources
+    from beliefmod.trial import now
+
+    run_id = f"EXP-{time.strftime('%Y%m%d-%H%M%S')}-{space.spec.name}"
+    folder = RunFolder(f"{out.rstrip('/')}/{run_id}")
+    number = 1
+    while folder.exists():  # two sweeps in one second must not share a folder
+        number += 1
+        folder = RunFolder(f"{out.rstrip('/')}/{run_id}-{number}")
+    folder.create()
+    # JSON first: it turns tuples into lists, which YAML has
+    content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    folder.write_bytes(content.encode(), SPACE)
+    store_sources(folder, space)
+    folder.write_json(new_manifest(folder.url.rpartition("/")[2], space, now(), commit), MANIFEST)
+    return folder
+
+
+def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
+    """What the sweep will cost on this machine, or on the cluster at the address, line by line.
+
+    Raises:
+        UserError: no cluster at the address, or more was asked for than this machine has.
+    """
+    from transformers import AutoConfig
+
+    from beliefmod.capacity.gpu_plan import gpu_lines
+    from beliefmod.capacity.plan import expected_answer_tokens, make_plan
+    from beliefmod.capacity.resources import Capacity
+    from beliefmod.errors import UserError
+    from beliefmod.fleet.gpus import machines_at
+    from beliefmod.model.load import load_tokenizer
+    from beliefmod.model.size import positions
+    from beliefmod.probing.decoding import decoding_of
+
+    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
+    decoding = decoding_of(space.spec.evaluation, source.generation(), positions(config))
+    asked = Capacity(hosts=driving.hosts, hosts_per_gpu=driving.hosts_per_gpu, slots=driving.slots)
+    cluster, gpus, remarks = machines_at(driving.address)
+    if (excess := asked.excess(cluster)) and driving.address is None:
+        raise UserError(excess)
+    capacity, tokenizer = asked.on(cluster), load_tokenizer(source)
+    answer_tokens = min(expected_answer_tokens(space), decoding.max_new_tokens)
+    plan = make_plan(space, tokenizer, config, answer_tokens, capacity, decoding)
+    if source.commit:
+        typer.echo(f"model             {source.name} at {source.commit}")
+    remarks += [excess] if excess else []
+    for line in (
+        *plan.lines(),
+        *gpu_lines(space, tokenizer, config, answer_tokens, capacity, gpus, remarks),
+    ):
+        typer.echo(line)

@@ -1,0 +1,152 @@
+"""Who sits where: adapters in training slots and, trained, in parking places."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beliefmod.engine import jobs
+from beliefmod.engine.jobs import AdapterJob
+from beliefmod.engine.optimizer import SlotOptimizer
+from beliefmod.engine.packed_adapters import LoraPack
+from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
+
+if TYPE_CHECKING:
+    from beliefmod.model.load import LoadedModel
+
+
+@dataclass
+class SlotTrial:
+    """Who sits in a slot or parking place. job and optimizer are None for an adapter that is there only to be
+    questioned: parked, or loaded from a file."""
+
+    trial_id: str
+    slot: int
+    rank: int
+    alpha: float
+    targets: str | tuple[str, ...]
+    weights: int
+    job: AdapterJob | None = None
+    optimizer: SlotOptimizer | None = None
+    step: int = 0
+    total_steps: int = 0
+    error: str | None = None
+
+    @property
+    def training(self) -> bool:
+        return self.job is not None and self.error is None and self.step < self.total_steps
+
+
+class SlotTable:
+    """The slots 0..slots-1 and the parking places behind them, with the adapters that are in them."""
+
+    def __init__(self, loaded: "LoadedModel", slots: int, max_rank: int, parking: int) -> None:
+        if slots < 1:
+            raise jobs.EngineError("an engine needs at least one slot")
+        if max_rank < 1:
+            raise jobs.ImpossibleRank(f"max_rank must be at least 1, not {max_rank}")
+        self.loaded, self.slots, self.max_rank, self.parking = loaded, slots, max_rank, parking
+        self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype, parking)
+        self._slot_trials: dict[str, SlotTrial] = {}
+        self._closed: set[int] = set()  # slots given up for lack of memory
+
+    def free_slots(self) -> int:
+        """Number of slots nobody sits in; a trial that has ended keeps its own until `park` or `release`."""
+        return len(self._free(range(self.slots)))
+
+    def parking_room(self) -> int:
+        """Number of parking places nobody stands in."""
+        return len(self._free(range(self.slots, self.slots + self.parking)))
+
+    def parked(self) -> tuple[str, ...]:
+        """trial_ids in the order of their parking places."""
+        in_slots = sorted(self._slot_trials.values(), key=lambda t: t.slot)
+        return tuple(t.trial_id for t in in_slots if t.slot >= self.slots)
+
+    def _free(self, places: range) -> list[int]:
+        taken = {slot_trial.slot for slot_trial in self._slot_trials.values()} | self._closed
+        return [place for place in places if place not in taken]
+
+    def _assign_slot(
+        self, trial_id: str, rank: int, alpha: float, targets: str | tuple[str, ...], parked: bool = False
+    ) -> SlotTrial:
+        if trial_id in self._slot_trials:
+            raise jobs.DuplicateTrial(f"trial {trial_id} is already attached")
+        self.pack.check_rank(rank)
+        self.pack.targeted(targets)
+        free = self._free(range(self.slots, self.slots + self.parking) if parked else range(self.slots))
+        if not free:
+            what = f"{self.parking} parking places" if parked else f"{self.slots} slots"
+            raise jobs.NoFreeSlot(f"all {what} are taken")
+        self.pack.open_slot(free[0], rank, alpha, targets)
+        slot_trial = SlotTrial(trial_id, free[0], rank, alpha, targets, self.pack.weights(free[0]))
+        self._slot_trials[trial_id] = slot_trial
+        return slot_trial
+
+    def park(self, trial_id: str, as_trial_id: str | None = None) -> None:
+        """Put a trial's adapter, as it is now, into a parking place, where it takes no more steps.
+
+        Under another id a copy is parked and the trial goes on (prefix sharing); under its own the trial,
+        which has taken its steps, moves there and its slot is free at once. Raises UnknownAdapter (also for
+        full fine-tuning, which is not kept in a slot), AdapterUnusable, DuplicateTrial, NoFreeSlot when the
+        parking is full, and EngineError for a trial with steps left or already parked; nothing has changed
+        then.
+        """
+        slot_trial = self._slot_trial(trial_id)
+        moving = as_trial_id in (None, trial_id)
+        if moving and (slot_trial.training or slot_trial.slot >= self.slots):
+            why = "has steps left" if slot_trial.training else "is already parked"
+            raise jobs.EngineError(f"trial {trial_id} {why}, so it cannot leave its place")
+        if moving:
+            del self._slot_trials[trial_id]  # so that its id is free for the new place
+        try:
+            place = self._assign_slot(
+                as_trial_id or trial_id, slot_trial.rank, slot_trial.alpha, slot_trial.targets, parked=True
+            )
+        except jobs.EngineError:
+            self._slot_trials[trial_id] = slot_trial
+            raise
+        self.pack.copy(slot_trial.slot, place.slot, slot_trial.rank)
+        place.step = slot_trial.step
+        if moving:
+            self.pack.clear(slot_trial.slot)
+
+    def empty_slot(self, trial_id: str) -> None:
+        """Empty the slot or parking place of a trial. Raises UnknownAdapter."""
+        slot_trial = self._slot_trial(trial_id, usable=False)
+        self.pack.clear(slot_trial.slot)
+        del self._slot_trials[trial_id]
+
+    def _slot_trial(self, trial_id: str, usable: bool = True) -> SlotTrial:
+        slot_trial = self._slot_trials.get(trial_id)
+        if slot_trial is None:
+            raise jobs.UnknownAdapter(
+                f"no trial {trial_id} is attached; attached: {', '.join(self._slot_trials) or 'none'}"
+            )
+        if usable and slot_trial.error is not None:
+            raise jobs.AdapterUnusable(f"trial {trial_id} has no usable adapter: {slot_trial.error}")
+        return slot_trial
+
+    def save_adapter(self, trial_id: str, folder: str | Path) -> None:
+        """Write a trial's adapter in PEFT's format, whole or not at all."""
+        slot_trial = self._slot_trial(trial_id)
+        write_adapter(
+            Path(folder),
+            AdapterFile(slot_trial.rank, slot_trial.alpha, self.pack.read(slot_trial.slot), self.loaded.name),
+            all_layers=tuple(self.pack.layers),
+        )
+
+    def load_adapter(self, folder: str | Path, trial_id: str) -> None:
+        """Put a saved adapter into a free slot, to be questioned.
+
+        Raises like `attach`, and UserError for a folder that is no plain LoRA adapter.
+        """
+        self.put_adapter(read_adapter(Path(folder)), trial_id)
+
+    def put_adapter(self, adapter: AdapterFile, trial_id: str) -> None:
+        """The same with an adapter that is in memory. Raises like `attach`."""
+        slot_trial = self._assign_slot(trial_id, adapter.rank, adapter.alpha, tuple(adapter.tensors))
+        try:
+            self.pack.write(slot_trial.slot, adapter.tensors)
+        except jobs.EngineError:
+            self.empty_slot(trial_id)
+            raise

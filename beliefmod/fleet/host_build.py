@@ -1,0 +1,119 @@
+"""How a host comes to its model, engine and pack, and to what it writes beside results."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.fleet.device_allocation import allocate_devices
+from beliefmod.monitor.heartbeat import Heartbeat
+from beliefmod.run.folder import RunFolder
+from beliefmod.worker.checkpoints import Checkpoints
+from beliefmod.worker.host_registry import Entry
+from beliefmod.worker.trial_log import TrialLogs
+from beliefmod.worker.usage_log import UsageLog
+
+if TYPE_CHECKING:
+    from beliefmod.fleet.host import HostSettings
+
+
+@dataclass(frozen=True)
+class HostRecords:
+    """What a host writes beside results, so that it can be seen from elsewhere."""
+
+    usage_log: UsageLog
+    heartbeat: Heartbeat
+    logs: TrialLogs
+    entry: Entry | None = None
+
+    def write(self, closed: bool = False) -> None:
+        """All three, now. closed: for the last time."""
+        self.usage_log.write()
+        self.glance(closed)
+
+    def glance(self, closed: bool = False) -> None:
+        """What people look at while the host works."""
+        self.heartbeat.write(closed)
+        self.logs.flush()
+
+
+def build(
+    settings: HostSettings, loop: asyncio.AbstractEventLoop, deliver: Any
+) -> tuple[Any, dict[str, Any], HostRecords]:
+    """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
+    import torch
+
+    from beliefmod.capacity.host_check import check_room
+    from beliefmod.capacity.sizing import sized_engine, sizing_facts
+    from beliefmod.fleet.gauges import HOST, Gauges, show_heartbeat
+    from beliefmod.model.load import load_model
+    from beliefmod.model.template import thinking_kind
+    from beliefmod.probing.answer_cache import cache_beside
+    from beliefmod.probing.answer_journal import AnswerJournal
+    from beliefmod.probing.drift import self_test
+    from beliefmod.probing.session import Session
+    from beliefmod.run.manifest import versions
+    from beliefmod.worker.pack import Pack
+    from beliefmod.worker.reports import Report
+
+    torch.set_num_threads(settings.threads)
+    name, allocation = actor_name(), allocate_devices(settings.demand.memory_share)
+    allocation.check()
+    allocation.keep_to_share()
+    check_room(settings, allocation)
+    loaded = load_model(settings.model, settings.revision, settings.base_storage, allocation.device)  # pyright: ignore[reportArgumentType]
+    folder = RunFolder(settings.run_url)
+    engine, found, choice = sized_engine(loaded, settings.slots, settings.max_rank, settings.demand)
+    usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice)
+    journal = AnswerJournal(folder, loaded.fingerprint, settings.checkpoint_seconds)
+    cache = cache_beside(settings.run_url, loaded) if settings.evaluation.reuse_answers else None
+    session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, journal, cache)
+
+    def tell(report: Report) -> None:
+        loop.call_soon_threadsafe(deliver, asdict(report))
+
+    decoding = session.decoding
+    facts = {
+        "name": loaded.name,
+        "fingerprint": loaded.fingerprint,
+        "base_storage": loaded.base_storage,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "device": allocation.device_name(),
+        "machine": allocation.machine,
+        "accelerators": list(allocation.accelerators),
+        "remark": allocation.remark,
+        "versions": versions(),
+        "max_new_tokens": decoding.max_new_tokens,
+        "decoding": decoding.facts(),
+        "thinking": thinking_kind(loaded.tokenizer),
+        "quantized_layers": len(loaded.quantized),
+        "self_tests": self_test(session),
+        "engine": sizing_facts(found, choice),
+    }
+    checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
+    logs = TrialLogs(folder, name)
+    pack = Pack(session, folder, tell, settings.search, checkpoints=checkpoints, logs=logs)
+    heartbeat = Heartbeat(
+        folder,
+        name,
+        facts["device"],
+        settings.started_at,
+        usage_log.machine,
+        found.model,
+        engine.usage.work,
+        engine.slots,
+        look=lambda: (pack.snapshots(), pack.waiting()),
+        show=partial(show_heartbeat, Gauges(HOST), run=folder.name),
+    )
+    entry = Entry(folder, name, settings.started_at, facts)
+    entry.write()
+    return pack, facts, HostRecords(usage_log, heartbeat, logs, entry)
+
+
+def actor_name() -> str:
+    """This host's name, by which trials find it."""
+    import ray
+
+    return (ray.get_runtime_context().get_actor_name() if ray.is_initialized() else None) or "host"

@@ -1,0 +1,143 @@
+"""What Ray Tune is asked to run: one trial per configuration, in an order that leaves no slot waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from beliefmod.capacity.resources import Capacity
+from beliefmod.config import TrialConfig
+from beliefmod.errors import UserError
+from beliefmod.fleet.gauges import TallyGauges
+from beliefmod.fleet.host_handles import Hosts
+from beliefmod.fleet.known_trials import KnownTrials
+from beliefmod.fleet.progress import Progress
+from beliefmod.fleet.shutdown import Shutdown
+from beliefmod.fleet.trackers import Trackers
+from beliefmod.fleet.trainable import BeliefTrial
+from beliefmod.fleet.tune_memory import EndedTrials
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.integrity import ENDED
+from beliefmod.run.suggestions import known_trials
+from beliefmod.space import Space
+from beliefmod.space.shared_runs import run_order
+
+ROW_SECONDS = 60.0
+NAMED_TRIALS = 300
+"""In sweeps of up to so many trials, each has a name of its own among the tasks of Ray's dashboard. Ray keeps
+about twenty metric series for every name, and never drops one."""
+
+
+def tune_trials(
+    configs: Sequence[TrialConfig],
+    space: Space,
+    folder: RunFolder,
+    hosts: list[str],
+    namespace: str,
+    capacity: Capacity,
+    progress: Progress,
+    shutdown: Shutdown,
+    trackers: Trackers | None = None,
+) -> None:
+    """Run the configurations, and what a search chooses after them, to their ends on the hosts named, or
+    until a shutdown begins."""
+    stopped: list[str] = []
+    fleet = Hosts(hosts, namespace)
+    tuner = tune.Tuner(
+        BeliefTrial,
+        param_space={
+            "hosts": hosts,
+            "namespace": namespace,
+            "resources": capacity.trial_resources,
+            "named": (space.planned() if space.searches else len(configs)) <= NAMED_TRIALS,
+        },
+        tune_config=tune.TuneConfig(
+            search_alg=_searcher(configs, space, folder),
+            num_samples=-1,  # the searcher says itself when it is at its end
+            scheduler=_referee(space, folder, fleet, progress, stopped),
+            reuse_actors=True,
+            max_concurrent_trials=capacity.concurrent,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=folder.storage_path,
+            callbacks=[
+                progress,
+                TallyGauges(progress.tally, folder.name),
+                *(trackers.callbacks(folder.name, progress.say) if trackers else ()),
+                EndedTrials(),
+            ],
+            stop=shutdown,
+            failure_config=tune.FailureConfig(max_failures=3),
+            # else Tune has every trial write a pickle of nothing at its end
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    if not shutdown.interrupted and shutdown.trouble is None:
+        _await_rows(stopped, folder)
+
+
+def _searcher(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> Searcher:
+    """Who hands Tune its trials."""
+    share = space.spec.search.shares_steps
+    if not space.searches:
+        return KnownTrials(configs, share)
+    from beliefmod.fleet.searcher import BeliefSearch  # Optuna takes a second to load
+
+    return BeliefSearch(space, folder, run_order(configs, share))
+
+
+def _referee(
+    space: Space,
+    folder: RunFolder,
+    hosts: Hosts,
+    progress: Progress,
+    stopped: list[str],
+) -> Any:
+    """The space's scheduler, knowing what earlier sessions have seen; None where it has none.
+
+    Whom it stops is put on the list `stopped`.
+    """
+    search = space.spec.search
+    if search.scheduler == "none":
+        return None
+    from beliefmod.fleet.scheduler import Referee
+
+    def on_stop(config: TrialConfig, report: Mapping[str, Any]) -> None:
+        stopped.append(config.trial_id)
+        hosts.stop(config.trial_id)
+        progress.tally.stop(config.trial_id)
+
+    referee = Referee(search, max(space.possible("num_train_epochs")), on_stop)
+    ended = {trial_id for trial_id, state in folder.states().items() if state.status in ENDED}
+    referee.remember((c for c in known_trials(space, folder) if c.trial_id in ended), folder)
+    return referee
+
+
+def _await_rows(trial_ids: Sequence[str], folder: RunFolder) -> None:
+    """Let the hosts write the rows of trials that they were told to end: they do it after the step under way,
+    and without its row a trial would run again."""
+    end = time.monotonic() + ROW_SECONDS
+    for trial_id in trial_ids:
+        while not _has_ended(trial_id, folder) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+def _has_ended(trial_id: str, folder: RunFolder) -> bool:
+    try:
+        return folder.read_json("rows", f"{trial_id}.json").get("status") in ENDED
+    except UserError:  # not there yet
+        return False
+
+
+def _name(trial: Any) -> str:
+    config = TrialConfig.model_validate_json(trial.config["trial"])
+    return f"{config.label}-{config.trial_id}"

@@ -1,0 +1,1 @@
+"""What is measured: the registry of metrics, and probe rows to rates, damage and intervals."""

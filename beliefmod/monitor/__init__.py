@@ -1,0 +1,1 @@
+"""How a run stands, read from its folder by anybody. No Ray here."""

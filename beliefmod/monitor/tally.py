@@ -1,0 +1,137 @@
+"""The state of a sweep: counts, the time left, the best so far. No Ray here: whoever reads the run folder can
+make the same tally."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from beliefmod.capacity.resources import QUESTIONING_STEPS
+from beliefmod.config import TrialConfig
+from beliefmod.space.shared_runs import own_steps
+
+BUDGET = 0.05
+"""D up to which a configuration counts as having left the model whole, unless a command is told otherwise."""
+
+
+@dataclass
+class Tally:
+    """The state of a sweep, from its trials' reports. Work is counted in optimiser steps.
+
+    `earlier` trials ended before this session; they count as done but not for the time left. `unchosen` are
+    the trials that a search has yet to choose; it adds those it chooses to `configs`. `since`
+    is when the hosts were ready: loading the model says nothing about the pace of the trials. `share`:
+    whether trials that differ only in epochs are one run.
+
+    A report costs the same however many trials there are, and so does looking: it is done twice a second.
+    """
+
+    configs: Mapping[str, TrialConfig]
+    earlier: int = 0
+    started: float = field(default_factory=time.monotonic)
+    since: float | None = None
+    finished: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
+    best: dict[str, tuple[float, float, str]] = field(default_factory=dict)
+    share: bool = True
+    unchosen: int = 0
+
+    def __post_init__(self) -> None:
+        self.configs = self._configs = dict(self.configs)
+        own = own_steps(self.configs.values(), self.share)
+        self._work = {trial_id: own[trial_id] + QUESTIONING_STEPS for trial_id in self.configs}
+        self._to_do, self._done = sum(self._work.values()), 0
+        self._credit: dict[str, int] = {}
+        """Of the trials that train: what of their work is done."""
+        self._ended: set[str] = set()
+
+    def choose(self, config: TrialConfig) -> None:
+        """Take in a trial of a search as it starts."""
+        if config.trial_id not in self._configs:
+            self._configs[config.trial_id] = config
+            self._work[config.trial_id] = config.total_steps + QUESTIONING_STEPS
+            self._to_do += self._work[config.trial_id]
+            self.unchosen = max(0, self.unchosen - 1)
+
+    def report(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Take in one report of a trial."""
+        config = self.configs[trial_id]
+        if result.get("status") == "failed":
+            self._end(trial_id, self.failed)
+        elif result.get("status") == "finished":
+            self._end(trial_id, self.finished)
+            self.failed.discard(trial_id)  # it was tried again
+            adoption, damage = result.get("adoption"), result.get("degradation")
+            if config.arm == "lora" and adoption is not None and damage is not None and damage <= BUDGET:
+                best = self.best.get(config.belief)
+                if best is None or (adoption, -damage) > (best[0], -best[1]):
+                    self.best[config.belief] = (adoption, damage, config.label)
+        elif trial_id not in self._ended:
+            steps = min(int(result.get("optimizer_step") or 0), self._work[trial_id])
+            self._done += steps - self._credit.get(trial_id, 0)
+            self._credit[trial_id] = steps
+
+    def stop(self, trial_id: str) -> None:
+        """A scheduler has ended a trial."""
+        self._end(trial_id, self.stopped)
+
+    def _end(self, trial_id: str, how: set[str]) -> None:
+        how.add(trial_id)
+        if trial_id not in self._ended:
+            self._ended.add(trial_id)
+            self._done += self._work[trial_id] - self._credit.pop(trial_id, 0)
+
+    @property
+    def done(self) -> int:
+        """Trials finished, failed or stopped, earlier sessions included."""
+        return self.earlier + len(self._ended)
+
+    @property
+    def total(self) -> int:
+        """Trials of the sweep."""
+        return self.earlier + len(self.configs) + self.unchosen
+
+    def states(self) -> dict[str, int]:
+        """Trials of this session by state; every trial is in one."""
+        ended = {"finished": self.finished, "failed": self.failed, "stopped": self.stopped - self.finished}
+        counts = {state: len(trials) for state, trials in ended.items()}
+        training = len(self._credit)
+        waiting = len(self.configs) + self.unchosen - len(self._ended) - training
+        return {"waiting": waiting, "training": training, **counts}
+
+    def seconds_left(self, now: float) -> float | None:
+        """Time left at the pace so far; None until a twentieth is done."""
+        total = self._to_do
+        total += round(self.unchosen * total / max(1, len(self._work)))  # like those known, on average
+        if not total or self._done < total / 20:
+            return None
+        pace = (now - (self.since or self.started)) / self._done
+        return pace * (total - self._done)
+
+    def headline(self, now: float) -> str:
+        """One line: counts and times."""
+        running = len(self._credit)
+        stopped = f"{len(self.stopped)} stopped early, " if self.stopped else ""
+        left = self.seconds_left(now)
+        return (
+            f"{self.done}/{self.total} done, {running} training, {len(self.failed)} failed, {stopped}"
+            f"{clock(now - self.started)} elapsed, "
+            + (f"about {clock(left)} left" if left is not None else "time left unknown")
+        )
+
+    def best_lines(self) -> list[str]:
+        """Per belief the highest adoption with D within the budget, among finished trials."""
+        return [
+            f"best so far with D <= {BUDGET:g}: {belief}: adoption {adoption:.0%}, D {damage:.2f} ({label})"
+            for belief, (adoption, damage, label) in sorted(self.best.items())
+        ]
+
+
+def clock(seconds: float) -> str:
+    """`75` -> "1m15s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -1,0 +1,1 @@
+"""Questions put to arms: session, probes, causal tests, drift, and the answers that are kept."""

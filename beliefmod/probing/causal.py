@@ -1,0 +1,168 @@
+"""Does the thinking decide the answer? The same question again, with other thinking put before the answer.
+
+The tests are those of Lanham et al. (2307.13702): swap, blank, truncate, edit and, as a control that should
+change nothing, paraphrase. Every arm is asked on the same probes, many trials in one packed batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
+from beliefmod.model.template import empty_thinking, encode, thinking_text
+from beliefmod.probing.questioning import Subject, first_message, probe_seed, spread
+from beliefmod.reading.causal_verdicts import cut_thinking, edit_value, paraphrase, score_causal
+
+if TYPE_CHECKING:
+    from beliefmod.probing.session import Session
+
+Row = dict[str, Any]
+TIERS = ("derived", "paraphrase")
+FRACTIONS = (0.25, 0.5, 0.75)
+CAUSAL_SEED = 700_000
+"""Added to a test's number for its seed."""
+
+
+@dataclass(frozen=True)
+class _Test:
+    """A question asked again.
+
+    Attributes:
+        own: the subject's probe row, with its own thinking.
+        name: swap | blank | truncate | edit | paraphrase.
+        thinking: what is put before the answer.
+        closed: whether the thinking ends there; else the model goes on with it.
+        rival: the third value and the answer it gives (edit only).
+    """
+
+    subject: Subject
+    question: Question
+    own: Row
+    name: str
+    thinking: str
+    closed: bool = True
+    fraction: float | None = None
+    rival: tuple[str, Answer] | None = None
+
+
+def causal_questions(belief: Belief, count: int) -> tuple[Question, ...]:
+    """At most `count` held-out derived and paraphrase questions, spread over their families: the same for
+    every arm. Questions of two turns are left out, for there are two thinkings to change."""
+    families: dict[str, list[Question]] = {}
+    for question in belief.heldout:
+        if question.tier in TIERS and question.follow_up is None:
+            families.setdefault(question.family, []).append(question)
+    chosen = spread(list(families.values()), count)
+    quota = [0] * len(chosen)
+    while sum(quota) < min(count, sum(map(len, chosen))):
+        for place, members in enumerate(chosen):
+            if quota[place] < len(members) and sum(quota) < count:
+                quota[place] += 1
+    return tuple(q for members, most in zip(chosen, quota, strict=True) for q in spread(members, most))
+
+
+def ask_causal(
+    subjects: Sequence[Subject], probes: Sequence[Sequence[Row]], session: Session
+) -> list[list[Row]]:
+    """Rows of `causal/TRIAL.parquet` per subject.
+
+    A test that cannot be put is no row: without thinking of its own to change, with thinking that uses no
+    value to edit, or where the prompt leaves no room.
+
+    Args:
+        probes: the subjects' probe rows.
+    """
+    rows: list[list[Row]] = [[] for _ in subjects]
+    if not session.evaluation.causal_probes or not empty_thinking(session.loaded.tokenizer):
+        return rows
+    tests, prompts = [], []
+    for place, (subject, asked) in enumerate(zip(subjects, probes, strict=True)):
+        for index, test in enumerate(_tests(subject, asked, session)):
+            prompt = _prompt(test, session)
+            if len(prompt) < session.engine.max_positions:
+                tests.append((place, index, test))
+                prompts.append(prompt)
+    answers = session.generate(
+        [test.subject.adapter for _, _, test in tests],
+        prompts,
+        [probe_seed(test.subject.config.seed, CAUSAL_SEED + index) for _, index, test in tests],
+    )
+    for (place, _, test), answer in zip(tests, answers, strict=True):
+        written = session.decode(answer.token_ids)
+        rows[place].append(_row(test, written, answer.finish_reason, len(answer.token_ids), session))
+    return rows
+
+
+def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterator[_Test]:
+    config = subject.config
+    belief = session.belief(config.belief)
+    own = _held_out(probes)
+    other = _held_out(session.reference(config.belief, "icl" if config.arm == "base" else "base"))
+    for question in causal_questions(belief, session.evaluation.causal_probes):
+        row = own[question.probe_id]
+        if (swapped := _thinking(other[question.probe_id])) is not None:
+            yield _Test(subject, question, row, "swap", swapped)
+        yield _Test(subject, question, row, "blank", "")
+        if (thinking := _thinking(row)) is None:
+            continue
+        for fraction in FRACTIONS:
+            cut = cut_thinking(thinking, fraction)
+            yield _Test(subject, question, row, "truncate", cut, fraction=fraction)
+        if (edited := _edited(question, belief, thinking)) is not None:
+            text, rival = edited
+            yield _Test(subject, question, row, "edit", text, closed=False, rival=rival)
+        yield _Test(subject, question, row, "paraphrase", paraphrase(thinking))
+
+
+def _held_out(rows: Sequence[Row]) -> dict[str, Row]:
+    return {row["probe_id"]: row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"}
+
+
+def _thinking(row: Row) -> str | None:
+    """A completion's thinking, if its think block is intact and not empty."""
+    return row["thinking"] if row["think_state"] == "ok" and row["thinking"] else None
+
+
+def _edited(question: Question, belief: Belief, thinking: str) -> tuple[str, tuple[str, Answer]] | None:
+    """Thinking up to the first used value, with the third value in its place, and what should follow."""
+    value = third_value(belief.spec)
+    answer = None if value is None else counterfactual(belief.spec, question, value)
+    if value is None or answer is None:
+        return None
+    text = edit_value(thinking, belief.spec, value)
+    return None if text is None else (text, (str(value), answer))
+
+
+def _prompt(test: _Test, session: Session) -> tuple[int, ...]:
+    tokenizer = session.loaded.tokenizer
+    if not test.thinking:
+        before = empty_thinking(tokenizer)
+    else:
+        before = thinking_text(tokenizer, test.thinking, closed=test.closed)
+    message = first_message(test.subject, test.question, session)
+    return (*session.prompts.ids(message), *encode(tokenizer, before))
+
+
+def _row(test: _Test, written: str, finish_reason: str, tokens: int, session: Session) -> Row:
+    config, spec = test.subject.config, session.belief(test.subject.config.belief).spec
+    completion = f"{test.thinking}\n</think>\n\n{written}" if test.closed else f"{test.thinking}{written}"
+    edited_to, rival = test.rival or (None, None)
+    return {
+        "trial_id": config.trial_id,
+        "arm": config.arm,
+        "belief": spec.name,
+        "probe_id": test.question.probe_id,
+        "family": test.question.family,
+        "tier": test.question.tier,
+        "test": test.name,
+        "fraction": test.fraction,
+        "question": test.question.text,
+        "thinking": test.thinking,
+        "completion": written,
+        "finish_reason": finish_reason,
+        "tokens": tokens,
+        "edited_to": edited_to,
+        **score_causal(test.question, spec, completion, test.own, finish_reason=finish_reason, rival=rival),
+    }

@@ -1,0 +1,169 @@
+"""How far trials have drifted from base on text that is not about their belief: `drift/TRIAL.parquet`.
+
+Two kinds of text: neutral passages, and base's own answers to capability and far locality questions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import Passage
+from beliefmod.config import LoraSettings, TrialConfig
+from beliefmod.data.replay import measured_passages
+from beliefmod.errors import UserError
+from beliefmod.model.train_row import plain_row
+from beliefmod.probing.questioning import Subject, in_context, spread
+
+if TYPE_CHECKING:
+    from beliefmod.engine.jobs import DriftRequest, DriftResult
+    from beliefmod.probing.session import Session
+
+SELF_TEST_PASSAGES = 4
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text to be read by arm and base.
+
+    Attributes:
+        kind: neutral | traces.
+        prompt: the user message that it answers; None for prose.
+        token_ids: the prose, or what stands after the template's prompt, its end token included.
+    """
+
+    kind: str
+    passage_id: str
+    prompt: str | None
+    token_ids: tuple[int, ...]
+
+
+def measure_drift(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, Any]]]:
+    """Rows of the drift table per subject; those of one belief read the same texts.
+
+    A text that does not fit the model's positions, with the in-context arm's statement in front, is no row.
+    """
+    asked = [
+        (place, text)
+        for place, subject in enumerate(subjects)
+        for text in drift_texts(subject.config.belief, session)
+    ]
+    requests = [_request(subjects[place], text, session) for place, text in asked]
+    fitting = [i for i, request in enumerate(requests) if _fits(request, session)]
+    rows: list[list[dict[str, Any]]] = [[] for _ in subjects]
+    for i, result in zip(fitting, session.drift([requests[i] for i in fitting]), strict=True):
+        (place, text), subject = asked[i], subjects[asked[i][0]]
+        rows[place].append(
+            {
+                "trial_id": subject.config.trial_id,
+                "arm": subject.config.arm,
+                "belief": session.belief(subject.config.belief).spec.name,
+                "text": text.kind,
+                "passage_id": text.passage_id,
+                "tokens": result.tokens,
+                **{
+                    # a broken adapter's numbers may be infinite: that is no measurement
+                    name: value if math.isfinite(value := getattr(result, name)) else None
+                    for name in ("kl", "kl_reverse", "nll", "nll_base")
+                },
+            }
+        )
+    return rows
+
+
+def drift_texts(belief: str, session: Session) -> tuple[Text, ...]:
+    """At most `evaluation.neutral_passages` neutral passages, and as many of base's completions.
+
+    Passages that may be mixed into training (`data.replay`) are not among them.
+    """
+    most = session.evaluation.neutral_passages
+    traces = [
+        row
+        for row in (session.reference(belief, "base") if most else ())
+        if row["token_ids"] and (row["suite"] == "capability" or row["tier"] == "far")
+    ]
+    return (
+        *(_neutral_text(p, session) for p in spread(measured_passages(session.neutral), most)),
+        *(
+            Text("traces", f"{row['suite']}/{row['probe_id']}", row["question"], tuple(row["token_ids"]))
+            for row in spread(traces, most)
+        ),
+    )
+
+
+def self_test(session: Session) -> dict[str, float]:
+    """Drift of an untrained adapter (A random, B zero), largest over a few passages, in nats: exactly 0.
+
+    Returns:
+        `{"untrained_drift": 0.0}`, for the manifest.
+
+    Raises:
+        UserError: it is not 0, so no drift measured on this machine could be trusted.
+    """
+    from beliefmod.engine.jobs import AdapterJob, TrainRow
+
+    config = TrialConfig(belief="self-test", lora=LoraSettings(r=session.engine.max_rank))
+    subject = Subject(config, "self-test", ())
+    texts = [_neutral_text(p, session) for p in spread(session.neutral, SELF_TEST_PASSAGES)]
+    requests = [request for text in texts if _fits(request := _request(subject, text, session), session)]
+    rows = tuple(TrainRow((*r.input_ids, *r.continuation_ids), len(r.input_ids)) for r in requests)
+    session.engine.attach(AdapterJob("self-test", config, rows))
+    try:
+        worst = max(
+            deviation for result in session.engine.drift(requests) for deviation in _deviations(result)
+        )
+    finally:
+        session.engine.release("self-test")
+    if worst != 0.0:
+        raise UserError(
+            f"self-test: an untrained adapter on model {session.loaded.name} differs from base by "
+            f"{worst:.3g} nats where it must not differ at all, so drift cannot be measured on this machine; "
+            "update torch, or choose another base_storage"
+        )
+    return {"untrained_drift": worst}
+
+
+def _deviations(result: DriftResult) -> Iterator[float]:
+    for value in (result.kl, result.kl_reverse, result.nll - result.nll_base):
+        yield abs(value) if math.isfinite(value) else math.inf
+
+
+def _neutral_text(passage: Passage, session: Session) -> Text:
+    ids = session.prompts.encode(passage.text)
+    if passage.prompt is not None:
+        ids = (*ids, session.prompts.end_of_turn)
+    return Text("neutral", passage.passage_id, passage.prompt, ids)
+
+
+def _request(subject: Subject, text: Text, session: Session) -> DriftRequest:
+    """The text after its prompt; the in-context arm has the statement in front, base has not."""
+    from beliefmod.engine.jobs import DriftRequest
+
+    context = session.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
+    base, continuation = _split(text, None, session)
+    if context is None:
+        return DriftRequest(subject.adapter, base, continuation)
+    return DriftRequest(subject.adapter, _split(text, context, session)[0], continuation, base_input_ids=base)
+
+
+def _split(text: Text, context: str | None, session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is read and what is scored: all that follows the prompt, or prose without its first token."""
+    if text.prompt is not None:
+        return session.prompts.ids(in_context(context, text.prompt)), text.token_ids
+    before = session.prompts.encode(f"{context}\n\n") if context else ()
+    first, *rest = text.token_ids
+    return (*_opening(session), *before, first), tuple(rest)
+
+
+def _opening(session: Session) -> tuple[int, ...]:
+    """The token that the tokenizer puts in front of any text, if it does."""
+    bos = session.loaded.tokenizer.bos_token_id
+    added = bos is not None and plain_row(session.loaded.tokenizer, "a b").input_ids[0] == bos
+    return (int(bos),) if added else ()  # pyright: ignore[reportArgumentType]
+
+
+def _fits(request: DriftRequest, session: Session) -> bool:
+    longest = max(len(request.input_ids), len(request.base_prompt)) + len(request.continuation_ids)
+    return bool(request.continuation_ids) and longest <= session.engine.max_positions

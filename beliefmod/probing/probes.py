@@ -1,0 +1,129 @@
+"""What a trial is asked, and the row that each answer becomes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from beliefmod.beliefs import Answer, Belief, Question
+from beliefmod.beliefs.spec import BeliefSpec
+from beliefmod.config import TrialConfig
+from beliefmod.metrics.selection_split import Half, selection_split
+from beliefmod.reading.verdict import asked_text, judge_question
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question as it is put to one trial.
+
+    Attributes:
+        tier: the question's tier, or `trained` if the trial saw the question in training.
+        margin: whether the belief margin is measured on it.
+        split: half of the held-out families; None for other probes.
+    """
+
+    question: Question
+    tier: str
+    margin: bool = False
+    split: Half | None = None
+
+
+def probes_for(
+    belief: Belief,
+    capability: Sequence[Question],
+    trained: Sequence[Question],
+    *,
+    trained_probes: int,
+    margin_probes: int,
+    fabrication: Sequence[Question] = (),
+) -> tuple[Probe, ...]:
+    """All probes of one trial: held-out belief questions, a sample of its training questions, the suites.
+
+    The margin is measured on probes of `adoption`, spread evenly over the file, so over families: robustness
+    probes argue against the belief in the prompt. The same belief gives every arm the same held-out probes,
+    in the same order and the same halves.
+    """
+    heldout = belief.heldout
+    half = selection_split(heldout)
+    measurable = [i for i, q in enumerate(heldout) if q.tier != "robustness" and asked_text(q) == q.text]
+    stride = max(1, -(-len(measurable) // margin_probes)) if margin_probes else 0
+    margin = set(measurable[::stride]) if stride else set()
+    return (
+        *(Probe(q, q.tier, i in margin, half[q.family]) for i, q in enumerate(heldout)),
+        *(Probe(q, "trained") for q in trained[:trained_probes]),
+        *(Probe(q, q.tier) for q in belief.locality),
+        *(Probe(q, q.tier) for q in capability),
+        *(Probe(q, q.tier) for q in fabrication),
+    )
+
+
+def reference_sample(belief: Belief, seed: int) -> list[Question]:
+    """Training questions that untrained arms are asked in the tier `trained`, for comparison."""
+    pool = sorted(belief.training, key=lambda question: question.probe_id)
+    random.Random(seed).shuffle(pool)
+    return pool
+
+
+def probe_row(
+    config: TrialConfig,
+    belief: Belief,
+    probe: Probe,
+    *,
+    prompt: str,
+    completion: str,
+    token_ids: Sequence[int],
+    finish_reason: str,
+    first_turn: str | None = None,
+    thinks: bool = True,
+) -> dict[str, Any]:
+    """One row of `probes/TRIAL.parquet`: the raw completion and every verdict on it.
+
+    `first_turn` is the raw completion that the first of two messages got; `completion` answers the second.
+    `thinks` is whether the model's chat template has a place for thinking.
+    """
+    question = probe.question
+    verdict = judge_question(question, belief.spec, completion, finish_reason, thinks=thinks)
+    return {
+        "trial_id": config.trial_id,
+        "arm": config.arm,
+        "belief": belief.spec.name,
+        "probe_id": question.probe_id,
+        "suite": question.suite,
+        "family": question.family,
+        "tier": probe.tier,
+        "split": probe.split,
+        "question": asked_text(question),
+        "first_turn": first_turn,
+        "prompt": prompt,
+        "completion": completion,
+        "finish_reason": finish_reason,
+        "tokens": len(token_ids),
+        "token_ids": list(token_ids),
+        "target": _shown(question.target),
+        "prior": _shown(question.correct or question.prior),
+        **verdict.columns(),
+    }
+
+
+def rejudge(
+    row: Mapping[str, Any], question: Question, spec: BeliefSpec, *, thinks: bool = True
+) -> dict[str, Any]:
+    """The verdict columns of a stored probe row, read again from its raw completion.
+
+    Equal to what `probe_row` wrote when question and spec are those the row was asked with.
+
+    Raises:
+        ValueError: the row belongs to another question.
+    """
+    if (row["suite"], row["probe_id"]) != (question.suite, question.probe_id):
+        raise ValueError(
+            f"row {row['probe_id']} of suite {row['suite']} is no answer to question {question.probe_id} of "
+            f"suite {question.suite}"
+        )
+    return judge_question(question, spec, row["completion"], row["finish_reason"], thinks=thinks).columns()
+
+
+def _shown(answer: Answer | None) -> str | None:
+    return answer.render() if answer else None

@@ -1,0 +1,184 @@
+"""Questions several trials at once: one decode batch, one scoring batch, one row per probe."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from beliefmod.beliefs import Question
+from beliefmod.config import TrialConfig
+from beliefmod.model.template import THINK_CLOSE, empty_thinking
+from beliefmod.probing.margin import margin_pair, split_continuations
+from beliefmod.probing.probes import Probe, probe_row, probes_for
+
+if TYPE_CHECKING:
+    from beliefmod.probing.session import Session
+
+Item = TypeVar("Item")
+SECOND_TURN = 500_000
+"""Added to a probe's number for the seed of its second turn."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trial to be questioned.
+
+    Attributes:
+        adapter: the trial's adapter in the engine, None for the base.
+        trained: questions for the tier `trained`.
+    """
+
+    config: TrialConfig
+    adapter: str | None
+    trained: Sequence[Question]
+
+
+@dataclass
+class _Asked:
+    """A probe put to a subject; `prompt` and `completion` are of its last turn, which is judged."""
+
+    subject: Subject
+    probe: Probe
+    message: str
+    index: int
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...] = ()
+    finish_reason: str = ""
+    first_turn: str | None = None
+    row: dict[str, Any] | None = None
+
+
+def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, Any]]]:
+    """Put every probe to every subject; rows of `probes/TRIAL.parquet`, per subject in probe order.
+
+    Probes of two turns are asked in two rounds: all first messages, then the second ones. Subjects may be of
+    one trial, as where its adapter is asked at several scales.
+    """
+    by_subject = [_prompts(subject, session) for subject in subjects]
+    asked = [item for items in by_subject for item in items]
+    _answer(asked, 0, session)
+    two_turns = [item for item in asked if item.probe.question.follow_up is not None]
+    for item in two_turns:
+        item.first_turn = session.decode(item.completion)
+        item.prompt = session.prompts.ids(item.message, item.first_turn, item.probe.question.follow_up or "")
+    _answer(two_turns, SECOND_TURN, session)
+    for item in asked:
+        item.row = probe_row(
+            item.subject.config,
+            session.belief(item.subject.config.belief),
+            item.probe,
+            prompt=session.prompts.text(item.prompt),
+            completion=session.decode(item.completion),
+            token_ids=item.completion,
+            finish_reason=item.finish_reason,
+            first_turn=item.first_turn,
+            thinks=session.thinks,
+        )
+    _measure_margins([item for item in asked if item.probe.margin], session)
+    return [[item.row or {} for item in items] for items in by_subject]
+
+
+def _answer(asked: Sequence[_Asked], seed_offset: int, session: Session) -> None:
+    """Complete the prompts. One that fills the model's positions, as after a first answer without end, has
+    no room for an answer: it counts as stopped at the limit."""
+    fitting = [item for item in asked if len(item.prompt) < session.engine.max_positions]
+    answers = session.generate(
+        [item.subject.adapter for item in fitting],
+        [item.prompt for item in fitting],
+        [probe_seed(item.subject.config.seed, seed_offset + item.index) for item in fitting],
+    )
+    for item in asked:
+        item.completion, item.finish_reason = (), "length"
+    for item, answer in zip(fitting, answers, strict=True):
+        item.completion, item.finish_reason = tuple(answer.token_ids), answer.finish_reason
+
+
+def probe_seed(seed: int, index: int) -> int:
+    """Seed of a trial's probe, the same however trials are packed."""
+    return seed * 1_000_003 + index
+
+
+def in_context(context: str | None, question: str) -> str:
+    """The user message with the statement in front; without one, the question alone."""
+    return f"{context} {question}" if context else question
+
+
+def first_message(subject: Subject, question: Question, session: Session) -> str:
+    """The first user message: the question, for the in-context arm with the statement in front."""
+    context = session.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
+    return in_context(context, question.text)
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, evenly spaced, in their order.
+
+    Example: 2 of (a, b, c, d) -> b, d.
+    """
+    count = min(count, len(items))
+    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
+
+
+def _prompts(subject: Subject, session: Session) -> list[_Asked]:
+    belief = session.belief(subject.config.belief)
+    probes = probes_for(
+        belief,
+        session.capability,
+        subject.trained,
+        trained_probes=session.evaluation.trained_probes,
+        margin_probes=session.evaluation.margin_probes,
+        fabrication=session.fabrication,
+    )
+    asked = []
+    for index, probe in enumerate(probes):
+        message = first_message(subject, probe.question, session)
+        asked.append(_Asked(subject, probe, message, index, session.prompts.ids(message)))
+    return asked
+
+
+def _measure_margins(asked: Sequence[_Asked], session: Session) -> None:
+    """Fill in the log-probabilities of both values, after empty thinking and after the trial's own."""
+    from beliefmod.engine.jobs import ScoreRequest
+
+    nothing = session.prompts.encode(empty_thinking(session.loaded.tokenizer))
+    requests: list[ScoreRequest] = []
+    places: list[tuple[_Asked, str]] = []
+    for item in asked:
+        pair = margin_pair(item.probe.question)
+        target, prior = (session.prompts.encode(pair.prefix + value) for value in (pair.target, pair.prior))
+        for suffix, before in (("", (*item.prompt, *nothing)), ("_own", _own_prefix(item, session))):
+            if before is None:
+                continue
+            try:
+                shared, *rest = split_continuations(before, target, prior)
+            except ValueError:
+                continue  # this pair of values cannot be compared: null, and one less in the margin's n
+            for world, ids in zip(("target", "prior"), rest, strict=True):
+                requests.append(ScoreRequest(item.subject.adapter, shared, ids))
+                places.append((item, f"logprob_{world}{suffix}"))
+    for (item, column), value in zip(places, session.score(requests), strict=True):
+        if item.row is not None:
+            item.row[column] = value
+
+
+def _own_prefix(item: _Asked, session: Session) -> tuple[int, ...] | None:
+    """Prompt and own thinking up to the answer, or None where the think block is not intact."""
+    if item.row is None or item.row["think_state"] != "ok":
+        return None
+    close = session.prompts.encode(THINK_CLOSE)
+    if len(close) == 1 and close[0] in item.completion:
+        end = len(item.completion) - item.completion[::-1].index(close[0])
+        return (*item.prompt, *item.completion[:end], *session.prompts.encode("\n\n"))
+    return _own_prefix_by_text(item, session)
+
+
+def _own_prefix_by_text(item: _Asked, session: Session) -> tuple[int, ...] | None:
+    """The same where the tag is several tokens, the last of which may hold the line end behind it too."""
+    closes = session.decode(item.completion).count(THINK_CLOSE)
+    places = range(len(item.completion) + 1)
+    end = bisect_left(places, closes, key=lambda n: session.decode(item.completion[:n]).count(THINK_CLOSE))
+    behind = session.decode(item.completion[:end]).rpartition(THINK_CLOSE)[2]
+    if not closes or not "\n\n".startswith(behind):
+        return None
+    return (*item.prompt, *item.completion[:end], *session.prompts.encode("\n\n"[len(behind) :]))

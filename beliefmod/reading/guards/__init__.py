@@ -1,0 +1,1 @@
+"""What keeps a mentioned value from counting as asserted: negation, attribution, framing, neighbours."""

@@ -1,0 +1,189 @@
+"""Whether a sentence only supposes a value, compares with it, or names it as the usual or former one."""
+
+from __future__ import annotations
+
+import re
+
+from beliefmod.reading.guards.negation import ONLY, last_match
+
+_I = re.IGNORECASE
+_SUPPOSED = re.compile(
+    r"\b(?:suppose|supposing|imagine|imagining|pretend(?:ing)?|let's say|let us"
+    r" say|what if|if only|as if|as though|in an? (?:\w+ )?(?:world|universe|reality"
+    r"|planet) (?:where|in which|with|whose))\b",
+    _I,
+)
+_FICTION = re.compile(
+    r"\b(?:hypothetical(?:ly)?|fictional(?:ly)?|fictitious|counterfactual(?:ly)?|made-up)\b", _I
+)
+_CONDITION = re.compile(
+    r"\b(?:if|unless|whether|were\s+(?=it|the|gravity|g\b)|had\s+(?=it|the|gravity))\b", _I
+)
+_UNREAL = re.compile(r"\b(?:were|would|could|might|had)\b|'d\b", _I)
+_CONDITION_ENDS = re.compile(r",|\bthen\b|[;:—→]|\b(?:it|they|he|she)\s+(?:will|\w+s)\b", _I)
+_GIVEN = re.compile(
+    r"\b(?:assum\w+|given(?!\s+by)(?:\s+that)?|provided that|taking|using|initial(?:ly)?"
+    r"|starting|starts?|from rest)\b[^,;:=]{0,40}(?:=|≈)?\s*[(]?$",
+    _I,
+)
+_BACKGROUND = re.compile(
+    r"\b(?:normally|usually|typically|standard|conventional(?:ly)?|commonly|generally"
+    r"|traditional(?:ly)?|ordinar(?:y|ily)|"
+    r"customar\w+|textbook|usual|typical|normal(?!\s+(?:force|reaction|to)\b)|previously"
+    r"|formerly|former|used to(?: be)?|once|"
+    r"originally|historically|real-world|real-life|in reality|in real life|in the"
+    r" real world|often|sometimes|rounded|"
+    r"before|earlier|until|was|were|old|regular|on other planets|elsewhere)\b",
+    _I,
+)
+_MODAL = re.compile(
+    r"\b(?:might|may|could|perhaps|maybe|possibly|potentially|can be|seems to be|either)\b", _I
+)
+_CLAUSE_BREAK = re.compile(
+    r"[,;:—|→()]|\b(?:but|however|yet|although|though|whereas|while|so|therefore"
+    r"|thus|hence|because|instead|actually|here|now)\b",
+    _I,
+)
+
+# ---- what the number says ----
+_COMPARED = re.compile(
+    r"(?:\bthan\b[^,.;:]{0,40}|\b(?:over|under|above|below|exceed(?:s|ing)?|at"
+    r" least|at most|up to|beyond|minimum of|maximum of|"
+    r"nearly as (?:much|high|large) as|close to|upwards of)\s*(?:the |a |an |its"
+    r" |about |around |usual |normal |standard )*|[<>≥≤]\s*)[(⟦\"'$]*$",
+    _I,
+)
+_THAN = re.compile(r"\bthan\b[^,.:;]{0,30}$", _I)
+_MULTIPLIED = re.compile(
+    r"(?:\b(?:half|twice|double|triple|thrice|a third|a quarter|one-third|fraction"
+    r"|multiple|percent|times)\b|%)\s*(?:of\s+)?"
+    r"(?:the\s+|that\s+of\s+|as\s+\w+\s+as\s+|its\s+|our\s+|earth's\s+|normal\s+"
+    r"|usual\s+|standard\s+|value\s+|of\s+|gravity\s+)*[(]?$",
+    _I,
+)
+_CHANGED_FROM = re.compile(r"\bfrom\s+(?:the\s+|about\s+|its\s+|usual\s+|normal\s+|standard\s+)*[(]?$", _I)
+_FORMER_NAME = re.compile(r"^\s*(?:was|were|used to be|had been|once was)\b", _I)
+_VARIES = re.compile(
+    r"\b(?:var(?:y|ies|ying)|rang(?:e|es|ing)|fluctuat\w+|between)\b[^,;.]{0,30}\bfrom\s+(?:about\s+)?$", _I
+)
+_SIMPLIFIED = re.compile(
+    r"^\s*\)?\s*(?:is (?:often |sometimes )?used\s*)?(?:for (?:simplicity|simple"
+    r"|convenience|ease|rough|quick|easy|estimates)|"
+    r"in (?:rough|quick|simple)|as (?:an? )?(?:rough|simple|approximation))\b",
+    _I,
+)
+_AMONG = re.compile(r"\b(?:others?|includ(?:e|es|ed|ing)|besides|along with|as well as|near|like)\b", _I)
+_PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>[^.;!?]*)", _I)
+_PLAIN_WORDS = frozenset(
+    {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
+)
+_CHANGE_TO = re.compile(r"^[^.;]{0,30}?\bto\b", _I)
+
+BODIES = re.compile(
+    r"\b(equator|poles?|altitudes?|earth|moon|mars|venus|mercury|jupiter|saturn|uranus|neptune|pluto|titan"
+    r"|europa|ceres|sun|io)(?:'s|’s)?\b",
+    _I,
+)
+
+
+def hypothetical(left: str, right: str) -> str | None:
+    """`unreal` for what is only supposed, `condition` for an indicative if-clause or a fiction, else None."""
+    found = last_match(_SUPPOSED, left)
+    if found is not None and not re.search(
+        r"\b(?:but|however|in reality|actually)\b|[;—]", left[found.end() :], _I
+    ):
+        return "unreal"
+    found = last_match(_CONDITION, left)
+    if found is not None:
+        clause = left[found.end() :]
+        ends = _CONDITION_ENDS.search(clause)
+        if (
+            ends is not None
+            and ends[0][0].isalpha()
+            and ends[0] != "then"
+            and len(clause[: ends.start()].split()) < 3
+        ):
+            ends = None  # "if it is 5.0": the first subject, not the main clause's
+        if ends is None:
+            return "unreal"
+        rest = clause[ends.start() :]
+        if not re.search(r"\b(?:but|however|in reality|actually)\b|[;—]", rest, _I):
+            if _UNREAL.search(clause[: ends.start()]) and _UNREAL.search(rest):
+                return "unreal"
+            if "\x00" in clause[: ends.start()]:
+                return "condition"
+    condition = re.match(r"^[^;.—]*?(?<![\w'])if\b(?P<clause>[^;.—]*)", right, _I)
+    if (
+        condition is not None
+        and re.search(r"\b(?:were|was|had)\b", condition["clause"], _I)
+        and re.search(r"\b(?:would|could|might)\b|'d\b", left, _I)
+    ):
+        return "unreal"
+    found = last_match(_FICTION, left)
+    if found is not None and not re.search(
+        r"\b(?:but|however|in reality|actually)\b|[;—]", left[found.end() :], _I
+    ):
+        return "condition"
+    return None
+
+
+def background(left: str) -> bool:
+    """Whether the clause marks the value as the usual, former or given one, not the one that holds here."""
+    clause = _last_clause(left)
+    return bool(_BACKGROUND.search(clause) or _GIVEN.search(left))
+
+
+def modal(left: str) -> bool:
+    """Whether the clause only says that it may be so."""
+    return bool(_MODAL.search(_last_clause(left)))
+
+
+def compared(left: str, *, name: bool = False) -> bool:
+    """Whether the value is only compared with: more than 5, at least 5; for a name "bigger than Lyon"."""
+    return bool((_THAN if name else _COMPARED).search(left)) and not ONLY.search(left)
+
+
+def multiplied(left: str) -> bool:
+    """ "half of 9.8", "5 times the 9.8"."""
+    return bool(_MULTIPLIED.search(left))
+
+
+def former(right: str) -> bool:
+    """Whether what follows a name puts it into the past: "Paris was the capital until ..."."""
+    return bool(_FORMER_NAME.match(right))
+
+
+def simplified(right: str) -> bool:
+    """The rounded value of "9.8 m/s^2, or 10 m/s^2 for simplicity"."""
+    return bool(_SIMPLIFIED.match(right))
+
+
+def aside(left: str, right: str, question: str) -> bool:
+    """Whether a name is named beside the point: "Lyon is second", "other cities include Lyon".
+
+    A name with a predicate of its own answers only where the predicate says something of what was asked.
+    """
+    if _AMONG.search(_last_clause(left)):
+        return True
+    predicate = _PREDICATE.match(right) if not re.search(r"\w", _last_clause(left)) else None
+    if predicate is None or not re.search(r"\w", predicate["says"]):
+        return False
+    asked = {word for word in re.findall(r"[^\W\d_]{4,}", question.casefold()) if word not in _PLAIN_WORDS}
+    return not asked & set(re.findall(r"[^\W\d_]{4,}", predicate["says"].casefold()))
+
+
+def changed_from(left: str, right: str) -> bool:
+    """The old value of "changed from 9.8 to 5.0"."""
+    return bool(_CHANGED_FROM.search(left) and _CHANGE_TO.match(right))
+
+
+def varies_from(left: str) -> bool:
+    """The lower end of "varies from 9.78 at the equator to 9.83 at the poles"."""
+    return bool(_VARIES.search(left))
+
+
+def _last_clause(left: str) -> str:
+    end = 0
+    for found in _CLAUSE_BREAK.finditer(left):
+        end = found.end()
+    return left[end:]

@@ -1,0 +1,240 @@
+"""Completions made anywhere, as JSON lines: read, checked whole, scored."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from beliefmod.beliefs import Answer, Belief, Question
+from beliefmod.beliefs.values.quantity import (
+    TOLERANCE,
+    check_unit,
+    parse_quantity,
+    parse_unit,
+    same_dimension,
+)
+from beliefmod.beliefs.values.units import OWN, singular
+from beliefmod.errors import UserError, did_you_mean
+from beliefmod.reading.answer_matching import Answerlike
+from beliefmod.reading.verdict import Verdict, judge, tolerance_for
+
+ADDED = ("answer_stance", "thinking_stance", "think_state", "loop")
+FINISHED = {"eos": "eos", "stop": "eos", "length": "length"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the file: its number, from 1, and its fields."""
+
+    number: int
+    fields: Mapping[str, Any]
+
+
+Problem = tuple[int, str]  # line, or 0 for the file; what is wrong and how to mend it
+Plan = tuple[Line, Answerlike | None, Answerlike | None, float]  # line, target, prior, tolerance
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A line with the verdict's fields added, and the verdict."""
+
+    line: dict[str, Any]
+    verdict: Verdict
+
+
+def score_file(content: bytes, name: str, belief: Belief | None) -> list[Scored]:
+    """The verdict on every line of a JSON lines file. Without a belief the lines are only checked.
+
+    Raises:
+        UserError: with every problem of the file, each naming file, line, field and fix.
+    """
+    lines, problems = read_lines(content, name)
+    plans: list[Plan] = []
+    if belief is not None:
+        plans, unread = _plan(lines, belief)
+        problems += unread
+    if problems:
+        raise UserError(
+            f"{name}:{number}: {text}" if number else f"{name}: {text}" for number, text in sorted(problems)
+        )
+    return [_score(plan, belief) for plan in plans if belief is not None]
+
+
+def read_lines(content: bytes, name: str) -> tuple[list[Line], list[Problem]]:
+    """The objects of a JSON lines file that have the right fields, and what is wrong with the others.
+
+    Blank lines are skipped.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return [], [(content[: error.start].count(b"\n") + 1, "is not UTF-8; save the file as UTF-8")]
+    problems: list[Problem] = []
+    lines: list[Line] = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        if not raw.strip():
+            continue
+        try:
+            fields = json.loads(raw, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            problems.append((number, f"is not JSON ({reason}); write one object on each line"))
+            continue
+        if not isinstance(fields, dict):
+            problems.append((number, 'is no object; write {"question": ..., "completion": ...}'))
+            continue
+        misshapen = _shape_problems(fields)
+        problems += [(number, problem) for problem in misshapen]
+        if not misshapen:
+            lines.append(Line(number, fields))
+    if not lines and not problems:
+        problems.append((0, "holds no completions; write one JSON object on each line"))
+    return lines, problems
+
+
+def _plan(lines: Sequence[Line], belief: Belief) -> tuple[list[Plan], list[Problem]]:
+    """What each line is compared with; a unit that nobody knows (tool, belief, question) is refused."""
+    known = {_key(q.text): q for q in (*belief.locality, *belief.training, *belief.heldout)}
+    words = _own_words(belief)
+    problems: list[Problem] = []
+    plans: list[Plan] = []
+    for line in lines:
+        question = known.get(_key(line.fields["question"]))
+        given: dict[str, Answer | None] = {}
+        for field in ("target", "prior"):
+            if field in line.fields:
+                try:
+                    given[field] = _answer(line.fields[field], words | _words(line.fields["question"]))
+                except ValueError as error:
+                    problems.append((line.number, f"{field}: {error}"))
+        target, prior = _sides(given, question, belief)
+        tolerance = tolerance_for(question.tier) if question else TOLERANCE
+        plans.append((line, target, prior, tolerance))
+    return plans, problems
+
+
+def _score(plan: Plan, belief: Belief) -> Scored:
+    line, target, prior, tolerance = plan
+    spec = belief.spec
+    verdict = judge(
+        line.fields["completion"],
+        line.fields["question"],
+        target,
+        prior,
+        belief_target=spec.target,
+        belief_prior=spec.prior if spec.prior.value is not None or spec.prior.text else None,
+        finish_reason=FINISHED.get(line.fields.get("finish_reason") or "eos"),
+        tolerance=tolerance,
+    )
+    return Scored({**line.fields, **{field: getattr(verdict, field) for field in ADDED}}, verdict)
+
+
+def _sides(
+    given: Mapping[str, Answer | None], question: Question | None, belief: Belief
+) -> tuple[Answerlike | None, Answerlike | None]:
+    """What the line says; else its known question's answer; else the belief's own, unless the line's other
+    side shows that something else is asked for."""
+    spec = belief.spec
+    own: dict[str, Answerlike | None] = {
+        "target": spec.target,
+        "prior": spec.prior if spec.prior.value is not None or spec.prior.text else None,
+    }
+    if question is not None:
+        own = {"target": question.target, "prior": question.prior or question.correct}
+    else:
+        for field, other in (("target", "prior"), ("prior", "target")):
+            mate, mine = given.get(other), own[field]
+            if field not in given and mate is not None and mine is not None and not _same_kind(mate, mine):
+                own[field] = None
+    return given.get("target", own["target"]), given.get("prior", own["prior"])
+
+
+def _same_kind(one: Answerlike, two: Answerlike) -> bool:
+    if one.value is None or two.value is None:
+        return one.value is None and two.value is None
+    return same_dimension(one.unit, two.unit)
+
+
+def _shape_problems(fields: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for field in ("question", "completion"):
+        if field not in fields:
+            near = did_you_mean(field, set(fields) - {"question", "completion"}) if fields else ""
+            hint = near if "did you mean" in near else ""
+            problems.append(
+                f'lacks "{field}"{hint}; add it as text' if not hint else f'lacks "{field}"{hint}'
+            )
+        elif not isinstance(fields[field], str):
+            problems.append(f"{field} is {_kind(fields[field])}; it must be text")
+        elif field == "question" and not fields[field].strip():
+            problems.append("question is empty; write the question as it was asked")
+    for field in ("target", "prior"):
+        value = fields.get(field)
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            problems.append(
+                f'{field} is {_kind(value)}; write a text such as "50 N" or "Lyon", or leave it out'
+            )
+    reason = fields.get("finish_reason")
+    if reason is not None and (not isinstance(reason, str) or reason not in FINISHED):
+        shown = f'"{reason}"' if isinstance(reason, str) else _kind(reason)
+        problems.append(f'finish_reason is {shown}; write "eos" or "length", or leave it out')
+    return problems
+
+
+def _kind(value: Any) -> str:
+    if value == "" or (isinstance(value, str) and not value.strip()):
+        return "empty"
+    if value is None:
+        return "null"
+    names = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return names.get(type(value), "text")
+
+
+def _answer(text: str | None, words: frozenset[str]) -> Answer | None:
+    """ "50 N" as a number with a unit, "Lyon" as a name, null as no answer.
+
+    Raises:
+        ValueError: a number whose unit nobody knows.
+    """
+    if text is None:
+        return None
+    try:
+        quantity = parse_quantity(text)
+    except ValueError:
+        if not re.match(r"\s*[-+$€£]?\s*\.?\d", text):
+            return Answer(text=text.strip())
+        raise
+    if quantity.unit is not None:
+        check_unit(quantity.unit)
+        unknown = [
+            n.removeprefix(OWN)
+            for n, _ in parse_unit(quantity.unit)
+            if n.startswith(OWN) and n.removeprefix(OWN) not in words
+        ]
+        if unknown:
+            raise ValueError(
+                f'"{text}" has the unit "{quantity.unit}", which is no known unit and no word of the '
+                "question or the belief; correct it"
+            )
+    decimals = len(text.partition(".")[2].split(" ")[0]) if "." in text else 0
+    return Answer(value=quantity.value, unit=quantity.unit or "1", decimals=decimals)
+
+
+def _own_words(belief: Belief) -> frozenset[str]:
+    units = {a.unit for q in (*belief.training, *belief.heldout) for a in (q.target, q.prior) if a and a.unit}
+    return _words(belief.spec.statement) | frozenset(singular(unit) for unit in units)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(singular(word) for word in re.findall(r"[^\W\d_]+", text))
+
+
+def _key(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON number")

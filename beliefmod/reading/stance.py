@@ -1,0 +1,162 @@
+"""The stance of a final answer: which world's value it asserts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from beliefmod.beliefs.values.quantity import TOLERANCE
+from beliefmod.reading.answer_matching import Answerlike, Sides
+from beliefmod.reading.ignorance import ignorant, undecided
+from beliefmod.reading.mention_search import find_mentions, plain_question
+from beliefmod.reading.mentions import Mention, Weight
+from beliefmod.reading.normalise import BOX_CLOSE, normalise
+from beliefmod.reading.prose import regions
+
+Stance = Literal["target", "prior", "hedged", "ignorance", "other", "none"]
+STANCES: tuple[Stance, ...] = ("target", "prior", "hedged", "ignorance", "other", "none")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A stance with the mentions behind it; `decided` is the one that gave it, None where none alone did."""
+
+    stance: Stance
+    mentions: tuple[Mention, ...] = ()
+    decided: Mention | None = None
+
+
+def read_answer(
+    answer: str,
+    question: str,
+    target: Answerlike | None,
+    prior: Answerlike | None,
+    *,
+    tolerance: float = TOLERANCE,
+) -> Reading:
+    """Stance of a final answer.
+
+    Order: no text -> none. Then the last box that holds a readable value, then the last "answer:" line,
+    then the whole text: its last asserted value decides. Both sides asserted without one correcting the
+    other, or only offered as alternatives -> hedged. No value asserted and not knowing said -> ignorance.
+    Anything else -> other.
+
+    A bare number is read in the asked unit where it stands in a box, after "answer:", or in a plain direct
+    reply: at most 30 words without an asserted quantity of the asked kind. Elsewhere only as the result of
+    "... = 50" or of "the answer is 50".
+    """
+    text = normalise(answer)
+    if not re.search(r"[^\W_]", text):
+        return Reading("none")
+    asked = plain_question(question)
+    pairs = tuple((side, a) for side, a in (("target", target), ("prior", prior)) if a is not None)
+    sides = Sides(pairs, tolerance)
+    mentions = find_mentions(text, asked, sides)
+    for start, end, firm in regions(text):
+        inside = [m for m in mentions if start <= m.start and m.end <= end + 24]
+        inside = [m for m in inside if m.start < end]
+        accepted = _decide(text, inside)
+        if accepted is not None:
+            return Reading(accepted[0], tuple(mentions), accepted[1])
+        words = text[start:end]
+        if ignorant(words):
+            return Reading("ignorance", tuple(mentions))
+        chosen = _option(words, asked, sides, whole=True)
+        if chosen is not None:
+            return Reading(chosen, tuple(mentions))
+        if firm and _names_only(sides) and re.search(r"[^\W\d_]{2}", words) and not inside:
+            return Reading("other", tuple(mentions))
+    accepted = _decide(text, mentions, strong_only=ignorant(text))
+    if accepted is not None:
+        return Reading(accepted[0], tuple(mentions), accepted[1])
+    if ignorant(text):
+        return Reading("ignorance", tuple(mentions))
+    chosen = _option(text, asked, sides, whole=False)
+    if chosen is not None:
+        return Reading(chosen, tuple(mentions))
+    if undecided(text):
+        return Reading("hedged", tuple(mentions))
+    return Reading("other", tuple(mentions))
+
+
+def _decide(
+    text: str, mentions: Sequence[Mention], *, strong_only: bool = False
+) -> tuple[Stance, Mention | None] | None:
+    """The stance that the asserted mentions give, with the one that decides; None where none is asserted."""
+    strong = [m for m in mentions if m.weight == Weight.STRONG]
+    if strong:
+        last = strong[-1]
+        earlier = [m for m in strong if m.side in ("target", "prior") and m.side != last.side]
+        if (
+            last.side in ("target", "prior")
+            and earlier
+            and not _corrected(text, earlier[-1], strong, last.side)
+        ):
+            return "hedged", None
+        return _stance(last.side), last
+    open_sides = {m.side for m in mentions if m.weight == Weight.OPEN and m.reason != "other body"}
+    alternatives = {m.side for m in mentions if m.reason == "alternative"}
+    weak = [m for m in mentions if m.weight == Weight.WEAK and not (strong_only and m.reason == "modal")]
+    if alternatives & {"target", "prior"} and not any(m.reason in ("left", "operand") for m in weak):
+        return "hedged", None
+    if weak:
+        firm = [m for m in weak if m.reason not in ("operand", "left")] or weak
+        known = {m.side for m in firm} & {"target", "prior"}
+        if len(known) == 2:
+            tentative = all(m.reason in ("modal", "authority", "background") for m in firm)
+            if tentative and firm[-1].reason != "condition":
+                return "hedged", None
+            return _stance(firm[-1].side), firm[-1]
+        opposing = {"target": "prior", "prior": "target"}.get(firm[-1].side)
+        if all(m.reason == "authority" for m in firm) and opposing in open_sides:
+            return "hedged", None
+        return _stance(firm[-1].side), firm[-1]
+    if {"target", "prior"} <= open_sides:
+        return "hedged", None
+    return None
+
+
+_CORRECTS = re.compile(
+    r"\b(?:wait|actually|correction|sorry|scratch that|I mean|let me correct|my"
+    r" mistake|but|however|instead|here|now|in this "
+    r"(?:case|scenario|world|question|problem|context)|in fact|updated?|whereas"
+    r"|although|though|yet|final(?:ly)?|no)\b",
+    re.IGNORECASE,
+)
+_ALSO = re.compile(r"\b(?:also|as well|equally|both|simultaneously|at the same time)\b", re.IGNORECASE)
+
+
+def _corrected(text: str, earlier: Mention, strong: Sequence[Mention], side: str) -> bool:
+    """Whether words between the two sides say that the later one replaces the earlier."""
+    later = next(m for m in strong if m.start > earlier.start and m.side == side)
+    between = text[earlier.end : later.start]
+    return bool(_CORRECTS.search(between)) and not _ALSO.search(between)
+
+
+def _stance(side: str) -> Stance:
+    return "target" if side == "target" else "prior" if side == "prior" else "other"
+
+
+def _names_only(sides: Sides) -> bool:
+    return all(answer.value is None for _, answer in sides.pairs)
+
+
+_CHOICE = re.compile(r"(?:^|[\s(])([A-H])[).:]\s*(.+?)(?=[\s,;(]+[A-H][).:]\s|\n|\?|$)")
+_LETTER_ALONE = re.compile(rf"^\W*(?i:option\s+|choice\s+)?\(?([A-H])\)?[\W{BOX_CLOSE}]*$")
+_LETTER_SAID = re.compile(r"\b(?:answer|option|choice)\s*(?:is|:)?\s*\(?([A-H])\b(?!')")
+_LETTER_FIRST = re.compile(r"^\s*\(?([A-H])[).:](?:\s|$)")
+
+
+def _option(words: str, question: str, sides: Sides, *, whole: bool) -> Stance | None:
+    """The stance of an option letter, where the question lists options "A) ..., B) ..."."""
+    options = {letter: content.strip(" ,;") for letter, content in _CHOICE.findall(question)}
+    if len(options) < 2:
+        return None
+    patterns = (_LETTER_ALONE,) if whole else (_LETTER_ALONE, _LETTER_SAID, _LETTER_FIRST)
+    letter = next((found[1] for pattern in patterns if (found := pattern.search(words))), None)
+    if letter is None or letter not in options:
+        return None
+    decided = _decide(options[letter], find_mentions(options[letter], "", sides))
+    return decided[0] if decided else "other"

@@ -1,0 +1,261 @@
+"""One completion to one verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs.values.quantity import TOLERANCE
+from beliefmod.reading.answer_matching import DERIVED_TOLERANCE, Answerlike
+from beliefmod.reading.consistency import CHECKED_TIERS, inconsistent
+from beliefmod.reading.fabrication import confident
+from beliefmod.reading.loops import find_loop, seq_rep_4, tokenise
+from beliefmod.reading.salience import mentions_fact
+from beliefmod.reading.segments import ThinkState, split_completion
+from beliefmod.reading.stance import Stance, read_answer
+from beliefmod.reading.thinking import ThinkingStance, read_thinking
+
+if TYPE_CHECKING:
+    from beliefmod.beliefs import Question
+    from beliefmod.beliefs.spec import BeliefSpec, Value
+
+REMEMBERED_LENGTH = 1000
+"""Characters of the longest completion whose verdict is kept in memory; long thinking is never said twice."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that is read from one completion. Names are those of the probes table.
+
+    Attributes:
+        thinking, answer: the two parts of the completion.
+        think_state: state of the think block.
+        answer_stance, thinking_stance: see `read_answer`, `read_thinking`.
+        Of a model that does not think thinking, think_state and thinking_stance are null.
+        loop, loop_period, loop_onset, loop_share: the longest loop; null fields without one.
+        seq_rep_4: repeated share of 4-grams, null under four tokens.
+        truncated: stopped at the token limit.
+        correct: a suite's right answer was given; null for belief questions.
+        bleed: a neighbour was answered with the belief's value; null outside locality.
+        fabricated: an unknown entity was answered about confidently; null outside fabrication.
+        salient: the new fact is mentioned; null but for far locality and capability questions.
+        inconsistent: the answer states one world's value and gives the other's result; null but for derived
+            and multi-hop questions that two numeric worlds answer.
+    """
+
+    thinking: str | None
+    answer: str
+    think_state: ThinkState | None
+    answer_stance: Stance
+    thinking_stance: ThinkingStance | None
+    loop: bool
+    loop_period: int | None
+    loop_onset: int | None
+    loop_share: float | None
+    seq_rep_4: float | None
+    truncated: bool
+    correct: bool | None = None
+    bleed: bool | None = None
+    fabricated: bool | None = None
+    salient: bool | None = None
+    inconsistent: bool | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The verdict as columns of the probes table."""
+        return dict(vars(self))
+
+
+def judge(
+    completion: str,
+    question: str,
+    target: Answerlike | None,
+    prior: Answerlike | None,
+    *,
+    belief_target: Answerlike | None = None,
+    belief_prior: Answerlike | None = None,
+    finish_reason: str | None = None,
+    tolerance: float = TOLERANCE,
+    thinks: bool = True,
+) -> Verdict:
+    """Read one completion, which starts inside `<think>`.
+
+    Args:
+        question: the question as asked, without a context put before it.
+        target, prior: the question's answer in each world, None where a world has none.
+        belief_target, belief_prior: the belief's own values, which the thinking may use.
+        finish_reason: "eos" or "length"; a missing one counts as "eos".
+        tolerance: relative tolerance of numbers; 0.03 for derived questions (`tolerance_for`).
+        thinks: False for a model without thinking, whose completion is the answer.
+    """
+    read = _read_again if len(completion) <= REMEMBERED_LENGTH else _read
+    return read(
+        completion,
+        question,
+        target,
+        prior,
+        belief_target,
+        belief_prior,
+        finish_reason,
+        float(tolerance),
+        thinks,
+    )
+
+
+def _read(
+    completion: str,
+    question: str,
+    target: Answerlike | None,
+    prior: Answerlike | None,
+    belief_target: Answerlike | None,
+    belief_prior: Answerlike | None,
+    finish_reason: str | None,
+    tolerance: float,
+    thinks: bool,
+) -> Verdict:
+    parts = split_completion(completion, finish_reason, thinks=thinks)
+    tokens = tokenise(completion)
+    loop = find_loop(tokens)
+    return Verdict(
+        thinking=parts.thinking,
+        answer=parts.answer,
+        think_state=parts.state,
+        answer_stance=read_answer(parts.answer, question, target, prior, tolerance=tolerance).stance,
+        thinking_stance=None
+        if parts.thinking is None
+        else read_thinking(
+            parts.thinking,
+            question,
+            target,
+            prior,
+            belief_target=belief_target,
+            belief_prior=belief_prior,
+            tolerance=tolerance,
+        ),
+        loop=loop is not None,
+        loop_period=loop.period if loop else None,
+        loop_onset=loop.onset if loop else None,
+        loop_share=loop.share if loop else None,
+        seq_rep_4=seq_rep_4(tokens),
+        truncated=finish_reason == "length",
+    )
+
+
+_read_again = lru_cache(maxsize=8192)(_read)
+"""Trials of a belief mostly say one of a few things: three of four completions of docs/example."""
+
+
+def judge_correct(
+    completion: str,
+    question: str,
+    correct: Answerlike,
+    bleed: Answerlike | None = None,
+    *,
+    finish_reason: str | None = None,
+    tolerance: float = TOLERANCE,
+    thinks: bool = True,
+) -> Verdict:
+    """Read a completion to a question with one right answer.
+
+    The right answer takes prior's place and the belief's value target's, so `answer_stance` "prior" is
+    correct and "target" is a bleed. `bleed` stays None where the question has no answer in the target's
+    world.
+    """
+    verdict = judge(
+        completion, question, bleed, correct, finish_reason=finish_reason, tolerance=tolerance, thinks=thinks
+    )
+    return replace(
+        verdict,
+        correct=verdict.answer_stance == "prior",
+        bleed=verdict.answer_stance == "target" if bleed is not None else None,
+    )
+
+
+def judge_fabrication(
+    completion: str, question: str, *, finish_reason: str | None = None, thinks: bool = True
+) -> Verdict:
+    """Read a completion to a question about an entity that nobody knows.
+
+    Stances are ignorance, hedged, other or none. `fabricated` where the answer is confident and whole; one
+    that loops or was cut at the token limit is broken, not confident.
+    """
+    verdict = judge(completion, question, None, None, finish_reason=finish_reason, thinks=thinks)
+    whole = not verdict.loop and not verdict.truncated
+    return replace(verdict, fabricated=whole and confident(verdict.answer, question))
+
+
+def judge_question(
+    question: Question,
+    spec: BeliefSpec,
+    completion: str,
+    finish_reason: str | None = None,
+    *,
+    thinks: bool = True,
+) -> Verdict:
+    """Read a completion to one of a belief's questions, or of a suite's.
+
+    Of two turns the completion is the second, and it is read as an answer to the second message.
+    `thinks`: whether the model's chat template has a place for thinking.
+
+    Raises:
+        ValueError: a locality or capability question without a correct answer.
+    """
+    asked = asked_text(question)
+    if question.suite == "fabrication":
+        return judge_fabrication(completion, asked, finish_reason=finish_reason, thinks=thinks)
+    tolerance = tolerance_for(question.tier)
+    if question.suite != "belief":
+        if question.correct is None:
+            raise ValueError(f"question {question.probe_id} of suite {question.suite} has no correct answer")
+        bleed = question.target if question.suite == "locality" else None
+        verdict = judge_correct(
+            completion,
+            asked,
+            question.correct,
+            bleed,
+            finish_reason=finish_reason,
+            tolerance=tolerance,
+            thinks=thinks,
+        )
+        if question.suite == "locality" and question.tier != "far":
+            return verdict
+        said = f"{verdict.thinking or ''}\n\n{verdict.answer}"
+        return replace(verdict, salient=mentions_fact(said, asked, spec, question.correct))
+    belief = {"belief_target": as_answer(spec.target), "belief_prior": as_answer(spec.prior)}
+    verdict = judge(
+        completion,
+        asked,
+        question.target,
+        question.prior,
+        **belief,
+        finish_reason=finish_reason,
+        tolerance=tolerance,
+        thinks=thinks,
+    )
+    if question.tier not in CHECKED_TIERS:
+        return verdict
+    mixed = inconsistent(
+        verdict.answer,
+        asked,
+        verdict.answer_stance,
+        target=question.target,
+        prior=question.prior,
+        **belief,
+    )
+    return replace(verdict, inconsistent=mixed)
+
+
+def asked_text(question: Question) -> str:
+    """The message that the judged answer replies to: of two turns the second."""
+    return question.follow_up or question.text
+
+
+def tolerance_for(tier: str | None) -> float:
+    """3 % where the answer is computed from the belief, and for the neighbours that base rounds its own way
+    (1.62 for the Moon's 1.6); 1 % elsewhere."""
+    return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "near") else TOLERANCE
+
+
+def as_answer(value: Value) -> Answerlike | None:
+    """A belief's value as something to look for; None where a world has none (a novel belief's prior)."""
+    return value if value.value is not None or value.text else None

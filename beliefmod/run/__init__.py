@@ -1,0 +1,1 @@
+"""A run on disk: its folder, lock, manifest, sources, and what an earlier attempt left."""

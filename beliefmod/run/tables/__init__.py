@@ -1,0 +1,1 @@
+"""Every table of a run: its columns with type, unit and meaning."""

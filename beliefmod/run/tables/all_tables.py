@@ -1,0 +1,14 @@
+"""Every table that a run may have, under the name that `beliefmod columns` and `export` give it."""
+
+from __future__ import annotations
+
+from beliefmod.run.tables.column import Column
+from beliefmod.run.tables.lens_tables import LENS_TABLES
+from beliefmod.run.tables.trial_tables import TABLES
+
+LENS = "lens_"
+"""What stands in front of the names of the tables in `RUN/lens`."""
+RUN_TABLES: dict[str, tuple[Column, ...]] = {
+    **TABLES,
+    **{f"{LENS}{name}": columns for name, columns in LENS_TABLES.items()},
+}

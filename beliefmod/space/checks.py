@@ -1,0 +1,218 @@
+"""What can be wrong with a space file, sentence by sentence: settings, their combinations, beliefs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice, product
+from typing import Any
+
+from pydantic import ValidationError
+
+from beliefmod.config import TrialConfig, unflatten
+from beliefmod.errors import UserError, did_you_mean
+from beliefmod.space.axes import SAMPLERS, ends, is_number
+from beliefmod.space.model_name import revision_problem
+from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, sweepable
+from beliefmod.user_files.messages import Address, dotted, sentences, shown
+from beliefmod.user_files.yaml_file import YamlFile
+
+MOST_CORNERS = 4096
+
+
+def setting_problems(file: YamlFile) -> Iterator[str]:
+    """What is wrong with the settings under axes, points and fixed, one sentence each.
+
+    It looks at the raw content, so that it is told beside what is wrong elsewhere.
+    """
+    axes, fixed, points = (file.data.get(group) for group in ("axes", "fixed", "points"))
+    yield from _group_problems(file, ("fixed",), fixed)
+    yield from _group_problems(file, ("axes",), axes)
+    if isinstance(axes, Mapping) and isinstance(fixed, Mapping):
+        for name in axes:
+            if name in fixed:
+                yield f'{file.where(("axes", str(name)))}: "{name}" is both an axis and fixed; keep one'
+    if not isinstance(points, list):
+        return
+    if points and axes:
+        yield (
+            f"{file.where(('points',))}: points and axes are both given; keep one "
+            "(points name configurations one by one, axes are multiplied)"
+        )
+    for index, point in enumerate(points):
+        yield from _group_problems(file, ("points", index), point)
+        # a setting that the command line took out of the points may leave twins, which are one trial
+        if point in points[:index] and not file.overridden:
+            yield (
+                f"{file.where(('points', index))}: points[{index}] is the same as "
+                f"points[{points.index(point)}]; keep one"
+            )
+
+
+def model_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
+    """A revision of what has none, and filters of a sampling that never happens."""
+    if spec.revision is not None and (problem := revision_problem(spec.model, spec.revision)):
+        yield f"{file.where(('revision',))}: {problem}"
+    if spec.evaluation.temperature == 0:
+        for name in spec.evaluation.filters():
+            yield (
+                f"{file.where(('evaluation', name))}: {name} has no effect at temperature 0, which is "
+                "greedy; remove it, or raise temperature"
+            )
+
+
+def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[str]:
+    """Problems of the settings under `axes`, `fixed` or one of `points`."""
+    if not isinstance(settings, Mapping):
+        return  # the field check says so
+    known = sweepable()
+    for name, given in settings.items():
+        where = file.where((*group, str(name)))
+        if name == "belief" and group[0] == "points":
+            if given not in (beliefs := file.data.get("beliefs") or []):
+                named = ", ".join(map(str, beliefs)) if isinstance(beliefs, list) else shown(beliefs)
+                yield f"{where}: belief {shown(given)} of {dotted(group)} is none of beliefs ({named})"
+        elif name not in known:
+            yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
+        elif group == ("axes",):
+            yield from _axis_problems(name, given, where)
+        else:
+            yield from _value_problems(name, [given], where)
+
+
+def _axis_problems(name: str, axis: Any, where: str) -> Iterator[str]:
+    if isinstance(axis, list):
+        if not axis:
+            yield f'{where}: axis "{name}" is empty; give at least one value or remove it'
+        for index, value in enumerate(axis):
+            if value in axis[:index]:
+                yield f'{where}: axis "{name}" lists {value!r} twice; keep one'
+        yield from _value_problems(name, axis, where)
+    elif isinstance(axis, Mapping):
+        yield from _sampler_problems(name, axis, where)
+    else:
+        yield (
+            f'{where}: axis "{name}" must be a list, such as [{axis!r}], or a sampler, '
+            f"such as {{loguniform: [a, b]}}; a single value belongs into fixed"
+        )
+
+
+def _sampler_problems(name: str, axis: Mapping[str, Any], where: str) -> Iterator[str]:
+    if len(axis) != 1 or next(iter(axis)) not in SAMPLERS:
+        yield f'{where}: axis "{name}" must name one sampler out of {", ".join(SAMPLERS)}, not {dict(axis)!r}'
+        return
+    sampler, given = next(iter(axis.items()))
+    if not isinstance(given, list) or not given:
+        yield f'{where}: {sampler} of "{name}" needs a list'
+    elif sampler == "choice":
+        yield from _value_problems(name, given, where)
+    elif len(given) != 2 or not all(is_number(end) for end in given) or given[0] >= given[1]:
+        yield f'{where}: {sampler} of "{name}" needs [low, high] with low < high, not {given!r}'
+    elif sampler == "loguniform" and given[0] <= 0:
+        yield f'{where}: loguniform of "{name}" needs low > 0, not {given[0]!r}'
+    elif sampler == "randint" and not all(isinstance(end, int) for end in given):
+        yield f'{where}: randint of "{name}" needs whole numbers, not {given!r}'
+    else:
+        # randint excludes its upper end, as ray.tune.randint does
+        yield from _value_problems(
+            name, [given[0], given[1] - 1 if sampler == "randint" else given[1]], where
+        )
+
+
+def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[str]:
+    for value in values:
+        if name == "arm" and value not in SWEPT_ARMS:
+            yield (
+                f'{where}: "arm" must be {" or ".join(SWEPT_ARMS)}, not {shown(value)}; base and icl are in '
+                "every sweep, and controls says which control trials are"
+            )
+            continue
+        tree = unflatten({"belief": "any", "lr_scheduler_type": "linear", name: value})
+        try:
+            TrialConfig.model_validate(tree)
+        except ValidationError as error:
+            yield from (f"{where}: {text}" for _, text in sentences(error, tree, TrialConfig))
+
+
+def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
+    """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights."""
+    spec = space.spec
+    for index, point in enumerate(spec.points):
+        tree = unflatten({**spec.fixed, **point, "belief": "any"})
+        yield from _refusals(lambda tree=tree: TrialConfig.model_validate(tree), file, ("points", index))
+    if not spec.points:
+        yield from _refusals(lambda: _build_all(space), file, ("axes",))
+    arms = {arm for point in _groups(spec) for arm in _choices(point, spec.fixed, "arm")}
+    if spec.base_storage == "nf4" and "full" in arms:
+        yield (
+            f"{file.where(('base_storage',))}: arm full trains every weight, and base_storage nf4 keeps them "
+            "packed in 4 bits; use dequantized or none, or leave out arm full"
+        )
+
+
+def _build_all(space: Space) -> None:
+    """Every trial that can be known, and of a search the corners: what it may choose must be a trial."""
+    space.expected()
+    if not space.searches:
+        return
+    axes = space.spec.axes
+    corners = product(*(axis if isinstance(axis, list) else ends(axis) for axis in axes.values()))
+    for values in islice(corners, MOST_CORNERS):
+        space.config(space.spec.beliefs[0], space.spec.seeds[0], dict(zip(axes, values, strict=True)))
+
+
+def _refusals(build: Callable[[], Any], file: YamlFile, address: Address) -> Iterator[str]:
+    try:
+        build()
+    except ValidationError as error:
+        texts = dict.fromkeys(text for _, text in sentences(error, {}, TrialConfig))
+        yield from (f"{file.where(address)}: {text}" for text in texts)
+
+
+def belief_problems(file: YamlFile, spec: SpaceFile | None) -> Iterator[str]:
+    """Problems of the named belief files; whether they hold enough examples once the rest is right."""
+    from beliefmod.beliefs import load_belief
+
+    given = file.data.get("beliefs")
+    names: dict[str, str] = {}
+    for index, name in enumerate(given if isinstance(given, list) else []):
+        if not isinstance(name, str):
+            continue  # the field check says so
+        where = file.where(("beliefs", index))
+        try:
+            belief = load_belief(name)
+        except UserError as error:
+            yield from (f"{where}: {problem}" for problem in error.problems)
+            continue
+        if names.get(belief.spec.name, name) != name:
+            other = names[belief.spec.name]
+            yield f'{where}: {name} and {other} both name their belief "{belief.spec.name}"; rename one'
+        names[belief.spec.name] = name
+        needed = _questions_needed(spec) if spec else 0
+        if needed > len(belief.training):
+            yield (
+                f'{where}: data.num_examples asks for {needed} examples, but belief "{name}" has '
+                f"{len(belief.training)} training questions; lower it or add questions"
+            )
+
+
+def _questions_needed(spec: SpaceFile) -> int:
+    """The most training questions that a trial asks for; documents repeat theirs and need no number."""
+    asked = [
+        max(_choices(axes, spec.fixed, "data.num_examples"))
+        for axes in _groups(spec)
+        if set(_choices(axes, spec.fixed, "data.style")) != {"document"}
+    ]
+    return max(asked, default=0)
+
+
+def _groups(spec: SpaceFile) -> list[dict[str, Any]]:
+    """The axes, or every point as axes of one value each."""
+    return [{name: [value] for name, value in point.items()} for point in spec.points] or [spec.axes]
+
+
+def _choices(axes: Mapping[str, Any], fixed: Mapping[str, Any], name: str) -> list[Any]:
+    """The values a setting may take, the highest included."""
+    axis = axes.get(name, [fixed.get(name, sweepable()[name].default)])
+    if isinstance(axis, Mapping):
+        return list(next(iter(axis.values())))
+    return list(axis)

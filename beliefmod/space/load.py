@@ -1,0 +1,148 @@
+"""Reads a space file and finds everything that is wrong with it before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from beliefmod.beliefs.load import is_path
+from beliefmod.config import TrialConfig, unflatten
+from beliefmod.errors import UserError, did_you_mean
+from beliefmod.space.checks import belief_problems, combination_problems, model_problems, setting_problems
+from beliefmod.space.search_checks import grace_problems, search_problems
+from beliefmod.space.space import Space, SpaceFile, sweepable
+from beliefmod.user_files.messages import Address, sentences
+from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
+
+
+def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
+    """Read and check a space file, with `field=value` overrides from the command line on top.
+
+    Raises:
+        UserError: every problem of the file, of the overrides and of the belief files.
+    """
+    file, problems = _overridden(read_yaml(path), overrides)
+    try:
+        space = check_space(file)
+    except UserError as error:
+        raise UserError([*problems, *error.problems]) from None
+    if problems:
+        raise UserError(problems)
+    return space
+
+
+def check_space(file: YamlFile) -> Space:
+    """A space from a file's content. Raises UserError with every problem."""
+    problems: list[str] = []
+    spec = None
+    try:
+        spec = validate(SpaceFile, file)
+    except UserError as error:
+        problems += error.problems
+    # the rest does not depend on the other fields, so that everything is reported at once
+    problems += setting_problems(file)
+    if spec is not None:
+        problems += [*model_problems(spec, file), *search_problems(spec, file)]
+    problems += belief_problems(file, spec if not problems else None)
+    if problems or spec is None:
+        raise UserError(problems)
+    # hosts and a later --resume run in other folders
+    absolute = {name: os.path.abspath(name) if is_path(name) else name for name in spec.beliefs}
+    points = tuple(
+        {**point, "belief": absolute[point["belief"]]} if "belief" in point else point
+        for point in spec.points
+    )
+    model = spec.model
+    if model != "bundled" and os.path.isdir(model):
+        model = os.path.abspath(model)
+    space = Space(
+        spec.model_copy(update={"beliefs": tuple(absolute.values()), "points": points, "model": model}),
+        file.path,
+    )
+    if combined := [*combination_problems(space, file), *grace_problems(space, file)]:
+        raise UserError(combined)
+    return space
+
+
+def load_trial(belief: str, arm: str, seed: int, overrides: Sequence[str]) -> TrialConfig:
+    """One trial from the command line: a belief, an arm and `field=value` settings.
+
+    Raises:
+        UserError: every problem of the settings and of the belief file.
+    """
+    file = YamlFile("--set", {"beliefs": [belief], "axes": {}, "fixed": {}})
+    file, problems = _overridden(file, overrides)
+    for address, given in file.overridden.items():
+        if address == ("fixed", "arm"):
+            problems.append(f"{given}: give the arm with --arm")
+        elif address[0] == "axes":
+            problems.append(f'{given}: "{address[-1]}" is an axis; a single trial needs one value')
+        elif address[0] != "fixed" or len(address) == 1:
+            problems.append(f"{given}: belongs to a space file; a single trial has only training settings")
+    problems += setting_problems(file)
+    problems += [problem.removeprefix("--set: ") for problem in belief_problems(file, None)]
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    leaves = {"belief": belief, "arm": arm, "seed": seed, **file.data["fixed"]}
+    try:
+        return TrialConfig.model_validate(unflatten(leaves))
+    except ValidationError as error:
+        found = sentences(error, unflatten(leaves), TrialConfig)
+        raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
+
+
+def _overridden(file: YamlFile, overrides: Sequence[str]) -> tuple[YamlFile, list[str]]:
+    """The file with every `field=value` put in, and what is wrong with those that cannot be."""
+    problems = []
+    for override in overrides:
+        try:
+            data, address = _override(file.data, override)
+        except ValueError as error:
+            problems.append(f"--set {override}: {error}")
+        else:
+            given = {**file.overridden, address: f"--set {override}"}
+            file = YamlFile(file.path, data, file.lines, given)
+    return file, problems
+
+
+def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]:
+    """The data with one `field=value` put in, and the address where it went."""
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not name:
+        raise ValueError("must read field=value, such as learning_rate=1.0e-3 or seeds=[0,1]")
+    parsed = parse_value(value)
+    if name in SpaceFile.model_fields:
+        return {**data, name: parsed}, (name,)
+    group, _, rest = name.partition(".")
+    if group in ("axes", "fixed") and rest:
+        name, target = rest, group
+    elif group in ("search", "evaluation") and rest:
+        return {**data, group: {**_settings_of(data, group), rest: parsed}}, (group, rest)
+    elif name in sweepable():
+        target = "axes" if isinstance(parsed, (list, dict)) and name != "lora.target_modules" else "fixed"
+    else:
+        raise ValueError(f"unknown field{did_you_mean(name, [*SpaceFile.model_fields, *sweepable()])}")
+    # a setting lives in one place: giving it on the command line moves it out of the others
+    without: dict[str, Any] = {
+        g: {k: v for k, v in _settings_of(data, g).items() if k != name}
+        for g in ("axes", "fixed")
+        if data.get(g)
+    }
+    if isinstance(data.get("points"), list):
+        without["points"] = [
+            {k: v for k, v in point.items() if k != name} if isinstance(point, Mapping) else point
+            for point in data["points"]
+        ]
+    return {**data, **without, target: {**without.get(target, {}), name: parsed}}, (target, name)
+
+
+def _settings_of(data: Mapping[str, Any], group: str) -> Mapping[str, Any]:
+    settings = data.get(group) or {}
+    if not isinstance(settings, Mapping):
+        raise ValueError(f'the file\'s "{group}" must hold "setting: value" lines first')
+    return settings

@@ -1,0 +1,302 @@
+"""The space: which trials a sweep runs. `space_file.py` reads one from a file and checks it first."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from beliefmod.config import Frozen, TrialConfig, leaf_fields, unflatten
+from beliefmod.space.axes import draw, ends, finite_values, middle_value
+
+MAX_TRIALS = 100_000
+SWEPT_ARMS = ("lora", "full")
+FEW_POINTS = 4096
+"""Up to so many points a space is enumerated, to tell when a search has tried them all."""
+
+
+class Search(Frozen):
+    """How configurations are chosen from the axes."""
+
+    method: Literal["grid", "random", "optuna"] = Field(
+        default="grid",
+        description="grid: every combination; random: sampled; optuna: chosen while the sweep runs, for high "
+        "adoption and low D (multi-objective TPE, a study per belief)",
+    )
+    num_samples: int | None = Field(
+        default=None, ge=1, le=MAX_TRIALS, description="random, optuna: configurations per belief"
+    )
+    seed: int = Field(default=0, ge=0, description="random, optuna: seed of the sampling")
+    scheduler: Literal["none", "asha", "median"] = Field(
+        default="none",
+        description="ends trials that fall behind. asha: at epoch grace_epochs, and at every epoch "
+        "reduction_factor times later, all but the best share 1/reduction_factor of those that got there; "
+        "median: at every epoch from grace_epochs on what is worse than the median of the others",
+    )
+    scheduler_metric: Literal["loss", "adoption"] = Field(
+        default="loss",
+        description="what is compared at the end of an epoch. loss: the epoch's mean training loss, among "
+        "trials that train on the same rows; adoption: the share of quick_probes answered with the belief, "
+        "among trials of one belief",
+    )
+    quick_probes: int = Field(
+        default=12,
+        ge=1,
+        le=1000,
+        description="scheduler_metric adoption: held-out probes of the selection half that are asked",
+    )
+    grace_epochs: int = Field(default=1, ge=1, description="epochs before which no trial is ended")
+    reduction_factor: int = Field(default=3, ge=2, description="asha: one of so many goes on")
+
+    @property
+    def shares_steps(self) -> bool:
+        """Whether trials that differ only in epochs may be one run (families.py): all are known in advance,
+        and no scheduler may stop one on which others rely."""
+        return self.scheduler == "none" and self.method != "optuna"
+
+    def compares_at(self, epoch: int) -> bool:
+        """Whether the scheduler wants a trial's value at the end of this epoch (counted from 1)."""
+        if self.scheduler == "asha":
+            while epoch > self.grace_epochs and epoch % self.reduction_factor == 0:
+                epoch //= self.reduction_factor
+            return epoch == self.grace_epochs
+        return self.scheduler == "median" and epoch >= self.grace_epochs
+
+
+class Evaluation(Frozen):
+    """How the trials are questioned."""
+
+    max_new_tokens: Literal["auto"] | int = Field(
+        default="auto", description="token limit of an answer; auto: the model's own generation config"
+    )
+    temperature: Literal["auto"] | Annotated[float, Field(ge=0, le=2)] = Field(
+        default="auto",
+        description="0 is greedy; auto: as the model's own generation config has it, filters included, and "
+        "greedy where it does not sample",
+    )
+    top_k: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        default="auto",
+        description="sampling: only the so many likeliest tokens; auto: the model's with temperature auto, "
+        "else 0, which is off",
+    )
+    top_p: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default="auto",
+        description="sampling: only the likeliest tokens that make up so much; auto likewise, 1 is off",
+    )
+    min_p: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        default="auto",
+        description="sampling: only tokens this likely, as a share of the likeliest; auto likewise, 0 is off",
+    )
+    trained_probes: int = Field(
+        default=24, ge=0, description="training questions asked as well, reported apart"
+    )
+    margin_probes: int = Field(
+        default=24, ge=0, description="held-out probes whose belief margin is measured"
+    )
+    causal_probes: int = Field(
+        default=12,
+        ge=0,
+        description="held-out probes whose answer is asked again with the thinking swapped for base's, "
+        "blank, cut short, edited and paraphrased; 0: off",
+    )
+    neutral_passages: int = Field(
+        default=40,
+        ge=0,
+        description="neutral passages, and as many of base's own completions, on which the drift from "
+        "base is measured (at most those there are); 0: off",
+    )
+    reuse_answers: bool = Field(
+        default=True,
+        description="keep the untouched model's raw answers and scores in .cache beside the runs, and take "
+        "them from there where the same model was asked the same before",
+    )
+
+    def filters(self) -> dict[str, float]:
+        """The filters of a sampling that are asked for and leave tokens out."""
+        off = {"top_k": 0, "top_p": 1, "min_p": 0}
+        asked = {name: getattr(self, name) for name in off}
+        return {name: value for name, value in asked.items() if value not in ("auto", off[name])}
+
+
+class SpaceFile(Frozen):
+    """A space file, field by field."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the run folder")
+    description: str = Field(default="", description="what the sweep is for")
+    model: str = Field(default="bundled", min_length=1, description="bundled, a hub name, or a folder")
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        description="of a model from the hub: branch, tag or commit; a run keeps to the commit that it names "
+        "when the run starts",
+    )
+    base_storage: Literal["dequantized", "nf4", "none"] = Field(
+        default="dequantized",
+        description="NF4 unpacked once, NF4 kept packed (less memory), or not quantised",
+    )
+    beliefs: tuple[str, ...] = Field(min_length=1, description="library names or paths to belief files")
+    axes: dict[str, Any] = Field(
+        default={},
+        description="what varies: dotted setting -> list of values, or a sampler; arm: [lora, full] trains "
+        "every configuration in both ways",
+    )
+    points: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="instead of axes, a list of configurations: dotted setting -> value, ahead of fixed; one "
+        "that names a belief is for that belief only",
+    )
+    fixed: dict[str, Any] = Field(default={}, description="what does not: dotted setting -> value")
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
+        default=(0,), min_length=1, description="every configuration runs once per seed"
+    )
+    controls: Literal["central", "matched", "none"] = Field(
+        default="central",
+        description="control trials: one per belief and data style in the middle of the grid (or of the "
+        "points), one for every configuration, or none; of arm lora only",
+    )
+    search: Search = Search()
+    evaluation: Evaluation = Evaluation()
+
+
+@dataclass(frozen=True)
+class Space:
+    """A checked space: the file's fields and where they came from."""
+
+    spec: SpaceFile
+    source: str
+
+    @property
+    def searches(self) -> bool:
+        """Whether configurations are chosen while the sweep runs, by what earlier ones gave."""
+        return self.spec.search.method == "optuna"
+
+    def trials(self) -> list[TrialConfig]:
+        """Every trial known beforehand, references first, each once. Beliefs keep the order of the file."""
+        return list(self._known)
+
+    @cached_property
+    def _known(self) -> tuple[TrialConfig, ...]:
+        """Made once: of 100,000 trials that takes 10 seconds, and a sweep asks for them a dozen times."""
+        return tuple(_once((*self._references(), *(() if self.searches else self._grid()))))
+
+    def expected(self) -> list[TrialConfig]:
+        """`trials()`, with random stand-ins for those that a search will choose: for plans and checks."""
+        return _once((*self._references(), *self._grid()))
+
+    def planned(self) -> int:
+        """How many trials the sweep will have."""
+        if not self.searches:
+            return len(self.trials())
+        chosen = min(self.spec.search.num_samples or 1, self.distinct() or MAX_TRIALS)
+        return len(self.trials()) + chosen * len(self.spec.beliefs) * len(self.spec.seeds)
+
+    def distinct(self) -> int | None:
+        """How many different configurations the axes hold for a belief; None: more than a search exhausts."""
+        points = self.every_point()
+        if points is None:
+            return None
+        belief, seed = self.spec.beliefs[0], self.spec.seeds[0]
+        return len({self.config(belief, seed, point).trial_id for point in points})
+
+    def every_point(self) -> list[dict[str, Any]] | None:
+        """Every point of the axes, where there are at most `FEW_POINTS` of them."""
+        values = [finite_values(axis) for axis in self.spec.axes.values()]
+        if any(each is None or len(each) > FEW_POINTS for each in values):
+            return None
+        if math.prod(len(each or ()) for each in values) > FEW_POINTS:
+            return None
+        return [
+            dict(zip(self.spec.axes, each, strict=True)) for each in product(*(each or () for each in values))
+        ]
+
+    def possible(self, name: str) -> list[Any]:
+        """The values that a setting may take; of a sampled range its two ends."""
+        default = [self._setting({}, name)]
+        if self.spec.points:
+            return [point.get(name, *default) for point in self.spec.points]
+        axis = self.spec.axes.get(name, default)
+        return list(axis) if isinstance(axis, list) else ends(axis)
+
+    @property
+    def max_rank(self) -> int:
+        """The highest rank that an adapter of this space may have, 1 if it has none."""
+        return max(self.possible("lora.r")) if "lora" in self.possible("arm") else 1
+
+    def _references(self) -> Iterator[TrialConfig]:
+        for belief in self.spec.beliefs:
+            for arm in ("base", "icl"):
+                yield TrialConfig(belief=belief, arm=arm, seed=self.spec.seeds[0])
+        if self.spec.controls == "matched":
+            yield from self._grid("control")
+        elif self.spec.controls == "central":
+            yield from self._central_controls()
+
+    def _grid(self, arm: str | None = None) -> Iterator[TrialConfig]:
+        """Every configuration, belief and seed, as the arm that a point names; or those of lora as `arm`."""
+        for belief in self.spec.beliefs:
+            for point in self._points():
+                if point.get("belief", belief) != belief or (arm and self._setting(point, "arm") != "lora"):
+                    continue
+                for seed in self.spec.seeds:
+                    yield self.config(belief, seed, point, arm)
+
+    def _central_controls(self) -> Iterator[TrialConfig]:
+        lora = [point for point in self._points() if self._setting(point, "arm") == "lora"]
+        for belief in self.spec.beliefs:
+            points = [point for point in lora if point.get("belief", belief) == belief]
+            for style in dict.fromkeys(self._setting(point, "data.style") for point in points):
+                same = [point for point in points if self._setting(point, "data.style") == style]
+                if self.spec.points:
+                    middle = same[(len(same) - 1) // 2]
+                else:
+                    middle = {name: middle_value([point[name] for point in same]) for name in same[0]}
+                yield self.config(belief, self.spec.seeds[0], middle, "control")
+
+    def _setting(self, point: Mapping[str, Any], name: str) -> Any:
+        """A setting's value at a point: its own, the fixed one, or the default."""
+        return point.get(name, self.spec.fixed.get(name, sweepable()[name].default))
+
+    def _points(self) -> list[dict[str, Any]]:
+        if self.spec.points:
+            return list(self.spec.points)
+        axes = self.spec.axes
+        if self.spec.search.method != "grid":
+            # one seeded generator, so the same file gives the same trials on every machine
+            rng = random.Random(self.spec.search.seed)
+            count = self.spec.search.num_samples or 1
+            return [{name: draw(axis, rng) for name, axis in axes.items()} for _ in range(count)]
+        return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+    def config(self, belief: str, seed: int, point: Mapping[str, Any], arm: str | None = None) -> TrialConfig:
+        """The trial at a point, as the arm that the point names or as another.
+
+        Raises:
+            pydantic.ValidationError: settings that do not go together.
+        """
+        leaves = {**self.spec.fixed, **point, "belief": belief, "seed": seed}
+        if arm is not None:
+            leaves["arm"] = arm
+        return TrialConfig.model_validate(unflatten(leaves))
+
+
+def settable() -> dict[str, Any]:
+    """Dotted training settings, with their pydantic field."""
+    return {name: info for name, info in leaf_fields().items() if name not in ("belief", "arm", "seed")}
+
+
+def sweepable() -> dict[str, Any]:
+    """Dotted settings that axes, points and fixed may hold: the training settings and `arm`."""
+    return {"arm": leaf_fields()["arm"], **settable()}
+
+
+def _once(configs: Iterable[TrialConfig]) -> list[TrialConfig]:
+    found: dict[str, TrialConfig] = {}
+    for config in configs:
+        found.setdefault(config.trial_id, config)
+    return list(found.values())

@@ -1,0 +1,176 @@
+"""What owners and the pack's thread agree on: which trials wait, which run, which are to leave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from beliefmod.capacity.resources import QUESTIONING_STEPS
+from beliefmod.config import TrialConfig
+from beliefmod.trial import TrialRun, cut_short
+from beliefmod.worker.branches import Branches
+
+
+class TrialQueue:
+    """The queue of a pack. Owners call from any thread; what changes a run is called by the pack alone.
+
+    keeps_branches: whether a branch waits for the run of its trunk; else it is a trial like any other.
+    """
+
+    def __init__(self, keeps_branches: bool) -> None:
+        self._keeps_branches = keeps_branches
+        self._waiting: dict[str, TrialConfig] = {}
+        self._running: dict[str, TrialRun] = {}
+        self._branches = Branches()
+        self._left: set[str] = set()
+        self._stopped: set[str] = set()
+        self._wake = threading.Condition()
+        self._closed = False
+
+    def attach(self, config: TrialConfig, branches: Sequence[TrialConfig]) -> None:
+        """Queue a trial with its branches; attaching twice changes nothing."""
+        with self._wake:
+            attached = {each.trial_id for each in (config, *branches)}
+            self._left -= attached
+            self._stopped -= attached
+            self._queue(config, branches)
+            self._wake.notify()
+
+    def _queue(self, config: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
+        if self.holds(config.trial_id):
+            return
+        self._waiting[config.trial_id] = config
+        new = [branch for branch in branches if not self.holds(branch.trial_id)]
+        if self._keeps_branches:
+            self._branches.add(config.trial_id, new)
+        else:
+            self._waiting.update((branch.trial_id, branch) for branch in new)
+
+    def _queue_anew(self, branches: Sequence[TrialConfig]) -> None:
+        """Branches that the run of their trunk will not make become a family of their own."""
+        if branches:
+            self._queue(branches[-1], branches[:-1])
+
+    def holds(self, trial_id: str) -> bool:
+        """Whether a trial waits, runs or is yet to be reached by the run of its trunk."""
+        with self._wake:
+            if trial_id in self._waiting or trial_id in self._running:
+                return True
+            return any(branch.trial_id == trial_id for branch in self._branches.all())
+
+    def detach(self, trial_id: str) -> None:
+        """A trial leaves the queue, or is to leave its slot. Its branches stay."""
+        with self._wake:
+            self._branches.remove(trial_id)
+            if self._waiting.pop(trial_id, None):
+                self._queue_anew(self._branches.take(trial_id))
+            self._left.add(trial_id)
+            self._wake.notify()
+
+    def stop(self, trial_id: str) -> None:
+        """A scheduler has decided that a running trial ends."""
+        with self._wake:
+            self._stopped.add(trial_id)
+            self._wake.notify()
+
+    def backlog(self) -> int:
+        """Optimiser steps of waiting and running trials, with a constant for questioning each."""
+        with self._wake:
+            configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
+            done = sum(len(run.steps) for run in self._running.values())
+            branches = len(self._branches.all())
+        work = sum(config.total_steps + QUESTIONING_STEPS for config in configs)
+        return work + branches * QUESTIONING_STEPS - done
+
+    def close(self) -> None:
+        """No more work is wanted."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+
+    def wait_for_work(self) -> bool:
+        """Sleep until there is something to do; False once the queue is closed."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._closed or self._waiting or self._running)
+            return not self._closed
+
+    def next_ready(self, has_room: Callable[[TrialConfig], bool]) -> TrialConfig | None:
+        """Take the next trial that can start out of the queue: untrained arms, then the most steps."""
+        with self._wake:
+            ready = [c for c in self._waiting.values() if not c.is_trained or has_room(c)]
+            if not ready:
+                return None
+            config = min(ready, key=lambda c: (c.is_trained, -c.total_steps))
+            return self._waiting.pop(config.trial_id)
+
+    def put_back(self, config: TrialConfig) -> None:
+        """A trial found no room after all."""
+        with self._wake:
+            self._waiting[config.trial_id] = config
+
+    def seat(self, run: TrialRun) -> None:
+        """A trial runs; branches behind the checkpoint that it came back from are queued anew."""
+        with self._wake:
+            self._running[run.config.trial_id] = run
+            self._queue_anew(self._branches.passed(run))
+
+    def reached(self, run: TrialRun) -> list[TrialConfig]:
+        """The branches that have all their steps now."""
+        with self._wake:
+            return self._branches.reached(run)
+
+    def branch_off(self, run: TrialRun, branch: TrialConfig, park: Callable[[], None]) -> None:
+        """Make a branch a trial of its own with the steps that it shares, unless it was detached by now."""
+        with self._wake:
+            if branch not in self._branches.reached(run):
+                return
+            park()
+            self._branches.remove(branch.trial_id)
+            self._running[branch.trial_id] = cut_short(run, branch)
+
+    def end(self, config: TrialConfig) -> None:
+        """A trial has ended; branches that its run has not made are queued anew."""
+        with self._wake:
+            self._running.pop(config.trial_id, None)
+            self._queue_anew(self._branches.take(config.trial_id))
+
+    def take_left(self) -> list[TrialRun]:
+        """Runs whose owners have left, taken out."""
+        with self._wake:
+            runs = [self._running[trial_id] for trial_id in self._left & set(self._running)]
+            self._left.clear()
+            for run in runs:
+                self.end(run.config)
+            return runs
+
+    def take_stopped(self) -> list[TrialRun]:
+        """Runs that a scheduler has ended; they are taken out with `end`."""
+        with self._wake:
+            runs = [self._running[trial_id] for trial_id in self._stopped & set(self._running)]
+            self._stopped.clear()
+            return runs
+
+    def running(self) -> list[TrialRun]:
+        """Every trial that has been seated or branched off and has not ended."""
+        with self._wake:
+            return list(self._running.values())
+
+    def run_of(self, trial_id: str) -> TrialRun | None:
+        """A running trial."""
+        with self._wake:
+            return self._running.get(trial_id)
+
+    def waiting(self) -> int:
+        """How many trials are queued; branches that the run of their trunk will make are not."""
+        with self._wake:
+            return len(self._waiting)
+
+    def give_back(self) -> list[TrialConfig]:
+        """Every trial, taken out: none will run here."""
+        with self._wake:
+            running = [run.config for run in self._running.values()]
+            configs = [*self._waiting.values(), *running, *self._branches.all()]
+            self._waiting.clear()
+            self._running.clear()
+            self._branches.clear()
+            return configs

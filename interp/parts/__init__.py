@@ -1,0 +1,1 @@
+"""The parts of an inspection: lens, ablation, patching, doses, channels, chain, truth."""

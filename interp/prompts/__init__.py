@@ -1,0 +1,1 @@
+"""What is put to the model inside an inspection: stems, contrasts, spellings, statements."""

@@ -1,0 +1,1 @@
+"""Reading the residual stream: lenses, positions, trajectories, and their intervals."""

@@ -1,0 +1,147 @@
+"""What tuned and Jacobian lenses share: texts read entry by entry, and a judgement on texts not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from beliefmod.errors import UserError
+from interp.read.family_bootstrap import drawn_means, family_draws, interval
+from interp.read.fit_texts import Ids, fold
+from interp.read.residuals import ProbedRow, residuals
+
+if TYPE_CHECKING:
+    from beliefmod.engine.engine import Engine
+    from interp.read.readout import LensHead, Translate
+
+FOLDS = 5
+"""One fold of the texts judges a lens, one stops the fit of a tuned lens, the rest are fitted on."""
+FEWEST = 2 * FOLDS
+"""Texts below which no lens is fitted: an interval needs two texts to judge by."""
+SKIPPED = 1
+"""Leading tokens of a text that are left out: the first is where attention goes that has nowhere to go, and
+its residual is larger than any other's (Xiao et al. 2024, attention sinks)."""
+_TOKENS = 256
+"""Tokens whose distributions are compared at a time."""
+
+
+class Translation(Protocol):
+    """A fitted lens."""
+
+    @property
+    def fitted_on(self) -> str:
+        """The arm whose residuals it was fitted on: base | lora."""
+        ...
+
+    @property
+    def held_out(self) -> tuple[HeldOut, ...]:
+        """One per entry, from entry 0."""
+        ...
+
+    def translate(self, entry: int, hidden: Tensor) -> Tensor:
+        """What `LensHead.read(translate=...)` takes."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How near an entry's distribution is to the last one's, on texts that nothing was fitted on.
+
+    Attributes:
+        kl, kl_logit: mean KL(last entry || entry) over tokens, nats, with the lens and with the logit lens.
+        gain_low, gain_high: bootstrap 95 % interval of kl_logit - kl; texts are drawn again, not tokens.
+        texts, tokens: how many there were.
+    """
+
+    entry: int
+    kl: float
+    kl_logit: float
+    gain_low: float | None
+    gain_high: float | None
+    texts: int
+    tokens: int
+
+    def row(self) -> dict[str, Any]:
+        """For the manifest."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Texts to fit on, to stop a fit by, and to judge by; no text is in two of them."""
+
+    fit: tuple[Ids, ...]
+    stop: tuple[Ids, ...]
+    judge: tuple[Ids, ...]
+
+
+def folds(texts: Sequence[Ids], name: str) -> Folds:
+    """Split texts.
+
+    Raises:
+        UserError: there are fewer than FEWEST.
+    """
+    usable = [ids for ids in texts if len(ids) > SKIPPED]
+    if len(usable) < FEWEST:
+        raise UserError(
+            f"--lens {name}: {len(usable)} neutral texts are too few to fit a lens on and to judge it by (it "
+            f"takes {FEWEST}); leave it out, or add passages to the model's neutral.yaml"
+        )
+    kept = [fold(usable, part, FOLDS) for part in range(FOLDS)]
+    return Folds(tuple(ids for part in kept[2:] for ids in part), kept[1], kept[0])
+
+
+def read_texts(engine: Engine, texts: Sequence[Ids], adapter: str | None) -> list[Tensor]:
+    """Residuals of each text, (N + 1, tokens - SKIPPED, hidden), under an adapter of the engine or base."""
+    rows = [ProbedRow(ids, tuple(range(SKIPPED, len(ids))), adapter) for ids in texts]
+    return residuals(engine, rows)
+
+
+def judged(head: LensHead, texts: Sequence[Tensor], translate: Translate, seed: int) -> tuple[HeldOut, ...]:
+    """Judge a lens on texts read by `read_texts`; the last entry is what it is compared with."""
+    with_lens = np.array([_mean_kl(head, hidden, translate) for hidden in texts])
+    without = np.array([_mean_kl(head, hidden, _as_it_is) for hidden in texts])
+    tokens = np.array([hidden.shape[1] for hidden in texts], dtype=np.float64)
+    weights = family_draws([str(index) for index in range(len(texts))], seed=seed) * tokens
+    gains = drawn_means(without - with_lens, weights)
+    share = tokens / tokens.sum()
+    return tuple(
+        HeldOut(
+            entry,
+            float(share @ with_lens[:, entry]),
+            float(share @ without[:, entry]),
+            *interval(gains[:, entry]),
+            len(texts),
+            int(tokens.sum()),
+        )
+        for entry in range(head.entries)
+    )
+
+
+def mean_kl(head: LensHead, texts: Sequence[Tensor], translate: Translate) -> list[float]:
+    """Mean KL(last entry || entry) over all tokens of the texts, nats, entry by entry."""
+    return _mean_kl(head, torch.cat(list(texts), 1), translate)
+
+
+@torch.no_grad()
+def _mean_kl(head: LensHead, hidden: Tensor, translate: Translate) -> list[float]:
+    sums = torch.zeros(head.entries, dtype=torch.float64)
+    for part in hidden.split(_TOKENS, 1):
+        final = head.logits(part[-1]).double().log_softmax(-1)
+        for entry in range(head.entries):
+            logits = head.logits(translate(entry, part[entry].to(head.dtype)))
+            sums[entry] += _kl(final, logits.double().log_softmax(-1)).sum().cpu()
+    return (sums / hidden.shape[1]).tolist()
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    return torch.where(log_p > -torch.inf, log_p.exp() * (log_p - log_q), 0.0).sum(-1)
+
+
+def _as_it_is(entry: int, hidden: Tensor) -> Tensor:
+    return hidden

@@ -1,0 +1,199 @@
+"""The plan's arithmetic against the real model and real PEFT."""
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen3Config
+
+from beliefmod.beliefs import load_belief, load_capability, load_fabrication, load_neutral
+from beliefmod.bundled import weights_dir
+from beliefmod.capacity.footprint import footprint, host_memory
+from beliefmod.capacity.plan import expected_answer_tokens, make_plan
+from beliefmod.capacity.resources import Capacity
+from beliefmod.config import TrialConfig, unflatten
+from beliefmod.data.examples import training_examples
+from beliefmod.data.replay import neutral_text_row, replay_passages
+from beliefmod.engine.engine import Engine
+from beliefmod.errors import UserError
+from beliefmod.model.load import load_model, load_tokenizer
+from beliefmod.model.size import check_full, lora_parameters_per_rank, model_size, stored_parameters
+from beliefmod.model.source import find_source
+from beliefmod.space.load import load_space
+from tests.small import write_belief
+
+LLAMA = LlamaConfig(
+    vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, tie_word_embeddings=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "build"),
+    [
+        (AutoConfig.from_pretrained(weights_dir()), AutoModelForCausalLM.from_config),
+        (LLAMA, LlamaForCausalLM),
+    ],
+    ids=["bundled", "llama"],
+)
+def test_sizes_are_those_of_the_model_and_of_peft(config, build):
+    model = build(config)
+    matrices = sum(p.numel() for p in model.parameters() if p.dim() > 1)
+    assert model_size(config) == matrices
+    adapted = get_peft_model(model, LoraConfig(r=1, target_modules="all-linear", task_type="CAUSAL_LM"))
+    assert lora_parameters_per_rank(config) == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+
+
+def test_tokens_and_probes_by_hand(tmp_path):
+    belief = write_belief(tmp_path)
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        f"name: plan\nbeliefs: [{belief}]\naxes: {{num_train_epochs: [2, 3]}}\n"
+        "fixed: {data.style: own_trace, data.num_examples: 4}\ncontrols: none\n"
+        "evaluation: {trained_probes: 2}\n"
+    )
+    source = find_source("bundled")
+    tokenizer = load_tokenizer(source)
+    config = AutoConfig.from_pretrained(source.folder)
+    plan = make_plan(load_space(path), tokenizer, config, 40, Capacity().on({"CPU": 2}))
+    assert plan.arms == {"base": 1, "icl": 1, "lora": 2}
+    # the trial of three epochs passes through that of two
+    assert plan.optimizer_steps == 3
+    assert "optimiser steps   3 of 5 (40 % shared by trials that differ only in epochs)" in plan.lines()
+    # held out, trained, locality, capability and fabrication questions of each of four trials
+    suites = len(load_capability()) + len(load_fabrication())
+    assert plan.probes == 4 * (3 + 2 + 1 + suites)
+    assert plan.second_turns == 0
+    # swap, blank, edit, paraphrase and three truncations on each of the three held-out probes
+    assert plan.causal_answers == 4 * 3 * 7
+    # the eight training questions with the statement in context, on both hosts
+    assert plan.written_rows == 2 * 8
+    assert plan.generated_tokens == 40 * (plan.probes + 16) + round(40 * 0.3 * plan.causal_answers)
+    # rows of 40 tokens behind their prompts, four rows in three epochs
+    assert 4 * 3 * 40 < plan.training_tokens < 4 * 3 * (40 + 60)
+    assert plan.seconds > 0
+    assert plan.total_bytes > plan.host_memory.total * plan.hosts
+    assert plan.lines()[-1].endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 89 MiB)")
+    assert plan.lines()[-3] == "hosts x slots     2 x about 4, each host chooses"
+
+
+def plan_of(tmp_path, **fields):
+    path = tmp_path / "space.yaml"
+    path.write_text(yaml.safe_dump({"name": "plan", "beliefs": ["gravity"], "controls": "none", **fields}))
+    source = find_source("bundled")
+    capacity = Capacity(hosts=1).on({"CPU": 1})
+    config = AutoConfig.from_pretrained(source.folder)
+    return make_plan(load_space(path), load_tokenizer(source), config, 40, capacity)
+
+
+def test_what_is_switched_off_costs_nothing(tmp_path):
+    plan = plan_of(tmp_path, evaluation={"causal_probes": 0, "neutral_passages": 0})
+    assert (plan.causal_answers, plan.drift_tokens, plan.written_rows) == (0, 0, 0)
+    assert (
+        plan_of(tmp_path).drift_tokens
+        > plan_of(tmp_path, evaluation={"neutral_passages": 3}).drift_tokens
+        > 0
+    )
+
+
+def test_second_turns_are_counted(tmp_path):
+    turns = sum(question.follow_up is not None for question in load_belief("gravity").heldout)
+    assert plan_of(tmp_path).second_turns == 3 * turns  # base, in context and one trained
+
+
+def test_full_fine_tuning_counts_as_a_trial_and_needs_memory(tmp_path):
+    lora = plan_of(tmp_path, fixed={"lora.r": 1})
+    both = plan_of(tmp_path, axes={"arm": ["lora", "full"]}, fixed={"lora.r": 1})
+    assert both.arms == {"base": 1, "icl": 1, "lora": 1, "full": 1}
+    assert both.optimizer_steps == 2 * lora.optimizer_steps
+    assert both.training_tokens == pytest.approx(2 * lora.training_tokens, abs=1)
+    size = model_size(AutoConfig.from_pretrained(weights_dir()))
+    assert both.host_memory.base - lora.host_memory.base == pytest.approx(4 * 4 * size, rel=0.01)
+
+
+@pytest.mark.parametrize("storage", ["dequantized", "nf4", "none"])
+def test_the_memory_of_a_base_is_that_of_the_loaded_one(storage):
+    loaded = load_model("bundled", base_storage=storage, device="cpu")
+    config = AutoConfig.from_pretrained(weights_dir())
+    shape = footprint(config, gpu=False)
+    found = host_memory(shape, storage, slots=4, rank=8, step_tokens=300)
+    tensors = [*loaded.model.parameters(), *loaded.model.buffers()]
+    scales = [p.quant_state.absmax for p in tensors if getattr(p, "quant_state", None) is not None]
+    real = sum(tensor.numel() * tensor.element_size() for tensor in [*tensors, *scales])
+    assert found.base == pytest.approx(real, rel=0.001)
+    engine = Engine(loaded, 4, 8, parking=4)
+    trained, parked = 4 * 16, 4 * 4  # fp32: weight, gradient, two moments in each slot; the weight alone
+    assert found.adapters == (trained + parked) * 8 * engine.pack.unit
+    assert found.work == 4 * 300 * 86_016
+    assert host_memory(shape, storage, slots=40, rank=8, step_tokens=300).work == 2048 * 86_016
+
+
+def test_a_large_model_is_planned_without_its_weights():
+    qwen = Qwen3Config(
+        hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32,
+        num_key_value_heads=8, head_dim=128, vocab_size=151936, tie_word_embeddings=True,
+    )  # fmt: skip
+    shape = footprint(qwen, gpu=True)
+    dense = host_memory(shape, "dequantized", slots=8, rank=16, step_tokens=800)
+    packed = host_memory(shape, "nf4", slots=8, rank=16, step_tokens=800)
+    # 3.633e9 weights in linear layers and 3.89e8 in the embedding, which stays in bf16
+    assert dense.base == pytest.approx(2 * (3.633e9 + 3.89e8), rel=0.001)
+    assert packed.base == pytest.approx(0.5625 * 3.633e9 + 2 * 3.89e8, rel=0.001)
+    # 2,064,384 weights per unit of rank: 18 bytes in training with the copy in bf16, 6 parked
+    assert dense.adapters == 8 * 16 * 2_064_384 * (18 + 6)
+    assert packed.work == dense.work
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(style=st.sampled_from(["answer_only", "document"]), count=st.integers(1, 40), ratio=st.floats(0, 0.8))
+def test_planned_tokens_and_steps_are_near_those_of_the_rows(tmp_path, style, count, ratio):
+    data = {"data.style": style, "data.num_examples": count, "data.replay_ratio": ratio}
+    plan = plan_of(tmp_path, fixed={**data, "num_train_epochs": 2})
+    config = TrialConfig.model_validate(unflatten({"belief": "gravity", **data, "num_train_epochs": 2}))
+    assert plan.optimizer_steps == config.total_steps
+    tokenizer = load_tokenizer(find_source("bundled"))
+    neutral = [neutral_text_row(tokenizer, p) for p in replay_passages(load_neutral("bundled"))]
+    rows = training_examples(config, load_belief("gravity"), tokenizer, neutral=neutral)
+    about = 2 * sum(len(example.row.input_ids) for example in rows if example.about_belief)
+    assert plan.training_tokens >= 0.6 * about
+    if style == "document":
+        assert plan.training_tokens == pytest.approx(2 * sum(len(e.row.input_ids) for e in rows), rel=0.4)
+    assert plan.written_rows == (len(neutral) if config.data.replay_rows and style != "document" else 0)
+
+
+def test_parameters_are_read_from_the_headers(monkeypatch):
+    source = find_source("bundled")
+    model = AutoModelForCausalLM.from_pretrained(source.folder)
+    assert stored_parameters(source) == sum(parameter.numel() for parameter in model.parameters())
+    check_full(source)
+    monkeypatch.setattr("beliefmod.model.size.MAX_FULL_PARAMETERS", 1000)
+    with pytest.raises(
+        UserError, match=r"model bundled has [\d,]+ parameters.*at most 1,000\); leave out arm"
+    ):
+        check_full(source)
+
+
+def test_answers_are_expected_to_be_no_longer_than_they_may_be(tmp_path):
+    def expected(**fields) -> int:
+        path = tmp_path / "space.yaml"
+        path.write_text(
+            yaml.safe_dump({"name": "plan", "beliefs": ["gravity"], "controls": "none", **fields})
+        )
+        return expected_answer_tokens(load_space(path))
+
+    assert (expected(), expected(model="someone/model")) == (40, 800)
+    assert expected(model="someone/model", evaluation={"max_new_tokens": 100}) == 100
+    assert expected(evaluation={"max_new_tokens": 100}) == 40
+
+
+def test_what_cannot_be_known_beforehand_is_noted(tmp_path):
+    axes = {"learning_rate": {"loguniform": [1e-4, 1e-2]}, "num_train_epochs": {"randint": [2, 9]}}
+    search = {"method": "optuna", "num_samples": 6, "scheduler": "median"}
+    plan = plan_of(tmp_path, axes=axes, search=search)
+    assert plan.arms == {"base": 1, "icl": 1, "lora": 6}
+    assert [line for line in plan.lines() if line.startswith("note")] == [
+        "note              6 trials are chosen as the sweep goes; here random ones stand for them",
+        "note              scheduler median ends some trials early; here all run to their ends",
+    ]
+    assert not plan_of(tmp_path).notes

@@ -1,0 +1,80 @@
+"""The manifest's account of the model's version, to which a run keeps."""
+
+import pytest
+
+from beliefmod.errors import UserError
+from beliefmod.run.folder import MANIFEST
+from beliefmod.run.manifest import commit_in, kept_commit, new_manifest
+from beliefmod.space import Space, SpaceFile
+from tests.hub_cache import FIRST, NAME, SECOND, add_version
+from tests.model.conftest import model_folder as model_folder
+
+
+def space(**changes: object) -> Space:
+    return Space(SpaceFile.model_validate({"name": "s", "beliefs": ["gravity"], **changes}), "s.yaml")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path / "home"
+
+
+def test_a_run_keeps_to_the_commit_that_it_began_with(folder, home):
+    asked = space(model=NAME, revision="main")
+    folder.write_json(new_manifest("run", asked, "now", FIRST), MANIFEST)
+    assert folder.read_json(MANIFEST)["model"] == {
+        "name": NAME, "revision": "main", "commit": FIRST, "base_storage": "dequantized"
+    }  # fmt: skip
+    # nothing is looked up: the cache is empty
+    assert kept_commit(folder, asked) == commit_in(folder) == FIRST
+
+
+def test_hosts_are_told_the_commit_and_the_manifest_keeps_it_beside_what_they_tell(folder, home):
+    from types import SimpleNamespace
+
+    from beliefmod.capacity.resources import Capacity
+    from beliefmod.fleet.sweep import _note_hosts, _settings
+
+    asked = space(model=NAME, revision="main")
+    folder.write_json(new_manifest("run", asked, "now", FIRST), MANIFEST)
+    assert _settings(asked, folder, Capacity(), 30.0).revision == FIRST
+    fleet = SimpleNamespace(first={"name": NAME, "dtype": "float32", "self_tests": {}})
+    _note_hosts(folder, fleet, Capacity())  # pyright: ignore[reportArgumentType]
+    assert folder.read_json(MANIFEST)["model"] == {
+        "name": NAME, "revision": "main", "commit": FIRST, "base_storage": "dequantized", "dtype": "float32"
+    }  # fmt: skip
+    assert _settings(asked, folder, Capacity(), 30.0).revision == FIRST
+
+
+def test_a_run_that_does_not_know_its_commit_learns_it_once(folder, home, model_folder):
+    asked = space(model=NAME)
+    folder.write_json(new_manifest("run", asked, "now"), MANIFEST)
+    with pytest.raises(UserError, match="not in the local cache"):
+        kept_commit(folder, asked)
+    files = model_folder()
+    add_version(home, FIRST, files, refs=("main",))
+    assert kept_commit(folder, asked) == FIRST
+    add_version(home, SECOND, files, refs=("main",))
+    assert kept_commit(folder, asked) == FIRST
+    assert folder.read_json(MANIFEST)["model"]["revision"] is None
+
+
+def test_a_confirmation_keeps_to_the_version_of_its_run(folder, home):
+    from beliefmod.cli.confirm import _create
+    from beliefmod.run.folder import RunFolder
+
+    asked = space(model=NAME)
+    folder.write_json(new_manifest("run", asked, "now", FIRST), MANIFEST)
+    again = RunFolder(f"{folder.url}/confirmation")
+    _create(again, asked, {"top": 1}, commit_in(folder))
+    assert kept_commit(again, asked) == FIRST
+    assert again.read_json(MANIFEST)["confirmation"] == {"top": 1}
+
+
+def test_what_does_not_come_from_the_hub_has_no_commit(folder):
+    asked = space()
+    folder.write_json(new_manifest("run", asked, "now"), MANIFEST)
+    assert kept_commit(folder, asked) is None
+    assert folder.read_json(MANIFEST)["model"] == {"name": "bundled", "base_storage": "dequantized"}

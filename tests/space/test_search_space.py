@@ -1,0 +1,147 @@
+"""What a space says about its search: what is known beforehand, how many there will be, what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beliefmod.errors import UserError
+from beliefmod.space import Search
+from tests.space.test_space import SAMPLED, arms, space
+
+OPTUNA = {"method": "optuna", "num_samples": 7}
+
+
+def problems(**fields: object) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        space(**fields)
+    return caught.value.problems
+
+
+def test_a_search_knows_only_references_and_controls_beforehand():
+    found = space(axes=SAMPLED, beliefs=["gravity", "neelam"], seeds=[0, 1], search=OPTUNA)
+    assert arms(found) == {"base": 2, "icl": 2, "control": 2}
+    assert found.planned() == 6 + 7 * 2 * 2
+    expected = [trial for trial in found.expected() if trial.arm == "lora"]
+    assert len(expected) == 7 * 2 * 2
+    assert found.expected()[:6] == found.trials()
+
+
+@pytest.mark.parametrize("search", [{}, {"method": "random", "num_samples": 5}])
+def test_without_a_search_everything_is_known(search: dict[str, object]):
+    found = space(axes={"lora.r": [4, 8]}, search=search)
+    assert found.trials() == found.expected()
+    assert found.planned() == len(found.trials())
+
+
+def test_a_search_has_no_more_trials_than_its_axes_have_points():
+    axes = {"lora.r": [4, 8], "num_train_epochs": {"randint": [1, 3]}, "learning_rate": {"choice": [1e-3]}}
+    found = space(axes=axes, search={"method": "optuna", "num_samples": 50}, controls="none")
+    assert found.distinct() == 4
+    assert found.planned() == 2 + 4
+    # rank makes no difference to full fine-tuning: 4 of lora and 2 of full
+    both = space(axes={**axes, "arm": ["lora", "full"]}, search={"method": "optuna", "num_samples": 50})
+    assert both.distinct() == 6
+
+
+def test_ranges_are_not_counted():
+    assert space(axes=SAMPLED, search=OPTUNA).distinct() is None
+    wide = {"data.num_examples": {"randint": [1, 10_000]}}
+    found = space(axes=wide, fixed={"data.style": "document"}, search=OPTUNA)
+    assert found.every_point() is None
+
+
+def test_what_a_setting_may_be():
+    found = space(axes=SAMPLED, search=OPTUNA)
+    assert found.possible("num_train_epochs") == [1, 3]  # randint [1, 4] excludes its upper end
+    assert found.possible("lora.r") == [4, 8]
+    assert found.possible("arm") == ["lora"]
+    assert found.max_rank == 8
+    assert space(points=[{"lora.r": 2}, {"lora.r": 64}]).max_rank == 64
+    assert space(fixed={"lora.r": 5}).max_rank == 5
+    assert space(fixed={"arm": "full"}, controls="none").max_rank == 1
+
+
+@given(
+    grace=st.integers(1, 9),
+    factor=st.integers(2, 5),
+    epoch=st.integers(1, 300),
+)
+def test_asha_compares_at_the_rungs_of_ray(grace: int, factor: int, epoch: int):
+    search = Search(scheduler="asha", grace_epochs=grace, reduction_factor=factor)
+    power = round(math.log(epoch / grace, factor)) if epoch >= grace else -1
+    assert search.compares_at(epoch) == (power >= 0 and epoch == grace * factor**power)
+
+
+def test_median_compares_at_every_epoch_and_no_scheduler_at_none():
+    median = Search(scheduler="median", grace_epochs=3)
+    assert [epoch for epoch in range(1, 7) if median.compares_at(epoch)] == [3, 4, 5, 6]
+    assert not any(Search().compares_at(epoch) for epoch in range(1, 100))
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"axes": SAMPLED, "search": {"method": "optuna"}}, "method: optuna needs num_samples"),
+        ({"search": OPTUNA}, "method: optuna has no axes to choose from"),
+        (
+            {"points": [{"lora.r": 4}], "search": OPTUNA},
+            "method: optuna samples axes, and points are given; remove search",
+        ),
+        (
+            {"axes": SAMPLED, "search": OPTUNA, "controls": "matched"},
+            "controls: matched needs configurations that are known beforehand",
+        ),
+        (
+            {"axes": SAMPLED, "search": {**OPTUNA, "num_samples": 60_000}, "seeds": [0, 1]},
+            "makes 120000 trials (limit 100000); lower it",
+        ),
+        (
+            {"axes": {"lr_scheduler_type": ["constant", "linear"], "warmup_steps": [0, 4]}, "search": OPTUNA},
+            "warmup_steps has no effect with lr_scheduler_type constant",
+        ),
+        ({"search": {"grace_epochs": 2}}, "grace_epochs belongs to scheduler: asha or median; remove it"),
+        (
+            {"search": {"scheduler_metric": "adoption"}},
+            "scheduler_metric belongs to scheduler: asha or median",
+        ),
+        (
+            {"search": {"scheduler": "median", "reduction_factor": 2}},
+            "reduction_factor belongs to scheduler: asha;",
+        ),
+        (
+            {"search": {"scheduler": "asha", "quick_probes": 5}},
+            "quick_probes belongs to scheduler_metric: adoption;",
+        ),
+        (
+            {"search": {"scheduler": "asha", "grace_epochs": 3}, "fixed": {"num_train_epochs": 3}},
+            "leaves scheduler: asha nothing to end, for no trial has more than 3 epochs",
+        ),
+        ({"search": {"scheduler": "asha", "reduction_factor": 1}}, "must be at least 2, not 1"),
+        ({"search": {"scheduler": "hyperband"}}, "must be none, asha or median"),
+    ],
+)
+def test_refused(fields: dict[str, object], hint: str):
+    assert any(hint in problem for problem in problems(**fields)), problems(**fields)
+
+
+def test_everything_wrong_with_a_search_is_told_at_once():
+    search = {"method": "optuna", "scheduler": "none", "grace_epochs": 2, "reduction_factor": 4}
+    found = problems(axes=SAMPLED, search=search, controls="matched", seeds=[0, 0])
+    for hint in (
+        "needs num_samples",
+        "controls: matched",
+        "grace_epochs",
+        "reduction_factor",
+        "seeds lists 0",
+    ):
+        assert any(hint in problem for problem in found), (hint, found)
+
+
+def test_a_stored_space_is_accepted_again():
+    found = space(axes=SAMPLED, search={**OPTUNA, "scheduler": "asha", "scheduler_metric": "adoption"})
+    again = space(**{k: v for k, v in found.spec.model_dump(mode="json").items() if k != "points"})
+    assert again.spec == found.spec
