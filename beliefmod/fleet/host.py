@@ -18,7 +18,7 @@ from beliefmod.errors import UserError
 from beliefmod.fleet.host_build import HostRecords, actor_name, build
 from beliefmod.monitor.heartbeat import SECONDS as HEARTBEAT_SECONDS
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import Evaluation, Search
+from beliefmod.space import Evaluation, NoScheduler, Scheduler
 from beliefmod.trial import now
 from beliefmod.worker.checkpoints import SECONDS
 from beliefmod.worker.host_registry import Entry
@@ -48,7 +48,7 @@ class HostSettings:
     threads: int
     evaluation: Evaluation
     reference_seed: int
-    search: Search = field(default_factory=Search)
+    scheduler: Scheduler = field(default_factory=NoScheduler)
     checkpoint_seconds: float = SECONDS
     demand: Demand = field(default_factory=Demand)
     started_at: float = 0.0

@@ -94,7 +94,7 @@ def build(
     }
     checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
     logs = TrialLogs(folder, name)
-    pack = Pack(session, folder, tell, settings.search, checkpoints=checkpoints, logs=logs)
+    pack = Pack(session, folder, tell, settings.scheduler, checkpoints=checkpoints, logs=logs)
     heartbeat = Heartbeat(
         folder,
         name,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.errors import UserError
-from beliefmod.space import Search
+from beliefmod.space.search import Asha, Median, NoScheduler
 from tests.space.test_space import SAMPLED, arms, space
 
 OPTUNA = {"method": "optuna", "num_samples": 7}
@@ -71,15 +71,15 @@ def test_what_a_setting_may_be():
     epoch=st.integers(1, 300),
 )
 def test_asha_compares_at_the_rungs_of_ray(grace: int, factor: int, epoch: int):
-    search = Search(scheduler="asha", grace_epochs=grace, reduction_factor=factor)
+    scheduler = Asha(grace_epochs=grace, reduction_factor=factor)
     power = round(math.log(epoch / grace, factor)) if epoch >= grace else -1
-    assert search.compares_at(epoch) == (power >= 0 and epoch == grace * factor**power)
+    assert scheduler.compares_at(epoch) == (power >= 0 and epoch == grace * factor**power)
 
 
 def test_median_compares_at_every_epoch_and_no_scheduler_at_none():
-    median = Search(scheduler="median", grace_epochs=3)
+    median = Median(grace_epochs=3)
     assert [epoch for epoch in range(1, 7) if median.compares_at(epoch)] == [3, 4, 5, 6]
-    assert not any(Search().compares_at(epoch) for epoch in range(1, 100))
+    assert not any(NoScheduler().compares_at(epoch) for epoch in range(1, 100))
 
 
 @pytest.mark.parametrize(
@@ -103,18 +103,19 @@ def test_median_compares_at_every_epoch_and_no_scheduler_at_none():
             {"axes": {"lr_scheduler_type": ["constant", "linear"], "warmup_steps": [0, 4]}, "search": OPTUNA},
             "warmup_steps has no effect with lr_scheduler_type constant",
         ),
-        ({"search": {"grace_epochs": 2}}, "grace_epochs belongs to scheduler: asha or median; remove it"),
+        ({"search": {"grace_epochs": 2}}, '"scheduler.grace_epochs" belongs to scheduler.name asha or median; leave it out'),
         (
             {"search": {"scheduler_metric": "adoption"}},
-            "scheduler_metric belongs to scheduler: asha or median",
+            '"scheduler.metric" belongs to scheduler.name asha or median',
         ),
         (
             {"search": {"scheduler": "median", "reduction_factor": 2}},
-            "reduction_factor belongs to scheduler: asha;",
+            '"scheduler.reduction_factor" belongs to scheduler.name asha; leave it out or write '
+            "scheduler.name: asha",
         ),
         (
             {"search": {"scheduler": "asha", "quick_probes": 5}},
-            "quick_probes belongs to scheduler_metric: adoption;",
+            '"scheduler.metric.quick_probes" belongs to scheduler.metric.name adoption;',
         ),
         (
             {"search": {"scheduler": "asha", "grace_epochs": 3}, "fixed": {"num_train_epochs": 3}},
@@ -130,14 +131,12 @@ def test_refused(fields: dict[str, object], hint: str):
 
 def test_everything_wrong_with_a_search_is_told_at_once():
     search = {"method": "optuna", "scheduler": "none", "grace_epochs": 2, "reduction_factor": 4}
-    found = problems(axes=SAMPLED, search=search, controls="matched", seeds=[0, 0])
-    for hint in (
-        "needs num_samples",
-        "controls: matched",
-        "grace_epochs",
-        "reduction_factor",
-        "seeds lists 0",
-    ):
+    found = problems(axes=SAMPLED, search=search, seeds=[0, 0])
+    for hint in ("needs num_samples", "grace_epochs", "reduction_factor", '"seeds": lists 0 twice'):
+        assert any(hint in problem for problem in found), (hint, found)
+    search = {"method": "optuna", "num_samples": 60_000}
+    found = problems(axes={"lora.rr": [4]}, search=search, controls="matched", seeds=[0, 1])
+    for hint in ("limit 100000", "controls: matched", "lora.rr"):
         assert any(hint in problem for problem in found), (hint, found)
 
 
