@@ -118,15 +118,16 @@ class Median(EarlyStopping):
 
     name: Literal["median"] = Field(
         default="median",
-        description="at every epoch from grace_epochs on what is worse than the median of the others is ended",
+        description="at every epoch from grace_epochs on, what is worse than the median of the others is "
+        "ended",
     )
 
 
 Search = Grid | Random | Optuna
 Scheduler = NoScheduler | Asha | Median
 
-# Until version 0.1 these were fields of `search`: where they are now, and the default they had. Stored spaces
-# wrote all of them down, those without effect too; a default is still the same, and so can be left out.
+# Migration: these were fields of one flat `search` once; where they are now, and the default they had. Stored
+# spaces hold all of them, those without effect too; as the defaults are still the same, they are left out.
 FORMERLY_IN_SEARCH: Mapping[str, tuple[tuple[str, ...], Any]] = {
     "scheduler": (("scheduler", "name"), "none"),
     "scheduler_metric": (("scheduler", "metric", "name"), "loss"),
@@ -139,8 +140,8 @@ FORMERLY_IN_SEARCH: Mapping[str, tuple[tuple[str, ...], Any]] = {
 def spelled_out(space: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a space file with `search` and `scheduler` in full, whichever way they were written.
 
-    `scheduler: asha` names a class without its fields, a missing name is that of the first class, and the
-    fields of the former flat `search` go to `scheduler`. What is no search or scheduler at all stays as it is.
+    `scheduler: asha` names a class and leaves its fields out, a missing name is that of the first class, and
+    the fields of the former flat `search` go to `scheduler`. What is no search at all stays as it is.
     """
     found = dict(space)
     search, flat = _named(found.get("search", {}), "method", "grid"), {}

@@ -149,8 +149,8 @@ class Space:
 
     @property
     def shares_steps(self) -> bool:
-        """Whether trials that differ only in epochs may be one run (shared_runs.py): all are known in advance,
-        and no scheduler may stop one on which others rely."""
+        """Whether trials that differ only in epochs may be one run: all are known in advance, and none on
+        which others rely may be ended early."""
         return isinstance(self.spec.scheduler, NoScheduler) and not self.searches
 
     def trials(self) -> list[TrialConfig]:

@@ -136,9 +136,8 @@ def _unknown(address: Address, model: type[BaseModel], data: Any) -> str:
     place, name = _place(model, address[:-1], data), address[-1]
     if owners := [owner for owner, other in place.others.items() if name in other.model_fields]:
         tag = dotted((*address[:-1], place.tag))
-        return (
-            f'"{dotted(address)}" belongs to {tag} {_any_of(owners)}; leave it out or write {tag}: {owners[0]}'
-        )
+        whose = f"{tag} {_any_of(owners)}"
+        return f'"{dotted(address)}" belongs to {whose}; leave it out or write {tag}: {owners[0]}'
     return f'unknown field "{dotted(address)}"{did_you_mean(name, place.model.model_fields)}'
 
 

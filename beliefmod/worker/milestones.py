@@ -50,9 +50,7 @@ def epoch_loss(config: TrialConfig, steps: Sequence[Row], epoch: int) -> float |
     return sum(losses) / len(losses)
 
 
-def measure(
-    scheduler: Scheduler, runs: Sequence[TrialRun], session: Session
-) -> list[float | None]:
+def measure(scheduler: Scheduler, runs: Sequence[TrialRun], session: Session) -> list[float | None]:
     """Each run's value at the epoch that it has just ended.
 
     For adoption the runs are asked together, decoded as the finished trials are that they are compared with,

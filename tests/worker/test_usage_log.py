@@ -146,7 +146,8 @@ def test_demand_counts_runs_not_trials():
     assert demand(grid[:1], space(), CPUS).trials == 0
     shared = demand(grid, space(), Capacity(hosts_per_gpu=2).on({"CPU": 2, "GPU": 2}))
     assert (shared.memory_share, shared.engines, shared.trials) == (0.5, 2, 2)
-    assert demand(grid, space(axes={"lora.r": [4, 8]}, search={"method": "optuna", "num_samples": 5}), CPUS).trials is None
+    searched = space(axes={"lora.r": [4, 8]}, search={"method": "optuna", "num_samples": 5})
+    assert demand(grid, searched, CPUS).trials is None
 
 
 def test_demand_knows_what_makes_rows_and_models_large():
