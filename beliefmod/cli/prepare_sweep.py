@@ -141,7 +141,7 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     if source.commit:
         typer.echo(f"model             {source.name} at {source.commit}")
     remarks += [excess] if excess else []
-    wanted = demand(space.expected(), space.spec.search, capacity, answer_tokens).of_engine(
+    wanted = demand(space.expected(), space, capacity, answer_tokens).of_engine(
         tokenizer, space.spec.base_storage, space.max_rank, capacity.slots
     )
     for line in (*plan.lines(), *gpu_lines(config, wanted, capacity.gpus, gpus, remarks)):

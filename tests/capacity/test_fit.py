@@ -192,7 +192,7 @@ def space(tmp_path, **fixed):
 
 
 def wanted(found: Space, tokenizer, capacity: Capacity) -> Wanted:
-    asked = demand(found.expected(), found.spec.search, capacity, answer_tokens=800)
+    asked = demand(found.expected(), found, capacity, answer_tokens=800)
     return asked.of_engine(tokenizer, found.spec.base_storage, found.max_rank, capacity.slots)
 
 
