@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from beliefmod.fleet.device_allocation import allocate_devices
+from beliefmod.fleet.devices import allocate_devices
 from beliefmod.monitor.heartbeat import Heartbeat
 from beliefmod.run.folder import RunFolder
 from beliefmod.worker.checkpoints import Checkpoints
