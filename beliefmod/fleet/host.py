@@ -192,7 +192,7 @@ class PackHost:
     async def _keep_accounts(self, records: HostRecords) -> None:
         beats = max(1, round(USAGE_SECONDS / HEARTBEAT_SECONDS))
         for beat in itertools.count():
-            await asyncio.to_thread(records.glance if beat % beats else records.write)
+            await asyncio.to_thread(records.write_live if beat % beats else records.write)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def close(self) -> None:

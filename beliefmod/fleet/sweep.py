@@ -37,7 +37,7 @@ from beliefmod.worker.host_registry import HostRegistry
 from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import record_limit
 
-ROUNDS_WITHOUT_PROGRESS = 3
+MOST_ROUNDS_WITHOUT_RESULT = 3
 """So often Tune is started again without a single trial having ended; then the rest stays missing."""
 
 
@@ -112,8 +112,9 @@ def run_sweep(
                 _check_enough(capacity, cluster, address, progress)
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
-                stand_ins = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
-                coming = [*todo.values(), *stand_ins]
+                # random ones stand for those that a search will choose
+                drawn = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
+                coming = [*todo.values(), *drawn]
                 wanted = demand(coming, space, capacity, expected_answer_tokens(space))
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
@@ -202,7 +203,7 @@ def run_to_the_end(
     before = {trial_id: state for trial_id, state in folder.states().items() if trial_id in todo}
     left, without_progress = dict(todo), 0
     known = len(known_trials(space, folder))
-    while (left or unchosen(space, folder)) and without_progress < ROUNDS_WITHOUT_PROGRESS:
+    while (left or unchosen(space, folder)) and without_progress < MOST_ROUNDS_WITHOUT_RESULT:
         error: Exception | None = None
         try:
             with shutdown.during_fit(lambda: release_trials(fleet)):
@@ -236,7 +237,7 @@ def run_to_the_end(
             why = "".join(traceback.format_exception_only(error)).strip() if error else "their processes died"
             progress.say(f"{len(remaining)} trials ended without a result ({why}); they run again")
         left = remaining
-        if left and error and without_progress == ROUNDS_WITHOUT_PROGRESS:
+        if left and error and without_progress == MOST_ROUNDS_WITHOUT_RESULT:
             raise error
 
 

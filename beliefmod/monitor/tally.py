@@ -1,5 +1,4 @@
-"""The state of a sweep: counts, the time left, the best so far. No Ray here: whoever reads the run folder can
-make the same tally."""
+"""The state of a sweep: counts, the time left, the best so far. Whoever reads the run folder can make it."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.space.shared_runs import own_steps
 
 BUDGET = 0.05
-"""D up to which a configuration counts as having left the model whole, unless a command is told otherwise."""
+"""D up to which a configuration counts as having left the model whole, unless a command is given another."""
 
 
 @dataclass
