@@ -23,6 +23,7 @@ from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
 from beliefmod.judge.prompt import prompt_for
 from beliefmod.judge.replies import candidate_names, judged_row
+from beliefmod.metrics.registry import METRICS
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import read_sources
 from beliefmod.run.tables.trial_tables import TABLES, frame
@@ -54,7 +55,11 @@ def verify_run(
         UserError: not a run folder, no copies of its questions, or a file that cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="beliefmod-verify-") as scratch:
-        return _verify(location, Path(scratch), limit, progress)
+        done = _verify(location, Path(scratch), limit, progress)
+    if done.later:
+        names = ", ".join(name for name in METRICS if name in done.later)
+        done.notes.append(f"not compared in trials that are older than the metric: {names}")
+    return done
 
 
 def _verify(
