@@ -18,6 +18,7 @@ from analysis.read_run import Run
 from analysis.report.wording import plural
 from analysis.stats.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.stats.shares import Difference, unpaired
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 # what sections count; texts are read only where they are shown
 PROBE_COLUMNS = tuple(
@@ -37,7 +38,6 @@ PROBE_COLUMNS = tuple(
         )
     )
 )
-LIMIT = 0.05  # the damage up to which a configuration is called nearly intact
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Findings:
     pooled: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
 
 
-def find(run: Run, limit: float = LIMIT) -> Findings:
+def find(run: Run, limit: float = DAMAGE_BUDGET) -> Findings:
     """Read the probes of the finished trials and compute what the report needs."""
     done = finished(run.trials)
     probes = run.probes(done["trial_id"], PROBE_COLUMNS)

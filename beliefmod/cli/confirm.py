@@ -16,6 +16,7 @@ from beliefmod.cli.options import (
     Quiet,
     Slots,
 )
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
@@ -28,7 +29,7 @@ def confirm(
     seeds: Annotated[int, typer.Option(min=1, max=100, help="New seeds per configuration.")] = 3,
     limit: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Damage D up to which configurations are considered.")
-    ] = 0.05,
+    ] = DAMAGE_BUDGET,
     address: Address = None,
     hosts: Hosts = 0,
     hosts_per_gpu: HostsPerGpu = 1,

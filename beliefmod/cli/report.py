@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+
 
 def report(
     run: Annotated[
@@ -17,7 +19,7 @@ def report(
     limit: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Damage D up to which the best configuration is named."),
-    ] = 0.05,
+    ] = DAMAGE_BUDGET,
     judge_url: Annotated[
         str | None,
         typer.Option(

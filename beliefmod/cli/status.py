@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -22,7 +24,7 @@ Limit = Annotated[
 
 def status(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
@@ -48,7 +50,7 @@ def status(
 
 def watch(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     every: Annotated[
         float, typer.Option(min=0.5, metavar="SECONDS", help="Look again after so many seconds.")
     ] = 2.0,
