@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 
-from analysis.findings import find
+from analysis.find import find
 from analysis.read_run import Run, read_run
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose

@@ -48,8 +48,7 @@ def build(
     from beliefmod.fleet.gauges import HOST, Gauges, show_heartbeat
     from beliefmod.model.load import load_model
     from beliefmod.model.template import thinking_kind
-    from beliefmod.probing.answer_cache import cache_beside
-    from beliefmod.probing.answer_journal import AnswerJournal
+    from beliefmod.probing.answer_store import KeptAnswers, cache_beside, under_way
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
     from beliefmod.run.manifest import versions
@@ -65,9 +64,9 @@ def build(
     folder = RunFolder(settings.run_url)
     engine, found, choice = sized_engine(loaded, settings.slots, settings.max_rank, settings.demand)
     usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice)
-    journal = AnswerJournal(folder, loaded.fingerprint, settings.checkpoint_seconds)
-    cache = cache_beside(settings.run_url, loaded) if settings.evaluation.reuse_answers else None
-    session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, journal, cache)
+    cache = cache_beside(settings.run_url) if settings.evaluation.reuse_answers else None
+    answers = KeptAnswers(engine, loaded, under_way(folder), cache, settings.checkpoint_seconds)
+    session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, answers)
 
     def tell(report: Report) -> None:
         loop.call_soon_threadsafe(deliver, asdict(report))
@@ -92,7 +91,7 @@ def build(
     }
     checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
     logs = TrialLogs(folder, name)
-    pack = Pack(session, folder, tell, settings.search, checkpoints=checkpoints, logs=logs)
+    pack = Pack(session, folder, tell, settings.scheduler, checkpoints=checkpoints, logs=logs)
     heartbeat = Heartbeat(
         folder,
         name,

@@ -99,7 +99,7 @@ def run_sweep(
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
         to_choose = unchosen(space, folder)
         if something_to_do := bool(todo) or to_choose > 0:
-            share = space.spec.search.shares_steps
+            share = space.shares_steps
             tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=to_choose)
             progress = Progress(tally, quiet)
             if damaged:
@@ -114,7 +114,7 @@ def run_sweep(
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
                 stand_ins = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
                 coming = [*todo.values(), *stand_ins]
-                wanted = demand(coming, space.spec.search, capacity, expected_answer_tokens(space))
+                wanted = demand(coming, space, capacity, expected_answer_tokens(space))
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)
@@ -256,7 +256,7 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_se
         max_rank=space.max_rank,
         threads=capacity.threads,
         evaluation=space.spec.evaluation,
-        search=space.spec.search,
+        scheduler=space.spec.scheduler,
         reference_seed=space.spec.seeds[0],
         checkpoint_seconds=checkpoint_seconds,
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.errors import UserError
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
-from beliefmod.probing.questioning import in_context
 from interp.lens_settings import LensSettings
 from interp.opened.listing import first_of_belief
 from interp.prompts.stems import lens_questions
