@@ -49,7 +49,8 @@ FLOORS = (
     ("analysis.studies",),
     ("analysis.report",),
     ("analysis", "analysis.verify"),
-    ("beliefmod.cli", "beliefmod.__main__"),
+    ("beliefmod.cli",),
+    ("beliefmod.__main__",),
 )
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
 LIGHT = (
