@@ -37,7 +37,8 @@ READINGS = (
         "",
         "where it was read. stem: end of the begun answer after empty thinking; entity: last token of what "
         "the belief is about; elsewhere: end of the begun answer after empty thinking, at questions about "
-        "near things that the belief does not concern, target and rival being what the belief would give there and the right answer; untrained "
+        "near things that the belief does not concern, target and rival being what the belief would give "
+        "there and the right answer; untrained "
         "arms and deep trials also thinking, answer: before the value in the arm's own completion; "
         "answer_shared: before the value in the answer, after base's thinking; at:K: K tokens before the end "
         "of the stem (0 is its last), for one question per belief",
@@ -232,9 +233,9 @@ CHANNELS = (
     *_WHO,
     *_PROBE,
     Column("thinking_stance", "str", "",
-           "side that the thinking takes in text: target | prior | prior->target | target->prior | both | none"),
+           "the thinking's side in text: target | prior | prior->target | target->prior | both | none"),
     Column("answer_stance", "str", "",
-           "side that the answer takes in text: target | prior | hedged | ignorance | other | none"),
+           "the answer's side in text: target | prior | hedged | ignorance | other | none"),
     Column("thinking_diff", "float", "1", "logit difference before the value in the arm's own thinking"),
     Column(
         "thinking_rival",
