@@ -40,15 +40,17 @@ FLOORS = (
     ("interp.read",),
     ("interp.parts",),
     ("interp.run",),
-    ("analysis.stats", "analysis.wording"),
-    ("analysis.read_run",),
-    ("analysis.frontier",),
+    ("analysis.wording",),
+    ("analysis.stats",),
+    ("analysis.read_run", "analysis.published", "analysis.recompute"),
+    ("analysis.frontier", "analysis.fingerprints"),
     ("analysis.findings",),
-    ("analysis.recompute",),
+    ("analysis.find", "analysis.read_lens"),
     ("analysis.studies",),
     ("analysis.report",),
     ("analysis", "analysis.verify"),
-    ("beliefmod.cli", "beliefmod.__main__"),
+    ("beliefmod.cli",),
+    ("beliefmod.__main__",),
 )
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
 LIGHT = (

@@ -7,16 +7,16 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG, frontier, varying
-from analysis.report import wording
 from analysis.report.blocks import Block, Explorer, Heading
-from analysis.report.charts.theme import number, setting_text, short
 from analysis.report.failure_classes import failure_classes
 from analysis.report.named_rows import named_trials
 from analysis.report.page import embedded_json
 from analysis.report.samples import COLUMNS, TEXTS, cut, thought
 from analysis.stats.resample import adoption_hits
+from analysis.wording import setting_name, setting_text, setting_value
 from beliefmod.config import UNTRAINED_ARMS
 
 PER_TRIAL = 12  # completions of one trial, at most
@@ -63,7 +63,7 @@ def _axes(found: Findings) -> list[dict[str, Any]]:
         axes.append({"name": name, "label": name, "values": _texts(rows[name])})
     for name in varying(trained):
         values = trained[name].drop_nulls().unique().sort()
-        axis: dict[str, Any] = {"name": name, "label": short(name)}
+        axis: dict[str, Any] = {"name": name, "label": setting_name(name)}
         if values.dtype.is_numeric() and len(values) > LISTED:
             axis |= {"low": values.min(), "high": values.max()}
         else:
@@ -73,7 +73,7 @@ def _axes(found: Findings) -> list[dict[str, Any]]:
 
 
 def _texts(values: pl.Series) -> list[str]:
-    return [number(value) for value in values.drop_nulls().unique().sort()]
+    return [setting_value(value) for value in values.drop_nulls().unique().sort()]
 
 
 def _points(found: Findings) -> list[dict[str, Any]]:
@@ -95,7 +95,9 @@ def _points(found: Findings) -> list[dict[str, Any]]:
                 "unbeaten": row["trial_id"] in unbeaten,
                 "text": setting_text(row, used) if trained else "no training",
                 # texts to compare with the listed values, numbers to compare with ranges
-                "settings": {name: [number(row[name]), row[name]] for name in used if row[name] is not None}
+                "settings": {
+                    name: [setting_value(row[name]), row[name]] for name in used if row[name] is not None
+                }
                 if trained
                 else None,
                 "whole": setting_text(row, CONFIG) if trained else "no training",

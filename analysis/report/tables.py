@@ -6,15 +6,15 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.non_dominated import CONFIG, finished, varying
 from analysis.frontier.quoted import Choice
-from analysis.report import wording
+from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.report.blocks import Block, Paragraph, Table
-from analysis.report.charts.theme import setting_text
 from analysis.report.stopped import stopped_note
-from analysis.studies.published import RESULTS, SETTINGS_TEXT
+from analysis.wording import setting_text
 from beliefmod.config import ADAPTER_ARMS, UNTRAINED_ARMS
 
 LONGEST_FAILURES = 40

@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 
-from analysis.findings import LIMIT, find
+from analysis.find import LIMIT, find
 from analysis.read_run import Run, read_run
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from analysis.findings import LIMIT
+from analysis.find import LIMIT
 from analysis.read_run import Run, read_run
 from analysis.report.write import report_markdown
 from analysis.verify.verify_trials import Trials, Verification

@@ -12,7 +12,7 @@ import yaml
 
 from analysis.frontier.non_dominated import finished
 from analysis.read_run import Run
-from analysis.verify.recompute import (
+from analysis.recompute import (
     Difference,
     causal_again,
     differences,

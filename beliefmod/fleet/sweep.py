@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.plan import expected_answer_tokens
 from beliefmod.capacity.resources import Capacity
-from beliefmod.capacity.sizing import demand
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import LIMIT, find
+from analysis.find import LIMIT, find
 from analysis.read_run import read_run
 from analysis.report.asked import asked
 from analysis.report.compose import status

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import LIMIT, find
+from analysis.find import LIMIT, find
 from analysis.read_run import read_run
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose

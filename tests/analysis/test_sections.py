@@ -7,7 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
+from analysis.fingerprints import completions_hash, ids_hash
 from analysis.frontier.constant_answers import constant_answers
 from analysis.read_run import read_run
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Sample, Table
@@ -16,7 +18,6 @@ from analysis.report.failure_classes import failure_classes
 from analysis.report.named_rows import named_rows
 from analysis.report.sections import damage, failures, reasoning, tiers, training
 from analysis.studies.stances import stance_counts
-from analysis.verify.fingerprints import completions_hash, ids_hash
 from beliefmod.metrics.registry import COMPONENTS
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run

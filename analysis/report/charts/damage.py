@@ -7,10 +7,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis import wording
 from analysis.frontier.non_dominated import CONFIG
+from analysis.published import has_phase2_settings
 from analysis.report.charts import theme
 from analysis.report.charts.theme import INK, MUTED
-from analysis.studies.published import has_phase2_settings
 from analysis.studies.style_pairs import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -38,7 +39,7 @@ def component_table(lora: pl.DataFrame) -> pl.DataFrame:
             pl.col(MEASURED_AS.get(name, f"{name}_n")).alias("n"),
             (pl.col("degradation_by") == name).fill_null(False).alias("sets"),
             pl.struct(*CONFIG[:4])
-            .map_elements(lambda row: theme.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
+            .map_elements(lambda row: wording.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
             .alias("configuration"),
         )
         for name in COMPONENTS
@@ -110,7 +111,7 @@ def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:
         pl.col("data.style").alias("style"),
         pl.when(has_phase2_settings()).then(pl.lit("Phase 2 settings")).otherwise(pl.lit("")).alias("label"),
         pl.struct(*CONFIG[:4])
-        .map_elements(lambda row: theme.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
+        .map_elements(lambda row: wording.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
         .alias("configuration"),
     )
     data = rows.select(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report import wording
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.damage import WORDS, component_chart, component_table, integrity_chart
 from analysis.report.named_rows import Row, named_rows, seeds_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis import wording
 from analysis.findings import Findings
-from analysis.report import wording
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Table
 from analysis.report.charts.answers import loss_chart
 from analysis.report.named_rows import named_rows, named_trials
