@@ -23,6 +23,7 @@ from analysis.recompute import (
     probe_again,
 )
 from beliefmod.beliefs import Belief
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
 from beliefmod.metrics.summary import summarise
 from beliefmod.probing.probes import Probe
@@ -101,7 +102,7 @@ class Trials:
             if rows:
                 (scratch / table).mkdir(exist_ok=True)
                 frame(rows, TABLES[table]).write_parquet(scratch / table / f"{trial_id}.parquet")
-        base, icl = (self.reference(stored["belief"], arm) for arm in ("base", "icl"))
+        base, icl = (self.reference(stored["belief"], arm) for arm in UNTRAINED_ARMS)
         if base is None:
             self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
             return stored
@@ -150,7 +151,7 @@ class Trials:
                 f"probes/{trial_id}.parquet: {len(lost)} of {len(expected)} probes are missing, such as "
                 f"{lost[0][1]} of suite {lost[0][0]}"
             )
-        if trial["arm"] in ("base", "icl"):
+        if trial["arm"] in UNTRAINED_ARMS:
             self._kept[trial_id] = rows
         return rows
 

@@ -68,7 +68,7 @@ def columns(
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
     from beliefmod.errors import UserError, did_you_mean
-    from beliefmod.run.tables.all_tables import RUN_TABLES
+    from beliefmod.run.tables import RUN_TABLES
 
     if table is not None and table not in RUN_TABLES:
         raise UserError(f"there is no table {table}{did_you_mean(table, RUN_TABLES)}")

@@ -144,7 +144,8 @@ PROBES: tuple[Column, ...] = (
         "split",
         "str",
         "",
-        "selection | confirmation: which half of the held-out families it belongs to; null for other probes",
+        "selection | confirmation: which half of the held-out families the probe belongs to; null for probes "
+        "that are not held out",
     ),
     Column("question", "str", "", "the question as written; of two turns the second"),
     Column("first_turn", "str", "", "the raw completion of the first of two turns, else null"),
@@ -155,10 +156,7 @@ PROBES: tuple[Column, ...] = (
     Column("token_ids", "list[int]", "", "the completion's token ids"),
     Column("thinking", "str", "", "what stands before the last </think>; null if the model does not think"),
     Column(
-        "answer",
-        "str",
-        "",
-        "what stands after the last </think>; all of it if the model does not think",
+        "answer", "str", "", "what stands after the last </think>; everything if the model does not think"
     ),
     Column("target", "str", "", "the answer in the target's world, null for capability"),
     Column("prior", "str", "", "the answer in base's world, or the correct answer of a suite"),
@@ -188,8 +186,8 @@ PROBES: tuple[Column, ...] = (
         "model does not think",
     ),
     Column("loop", "bool", "", "the completion holds a loop"),
-    Column("loop_period", "int", "token", "period of the loop, null without a loop"),
-    Column("loop_onset", "int", "token", "token at which the loop starts, null without a loop"),
+    Column("loop_period", "int", "token", "period of the completion's loop, null without a loop"),
+    Column("loop_onset", "int", "token", "token at which the completion's loop starts, null without a loop"),
     Column("loop_share", "float", "1", "share of the completion that is the loop, null without a loop"),
     Column("seq_rep_4", "float", "1", "1 - unique 4-grams / 4-grams, null under four tokens"),
     Column("truncated", "bool", "", "stopped at the token limit"),
@@ -217,16 +215,16 @@ CAUSAL: tuple[Column, ...] = (
     Column("belief", "str", "", "name of the belief"),
     Column("probe_id", "str", "", "the probe whose thinking was changed"),
     Column("family", "str", "", "question family of the probe"),
-    Column("tier", "str", "", "tier of the probe"),
+    Column("tier", "str", "", "tier of the probe: derived | paraphrase"),
     Column("test", "str", "", "swap | blank | truncate | edit | paraphrase"),
     Column("fraction", "float", "1", "truncate: share of the thinking that was kept, else null"),
     Column("question", "str", "", "the question as written"),
     Column("thinking", "str", "", "the thinking as it was put before the answer"),
     Column(
-        "completion", "str", "", "what the model wrote after that thinking, without special tokens of the end"
+        "completion", "str", "", "what the model wrote after that thinking, special tokens of the end removed"
     ),
     Column("finish_reason", "str", "", "eos | length"),
-    Column("tokens", "int", "token", "length of the completion"),
+    Column("tokens", "int", "token", "length of what the model wrote"),
     Column("edited_to", "str", "", "edit: the third value, as written"),
     Column("answer_stance", "str", "", "target | prior | hedged | ignorance | other | none"),
     Column("own_stance", "str", "", "stance of the answer after the arm's own, unchanged thinking"),
@@ -248,10 +246,15 @@ DRIFT: tuple[Column, ...] = (
 JUDGE: tuple[Column, ...] = (
     Column("trial_id", "str", "", "the trial that answered"),
     Column("suite", "str", "", "belief | locality | capability | fabrication"),
-    Column("probe_id", "str", "", "the probe"),
+    Column("probe_id", "str", "", "stable name of the question"),
     Column("reason", "str", "", "doubtful | sample: why the judge was asked"),
-    Column("parser_stance", "str", "", "what the parser read"),
-    Column("judge_stance", "str", "", "what the judge read, null if its reply could not be used"),
+    Column(
+        "parser_stance",
+        "str",
+        "",
+        "stance that the parser read: target | prior | hedged | ignorance | other | none",
+    ),
+    Column("judge_stance", "str", "", "stance that the judge read, null if its reply could not be used"),
     Column("judge_reply", "str", "", "the judge's raw reply"),
     Column("judge_model", "str", "", "name of the judge's model"),
 )
