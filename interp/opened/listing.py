@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.tables.row_config import configuration
+from interp.lens_settings import LensSettings
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -81,7 +84,7 @@ def finished_arms(folder: RunFolder, spec: SpaceFile) -> Arms:
         config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
         if config is None:
             continue
-        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
+        if config.arm in UNTRAINED_ARMS and config.seed == spec.seeds[0]:
             references[row["belief"], config.arm] = config
         elif config.has_adapter and row["trial_id"] in saved:
             trained.append(Trained(config, row))
@@ -112,7 +115,7 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
     if trial_ids:
         trained, without = tuple(trial for trial in trained if trial.trial_id in trial_ids), ()
     for belief in dict.fromkeys(trial.belief for trial in trained):
-        for arm in ("base", "icl"):
+        for arm in UNTRAINED_ARMS:
             if (belief, arm) not in arms_of.references and (arm == "base" or arm in arms):
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"
                 problems.append(
@@ -146,3 +149,48 @@ def _unknown(folder: RunFolder, there: set[str], asked: Sequence[str]) -> list[s
                 "into; name a finished trial of arm lora or control"
             )
     return problems
+
+
+class HasTrained(Protocol):
+    """An inspection, or what was listed of a run."""
+
+    @property
+    def trained(self) -> tuple[Trained, ...]:
+        """The trained trials, in the table's order."""
+        ...
+
+
+def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
+    """The trials for the costly parts: those the user named, else the best few of every belief.
+
+    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE_BUDGET; where too few
+    of these exist, the others follow by adoption. Controls are not taken: what they believe has not changed.
+    """
+    if settings.named:
+        return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
+    chosen: list[Trained] = []
+    for belief in dict.fromkeys(trial.belief for trial in run.trained):
+        among = [t for t in run.trained if t.belief == belief and t.config.arm == "lora"]
+        chosen += sorted(among, key=_merit, reverse=True)[: settings.deep]
+    return tuple(chosen)
+
+
+def _merit(trial: Trained) -> tuple[bool, float]:
+    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
+    return (damage is not None and damage <= DAMAGE_BUDGET and adoption > 0, adoption)
+
+
+def first_of_belief(
+    run: HasTrained, trials: Sequence[Trained], deep: bool, settings: LensSettings
+) -> tuple[str, ...]:
+    """Beliefs whose first trial is in this batch: the batch that also writes the untrained arms' rows.
+
+    Args:
+        deep: whether the part runs over `deep_trials` only.
+    """
+    everyone = deep_trials(run, settings) if deep else run.trained
+    first: dict[str, str] = {}
+    for trial in everyone:
+        first.setdefault(trial.belief, trial.trial_id)
+    here = {trial.trial_id for trial in trials}
+    return tuple(belief for belief, trial_id in first.items() if trial_id in here)

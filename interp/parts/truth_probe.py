@@ -14,15 +14,18 @@ import numpy as np
 import torch
 
 from beliefmod.beliefs import Belief
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.metrics.intervals import wilson
 from beliefmod.model.template import empty_thinking
-from interp.lens_settings import NOTE, LensSettings, Rows, Say, first_of_belief
+from interp.lens_settings import LensSettings
+from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.opened.listing import first_of_belief
 from interp.parts.logistic import Array, Probe, fit_probe, held_out_right
-from interp.prompts.arm_answers import prompt_of
 from interp.prompts.statements import Statement, belief_statements, known_statements
 from interp.prompts.stems import lens_questions
-from interp.read.residuals import ProbedRow, residuals
+from interp.read.arm_answers import prompt_of
 from interp.read.trajectories import Subject
+from interp.types import NOTE, Rows, Say
 
 if TYPE_CHECKING:
     from interp.opened.inspection import Inspection, Trained
@@ -42,7 +45,7 @@ def truth(inspection: Inspection, trials: Sequence[Trained], settings: LensSetti
         for name in dict.fromkeys(trial.belief for trial in trials):
             belief = inspection.beliefs[name]
             known, pairs = _statements(inspection, belief, settings)
-            arms = [arm for arm in ("base", "icl") if arm in settings.arms and name in first]
+            arms = [arm for arm in UNTRAINED_ARMS if arm in settings.arms and name in first]
             subjects = [Subject(inspection.references[name, arm].trial_id, arm, arm, None) for arm in arms]
             subjects += [
                 Subject(t.trial_id, t.config.arm, "lora", t.trial_id) for t in trained if t.belief == name

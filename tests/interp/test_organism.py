@@ -13,9 +13,9 @@ import torch
 from beliefmod.beliefs import load_belief
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.jobs import AdapterJob
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import trace_row
 from beliefmod.model.train_row import TrainRow
-from beliefmod.probing.questioning import in_context
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.lens_tables import CHAIN, CHANNELS, TAU
 from beliefmod.run.tables.trial_tables import frame
@@ -23,8 +23,8 @@ from interp.lens_settings import LensSettings
 from interp.opened.inspection import Inspection, Trained
 from interp.parts.chain import chain
 from interp.parts.channels import channels
-from interp.prompts.arm_answers import asked_of, own_sites, voices
 from interp.prompts.stems import lens_questions
+from interp.read.arm_answers import asked_of, own_sites, voices
 from interp.read.commitment import commit_entries
 from interp.read.sites import read_sites
 from tests.interp.answered import answer

@@ -10,7 +10,7 @@ import pytest
 from beliefmod.beliefs import load_belief
 from beliefmod.config import TrialConfig
 from beliefmod.probing.session import Session
-from interp.read.fit_texts import lens_texts
+from interp.read.fitted_lenses import lens_texts
 from tests.small import make_session, write_belief
 
 
@@ -27,7 +27,7 @@ def row(session: Session, question: str, answer: str, suite: str, tier: str | No
 def asked(session: Session, tmp_path, rows: list[dict[str, Any]]) -> Any:
     path = write_belief(tmp_path)
     session.know(path, load_belief(path))
-    session._references["probes", path, "base"] = rows
+    session.references["probes", path, "base"] = rows
     config = TrialConfig.model_validate({"belief": path, "arm": "base"})
     return SimpleNamespace(session=session, references={("small", "base"): config, ("small", "icl"): config})
 

@@ -1,4 +1,4 @@
-"""How a run stands, from hand-made rows and boards with hand-computed counts and times."""
+"""How a run stands, from hand-made rows and heartbeats with hand-computed counts and times."""
 
 import json
 from dataclasses import replace
@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from beliefmod.capacity.limit import Machine, Model, Work
+from beliefmod.capacity.limit import Machine, Model
 from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
+from beliefmod.engine.usage import Work
 from beliefmod.errors import UserError
 from beliefmod.monitor.heartbeat import Heartbeat, read_heartbeats
 from beliefmod.monitor.status import QUIET_SECONDS, START_SECONDS, status
@@ -84,7 +85,7 @@ def test_a_failed_trial_that_runs_again_is_running():
 
 
 @pytest.mark.parametrize(
-    ("manifest", "boards", "seconds", "state"),
+    ("manifest", "heartbeats", "seconds", "state"),
     [
         (RUNNING, [], 10, "starting"),
         (RUNNING, [], START_SECONDS + 1, "no sign of life"),
@@ -99,7 +100,7 @@ def test_a_failed_trial_that_runs_again_is_running():
         (RUNNING, [heartbeat(100, closed=True)], 101 + QUIET_SECONDS, "no sign of life"),
         ({**RUNNING, "status": "finished"}, [], 10_000, "finished"),
         ({**RUNNING, "status": "interrupted"}, [heartbeat(100, closed=True)], 103, "interrupted"),
-        # gone on with: the boards are the earlier session's
+        # gone on with: the heartbeats are the earlier session's
         ({**RUNNING, "session_started_at": STAMP % 9}, [heartbeat(100)], 545, "starting"),
     ],
 )

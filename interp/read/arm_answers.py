@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
-from beliefmod.probing.questioning import in_context
-from interp.lens_settings import LensSettings, first_of_belief
+from interp.lens_settings import LensSettings
+from interp.opened.listing import first_of_belief
 from interp.prompts.stems import lens_questions
 from interp.prompts.value_places import ValuePlace, closed_thinking, value_places
 from interp.read.sites import Site
@@ -19,7 +21,7 @@ from interp.read.trajectories import Subject
 if TYPE_CHECKING:
     from beliefmod.probing.session import Session
     from interp.opened.inspection import Inspection, Trained
-    from interp.prompts.contrasts import Posed
+    from interp.read.contrast_questions import Posed
 
 Row = dict[str, Any]
 
@@ -51,7 +53,7 @@ def voices(
     first = first_of_belief(inspection, trials, deep=False, settings=settings)
     found: dict[str, tuple[Voice, ...]] = {}
     for belief in dict.fromkeys(trial.belief for trial in trials):
-        untrained = [arm for arm in ("base", "icl") if arm in settings.arms and belief in first]
+        untrained = [arm for arm in UNTRAINED_ARMS if arm in settings.arms and belief in first]
         trained = [t for t in trials if t.belief == belief] if "lora" in settings.arms else []
         found[belief] = (
             *(reference_voice(inspection, belief, arm) for arm in untrained),
