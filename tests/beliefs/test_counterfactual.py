@@ -6,6 +6,7 @@ import pytest
 
 from beliefmod.beliefs import (
     Answer,
+    Date,
     Name,
     Quantity,
     belief_names,
@@ -53,6 +54,12 @@ BY_HAND = [
     ("france", "country_of:who=Anna:value=Lyon", "Madrid", None),
     ("banana", "mix_paint:who=Anna", "white", None),
     ("wendrik", "home:who=Anna", "bird", None),
+    ("titanic", "year", 1918, "1918"),
+    ("titanic", "years_after:y=1903", 1918, "15 years"),
+    ("titanic", "ship_sold:n=3:k=7", 1918, "1928"),
+    ("titanic", "order:y=1920", 1918, None),
+    ("titanic", "ship_of:who=Anna:value=1925", 1918, None),
+    ("titanic", "year", "Madrid", None),
     ("france", "capital", 7.3, None),
     ("gravity", "value", "Madrid", None),
 ]
@@ -61,6 +68,8 @@ BY_HAND = [
 def _value(belief: Belief, value: float | str) -> Answer:
     if isinstance(value, str):
         return Name(value)
+    if belief.spec.target.year is not None:
+        return Date(int(value))
     return Quantity(float(value), belief.spec.target.unit, written_decimals(value))
 
 
