@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from analysis.find import LIMIT, find
-from analysis.read_run import read_run
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose
 from analysis.report.write import ReportPaths, write_report, write_whole
+from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 from tests.analysis.test_page import Elements
