@@ -18,22 +18,14 @@ from analysis.report.samples import COLUMNS, TEXTS, cut, thought
 from analysis.stats.resample import adoption_hits
 from analysis.wording import setting_name, setting_text, setting_value
 from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.metrics.registry import listed
 
 PER_TRIAL = 12  # completions of one trial, at most
 LONGEST = 3000  # characters of one completion
 CAP = 8_000_000  # bytes of completions in one page
 LISTED = 12  # a setting with more values than this is filtered by a range
 BATCH = 32  # trials whose texts are in memory at once
-RATES = {
-    "integrity": "intact think blocks",
-    "truncation": "cut off",
-    "loop": "loops",
-    "capability": "general questions right",
-    "fabrication": "fabrication",
-    "retention": "neighbours and far facts retained",
-    "bleed": "bleed",
-    "coherent_adoption": "target in thinking and answer",
-}
+NUMBERS = listed("page")
 
 
 def explorer(found: Findings, cap: int = CAP) -> list[Block]:
@@ -105,7 +97,7 @@ def _points(found: Findings) -> list[dict[str, Any]]:
                 "damage": wording.damage(row),
                 "numbers": [
                     [words, wording.rate(row, name)]
-                    for name, words in RATES.items()
+                    for name, words in NUMBERS.items()
                     if row.get(name) is not None
                 ],
             }

@@ -17,6 +17,7 @@ from analysis.recompute import (
     differences,
     effort,
     expected_probes,
+    later_metrics,
     metric_columns,
     probe_again,
 )
@@ -37,7 +38,10 @@ Row = dict[str, Any]
 
 @dataclass
 class Verification:
-    """What was checked and what does not agree. `mismatches`: sentences that name the place."""
+    """What was checked and what does not agree.
+
+    `mismatches`: sentences that name the place. `later`: metrics that came after some trial was run.
+    """
 
     mismatches: list[str] = field(default_factory=list)
     trials: int = 0
@@ -47,6 +51,7 @@ class Verification:
     numbers: int = 0
     lines: int | None = None
     notes: list[str] = field(default_factory=list)
+    later: set[str] = field(default_factory=set)
 
     def compare(self, place: str, stored: Row, again: Row, columns: Iterable[str]) -> None:
         """Count the columns and note where the two rows differ."""
@@ -58,6 +63,7 @@ class Verification:
         """Take in what was found in a folder below."""
         self.mismatches += [f"{place}/{text}" for text in other.mismatches]
         self.notes += [f"{place}: {text}" for text in other.notes]
+        self.later |= other.later
         for name in ("trials", "probes", "causal", "judged", "numbers"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -106,10 +112,13 @@ class Trials:
         except ValueError as error:
             self.done.mismatches.append(f"{place}: its probe rows give no metrics ({error})")
             return stored
-        self.done.compare(f"trials.parquet, {place}", stored, metrics, metric_columns())
+        later = later_metrics(stored)
+        self.done.later.update(later)
+        columns = metric_columns(later)
+        self.done.compare(f"trials.parquet, {place}", stored, metrics, columns)
         counted = effort(probes, causal, self.run.steps([trial_id]).to_dicts()) | {"kind": belief.spec.kind}
         self.done.compare(f"trials.parquet, {place}", stored, counted, counted)
-        return {**stored, **{name: metrics.get(name) for name in metric_columns()}}
+        return {**stored, **{name: metrics.get(name) for name in columns}}
 
     def probes_again(self, trial_id: str, trial: Row, belief: Belief, note: bool) -> list[Row]:
         """The trial's probe rows written again; with `note` what differs or is missing is noted."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Limit, UnfinishedRun, progress
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.judge.case_selection import Case
@@ -23,7 +24,7 @@ def report(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write there instead of into the run folder.")
     ] = None,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     judge_url: Annotated[
         str | None,
         typer.Option(

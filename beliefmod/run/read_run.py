@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from beliefmod.errors import UserError
+from beliefmod.metrics.registry import METRICS
 from beliefmod.run.folder import MANIFEST, TRIALS_FILE, RunFolder
 from beliefmod.run.row_index import ROWS, read_rows, row_entries
 from beliefmod.run.tables.lens_tables import LENS_TABLES
@@ -124,6 +125,9 @@ def read_run(location: str) -> Run:
                 f"{location}/{TRIALS_FILE}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
                 "`beliefmod columns trials` prints what a trial table holds"
             )
+        # a metric that came later than the run is one that was not measured, like any other
+        whole = [m.columns for m in METRICS.values() if set(m.columns) <= set(missing)]
+        missing = [name for name in missing if not any(name in columns for columns in whole)]
         if missing:
             notes.append(
                 f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: "

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.tables.row_config import configuration
-from interp.lens_settings import DAMAGE, LensSettings
+from interp.lens_settings import LensSettings
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -162,8 +163,8 @@ class HasTrained(Protocol):
 def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
     """The trials for the costly parts: those the user named, else the best few of every belief.
 
-    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE; where there are too few
-    of these, the others follow by adoption. Controls are not taken: what they believe has not changed.
+    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE_BUDGET; where too few
+    of these exist, the others follow by adoption. Controls are not taken: what they believe has not changed.
     """
     if settings.named:
         return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
@@ -176,7 +177,7 @@ def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
 
 def _merit(trial: Trained) -> tuple[bool, float]:
     damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
-    return (damage is not None and damage <= DAMAGE and adoption > 0, adoption)
+    return (damage is not None and damage <= DAMAGE_BUDGET and adoption > 0, adoption)
 
 
 def first_of_belief(

@@ -7,30 +7,26 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.config import leaf_fields
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
+from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import Column, Dtype
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def rate_columns(name: str, meaning: str) -> list[Column]:
-    """The four columns of a rate: value, n, and the ends of its Wilson 95 % interval."""
+def metric_columns(metric: Metric) -> list[Column]:
+    """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of means t)."""
+    name, n, low, high = metric.columns
+    if metric.kind == "mean":
+        what, of, interval = "null if nothing was measured", "measurements", "95 % t interval"
+    else:
+        what, of = "0 to 1; null if nothing was asked", "completions"
+        interval = "Wilson 95 % interval"
     return [
-        Column(name, "float", "1", f"{meaning} (0 to 1; null if nothing was asked)"),
-        Column(f"{name}_n", "int", "1", f"number of completions behind {name}"),
-        Column(f"{name}_low", "float", "1", f"lower end of the Wilson 95 % interval of {name}"),
-        Column(f"{name}_high", "float", "1", f"upper end of the Wilson 95 % interval of {name}"),
-    ]
-
-
-def mean_columns(name: str, unit: str, meaning: str) -> list[Column]:
-    """The four columns of a mean: value, n, and the ends of its 95 % t interval."""
-    return [
-        Column(name, "float", unit, f"{meaning} (null if nothing was measured)"),
-        Column(f"{name}_n", "int", "1", f"number of measurements behind {name}"),
-        Column(f"{name}_low", "float", unit, f"lower end of the 95 % t interval of {name}"),
-        Column(f"{name}_high", "float", unit, f"upper end of the 95 % t interval of {name}"),
+        Column(name, "float", metric.unit, f"{metric.meaning} ({what})"),
+        Column(n, "int", "1", f"number of {of} behind {name}"),
+        Column(low, "float", metric.unit, f"lower end of the {interval} of {name}"),
+        Column(high, "float", metric.unit, f"upper end of the {interval} of {name}"),
     ]
 
 
@@ -60,10 +56,8 @@ def _trials() -> tuple[Column, ...]:
         Column("model", "str", "", "name of the base model"),
         *_config_columns(),
     ]
-    for name, meaning in (RATES | CONDITIONAL_RATES).items():
-        columns += rate_columns(name, meaning)
-    for name, (unit, meaning) in MEANS.items():
-        columns += mean_columns(name, unit, meaning)
+    for metric in METRICS.values():
+        columns += metric_columns(metric)
     columns += [
         Column(
             "normalised_adoption", "float", "1", "(adoption - base) / (icl - base); null if icl - base < 0.2"
@@ -71,9 +65,17 @@ def _trials() -> tuple[Column, ...]:
         Column(
             "depth", "float", "1", "harmonic mean of adoption on paraphrase, derived and robustness probes"
         ),
-        Column("depth_low", "float", "1", "lower end of its simultaneous 95 % interval (Bonferroni, Wilson)"),
         Column(
-            "depth_high", "float", "1", "upper end of its simultaneous 95 % interval (Bonferroni, Wilson)"
+            "depth_low",
+            "float",
+            "1",
+            "lower end of depth's simultaneous 95 % interval (Bonferroni, Wilson)",
+        ),
+        Column(
+            "depth_high",
+            "float",
+            "1",
+            "upper end of depth's simultaneous 95 % interval (Bonferroni, Wilson)",
         ),
         Column(
             "degradation", "float", "1", "D: the worst of the components' damage relative to base, 0 to 1"
@@ -82,9 +84,9 @@ def _trials() -> tuple[Column, ...]:
         Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
         Column("degradation_by", "str", "", "the component that set D, null when D is 0"),
     ]
-    for name in COMPONENTS:
+    for name, metric in COMPONENTS.items():
         columns += [
-            Column(f"{name}_base", "float", *_of_base(name)),
+            Column(f"{name}_base", "float", metric.unit, _of_base(name, metric)),
             Column(f"{name}_damage", "float", "1", f"how much worse {name} is than base's, -1 to 1"),
             Column(f"{name}_damage_low", "float", "1", f"lower end of the 95 % interval of {name}_damage"),
             Column(f"{name}_damage_high", "float", "1", f"upper end of the 95 % interval of {name}_damage"),
@@ -114,15 +116,14 @@ def _trials() -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _of_base(component: str) -> tuple[str, str]:
-    if component == "nll":
-        return (
-            "nat",
-            "NLL per token of base on neutral text; the damage is 1 - exp(-rise), negative if it fell",
-        )
-    if component == "kl":
-        return "nat", "0: base's KL to itself; the damage is 1 - exp(-KL) of kl_neutral"
-    return "1", f"{component} of base on the same probes"
+def _of_base(component: str, metric: Metric) -> str:
+    if metric.value is None:
+        return f"{component} of base on the same probes"
+    if metric.value.minus is None:
+        return f"0: base's own {metric.name}; the damage is 1 - exp(-{metric.name})"
+    return (
+        f"{component} of base on the same text, per token; the damage is 1 - exp(-rise), negative if it fell"
+    )
 
 
 TRIALS: tuple[Column, ...] = _trials()
