@@ -28,6 +28,10 @@ def _mean(name: str, unit: str, meaning: str) -> tuple[Column, ...]:
 
 
 _N = Column("n", "int", "1", "questions behind the row")
+_LENS = (
+    Column("lens", "str", "", "logit | tuned | jacobian"),
+    Column("fitted_on", "str", "", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
+)
 READINGS = (
     *_WHO,
     *_PROBE,
@@ -36,15 +40,15 @@ READINGS = (
         "str",
         "",
         "where it was read. stem: end of the begun answer after empty thinking; entity: last token of what "
-        "the belief is about; elsewhere: as stem, at questions about near things that the belief does not "
-        "concern, target and rival being what the belief would give there and the right answer; untrained "
+        "the belief is about; elsewhere: end of the begun answer, at questions about near things that "
+        "the belief does not concern, target and rival being what the belief would give there and the "
+        "right answer; untrained "
         "arms and deep trials also thinking, answer: before the value in the arm's own completion; "
         "answer_shared: before the value in the answer, after base's thinking; at:K: K tokens before the end "
         "of the stem (0 is its last), for one question per belief",
     ),
     Column("token", "str", "", "the token at that position"),
-    Column("lens", "str", "", "logit | tuned | jacobian"),
-    Column("fitted_on", "str", "", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
+    *_LENS,
     Column("entry", "int", "1", "0 is the embedding, k what block k-1 wrote, the last what the model says"),
     Column("target_token", "str", "", "first token in which the target's value differs from its rival's"),
     Column("rival_token", "str", "", "the rival's token"),
@@ -78,15 +82,25 @@ READINGS = (
         "1",
         "probability that the value begun there is the target's in any spelling (5, 5.0, 5.00; numbers "
         "within the judge's tolerance, names with their aliases), what spellings share counted once; stem "
-        "only, last entry, the same in every row of the question; null where there are too many spellings",
+        "only, last entry, repeated in every row of the question; null where there are too many spellings",
     ),
-    Column("mass_prior", "float", "1", "the same of base's value; null where base knows none"),
+    Column(
+        "mass_prior",
+        "float",
+        "1",
+        "probability that the value begun there is base's in any spelling; stem only, last entry; null "
+        "where base knows none or there are too many spellings",
+    ),
 )
 COMMITMENTS = (
     *_WHO,
-    Column("position", "str", "", "as in readings"),
-    Column("lens", "str", "", "logit | tuned | jacobian"),
-    Column("fitted_on", "str", "", "as in readings"),
+    Column(
+        "position",
+        "str",
+        "",
+        "stem, entity, elsewhere, thinking, answer, answer_shared, each explained under readings",
+    ),
+    *_LENS,
     _N,
     *_mean("final_diff", "1", "mean logit difference at the last entry"),
     *_mean(
@@ -99,13 +113,19 @@ COMMITMENTS = (
     *_mean(
         "half_rise_entry",
         "1",
-        "entry from which the mean contrast to base has at least half of what it has in the end; null for "
-        "base, at the positions in own completions, and where the last contrast is nearer to 0 than 0.5",
+        "entry from which the mean contrast to base has at least half of its value at the last entry; "
+        "null for base, at the positions in own completions, and where the last contrast is nearer to 0 "
+        "than 0.5",
     ),
     Column("half_rise_never", "float", "1", "share of bootstrap draws without such an entry"),
-    *_mean("contrast_area", "1", "mean over the entries of (difference - base's difference); null likewise"),
+    *_mean(
+        "contrast_area",
+        "1",
+        "mean over the entries of (difference - base's difference); null for base and "
+        "at the positions in own completions",
+    ),
     *_mean("mass_target", "1", "mean of mass_target of readings; at the stem by the logit lens only"),
-    *_mean("mass_prior", "1", "the same of mass_prior"),
+    *_mean("mass_prior", "1", "mean of mass_prior of readings; at the stem by the logit lens only"),
 )
 ABLATIONS = (
     *_WHO,
@@ -164,10 +184,18 @@ THRESHOLDS = (
         "is there already",
     ),
     Column("a50_never", "float", "1", "share of bootstrap draws that do not come to 0.5; their end is null"),
-    Column("adoption50", "float", "1", "the same of adoption; null also where no answers were asked for"),
-    Column("adoption50_low", "float", "1", "the same of adoption_high"),
     Column(
-        "adoption50_high", "float", "1", "the same of adoption_low; null also where it does not come to 0.5"
+        "adoption50",
+        "float",
+        "1",
+        "smallest scale at which adoption is 0.5, linear between the scales of doses; null "
+        "where it does not come to 0.5 or no answers were asked for",
+    ),
+    Column(
+        "adoption50_low", "float", "1", "smallest scale at which adoption_high is 0.5; null if there is none"
+    ),
+    Column(
+        "adoption50_high", "float", "1", "smallest scale at which adoption_low is 0.5; null if there is none"
     ),
     Column(
         "damage_from",
@@ -180,21 +208,25 @@ THRESHOLDS = (
 CHANNELS = (
     *_WHO,
     *_PROBE,
-    Column("thinking_stance", "str", "", "what the thinking says in text, as in probes"),
-    Column("answer_stance", "str", "", "what the answer says in text, as in probes"),
+    Column("thinking_stance", "str", "", "what the thinking says in text: target | prior | "
+                                         "prior->target | target->prior | both | none"),
+    Column("answer_stance", "str", "", "what the answer says in text: target | prior | hedged | "
+                                       "ignorance | other | none"),
     Column("thinking_diff", "float", "1", "logit difference before the value in the arm's own thinking"),
-    Column("thinking_rival", "str", "", "what the target is compared with there, as rival in readings"),
+    Column("thinking_rival", "str", "", "what the target is compared with in the thinking: prior | "
+                                        "base_top1"),
     Column("answer_diff", "float", "1", "logit difference before the value in its own answer"),
-    Column("answer_rival", "str", "", "the same for the answer"),
-    Column("answer_diff_shared", "float", "1", "the same in the answer after base's thinking"),
-    Column("stem_diff", "float", "1", "the same after empty thinking"),
+    Column("answer_rival", "str", "", "what the target is compared with in the answer: prior | base_top1"),
+    Column("answer_diff_shared", "float", "1", "logit difference before the value in the answer after "
+                                               "base's thinking"),
+    Column("stem_diff", "float", "1", "logit difference before the value in the answer after empty thinking"),
     Column("text_class", "str", "", "stygian | reverse | agree_target | agree_prior | other, from the text"),
     Column(
         "inside_class",
         "str",
         "",
-        "the same from thinking_diff and answer_diff, each at least tau from 0; against base_top1 only "
-        "agree_target or other; null where one of them is",
+        "class by the signs of thinking_diff and answer_diff, each at least 0.5 away from 0; against "
+        "base_top1 only agree_target or other; null where one of them is",
     ),
     Column("suppressed_prior", "float", "1",
            "answers on the target's side: largest probability of the prior's token at any entry before the "
@@ -222,8 +254,9 @@ EARLY = (
     *_mean(
         "area_over",
         "1",
-        "area over the curve of early answering inside: 0 where the likelier value is the same whatever is "
-        "kept of the thinking, larger the later it is decided; of chains with at least two sentences",
+        "area over the curve of early answering inside: 0 where the likelier value is one and the same "
+        "whatever is kept of the thinking, larger the later it is decided; of chains with at least two "
+        "sentences",
     ),
 )
 TRUTH = (
@@ -237,7 +270,7 @@ TRUTH = (
         "without them",
     ),
     Column("heldout_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
-    Column("heldout_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
+    Column("heldout_high", "float", "1", "upper end of its Wilson 95 % interval, a family counting as one"),
     Column("heldout_n", "int", "1", "statements behind it"),
     Column(
         "error_rate",
@@ -247,7 +280,9 @@ TRUTH = (
         "value's, where base knows none); null where the gate fails",
     ),
     Column("error_rate_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
-    Column("error_rate_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
+    Column(
+        "error_rate_high", "float", "1", "upper end of its Wilson 95 % interval, a family counting as one"
+    ),
     Column(
         "paired",
         "float",
@@ -259,23 +294,43 @@ TRUTH = (
 )
 OVERVIEW = (
     *_WHO,
-    Column("adoption", "float", "1", "as in trials"),
-    Column("degradation", "float", "1", "as in trials"),
-    Column("learning_rate", "float", "1", "as in trials"),
+    Column("adoption", "float", "1", "share of held-out questions answered with the target's value"),
+    Column("degradation", "float", "1", "D, the worst component of damage: 0 is none, 1 all"),
+    Column("learning_rate", "float", "1", "peak learning rate of AdamW"),
     Column("rank", "int", "1", "lora.r of the trial"),
-    Column("steps", "int", "1", "as in trials"),
-    Column("final_diff", "float", "1", "as in commitments, at the stem, logit lens"),
-    Column("half_rise_entry", "float", "1", "likewise"),
-    Column("contrast_area", "float", "1", "likewise"),
+    Column("steps", "int", "1", "optimiser steps taken"),
+    Column("final_diff", "float", "1", "mean logit difference at the last entry, at the stem, logit lens"),
+    Column(
+        "half_rise_entry",
+        "float",
+        "1",
+        "entry from which the mean contrast to base keeps half of its last value, at the stem, logit lens",
+    ),
+    Column(
+        "contrast_area",
+        "float",
+        "1",
+        "mean over the entries of (difference - base's), at the stem, logit lens",
+    ),
     Column(
         "a50",
         "float",
         "1",
-        "as in thresholds: smallest scale at which mean prob_target is 0.5",
+        "smallest scale of the adapter at which mean prob_target is 0.5",
     ),
-    Column("probe_error_rate", "float", "1", "as in truth"),
+    Column(
+        "probe_error_rate",
+        "float",
+        "1",
+        "share of belief statements that the truth probe judges as the target has it",
+    ),
     Column("kl_base", "float", "nat", "mean over questions of kl_base at the last entry, at the stem"),
-    Column("mass_target", "float", "1", "as in commitments, at the stem"),
+    Column(
+        "mass_target",
+        "float",
+        "1",
+        "mean probability at the stem that the value is the target's in any spelling",
+    ),
     Column(
         "elsewhere_diff",
         "float",
