@@ -165,10 +165,7 @@ def test_a_value_that_the_arm_would_not_write_is_told(inspection: Inspection) ->
         probe: {**row, "prompt": of_base[probe]["prompt"]}
         for probe, row in answers_of(inspection, icl).items()
     }
-    asked = {
-        one.question.probe_id: one
-        for one in contrast_questions(inspection, "gravity", QUESTIONS)
-    }
+    asked = {one.question.probe_id: one for one in contrast_questions(inspection, "gravity", QUESTIONS)}
     channel_rows(inspection, base, mixed, asked, SETTINGS, said.append)
     assert len(said) == 1 and "values that it wrote are less likely now" in said[0]
 

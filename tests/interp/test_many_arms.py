@@ -35,7 +35,7 @@ def test_arms_read_together_are_arms_read_alone(head, monkeypatch, numbers):
     assert len(together) == ARMS * PLACES
     for one, other in zip(together, alone, strict=True):
         for name in LISTS:
-            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-5, abs=1e-9), name
+            assert one[name] == pytest.approx(other[name], rel=1e-5, abs=1e-9), name
         assert (one["rank_target"], one["rank_rival"], one["top_id"]) == (
             other["rank_target"],
             other["rank_rival"],
