@@ -84,7 +84,7 @@ def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
             ),
             belief=belief,
             context=belief.spec.context if config.arm == "icl" else None,
-            max_new_tokens=session.max_new_tokens,
+            max_new_tokens=session.decoding.max_new_tokens,
             batch=batch,
         )
         (orders / f"{number:04d}.pkl").write_bytes(pickle.dumps(order))

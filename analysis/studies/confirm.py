@@ -14,9 +14,9 @@ import polars as pl
 
 from analysis.frontier.non_dominated import CONFIG, finished, pool_seeds
 from analysis.read_run import Run, read_run
+from analysis.recompute import metric_columns
 from analysis.stats.resample import adoption_hits, apart, counts, family_interval
 from analysis.stats.shares import Difference
-from analysis.verify.recompute import metric_columns
 from beliefmod.errors import UserError
 from beliefmod.metrics.selection_split import Half
 from beliefmod.metrics.summary import summarise

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from beliefmod.cli.options import UnfinishedRun
+
 
 def export(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run folder, or its URL; the run may be unfinished.")
-    ],
+    run: UnfinishedRun,
     csv: Annotated[
         bool, typer.Option("--csv/--parquet", help="CSV for spreadsheets, parquet is exact.")
     ] = True,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beliefmod.cli.options import Run, progress
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def lens(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    run: Run,
     trial: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Only this trial, costly parts included; may be repeated."),
@@ -57,10 +59,7 @@ def lens(
     if dry_run:
         return
 
-    def say(message: str) -> None:
-        if not quiet:
-            typer.echo(message, err=True)
-
+    say = progress(quiet)
     _look(listed, settings, say)
     typer.echo(f"report: {_report(run, say)}")
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.cli.options import Run
+
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
 
@@ -14,7 +16,7 @@ EVERY = 2.0
 
 
 def logs(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    run: Run,
     trial: Annotated[
         str | None,
         typer.Argument(metavar="[TRIAL]", help="Its id, the start of its id, or its name."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -89,12 +89,7 @@ def new_run(space: Space, out: str, commit: str | None = None) -> RunFolder:
     """
     import time
 
-    import yaml
-
-    from beliefmod.run.folder import MANIFEST, SPACE, RunFolder
-    from beliefmod.run.manifest import new_manifest
-    from beliefmod.run.sources import store_sources
-    from beliefmod.trial import now
+    from beliefmod.run.folder import RunFolder
 
     run_id = f"EXP-{time.strftime('%Y%m%d-%H%M%S')}-{space.spec.name}"
     folder = RunFolder(f"{out.rstrip('/')}/{run_id}")
@@ -102,13 +97,30 @@ def new_run(space: Space, out: str, commit: str | None = None) -> RunFolder:
     while folder.exists():  # two sweeps in one second must not share a folder
         number += 1
         folder = RunFolder(f"{out.rstrip('/')}/{run_id}-{number}")
+    create_run(folder, folder.url.rpartition("/")[2], space, commit)
+    return folder
+
+
+def create_run(folder: RunFolder, run_id: str, space: Space, commit: str | None, **more: Any) -> None:
+    """Make a run folder with everything that the run is made from, and its manifest with `more` in it.
+
+    Raises:
+        StorageTrouble: it cannot be written.
+    """
+    import yaml
+
+    from beliefmod.run.folder import MANIFEST, SPACE
+    from beliefmod.run.manifest import new_manifest
+    from beliefmod.run.sources import store_sources
+    from beliefmod.trial import now
+
     folder.create()
     # JSON first: it turns tuples into lists, which YAML has
     content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     folder.write_bytes(content.encode(), SPACE)
     store_sources(folder, space)
-    folder.write_json(new_manifest(folder.url.rpartition("/")[2], space, now(), commit), MANIFEST)
-    return folder
+    # last: a folder with a manifest is one to go on with
+    folder.write_json({**new_manifest(run_id, space, now(), commit), **more}, MANIFEST)
 
 
 def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
@@ -119,7 +131,8 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     """
     from transformers import AutoConfig
 
-    from beliefmod.capacity.gpu_plan import gpu_lines
+    from beliefmod.capacity.choose import demand
+    from beliefmod.capacity.fit import gpu_lines
     from beliefmod.capacity.plan import expected_answer_tokens, make_plan
     from beliefmod.capacity.resources import Capacity
     from beliefmod.errors import UserError
@@ -140,8 +153,8 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     if source.commit:
         typer.echo(f"model             {source.name} at {source.commit}")
     remarks += [excess] if excess else []
-    for line in (
-        *plan.lines(),
-        *gpu_lines(space, tokenizer, config, answer_tokens, capacity, gpus, remarks),
-    ):
+    wanted = demand(space.expected(), space, capacity, answer_tokens).of_engine(
+        tokenizer, space.spec.base_storage, space.max_rank, capacity.slots
+    )
+    for line in (*plan.lines(), *gpu_lines(config, wanted, capacity.gpus, gpus, remarks)):
         typer.echo(line)

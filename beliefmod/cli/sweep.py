@@ -1,4 +1,4 @@
-"""`beliefmod sweep`: from a space file to a run folder and its report."""
+"""`beliefmod sweep` and `beliefmod resume`: from a space file to a run folder and its report."""
 
 from __future__ import annotations
 
@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import (
-    Address,
-    CheckpointEvery,
-    Dashboard,
-    Driving,
-    Hosts,
-    HostsPerGpu,
-    Mlflow,
-    Quiet,
-    Report,
-    Slots,
-    Tensorboard,
-    Wandb,
-)
+from beliefmod.cli.options import Driving, Run, with_driving
 
 if TYPE_CHECKING:
     from beliefmod.errors import StorageTrouble
@@ -29,6 +16,7 @@ if TYPE_CHECKING:
     from beliefmod.space import Space
 
 
+@with_driving
 def sweep(
     space: Annotated[Path | None, typer.Option(help="Space file: what varies, what does not.")] = None,
     resume: Annotated[
@@ -41,24 +29,15 @@ def sweep(
         str | None, typer.Option(help="Of a hub name: branch, tag or commit; overrides the space file.")
     ] = None,
     out: Annotated[str, typer.Option(help="Folder for runs: local, or any fsspec URL.")] = "runs",
-    address: Address = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Change the space; may be repeated."),
     ] = None,
-    hosts: Hosts = 0,
-    hosts_per_gpu: HostsPerGpu = 1,
-    slots: Slots = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")
     ] = False,
-    checkpoint_every: CheckpointEvery = 30.0,
-    dashboard: Dashboard = True,
-    report: Report = True,
-    tensorboard: Tensorboard = False,
-    mlflow: Mlflow = None,
-    wandb: Wandb = None,
-    quiet: Quiet = False,
+    *,
+    driving: Driving,
 ) -> None:
     """Run every trial of a space, reference arms included, and write the report.
 
@@ -73,20 +52,6 @@ def sweep(
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
-    driving = Driving(
-        address=address,
-        hosts=hosts,
-        hosts_per_gpu=hosts_per_gpu,
-        slots=slots,
-        checkpoint_every=checkpoint_every,
-        dashboard=dashboard,
-        quiet=quiet,
-        report=report,
-        tensorboard=tensorboard,
-        mlflow=mlflow,
-        wandb=wandb,
-    )
-    driving.check()
     overrides = [*model_overrides(model, revision), *(set_ or [])]
     if resume is not None:
         if overrides:
@@ -95,7 +60,7 @@ def sweep(
                 "--space"
             )
         if not dry_run:
-            go_on(resume, driving)
+            _go_on(resume, driving)
             return
         folder = RunFolder.open(resume)
         checked = stored_space(folder)
@@ -111,8 +76,17 @@ def sweep(
     _close(folder, run_space(checked, folder, driving, new=True), driving.report)
 
 
-def go_on(run: str, driving: Driving) -> None:
-    """Run what a run folder lacks, and write its report."""
+@with_driving
+def resume(run: Run, *, driving: Driving) -> None:
+    """Go on with a run that was ended by Ctrl-C, a full disk, a kill or a lost machine.
+
+    Finished trials stay as they are, running ones go on from their last
+    checkpoint, failed and damaged ones run again. The report is written anew.
+    """
+    _go_on(run, driving)
+
+
+def _go_on(run: str, driving: Driving) -> None:
     from beliefmod.cli.prepare_sweep import stored_space
     from beliefmod.run.folder import RunFolder
 

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from interp.lens_settings import DAMAGE, LensSettings
+from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from interp.lens_settings import LensSettings
 from interp.types import Row
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def batch_arms(
     trained = trials if "lora" in settings.arms else ()
     found: dict[str, tuple[Arm, ...]] = {}
     for belief in dict.fromkeys(trial.belief for trial in trials):
-        untrained = [name for name in ("base", "icl") if name in settings.arms and belief in first]
+        untrained = [name for name in UNTRAINED_ARMS if name in settings.arms and belief in first]
         arms = (
             *(untrained_arm(inspection, belief, name) for name in untrained),
             *(trained_arm(trial) for trial in trained if trial.belief == belief),
@@ -85,8 +87,8 @@ class HasTrained(Protocol):
 def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[TrainedTrial, ...]:
     """The trials for the costly parts: those the user named, else the best few of every belief.
 
-    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE; where there are too few
-    of these, the others follow by adoption. Controls are not taken: what they believe has not changed.
+    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE_BUDGET; where too few
+    of these exist, the others follow by adoption. Controls are not taken: what they believe has not changed.
     """
     if settings.named:
         return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
@@ -99,7 +101,7 @@ def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[TrainedTrial, 
 
 def _merit(trial: TrainedTrial) -> tuple[bool, float]:
     damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
-    return (damage is not None and damage <= DAMAGE and adoption > 0, adoption)
+    return (damage is not None and damage <= DAMAGE_BUDGET and adoption > 0, adoption)
 
 
 def first_of_belief(

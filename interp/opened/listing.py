@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
 from beliefmod.run.tables.row_config import configuration
 
@@ -81,7 +82,7 @@ def finished_arms(folder: RunFolder, spec: SpaceFile) -> FinishedArms:
         config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
         if config is None:
             continue
-        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
+        if config.arm in UNTRAINED_ARMS and config.seed == spec.seeds[0]:
             references[row["belief"], config.arm] = config
         elif config.has_adapter and row["trial_id"] in saved:
             trained.append(TrainedTrial(config, row))
@@ -112,7 +113,7 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
     if trial_ids:
         trained, without = tuple(trial for trial in trained if trial.trial_id in trial_ids), ()
     for belief in dict.fromkeys(trial.belief for trial in trained):
-        for arm in ("base", "icl"):
+        for arm in UNTRAINED_ARMS:
             if (belief, arm) not in arms_of.references and (arm == "base" or arm in arms):
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"
                 problems.append(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from beliefmod.config import UNTRAINED_ARMS
 from interp.types import Say
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ def answered(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[s
 def _as_base(inspection: Inspection, trial: TrainedTrial) -> Measured:
     """What a trial's row would hold if it answered as base did, compared with base."""
     from beliefmod.metrics.summary import summarise
+    from beliefmod.probing.drift import reference_drift
+    from beliefmod.probing.references import reference_probes
 
     session, belief = inspection.session, trial.config.belief
-    base, icl = (session.reference(belief, arm) for arm in ("base", "icl"))
+    base, icl = (reference_probes(session, belief, arm) for arm in UNTRAINED_ARMS)
     same, drift = (
         [{**row, "arm": trial.config.arm} for row in rows]
-        for rows in (base, session.reference_drift(belief, "base"))
+        for rows in (base, reference_drift(session, belief, "base"))
     )
     metrics = summarise(same, base, icl, drift=drift)
     return {name: metrics[name] for name in ANSWERED}
@@ -75,6 +78,7 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
     from beliefmod.metrics.summary import summarise
     from beliefmod.probing.drift import measure_drift
     from beliefmod.probing.questioning import Subject, ask
+    from beliefmod.probing.references import reference_probes
 
     session = replace(
         inspection.session, evaluation=inspection.session.evaluation.model_copy(update={"margin_probes": 0})
@@ -90,7 +94,7 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
         ]
         probes, drift = ask(subjects, session), measure_drift(subjects, session)
         for dose, asked, drifted in zip(part, probes, drift, strict=True):
-            references = [session.reference(dose.trial.config.belief, arm) for arm in ("base", "icl")]
+            references = [reference_probes(session, dose.trial.config.belief, arm) for arm in UNTRAINED_ARMS]
             metrics = summarise(asked, *references, drift=drifted)
             found[dose.name] = {name: metrics[name] for name in ANSWERED}
     return found

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.errors import UserError
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
-from beliefmod.probing.questioning import in_context
 from interp.opened.arms import Arm, untrained_arm
 from interp.prompts.stems import lens_questions
 from interp.prompts.value_positions import closed_thinking, value_positions

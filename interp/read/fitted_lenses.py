@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from beliefmod.model.template import THINK_CLOSE, empty_thinking
 from beliefmod.probing.questioning import spread
+from beliefmod.probing.references import reference_probes
 from interp.lens_settings import LensSettings
 from interp.lenses.jacobian_lens import fit_jacobian
 from interp.lenses.lens_fit import LOGIT, Ids, Lens
@@ -81,7 +82,7 @@ def lens_texts(inspection: Inspection) -> tuple[Ids, ...]:
     }
     answers: dict[tuple[str, Ids], None] = {}
     for (_, arm), config in inspection.references.items():
-        for row in session.reference(config.belief, "base") if arm == "base" else ():
+        for row in reference_probes(session, config.belief, "base") if arm == "base" else ():
             said = tuple(row["token_ids"])
             ended = bool(said) and said[-1] in session.loaded.eos_ids
             if ended and (row["suite"] == "capability" or row["tier"] == "far"):

@@ -193,7 +193,7 @@ def test_a_run_without_halves_says_so(run: Path):
 
 
 def test_before_a_confirmation_the_report_says_that_there_is_none(parent: Path):
-    from analysis.findings import find
+    from analysis.find import find
     from analysis.report.blocks import to_markdown
     from analysis.report.sections import confirmed
 

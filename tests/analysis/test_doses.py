@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 
-from analysis.findings import find
+from analysis.find import find
 from analysis.read_run import read_run
 from analysis.studies.doses import account, curve, curves
 from tests.analysis.synthetic import grid, write_run

@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.read_run import read_run
 from analysis.report.blocks import Explorer, to_markdown
 from analysis.report.explorer import PER_TRIAL, explorer, trial_samples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.findings import find
+from analysis.find import find
 from analysis.read_run import Run, read_run
 from analysis.report.write import report_markdown
 from analysis.studies.mismatch import mismatch

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.read_lens import Lens, assemble, read_lens
 from analysis.read_run import read_run
 from analysis.report.blocks import Bullets, Drawn, Figure, Paragraph, Table, to_markdown

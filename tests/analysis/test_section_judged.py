@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.read_run import read_run
 from analysis.report.blocks import Sample, Table, to_markdown
 from analysis.report.sections import judged

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.read_run import read_run
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.report.sections import speed

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import find
+from analysis.find import find
 from analysis.read_run import read_run
 from analysis.report.stopped import stopped_note
 from analysis.report.write import report_markdown

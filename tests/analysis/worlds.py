@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from analysis.findings import PROBE_COLUMNS, Findings
+from analysis.find import PROBE_COLUMNS
+from analysis.findings import Findings
 from analysis.frontier.non_dominated import pool_seeds
 from analysis.read_run import Run
 from beliefmod.config import TrialConfig

@@ -13,9 +13,9 @@ import torch
 from beliefmod.beliefs import load_belief
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.jobs import AdapterJob
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import trace_row
 from beliefmod.model.train_row import TrainRow
-from beliefmod.probing.questioning import in_context
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.lens_tables import CHAIN, CHANNELS, TAU
 from beliefmod.run.tables.trial_tables import frame

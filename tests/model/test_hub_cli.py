@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis.findings import find
+from analysis.find import find
 from analysis.read_run import read_run
 from analysis.report.compose import status
 from beliefmod.bundled import weights_dir
