@@ -121,7 +121,7 @@ def opened(listed: ListedRun) -> Inspection:
     Raises:
         UserError: the model cannot be loaded, or is another than the run's.
     """
-    session = _lab(listed)
+    session = _session(listed)
     for name, config in [
         *((trial.belief, trial.config) for trial in listed.trained),
         *((belief, config) for (belief, _), config in listed.references.items()),
@@ -130,7 +130,7 @@ def opened(listed: ListedRun) -> Inspection:
     return Inspection(listed.folder, session, listed.beliefs, listed.references, listed.trained)
 
 
-def _lab(listed: ListedRun) -> Session:
+def _session(listed: ListedRun) -> Session:
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import load_model
     from beliefmod.probing.session import Session
