@@ -100,7 +100,7 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     from beliefmod.errors import UserError
     from beliefmod.run.folder import SPACE
     from beliefmod.run.read_run import read_run
-    from beliefmod.run.tables.row_config import configuration
+    from beliefmod.run.tables.trial_tables import configuration
     from beliefmod.space import NoScheduler, Space, SpaceFile, settable
     from beliefmod.space.search import Grid
 
