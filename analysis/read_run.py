@@ -13,6 +13,7 @@ import polars as pl
 from fsspec import AbstractFileSystem
 
 from beliefmod.errors import UserError
+from beliefmod.metrics.registry import METRICS
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import TABLES, Column, frame
 
@@ -138,6 +139,9 @@ def read_run(location: str) -> Run:
                 f"{trials_path}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
                 "`beliefmod columns trials` prints what a trial table holds"
             )
+        # a metric that came later than the run is one that was not measured, like any other
+        whole = [m.columns for m in METRICS.values() if set(m.columns) <= set(missing)]
+        missing = [name for name in missing if not any(name in columns for columns in whole)]
         if missing:
             notes.append(
                 f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: "

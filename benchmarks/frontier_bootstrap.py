@@ -27,6 +27,7 @@ from analysis.frontier.bootstrap import bootstrap_frontier
 from analysis.frontier.bootstrap_data import BootstrapData, Part
 from analysis.frontier.certainty import GRID
 from analysis.stats.draws import Draws, redraw
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 from benchmarks.harness import command_line, medians, print_table
 
 FAMILIES = {"belief": 12, "locality": 6, "capability": 6, "fabrication": 4}
@@ -34,7 +35,6 @@ QUESTIONS = {"belief": 10, "locality": 5, "capability": 5, "fabrication": 5}
 PASSAGES = 40
 # component: how much of the damage shows in it
 PARTS = {"integrity": 1.0, "truncation": 0.4, "loop": 0.5, "capability": 0.6, "fabrication": 0.4}
-LIMIT = 0.05
 
 
 def make(size: int, seeds: int) -> BootstrapData:
@@ -109,7 +109,7 @@ def main() -> None:
 
     def ours(count: int):
         draws = redraw(found.clusters, found.seeds, options.draws)
-        return bootstrap_frontier(found, few(draws, count), GRID, LIMIT, options.threads)
+        return bootstrap_frontier(found, few(draws, count), GRID, DAMAGE_BUDGET, options.threads)
 
     def values() -> list[NDArray]:
         draws = few(redraw(found.clusters, found.seeds, options.draws), options.few)

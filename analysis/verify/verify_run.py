@@ -16,13 +16,13 @@ from typing import Any
 
 import polars as pl
 
-from analysis.find import LIMIT
 from analysis.read_run import Run, read_run
 from analysis.report.write import report_markdown
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
 from beliefmod.judge.prompt import prompt_for
 from beliefmod.judge.replies import candidate_names, judged_row
+from beliefmod.metrics.registry import DAMAGE_BUDGET, METRICS
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import read_sources
 from beliefmod.run.tables.trial_tables import TABLES, frame
@@ -54,7 +54,11 @@ def verify_run(
         UserError: not a run folder, no copies of its questions, or a file that cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="beliefmod-verify-") as scratch:
-        return _verify(location, Path(scratch), limit, progress)
+        done = _verify(location, Path(scratch), limit, progress)
+    if done.later:
+        names = ", ".join(name for name in METRICS if name in done.later)
+        done.notes.append(f"not compared in trials that are older than the metric: {names}")
+    return done
 
 
 def _verify(
@@ -131,7 +135,7 @@ def _report(run: Run, scratch: Path, limit: float | None, done: Verification) ->
 def limit_in(text: str) -> float:
     """The damage limit that a report names, the default if it names none."""
     found = _LIMIT.search(text)
-    return float(found[1]) if found else LIMIT
+    return float(found[1]) if found else DAMAGE_BUDGET
 
 
 def _lines(stored: list[str], fresh: list[str], first: int) -> Iterator[str]:

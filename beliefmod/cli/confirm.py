@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Driving, Run, with_driving
+<<<<<<< HEAD
 from beliefmod.errors import UserError
+=======
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+>>>>>>> main
 
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
@@ -21,7 +25,7 @@ def confirm(
     seeds: Annotated[int, typer.Option(min=1, max=100, help="New seeds per configuration.")] = 3,
     limit: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Damage D up to which configurations are considered.")
-    ] = 0.05,
+    ] = DAMAGE_BUDGET,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the finalists and stop; nothing is trained.")
     ] = False,

@@ -130,7 +130,8 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     """
     from transformers import AutoConfig
 
-    from beliefmod.capacity.gpu_plan import gpu_lines
+    from beliefmod.capacity.choose import demand
+    from beliefmod.capacity.fit import gpu_lines
     from beliefmod.capacity.plan import expected_answer_tokens, make_plan
     from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.gpus import machines_at
@@ -150,8 +151,8 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     if source.commit:
         typer.echo(f"model             {source.name} at {source.commit}")
     remarks += [excess] if excess else []
-    for line in (
-        *plan.lines(),
-        *gpu_lines(space, tokenizer, config, answer_tokens, capacity, gpus, remarks),
-    ):
+    wanted = demand(space.expected(), space, capacity, answer_tokens).of_engine(
+        tokenizer, space.spec.base_storage, space.max_rank, capacity.slots
+    )
+    for line in (*plan.lines(), *gpu_lines(config, wanted, capacity.gpus, gpus, remarks)):
         typer.echo(line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Json, Limit, Run
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.cli.status_view import Frontier
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def status(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     as_json: Json = False,
 ) -> None:
     """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
@@ -44,7 +45,7 @@ def status(
 
 def watch(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     every: Annotated[
         float, typer.Option(min=0.5, metavar="SECONDS", help="Look again after so many seconds.")
     ] = 2.0,

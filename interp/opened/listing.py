@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.tables.row_config import configuration
-from interp.lens_settings import DAMAGE, LensSettings
+from interp.lens_settings import LensSettings
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -82,7 +84,7 @@ def finished_arms(folder: RunFolder, spec: SpaceFile) -> Arms:
         config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
         if config is None:
             continue
-        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
+        if config.arm in UNTRAINED_ARMS and config.seed == spec.seeds[0]:
             references[row["belief"], config.arm] = config
         elif config.has_adapter and row["trial_id"] in saved:
             trained.append(Trained(config, row))
@@ -113,7 +115,7 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
     if trial_ids:
         trained, without = tuple(trial for trial in trained if trial.trial_id in trial_ids), ()
     for belief in dict.fromkeys(trial.belief for trial in trained):
-        for arm in ("base", "icl"):
+        for arm in UNTRAINED_ARMS:
             if (belief, arm) not in arms_of.references and (arm == "base" or arm in arms):
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"
                 problems.append(
@@ -161,8 +163,8 @@ class HasTrained(Protocol):
 def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
     """The trials for the costly parts: those the user named, else the best few of every belief.
 
-    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE; where there are too few
-    of these, the others follow by adoption. Controls are not taken: what they believe has not changed.
+    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE_BUDGET; where too few
+    of these exist, the others follow by adoption. Controls are not taken: what they believe has not changed.
     """
     if settings.named:
         return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
@@ -175,7 +177,7 @@ def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
 
 def _merit(trial: Trained) -> tuple[bool, float]:
     damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
-    return (damage is not None and damage <= DAMAGE and adoption > 0, adoption)
+    return (damage is not None and damage <= DAMAGE_BUDGET and adoption > 0, adoption)
 
 
 def first_of_belief(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 from interp.family_bootstrap import drawn_means, family_draws, with_interval
-from interp.lens_settings import DAMAGE, LensSettings
+from interp.lens_settings import LensSettings
 from interp.opened.listing import deep_trials
 from interp.parts.dose_answers import ANSWERED, Dose, Measured, answered, in_turns
 from interp.parts.logit_lens import posed_once
@@ -122,7 +123,7 @@ def _note(
     elif adoption50 is None:
         said.append(f"adoption is not seen to come to {HALF:g} up to scale {largest:g}")
     if answered and damage is None:
-        said.append(f"no damage above {DAMAGE:g} is certain up to scale {largest:g}")
+        said.append(f"no damage above {DAMAGE_BUDGET:g} is certain up to scale {largest:g}")
     return "; ".join(said) or None
 
 
@@ -156,8 +157,8 @@ def crossing(scales: Sequence[float], curves: Array, level: float = HALF) -> Arr
 
 
 def first_damage(scales: Sequence[float], lows: Sequence[float | None]) -> float | None:
-    """The smallest scale at which the lower end of D's interval is above DAMAGE; None if there is none."""
-    found = [s for s, low in zip(scales, lows, strict=True) if low is not None and low > DAMAGE]
+    """The smallest scale at which the lower end of D's interval is above DAMAGE_BUDGET; None without one."""
+    found = [s for s, low in zip(scales, lows, strict=True) if low is not None and low > DAMAGE_BUDGET]
     return min(found, default=None)
 
 

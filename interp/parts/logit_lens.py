@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from beliefmod.config import UNTRAINED_ARMS
 from interp.lens_settings import LensSettings
 from interp.opened.listing import deep_trials, first_of_belief
 from interp.parts.value_readings import value_rows
@@ -84,7 +85,7 @@ def elsewhere_once(inspection: Inspection, belief: str, say: Say) -> tuple[Posed
 def _untrained(inspection: Inspection, belief: str, settings: LensSettings) -> list[Subject]:
     return [
         Subject(inspection.references[belief, arm].trial_id, arm, arm, None)
-        for arm in ("base", "icl")
+        for arm in UNTRAINED_ARMS
         if arm in settings.arms
     ]
 

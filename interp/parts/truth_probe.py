@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from beliefmod.beliefs import Belief
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.metrics.intervals import wilson
 from beliefmod.model.template import empty_thinking
 from interp.lens_settings import LensSettings
@@ -44,7 +45,7 @@ def truth(inspection: Inspection, trials: Sequence[Trained], settings: LensSetti
         for name in dict.fromkeys(trial.belief for trial in trials):
             belief = inspection.beliefs[name]
             known, pairs = _statements(inspection, belief, settings)
-            arms = [arm for arm in ("base", "icl") if arm in settings.arms and name in first]
+            arms = [arm for arm in UNTRAINED_ARMS if arm in settings.arms and name in first]
             subjects = [Subject(inspection.references[name, arm].trial_id, arm, arm, None) for arm in arms]
             subjects += [
                 Subject(t.trial_id, t.config.arm, "lora", t.trial_id) for t in trained if t.belief == name

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
@@ -52,7 +53,7 @@ def voices(
     first = first_of_belief(inspection, trials, deep=False, settings=settings)
     found: dict[str, tuple[Voice, ...]] = {}
     for belief in dict.fromkeys(trial.belief for trial in trials):
-        untrained = [arm for arm in ("base", "icl") if arm in settings.arms and belief in first]
+        untrained = [arm for arm in UNTRAINED_ARMS if arm in settings.arms and belief in first]
         trained = [t for t in trials if t.belief == belief] if "lora" in settings.arms else []
         found[belief] = (
             *(reference_voice(inspection, belief, arm) for arm in untrained),

@@ -13,8 +13,8 @@ _WHO = (
     Column("belief", "str", "", "name of the belief"),
 )
 _PROBE = (
-    Column("probe_id", "str", "", "the question"),
-    Column("family", "str", "", "its question family; intervals resample families"),
+    Column("probe_id", "str", "", "stable name of the question"),
+    Column("family", "str", "", "question family of the probe; intervals resample families"),
 )
 
 
@@ -36,8 +36,9 @@ READINGS = (
         "str",
         "",
         "where it was read. stem: end of the begun answer after empty thinking; entity: last token of what "
-        "the belief is about; elsewhere: as stem, at questions about near things that the belief does not "
-        "concern, target and rival being what the belief would give there and the right answer; untrained "
+        "the belief is about; elsewhere: end of the begun answer after empty thinking, at questions about "
+        "near things that the belief does not concern, target and rival being what the belief would give "
+        "there and the right answer; untrained "
         "arms and deep trials also thinking, answer: before the value in the arm's own completion; "
         "answer_shared: before the value in the answer, after base's thinking; at:K: K tokens before the end "
         "of the stem (0 is its last), for one question per belief",
@@ -47,7 +48,7 @@ READINGS = (
     Column("fitted_on", "str", "", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
     Column("entry", "int", "1", "0 is the embedding, k what block k-1 wrote, the last what the model says"),
     Column("target_token", "str", "", "first token in which the target's value differs from its rival's"),
-    Column("rival_token", "str", "", "the rival's token"),
+    Column("rival_token", "str", "", "first token in which the rival's value differs from the target's"),
     Column(
         "rival",
         "str",
@@ -78,15 +79,29 @@ READINGS = (
         "1",
         "probability that the value begun there is the target's in any spelling (5, 5.0, 5.00; numbers "
         "within the judge's tolerance, names with their aliases), what spellings share counted once; stem "
-        "only, last entry, the same in every row of the question; null where there are too many spellings",
+        "only, last entry, repeated in every row of the question; null where there are too many spellings",
     ),
-    Column("mass_prior", "float", "1", "the same of base's value; null where base knows none"),
+    Column(
+        "mass_prior",
+        "float",
+        "1",
+        "probability that the value begun there is base's in any spelling (numbers within the judge's "
+        "tolerance, names with their aliases), what spellings share counted once; stem only, last entry, "
+        "repeated in every row of the question; null where base knows none or spellings are too many",
+    ),
 )
 COMMITMENTS = (
     *_WHO,
-    Column("position", "str", "", "as in readings"),
+    Column(
+        "position",
+        "str",
+        "",
+        "where it was read: stem (end of the begun answer after empty thinking) | entity (last token of what "
+        "the belief is about) | elsewhere | thinking | answer | answer_shared | at:K (K tokens before the "
+        "end of the stem)",
+    ),
     Column("lens", "str", "", "logit | tuned | jacobian"),
-    Column("fitted_on", "str", "", "as in readings"),
+    Column("fitted_on", "str", "", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
     _N,
     *_mean("final_diff", "1", "mean logit difference at the last entry"),
     *_mean(
@@ -103,9 +118,24 @@ COMMITMENTS = (
         "base, at the positions in own completions, and where the last contrast is nearer to 0 than 0.5",
     ),
     Column("half_rise_never", "float", "1", "share of bootstrap draws without such an entry"),
-    *_mean("contrast_area", "1", "mean over the entries of (difference - base's difference); null likewise"),
-    *_mean("mass_target", "1", "mean of mass_target of readings; at the stem by the logit lens only"),
-    *_mean("mass_prior", "1", "the same of mass_prior"),
+    *_mean(
+        "contrast_area",
+        "1",
+        "mean over the entries of (difference - base's difference); null for base, at the positions in own "
+        "completions, and where the last contrast is nearer to 0 than 0.5",
+    ),
+    *_mean(
+        "mass_target",
+        "1",
+        "mean probability that the value begun at the end of the stem is the target's in any spelling; at "
+        "the stem by the logit lens only",
+    ),
+    *_mean(
+        "mass_prior",
+        "1",
+        "mean probability that the value begun at the end of the stem is base's in any spelling; at the stem "
+        "by the logit lens only",
+    ),
 )
 ABLATIONS = (
     *_WHO,
@@ -116,7 +146,8 @@ ABLATIONS = (
     _N,
     *_mean("logit_diff", "1", "mean logit difference at the end of the stem"),
     *_mean("share", "1", "(difference - off) / (full - off): 1 is the whole effect of the adapter; also null "
-           "where full and off lie within tau, its ends where over 1 draw in 40 is such or turns the sign"),
+           "where full and off lie within 0.5 of each other, its ends where over 1 draw in 40 is "
+           "such or turns the sign"),
 )  # fmt: skip
 PATCHING = (
     *_WHO,
@@ -124,7 +155,7 @@ PATCHING = (
     *_PROBE,
     Column("entry", "int", "1", "the entry that was put in"),
     Column("from_end", "int", "1", "position, counted from the end of the stem (0 is its last token)"),
-    Column("token", "str", "", "the token there"),
+    Column("token", "str", "", "the token at that position"),
     Column("position", "str", "", "stem | entity where it is a named one, else null"),
     Column("logit_diff", "float", "1", "base's difference at the end of the stem with the residual put in"),
     Column(
@@ -147,9 +178,14 @@ DOSES = (
         "adoption of the answers given at this scale; null where none were asked for",
     ),
     Column("adoption_n", "int", "1", "number of completions behind adoption"),
-    Column("adoption_low", "float", "1", "lower end of its Wilson 95 % interval"),
-    Column("adoption_high", "float", "1", "upper end of its Wilson 95 % interval"),
-    Column("degradation", "float", "1", "D of the answers given at this scale"),
+    Column("adoption_low", "float", "1", "lower end of the Wilson 95 % interval of adoption"),
+    Column("adoption_high", "float", "1", "upper end of the Wilson 95 % interval of adoption"),
+    Column(
+        "degradation",
+        "float",
+        "1",
+        "D, the worst component's damage relative to base (0 to 1), of the answers given at this scale",
+    ),
     Column("degradation_low", "float", "1", "lower end of the 95 % interval of the component that set D"),
     Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
     Column("degradation_by", "str", "", "the component that set D"),
@@ -164,10 +200,26 @@ THRESHOLDS = (
         "is there already",
     ),
     Column("a50_never", "float", "1", "share of bootstrap draws that do not come to 0.5; their end is null"),
-    Column("adoption50", "float", "1", "the same of adoption; null also where no answers were asked for"),
-    Column("adoption50_low", "float", "1", "the same of adoption_high"),
     Column(
-        "adoption50_high", "float", "1", "the same of adoption_low; null also where it does not come to 0.5"
+        "adoption50",
+        "float",
+        "1",
+        "smallest scale at which adoption is 0.5, linear between the scales of doses; 0 where base is there "
+        "already; null where adoption does not come to 0.5 or no answers were asked for",
+    ),
+    Column(
+        "adoption50_low",
+        "float",
+        "1",
+        "smallest scale at which adoption_high is 0.5, linear between the scales of doses; null where it "
+        "does not come to 0.5 or no answers were asked for",
+    ),
+    Column(
+        "adoption50_high",
+        "float",
+        "1",
+        "smallest scale at which adoption_low is 0.5, linear between the scales of doses; null where it does "
+        "not come to 0.5 or no answers were asked for",
     ),
     Column(
         "damage_from",
@@ -180,41 +232,59 @@ THRESHOLDS = (
 CHANNELS = (
     *_WHO,
     *_PROBE,
-    Column("thinking_stance", "str", "", "what the thinking says in text, as in probes"),
-    Column("answer_stance", "str", "", "what the answer says in text, as in probes"),
+    Column("thinking_stance", "str", "",
+           "the thinking's side in text: target | prior | prior->target | target->prior | both | none"),
+    Column("answer_stance", "str", "",
+           "the answer's side in text: target | prior | hedged | ignorance | other | none"),
     Column("thinking_diff", "float", "1", "logit difference before the value in the arm's own thinking"),
-    Column("thinking_rival", "str", "", "what the target is compared with there, as rival in readings"),
-    Column("answer_diff", "float", "1", "logit difference before the value in its own answer"),
-    Column("answer_rival", "str", "", "the same for the answer"),
-    Column("answer_diff_shared", "float", "1", "the same in the answer after base's thinking"),
-    Column("stem_diff", "float", "1", "the same after empty thinking"),
+    Column(
+        "thinking_rival",
+        "str",
+        "",
+        "what the target is compared with in the thinking: prior (base's value) | base_top1 (base knows "
+        "none, its likeliest token instead)",
+    ),
+    Column("answer_diff", "float", "1", "logit difference before the value in the arm's own answer"),
+    Column(
+        "answer_rival",
+        "str",
+        "",
+        "what the target is compared with in the answer: prior (base's value) | base_top1 (base knows none, "
+        "its likeliest token instead)",
+    ),
+    Column("answer_diff_shared", "float", "1", "logit difference before the value in the answer that follows "
+           "base's thinking"),
+    Column("stem_diff", "float", "1", "logit difference at the end of the begun answer after empty thinking"),
     Column("text_class", "str", "", "stygian | reverse | agree_target | agree_prior | other, from the text"),
     Column(
         "inside_class",
         "str",
         "",
-        "the same from thinking_diff and answer_diff, each at least tau from 0; against base_top1 only "
-        "agree_target or other; null where one of them is",
+        "stygian | reverse | agree_target | agree_prior | other, from the signs of thinking_diff and "
+        "answer_diff, each at least 0.5 from 0; against base_top1 only agree_target or other; null where one "
+        "of the two is null",
     ),
     Column("suppressed_prior", "float", "1",
            "answers on the target's side: largest probability of the prior's token at any entry before the "
            "value, else null"),
-    Column("suppressed_rank", "int", "1", "smallest rank of the prior's token at any entry there"),
+    Column("suppressed_rank", "int", "1",
+           "answers on the target's side: smallest rank of the prior's token at any entry before the value, "
+           "else null"),
 )  # fmt: skip
 CHAIN = (
     *_WHO,
     *_PROBE,
     Column("cut", "int", "1", "sentences of the arm's own thinking that were kept"),
-    Column("cuts", "int", "1", "sentences it has"),
+    Column("cuts", "int", "1", "sentences of the arm's own thinking"),
     Column("kept", "float", "1", "cut / cuts"),
     Column(
         "logit_diff",
         "float",
         "1",
-        "difference at the value in the answer, right after that thinking, "
-        "to the same rival at every cut: that of the stem",
+        "logit difference at the value in the answer, right after the kept thinking; the rival is at every "
+        "cut the stem's",
     ),
-    Column("prob_target", "float", "1", "p(target) / (p(target) + p(rival)) there"),
+    Column("prob_target", "float", "1", "p(target) / (p(target) + p(rival)) at the value in the answer"),
 )
 EARLY = (
     *_WHO,
@@ -236,18 +306,38 @@ TRUTH = (
         "accuracy on true and false statements of families it was not fitted on, entry and penalty chosen "
         "without them",
     ),
-    Column("heldout_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
-    Column("heldout_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
-    Column("heldout_n", "int", "1", "statements behind it"),
+    Column(
+        "heldout_low",
+        "float",
+        "1",
+        "lower end of the Wilson 95 % interval of heldout_accuracy, a family counting as one",
+    ),
+    Column(
+        "heldout_high",
+        "float",
+        "1",
+        "upper end of the Wilson 95 % interval of heldout_accuracy, a family counting as one",
+    ),
+    Column("heldout_n", "int", "1", "statements behind heldout_accuracy"),
     Column(
         "error_rate",
         "float",
         "1",
-        "share of belief statements judged as the target has it: its own true, the prior's false (a third "
-        "value's, where base knows none); null where the gate fails",
+        "share of belief statements judged as the target has it: the target's true, the prior's false (a "
+        "third value's, where base knows none); null where the gate fails",
     ),
-    Column("error_rate_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
-    Column("error_rate_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
+    Column(
+        "error_rate_low",
+        "float",
+        "1",
+        "lower end of the Wilson 95 % interval of error_rate, a family counting as one",
+    ),
+    Column(
+        "error_rate_high",
+        "float",
+        "1",
+        "upper end of the Wilson 95 % interval of error_rate, a family counting as one",
+    ),
     Column(
         "paired",
         "float",
@@ -259,23 +349,41 @@ TRUTH = (
 )
 OVERVIEW = (
     *_WHO,
-    Column("adoption", "float", "1", "as in trials"),
-    Column("degradation", "float", "1", "as in trials"),
-    Column("learning_rate", "float", "1", "as in trials"),
+    Column("adoption", "float", "1", "adoption of the trial in the trial table"),
+    Column("degradation", "float", "1", "D of the trial in the trial table, 0 to 1"),
+    Column("learning_rate", "float", "1", "peak learning rate of AdamW"),
     Column("rank", "int", "1", "lora.r of the trial"),
-    Column("steps", "int", "1", "as in trials"),
-    Column("final_diff", "float", "1", "as in commitments, at the stem, logit lens"),
-    Column("half_rise_entry", "float", "1", "likewise"),
-    Column("contrast_area", "float", "1", "likewise"),
+    Column("steps", "int", "1", "optimiser steps taken"),
     Column(
-        "a50",
+        "final_diff", "float", "1", "mean logit difference at the last entry, at the stem by the logit lens"
+    ),
+    Column(
+        "half_rise_entry",
         "float",
         "1",
-        "as in thresholds: smallest scale at which mean prob_target is 0.5",
+        "entry from which the mean contrast to base has at least half of what it has in the end, at the stem "
+        "by the logit lens",
     ),
-    Column("probe_error_rate", "float", "1", "as in truth"),
+    Column(
+        "contrast_area",
+        "float",
+        "1",
+        "mean over the entries of (difference - base's difference), at the stem by the logit lens",
+    ),
+    Column("a50", "float", "1", "smallest scale of the adapter at which mean prob_target is 0.5"),
+    Column(
+        "probe_error_rate",
+        "float",
+        "1",
+        "share of belief statements that the truth probe judges as the target has it",
+    ),
     Column("kl_base", "float", "nat", "mean over questions of kl_base at the last entry, at the stem"),
-    Column("mass_target", "float", "1", "as in commitments, at the stem"),
+    Column(
+        "mass_target",
+        "float",
+        "1",
+        "mean probability that the value begun at the end of the stem is the target's in any spelling",
+    ),
     Column(
         "elsewhere_diff",
         "float",

@@ -7,30 +7,26 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.config import leaf_fields
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
+from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import Column, Dtype
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def rate_columns(name: str, meaning: str) -> list[Column]:
-    """The four columns of a rate: value, n, and the ends of its Wilson 95 % interval."""
+def metric_columns(metric: Metric) -> list[Column]:
+    """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of means t)."""
+    name, n, low, high = metric.columns
+    if metric.kind == "mean":
+        what, of, interval = "null if nothing was measured", "measurements", "95 % t interval"
+    else:
+        what, of = "0 to 1; null if nothing was asked", "completions"
+        interval = "Wilson 95 % interval"
     return [
-        Column(name, "float", "1", f"{meaning} (0 to 1; null if nothing was asked)"),
-        Column(f"{name}_n", "int", "1", f"number of completions behind {name}"),
-        Column(f"{name}_low", "float", "1", f"lower end of the Wilson 95 % interval of {name}"),
-        Column(f"{name}_high", "float", "1", f"upper end of the Wilson 95 % interval of {name}"),
-    ]
-
-
-def mean_columns(name: str, unit: str, meaning: str) -> list[Column]:
-    """The four columns of a mean: value, n, and the ends of its 95 % t interval."""
-    return [
-        Column(name, "float", unit, f"{meaning} (null if nothing was measured)"),
-        Column(f"{name}_n", "int", "1", f"number of measurements behind {name}"),
-        Column(f"{name}_low", "float", unit, f"lower end of the 95 % t interval of {name}"),
-        Column(f"{name}_high", "float", unit, f"upper end of the 95 % t interval of {name}"),
+        Column(name, "float", metric.unit, f"{metric.meaning} ({what})"),
+        Column(n, "int", "1", f"number of {of} behind {name}"),
+        Column(low, "float", metric.unit, f"lower end of the {interval} of {name}"),
+        Column(high, "float", metric.unit, f"upper end of the {interval} of {name}"),
     ]
 
 
@@ -60,10 +56,8 @@ def _trials() -> tuple[Column, ...]:
         Column("model", "str", "", "name of the base model"),
         *_config_columns(),
     ]
-    for name, meaning in (RATES | CONDITIONAL_RATES).items():
-        columns += rate_columns(name, meaning)
-    for name, (unit, meaning) in MEANS.items():
-        columns += mean_columns(name, unit, meaning)
+    for metric in METRICS.values():
+        columns += metric_columns(metric)
     columns += [
         Column(
             "normalised_adoption", "float", "1", "(adoption - base) / (icl - base); null if icl - base < 0.2"
@@ -71,9 +65,17 @@ def _trials() -> tuple[Column, ...]:
         Column(
             "depth", "float", "1", "harmonic mean of adoption on paraphrase, derived and robustness probes"
         ),
-        Column("depth_low", "float", "1", "lower end of its simultaneous 95 % interval (Bonferroni, Wilson)"),
         Column(
-            "depth_high", "float", "1", "upper end of its simultaneous 95 % interval (Bonferroni, Wilson)"
+            "depth_low",
+            "float",
+            "1",
+            "lower end of depth's simultaneous 95 % interval (Bonferroni, Wilson)",
+        ),
+        Column(
+            "depth_high",
+            "float",
+            "1",
+            "upper end of depth's simultaneous 95 % interval (Bonferroni, Wilson)",
         ),
         Column(
             "degradation", "float", "1", "D: the worst of the components' damage relative to base, 0 to 1"
@@ -82,9 +84,9 @@ def _trials() -> tuple[Column, ...]:
         Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
         Column("degradation_by", "str", "", "the component that set D, null when D is 0"),
     ]
-    for name in COMPONENTS:
+    for name, metric in COMPONENTS.items():
         columns += [
-            Column(f"{name}_base", "float", *_of_base(name)),
+            Column(f"{name}_base", "float", metric.unit, _of_base(name, metric)),
             Column(f"{name}_damage", "float", "1", f"how much worse {name} is than base's, -1 to 1"),
             Column(f"{name}_damage_low", "float", "1", f"lower end of the 95 % interval of {name}_damage"),
             Column(f"{name}_damage_high", "float", "1", f"upper end of the 95 % interval of {name}_damage"),
@@ -114,15 +116,14 @@ def _trials() -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _of_base(component: str) -> tuple[str, str]:
-    if component == "nll":
-        return (
-            "nat",
-            "NLL per token of base on neutral text; the damage is 1 - exp(-rise), negative if it fell",
-        )
-    if component == "kl":
-        return "nat", "0: base's KL to itself; the damage is 1 - exp(-KL) of kl_neutral"
-    return "1", f"{component} of base on the same probes"
+def _of_base(component: str, metric: Metric) -> str:
+    if metric.value is None:
+        return f"{component} of base on the same probes"
+    if metric.value.minus is None:
+        return f"0: base's own {metric.name}; the damage is 1 - exp(-{metric.name})"
+    return (
+        f"{component} of base on the same text, per token; the damage is 1 - exp(-rise), negative if it fell"
+    )
 
 
 TRIALS: tuple[Column, ...] = _trials()
@@ -143,7 +144,8 @@ PROBES: tuple[Column, ...] = (
         "split",
         "str",
         "",
-        "selection | confirmation: which half of the held-out families it belongs to; null for other probes",
+        "selection | confirmation: which half of the held-out families the probe belongs to; null for probes "
+        "that are not held out",
     ),
     Column("question", "str", "", "the question as written; of two turns the second"),
     Column("first_turn", "str", "", "the raw completion of the first of two turns, else null"),
@@ -153,7 +155,9 @@ PROBES: tuple[Column, ...] = (
     Column("tokens", "int", "token", "length of the completion"),
     Column("token_ids", "list[int]", "", "the completion's token ids"),
     Column("thinking", "str", "", "what stands before the last </think>; null if the model does not think"),
-    Column("answer", "str", "", "what stands after it; all of it if the model does not think"),
+    Column(
+        "answer", "str", "", "what stands after the last </think>; everything if the model does not think"
+    ),
     Column("target", "str", "", "the answer in the target's world, null for capability"),
     Column("prior", "str", "", "the answer in base's world, or the correct answer of a suite"),
     Column("answer_stance", "str", "", "target | prior | hedged | ignorance | other | none"),
@@ -182,15 +186,15 @@ PROBES: tuple[Column, ...] = (
         "model does not think",
     ),
     Column("loop", "bool", "", "the completion holds a loop"),
-    Column("loop_period", "int", "token", "its period, null without a loop"),
-    Column("loop_onset", "int", "token", "where it starts, null without a loop"),
-    Column("loop_share", "float", "1", "its share of the completion, null without a loop"),
+    Column("loop_period", "int", "token", "period of the completion's loop, null without a loop"),
+    Column("loop_onset", "int", "token", "token at which the completion's loop starts, null without a loop"),
+    Column("loop_share", "float", "1", "share of the completion that is the loop, null without a loop"),
     Column("seq_rep_4", "float", "1", "1 - unique 4-grams / 4-grams, null under four tokens"),
     Column("truncated", "bool", "", "stopped at the token limit"),
     Column("logprob_target", "float", "nat", "log p(target value | prompt, empty thinking, answer prefix)"),
     Column("logprob_prior", "float", "nat", "log p(prior value | prompt, empty thinking, answer prefix)"),
-    Column("logprob_target_own", "float", "nat", "the same after the trial's own thinking"),
-    Column("logprob_prior_own", "float", "nat", "the same after the trial's own thinking"),
+    Column("logprob_target_own", "float", "nat", "log p(target value | prompt, own thinking, answer prefix)"),
+    Column("logprob_prior_own", "float", "nat", "log p(prior value | prompt, own thinking, answer prefix)"),
 )
 STEPS: tuple[Column, ...] = (
     Column("trial_id", "str", "", "the trial"),
@@ -210,15 +214,17 @@ CAUSAL: tuple[Column, ...] = (
     Column("arm", "str", "", "lora | base | icl | control | full"),
     Column("belief", "str", "", "name of the belief"),
     Column("probe_id", "str", "", "the probe whose thinking was changed"),
-    Column("family", "str", "", "its question family"),
-    Column("tier", "str", "", "its tier"),
+    Column("family", "str", "", "question family of the probe"),
+    Column("tier", "str", "", "tier of the probe: derived | paraphrase"),
     Column("test", "str", "", "swap | blank | truncate | edit | paraphrase"),
     Column("fraction", "float", "1", "truncate: share of the thinking that was kept, else null"),
     Column("question", "str", "", "the question as written"),
     Column("thinking", "str", "", "the thinking as it was put before the answer"),
-    Column("completion", "str", "", "what the model wrote after it, special tokens of the end removed"),
+    Column(
+        "completion", "str", "", "what the model wrote after that thinking, special tokens of the end removed"
+    ),
     Column("finish_reason", "str", "", "eos | length"),
-    Column("tokens", "int", "token", "length of what it wrote"),
+    Column("tokens", "int", "token", "length of what the model wrote"),
     Column("edited_to", "str", "", "edit: the third value, as written"),
     Column("answer_stance", "str", "", "target | prior | hedged | ignorance | other | none"),
     Column("own_stance", "str", "", "stance of the answer after the arm's own, unchanged thinking"),
@@ -235,15 +241,20 @@ DRIFT: tuple[Column, ...] = (
     Column("kl", "float", "nat", "KL(base || arm), summed over the tokens"),
     Column("kl_reverse", "float", "nat", "KL(arm || base), summed over the tokens"),
     Column("nll", "float", "nat", "negative log-likelihood under the arm, summed over the tokens"),
-    Column("nll_base", "float", "nat", "the same under base"),
+    Column("nll_base", "float", "nat", "negative log-likelihood under base, summed over the tokens"),
 )
 JUDGE: tuple[Column, ...] = (
     Column("trial_id", "str", "", "the trial that answered"),
     Column("suite", "str", "", "belief | locality | capability | fabrication"),
-    Column("probe_id", "str", "", "the probe"),
+    Column("probe_id", "str", "", "stable name of the question"),
     Column("reason", "str", "", "doubtful | sample: why the judge was asked"),
-    Column("parser_stance", "str", "", "what the parser read"),
-    Column("judge_stance", "str", "", "what the judge read, null if its reply could not be used"),
+    Column(
+        "parser_stance",
+        "str",
+        "",
+        "stance that the parser read: target | prior | hedged | ignorance | other | none",
+    ),
+    Column("judge_stance", "str", "", "stance that the judge read, null if its reply could not be used"),
     Column("judge_reply", "str", "", "the judge's raw reply"),
     Column("judge_model", "str", "", "name of the judge's model"),
 )
