@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Driving, Run, with_driving
-<<<<<<< HEAD
 from beliefmod.errors import UserError
-=======
 from beliefmod.metrics.registry import DAMAGE_BUDGET
->>>>>>> main
 
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder

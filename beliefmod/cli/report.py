@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Limit, UnfinishedRun, progress
-<<<<<<< HEAD
 from beliefmod.errors import UserError, did_you_mean
-=======
 from beliefmod.metrics.registry import DAMAGE_BUDGET
->>>>>>> main
 
 if TYPE_CHECKING:
     from beliefmod.judge.case_selection import Case
@@ -72,12 +69,7 @@ def columns(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of aligned text.")] = False,
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
-<<<<<<< HEAD
-    from beliefmod.run.tables.all_tables import RUN_TABLES
-=======
-    from beliefmod.errors import UserError, did_you_mean
     from beliefmod.run.tables import RUN_TABLES
->>>>>>> main
 
     if table is not None and table not in RUN_TABLES:
         raise UserError(f"there is no table {table}{did_you_mean(table, RUN_TABLES)}")
