@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from analysis.frontier.non_dominated import finished
-from analysis.read_run import Run
 from analysis.recompute import (
     Difference,
     causal_again,
@@ -28,6 +27,7 @@ from beliefmod.errors import UserError
 from beliefmod.metrics.summary import summarise
 from beliefmod.probing.probes import Probe
 from beliefmod.run.folder import SPACE, RunFolder
+from beliefmod.run.read_run import Run
 from beliefmod.run.sources import Sources
 from beliefmod.run.tables.row_config import configuration
 from beliefmod.run.tables.trial_tables import TABLES, frame
