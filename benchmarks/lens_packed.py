@@ -29,11 +29,12 @@ from benchmarks.harness import command_line, medians, milliseconds, print_table,
 from benchmarks.packed_training import random_rows, same_weights
 from benchmarks.random_model import SHAPES, Shape, write_random_model
 from benchmarks.trl_trial import load_base
-from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.lens_head import LensHead
+from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.inspection import ADAPTERS
 
-PAIR = Contrast(5, 9)
+PAIR = AnswerTokens(5, 9)
 """The two tokens compared."""
 NAMES = (
     "logit_target", "logit_rival", "rank_target", "rank_rival", "prob_target", "prob_rival", "entropy",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from interp.lens_settings import LensSettings
-    from interp.opened.listing import Listed
+    from interp.opened.listing import ListedRun
 
 
 def lens(
@@ -66,7 +66,7 @@ def lens(
     typer.echo(f"report: {_report(run, say)}")
 
 
-def _look(listed: Listed, settings: LensSettings, say: Callable[[str], None]) -> None:
+def _look(listed: ListedRun, settings: LensSettings, say: Callable[[str], None]) -> None:
     """Run the parts; Ctrl-C keeps what is complete, parts and batches of trials, and says how to go on."""
     from interp.opened.inspection import opened
     from interp.run.run_parts import run_parts
@@ -140,9 +140,9 @@ def _scales(text: str, problems: list[str]) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-def _plan(listed: Listed, settings: LensSettings) -> list[str]:
+def _plan(listed: ListedRun, settings: LensSettings) -> list[str]:
     """What will be looked into, in words."""
-    from interp.opened.listing import deep_trials
+    from interp.opened.arms import deep_trials
 
     beliefs = list(dict.fromkeys(trial.belief for trial in listed.trained))
     lines = [

@@ -133,8 +133,8 @@ def _endpoint(url: str, key_env: str | None) -> Endpoint:
 
 def _cases(run: str) -> list[Case]:
     from analysis.frontier.non_dominated import finished
-    from analysis.read_run import read_run
     from beliefmod.judge.case_selection import cases
+    from beliefmod.run.read_run import read_run
 
     opened = read_run(run)
     trials = sorted(finished(opened.trials)["trial_id"])
