@@ -43,14 +43,9 @@ class Difference:
         return f"{self.where}: stored {_short(self.stored)}, recomputed {_short(self.again)}"
 
 
-def metric_columns(without: Iterable[str] = ()) -> tuple[str, ...]:
-    """Every column of a trial's row that follows from its probe, causal and drift rows.
-
-    Args:
-        without: metrics whose columns are left out.
-    """
-    left_out = set(without)
-    names = [column for name, metric in METRICS.items() if name not in left_out for column in metric.columns]
+def metric_columns() -> tuple[str, ...]:
+    """Every column of a trial's row that follows from its probe, causal and drift rows."""
+    names = [column for metric in METRICS.values() for column in metric.columns]
     names += ["normalised_adoption", "depth", "depth_low", "depth_high"]
     names += ["degradation", "degradation_low", "degradation_high", "degradation_by"]
     for name in COMPONENTS:

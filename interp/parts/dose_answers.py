@@ -12,7 +12,7 @@ from interp.types import Say
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
     from beliefmod.model.adapter_files import AdapterFile
-    from interp.opened.inspection import Inspection, Trained
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 ANSWERED = ("adoption", "adoption_n", "adoption_low", "adoption_high",
             "degradation", "degradation_low", "degradation_high", "degradation_by")  # fmt: skip
@@ -24,7 +24,7 @@ Measured = dict[str, Any]
 class Dose:
     """A trial's adapter with its update times `scale`."""
 
-    trial: Trained
+    trial: TrainedTrial
     scale: float
 
     @property
@@ -53,7 +53,7 @@ def answered(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[s
     return found | asked_anew(inspection, [dose for dose in wanted if dose.name not in found], say)
 
 
-def _as_base(inspection: Inspection, trial: Trained) -> Measured:
+def _as_base(inspection: Inspection, trial: TrainedTrial) -> Measured:
     """What a trial's row would hold if it answered as base did, compared with base."""
     from beliefmod.metrics.summary import summarise
     from beliefmod.probing.drift import reference_drift
@@ -70,7 +70,7 @@ def _as_base(inspection: Inspection, trial: Trained) -> Measured:
 
 
 def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[str, Measured]:
-    """The same by asking: the sweep's own evaluation, questions and seeds.
+    """The columns ANSWERED at these doses, by asking: the sweep's own evaluation, questions and seeds.
 
     The causal tests, the margins and the training questions, on which none of these columns depends, are
     left out; these last only where nothing is sampled, for a probe's seed is its number through all tiers.
@@ -100,7 +100,7 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
     return found
 
 
-def trained_on(inspection: Inspection, trial: Trained) -> tuple[Question, ...]:
+def trained_on(inspection: Inspection, trial: TrainedTrial) -> tuple[Question, ...]:
     """The training questions that a trial was asked, in order: probes are numbered through all tiers, and a
     probe's seed is its number."""
     known = {question.probe_id: question for question in inspection.beliefs[trial.belief].training}
