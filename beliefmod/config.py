@@ -17,6 +17,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Arm = Literal["lora", "control", "full", "base", "icl"]
+ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control")
+"""Arms that train a LoRA adapter."""
+TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
+"""Arms that take optimiser steps."""
+UNTRAINED_ARMS: tuple[Arm, ...] = ("base", "icl")
+"""Arms of the untouched base, with which every trial is compared."""
 DataStyle = Literal["answer_only", "own_trace", "document"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
@@ -150,12 +156,12 @@ class TrialConfig(Frozen):
     @property
     def is_trained(self) -> bool:
         """Whether this arm takes optimiser steps."""
-        return self.arm in ("lora", "control", "full")
+        return self.arm in TRAINED_ARMS
 
     @property
     def has_adapter(self) -> bool:
         """Whether this arm is a LoRA adapter and needs a slot; `full` trains a copy of the base."""
-        return self.arm in ("lora", "control")
+        return self.arm in ADAPTER_ARMS
 
     @property
     def total_steps(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.config import TrialConfig
+from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.errors import UserError
 from beliefmod.metrics.summary import summarise
@@ -150,7 +150,7 @@ def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | Non
     results = []
     for run, (probes, causal, drift) in zip(runs, _measure(runs, session), strict=True):
         config = run.config
-        references = [reference_probes(session, config.belief, arm) for arm in ("base", "icl")]
+        references = [reference_probes(session, config.belief, arm) for arm in UNTRAINED_ARMS]
         row = {
             **_identity(config, session),
             "status": "finished",

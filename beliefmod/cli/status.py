@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beliefmod.cli.options import Json, Limit, Run
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.cli.status_view import Frontier
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 def status(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     as_json: Json = False,
 ) -> None:
     """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
@@ -30,8 +33,6 @@ def status(
     now = watcher.look()
     found = frontier_so_far(now, limit)
     if as_json:
-        import json
-
         typer.echo(json.dumps({**now.as_dict(), "limit": limit, "frontier": found}, indent=1))
         return
     from rich.console import Console
@@ -43,7 +44,7 @@ def status(
 
 def watch(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     every: Annotated[
         float, typer.Option(min=0.5, metavar="SECONDS", help="Look again after so many seconds.")
     ] = 2.0,
@@ -69,8 +70,6 @@ def watch(
 
 
 def _watch_live(watcher: Watcher, console: Any, limit: float, every: float) -> None:
-    import time
-
     from rich.live import Live
 
     from beliefmod.cli.status_view import view
@@ -87,8 +86,6 @@ def _watch_live(watcher: Watcher, console: Any, limit: float, every: float) -> N
 
 
 def _watch_lines(watcher: Watcher, limit: float, every: float) -> None:
-    import time
-
     from beliefmod.cli.status_view import plain_lines
 
     before: Any = None

@@ -7,22 +7,20 @@ written in the same place, in the same unit; the two are compared at the first t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Question
-from beliefmod.model.template import THINK_CLOSE
+from beliefmod.beliefs import Answer, Question
+from beliefmod.beliefs.values.kind import Mention, Weight
+from beliefmod.model.template import THINK_CLOSE, completion_text, encode
 from beliefmod.probing.margin import split_continuations
-from beliefmod.reading.answer_matching import Answerlike, Sides, scale_for
-from beliefmod.reading.mentions import Mention, Weight
-from beliefmod.reading.name_mentions import name_spans
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.rewording import place_in, written_like
+from beliefmod.reading.rewording import place_in
 from beliefmod.reading.stance import read_answer
 from beliefmod.reading.thinking import ends_with, sided_mentions
-from beliefmod.reading.verdict import as_answer, asked_text, tolerance_for
-from interp.prompts.stored_text import Written
+from beliefmod.reading.verdict import asked_text, tolerance_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,8 +32,12 @@ _BACK = 2
 does not join " 3"."""
 
 
+_CONTEXT = 8
+"""Tokens in front of a text that is encoded, so that its first token comes out as it would behind them."""
+
+
 @dataclass(frozen=True)
-class ValuePlace:
+class ValuePosition:
     """A value that a completion names.
 
     Attributes:
@@ -51,9 +53,9 @@ class ValuePlace:
     prior_id: int | None
 
 
-def value_places(
+def value_positions(
     row: Mapping[str, Any], question: Question, spec: BeliefSpec, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, ValuePlace]:
+) -> dict[str, ValuePosition]:
     """The places at which a stored completion names a value, by part: "thinking", "answer".
 
     thinking: the first mention that is stated or used on the side that the thinking ends with; where it ends
@@ -67,7 +69,7 @@ def value_places(
     Args:
         row: a row of the probes table.
     """
-    text = Written(row, tokenizer)
+    text = StoredCompletion(row, tokenizer)
     if text.ids is None:
         return {}
     found = {}
@@ -103,7 +105,7 @@ def closed_thinking(
     Returns:
         None where the text cannot be found again among the token ids.
     """
-    text = Written(row, tokenizer)
+    text = StoredCompletion(row, tokenizer)
     start = text.text.find(row["thinking"])
     if text.ids is None or start < 0 or not row["thinking"]:
         return None
@@ -116,14 +118,14 @@ def closed_thinking(
 _STATED = "another case"
 """The judge's reason against "1 Neelam is 5 USD" where 2 Neelam are asked for: no answer, but the belief's
 value at its first use."""
-Pairs = Sequence[tuple[Answerlike | None, Answerlike | None]]
+Pairs = Sequence[tuple[Answer | None, Answer | None]]
 """Values in the target's and in base's world, in order of precedence."""
 
 
 def _in_thinking(
     row: Mapping[str, Any], question: Question, spec: BeliefSpec
 ) -> tuple[Mention, Pairs] | None:
-    own = as_answer(spec.target), as_answer(spec.prior)
+    own = spec.target.answer, spec.prior.answer
     sided = sided_mentions(
         normalise(row["thinking"]),
         asked_text(question),
@@ -147,7 +149,9 @@ def _in_answer(row: Mapping[str, Any], question: Question, spec: BeliefSpec) -> 
     return None if read is None or read.side not in ("target", "prior") else (read, (worlds,))
 
 
-def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pairs) -> ValuePlace | None:
+def _place(
+    written: StoredCompletion, begins: int, part: str, mention: Mention, pairs: Pairs
+) -> ValuePosition | None:
     """The place of a mention in a part of a completion, which begins at the character `begins`."""
     plain = normalise(part)
     span = place_in(part, plain, mention)
@@ -158,7 +162,7 @@ def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pa
     value = written.text[start:end]
     if mention.number is not None and not value[:1].isdigit():
         return None  # in words: the other world's value has no such spelling here
-    rival = _rival(pair[mention.side == "target"], mention, value)
+    rival = _rival(pair, mention, value)
     if rival is None and mention.side == "prior":
         return None
     at, behind = written.token_at(start), written.token_at(end - 1) + 1
@@ -168,7 +172,7 @@ def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pa
         if written.continued(first, lead + value + trail) != ids[first:behind]:
             continue  # other tokens than the tokenizer's own: the other value's could not be compared
         if rival is None:
-            return ValuePlace("target", ids[:first], ids[first], None) if first == at else None
+            return ValuePosition("target", ids[:first], ids[first], None) if first == at else None
         other = written.continued(first, lead + rival + trail)
         if other is not None:
             # the token behind them parts "5" from "50"
@@ -179,29 +183,21 @@ def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pa
 
 def _parted(
     side: str, before: tuple[int, ...], own: tuple[int, ...], other: tuple[int, ...]
-) -> ValuePlace | None:
+) -> ValuePosition | None:
     try:
         fed, own, other = split_continuations(before, own, other)
     except ValueError:
         return None
     target, prior = (own, other) if side == "target" else (other, own)
-    return ValuePlace(side, fed, target[0], prior[0])
+    return ValuePosition(side, fed, target[0], prior[0])
 
 
-def _pair_of(said: str, mention: Mention, pairs: Pairs) -> tuple[Answerlike | None, Answerlike | None] | None:
+def _pair_of(said: str, mention: Mention, pairs: Pairs) -> tuple[Answer | None, Answer | None] | None:
     """The pair of values whose member on the mention's side the mention is."""
     for pair in pairs:
         value = pair[mention.side == "prior"]
-        if value is None:
-            continue
-        if mention.number is None:
-            names = [value.text or "", *value.aliases]
-            if value.value is None and name_spans(said, names):
-                return pair
-        elif value.value is not None:
-            sides = Sides(((mention.side, value),), tolerance=_LOOSE)
-            if sides.side_of(mention.number, scale_for(value.unit)) == mention.side:
-                return pair
+        if value is not None and value.said_by(mention, said, _LOOSE):
+            return pair
     return None
 
 
@@ -209,10 +205,50 @@ _LOOSE = 0.03
 """Relative tolerance, the widest of the judge's; which world's value it is has been decided already."""
 
 
-def _rival(other: Answerlike | None, mention: Mention, value: str) -> str | None:
+def _rival(pair: tuple[Answer | None, Answer | None], mention: Mention, value: str) -> str | None:
     """The other world's value as it would stand there; None where that world has none of the kind."""
-    if other is None or (other.value is None) != (mention.number is None):
+    own, other = pair if mention.side == "target" else (pair[1], pair[0])
+    if other is None or type(other) is not type(own):
         return None
-    if other.value is None:
-        return other.text
-    return written_like(other.value, other.unit, mention, value)
+    return other.written_like(value, mention.number)
+
+
+class StoredCompletion:
+    """A stored completion as text and token ids, which name one another's places.
+
+    Attributes:
+        text: the completion.
+        ids: its token ids; None where they do not give this text.
+    """
+
+    def __init__(self, row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self.text: str = row["completion"]
+        ids = tuple(row["token_ids"] or ())
+        self._ids = ids
+        whole = self._decoded(len(ids))
+        # the stored text lacks the end token, and nothing else
+        self.ids: tuple[int, ...] | None = ids if self.text and whole.startswith(self.text) else None
+
+    def _decoded(self, count: int) -> str:
+        return completion_text(self._tokenizer, self._ids[:count], eos_ids=())
+
+    def start_of(self, place: int) -> int:
+        """The character at which the token at `place` starts."""
+        return len(self._decoded(place))
+
+    def token_at(self, character: int) -> int:
+        """The token that a character stands in; of one that several tokens make, the first of them.
+
+        The text that a longer piece of the ids gives is never shorter, so halving finds it.
+        """
+        return bisect_left(range(1, len(self._ids) + 1), character + 1, key=lambda n: len(self._decoded(n)))
+
+    def continued(self, place: int, text: str) -> tuple[int, ...] | None:
+        """A text's token ids as the tokenizer writes it behind the first `place` tokens.
+
+        None where it would join the text with the token in front of it.
+        """
+        before = completion_text(self._tokenizer, self._ids[max(0, place - _CONTEXT) : place], eos_ids=())
+        head, whole = encode(self._tokenizer, before), encode(self._tokenizer, before + text)
+        return whole[len(head) :] if whole[: len(head)] == head else None
