@@ -17,8 +17,8 @@ from typing import Literal
 import fsspec
 import polars as pl
 
-from analysis.read_run import Run, read_run
 from beliefmod.errors import UserError, did_you_mean
+from beliefmod.run.read_run import Run, read_run
 from beliefmod.run.tables import LENS, RUN_TABLES
 
 Kind = Literal["csv", "parquet"]

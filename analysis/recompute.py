@@ -43,14 +43,9 @@ class Difference:
         return f"{self.where}: stored {_short(self.stored)}, recomputed {_short(self.again)}"
 
 
-def metric_columns(without: Iterable[str] = ()) -> tuple[str, ...]:
-    """Every column of a trial's row that follows from its probe, causal and drift rows.
-
-    Args:
-        without: metrics whose columns are left out.
-    """
-    left_out = set(without)
-    names = [column for name, metric in METRICS.items() if name not in left_out for column in metric.columns]
+def metric_columns() -> tuple[str, ...]:
+    """Every column of a trial's row that follows from its probe, causal and drift rows."""
+    names = [column for metric in METRICS.values() for column in metric.columns]
     names += ["normalised_adoption", "depth", "depth_low", "depth_high"]
     names += ["degradation", "degradation_low", "degradation_high", "degradation_by"]
     for name in COMPONENTS:
@@ -122,7 +117,7 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
     if test == "edit":
         value = third_value(spec)
         rival = None if value is None else counterfactual(spec, question, value)
-        edited_to = None if value is None else str(value)
+        edited_to = None if value is None else value.bare()
         thinking = None if value is None else edit_value(own["thinking"], spec, value)
     elif test == "truncate":
         thinking = cut_thinking(own["thinking"], row["fraction"])

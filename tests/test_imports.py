@@ -42,7 +42,7 @@ FLOORS = (
     ("interp.run",),
     ("analysis.wording",),
     ("analysis.stats",),
-    ("analysis.read_run", "analysis.published", "analysis.recompute"),
+    ("analysis.published", "analysis.recompute"),
     ("analysis.frontier", "analysis.fingerprints"),
     ("analysis.findings",),
     ("analysis.find", "analysis.read_lens"),

@@ -12,12 +12,12 @@ from typing import Any
 import fsspec
 
 from analysis.find import find
-from analysis.read_run import Run, read_run
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose
 from analysis.report.page import to_html
 from analysis.report.visible import visible_in
 from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import Run, read_run
 
 SCALE = 2  # pixels per unit in the PNG files
 

@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from analysis.frontier.non_dominated import finished
-from analysis.read_run import Run
 from analysis.recompute import (
     Difference,
     causal_again,
@@ -28,9 +27,9 @@ from beliefmod.errors import UserError
 from beliefmod.metrics.summary import summarise
 from beliefmod.probing.probes import Probe
 from beliefmod.run.folder import SPACE, RunFolder
+from beliefmod.run.read_run import Run
 from beliefmod.run.sources import Sources
-from beliefmod.run.tables.row_config import configuration
-from beliefmod.run.tables.trial_tables import TABLES, frame
+from beliefmod.run.tables.trial_tables import TABLES, configuration, frame
 from beliefmod.space import SpaceFile
 
 Row = dict[str, Any]
@@ -107,18 +106,17 @@ class Trials:
             self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
             return stored
         drift = self.run.drift([trial_id]).to_dicts()
+        later = later_metrics(stored)
+        self.done.later.update(later)
         try:
-            metrics = summarise(probes, base, icl, causal=causal, drift=drift)
+            metrics = summarise(probes, base, icl, causal=causal, drift=drift, without=later)
         except ValueError as error:
             self.done.mismatches.append(f"{place}: its probe rows give no metrics ({error})")
             return stored
-        later = later_metrics(stored)
-        self.done.later.update(later)
-        columns = metric_columns(later)
-        self.done.compare(f"trials.parquet, {place}", stored, metrics, columns)
+        self.done.compare(f"trials.parquet, {place}", stored, metrics, metric_columns())
         counted = effort(probes, causal, self.run.steps([trial_id]).to_dicts()) | {"kind": belief.spec.kind}
         self.done.compare(f"trials.parquet, {place}", stored, counted, counted)
-        return {**stored, **{name: metrics.get(name) for name in columns}}
+        return {**stored, **{name: metrics.get(name) for name in metric_columns()}}
 
     def probes_again(self, trial_id: str, trial: Row, belief: Belief, note: bool) -> list[Row]:
         """The trial's probe rows written again; with `note` what differs or is missing is noted."""

@@ -13,7 +13,6 @@ from beliefmod.metrics.measure import Probes, estimate, held_out
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 
 Row = Mapping[str, Any]
-Observed = Mapping[str, Sequence[tuple[bool, bool]]]
 NOT_MEASURED = Estimate(None, 0, None, None)
 
 
@@ -44,13 +43,13 @@ class Drift:
     base: component of D -> base's own value in nats per token: its NLL on the same text, for KL 0.
     """
 
-    means: Mapping[str, Estimate]
-    damage: Mapping[str, Estimate]
-    base: Mapping[str, float | None]
+    means: dict[str, Estimate]
+    damage: dict[str, Estimate]
+    base: dict[str, float | None]
 
 
 def degradation(
-    pairs: Observed,
+    pairs: Mapping[str, Sequence[tuple[bool, bool]]],
     drift: Mapping[str, Estimate] | None = None,
     drift_base: Mapping[str, float | None] | None = None,
 ) -> Degradation:
@@ -106,7 +105,7 @@ def _rise(observed: Sequence[tuple[bool, bool]], healthy: bool) -> Estimate:
     )
 
 
-def observed_pairs(probes: Probes, base: Probes | None) -> Observed:
+def observed_pairs(probes: Probes, base: Probes | None) -> dict[str, Sequence[tuple[bool, bool]]]:
     """Component -> (arm, base) on every held-out probe that counts for both."""
     both = [] if base is None else [(row, base[key]) for key, row in held_out(probes).items()]
     return {

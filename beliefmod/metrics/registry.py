@@ -443,6 +443,16 @@ METRICS: dict[str, Metric] = {
             value=Value("seq_rep_4"),
         ),
         Metric(
+            name="repetition",
+            meaning="completions of all held-out probes and suites more than half of whose 4-grams occurred "
+            "before in the same completion (seq_rep_4 above 0.5), of those with four tokens or more",
+            better="lower",
+            asked=(HELD_OUT, Known("seq_rep_4")),
+            hit=(Above("seq_rep_4", REPEATED),),
+            label="repetitive",
+            listed=("completions", "page"),
+        ),
+        Metric(
             name="early_answering",
             meaning="area over the curve of early answering: 0 when the answer is fixed before any thinking, "
             "larger the later the thinking decides it",

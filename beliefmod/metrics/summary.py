@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from beliefmod.metrics.conditions import where
@@ -22,6 +22,7 @@ def summarise(
     *,
     causal: Iterable[Row] = (),
     drift: Iterable[Row] = (),
+    without: Collection[str] = (),
 ) -> Metrics:
     """Metrics of one trial from its probe rows, with base's and the in-context arm's rows of the same probes.
 
@@ -30,6 +31,7 @@ def summarise(
     every mean so too (t interval); what could not be computed is None. For rows of arm "base" D is 0 by
     definition, with no component and no interval to speak of (0 to 0). Without `base_rows` retention, bleed
     and the degradation columns of rates are None, without either reference `normalised_adoption` is.
+    Metrics named in `without` are left out, of D too: their columns are None, as in a trial older than they.
 
     Raises:
         ValueError: a probe asked twice, or asked of the arm and not of base, a passage measured twice, or a
@@ -47,12 +49,17 @@ def summarise(
     found = estimates(probes, base, causal, drift)
     metrics: Metrics = {}
     for name, one in found.items():
-        metrics.update(one.columns(name))
+        metrics.update(dict.fromkeys(METRICS[name].columns) if name in without else one.columns(name))
     metrics["normalised_adoption"] = normalised_adoption(
         found["adoption"].value, _adoption(base), None if icl_rows is None else _adoption(by_probe(icl_rows))
     )
     metrics.update(depth_of(lambda name: (found[name].value, found[name].n)))
-    worst = degradation(observed_pairs(probes, base), drifted.damage, drifted.base)
+    pairs = observed_pairs(probes, base)
+    for name, metric in COMPONENTS.items():
+        if metric.name in without:
+            for measured in (pairs, drifted.damage, drifted.base):
+                measured.pop(name, None)
+    worst = degradation(pairs, drifted.damage, drifted.base)
     metrics.update(_damage_columns(worst, itself))
     return metrics
 

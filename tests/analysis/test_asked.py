@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from analysis.find import find
-from analysis.read_run import read_run
 from analysis.report.asked import asked
 from analysis.report.compose import status
 from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import read_run
 from tests.analysis.synthetic import grid, write_run
 
 

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from analysis.find import find
-from analysis.read_run import read_run
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose
 from analysis.report.write import ReportPaths, write_report, write_whole
 from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 from tests.analysis.test_page import Elements

@@ -11,7 +11,6 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.fingerprints import completions_hash, ids_hash
 from analysis.frontier.constant_answers import constant_answers
-from analysis.read_run import read_run
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Sample, Table
 from analysis.report.compose import SECTIONS, compose
 from analysis.report.failure_classes import failure_classes
@@ -19,6 +18,7 @@ from analysis.report.named_rows import named_rows
 from analysis.report.sections import damage, failures, reasoning, tiers, training
 from analysis.studies.stances import stance_counts
 from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

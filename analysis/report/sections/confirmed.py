@@ -9,11 +9,11 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import varying
-from analysis.read_run import Run
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.studies.confirm import Confirmed, Side, confirmation_of, confirmations, holds
 from analysis.wording import setting_text
 from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import Run
 
 ALWAYS = ("data.style", "data.num_examples", "num_train_epochs", "learning_rate")
 

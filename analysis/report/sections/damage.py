@@ -10,9 +10,9 @@ from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Tab
 from analysis.report.charts.damage import component_chart, component_table, integrity_chart
 from analysis.report.named_rows import Row, named_rows, seeds_of
 from analysis.studies.style_pairs import matched_styles
-from beliefmod.metrics.registry import COMPONENTS, listed
+from beliefmod.metrics.registry import COMPONENTS, METRICS, listed
 
-DRIFT, LOCAL = listed("drift"), listed("locality")
+DRIFT, LOCAL, BESIDE = listed("drift"), listed("locality"), listed("completions")
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -63,7 +63,7 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     trained = {label: row for label, row in rows.items() if row["arm"] != "base"}
     if not trained:
         return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]
-    return [_components(trained, rows.get("Base")), *_drift(trained), _locality(rows)]
+    return [_components(trained, rows.get("Base")), *_drift(trained), _locality(rows), *_beside(rows)]
 
 
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
@@ -135,3 +135,18 @@ def _locality(rows: dict[str, Row]) -> Table:
         "Fabrication: confident answers about entities that do not exist. D counts fabrication, not the "
         f"others.{seeds_of(rows.values())}",
     )
+
+
+def _beside(rows: dict[str, Row]) -> list[Block]:
+    """What else the completions show; nothing for runs that are older than these metrics."""
+    if all(row.get(name) is None for row in rows.values() for name in BESIDE):
+        return []
+    table = [(label, *(wording.rate(row, name) for name in BESIDE)) for label, row in rows.items()]
+    meanings = " ".join(f"{label.capitalize()}: {METRICS[name].meaning}." for name, label in BESIDE.items())
+    return [
+        Table(
+            ("completions, % [95 %]", *BESIDE.values()),
+            tuple(table),
+            f"D does not count these. {meanings}{seeds_of(rows.values())}",
+        )
+    ]
