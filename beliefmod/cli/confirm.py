@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Driving, Run, with_driving
+from beliefmod.errors import UserError
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
@@ -75,7 +76,6 @@ def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:
         UserError: it was begun with other options.
     """
     from beliefmod.cli.prepare_sweep import stored_space
-    from beliefmod.errors import UserError
     from beliefmod.run.folder import MANIFEST
 
     stored = folder.read_json(MANIFEST).get("confirmation")
@@ -97,10 +97,9 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     import yaml
 
     from analysis.studies.confirm import chosen, half_of, new_seeds
-    from beliefmod.errors import UserError
     from beliefmod.run.folder import SPACE
     from beliefmod.run.read_run import read_run
-    from beliefmod.run.tables.row_config import configuration
+    from beliefmod.run.tables.trial_tables import configuration
     from beliefmod.space import NoScheduler, Space, SpaceFile, settable
     from beliefmod.space.search import Grid
 
@@ -146,7 +145,6 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
 def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
     """The same questions must be asked again, or the halves would not fit together."""
     from beliefmod.beliefs import load_belief
-    from beliefmod.errors import UserError
     from beliefmod.run.sources import read_sources
 
     sources = read_sources(parent)

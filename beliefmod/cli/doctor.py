@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from beliefmod.errors import UserError
 
 Status = Literal["ok", "warn", "fail"]
 GIB = 2**30
@@ -38,8 +41,6 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check this machine: libraries, CPU, GPU, quantisation, disk, the bundled model. Exit 1 on a failure."""
-    import json
-
     # its remark on a missing optional kernel would stand between the lines below
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     subjects = {
@@ -223,7 +224,6 @@ def runs_folder(runs: str) -> Iterator[Finding]:
 
 def bundled_model() -> Iterator[Finding]:
     """The shipped weights and their fingerprint."""
-    from beliefmod.errors import UserError
     from beliefmod.model.source import find_source
 
     try:

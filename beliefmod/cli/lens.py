@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beliefmod.cli.options import Run, progress
+from beliefmod.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +93,6 @@ def _settings(
     Raises:
         UserError: words that are not known, numbers that are none; every problem found.
     """
-    from beliefmod.errors import UserError
     from interp.lens_settings import ARMS, LENSES, PARTS, LensSettings
 
     problems: list[str] = []
@@ -111,8 +112,6 @@ def _settings(
 
 def _words(option: str, text: str, known: tuple[str, ...], problems: list[str]) -> tuple[str, ...]:
     """A comma-separated list of known words, in the order in which they are known, each once."""
-    from beliefmod.errors import did_you_mean
-
     given = [word.strip() for word in text.split(",") if word.strip()]
     problems += [f"{option} {word}: is not known{did_you_mean(word, known)}" for word in given
                  if word not in known]  # fmt: skip
@@ -123,8 +122,6 @@ def _words(option: str, text: str, known: tuple[str, ...], problems: list[str]) 
 
 def _scales(text: str, problems: list[str]) -> tuple[float, ...]:
     """Numbers from 0 on in rising order, 0 and 1 among them."""
-    import math
-
     found: set[float] = set()
     wrong: list[str] = []
     for word in (part.strip() for part in text.split(",") if part.strip()):

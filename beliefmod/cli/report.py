@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beliefmod.cli.options import Limit, UnfinishedRun, progress
+from beliefmod.errors import UserError, did_you_mean
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
@@ -47,7 +50,6 @@ def report(
     in the report stay the parser's.
     """
     from analysis.report.write import write_report
-    from beliefmod.errors import UserError
 
     if judge_url is not None:
         judge_answers(run, judge_url, judge_model, judge_key_env, quiet)
@@ -67,14 +69,12 @@ def columns(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of aligned text.")] = False,
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
-    from beliefmod.errors import UserError, did_you_mean
     from beliefmod.run.tables import RUN_TABLES
 
     if table is not None and table not in RUN_TABLES:
         raise UserError(f"there is no table {table}{did_you_mean(table, RUN_TABLES)}")
     chosen = {table: RUN_TABLES[table]} if table is not None else RUN_TABLES
     if as_json:
-        import json
         from dataclasses import asdict
 
         typer.echo(json.dumps({name: [asdict(c) for c in found] for name, found in chosen.items()}, indent=2))
@@ -121,9 +121,6 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
 
 
 def _endpoint(url: str, key_env: str | None) -> Endpoint:
-    import os
-
-    from beliefmod.errors import UserError
     from beliefmod.judge.client import Endpoint
 
     key = None
@@ -149,8 +146,6 @@ def _cases(run: str) -> list[Case]:
 
 
 def _only_model(endpoint: Endpoint) -> str:
-    from beliefmod.errors import UserError
-
     models = endpoint.models()
     if len(models) != 1:
         known = ", ".join(models[:8]) or "none"

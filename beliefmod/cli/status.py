@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,8 +34,6 @@ def status(
     now = watcher.look()
     found = frontier_so_far(now, limit)
     if as_json:
-        import json
-
         typer.echo(json.dumps({**now.as_dict(), "limit": limit, "frontier": found}, indent=1))
         return
     from rich.console import Console
@@ -71,8 +71,6 @@ def watch(
 
 
 def _watch_live(watcher: Watcher, console: Any, limit: float, every: float) -> None:
-    import time
-
     from rich.live import Live
 
     from beliefmod.cli.status_view import view
@@ -89,8 +87,6 @@ def _watch_live(watcher: Watcher, console: Any, limit: float, every: float) -> N
 
 
 def _watch_lines(watcher: Watcher, limit: float, every: float) -> None:
-    import time
-
     from beliefmod.cli.status_view import plain_lines
 
     before: Any = None
