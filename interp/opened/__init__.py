@@ -1,1 +1,1 @@
-"""A finished run opened to be looked into, and what would give numbers that mean nothing."""
+"""A finished run opened to be looked into: its trials and arms, its model, and guards against false numbers."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from beliefmod.engine.batching import derived_seed
 from beliefmod.errors import UserError
 from beliefmod.run.tables.lens_tables import TAU
-from interp.family_bootstrap import Array, drawn_means, family_draws, with_interval
+from interp.family_bootstrap import Array, drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
 from interp.lenses.decoder import decoder_of
 from interp.opened.arms import trained_arm
@@ -59,7 +59,7 @@ def ablations(
             continue
         say(f"ablations: trial {trial.trial_id}")
         found = _differences(inspection, asked, variants_of(inspection.adapter(trial.trial_id), names))
-        weights = family_draws([one.question.family for one in asked], settings.draws, settings.seed)
+        weights = question_weights([one.question.family for one in asked], settings.draws, settings.seed)
         rows += [trained_arm(trial).columns | row for row in shares(found, weights)]
     return {"ablations": rows}
 
@@ -143,7 +143,7 @@ def shares(found: Mapping[tuple[str, int | None], Array], weights: Array) -> lis
 
     Args:
         found: (questions,) differences by (kind, block); ("full", None) and ("off", None) among them.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
 
     Returns:
         kind, block, n, logit_diff and share with their ends. There is no share where the whole effect is

@@ -15,7 +15,7 @@ from beliefmod.probing.questioning import spread
 from beliefmod.reading.causal_verdicts import early_answering
 from beliefmod.reading.prose import sentences
 from beliefmod.run.tables.lens_tables import TAU
-from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.family_bootstrap import drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
 from interp.opened.arms import Arm, batch_arms
 from interp.read.arm_answers import answer_prompt, answers_of
@@ -118,7 +118,7 @@ def early_row(rows: Sequence[Row], settings: LensSettings) -> Row:
     if not areas:
         return {"n": 0, **with_interval("area_over", None, np.empty(0))}
     values = np.array(list(areas.values()))
-    weights = family_draws([families[probe] for probe in areas], settings.draws, settings.seed)
+    weights = question_weights([families[probe] for probe in areas], settings.draws, settings.seed)
     return {
         "n": len(values),
         **with_interval("area_over", float(values.mean()), drawn_means(values, weights)),
