@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.errors import UserError
-from interp.family_bootstrap import drawn_means, question_weights, interval
+from interp.family_bootstrap import drawn_means, interval, question_weights
 from interp.lenses.lens_metrics import kl_divergence, log_probabilities
 from interp.lenses.residual_stream import ProbedRow, residuals
 

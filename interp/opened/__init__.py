@@ -1,1 +1,1 @@
-"""A finished run opened to be looked into: its trials and arms, its model, and guards against false numbers."""
+"""A finished run opened to be looked into: its trials, arms and model, and guards against false numbers."""

@@ -91,9 +91,10 @@ def cuts(ends: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def areas_over(rows: Sequence[Row]) -> dict[str, float]:
-    """Area over the curve of early answering by probe_id, as `early_answering` defines it.
+    """Area over the curve of early answering by probe_id, 0 to 1.
 
-    0 where the likelier value is the same whatever is kept of the thinking.
+    The curve is "the likelier value is that after all of the thinking" (0 or 1) against the share of
+    sentences kept; the area is 0 where one value is the likelier whatever is kept of the thinking.
 
     A probe has none where the two values are less than TAU apart even after all of it, or where its thinking
     is a single sentence: there is nothing between nothing and all.

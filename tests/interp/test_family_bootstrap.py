@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from interp.family_bootstrap import drawn_means, question_weights, interval, with_interval
+from interp.family_bootstrap import drawn_means, interval, question_weights, with_interval
 
 FAMILIES = st.lists(st.sampled_from("abcde"), min_size=1, max_size=20)
 
