@@ -98,10 +98,9 @@ def keep_blocks(adapter: AdapterFile, names: Sequence[str], blocks: Container[in
     Raises:
         UserError: the adapter changes a layer outside of the blocks.
     """
-    place = {name: index for index, name in enumerate(names)}
     tensors = {}
     for layer, (a, b) in adapter.tensors.items():
-        block = next((place[start] for start in _beginnings(layer) if start in place), None)
+        block = next((k for k, name in enumerate(names) if layer.startswith(f"{name}.")), None)
         if block is None:
             raise UserError(
                 f"the adapter changes layer {layer}, which is in none of the model's blocks, so it cannot be "
@@ -109,12 +108,6 @@ def keep_blocks(adapter: AdapterFile, names: Sequence[str], blocks: Container[in
             )
         tensors[layer] = (a, b if block in blocks else b.new_zeros(()).expand_as(b))
     return replace(adapter, tensors=tensors)
-
-
-def _beginnings(layer: str) -> Iterator[str]:
-    """The names of the modules a layer is in: "a.b.c" -> "a", "a.b"."""
-    parts = layer.split(".")
-    yield from (".".join(parts[:end]) for end in range(1, len(parts)))
 
 
 def _differences(
