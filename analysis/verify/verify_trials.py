@@ -29,8 +29,7 @@ from beliefmod.probing.probes import Probe
 from beliefmod.run.folder import SPACE, RunFolder
 from beliefmod.run.read_run import Run
 from beliefmod.run.sources import Sources
-from beliefmod.run.tables.row_config import configuration
-from beliefmod.run.tables.trial_tables import TABLES, frame
+from beliefmod.run.tables.trial_tables import TABLES, configuration, frame
 from beliefmod.space import SpaceFile
 
 Row = dict[str, Any]

@@ -99,7 +99,7 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     from analysis.studies.confirm import chosen, half_of, new_seeds
     from beliefmod.run.folder import SPACE
     from beliefmod.run.read_run import read_run
-    from beliefmod.run.tables.row_config import configuration
+    from beliefmod.run.tables.trial_tables import configuration
     from beliefmod.space import NoScheduler, Space, SpaceFile, settable
     from beliefmod.space.search import Grid
 

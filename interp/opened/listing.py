@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
-from beliefmod.run.tables.row_config import configuration
+from beliefmod.run.tables.trial_tables import configuration
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
