@@ -52,7 +52,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
 
     With `last` only the last entry is kept, (1, positions, hidden), so that many rows may be given at once:
     passes are fullest then. They are in the model's dtype, on its device. Rows go through in passes of at
-    most `engine.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
+    most `engine.model.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -64,7 +64,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
     while order:
         part, tokens = [], 0
-        while order and (not part or tokens + len(rows[order[0]].input_ids) <= engine.pass_tokens):
+        while order and (not part or tokens + len(rows[order[0]].input_ids) <= engine.model.pass_tokens):
             part.append(order.pop(0))
             tokens += len(rows[part[-1]].input_ids)
         part = sorted_by_slot(part, slots, engine.model.routing)

@@ -38,9 +38,9 @@ class Counting:
     def __init__(self, engine) -> None:
         self.engine, self.asked = engine, 0
 
-    def generate(self, requests, max_new_tokens, sampling, told=None):
+    def generate(self, requests, max_new_tokens, sampling, on_batch=None):
         self.asked += len(requests)
-        return self.engine.generate(requests, max_new_tokens, sampling, told)
+        return self.engine.generate(requests, max_new_tokens, sampling, on_batch)
 
     def state_dict(self, trial_id):
         return self.engine.state_dict(trial_id)
