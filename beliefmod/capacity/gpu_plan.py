@@ -53,7 +53,7 @@ def gpu_lines(
 def wanted_of(space: Space, tokenizer: PreTrainedTokenizerBase, answer_tokens: int, capacity: Any) -> Wanted:
     """What an engine of a space is to hold."""
     trials = space.expected()
-    asked = demand(trials, space.spec.search, capacity, answer_tokens)
+    asked = demand(trials, space, capacity, answer_tokens)
     return Wanted(
         base_storage=space.spec.base_storage,
         rank=space.max_rank,

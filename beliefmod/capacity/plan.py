@@ -129,7 +129,7 @@ def make_plan(
     trials = space.expected()  # of a search random configurations, for nobody knows what it will choose
     trained = [config for config in trials if config.is_trained]
     rows = _RowLengths(space, tokenizer, answer_tokens)
-    share = space.spec.search.shares_steps
+    share = space.shares_steps
     trunks = [family.trunk for family in families(trained, share)]
     tokens = {config.trial_id: rows.of(config) * config.num_train_epochs for config in trunks}
     beliefs = {name: load_belief(name) for name in space.spec.beliefs}
@@ -195,9 +195,9 @@ def _notes(space: Space) -> tuple[str, ...]:
     if space.searches:
         chosen = space.planned() - len(space.trials())
         notes.append(f"{chosen} trials are chosen as the sweep goes; here random ones stand for them")
-    if space.spec.search.scheduler != "none":
+    if space.spec.scheduler.name != "none":
         notes.append(
-            f"scheduler {space.spec.search.scheduler} ends some trials early; here all run to their ends"
+            f"scheduler {space.spec.scheduler.name} ends some trials early; here all run to their ends"
         )
     return tuple(notes)
 

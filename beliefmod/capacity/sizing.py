@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from beliefmod.capacity.choose import Choice
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import LoadedModel
-    from beliefmod.space import Search
+    from beliefmod.space import Space
 
 SAMPLE = 8  # training questions looked at per belief
 ROW_TOKENS = 100  # of a row whose belief cannot be read
@@ -50,7 +50,7 @@ class Demand:
     full: bool = False
 
 
-def demand(todo: Sequence[TrialConfig], search: Search, capacity: Capacity, answer_tokens: int = 0) -> Demand:
+def demand(todo: Sequence[TrialConfig], space: Space, capacity: Capacity, answer_tokens: int = 0) -> Demand:
     """What trials want of each of the hosts that share them.
 
     Trials that share a run count once, and how many a search will propose at a time is not known.
@@ -60,10 +60,10 @@ def demand(todo: Sequence[TrialConfig], search: Search, capacity: Capacity, answ
     """
     hosts, gpus = capacity.hosts, capacity.gpus
     trained = [config for config in todo if config.is_trained]
-    runs = len(families(trained, search.shares_steps))
+    runs = len(families(trained, space.shares_steps))
     share = max(math.ceil(runs / hosts), min(CPU_SLOTS, runs))  # few are not always shared out evenly
     return Demand(
-        trials=None if search.method == "optuna" else share,
+        trials=None if space.searches else share,
         batch_rows=fmean(config.per_device_train_batch_size for config in trained) if trained else 4.0,
         beliefs=tuple(dict.fromkeys(config.belief for config in trained)),
         memory_share=1 / (capacity.hosts_per_gpu if gpus else hosts),

@@ -120,7 +120,8 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     from beliefmod.errors import UserError
     from beliefmod.run.folder import SPACE
     from beliefmod.run.tables.row_config import configuration
-    from beliefmod.space import Space, SpaceFile, settable
+    from beliefmod.space import NoScheduler, Space, SpaceFile, settable
+    from beliefmod.space.search import Grid
 
     run = read_run(parent.url)
     spec = SpaceFile.model_validate(yaml.safe_load(parent.read_bytes(SPACE)))
@@ -155,7 +156,8 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
         "points": tuple(points),
         "seeds": new_seeds(used, asked["seeds"]),
         "controls": "none",
-        "search": SpaceFile.model_fields["search"].default,
+        "search": Grid(),
+        "scheduler": NoScheduler(),
     }
     return Space(spec.model_copy(update=changes), f"{parent.url}/{SPACE}")
 

@@ -22,6 +22,7 @@ from beliefmod.metrics.selection_scores import ObjectivesOf, Values
 from beliefmod.run.suggestions import Suggestion
 from beliefmod.space import Space
 from beliefmod.space.axes import finite_values, is_number
+from beliefmod.space.search import Sampled
 
 METRICS, MODES = ["adoption", "degradation"], ["max", "min"]
 # points at random before the sampler learns from them: a third of the samples, within these
@@ -92,9 +93,12 @@ class BeliefStudy:
         self._space, self._objectives = space, objectives
         self._dimensions = {name: Dimension.of(axis) for name, axis in space.spec.axes.items()}
         self._asked = 0
-        self._left = (space.spec.search.num_samples or 0) - len(past)
+        settings = space.spec.search
+        assert isinstance(settings, Sampled)
+        self._settings = settings
+        self._left = settings.num_samples - len(past)
         # seeded by the past too: a resumed study must not repeat its first random points
-        self._rng = random.Random(f"{space.spec.search.seed}/{belief}/{len(past)}")
+        self._rng = random.Random(f"{settings.seed}/{belief}/{len(past)}")
         self._study, self._search = self._create()
         self._open: list[_Open] = []
         self._told: dict[str, Values | None] = {}
@@ -139,10 +143,9 @@ class BeliefStudy:
                 return
 
     def _create(self) -> tuple[optuna.Study, OptunaSearch]:
-        samples = self._space.spec.search.num_samples or 0
         sampler = optuna.samplers.TPESampler(
             seed=self._rng.randrange(2**31),
-            n_startup_trials=min(max(samples // 3, LEAST_AT_RANDOM), MOST_AT_RANDOM),
+            n_startup_trials=min(max(self._settings.num_samples // 3, LEAST_AT_RANDOM), MOST_AT_RANDOM),
         )
         # made here and found by its name there: OptunaSearch itself cannot be given old points of two values
         storage = optuna.storages.InMemoryStorage()

@@ -16,7 +16,7 @@ from beliefmod.capacity.sizing import demand
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
-from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.host import PackHost
 from beliefmod.fleet.launch import Fleet, let_go, start_hosts, stop_hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
@@ -34,6 +34,7 @@ from beliefmod.space import Space
 from beliefmod.trial import now
 from beliefmod.worker.checkpoints import SECONDS
 from beliefmod.worker.host_registry import HostRegistry
+from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import record_limit
 
 FRUITLESS_ROUNDS = 3
@@ -98,7 +99,7 @@ def run_sweep(
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
         to_choose = unchosen(space, folder)
         if something_to_do := bool(todo) or to_choose > 0:
-            share = space.spec.search.shares_steps
+            share = space.shares_steps
             tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=to_choose)
             progress = Progress(tally, quiet)
             if damaged:
@@ -113,7 +114,7 @@ def run_sweep(
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
                 stand_ins = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
                 coming = [*todo.values(), *stand_ins]
-                wanted = demand(coming, space.spec.search, capacity, expected_answer_tokens(space))
+                wanted = demand(coming, space, capacity, expected_answer_tokens(space))
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)
@@ -255,7 +256,7 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_se
         max_rank=space.max_rank,
         threads=capacity.threads,
         evaluation=space.spec.evaluation,
-        search=space.spec.search,
+        scheduler=space.spec.scheduler,
         reference_seed=space.spec.seeds[0],
         checkpoint_seconds=checkpoint_seconds,
     )

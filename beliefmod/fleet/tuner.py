@@ -23,7 +23,7 @@ from beliefmod.fleet.tune_memory import EndedTrials
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import ENDED
 from beliefmod.run.suggestions import known_trials
-from beliefmod.space import Space
+from beliefmod.space import NoScheduler, Space
 from beliefmod.space.shared_runs import run_order
 
 ROW_SECONDS = 60.0
@@ -87,7 +87,7 @@ def tune_trials(
 
 def _searcher(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> Searcher:
     """Who hands Tune its trials."""
-    share = space.spec.search.shares_steps
+    share = space.shares_steps
     if not space.searches:
         return KnownTrials(configs, share)
     from beliefmod.fleet.searcher import BeliefSearch  # Optuna takes a second to load
@@ -106,8 +106,8 @@ def _referee(
 
     Whom it stops is put on the list `stopped`.
     """
-    search = space.spec.search
-    if search.scheduler == "none":
+    scheduler = space.spec.scheduler
+    if isinstance(scheduler, NoScheduler):
         return None
     from beliefmod.fleet.scheduler import Referee
 
@@ -116,7 +116,7 @@ def _referee(
         hosts.stop(config.trial_id)
         progress.tally.stop(config.trial_id)
 
-    referee = Referee(search, max(space.possible("num_train_epochs")), on_stop)
+    referee = Referee(scheduler, max(space.possible("num_train_epochs")), on_stop)
     ended = {trial_id for trial_id, state in folder.states().items() if state.status in ENDED}
     referee.remember((c for c in known_trials(space, folder) if c.trial_id in ended), folder)
     return referee

@@ -47,7 +47,7 @@ class Watcher:
             [row for row in self._rows.look().values() if "status" in row],
             read_heartbeats(self.folder),
             time.time() if now is None else now,
-            self._space.spec.search.shares_steps,
+            self._space.shares_steps,
         )
 
 

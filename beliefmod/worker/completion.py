@@ -13,7 +13,7 @@ from beliefmod.engine.jobs import EngineError
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import Search
+from beliefmod.space import Scheduler
 from beliefmod.trial import TrialFailed, TrialRun, conclude, failed_row, release, stopped_row
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.milestones import final_value
@@ -37,7 +37,7 @@ class TrialCompletion:
     folder: RunFolder
     queue: TrialQueue
     tell: Callable[[Report], None]
-    search: Search
+    scheduler: Scheduler
     checkpoints: Checkpoints | None
     logs: TrialLogs | None
     asked: frozenset[str] = frozenset()
@@ -61,7 +61,7 @@ class TrialCompletion:
             told = {name: result.row.get(name) for name in ("adoption", "degradation")}
             self.note(run.config, "finished", **told)
             config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
-            last = (config.num_train_epochs, final_value(self.search, run, result.row))
+            last = (config.num_train_epochs, final_value(self.scheduler, run, result.row))
             self.tell(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
 
     def fail(self, config: TrialConfig, run: TrialRun | None, error: Exception) -> None:

@@ -12,7 +12,7 @@ from beliefmod.engine.jobs import NoFreeSlot, StepReport
 from beliefmod.errors import StorageTrouble
 from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import Search
+from beliefmod.space import NoScheduler, Scheduler
 from beliefmod.trial import TrialFailed, TrialRun, prepare, release
 from beliefmod.worker.branches import last_step
 from beliefmod.worker.checkpoints import Checkpoints
@@ -45,16 +45,16 @@ class Pack:
         session: Session,
         folder: RunFolder,
         tell: Callable[[Report], None],
-        search: Search | None = None,
+        scheduler: Scheduler | None = None,
         checkpoints: Checkpoints | None = None,
         logs: TrialLogs | None = None,
     ) -> None:
         self.session, self.tell, self._checkpoints = session, tell, checkpoints
-        self.search = search or Search()
+        self.scheduler = scheduler or NoScheduler()
         self._queue = TrialQueue(keeps_branches=session.engine.parking > 0)
         self._logs = logs
         self._ends = TrialCompletion(
-            session, folder, self._queue, self._tell_last, self.search, checkpoints, logs
+            session, folder, self._queue, self._tell_last, self.scheduler, checkpoints, logs
         )
         self._questioning_took = 0.0
         self._told: dict[str, float] = {}
@@ -218,7 +218,7 @@ class Pack:
 
     def _milestones(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
         """What steps that went well bring about: values at the end of an epoch, now and then a word."""
-        values = self._values([run for run, _ in steps if is_due(self.search, run)])
+        values = self._values([run for run, _ in steps if is_due(self.scheduler, run)])
         moment = time.monotonic()
         for run, report in steps:
             value = values.get(report.trial_id)
@@ -235,7 +235,7 @@ class Pack:
         if not runs:
             return {}
         try:
-            values = measure(self.search, runs, self.session)
+            values = measure(self.scheduler, runs, self.session)
         except StorageTrouble:
             raise
         except Exception as error:

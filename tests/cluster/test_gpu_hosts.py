@@ -18,15 +18,15 @@ from beliefmod.errors import UserError
 from beliefmod.fleet import launch
 from beliefmod.fleet.cluster import session
 from beliefmod.fleet.gpus import machines_at
-from beliefmod.fleet.host import HostSettings
 from beliefmod.fleet.launch import Fleet, start_hosts, stop_hosts
 from beliefmod.fleet.sweep import run_sweep
 from beliefmod.model.source import find_source
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.manifest import new_manifest
-from beliefmod.space import Evaluation, Search
+from beliefmod.space import Evaluation
 from beliefmod.trial import now
 from beliefmod.worker.host_registry import read_entries
+from beliefmod.worker.host_settings import HostSettings
 from benchmarks.trivial_host import trivial_space
 from tests.cluster.gpu_host import GpuHost, OddHost, TightHost
 from tests.command import QUICK_BASE, beliefmod, only_run
@@ -59,7 +59,7 @@ def joined(address, folder):
 
 
 def settings(folder: RunFolder, capacity: Capacity) -> HostSettings:
-    wanted = demand([], Search(), capacity)
+    wanted = demand([], trivial_space(3), capacity)
     return HostSettings(
         run_url=folder.storage_path, model="bundled", revision=None, base_storage="none", slots=0, max_rank=1,
         threads=1, evaluation=Evaluation(), reference_seed=0, demand=wanted, started_at=1.0,
