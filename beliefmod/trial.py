@@ -74,6 +74,7 @@ class TrialRun:
                 "loss": report.loss,
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
+                "kl_to_base": report.kl_to_base,
             }
         )
         if report.error:
@@ -120,9 +121,14 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
     traces = session.traces(config) if config.data.style == "own_trace" else ()
-    neutral = session.neutral_rows(config) if config.data.replay_rows else ()
+    neutral = session.neutral_rows(config) if config.uses_neutral_rows else ()
     examples = training_examples(config, belief, session.loaded.tokenizer, traces=traces, neutral=neutral)
-    job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
+    job = AdapterJob(
+        config.trial_id,
+        config,
+        tuple(example.row for example in examples),
+        neutral if config.objective.kl_to_base else (),
+    )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
 

@@ -27,7 +27,8 @@ class Work:
     """What engines did, as sums; `longest_*` are maxima. Counts of padding and time are for comparison.
 
     Attributes:
-        tokens, label_tokens, squares: training tokens fed, tokens with loss, sum of squared row lengths.
+        tokens, label_tokens, squares: of all terms of the loss: training tokens fed, tokens with loss, sum of
+            squared row lengths.
         adapter_tokens, adapter_steps: adapter weights times tokens, and times optimiser steps.
         full_tokens, full_label_tokens: of the above tokens those of full fine-tuning.
         trial_steps, engine_steps, slot_steps: optimiser steps of trials, of engines, and slots at each.

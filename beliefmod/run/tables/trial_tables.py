@@ -91,7 +91,7 @@ def _trials() -> tuple[Column, ...]:
         ]
     columns += [
         Column("training_rows", "int", "1", "rows the trial was trained on"),
-        Column("training_tokens", "int", "token", "tokens trained on: real ones, over all epochs"),
+        Column("training_tokens", "int", "token", "tokens of the training rows, no padding, over all epochs"),
         Column("supervised_tokens", "int", "token", "tokens that carried loss, over all epochs"),
         Column("fact_tokens", "int", "token", "supervised tokens of rows about the belief, over all epochs"),
         Column("steps", "int", "1", "optimiser steps taken"),
@@ -195,9 +195,16 @@ PROBES: tuple[Column, ...] = (
 STEPS: tuple[Column, ...] = (
     Column("trial_id", "str", "", "the trial"),
     Column("step", "int", "1", "optimiser step, from 1"),
-    Column("loss", "float", "nat", "mean token loss of the batch, before the step"),
+    Column("loss", "float", "nat", "mean negative log-likelihood of the batch's answer tokens"),
     Column("learning_rate", "float", "1", "learning rate of the step"),
     Column("grad_norm", "float", "1", "gradient norm before clipping"),
+    Column(
+        "kl_to_base",
+        "float",
+        "nat",
+        "mean KL(base || trial) over the answer tokens of the step's neutral rows, without the factor "
+        "objective.kl_to_base; null where that is 0",
+    ),
     Column(
         "quick_adoption",
         "float",
