@@ -1,4 +1,4 @@
-"""The lenses that arms are read through, and the neutral texts that tuned and Jacobian lenses are fitted on."""
+"""The lenses that arms are read through, and the neutral texts that two of them are fitted on."""
 
 from __future__ import annotations
 

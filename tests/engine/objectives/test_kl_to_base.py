@@ -25,7 +25,8 @@ def mixed_jobs() -> list[AdapterJob]:
     """Four trials of different strength, rank, batch, layers and schedule; one goes without the term."""
     return [
         make_job(
-            "a", seed=1, rows=9, rank=2, learning_rate=3e-3, num_train_epochs=3, kl_to_base=1.0, neutral=NEUTRAL
+            "a", seed=1, rows=9, rank=2, learning_rate=3e-3, num_train_epochs=3,
+            kl_to_base=1.0, neutral=NEUTRAL,
         ),
         make_job("b", seed=2, rows=5, rank=4, alpha=32.0, learning_rate=3e-3, num_train_epochs=4),
         make_job(
