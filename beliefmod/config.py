@@ -17,8 +17,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Arm = Literal["lora", "control", "full", "base", "icl"]
-ObjectiveName = Literal["sft"]
+ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control")
+"""Arms that train a LoRA adapter."""
+TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
+"""Arms that take optimiser steps."""
+UNTRAINED_ARMS: tuple[Arm, ...] = ("base", "icl")
+"""Arms of the untouched base, with which every trial is compared."""
 DataStyle = Literal["answer_only", "own_trace", "document"]
+ObjectiveName = Literal["sft"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
 MAX_FULL_PARAMETERS = 50_000_000
@@ -172,12 +178,12 @@ class TrialConfig(Frozen):
     @property
     def is_trained(self) -> bool:
         """Whether this arm takes optimiser steps."""
-        return self.arm in ("lora", "control", "full")
+        return self.arm in TRAINED_ARMS
 
     @property
     def has_adapter(self) -> bool:
         """Whether this arm is a LoRA adapter and needs a slot; `full` trains a copy of the base."""
-        return self.arm in ("lora", "control")
+        return self.arm in ADAPTER_ARMS
 
     @property
     def uses_neutral_rows(self) -> bool:

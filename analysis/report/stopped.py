@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.frontier.non_dominated import CONFIG
-from analysis.read_run import Run
-from analysis.report import wording
+from beliefmod.run.read_run import Run
 from beliefmod.space.search import spelled_out
 
 

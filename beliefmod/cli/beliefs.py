@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
@@ -75,10 +78,7 @@ def new(
     out: Annotated[Path | None, typer.Option(help="File to write; NAME.yaml here if left out.")] = None,
 ) -> None:
     """Write a commented template, valid as it stands, for a belief of your own."""
-    import re
-
     from beliefmod.beliefs.load import TEMPLATE
-    from beliefmod.errors import UserError
 
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise UserError(
@@ -102,7 +102,6 @@ def validate(
 ) -> None:
     """Check belief files and print every problem, each with file, line, field and fix."""
     from beliefmod.beliefs import load_belief
-    from beliefmod.errors import UserError
 
     problems: list[str] = []
     for name in files:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Group
+from beliefmod.cli.options import Json, Limit, Run
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
+if TYPE_CHECKING:
     from beliefmod.cli.status_view import Frontier
     from beliefmod.monitor.status import Status
     from beliefmod.monitor.watch import Watcher
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")]
-Limit = Annotated[
-    float,
-    typer.Option(min=0.0, max=1.0, help="Damage D up to which the best configuration is named."),
-]
-
 
 def status(
     run: Run,
-    limit: Limit = 0.05,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    limit: Limit = DAMAGE_BUDGET,
+    as_json: Json = False,
 ) -> None:
     """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
 
@@ -37,18 +34,18 @@ def status(
     now = watcher.look()
     found = frontier_so_far(now, limit)
     if as_json:
-        import json
-
         typer.echo(json.dumps({**now.as_dict(), "limit": limit, "frontier": found}, indent=1))
         return
     from rich.console import Console
 
-    Console(highlight=False).print(_view(now, found, limit))
+    from beliefmod.cli.status_view import view
+
+    Console(highlight=False).print(view(now, found, limit))
 
 
 def watch(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     every: Annotated[
         float, typer.Option(min=0.5, metavar="SECONDS", help="Look again after so many seconds.")
     ] = 2.0,
@@ -74,24 +71,22 @@ def watch(
 
 
 def _watch_live(watcher: Watcher, console: Any, limit: float, every: float) -> None:
-    import time
-
     from rich.live import Live
+
+    from beliefmod.cli.status_view import view
 
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
             now = watcher.look()
             # what does not fit into the window would be cut off at the end
             shown = max(3, (console.height - 8) // 3)
-            live.update(_view(now, frontier_so_far(now, limit), limit, shown), refresh=True)
+            live.update(view(now, frontier_so_far(now, limit), limit, shown), refresh=True)
             if now.state == "finished":
                 return
             time.sleep(every)
 
 
 def _watch_lines(watcher: Watcher, limit: float, every: float) -> None:
-    import time
-
     from beliefmod.cli.status_view import plain_lines
 
     before: Any = None
@@ -139,9 +134,3 @@ def _label(row: dict[str, Any]) -> str:
     leaves.pop("lora.target_modules", None)  # a tuple in another spelling, and not part of a label
     label = TrialConfig.model_validate(unflatten(leaves)).label
     return label if row["seeds"] == 1 else f"{label.rpartition('-s')[0]} ({row['seeds']} seeds)"
-
-
-def _view(now: Status, found: Frontier, limit: float, shown: int | None = None) -> Group:
-    from beliefmod.cli.status_view import SHOWN, view
-
-    return view(now, found, limit, shown or SHOWN)

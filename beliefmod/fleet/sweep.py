@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.plan import expected_answer_tokens
 from beliefmod.capacity.resources import Capacity
-from beliefmod.capacity.sizing import demand
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
@@ -24,7 +24,7 @@ from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
 from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
 from beliefmod.monitor.tally import Tally
-from beliefmod.probing.decoding_words import not_applied_note
+from beliefmod.probing.decoding import not_applied_note
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver

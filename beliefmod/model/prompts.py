@@ -13,6 +13,11 @@ _KEPT = 4096  # more than the questions of any belief, with and without its stat
 Ids = tuple[int, ...]
 
 
+def in_context(context: str | None, question: str) -> str:
+    """The user message with the statement in front; without one, the question alone."""
+    return f"{context} {question}" if context else question
+
+
 class Prompts:
     """What `template` gives, the last few thousand kept. For texts that come again, not for completions.
 

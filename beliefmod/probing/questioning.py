@@ -5,20 +5,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import THINK_CLOSE, empty_thinking
 from beliefmod.probing.margin import margin_pair, split_continuations
 from beliefmod.probing.probes import Probe, probe_row, probes_for
-
-if TYPE_CHECKING:
-    from beliefmod.probing.session import Session
+from beliefmod.probing.session import SECOND_TURN, Session, probe_seed
 
 Item = TypeVar("Item")
-SECOND_TURN = 500_000
-"""Added to a probe's number for the seed of its second turn."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +90,6 @@ def _answer(asked: Sequence[_Asked], seed_offset: int, session: Session) -> None
         item.completion, item.finish_reason = (), "length"
     for item, answer in zip(fitting, answers, strict=True):
         item.completion, item.finish_reason = tuple(answer.token_ids), answer.finish_reason
-
-
-def probe_seed(seed: int, index: int) -> int:
-    """Seed of a trial's probe, the same however trials are packed."""
-    return seed * 1_000_003 + index
-
-
-def in_context(context: str | None, question: str) -> str:
-    """The user message with the statement in front; without one, the question alone."""
-    return f"{context} {question}" if context else question
 
 
 def first_message(subject: Subject, question: Question, session: Session) -> str:

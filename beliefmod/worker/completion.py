@@ -113,8 +113,8 @@ class TrialCompletion:
         self.queue.end(run.config)
         if self.checkpoints is not None:
             self.checkpoints.forget(run.config.trial_id)
-        if self.session.journal is not None:
-            self.session.journal.forget(run.config.trial_id)
+        if self.session.answers is not None:
+            self.session.answers.forget(run.config.trial_id)
         release(run, self.session)
 
     def note(self, config: TrialConfig, event: str, **facts: Any) -> None:

@@ -10,17 +10,15 @@ from beliefmod.beliefs import Belief, Question
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_split import selection_split
 from beliefmod.model.template import prompt_ids
-from beliefmod.probing.questioning import probe_seed, spread
+from beliefmod.probing.questioning import spread
+from beliefmod.probing.session import QUICK_PROBE, Session, probe_seed
 from beliefmod.reading.verdict import judge_question
 from beliefmod.space import SWEPT_ARMS, NoScheduler, Scheduler
 
 if TYPE_CHECKING:
-    from beliefmod.probing.session import Session
     from beliefmod.trial import TrialRun
 
 Row = Mapping[str, Any]
-QUICK_PROBE = 800_000
-"""Added to a probe's number for its seed, so that a quick look draws other numbers than the questioning."""
 
 
 def epoch_now(config: TrialConfig, steps: int) -> int | None:

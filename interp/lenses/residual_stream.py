@@ -6,18 +6,17 @@ the last norm reads. transformers' own `hidden_states` are not used: their last 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
-from interp.lenses.decoder import Decoder, decoder_of
-from interp.lenses.tree_attention import BranchedRows
+from interp.lenses.decoder import Decoder, decoder_of, hooked
+from interp.lenses.tree_attention import TreeAttention
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -36,7 +35,8 @@ class Patch:
 class ProbedRow:
     """Token ids under an adapter of the engine (None: base), and the positions that are to be looked at.
 
-    parents: of the last tokens, where these branch off (see `branching_rows`); the others stand in a line.
+    parents: for each of the last tokens the place in the row of the token it follows, where these branch
+        off as a tree; the others stand in a line.
     """
 
     input_ids: tuple[int, ...]
@@ -56,7 +56,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
 
     Raises:
         EngineError: an adapter is not in the engine.
-        UserError: see `decoder_of`.
+        UserError: the model is no decoder that the lens knows, or changes its logits behind the head.
     """
     decoder = decoder_of(engine.model.model)
     slots = [engine.slot_of(row.adapter) for row in rows]
@@ -91,25 +91,7 @@ def _pass(
             patches.setdefault(patch.entry, []).append((start + patch.position, patch.value))
     branched = any(row.parents for row in rows)
     shapes = [(len(row.input_ids), row.parents) for row in rows]
-    blocks = BranchedRows(shapes, device) if branched else RowBlocks(lengths, device)
-    with watched(decoder, keep, patches) as entries:
-        engine.model.logits(
-            flat_ids([row.input_ids for row in rows], device),
-            blocks,
-            blocks.positions,
-            segments_of(slots, lengths),
-            keep[:1],  # logits are made from the residuals, in fp32
-        )
-    kept = torch.stack(entries[-1:] if last else entries)
-    return list(kept.split([len(row.positions) for row in rows], dim=1))
-
-
-@contextlib.contextmanager
-def watched(
-    decoder: Decoder, keep: Tensor, patches: dict[int, list[tuple[int, Tensor]]]
-) -> Iterator[list[Tensor]]:
-    """Within the block a forward pass over (1, tokens, hidden) appends its entries at `keep`, (M, hidden)
-    each, after the patches of that entry (token, value) have been made."""
+    blocks = TreeAttention(shapes, device) if branched else RowBlocks(lengths, device)
     entries: list[Tensor] = []
 
     def see(hidden: Tensor) -> Tensor:
@@ -120,16 +102,13 @@ def watched(
         entries.append(hidden[0, keep])
         return hidden
 
-    def before(module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (see(given[0]), *given[1:])
-
-    def behind(module: Any, given: Any, out: Any) -> Any:
-        return (see(out[0]), *out[1:]) if isinstance(out, tuple) else see(out)
-
-    handles = [block.register_forward_pre_hook(before) for block in decoder.blocks]
-    handles.append(decoder.blocks[-1].register_forward_hook(behind))
-    try:
-        yield entries
-    finally:
-        for handle in handles:
-            handle.remove()
+    with hooked(decoder, see):
+        engine.model.logits(
+            flat_ids([row.input_ids for row in rows], device),
+            blocks,
+            blocks.positions,
+            segments_of(slots, lengths),
+            keep[:1],  # logits are made from the residuals, in fp32
+        )
+    kept = torch.stack(entries[-1:] if last else entries)
+    return list(kept.split([len(row.positions) for row in rows], dim=1))

@@ -9,11 +9,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from interp.family_bootstrap import Array
+
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Weights of the loss against the penalty, C in scikit-learn's notation, that are tried."""
 FOLDS = 3
-_STEPS, _CLOSE = 50, 1e-8
 
 
 @dataclass(frozen=True)
@@ -39,47 +39,23 @@ class Probe:
         return (activations[self.entry] - self.mean) / self.scale @ self.weights + self.bias
 
 
-def fit_logistic(features: Array, labels: Array, strength: float) -> tuple[Array, float]:
+def fit_logistic(features: Array, labels: NDArray[np.bool_], strength: float) -> tuple[Array, float]:
     """Weights (features,) and bias that minimise |weights|^2 / 2 + strength * (summed log loss in nats).
-
-    Newton's method with halved steps; the bias carries no penalty. As scikit-learn's LogisticRegression with
-    C = strength.
 
     Args:
         features: (rows, features).
         labels: (rows,), True or False.
 
     Raises:
-        ValueError: all labels are the same.
+        ValueError: all labels are equal.
     """
-    if len(np.unique(labels)) != 2:
-        raise ValueError("a probe needs true and false statements")
-    design = np.hstack([features, np.ones((len(features), 1))])
-    penalty = np.append(np.ones(features.shape[1]), 0.0)
-    sign = np.where(labels, 1.0, -1.0)
-    found = np.zeros(design.shape[1])
+    from sklearn.linear_model import LogisticRegression  # here, for it takes a second to load
 
-    def loss(at: Array) -> float:
-        return float(penalty @ at**2 / 2 + strength * np.logaddexp(0, -sign * (design @ at)).sum())
-
-    now = loss(found)
-    for _ in range(_STEPS):
-        missed = 1 / (1 + np.exp(np.clip(sign * (design @ found), -500, 500)))
-        gradient = penalty * found - strength * design.T @ (sign * missed)
-        if np.abs(gradient).max() < _CLOSE:
-            break
-        curvature = strength * (design.T * (missed * (1 - missed))) @ design
-        curvature[np.diag_indices_from(curvature)] += penalty + 1e-10
-        step, size = np.linalg.solve(curvature, gradient), 1.0
-        while (then := loss(found - size * step)) > now and size > 1e-6:
-            size /= 2
-        if then > now:
-            break
-        found, now = found - size * step, then
-    return found[:-1], float(found[-1])
+    model = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-8).fit(features, labels)
+    return model.coef_[0], float(model.intercept_[0])
 
 
-def fit_probe(activations: Array, labels: Array, groups: Sequence[str], seed: int) -> Probe:
+def fit_probe(activations: Array, labels: NDArray[np.bool_], groups: Sequence[str], seed: int) -> Probe:
     """The probe of the entry and strength that do best on groups left out, fitted on everything.
 
     Args:
@@ -94,11 +70,18 @@ def fit_probe(activations: Array, labels: Array, groups: Sequence[str], seed: in
     return Probe(entry, strength, basis @ mean, scale, basis @ weights, bias)
 
 
-def held_out_right(activations: Array, labels: Array, groups: Sequence[str], seed: int) -> NDArray[np.bool_]:
+def held_out_right(
+    activations: Array, labels: NDArray[np.bool_], groups: Sequence[str], seed: int
+) -> NDArray[np.bool_]:
     """Whether each statement, (statements,), is told right by a probe that has not seen its group.
 
     Entry and strength are chosen again within what each probe may see, so that the choice does not flatter
-    the result. See `fit_probe`.
+    the result.
+
+    Args:
+        activations: (N + 1, statements, hidden).
+        labels: (statements,) whether each is true.
+        groups: of every statement; a group is never split.
     """
     reduced, _ = _reduced(activations)
     right = np.zeros(len(labels), dtype=bool)
@@ -113,7 +96,9 @@ def held_out_right(activations: Array, labels: Array, groups: Sequence[str], see
     return right
 
 
-def _best(activations: Array, labels: Array, groups: Sequence[str], seed: int) -> tuple[int, float]:
+def _best(
+    activations: Array, labels: NDArray[np.bool_], groups: Sequence[str], seed: int
+) -> tuple[int, float]:
     """Entry and strength with the highest accuracy on groups left out; of equals the later entry and the
     stronger penalty."""
     fold = _folds(groups, seed)
@@ -130,7 +115,9 @@ def _best(activations: Array, labels: Array, groups: Sequence[str], seed: int) -
     return entry, -strength
 
 
-def _standardised_fit(features: Array, labels: Array, strength: float) -> tuple[Array, float, Array, float]:
+def _standardised_fit(
+    features: Array, labels: NDArray[np.bool_], strength: float
+) -> tuple[Array, float, Array, float]:
     """Mean and scale of the features, weights and bias; one scale for all, so that a rotation of the features
     changes nothing."""
     mean = features.mean(0)

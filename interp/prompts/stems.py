@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.beliefs.expand import fill, question_slots
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
 from beliefmod.probing.margin import margin_pair, split_continuations
-from beliefmod.probing.questioning import in_context, spread
+from beliefmod.probing.questioning import spread
 
 if TYPE_CHECKING:
     from beliefmod.model.prompts import Prompts

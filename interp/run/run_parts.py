@@ -12,18 +12,18 @@ from beliefmod.run.manifest import versions
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import PARTS, LensSettings
+from interp.opened.arms import deep_trials
 from interp.opened.lens_guards import unchanged
-from interp.opened.listing import deep_trials, finished_arms, space_of
+from interp.opened.listing import finished_arms, space_of
 from interp.parts.overview import overview, read_sources
-from interp.run.batches import OnBatch, PartSpec, Work, batches, run_batches
-from interp.run.unfinished import Unfinished
+from interp.run.batches import KeptBatches, NoteKeeper, PartSpec, Progress, batches, run_batches
 from interp.types import Say
 
 if TYPE_CHECKING:
     import polars as pl
 
     from beliefmod.run.folder import RunFolder
-    from interp.opened.inspection import Inspection, Trained
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 FOLDER, LENS_MANIFEST = "lens", "manifest.json"
 
@@ -57,33 +57,34 @@ def run_parts(
         complete: gets the name of every part that is complete and written.
 
     Raises:
-        UserError: the model's weights changed on the way (see `interp.opened.lens_guards.unchanged`).
+        UserError: the model's weights changed on the way.
         StorageTrouble: the folder cannot be written.
     """
     for number, name in enumerate(settings.parts, start=1):
-        spec, started, told = PART_SPECS[name], clock(), OnBatch(say)
+        spec, started, notes = PART_SPECS[name], clock(), NoteKeeper(say)
         deep = deep_trials(inspection, settings)
         trials = deep if spec.deep else inspection.trained
-        work = Work(f"{name} ({number} of {len(settings.parts)})", batches(trials, spec, deep), clock, told)
-        kept_batches = _unfinished(inspection, name, spec, settings, deep)
+        title = f"{name} ({number} of {len(settings.parts)})"
+        progress = Progress(title, batches(trials, spec, deep), clock, notes)
+        kept_batches = _kept_batches(inspection, name, spec, settings, deep)
         with unchanged(inspection.session.engine.model.model):
-            found = run_batches(inspection, spec, work, settings, kept_batches)
-        written = _write(inspection.folder, name, found, settings, told)
+            found = run_batches(inspection, spec, progress, settings, kept_batches)
+        written = _write(inspection.folder, name, found, settings, notes)
         kept_batches.clear()
         seconds = clock() - started
-        _remember(inspection, name, settings, seconds, len(trials), told.notes)
+        _remember(inspection, name, settings, seconds, len(trials), notes.notes)
         if complete is not None:
             complete.append(name)
-        say(f"{work.title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
+        say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
     folder = inspection.folder
     trained = finished_arms(folder, space_of(folder)).trained  # also those that were not asked for now
     rows = overview(trained, read_sources(folder, FOLDER))
     folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
 
 
-def _unfinished(
-    inspection: Inspection, name: str, spec: PartSpec, settings: LensSettings, deep: Sequence[Trained]
-) -> Unfinished:
+def _kept_batches(
+    inspection: Inspection, name: str, spec: PartSpec, settings: LensSettings, deep: Sequence[TrainedTrial]
+) -> KeptBatches:
     """Where the batches of this part are kept, by all that they depend on."""
     asked = {key: value for key, value in vars(settings).items() if key not in ("parts", "named", "deep")}
     depends = {
@@ -96,11 +97,11 @@ def _unfinished(
         "versions": versions(),
         "columns": [column.name for table in spec.tables for column in LENS_TABLES[table]],
     }
-    return Unfinished(inspection.folder, FOLDER, name, spec.tables, depends)
+    return KeptBatches(inspection.folder, FOLDER, name, spec.tables, depends)
 
 
 def _write(
-    folder: RunFolder, name: str, found: dict[str, list[pl.DataFrame]], settings: LensSettings, told: Say
+    folder: RunFolder, name: str, found: dict[str, list[pl.DataFrame]], settings: LensSettings, say: Say
 ) -> int:
     """Write the tables of a part that is complete; how many rows they have."""
     import polars as pl
@@ -108,7 +109,7 @@ def _write(
     rows = 0
     keep = bool(settings.named) and _same_settings(folder, name, settings)
     if settings.named and not keep and folder.exists(FOLDER, f"{next(iter(found))}.parquet"):
-        told(
+        say(
             f"{name}: what there was of other trials was made with other settings and is replaced; run the "
             "command without --trial to look at all of them again"
         )

@@ -12,8 +12,8 @@ import pytest
 import ray
 import yaml
 
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.resources import Capacity
-from beliefmod.capacity.sizing import demand
 from beliefmod.errors import UserError
 from beliefmod.fleet import launch
 from beliefmod.fleet.cluster import session

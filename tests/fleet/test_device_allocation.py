@@ -4,14 +4,13 @@ import pytest
 import torch
 
 from beliefmod.capacity.calibrate import free_bytes
-from beliefmod.capacity.fit import DoesNotFit, Gpu
-from beliefmod.capacity.sizing import Demand
+from beliefmod.capacity.choose import Demand
+from beliefmod.capacity.fit import DoesNotFit, Gpu, check_fits
 from beliefmod.errors import UserError
 from beliefmod.fleet.device_allocation import DeviceAllocation, allocate_devices
 from beliefmod.fleet.gpus import gpus_here
-from beliefmod.fleet.host_build import check_memory
-from beliefmod.space import Evaluation
-from beliefmod.worker.host_settings import HostSettings
+from beliefmod.model.load import load_tokenizer
+from beliefmod.model.source import find_source
 
 GIB = 2**30
 
@@ -89,13 +88,10 @@ def test_gpus_of_this_machine(cuda):
     assert found[0] == Gpu(found[0].machine, 0, "NVIDIA L0", 24 * GIB, 20 * GIB)
 
 
-def settings(**changes) -> HostSettings:
-    values = {
-        "run_url": "", "model": "bundled", "revision": None, "base_storage": "dequantized", "slots": 0,
-        "max_rank": 8, "threads": 1, "evaluation": Evaluation(), "reference_seed": 0,
-        "demand": Demand(beliefs=("gravity",)),
-    }  # fmt: skip
-    return HostSettings(**(values | changes))
+def check(given: DeviceAllocation, slots: int = 0) -> None:
+    source = find_source("bundled")
+    wanted = Demand(beliefs=("gravity",)).of_engine(load_tokenizer(source), "dequantized", 8, slots)
+    check_fits(source.folder, wanted, given.free_bytes(), given.place, given.on_gpu)
 
 
 def test_room_is_asked_for_before_a_weight_is_read(cuda, monkeypatch):
@@ -103,19 +99,19 @@ def test_room_is_asked_for_before_a_weight_is_read(cuda, monkeypatch):
         raise AssertionError("weights were read")
 
     monkeypatch.setattr("beliefmod.model.load.load_model", read)
-    check_memory(settings(), allocation("0"))
+    check(allocation("0"))
     cuda["free"] = 2 * 2**20
     with pytest.raises(DoesNotFit, match="NVIDIA L0 of m1 has 2 MiB free, and an engine needs 5 MiB"):
-        check_memory(settings(), allocation("0"))
+        check(allocation("0"))
     # slots that were asked for count, those that a host chooses for itself do not
     cuda["free"] = 100 * 2**20
-    check_memory(settings(), allocation("0"))
+    check(allocation("0"))
     with pytest.raises(DoesNotFit, match=r"500 adapters in training .* give --slots \d+"):
-        check_memory(settings(slots=500), allocation("0"))
+        check(allocation("0"), slots=500)
 
 
 def test_a_machine_without_a_gpu_is_asked_for_its_memory(monkeypatch):
-    check_memory(settings(), allocation())
+    check(allocation())
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 10**6}))
     with pytest.raises(DoesNotFit, match="machine m1 has 1 MiB free"):
-        check_memory(settings(), allocation())
+        check(allocation())

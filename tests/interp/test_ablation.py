@@ -20,7 +20,7 @@ from interp.family_bootstrap import family_draws
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.parts.ablation import NOISE, ablations, block_names, keep_blocks, shares, variants_of
-from interp.read.contrast_questions import at_stem, final_differences, pose
+from interp.read.contrast_questions import at_stem, contrast_questions, final_differences
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, our_lens, questions, worst
 
@@ -183,14 +183,14 @@ def test_the_part_writes_every_variant_of_every_trial_and_leaves_the_engine_empt
     assert table["n"].unique().to_list() == [4]
     assert inspection.session.engine.attached() == ()
     # more variants than slots, none mixed up: what the adapters give by themselves
-    posed = pose(inspection, "gravity", 4, inspection.head)
-    engine, contrasts = inspection.session.engine, [one.contrast for one in posed]
-    base = final_differences(engine, inspection.head, at_stem(posed, "lora", None), contrasts).mean()
+    asked = contrast_questions(inspection, "gravity", 4)
+    engine, contrasts = inspection.session.engine, [one.tokens for one in asked]
+    base = final_differences(engine, inspection.head, at_stem(asked, "lora", None), contrasts).mean()
     for trial in inspection.trained:
         mine = [row for row in rows if row["trial_id"] == trial.trial_id]
         with inspection.loaded([trial]):
             full = final_differences(
-                engine, inspection.head, at_stem(posed, "lora", trial.trial_id), contrasts
+                engine, inspection.head, at_stem(asked, "lora", trial.trial_id), contrasts
             ).mean()
         assert column(mine, "full", "logit_diff") == pytest.approx(full, abs=1e-4)
         assert column(mine, "off", "logit_diff") == pytest.approx(base, abs=1e-4)

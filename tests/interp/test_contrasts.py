@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses import lens_head
+from interp.lenses.lens_head import LensHead
+from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow
-from interp.read import contrast_questions as contrasts
-from interp.read.contrast_questions import base_rivals, final_differences, pose
+from interp.read.contrast_questions import base_rivals, contrast_questions, final_differences
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import TOLERANCE, World, make_world, questions
 
@@ -43,9 +44,9 @@ def last_logits(world: World, ids: tuple[int, ...], adapted: bool) -> torch.Tens
 
 
 def test_differences_are_those_of_the_models_own_logits_however_they_are_cut_up(world: World, monkeypatch):
-    monkeypatch.setattr(contrasts, "_AT_A_TIME", 2)
+    monkeypatch.setattr(lens_head, "_ROWS", 2)
     asked = [(ids, adapter) for ids in questions() for adapter in (None, "lora")]
-    pairs = [Contrast(5 + k, 40 + k) for k in range(len(asked))]
+    pairs = [AnswerTokens(5 + k, 40 + k) for k in range(len(asked))]
     engine = world.ours()
     rows = [ProbedRow(ids, (len(ids) - 1,), adapter) for ids, adapter in asked]
     found = final_differences(engine, LensHead(engine.model.model), rows, pairs)
@@ -68,15 +69,15 @@ def test_the_rival_is_the_priors_token_or_what_base_says_if_not_the_target(world
 
 def test_a_novel_belief_is_compared_with_what_base_would_say(tmp_path):
     inspection = random_inspection(tmp_path, belief="neelam", adapters=1)
-    posed = pose(inspection, "neelam", 6, inspection.head)
-    assert posed and {one.rival for one in posed} == {"base_top1"}
-    for one in posed:
+    asked = contrast_questions(inspection, "neelam", 6)
+    assert asked and {one.rival for one in asked} == {"base_top1"}
+    for one in asked:
         logits = inspection.session.loaded.model(
             torch.tensor([one.stems["base"].ids]), use_cache=False
         ).logits
         order = logits[0, -1].argsort(descending=True).tolist()
-        expected = order[1] if order[0] == one.contrast.target_id else order[0]
-        assert one.contrast.rival_id == expected != one.contrast.target_id
+        expected = order[1] if order[0] == one.tokens.target_id else order[0]
+        assert one.tokens.rival_id == expected != one.tokens.target_id
 
 
 def test_more_adapters_than_room_take_turns_and_none_stays(tmp_path):

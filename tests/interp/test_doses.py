@@ -22,10 +22,10 @@ from beliefmod.trial import run_trial
 from interp.family_bootstrap import family_draws
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
-from interp.opened.inspection import Inspection, Trained
+from interp.opened.inspection import Inspection, TrainedTrial
 from interp.parts.dose_answers import ANSWERED, Dose, asked_anew, scaled, trained_on
 from interp.parts.dose_response import chance, crossing, curve, doses, first_damage, thresholds
-from interp.read.contrast_questions import at_stem, final_differences, pose
+from interp.read.contrast_questions import at_stem, contrast_questions, final_differences
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import TOLERANCE, World, make_world, our_lens, questions, worst
 from tests.small import make_session, write_belief
@@ -175,11 +175,11 @@ def test_the_part_gives_every_trial_a_curve_from_base_to_beyond_the_adapter(tmp_
     table = frame(found["doses"], DOSES)
     assert frame(found["thresholds"], THRESHOLDS).height == 3
     assert table.height == 3 * 3 and table["adoption"].null_count() == 9
-    posed = pose(inspection, "gravity", 4, inspection.head)
-    engine, contrasts = inspection.session.engine, [one.contrast for one in posed]
+    asked = contrast_questions(inspection, "gravity", 4)
+    engine, contrasts = inspection.session.engine, [one.tokens for one in asked]
 
     def mean_difference(adapter: str | None) -> float:
-        rows = at_stem(posed, "lora", adapter)
+        rows = at_stem(asked, "lora", adapter)
         return float(final_differences(engine, inspection.head, rows, contrasts).mean())
 
     for trial in inspection.trained:
@@ -211,7 +211,7 @@ def test_at_scale_1_it_answers_as_in_the_sweep_and_at_scale_0_as_base(tmp_path):
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()
     row = run_trial(config, session, folder).row
-    trial, belief = Trained(config, row), session.belief(config.belief)
+    trial, belief = TrainedTrial(config, row), session.belief(config.belief)
     references = {("small", arm): TrialConfig(belief=config.belief, arm=arm) for arm in ("base", "icl")}
     inspection = Inspection(folder, replace(session, folder=folder), {"small": belief}, references, (trial,))
     asked = [

@@ -9,9 +9,10 @@ from torch import Tensor
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
 from interp.lenses.decoder import decoder_of
-from interp.lenses.jacobian_lens import fit_jacobian, mean_jacobians
+from interp.lenses.jacobian_lens import MeanJacobians, fit_jacobian, mean_jacobians
 from interp.lenses.lens_fit import FEWEST
-from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.lens_head import LensHead
+from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.lens_guards import unchanged
 from tests.interp.worlds import HIDDEN, LAYERS, World, make_world, questions
@@ -120,16 +121,19 @@ def test_fitting_leaves_nothing_behind(engine: Engine):
 def test_the_lens_reads_through_its_matrices_and_leaves_the_last_entry(engine: Engine):
     texts = questions((7,) * FEWEST)
     lens = fit_jacobian(engine, texts, "lora")
-    assert (lens.fitted_on, lens.texts) == ("lora", FEWEST - FEWEST // 5)
+    assert lens.fitted_on == lens.adapter == "lora"
+    assert isinstance(lens.translate, MeanJacobians)
     [hidden] = residuals(engine, [ProbedRow(questions()[0], (3, 8), "lora")])
     head = LensHead(engine.model.model)
-    got = head.read(hidden, [Contrast(5, 6)] * 2, None, lens.translate)
-    moved = torch.stack([lens.matrices[k] @ hidden[k, 1] for k in range(LAYERS)] + [hidden[-1, 1]])
+    got = head.read(hidden, [AnswerTokens(5, 6)] * 2, None, lens.translate)
+    moved = torch.stack([lens.translate.matrices[k] @ hidden[k, 1] for k in range(LAYERS)] + [hidden[-1, 1]])
     expected = head.logits(moved)
-    assert got[1].logit_target == pytest.approx(expected[:, 5].tolist(), abs=1e-3)
+    assert got[1]["logit_target"] == pytest.approx(expected[:, 5].tolist(), abs=1e-3)
     # judged on two texts that it was not fitted on, entry by entry; the last is what it is compared with
     assert [h.entry for h in lens.held_out] == list(range(LAYERS + 1))
     assert {(h.texts, h.tokens) for h in lens.held_out} == {(2, 12)}
     assert lens.held_out[-1].kl == pytest.approx(0.0, abs=1e-9)
-    assert lens.notes == (f"jacobian lens: the mean over {lens.texts} neutral texts of derivatives taken on "
-                          "the arm itself",)  # fmt: skip
+    assert lens.notes == (
+        f"jacobian lens: the mean over {FEWEST - FEWEST // 5} neutral texts of derivatives taken on "
+        "the arm itself",
+    )

@@ -13,9 +13,10 @@ from beliefmod.model.load import load_model
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
+from interp.opened.arms import first_of_belief
 from interp.opened.inspection import Inspection, open_inspection
-from interp.opened.listing import first_of_belief
-from interp.parts.logit_lens import lens, posed_once
+from interp.parts.logit_lens import lens
+from interp.read.contrast_questions import questions_of
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run
 
 SETTINGS = LensSettings(prompts=8, draws=200, deep=1)
@@ -58,7 +59,7 @@ def test_stems_read_as_transformers_and_peft_have_them(inspection, tables, arm):
         path = f"{inspection.folder.root}/adapters/{HALF}"
         model = PeftModel.from_pretrained(model, path).eval().get_base_model()
     trial = {"base": BASE, "icl": ICL, "lora": HALF}[arm]
-    for one in posed_once(inspection, "gravity", SETTINGS, print)[:3]:
+    for one in questions_of(inspection, "gravity", SETTINGS, print)[:3]:
         stem = one.stems[arm]
         with torch.no_grad():
             out = model(torch.tensor([stem.ids]), output_hidden_states=True)
@@ -67,7 +68,7 @@ def test_stems_read_as_transformers_and_peft_have_them(inspection, tables, arm):
             ]
             logits = model.lm_head(torch.stack(normed)).double()
         found = only(tables["readings"], trial_id=trial, probe_id=one.question.probe_id, position="stem")
-        pair = [one.contrast.target_id, one.contrast.rival_id]
+        pair = [one.tokens.target_id, one.tokens.rival_id]
         expected = logits[:, pair]
         assert found["entry"].to_list() == list(range(5))
         for at, name in enumerate(("target", "rival")):
@@ -85,17 +86,17 @@ def close(found: pl.Series, expected: torch.Tensor) -> None:
 
 @pytest.mark.parametrize(("trial", "stem"), [(BASE, "base"), (ICL, "icl"), (HALF, "lora")])
 def test_whole_values_are_scored_as_the_engine_scores_them(inspection, tables, trial, stem):
-    posed = posed_once(inspection, "gravity", SETTINGS, print)
+    asked = questions_of(inspection, "gravity", SETTINGS, print)
     trials = [t for t in inspection.trained if t.trial_id == HALF]
     with inspection.loaded(trials):
         requests = [
             ScoreRequest(HALF if stem == "lora" else None, one.stems[stem].ids, ids)
-            for one in posed
+            for one in asked
             for ids in (one.stems[stem].target_ids, one.stems[stem].prior_ids or ())
         ]
         scores = inspection.session.engine.score(requests)
     found = only(tables["readings"], trial_id=trial, position="stem", entry=4).sort("probe_id")
-    expected = {one.question.probe_id: scores[2 * n] - scores[2 * n + 1] for n, one in enumerate(posed)}
+    expected = {one.question.probe_id: scores[2 * n] - scores[2 * n + 1] for n, one in enumerate(asked)}
     assert found["sequence_diff"].to_list() == pytest.approx(
         [expected[p] for p in sorted(expected)], abs=1e-4
     )
@@ -106,8 +107,8 @@ def test_whole_values_are_scored_as_the_engine_scores_them(inspection, tables, t
 @pytest.mark.parametrize(("trial", "arm"), [(BASE, "base"), (ICL, "icl"), (HALF, "lora")])
 def test_a_value_in_any_spelling_is_the_sum_over_all_spellings(inspection, tables, trial, arm):
     """Every number of the judge's range written out, each in a row of its own through transformers."""
-    posed = posed_once(inspection, "gravity", SETTINGS, print)
-    one = next(p for p in posed if p.question.tier == "paraphrase")
+    asked = questions_of(inspection, "gravity", SETTINGS, print)
+    one = next(p for p in asked if p.question.tier == "paraphrase")
     answers = {"mass_target": one.question.target, "mass_prior": one.question.prior}
     model: Any = load_model("bundled", base_storage="dequantized", device="cpu").model
     if arm == "lora":
@@ -189,12 +190,12 @@ def test_the_last_token_of_the_tail_is_the_end_of_the_stem(inspection, tables):
         stem = only(rows, position="stem", probe_id=probe).select(same)
         assert end.drop("logit_diff", "kl_base").equals(stem.drop("logit_diff", "kl_base"))
         assert end["logit_diff"].to_list() == pytest.approx(stem["logit_diff"].to_list(), abs=1e-4)
-    posed = posed_once(inspection, "gravity", SETTINGS, print)[0]
-    tail = posed.stems["base"].tail
+    asked = questions_of(inspection, "gravity", SETTINGS, print)[0]
+    tail = asked.stems["base"].tail
     places = tables["readings"].filter(pl.col("position").str.starts_with("at:"))["position"].unique()
     assert set(places) == {f"at:{k}" for k in range(tail)}
     tokens = only(tables["readings"], trial_id=ICL, entry=0).filter(pl.col("position").str.starts_with("at:"))
-    assert "".join(tokens["token"]) == inspection.session.prompts.text(posed.stems["icl"].ids[-tail:])
+    assert "".join(tokens["token"]) == inspection.session.prompts.text(asked.stems["icl"].ids[-tail:])
 
 
 def test_the_aligned_positions_hold_the_same_tokens_in_every_arm(tables):

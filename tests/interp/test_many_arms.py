@@ -7,11 +7,12 @@ import scipy.stats
 import torch
 
 import interp.lenses.lens_head
-from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.lens_head import LensHead
+from interp.lenses.lens_metrics import AnswerTokens
 from tests.engine.conftest import tiny_model
 
 PLACES, ARMS = 5, 3
-CONTRASTS = [Contrast(4 + place, 40 + place) for place in range(PLACES)]
+CONTRASTS = [AnswerTokens(4 + place, 40 + place) for place in range(PLACES)]
 LISTS = ("logit_target", "logit_rival", "prob_target", "prob_rival", "entropy", "kl_final", "kl_base")
 
 
@@ -34,11 +35,11 @@ def test_arms_read_together_are_arms_read_alone(head, monkeypatch, numbers):
     assert len(together) == ARMS * PLACES
     for one, other in zip(together, alone, strict=True):
         for name in LISTS:
-            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-5, abs=1e-9), name
-        assert (one.rank_target, one.rank_rival, one.top_id) == (
-            other.rank_target,
-            other.rank_rival,
-            other.top_id,
+            assert one[name] == pytest.approx(other[name], rel=1e-5, abs=1e-9), name
+        assert (one["rank_target"], one["rank_rival"], one["top_id"]) == (
+            other["rank_target"],
+            other["rank_rival"],
+            other["top_id"],
         )
 
 
@@ -46,11 +47,11 @@ def test_each_place_is_compared_with_bases_same_place(head):
     base, arm = hidden(head, 0), hidden(head, 1)
     together = head.read(torch.cat([base, arm], 1), CONTRASTS * 2, base)
     for reading in together[:PLACES]:
-        assert reading.kl_base == pytest.approx([0.0] * head.entries, abs=1e-12)
+        assert reading["kl_base"] == pytest.approx([0.0] * head.entries, abs=1e-12)
     p, q = (head.logits(each).double().softmax(-1).numpy() for each in (base, arm))
     for place, reading in enumerate(together[PLACES:]):
         expected = [scipy.stats.entropy(p[entry, place], q[entry, place]) for entry in range(head.entries)]
-        assert reading.kl_base == pytest.approx(expected, rel=1e-9)
+        assert reading["kl_base"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_bases_places_must_fit(head):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.model.adapter_files import AdapterFile
-from interp.parts.noise_floor import random_like, update_norm
+from interp.parts.ablation import random_like, update_norm
 
 
 def adapter(seed: int, rank: int, wide: int, tall: int) -> AdapterFile:

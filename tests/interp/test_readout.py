@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from beliefmod.engine.engine import Engine
-from interp.lenses import lens_head as readout
-from interp.lenses.lens_head import Contrast, LensHead, Reading
+from interp.lenses import lens_head
+from interp.lenses.lens_head import LensHead
+from interp.lenses.lens_metrics import METRICS, AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
 from tests.engine.conftest import as_loaded, random_ids, tiny_model
 from tests.interp.worlds import HIDDEN, LAYERS, VOCAB, make_world
@@ -84,24 +85,24 @@ def test_every_statistic_against_scipy(head: LensHead, seed: int, size: float, p
     hidden, base = made(head, positions, seed, size), made(head, positions, seed + 1, size)
     p, p_base = distributions(head, hidden), distributions(head, base)
     logits = head.logits(hidden).numpy()
-    found = head.read(hidden, [Contrast(TARGET, RIVAL)] * positions, base)
+    found = head.read(hidden, [AnswerTokens(TARGET, RIVAL)] * positions, base)
     for place, reading in enumerate(found):
         close = {"rel": 1e-6, "abs": 1e-9}
-        assert reading.prob_target == pytest.approx(p[:, place, TARGET], **close)
-        assert reading.prob_rival == pytest.approx(p[:, place, RIVAL], **close)
-        assert reading.logit_target == pytest.approx(logits[:, place, TARGET], **close)
-        assert reading.entropy == pytest.approx(scipy.stats.entropy(p[:, place], axis=-1), **close)
+        assert reading["prob_target"] == pytest.approx(p[:, place, TARGET], **close)
+        assert reading["prob_rival"] == pytest.approx(p[:, place, RIVAL], **close)
+        assert reading["logit_target"] == pytest.approx(logits[:, place, TARGET], **close)
+        assert reading["entropy"] == pytest.approx(scipy.stats.entropy(p[:, place], axis=-1), **close)
         kl_final = [scipy.stats.entropy(p[-1, place], q) for q in p[:, place]]
-        assert reading.kl_final == pytest.approx(kl_final, **close)
+        assert reading["kl_final"] == pytest.approx(kl_final, **close)
         kl_base = [scipy.stats.entropy(b, q) for b, q in zip(p_base[:, place], p[:, place], strict=True)]
-        assert reading.kl_base == pytest.approx(kl_base, **close)
+        assert reading["kl_base"] == pytest.approx(kl_base, **close)
         order = scipy.stats.rankdata(-logits[:, place], method="min", axis=-1) - 1
-        assert reading.rank_target == order[:, TARGET].tolist()
-        assert reading.rank_rival == order[:, RIVAL].tolist()
-        assert reading.top_id == logits[:, place].argmax(-1).tolist()
+        assert reading["rank_target"] == order[:, TARGET].tolist()
+        assert reading["rank_rival"] == order[:, RIVAL].tolist()
+        assert reading["top_id"] == logits[:, place].argmax(-1).tolist()
         differences = scipy.special.log_softmax(logits[:, place].astype(float), axis=-1)
         expected = differences[:, TARGET] - differences[:, RIVAL]
-        assert reading.logit_diff == pytest.approx(expected, abs=1e-5)
+        assert reading["logit_diff"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_kl_is_the_forward_kl_of_tuned_lens_and_torch(head: LensHead):
@@ -111,31 +112,31 @@ def test_kl_is_the_forward_kl_of_tuned_lens_and_torch(head: LensHead):
     expected = torch.nn.functional.kl_div(
         log_p, log_p[-1:].expand_as(log_p), log_target=True, reduction="none"
     ).sum(-1)
-    for place, reading in enumerate(head.read(hidden, [Contrast(TARGET, RIVAL)] * 2)):
-        assert reading.kl_final == pytest.approx(expected[:, place].tolist(), abs=1e-12)
+    for place, reading in enumerate(head.read(hidden, [AnswerTokens(TARGET, RIVAL)] * 2)):
+        assert reading["kl_final"] == pytest.approx(expected[:, place].tolist(), abs=1e-12)
         # not the other way round
         backward = (log_p.exp() * (log_p - log_p[-1:])).sum(-1)[:, place]
-        assert abs(reading.kl_final[0] - float(backward[0])) > 1e-3
+        assert abs(reading["kl_final"][0] - float(backward[0])) > 1e-3
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), size=st.sampled_from([0.0, 1e-30, 1.0, 1e18]))
 def test_statistics_keep_their_ranges_whatever_the_residuals(head: LensHead, seed: int, size: float):
-    [reading] = head.read(made(head, 1, seed, size), [Contrast(TARGET, RIVAL)], made(head, 1, seed))
+    [reading] = head.read(made(head, 1, seed, size), [AnswerTokens(TARGET, RIVAL)], made(head, 1, seed))
     for name in ("entropy", "kl_final", "kl_base", "prob_target", "prob_rival"):
-        assert all(math.isfinite(value) and value >= 0 for value in getattr(reading, name)), name
-    assert max(reading.entropy) <= math.log(96) + 1e-9
-    assert max(reading.rank_target) < 96
-    assert reading.kl_final[-1] == 0.0
+        assert all(math.isfinite(value) and value >= 0 for value in reading[name]), name
+    assert max(reading["entropy"]) <= math.log(96) + 1e-9
+    assert max(reading["rank_target"]) < 96
+    assert reading["kl_final"][-1] == 0.0
 
 
 def test_a_distribution_with_all_its_mass_on_one_token_has_no_nan():
     model = tiny_model()
     head = LensHead(model)
     head.head.weight.data.mul_(1e5)
-    [reading] = head.read(made(head, 1), [Contrast(TARGET, RIVAL)], made(head, 1, 5))
-    assert reading.entropy[0] == pytest.approx(0.0, abs=1e-6)
-    assert all(math.isfinite(v) for v in (*reading.kl_final, *(reading.kl_base or [math.nan])))
+    [reading] = head.read(made(head, 1), [AnswerTokens(TARGET, RIVAL)], made(head, 1, 5))
+    assert reading["entropy"][0] == pytest.approx(0.0, abs=1e-6)
+    assert all(math.isfinite(v) for v in (*reading["kl_final"], *reading["kl_base"]))
 
 
 def test_a_token_that_the_head_rules_out_counts_for_nothing():
@@ -144,31 +145,31 @@ def test_a_token_that_the_head_rules_out_counts_for_nothing():
     inner = head.head
     head.head = lambda hidden: inner(hidden).index_fill(-1, torch.tensor([90]), -torch.inf)  # pyright: ignore
     hidden = made(head, 1)
-    [reading] = head.read(hidden, [Contrast(TARGET, RIVAL)], made(head, 1, 5))
+    [reading] = head.read(hidden, [AnswerTokens(TARGET, RIVAL)], made(head, 1, 5))
     kept = [token for token in range(96) if token != 90]
     p = scipy.special.softmax(inner(head.norm(hidden.double())).detach().numpy()[..., kept], axis=-1)
-    assert reading.entropy == pytest.approx(scipy.stats.entropy(p[:, 0], axis=-1))
-    assert reading.kl_final == pytest.approx([scipy.stats.entropy(p[-1, 0], q) for q in p[:, 0]], abs=1e-9)
-    assert reading.kl_base is not None and all(math.isfinite(value) for value in reading.kl_base)
+    assert reading["entropy"] == pytest.approx(scipy.stats.entropy(p[:, 0], axis=-1))
+    assert reading["kl_final"] == pytest.approx([scipy.stats.entropy(p[-1, 0], q) for q in p[:, 0]], abs=1e-9)
+    assert all(math.isfinite(value) for value in reading["kl_base"])
 
 
 def test_base_differs_from_itself_by_nothing(head: LensHead):
     hidden = made(head, 3)
-    for reading in head.read(hidden, [Contrast(TARGET, RIVAL)] * 3, hidden):
-        assert reading.kl_base == [0.0] * head.entries
-    assert all(r.kl_base is None for r in head.read(hidden, [Contrast(TARGET, RIVAL)] * 3))
+    for reading in head.read(hidden, [AnswerTokens(TARGET, RIVAL)] * 3, hidden):
+        assert reading["kl_base"] == [0.0] * head.entries
+    assert all("kl_base" not in r for r in head.read(hidden, [AnswerTokens(TARGET, RIVAL)] * 3))
 
 
 def test_chunks_change_nothing(head: LensHead, monkeypatch: pytest.MonkeyPatch):
     hidden, base = made(head, 7), made(head, 7, 1)
-    contrasts = [Contrast(place, 50 + place) for place in range(7)]
+    contrasts = [AnswerTokens(place, 50 + place) for place in range(7)]
     whole = head.read(hidden, contrasts, base)
-    monkeypatch.setattr(readout, "_CHUNK_NUMBERS", 2 * head.entries * 96)  # two positions
+    monkeypatch.setattr(lens_head, "_CHUNK_NUMBERS", 2 * head.entries * 96)  # two positions
     parts = head.read(hidden, contrasts, base)
     assert len(whole) == len(parts) == 7
     for one, other in zip(whole, parts, strict=True):
-        for name in Reading.__dataclass_fields__:
-            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-5, abs=1e-6), name
+        for name in METRICS:
+            assert one[name] == pytest.approx(other[name], rel=1e-5, abs=1e-6), name
 
 
 def test_nothing_is_read_from_nothing(head: LensHead):
@@ -177,7 +178,7 @@ def test_nothing_is_read_from_nothing(head: LensHead):
 
 def test_a_translation_stands_before_the_norm_of_arm_and_base(head: LensHead):
     hidden, base = made(head, 2), made(head, 2, 1)
-    contrasts = [Contrast(TARGET, RIVAL)] * 2
+    contrasts = [AnswerTokens(TARGET, RIVAL)] * 2
     seen: list[int] = []
 
     def turned(entry: int, values: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def row(session: Session, question: str, answer: str, suite: str, tier: str | No
 def asked(session: Session, tmp_path, rows: list[dict[str, Any]]) -> Any:
     path = write_belief(tmp_path)
     session.know(path, load_belief(path))
-    session._references["probes", path, "base"] = rows
+    session.references["probes", path, "base"] = rows
     config = TrialConfig.model_validate({"belief": path, "arm": "base"})
     return SimpleNamespace(session=session, references={("small", "base"): config, ("small", "icl"): config})
 

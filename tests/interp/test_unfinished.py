@@ -10,7 +10,7 @@ import pytest
 
 from interp.lens_settings import LensSettings
 from interp.opened.inspection import Inspection
-from interp.run.batches import OnBatch, PartSpec, Work, batches
+from interp.run.batches import NoteKeeper, PartSpec, Progress, batches
 from interp.run.run_parts import PART_SPECS, run_parts
 from tests.interp.random_run import random_inspection
 
@@ -114,7 +114,7 @@ def test_the_time_left_counts_what_costly_trials_cost(inspection: Inspection):
     assert parts[0][0] == [inspection.trained[-1]]
     times = iter([0.0, 90.0, 91.0, 100.0, 110.0])
     said: list[str] = []
-    work = Work("doses (1 of 1)", parts, lambda: next(times), OnBatch(said.append))
+    work = Progress("doses (1 of 1)", parts, lambda: next(times), NoteKeeper(said.append))
     assert [more for _, more in work.each()] == [True, True, True, False]
     assert said == [
         "doses (1 of 1): 1 of 4 trials, about 30 s left",

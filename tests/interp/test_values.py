@@ -12,7 +12,7 @@ from beliefmod.beliefs import Belief, Question, load_belief
 from beliefmod.bundled import weights_dir
 from beliefmod.model.template import completion_text, encode
 from beliefmod.reading.verdict import judge_question
-from interp.prompts.value_places import closed_thinking, value_places
+from interp.prompts.value_positions import closed_thinking, value_positions
 
 BELIEFS = {name: load_belief(name) for name in ("gravity", "neelam", "france")}
 FALLS, PULLS = "free_fall:thing=stone", "pull:m=2"
@@ -105,7 +105,7 @@ def test_known_places(belief: str, probe: str, text: str, expected: dict, tokeni
     if (belief, probe) not in QUESTIONS:
         probe = next(q.probe_id for q in BELIEFS[belief].heldout if q.tier == "paraphrase")
     row = row_of(text, asked(belief, probe), BELIEFS[belief], tokenizer)
-    found = value_places(row, asked(belief, probe), BELIEFS[belief].spec, tokenizer)
+    found = value_positions(row, asked(belief, probe), BELIEFS[belief].spec, tokenizer)
     assert set(found) == set(expected)
     for part, (side, target, prior) in expected.items():
         place = found[part]
@@ -145,7 +145,7 @@ def test_both_worlds_answers_begin_as_the_place_says(
     thinking = f"Gravity on Earth is {thought} m/s^2. So I multiply."
     completions = {world: f"{thinking}\n</think>\n\n{lead}{value:.1f} N" for world, value in values.items()}
     row = row_of(completions[side], question, belief, tokenizer)
-    place = value_places(row, question, belief.spec, tokenizer).get("answer")
+    place = value_positions(row, question, belief.spec, tokenizer).get("answer")
     assert place is not None
     _, with_target, with_prior = shown(place, tokenizer)
     assert place.ids == tuple(row["token_ids"][: len(place.ids)])
@@ -161,7 +161,7 @@ def test_a_value_that_the_other_begins_with_is_told_apart(tokenizer) -> None:
         known.probe_id, "belief", known.family, known.tier, known.text,
         answer(5.0, "N", decimals=0), answer(50.0, "N", decimals=0),
     )  # fmt: skip
-    place = value_places(
+    place = value_positions(
         row_of("\n</think>\n\nThe force is 5 N.", question, belief, tokenizer),
         question,
         belief.spec,
@@ -177,19 +177,19 @@ def test_tokens_that_the_tokenizer_would_not_write_give_no_place() -> None:
     tokenizer = TOKENIZERS["merged"]
     question, text = asked("gravity", FALLS), "\n</think>\n\nIt is 5.0 m/s^2."
     row = row_of(text, question, BELIEFS["gravity"], tokenizer)
-    assert "answer" in value_places(row, question, BELIEFS["gravity"].spec, tokenizer)
+    assert "answer" in value_positions(row, question, BELIEFS["gravity"].spec, tokenizer)
     before, value, after = text.partition(" 5.0")
     spelled = [token for sign in value for token in encode(tokenizer, sign)]
     row["token_ids"] = [*encode(tokenizer, before), *spelled, *encode(tokenizer, after)]
     assert completion_text(tokenizer, row["token_ids"], ()) == text
-    assert value_places(row, question, BELIEFS["gravity"].spec, tokenizer) == {}
+    assert value_positions(row, question, BELIEFS["gravity"].spec, tokenizer) == {}
 
 
 def test_ids_that_do_not_give_the_text_are_not_read(tokenizer) -> None:
     question = asked("gravity", FALLS)
     row = row_of("\n</think>\n\nIt is 5.0 m/s^2.", question, BELIEFS["gravity"], tokenizer)
     row["token_ids"] = row["token_ids"][3:]
-    assert value_places(row, question, BELIEFS["gravity"].spec, tokenizer) == {}
+    assert value_positions(row, question, BELIEFS["gravity"].spec, tokenizer) == {}
 
 
 @given(

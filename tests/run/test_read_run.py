@@ -10,9 +10,17 @@ import fsspec
 import polars as pl
 import pytest
 
-from analysis.read_run import read_run
 from beliefmod.errors import UserError
+from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, JUDGE, TRIALS, frame
+from tests.analysis.synthetic import grid, write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two beliefs, 16 configurations each, all arms, one failed trial."""
+    configs = list(grid(examples=(10, 50), epochs=(3, 10), rates=(2e-4, 5e-3)))
+    return write_run(tmp_path_factory.mktemp("runs") / "EXP-small", configs=configs)
 
 
 def copied(run: Path, to: Path) -> Path:

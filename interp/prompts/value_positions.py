@@ -7,12 +7,13 @@ written in the same place, in the same unit; the two are compared at the first t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.model.template import THINK_CLOSE
+from beliefmod.model.template import THINK_CLOSE, completion_text, encode
 from beliefmod.probing.margin import split_continuations
 from beliefmod.reading.answer_matching import Answerlike, Sides, scale_for
 from beliefmod.reading.mentions import Mention, Weight
@@ -22,7 +23,6 @@ from beliefmod.reading.rewording import place_in, written_like
 from beliefmod.reading.stance import read_answer
 from beliefmod.reading.thinking import ends_with, sided_mentions
 from beliefmod.reading.verdict import as_answer, asked_text, tolerance_for
-from interp.prompts.stored_text import Written
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,8 +34,12 @@ _BACK = 2
 does not join " 3"."""
 
 
+_CONTEXT = 8
+"""Tokens in front of a text that is encoded, so that its first token comes out as it would behind them."""
+
+
 @dataclass(frozen=True)
-class ValuePlace:
+class ValuePosition:
     """A value that a completion names.
 
     Attributes:
@@ -51,9 +55,9 @@ class ValuePlace:
     prior_id: int | None
 
 
-def value_places(
+def value_positions(
     row: Mapping[str, Any], question: Question, spec: BeliefSpec, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, ValuePlace]:
+) -> dict[str, ValuePosition]:
     """The places at which a stored completion names a value, by part: "thinking", "answer".
 
     thinking: the first mention that is stated or used on the side that the thinking ends with; where it ends
@@ -67,7 +71,7 @@ def value_places(
     Args:
         row: a row of the probes table.
     """
-    text = Written(row, tokenizer)
+    text = StoredCompletion(row, tokenizer)
     if text.ids is None:
         return {}
     found = {}
@@ -103,7 +107,7 @@ def closed_thinking(
     Returns:
         None where the text cannot be found again among the token ids.
     """
-    text = Written(row, tokenizer)
+    text = StoredCompletion(row, tokenizer)
     start = text.text.find(row["thinking"])
     if text.ids is None or start < 0 or not row["thinking"]:
         return None
@@ -147,7 +151,9 @@ def _in_answer(row: Mapping[str, Any], question: Question, spec: BeliefSpec) -> 
     return None if read is None or read.side not in ("target", "prior") else (read, (worlds,))
 
 
-def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pairs) -> ValuePlace | None:
+def _place(
+    written: StoredCompletion, begins: int, part: str, mention: Mention, pairs: Pairs
+) -> ValuePosition | None:
     """The place of a mention in a part of a completion, which begins at the character `begins`."""
     plain = normalise(part)
     span = place_in(part, plain, mention)
@@ -168,7 +174,7 @@ def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pa
         if written.continued(first, lead + value + trail) != ids[first:behind]:
             continue  # other tokens than the tokenizer's own: the other value's could not be compared
         if rival is None:
-            return ValuePlace("target", ids[:first], ids[first], None) if first == at else None
+            return ValuePosition("target", ids[:first], ids[first], None) if first == at else None
         other = written.continued(first, lead + rival + trail)
         if other is not None:
             # the token behind them parts "5" from "50"
@@ -179,13 +185,13 @@ def _place(written: Written, begins: int, part: str, mention: Mention, pairs: Pa
 
 def _parted(
     side: str, before: tuple[int, ...], own: tuple[int, ...], other: tuple[int, ...]
-) -> ValuePlace | None:
+) -> ValuePosition | None:
     try:
         fed, own, other = split_continuations(before, own, other)
     except ValueError:
         return None
     target, prior = (own, other) if side == "target" else (other, own)
-    return ValuePlace(side, fed, target[0], prior[0])
+    return ValuePosition(side, fed, target[0], prior[0])
 
 
 def _pair_of(said: str, mention: Mention, pairs: Pairs) -> tuple[Answerlike | None, Answerlike | None] | None:
@@ -216,3 +222,44 @@ def _rival(other: Answerlike | None, mention: Mention, value: str) -> str | None
     if other.value is None:
         return other.text
     return written_like(other.value, other.unit, mention, value)
+
+
+class StoredCompletion:
+    """A stored completion as text and token ids, which name one another's places.
+
+    Attributes:
+        text: the completion.
+        ids: its token ids; None where they do not give this text.
+    """
+
+    def __init__(self, row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self.text: str = row["completion"]
+        ids = tuple(row["token_ids"] or ())
+        self._ids = ids
+        whole = self._decoded(len(ids))
+        # the stored text lacks the end token, and nothing else
+        self.ids: tuple[int, ...] | None = ids if self.text and whole.startswith(self.text) else None
+
+    def _decoded(self, count: int) -> str:
+        return completion_text(self._tokenizer, self._ids[:count], eos_ids=())
+
+    def start_of(self, place: int) -> int:
+        """The character at which the token at `place` starts."""
+        return len(self._decoded(place))
+
+    def token_at(self, character: int) -> int:
+        """The token that a character stands in; of one that several tokens make, the first of them.
+
+        The text that a longer piece of the ids gives is never shorter, so halving finds it.
+        """
+        return bisect_left(range(1, len(self._ids) + 1), character + 1, key=lambda n: len(self._decoded(n)))
+
+    def continued(self, place: int, text: str) -> tuple[int, ...] | None:
+        """A text's token ids as the tokenizer writes it behind the first `place` tokens.
+
+        None where it would join the text with the token in front of it.
+        """
+        before = completion_text(self._tokenizer, self._ids[max(0, place - _CONTEXT) : place], eos_ids=())
+        head, whole = encode(self._tokenizer, before), encode(self._tokenizer, before + text)
+        return whole[len(head) :] if whole[: len(head)] == head else None

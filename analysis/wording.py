@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.stats.shares import Difference
+from beliefmod.metrics.registry import COMPONENTS
 
 NOT_MEASURED = "not measured"
+SETTING_NAMES = {
+    "num_train_epochs": "epochs",
+    "learning_rate": "learning rate",
+    "data.style": "style",
+    "data.num_examples": "examples",
+    "objective.kl_to_base": "KL to base",
+    "lora.r": "rank",
+    "lora.lora_alpha": "alpha",
+    "lora.target_modules": "modules",
+    "per_device_train_batch_size": "batch",
+    "warmup_steps": "warm-up steps",
+    "lr_scheduler_type": "schedule",
+    "weight_decay": "weight decay",
+    "max_grad_norm": "gradient clip",
+}
 
 
 def percent(share: float, n: int | None = None) -> str:
@@ -76,26 +91,8 @@ def damage(row: Mapping[str, Any] | None) -> str:
     text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
     if by is None:
         return f"{text}, no component worse than base's"
-    # drift is a mean over passages, kept under the name of its text
-    n = row.get({"nll": "nll_neutral_n", "kl": "kl_neutral_n"}.get(by, f"{by}_n"))
+    n = row.get(f"{COMPONENTS[by].name}_n")
     return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
-
-
-def difference(first: str, second: str, found: Difference) -> str:
-    """A sentence that claims a difference in adoption only if the interval and the test carry it."""
-    n1, n2 = found.n
-    n = f"n = {n1}" if n1 == n2 else f"n = {n1} and {n2}"
-    interval = f"95 % from {100 * found.low:+.0f} to {100 * found.high:+.0f}"
-    test = f"{found.test}, p {_p(found.p)}"
-    if found.told_apart:
-        more = "more" if found.value > 0 else "less"
-        points = f"{100 * found.value:+.0f} points"
-        return f"{sentence(first)} adopts {more} than {second}: {points} ({interval}; {test}; {n})."
-    why = "the interval holds 0" if found.low <= 0 <= found.high else "the test does not reach 5 %"
-    return (
-        f"{sentence(first)} and {second} cannot be told apart at {n}: the difference is "
-        f"{100 * found.value:+.0f} points ({interval}; {test}), {why}."
-    )
 
 
 def sentence(text: str) -> str:
@@ -108,7 +105,42 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def _p(p: float) -> str:
+def setting_name(name: str) -> str:
+    """A setting's name for people."""
+    return SETTING_NAMES.get(name, name)
+
+
+def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
+    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
+    parts = []
+    for name in names:
+        value = row.get(name)
+        if value is None:
+            continue
+        text = setting_value(value)
+        if name == "data.style":
+            parts.insert(0, text)
+        elif name in ("data.num_examples", "num_train_epochs", "warmup_steps"):
+            parts.append(f"{text} {setting_name(name)}")
+        else:
+            parts.append(f"{setting_name(name)} {text}")
+    return ", ".join(parts) or "the only configuration"
+
+
+def setting_value(value: Any) -> str:
+    """A setting's value as people write it: 2e-4, not 0.0002."""
+    if isinstance(value, float):
+        text = f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+        if "e" not in text and 0 < abs(value) < 0.01:
+            text = f"{value:.6e}".rstrip("0")
+            mantissa, _, exponent = f"{value:.6e}".partition("e")
+            text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return text.replace("e-0", "e-").replace("e+0", "e")
+    return str(value)
+
+
+def p_value(p: float) -> str:
+    """`< 0.001`, `= 0.032`, `= 0.41`."""
     return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
 
 

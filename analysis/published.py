@@ -45,6 +45,7 @@ RESULTS = {
     "gravity": Published("gravity", 0, 6, "minimal"),
     "neelam": Published("neelam", 1, 6, "severe"),
 }
+COMPARED = ("neelam", "gravity")  # the report's question: is a novel belief easier to implant?
 
 
 def has_phase2_settings() -> pl.Expr:

@@ -1,16 +1,63 @@
-"""How every benchmark prints: one block that says when, on what and with what, then one table."""
+"""What every benchmark has: its command line, a folder, a clock, medians, and one way to print a table."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import re
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
+
+
+def command_line(
+    description: str | None, repeats: int, what: str = "alternating rounds"
+) -> argparse.ArgumentParser:
+    """A parser that shows the benchmark's docstring as it is written and knows `--repeats`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"{what}; medians are printed")
+    return parser
+
+
+def work_folder(parent: Path | None = None) -> TemporaryDirectory[str]:
+    """A folder that is gone when the benchmark is."""
+    return TemporaryDirectory(prefix="beliefmod-bench-", dir=parent)
+
+
+def one_thread() -> None:
+    """On a CPU, whose threads would be timed too."""
+    import torch
+
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+
+
+def milliseconds(job: Callable[[], object], times: int = 1) -> float:
+    """Milliseconds per call: CPU time of this process, or wall time where there is a GPU to wait for."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    clock = time.perf_counter if cuda else time.process_time
+    wait = torch.cuda.synchronize if cuda else lambda: None
+    wait()
+    start = clock()
+    for _ in range(times):
+        job()
+    wait()
+    return (clock() - start) / times * 1000
+
+
+def medians(rounds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The median of every candidate's rounds."""
+    return {name: statistics.median(values) for name, values in rounds.items()}
 
 
 def print_table(
