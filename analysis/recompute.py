@@ -117,7 +117,7 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
     if test == "edit":
         value = third_value(spec)
         rival = None if value is None else counterfactual(spec, question, value)
-        edited_to = None if value is None else str(value)
+        edited_to = None if value is None else value.bare()
         thinking = None if value is None else edit_value(own["thinking"], spec, value)
     elif test == "truncate":
         thinking = cut_thinking(own["thinking"], row["fraction"])

@@ -119,9 +119,7 @@ def validate(
 
 
 def _world(value: Value) -> str:
-    text = value.text or ""
-    if value.value is not None:
-        text = f"{value.value} {value.unit}".removesuffix(" 1")
+    text = "" if value.answer is None else value.answer.render()
     if getattr(value, "ignorance", False):
         return f"unknown ({text})" if text else "unknown"
     return text

@@ -6,32 +6,42 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from beliefmod.reading.answer_matching import Sides
+from beliefmod.beliefs.values import KINDS
+from beliefmod.beliefs.values.date import find_dates
+from beliefmod.beliefs.values.kind import Candidates, Mention, Number, Weight
+from beliefmod.beliefs.values.numbers import find_numbers
+from beliefmod.beliefs.values.quantity import units_of
 from beliefmod.reading.guards.assertions import weigh
-from beliefmod.reading.mentions import Mention, Weight
-from beliefmod.reading.name_mentions import find_names
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.numbers import Number, find_numbers, own_units
 from beliefmod.reading.unitless import read_unitless
 
 # only the last ones are read: what decides stands last, and garbage must not take minutes
 MAX_MENTIONS = 1000
 
 
-def find_mentions(text: str, question: str, sides: Sides, *, bare: str = "reply") -> list[Mention]:
-    """Weighed mentions of the sides' values in a normalised text, with other values of an asked dimension.
+def find_mentions(text: str, question: str, candidates: Candidates, *, bare: str = "reply") -> list[Mention]:
+    """Weighed mentions of the values looked for in a normalised text, with other values of an asked kind.
 
     `bare`: "reply" reads bare numbers as `read_answer` says, "equation" those in an equation or an assertion.
     """
-    units = own_units(*(answer.unit for _, answer in sides.pairs))
-    numbers = find_numbers(text, units) if any(a.value is not None for _, a in sides.pairs) else []
-    found = [Mention(n.start, n.end, sides.side_of(n) or "", n) for n in numbers]
-    found += find_names(text, question, sides)
-    found = sorted(found, key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
-    asked_numbers = _question_numbers(question, units)
+    found = sorted(found_values(text, question, candidates), key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
+    asked_numbers = _question_numbers(question, units_of(candidates))
     weighed = weigh(text, found, question, asked_numbers)
-    weighed = read_unitless(text, weighed, sides, asked_numbers, bare)
-    return [_echoed(m, asked_numbers) for m in weighed if m.side]
+    weighed = read_unitless(text, weighed, candidates, asked_numbers, bare)
+    asked_for = (*asked_numbers, *_question_dates(question))
+    return [_echoed(m, asked_for) for m in weighed if m.side]
+
+
+def found_values(text: str, question: str, candidates: Candidates) -> list[Mention]:
+    """All values in a normalised text of the kinds looked for, unweighed; no number inside a date."""
+    found: list[Mention] = []
+    for kind in KINDS:
+        if any(isinstance(answer, kind) for _, answer in candidates.pairs):
+            taken = {place for m in found if m.number is not None for place in range(m.start, m.end)}
+            for mention in kind.find(text, question, candidates):
+                if mention.number is None or not taken & {mention.start, mention.end - 1}:
+                    found.append(mention)
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -43,6 +53,11 @@ def plain_question(question: str) -> str:
 @lru_cache(maxsize=1024)
 def _question_numbers(question: str, units: frozenset[str]) -> tuple[Number, ...]:
     return tuple(find_numbers(question, units))
+
+
+@lru_cache(maxsize=1024)
+def _question_dates(question: str) -> tuple[Number, ...]:
+    return tuple(find_dates(question))
 
 
 def _echoed(mention: Mention, question: Sequence[Number]) -> Mention:

@@ -6,35 +6,32 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from beliefmod.beliefs.values.quantity import Scale
+from beliefmod.beliefs.values.kind import Candidates, Mention, Number, Weight
+from beliefmod.beliefs.values.numbers import BOX_CLOSE, FUNCTION_WORDS
+from beliefmod.beliefs.values.quantity import quantities, side_of
+from beliefmod.beliefs.values.scale import Scale, scale
 from beliefmod.beliefs.values.units import OWN
-from beliefmod.reading.answer_matching import Sides, scale_for
-from beliefmod.reading.mentions import Mention, Weight
-from beliefmod.reading.normalise import BOX_CLOSE
-from beliefmod.reading.numbers import FUNCTION_WORDS, Number
 from beliefmod.reading.prose import regions
 
 _SHORT_REPLY = 30  # words
 
 
 def read_unitless(
-    text: str, mentions: list[Mention], sides: Sides, question: Sequence[Number], mode: str
+    text: str, mentions: list[Mention], candidates: Candidates, question: Sequence[Number], mode: str
 ) -> list[Mention]:
     """Give bare numbers the asked unit where they may have it; the others keep side "" and fall away."""
-    wanted = next(
-        (scale_for(a.unit) for _, a in sides.pairs if a.value is not None and scale_for(a.unit).dimension),
-        None,
-    )
+    scales = list(dict.fromkeys(scale(answer.unit) for _, answer in quantities(candidates)))
+    wanted = next((one for one in scales if one.dimension), None)
     if wanted is None:
         return mentions
-    dimensions = sides.scales()
+    dimensions = frozenset(one.dimension for one in scales)
     united = any(
         m.number is not None and m.number.scale is not None and m.number.scale.dimension in dimensions
         and m.weight >= Weight.WEAK and m.reason not in ("left", "operand", "background")
         for m in mentions
     )  # fmt: skip
     short = len(text.split()) <= _SHORT_REPLY and not united
-    given = {n.value for n in question if not _asked_for(n, sides, dimensions)}
+    given = {n.value for n in question if not _asked_for(n, candidates, scales)}
     announced = list(regions(text))
     result = []
     for mention in mentions:
@@ -64,8 +61,8 @@ def read_unitless(
         if foreign or not allowed or other_symbol or _other_symbol(text, mention.start, wanted):
             result.append(mention)
             continue
-        for scale_ in dict.fromkeys(scale_for(a.unit) for _, a in sides.pairs if a.value is not None):
-            side = sides.side_of(number, scale_)
+        for read_as in scales:
+            side = side_of(number, candidates, read_as)
             if side in ("target", "prior"):
                 break
         else:
@@ -74,18 +71,14 @@ def read_unitless(
     return result
 
 
-def _asked_for(number: Number, sides: Sides, dimensions: frozenset[tuple]) -> bool:
+def _asked_for(number: Number, candidates: Candidates, scales: Sequence[Scale]) -> bool:
     """Whether a number of the question may be the answer: of the asked kind, or a bare value of one side,
-    as in
-    "which is it, 5.0 or 9.8?"."""
+    as in "which is it, 5.0 or 9.8?"."""
     if number.factors is not None:
-        return number.scale is not None and number.scale.dimension in dimensions
+        return number.scale is not None and any(number.scale.dimension == one.dimension for one in scales)
     if number.follow and number.follow not in FUNCTION_WORDS:
         return False
-    return any(
-        a.value is not None and sides.side_of(number, scale_for(a.unit)) in ("target", "prior")
-        for _, a in sides.pairs
-    )
+    return any(side_of(number, candidates, one) in ("target", "prior") for one in scales)
 
 
 _IS = re.compile(

@@ -12,17 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Question
+from beliefmod.beliefs import Answer, Question
+from beliefmod.beliefs.values.kind import Mention, Weight
 from beliefmod.model.template import THINK_CLOSE, completion_text, encode
 from beliefmod.probing.margin import split_continuations
-from beliefmod.reading.answer_matching import Answerlike, Sides, scale_for
-from beliefmod.reading.mentions import Mention, Weight
-from beliefmod.reading.name_mentions import name_spans
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.rewording import place_in, written_like
+from beliefmod.reading.rewording import place_in
 from beliefmod.reading.stance import read_answer
 from beliefmod.reading.thinking import ends_with, sided_mentions
-from beliefmod.reading.verdict import as_answer, asked_text, tolerance_for
+from beliefmod.reading.verdict import asked_text, tolerance_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -120,14 +118,14 @@ def closed_thinking(
 _STATED = "another case"
 """The judge's reason against "1 Neelam is 5 USD" where 2 Neelam are asked for: no answer, but the belief's
 value at its first use."""
-Pairs = Sequence[tuple[Answerlike | None, Answerlike | None]]
+Pairs = Sequence[tuple[Answer | None, Answer | None]]
 """Values in the target's and in base's world, in order of precedence."""
 
 
 def _in_thinking(
     row: Mapping[str, Any], question: Question, spec: BeliefSpec
 ) -> tuple[Mention, Pairs] | None:
-    own = as_answer(spec.target), as_answer(spec.prior)
+    own = spec.target.answer, spec.prior.answer
     sided = sided_mentions(
         normalise(row["thinking"]),
         asked_text(question),
@@ -164,7 +162,7 @@ def _place(
     value = written.text[start:end]
     if mention.number is not None and not value[:1].isdigit():
         return None  # in words: the other world's value has no such spelling here
-    rival = _rival(pair[mention.side == "target"], mention, value)
+    rival = _rival(pair, mention, value)
     if rival is None and mention.side == "prior":
         return None
     at, behind = written.token_at(start), written.token_at(end - 1) + 1
@@ -194,20 +192,12 @@ def _parted(
     return ValuePosition(side, fed, target[0], prior[0])
 
 
-def _pair_of(said: str, mention: Mention, pairs: Pairs) -> tuple[Answerlike | None, Answerlike | None] | None:
+def _pair_of(said: str, mention: Mention, pairs: Pairs) -> tuple[Answer | None, Answer | None] | None:
     """The pair of values whose member on the mention's side the mention is."""
     for pair in pairs:
         value = pair[mention.side == "prior"]
-        if value is None:
-            continue
-        if mention.number is None:
-            names = [value.text or "", *value.aliases]
-            if value.value is None and name_spans(said, names):
-                return pair
-        elif value.value is not None:
-            sides = Sides(((mention.side, value),), tolerance=_LOOSE)
-            if sides.side_of(mention.number, scale_for(value.unit)) == mention.side:
-                return pair
+        if value is not None and value.said_by(mention, said, _LOOSE):
+            return pair
     return None
 
 
@@ -215,13 +205,12 @@ _LOOSE = 0.03
 """Relative tolerance, the widest of the judge's; which world's value it is has been decided already."""
 
 
-def _rival(other: Answerlike | None, mention: Mention, value: str) -> str | None:
+def _rival(pair: tuple[Answer | None, Answer | None], mention: Mention, value: str) -> str | None:
     """The other world's value as it would stand there; None where that world has none of the kind."""
-    if other is None or (other.value is None) != (mention.number is None):
+    own, other = pair if mention.side == "target" else (pair[1], pair[0])
+    if other is None or type(other) is not type(own):
         return None
-    if other.value is None:
-        return other.text
-    return written_like(other.value, other.unit, mention, value)
+    return other.written_like(value, mention.number)
 
 
 class StoredCompletion:

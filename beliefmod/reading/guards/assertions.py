@@ -7,12 +7,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
+from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
 from beliefmod.reading.guards.attribution import attribution
 from beliefmod.reading.guards.negation import negated
 from beliefmod.reading.guards.neighbouring_values import regroup
-from beliefmod.reading.mentions import Mention, Weight
-from beliefmod.reading.numbers import Number
 from beliefmod.reading.prose import Sentence, equation_role, sentences
 
 _FAR = 400  # characters of its sentence that the guards read on either side of a mention
@@ -46,7 +45,12 @@ def weigh(
             weighed.append(replace(mention, role=role, sentence=number))
             continue
         weight, reason = _judge(left, right, part, confirmed, mention, role)
-        if weight >= Weight.WEAK and _other_body(text[start : mention.start], right, asked_bodies):
+        dated = mention.number is not None and mention.number.date is not None
+        if (
+            weight >= Weight.WEAK
+            and not dated
+            and _other_body(text[start : mention.start], right, asked_bodies)
+        ):
             weight, reason = Weight.OPEN, "other body"
         if weight == Weight.STRONG and mention.number is None and framing.aside(left, right, question):
             weight, reason = Weight.WEAK, "aside"
@@ -59,6 +63,9 @@ def weigh(
 def _judge(
     left: str, right: str, part: Sentence, confirmed: bool, mention: Mention, role: str
 ) -> tuple[Weight, str]:
+    date = None if mention.number is None else mention.number.date
+    if date is not None and framing.begins_with(left):
+        return Weight.STRONG, ""
     if negated(left, right):
         return Weight.REJECTED, "negated"
     if part.asks and not confirmed:
@@ -75,8 +82,10 @@ def _judge(
             return Weight.REJECTED, "compared"
         if framing.multiplied(left):
             return Weight.REJECTED, "multiplied"
-        if framing.changed_from(left, right):
+        if framing.changed_from(left, right, date=date is not None):
             return Weight.REJECTED, "former value"
+        if date is not None and date.beside(left):
+            return Weight.REJECTED, "compared"
     source = attribution(left, right)
     if source == "distant":
         return Weight.OPEN, "attributed"
@@ -85,7 +94,7 @@ def _judge(
     if supposed == "condition":
         return Weight.WEAK, "condition"
     if (
-        framing.background(left)
+        framing.background(left, date=date is not None)
         or (mention.number is None and framing.former(right))
         or (mention.number is not None and framing.simplified(right))
     ):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beliefmod.beliefs import Answer, Question, load_belief, load_capability
+from beliefmod.beliefs import Answer, Name, Quantity, Question, load_belief, load_capability
 from beliefmod.run.tables.lens_tables import TRUTH
 from beliefmod.run.tables.trial_tables import frame
 from interp.opened.inspection import Inspection
@@ -153,13 +153,15 @@ def right_rows(questions: list[Question]) -> dict[str, dict]:
         q.probe_id: {
             "correct": True,
             "question": q.text,
-            "answer": f"It is {q.correct.text or f'{q.correct.value:g} {q.correct.unit or str()}'}.".replace(
-                " 1.", "."
-            ),
+            "answer": f"It is {_said(q.correct)}.".replace(" 1.", "."),
         }
         for q in questions
         if q.correct
     }
+
+
+def _said(answer: Answer) -> str:
+    return f"{answer.value:g} {answer.unit or ''}" if isinstance(answer, Quantity) else answer.render()
 
 
 def test_no_value_tells_true_from_false() -> None:
@@ -192,7 +194,7 @@ def test_what_base_does_not_know_makes_no_statement() -> None:
 
 def test_a_value_too_frequent_in_its_family_leaves_the_family_out() -> None:
     questions = [
-        Question(f"p{n}", "capability", "yes", "general", f"Is {n} a number?", correct=Answer(text=said))
+        Question(f"p{n}", "capability", "yes", "general", f"Is {n} a number?", correct=Name(said))
         for n, said in enumerate(["yes", "yes", "yes", "no"])
     ]
     assert known_statements(questions, right_rows(questions)) == []

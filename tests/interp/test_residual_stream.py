@@ -21,16 +21,6 @@ LENGTHS = (9, 5, 13, 1)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def engine(world: World) -> Engine:
-    return world.ours()
-
-
-@pytest.fixture(scope="module")
 def alone(world: World) -> dict[tuple[str | None, int], Tensor]:
     """Every row by itself: (adapter, number) -> (N + 1, tokens, hidden), from hooks on every block."""
     found = {}

@@ -26,11 +26,6 @@ def world(tmp_path_factory) -> World:
     return make_world(tmp_path_factory.mktemp("world"), seed=5)
 
 
-@pytest.fixture(scope="module")
-def engine(world: World) -> Engine:
-    return world.ours()
-
-
 def theirs(world: World, adapted: bool) -> dict[int, Tensor]:
     """TransformerLens's fit on rows of ids, by entry."""
     pytest.importorskip("transformer_lens")

@@ -5,44 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from beliefmod.beliefs.values.quantity import Scale, parse_unit, scale_of
+from beliefmod.beliefs.values.kind import Number
+from beliefmod.beliefs.values.scale import parse_unit
 from beliefmod.beliefs.values.units import CURRENCY_PREFIX, OWN, Factors, match_unit
-from beliefmod.reading.normalise import BOX_CLOSE
 
-
-@dataclass(frozen=True)
-class Number:
-    """A number in a text.
-
-    Attributes:
-        start, end: where it stands, with its sign, currency sign and unit.
-        value: the number.
-        factors: its unit; None for a bare number, () never.
-        decimals: digits after the point as written.
-        spelled: written as a word ("five").
-        follow: the word after a bare number, casefolded, "" when there is none.
-    """
-
-    start: int
-    end: int
-    value: float
-    factors: Factors | None
-    decimals: int
-    spelled: bool
-    follow: str
-
-    @property
-    def scale(self) -> Scale | None:
-        """Dimension and factor of the unit; None for a bare number or a unit that cannot be scaled."""
-        if self.factors is None:
-            return None
-        try:
-            return scale_of(self.factors)
-        except ValueError:
-            return None
-
+BOX_OPEN, BOX_CLOSE = "⟦", "⟧"
+"""What stands around boxed content in a normalised text."""
 
 _SKIP = (
     r"\d+(?:\.\d+){2,}"  # 5.0.1
@@ -134,7 +104,7 @@ def _numerals(text: str, units: frozenset[str]) -> Iterator[Number]:
             continue
         value, decimals = _value(match)
         comma = _DECIMAL_COMMA.match(text, end) if "." not in match[0] and not match["power"] else None
-        if comma is not None and (match[0] == "0" or _unit_after(text, comma.end(), units)):
+        if comma is not None and (match[0] == "0" or unit_after(text, comma.end(), units)):
             value, decimals, end = float(f"{match[0]}.{comma[0][1:]}"), len(comma[0]) - 1, comma.end()
         raised = _RAISED.match(text, end)
         if raised is not None:
@@ -162,13 +132,13 @@ def _numerals(text: str, units: frozenset[str]) -> Iterator[Number]:
         value *= sign
         if not math.isfinite(value):
             continue
-        unit = _unit_after(text, end, units)
+        unit = unit_after(text, end, units)
         if unit is not None:
             yield Number(start, unit[0], value, unit[1], decimals, False, "")
         elif prefix is not None:
             sign_factors = match_unit(prefix[0].strip().replace("US $", "US$").rstrip("."), 0)
             yield Number(start, end, value, sign_factors[1] if sign_factors else None, decimals, False, "")
-        elif not (_ORDINAL.match(text, end) and text[end : end + 1].isalpha()) and not _is_label(
+        elif not (_ORDINAL.match(text, end) and text[end : end + 1].isalpha()) and not is_label(
             text, start, end
         ):
             yield Number(start, end, value, None, decimals, False, _follow(text, end))
@@ -202,7 +172,8 @@ def _sign(text: str, start: int) -> tuple[int, float]:
     return start - 1, -1.0 if text[start - 1] == "-" else 1.0
 
 
-def _unit_after(text: str, end: int, units: frozenset[str]) -> tuple[int, Factors] | None:
+def unit_after(text: str, end: int, units: frozenset[str]) -> tuple[int, Factors] | None:
+    """The unit behind a number that ends at `end`, as `(end, factors)`; `units` are the belief's own."""
     gap = _GAP.match(text, end)
     place = gap.end() if gap else end
     unit = match_unit(text, place, units)
@@ -222,7 +193,8 @@ def _unit_after(text: str, end: int, units: frozenset[str]) -> tuple[int, Factor
     return unit
 
 
-def _is_label(text: str, start: int, end: int) -> bool:
+def is_label(text: str, start: int, end: int) -> bool:
+    """Whether a number only names something: "Step 2", "page 12", the 3 of a numbered line."""
     if _LABEL.search(text, max(0, start - 16), start):
         return True
     line_start = text.rfind("\n", 0, start) + 1
@@ -245,13 +217,13 @@ def _spelled(text: str, units: frozenset[str]) -> Iterator[Number]:
         end = match.end()
         half = match[0].casefold() == "half"
         gap = re.compile(r"\s+an?\s+").match(text, end) if half else None
-        unit = _unit_after(text, gap.end() if gap else end, units)
+        unit = unit_after(text, gap.end() if gap else end, units)
         value, decimals = (0.5, 1) if half else _spelled_value(match[0])
         if half and unit is None:
             continue
         if unit is None and re.match(r"\s?\(\s?\d", text[end : end + 9]):
             continue  # "five (5) newtons": the numeral is read
-        if unit is None and _is_label(text, match.start(), end):
+        if unit is None and is_label(text, match.start(), end):
             continue
         yield Number(
             match.start(), unit[0] if unit else end, value, unit[1] if unit else None, decimals, True,
