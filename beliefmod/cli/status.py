@@ -13,8 +13,7 @@ from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.cli.status_view import Frontier
-    from beliefmod.monitor.status import Status
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Status, Watcher
 
 
 def status(run: Run, limit: Limit = DAMAGE_BUDGET, as_json: Json = False) -> None:
@@ -23,7 +22,7 @@ def status(run: Run, limit: Limit = DAMAGE_BUDGET, as_json: Json = False) -> Non
     Reads the run folder only, so it needs no Ray and works for finished and
     interrupted runs. `beliefmod watch RUN` shows the same, live.
     """
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Watcher
     from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
@@ -52,7 +51,7 @@ def watch(
     """
     from rich.console import Console
 
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Watcher
     from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
