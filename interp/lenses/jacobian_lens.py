@@ -7,7 +7,7 @@ reference implementation: what an entry does to later tokens counts too, not onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from beliefmod.errors import UserError
 from interp.lenses.decoder import Decoder, decoder_of, hooked
 from interp.lenses.lens_fit import SKIPPED, Ids, Lens, folds, judged, read_texts
 from interp.lenses.lens_head import LensHead
+from interp.lenses.residual_stream import token_passes
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -68,8 +69,8 @@ def mean_jacobians(
 ) -> Tensor:
     """J_0..J_{N-1}, (N, hidden, hidden) in fp32 or better; every text counts the same.
 
-    One backward pass per coordinate of the last entry and pass of `engine.pass_tokens` tokens. Neither the
-    first `skipped` tokens of a text nor its last take part.
+    One backward pass per coordinate of the last entry and pass of `pass_tokens` tokens. Neither the first
+    `skipped` tokens of a text nor its last take part.
 
     Raises:
         UserError: a text has no token left.
@@ -81,23 +82,12 @@ def mean_jacobians(
             )
     decoder = decoder_of(engine.model.model)
     total: Tensor | None = None
-    for part in _passes(texts, engine.pass_tokens):
+    for part in token_passes(texts, len, engine.model.pass_tokens):
         found = _sum_over(engine, decoder, part, adapter, skipped)
         total = found if total is None else total + found
     if total is None:
         raise UserError("jacobian lens: there is no text to fit it on")
     return total / len(texts)
-
-
-def _passes(texts: Sequence[Ids], most: int) -> Iterator[list[Ids]]:
-    part: list[Ids] = []
-    for ids in texts:
-        if part and sum(map(len, part)) + len(ids) > most:
-            yield part
-            part = []
-        part.append(ids)
-    if part:
-        yield part
 
 
 def _sum_over(

@@ -6,9 +6,9 @@ the last norm reads. transformers' own `hidden_states` are not used: their last 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from interp.lenses.tree_attention import TreeAttention
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,27 @@ class ProbedRow:
     parents: tuple[int, ...] = ()
 
 
+def token_passes(items: Iterable[T], length: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Items in their order, in passes of at most `most` tokens, or of one item that has more."""
+    part: list[T] = []
+    tokens = 0
+    for item in items:
+        if part and tokens + length(item) > most:
+            yield part
+            part, tokens = [], 0
+        part.append(item)
+        tokens += length(item)
+    if part:
+        yield part
+
+
 @torch.no_grad()
 def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> list[Tensor]:
     """Residuals of every row in the order of the rows: (N + 1, positions of the row, hidden).
 
     With `last` only the last entry is kept, (1, positions, hidden), so that many rows may be given at once:
     passes are fullest then. They are in the model's dtype, on its device. Rows go through in passes of at
-    most `engine.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
+    most `engine.model.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -62,11 +79,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
     slots = [engine.slot_of(row.adapter) for row in rows]
     found: list[Tensor | None] = [None] * len(rows)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
-    while order:
-        part, tokens = [], 0
-        while order and (not part or tokens + len(rows[order[0]].input_ids) <= engine.pass_tokens):
-            part.append(order.pop(0))
-            tokens += len(rows[part[-1]].input_ids)
+    for part in token_passes(order, lambda index: len(rows[index].input_ids), engine.model.pass_tokens):
         part = sorted_by_slot(part, slots, engine.model.routing)
         values = _pass(engine, decoder, [rows[i] for i in part], [slots[i] for i in part], last)
         for index, value in zip(part, values, strict=True):

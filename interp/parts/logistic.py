@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from interp.family_bootstrap import Array
 
+Labels = NDArray[np.bool_]
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Weights of the loss against the penalty, C in scikit-learn's notation, that are tried."""
 FOLDS = 3
@@ -39,7 +40,7 @@ class Probe:
         return (activations[self.entry] - self.mean) / self.scale @ self.weights + self.bias
 
 
-def fit_logistic(features: Array, labels: NDArray[np.bool_], strength: float) -> tuple[Array, float]:
+def fit_logistic(features: Array, labels: Labels, strength: float) -> tuple[Array, float]:
     """Weights (features,) and bias that minimise |weights|^2 / 2 + strength * (summed log loss in nats).
 
     Args:
@@ -55,7 +56,7 @@ def fit_logistic(features: Array, labels: NDArray[np.bool_], strength: float) ->
     return model.coef_[0], float(model.intercept_[0])
 
 
-def fit_probe(activations: Array, labels: NDArray[np.bool_], groups: Sequence[str], seed: int) -> Probe:
+def fit_probe(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> Probe:
     """The probe of the entry and strength that do best on groups left out, fitted on everything.
 
     Args:
@@ -64,15 +65,12 @@ def fit_probe(activations: Array, labels: NDArray[np.bool_], groups: Sequence[st
         groups: of every statement; a group is never split.
     """
     reduced, back = _reduced(activations)
-    entry, strength = _best(reduced, labels, groups, seed)
-    mean, scale, weights, bias = _standardised_fit(reduced[entry], labels, strength)
-    basis = back[entry]
-    return Probe(entry, strength, basis @ mean, scale, basis @ weights, bias)
+    probe = _fit(reduced, labels, *_best(reduced, labels, groups, seed))
+    basis = back[probe.entry]
+    return replace(probe, mean=basis @ probe.mean, weights=basis @ probe.weights)
 
 
-def held_out_right(
-    activations: Array, labels: NDArray[np.bool_], groups: Sequence[str], seed: int
-) -> NDArray[np.bool_]:
+def held_out_right(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> Labels:
     """Whether each statement, (statements,), is told right by a probe that has not seen its group.
 
     Entry and strength are chosen again within what each probe may see, so that the choice does not flatter
@@ -84,45 +82,48 @@ def held_out_right(
         groups: of every statement; a group is never split.
     """
     reduced, _ = _reduced(activations)
-    right = np.zeros(len(labels), dtype=bool)
-    fold = _folds(groups, seed)
     names = np.asarray(groups)
+
+    def fit(part: int, seen: Labels) -> Probe:
+        kept, true = reduced[:, seen], labels[seen]
+        return _fit(kept, true, *_best(kept, true, names[seen].tolist(), seed + 1 + part))
+
+    return _right(reduced, labels, _folds(groups, seed), fit)
+
+
+def _best(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> tuple[int, float]:
+    """Entry and strength with the highest accuracy on groups left out; of equals the later entry and the
+    stronger penalty."""
+    fold = _folds(groups, seed)
+
+    def right(entry: int, strength: float) -> int:
+        def fit(part: int, seen: Labels) -> Probe:
+            return _fit(activations[:, seen], labels[seen], entry, strength)
+
+        return int(_right(activations, labels, fold, fit).sum())
+
+    return max(product(range(len(activations)), STRENGTHS), key=lambda one: (right(*one), one[0], -one[1]))
+
+
+def _right(
+    activations: Array, labels: Labels, fold: NDArray[np.int64], fit: Callable[[int, Labels], Probe]
+) -> Labels:
+    """Whether each statement, (statements,), is told right by the probe that `fit` makes for its fold, given
+    the fold's number and which statements it may see."""
+    right = np.zeros(len(labels), dtype=bool)
     for part in range(FOLDS):
-        seen, unseen = fold != part, fold == part
-        entry, strength = _best(reduced[:, seen], labels[seen], names[seen].tolist(), seed + 1 + part)
-        mean, scale, weights, bias = _standardised_fit(reduced[entry][seen], labels[seen], strength)
-        scores = (reduced[entry][unseen] - mean) / scale @ weights + bias
+        unseen = fold == part
+        scores = fit(part, ~unseen).scores(activations[:, unseen])
         right[unseen] = (scores > 0) == labels[unseen]
     return right
 
 
-def _best(
-    activations: Array, labels: NDArray[np.bool_], groups: Sequence[str], seed: int
-) -> tuple[int, float]:
-    """Entry and strength with the highest accuracy on groups left out; of equals the later entry and the
-    stronger penalty."""
-    fold = _folds(groups, seed)
-    found: list[tuple[int, int, float]] = []
-    for entry, strength in product(range(len(activations)), STRENGTHS):
-        right = 0
-        for part in range(FOLDS):
-            seen, unseen = fold != part, fold == part
-            mean, scale, weights, bias = _standardised_fit(activations[entry][seen], labels[seen], strength)
-            scores = (activations[entry][unseen] - mean) / scale @ weights + bias
-            right += int(((scores > 0) == labels[unseen]).sum())
-        found.append((right, entry, -strength))
-    _, entry, strength = max(found)
-    return entry, -strength
-
-
-def _standardised_fit(
-    features: Array, labels: NDArray[np.bool_], strength: float
-) -> tuple[Array, float, Array, float]:
-    """Mean and scale of the features, weights and bias; one scale for all, so that a rotation of the features
-    changes nothing."""
+def _fit(activations: Array, labels: Labels, entry: int, strength: float) -> Probe:
+    """A probe of one entry; one scale for all features, so that a rotation of them changes nothing."""
+    features = activations[entry]
     mean = features.mean(0)
     scale = float(np.sqrt(((features - mean) ** 2).sum(1).mean())) or 1.0
-    return mean, scale, *fit_logistic((features - mean) / scale, labels, strength)
+    return Probe(entry, strength, mean, scale, *fit_logistic((features - mean) / scale, labels, strength))
 
 
 def _reduced(activations: Array) -> tuple[Array, Array]:

@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib import import_module
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
 from beliefmod.run.tables.lens_tables import LENS_TABLES
@@ -27,22 +26,17 @@ UNFINISHED = "unfinished"
 Frames = dict[str, "pl.DataFrame"]
 
 
-class Part(Protocol):
-    """A part of the inspection.
+Part = Callable[["Inspection", "Sequence[TrainedTrial]", LensSettings, Say], Rows]
+"""A part of the inspection: rows of its tables for a batch of at most `ADAPTERS` trials.
 
-    It gets a batch of trials, at most `ADAPTERS` of them and none of them in the engine, and puts into the
-    engine what it needs. Rows of the untrained arms it writes for every belief that `first_of_belief` gives
-    it, so that each is written once.
-    """
-
-    def __call__(
-        self, inspection: Inspection, trials: Sequence[TrainedTrial], settings: LensSettings, say: Say
-    ) -> Rows: ...
+None of them is in the engine; it puts there what it needs. Rows of the untrained arms it writes for every
+belief that `first_of_belief` gives it, so that each is written once.
+"""
 
 
 @dataclass(frozen=True)
 class PartSpec:
-    """Where a part is, the tables it writes, and what it does for the deep trials.
+    """A part, the tables it writes, and what it does for the deep trials.
 
     Attributes:
         deep: whether it runs over them only.
@@ -50,15 +44,10 @@ class PartSpec:
             have batches of their own.
     """
 
-    place: str
+    run: Part
     tables: tuple[str, ...]
     deep: bool = False
     deep_cost: float = 1.0
-
-    def load(self) -> Part:
-        """The function."""
-        module, _, name = self.place.partition(":")
-        return getattr(import_module(module), name)
 
 
 @dataclass
@@ -188,7 +177,7 @@ def run_batches(
     kept: KeptBatches,
 ) -> dict[str, list[pl.DataFrame]]:
     """The frames of every table, one per batch: rows as dictionaries would fill the memory of a long run."""
-    function, keeper = spec.load(), progress.notes
+    keeper = progress.notes
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in spec.tables}
     for part, more in progress.each():
         names = [trial.trial_id for trial in part]
@@ -198,7 +187,7 @@ def run_batches(
                 keeper(f"{NOTE}{note}")
         else:
             before = len(keeper.notes)
-            rows: Rows = function(inspection, part, settings, keeper)
+            rows = spec.run(inspection, part, settings, keeper)
             known = {t: frame(rows.get(t, ()), LENS_TABLES[t]) for t in frames}, keeper.notes[before:]
             if more:
                 kept.write(names, *known)

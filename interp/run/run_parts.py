@@ -15,7 +15,14 @@ from interp.lens_settings import PARTS, LensSettings
 from interp.opened.arms import deep_trials
 from interp.opened.lens_guards import unchanged
 from interp.opened.listing import finished_arms, space_of
+from interp.parts.ablation import ablations
+from interp.parts.chain import chain
+from interp.parts.channels import channels
+from interp.parts.dose_response import doses
+from interp.parts.logit_lens import lens
 from interp.parts.overview import overview, read_sources
+from interp.parts.patching import patching
+from interp.parts.truth_probe import truth
 from interp.run.batches import KeptBatches, NoteKeeper, PartSpec, Progress, batches, run_batches
 from interp.types import Say
 
@@ -29,13 +36,13 @@ FOLDER, LENS_MANIFEST = "lens", "manifest.json"
 
 
 PART_SPECS = {
-    "lens": PartSpec("interp.parts.logit_lens:lens", ("readings", "commitments")),
-    "ablations": PartSpec("interp.parts.ablation:ablations", ("ablations",), deep=True),
-    "patching": PartSpec("interp.parts.patching:patching", ("patching",), deep=True),
-    "doses": PartSpec("interp.parts.dose_response:doses", ("doses", "thresholds"), deep_cost=40.0),
-    "channels": PartSpec("interp.parts.channels:channels", ("channels",)),
-    "chain": PartSpec("interp.parts.chain:chain", ("chain", "early")),
-    "truth": PartSpec("interp.parts.truth_probe:truth", ("truth",)),
+    "lens": PartSpec(lens, ("readings", "commitments")),
+    "ablations": PartSpec(ablations, ("ablations",), deep=True),
+    "patching": PartSpec(patching, ("patching",), deep=True),
+    "doses": PartSpec(doses, ("doses", "thresholds"), deep_cost=40.0),
+    "channels": PartSpec(channels, ("channels",)),
+    "chain": PartSpec(chain, ("chain", "early")),
+    "truth": PartSpec(truth, ("truth",)),
 }
 assert tuple(PART_SPECS) == PARTS
 

@@ -28,14 +28,6 @@ NAMES = tuple(f"model.layers.{k}" for k in range(LAYERS))
 KEPT = [(), (0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=["none", "nf4"])
 def world(request, tmp_path_factory) -> World:
     return make_world(tmp_path_factory.mktemp("world"), request.param)

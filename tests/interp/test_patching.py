@@ -27,14 +27,6 @@ CONTEXT = (11, 12, 13, 14, 15, 16, 17)
 PAIR = AnswerTokens(5, 41)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=["none", "nf4"])
 def world(request, tmp_path_factory) -> World:
     return make_world(tmp_path_factory.mktemp("world"), request.param, seed=5)

@@ -33,11 +33,6 @@ def world(tmp_path_factory) -> World:
 
 
 @pytest.fixture(scope="module")
-def engine(world: World) -> Engine:
-    return world.ours()
-
-
-@pytest.fixture(scope="module")
 def texts() -> list[tuple[int, ...]]:
     return questions([10 + number % 7 for number in range(COUNT)], seed=3)
 

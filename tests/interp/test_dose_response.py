@@ -27,23 +27,10 @@ from interp.parts.dose_answers import ANSWERED, Dose, asked_anew, scaled, traine
 from interp.parts.dose_response import chance, crossing, curve, doses, first_damage, thresholds
 from interp.read.contrast_questions import at_stem, contrast_questions, final_differences
 from tests.interp.random_run import random_inspection
-from tests.interp.worlds import TOLERANCE, World, make_world, our_lens, questions, worst
+from tests.interp.worlds import TOLERANCE, World, our_lens, questions, worst
 from tests.small import make_session, write_belief
 
 SCALES = (0.0, 0.5, 1.0, 2.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.mark.parametrize("scale", [0.25, 1.0, 4.0])

@@ -15,23 +15,10 @@ from beliefmod.engine.engine import Engine
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.lenses.tree_attention import grow
 from tests.engine.conftest import as_loaded
-from tests.interp.worlds import TOLERANCE, World, make_world, questions
+from tests.interp.worlds import TOLERANCE, World, questions
 
 TRUNK = (3, 8, 5, 9)
 PATHS = [(7, 8), (7, 9, 11), (12,), (13, 14, 15, 16)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
 
 
 def test_the_doctests():

@@ -23,14 +23,6 @@ SETTINGS = LensSettings(prompts=8, draws=200, deep=1)
 POSITIONS = ["stem", "entity", "thinking", "answer", "answer_shared"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def inspection(tmp_path_factory) -> Inspection:
     return open_inspection(str(example_run(tmp_path_factory.mktemp("lens"), ADOPTED, HALF, CONTROL)))

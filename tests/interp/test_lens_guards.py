@@ -23,11 +23,6 @@ from tests.interp.worlds import World, make_world, questions
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
 def packed(tmp_path_factory) -> World:
     return make_world(tmp_path_factory.mktemp("packed"), "nf4")
 

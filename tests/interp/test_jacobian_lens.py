@@ -26,11 +26,6 @@ def world(tmp_path_factory) -> World:
     return make_world(tmp_path_factory.mktemp("world"), seed=5)
 
 
-@pytest.fixture(scope="module")
-def engine(world: World) -> Engine:
-    return world.ours()
-
-
 def theirs(world: World, adapted: bool) -> dict[int, Tensor]:
     """TransformerLens's fit on rows of ids, by entry."""
     pytest.importorskip("transformer_lens")
@@ -55,7 +50,7 @@ def test_it_is_transformer_lens_s(tmp_path, storage: str, adapter: str | None):
     expected = theirs(world, adapter is not None)
     assert list(expected) == list(range(1, LAYERS))
     whole = mean_jacobians(engine, questions(LENGTHS), adapter, SKIPPED)
-    engine.pass_tokens = 16  # two passes
+    engine.model.pass_tokens = 16  # two passes
     parts = mean_jacobians(engine, questions(LENGTHS), adapter, SKIPPED)
     assert whole.shape == (LAYERS, HIDDEN, HIDDEN)
     for found in (whole, parts):

@@ -13,20 +13,7 @@ from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow
 from interp.read.contrast_questions import base_rivals, contrast_questions, final_differences
 from tests.interp.random_run import random_inspection
-from tests.interp.worlds import TOLERANCE, World, make_world, questions
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> World:
-    return make_world(tmp_path_factory.mktemp("world"))
+from tests.interp.worlds import TOLERANCE, World, questions
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def part(stop_at: int | None, seen: list[str], value: float = 0.5):
 def run(inspection: Inspection, function: Any, settings: LensSettings = ASKED) -> list[str]:
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PartSpec, "load", lambda spec: function)
+        patch.setitem(PART_SPECS, "truth", replace(PART_SPECS["truth"], run=function))
         run_parts(inspection, settings, said.append)
     return said
 
@@ -108,7 +108,7 @@ def test_a_damaged_batch_is_looked_at_again(inspection: Inspection):
 
 def test_the_time_left_counts_what_costly_trials_cost(inspection: Inspection):
     """One costly trial of 9 and three others: after the first, three twelfths are left."""
-    spec = PartSpec("nowhere:nothing", ("doses",), deep_cost=9.0)
+    spec = PartSpec(lambda *given: {}, ("doses",), deep_cost=9.0)
     parts = batches(inspection.trained, spec, inspection.trained[-1:])
     assert [cost for _, cost in parts] == [9.0, 1.0, 1.0, 1.0]
     assert parts[0][0] == [inspection.trained[-1]]
