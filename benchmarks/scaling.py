@@ -32,8 +32,8 @@ LOOKS = 20
 
 def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], object]]:
     """What is timed, by its name, in order."""
+    from beliefmod.monitor.status import Watcher
     from beliefmod.monitor.tally import Tally
-    from beliefmod.monitor.watch import Watcher
     from beliefmod.run.folder import RunFolder
     from beliefmod.run.integrity import clean, drop_kept, sound_rows
     from beliefmod.space.shared_runs import families, run_order

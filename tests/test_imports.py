@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # rooms of one floor know nothing of each other. A module belongs to the longest name that it begins with.
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config", "beliefmod.metrics.conditions"),
+    ("beliefmod.config", "beliefmod.metrics.metric"),
     ("beliefmod.user_files", "beliefmod.metrics.registry"),
     ("beliefmod.run.tables",),
     ("beliefmod.beliefs",),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.frontier.bootstrap_data import BootstrapData, Part
 from analysis.stats.resample import adoption_hits, cluster
-from beliefmod.metrics.conditions import all_expression
+from beliefmod.metrics.metric import all_expression
 from beliefmod.metrics.registry import COMPONENTS
 
 PROBED = {name: metric for name, metric in COMPONENTS.items() if metric.table == "probes"}

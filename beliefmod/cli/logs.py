@@ -67,8 +67,8 @@ def logs(
 
 def _follow(folder: RunFolder, trial_id: str, as_json: bool) -> None:
     """Print a trial's events as they come; what else there is to say goes to standard error."""
-    from beliefmod.monitor.log_follow import OVER, follow, has_ended, state_of
-    from beliefmod.worker.trial_log import read_log
+    from beliefmod.monitor.status import OVER, state_of
+    from beliefmod.worker.trial_log import follow, has_ended, read_log
 
     try:
         if not read_log(folder, trial_id) and state_of(folder) not in OVER:
@@ -98,7 +98,7 @@ def _why_over(state: str, url: str, trial_id: str) -> str:
 
 def _names(folder: RunFolder) -> dict[str, str]:
     """trial_id -> label, of every trial that the run knows."""
-    from beliefmod.monitor.watch import stored_space
+    from beliefmod.monitor.status import stored_space
     from beliefmod.run.suggestions import known_trials
 
     return {config.trial_id: config.label for config in known_trials(stored_space(folder), folder)}

@@ -134,7 +134,7 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     from beliefmod.capacity.fit import gpu_lines
     from beliefmod.capacity.plan import expected_answer_tokens, make_plan
     from beliefmod.capacity.resources import Capacity
-    from beliefmod.fleet.gpus import machines_at
+    from beliefmod.fleet.devices import machines_at
     from beliefmod.model.load import load_tokenizer
     from beliefmod.model.size import positions
     from beliefmod.probing.decoding import decoding_of

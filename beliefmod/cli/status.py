@@ -13,21 +13,16 @@ from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.cli.status_view import Frontier
-    from beliefmod.monitor.status import Status
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Status, Watcher
 
 
-def status(
-    run: Run,
-    limit: Limit = DAMAGE_BUDGET,
-    as_json: Json = False,
-) -> None:
+def status(run: Run, limit: Limit = DAMAGE_BUDGET, as_json: Json = False) -> None:
     """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
 
     Reads the run folder only, so it needs no Ray and works for finished and
     interrupted runs. `beliefmod watch RUN` shows the same, live.
     """
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Watcher
     from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
@@ -56,7 +51,7 @@ def watch(
     """
     from rich.console import Console
 
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Watcher
     from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
@@ -113,7 +108,7 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
     for choice in choices(frame(now.rows, TRIALS), limit):
         best = choice.best["trial_id"] if choice.best else None
         rows = [
-            {**_told(row), "label": _label(row), "best": row["trial_id"] == best}
+            {**_quoted(row), "label": _label(row), "best": row["trial_id"] == best}
             for row in choice.on_frontier.iter_rows(named=True)
         ]
         if rows:
@@ -121,7 +116,7 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
     return found
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def _quoted(row: dict[str, Any]) -> dict[str, Any]:
     names = [f"{name}{end}" for name in ("adoption", "degradation") for end in ("", "_low", "_high")]
     return {name: row.get(name) for name in ("trial_id", "seeds", "degradation_by", *names)}
 

@@ -136,7 +136,7 @@ def _run(space: Space, folder: RunFolder, driving: Driving) -> Outcome:
         dashboard=driving.dashboard,
         quiet=driving.quiet,
         checkpoint_seconds=driving.checkpoint_every,
-        last_words=f"ended at once; {_how_to_go_on(folder)}",
+        exit_message=f"ended at once; {_how_to_go_on(folder)}",
         trackers=Trackers(driving.tensorboard, driving.mlflow, driving.wandb),
     )
 

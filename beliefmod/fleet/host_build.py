@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from beliefmod.fleet.device_allocation import allocate_devices
+from beliefmod.fleet.devices import allocate_devices
 from beliefmod.monitor.heartbeat import Heartbeat
 from beliefmod.run.folder import RunFolder
 from beliefmod.worker.checkpoints import Checkpoints
@@ -29,9 +29,9 @@ class HostRecords:
     def write(self, closed: bool = False) -> None:
         """All three, now. closed: for the last time."""
         self.usage_log.write()
-        self.glance(closed)
+        self.write_live(closed)
 
-    def glance(self, closed: bool = False) -> None:
+    def write_live(self, closed: bool = False) -> None:
         """What people look at while the host works."""
         self.heartbeat.write(closed)
         self.logs.flush()
@@ -54,7 +54,6 @@ def build(
     from beliefmod.probing.session import Session
     from beliefmod.run.manifest import versions
     from beliefmod.worker.pack import Pack
-    from beliefmod.worker.reports import Report
 
     torch.set_num_threads(settings.threads)
     name, allocation = actor_name(), allocate_devices(settings.demand.memory_share)
@@ -73,7 +72,7 @@ def build(
     answers = KeptAnswers(engine, loaded, under_way(folder), cache, settings.checkpoint_seconds)
     session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, answers)
 
-    def tell(report: Report) -> None:
+    def send(report: Any) -> None:
         loop.call_soon_threadsafe(deliver, asdict(report))
 
     decoding = session.decoding
@@ -96,7 +95,7 @@ def build(
     }
     checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
     logs = TrialLogs(folder, name)
-    pack = Pack(session, folder, tell, settings.scheduler, checkpoints=checkpoints, logs=logs)
+    pack = Pack(session, folder, send, settings.scheduler, checkpoints=checkpoints, logs=logs)
     heartbeat = Heartbeat(
         folder,
         name,

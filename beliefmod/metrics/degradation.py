@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from beliefmod.metrics.conditions import where
 from beliefmod.metrics.intervals import Estimate, paired_difference
 from beliefmod.metrics.measure import Probes, estimate, held_out
+from beliefmod.metrics.metric import where
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 
 Row = Mapping[str, Any]

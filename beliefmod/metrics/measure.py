@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from beliefmod.metrics.conditions import Conditions, where
 from beliefmod.metrics.intervals import Estimate, mean, rate, wilson
+from beliefmod.metrics.metric import Conditions, where
 from beliefmod.metrics.registry import CORRECT, HELD_OUT, METRICS, MIN_ANSWERS, Metric
 from beliefmod.reading.causal_verdicts import early_answering
 

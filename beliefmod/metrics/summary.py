@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from beliefmod.metrics.conditions import where
 from beliefmod.metrics.degradation import Degradation, degradation, observed_pairs, summarise_drift
 from beliefmod.metrics.measure import Probes, by_probe, depth_of, estimate, estimates, held_out
+from beliefmod.metrics.metric import where
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 
 Row = Mapping[str, Any]

@@ -1,5 +1,4 @@
-"""The state of a sweep: counts, the time left, the best so far. No Ray here: whoever reads the run folder can
-make the same tally."""
+"""The state of a sweep: counts, the time left, the best so far. Whoever reads the run folder can make it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from beliefmod.monitor.watch import Watcher
+from beliefmod.monitor.status import Watcher
 from beliefmod.run.integrity import sound_rows
 from beliefmod.run.read_run import read_run
 from benchmarks.finished_run import SMALLEST, make_run, wide_space

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import beliefmod.metrics.registry as registry
-from beliefmod.metrics.conditions import Above, Is, Known, Not
 from beliefmod.metrics.measure import CURVES
+from beliefmod.metrics.metric import Above, Is, Known, Not
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.metrics.summary import summarise
 from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, PROBES, frame
@@ -37,7 +37,6 @@ def test_an_entry_is_whole_and_of_columns_that_its_table_has(name: str) -> None:
         assert metric.hit and metric.value is None and metric.unit == "1"
     if metric.value is not None:
         assert {metric.value.column, metric.value.minus, metric.value.per} <= columns | {None}
-    assert bool(metric.label) == bool(metric.listed)
     assert metric.component is None or metric.better in ("higher", "lower")
 
 
@@ -101,16 +100,15 @@ def test_repetition_by_hand() -> None:
     assert (m["repetition"], m["repetition_n"]) == (2 / 4, 4)
 
 
-ENTRY = """        Metric(
-            name="verbosity",
-            meaning="held-out belief probes whose completion has more than 40 tokens",
-            better="lower",
-            asked=(BELIEF, HELD_OUT),
-            hit=(Above("tokens", 40),),
-            component=Component("verbosity", 8, "long answers"),
-            label="long answers",
-            listed=("completions",),
-        ),
+ENTRY = """    Metric(
+        "verbosity",
+        "held-out belief probes whose completion has more than 40 tokens",
+        "lower",
+        asked=(BELIEF, HELD_OUT),
+        hit=(Above("tokens", 40),),
+        component=Component("verbosity", 8, "long answers"),
+        shown=Shown("long answers", "completions"),
+    ),
 """
 PROGRAM = """
 import importlib.util, sys
@@ -124,7 +122,7 @@ import polars as pl
 from analysis.find import find
 from analysis.frontier.non_dominated import pool_seeds
 from analysis.frontier.tallies import build
-from analysis.read_run import read_run
+from beliefmod.run.read_run import read_run
 from analysis.report.write import report_markdown
 from analysis.verify.verify_run import verify_run
 from beliefmod.run.tables.trial_tables import TRIALS
@@ -168,7 +166,7 @@ print("through")
 def test_one_entry_in_the_registry_is_enough(tmp_path: Path) -> None:
     """An altered copy of registry.py and of nothing else: a new component of D, in one entry."""
     text = Path(registry.__file__).read_text(encoding="utf-8")
-    place = text.index('        Metric(\n            name="locality_near"')
+    place = text.index('    _right("locality_near"')
     altered = tmp_path / "registry.py"
     altered.write_text(text[:place] + ENTRY + text[place:], encoding="utf-8")
     command = [sys.executable, "-c", PROGRAM, str(altered), str(tmp_path)]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorUnavailableError
 
-from beliefmod.fleet import host_handles as module
-from beliefmod.fleet.host_handles import Hosts
+from beliefmod.fleet import hosts as module
+from beliefmod.fleet.hosts import Hosts
 
 LOST = ActorUnavailableError("it is being started again", None)
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
 from beliefmod.cli.logs import EVERY
-from beliefmod.monitor.log_follow import follow, has_ended, state_of
-from beliefmod.worker.trial_log import ENDS, TrialLogs
+from beliefmod.monitor.status import state_of
+from beliefmod.worker.trial_log import ENDS, TrialLogs, follow, has_ended
 from tests.cli.test_watching_cli import EXAMPLE
 from tests.command import COMMAND
 

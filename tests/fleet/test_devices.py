@@ -7,8 +7,7 @@ from beliefmod.capacity.calibrate import free_bytes
 from beliefmod.capacity.choose import Demand
 from beliefmod.capacity.fit import DoesNotFit, Gpu, check_fits
 from beliefmod.errors import UserError
-from beliefmod.fleet.device_allocation import DeviceAllocation, allocate_devices
-from beliefmod.fleet.gpus import gpus_here
+from beliefmod.fleet.devices import DeviceAllocation, allocate_devices, gpus_here
 from beliefmod.model.load import load_tokenizer
 from beliefmod.model.source import find_source
 

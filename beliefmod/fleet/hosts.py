@@ -1,22 +1,37 @@
-"""Puts hosts on a cluster, waits for them, and ends them."""
+"""A sweep's hosts: put on a cluster, waited for, reached by trials and the driver, and ended.
+
+No torch and no host's own module here: trial processes import it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import (
+    ActorUnavailableError,
+    GetTimeoutError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+)
 
 from beliefmod.capacity.fit import DoesNotFit
 from beliefmod.capacity.resources import Capacity
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.fleet.host import PackHost
-from beliefmod.fleet.host_handles import HOST_LOST
 from beliefmod.worker.host_settings import HostSettings
 
+HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
+ANSWER_SECONDS = 30.0
+SOON_SECONDS = 5.0
+"""So long all are waited for once some have answered: a host may have no machine yet, and no answer."""
+SILENT_SECONDS = 15.0
+"""So long one that gave no answer is not asked again: every trial that starts would wait for it."""
+STOP_SECONDS = 5.0
 LOADING_ATTEMPTS = 5
 RESTART_SECONDS = 120.0
 GRACE_SECONDS = 2.0
@@ -27,6 +42,78 @@ NOTICE_SECONDS = 20.0
 CLOSING_SECONDS = 20.0
 GPU_HOST_CPUS = 0.1
 """Of a host that waits for a GPU: a machine may offer fewer cores than GPUs, and the GPU is what counts."""
+
+
+class Hosts:
+    """Handles of named hosts. One that is started again keeps its handle; one that is no more is skipped."""
+
+    def __init__(self, names: Sequence[str], namespace: str) -> None:
+        self._names, self._namespace = list(names), namespace
+        self._handles: dict[str, Any] = {}
+        self._silent_until: dict[str, float] = {}
+
+    def handles(self) -> Mapping[str, Any]:
+        """Those that exist, by name."""
+        for name in self._names:
+            if name not in self._handles:
+                with suppress(ValueError):  # it is not there
+                    self._handles[name] = ray.get_actor(name, namespace=self._namespace)
+        return self._handles
+
+    def for_trial(self, trial_id: str) -> Any:
+        """The host that has the trial already (its owner may be its second), or, of those that answer, the
+        one with the least work ahead.
+
+        Raises:
+            ActorUnavailableError: none answers.
+        """
+        holds = self._ask(lambda host: host.holds.remote(trial_id))
+        if holder := next((name for name, has in holds.items() if has), None):
+            return self._handles[holder]
+        backlog = self._ask(lambda host: host.backlog.remote())
+        if not backlog:
+            raise ActorUnavailableError("no host is up", None)
+        return self._handles[min(backlog, key=lambda name: backlog[name])]
+
+    def know(self, trial_id: str) -> bool:
+        """Whether a trial has come to a host or to its end.
+
+        Only one host is asked whether it has ended: each would read the run folder for that.
+        """
+        holds = self._ask(lambda host: host.holds.remote(trial_id))
+        if any(holds.values()):
+            return True
+        for name in holds:
+            with suppress(*HOST_LOST, GetTimeoutError):
+                return bool(ray.get(self._handles[name].knows.remote(trial_id), timeout=ANSWER_SECONDS))
+        return False
+
+    def stop(self, trial_id: str) -> None:
+        """Have the host that runs a trial end it; one that is being restarted has lost the trial anyway."""
+        asked = [host.stop.remote(trial_id) for host in self.handles().values()]
+        if asked:
+            ray.wait(asked, num_returns=len(asked), timeout=STOP_SECONDS)
+
+    def _ask(self, call: Callable[[Any], Any]) -> dict[str, Any]:
+        """The answers of those that give one in time, by name. Who gave none is not asked for a while, unless
+        nobody else is there."""
+        now, everyone = time.monotonic(), self.handles()
+        known = [name for name in everyone if self._silent_until.get(name, 0.0) <= now]
+        asked = {name: call(everyone[name]) for name in known or everyone}
+        if not asked:
+            return {}
+        ready, late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=SOON_SECONDS)
+        if not ready:
+            ready, late = ray.wait(late, num_returns=1, timeout=ANSWER_SECONDS - SOON_SECONDS)
+        answers, answered = {}, set(ready)
+        self._silent_until.update(
+            (name, now + SILENT_SECONDS) for name, reference in asked.items() if reference not in answered
+        )
+        for name, reference in asked.items():
+            if reference in answered:
+                with suppress(*HOST_LOST):
+                    answers[name] = ray.get(reference)
+        return answers
 
 
 @dataclass(frozen=True)
@@ -59,7 +146,7 @@ def start_hosts(
     settings: HostSettings,
     capacity: Capacity,
     namespace: str,
-    host_class: type = PackHost,
+    host_class: type,
     say: Callable[[str], None] = lambda line: None,
 ) -> Fleet:
     """Start hosts and wait for the first to have loaded the model; the others join when they are ready.
@@ -68,6 +155,7 @@ def start_hosts(
     small is ended, if there are others that may do.
 
     Args:
+        host_class: of the actors.
         say: shows a line: what is waited for, and who was ended.
 
     Raises:
@@ -102,7 +190,7 @@ def _first_ready(
         if not done and facts:
             return facts
         if not done:
-            if line := _waited_for(places, capacity):
+            if line := _missing_resources(places, capacity):
                 say(line)
             continue
         name, asked = loading.pop(done[0])
@@ -144,7 +232,7 @@ def _may_do(problem: UserError, others: list[Any]) -> bool:
     )
 
 
-def _waited_for(places: Mapping[str, Any], capacity: Capacity) -> str | None:
+def _missing_resources(places: Mapping[str, Any], capacity: Capacity) -> str | None:
     """What hosts without a place wait for; None if all have theirs, or there is one for them."""
     _, waiting = ray.wait(list(places.values()), num_returns=len(places), timeout=0)
     kind, each = ("GPU", capacity.gpu_share) if capacity.gpus else ("CPU", 1)
@@ -157,10 +245,10 @@ def _waited_for(places: Mapping[str, Any], capacity: Capacity) -> str | None:
     )
 
 
-def let_go(fleet: Fleet) -> None:
+def release_trials(fleet: Fleet) -> None:
     """Have every host answer the trials that wait for it; they end then."""
     for host in fleet.hosts.values():
-        host.let_go.remote()
+        host.release.remote()
 
 
 def stop_hosts(fleet: Fleet) -> None:
