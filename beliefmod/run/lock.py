@@ -22,8 +22,8 @@ _CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 def sole_driver(folder: RunFolder) -> Iterator[None]:
     """Hold the folder's lock. The kernel lets go of it when the process dies, however that happens.
 
-    A folder that is not on this machine's file system (a bucket) cannot be locked. `filelock` 4 would not do: on
-    file systems without locks it fails, or leaves a file that goes on to lock when its process was killed.
+    A folder that is not on this machine's file system (a bucket) cannot be locked. `filelock` would not do:
+    on file systems without locks it fails, or leaves a file that goes on to lock when its process was killed.
 
     Raises:
         UserError: another process does.
