@@ -15,7 +15,7 @@ from beliefmod.metrics.registry import DAMAGE_BUDGET
 if TYPE_CHECKING:
     from beliefmod.judge.case_selection import Case
     from beliefmod.judge.client import Endpoint
-    from beliefmod.judge.replies import Tally
+    from beliefmod.judge.judge_run import Tally
 
 COLUMNS = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
 BATCH = 64  # trials whose probes are in memory at once
@@ -95,7 +95,7 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
     Raises:
         UserError: no run, no such key, an endpoint that refuses or is not there.
     """
-    from beliefmod.judge.replies import candidate_names, judge_run
+    from beliefmod.judge.judge_run import candidate_names, judge_run
     from beliefmod.run.folder import RunFolder
 
     endpoint = _endpoint(url, key_env)
