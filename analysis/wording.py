@@ -13,6 +13,7 @@ SETTING_NAMES = {
     "learning_rate": "learning rate",
     "data.style": "style",
     "data.num_examples": "examples",
+    "objective.kl_to_base": "KL to base",
     "lora.r": "rank",
     "lora.lora_alpha": "alpha",
     "lora.target_modules": "modules",

@@ -75,6 +75,7 @@ class TrialRun:
                 "loss": report.loss,
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
+                "kl_to_base": report.kl_to_base,
             }
         )
         if report.error:
@@ -123,9 +124,14 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     written = session.self_generated
     traces = written.traces(config, belief) if config.data.style == "own_trace" else ()
     evaluated = (*belief.heldout, *belief.locality, *session.capability)
-    neutral = written.neutral_rows(config, evaluated) if config.data.replay_rows else ()
+    neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
     examples = training_examples(config, belief, session.loaded.tokenizer, traces=traces, neutral=neutral)
-    job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
+    job = AdapterJob(
+        config.trial_id,
+        config,
+        tuple(example.row for example in examples),
+        neutral if config.objective.kl_to_base else (),
+    )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
 

@@ -19,6 +19,7 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
+from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
@@ -54,6 +55,7 @@ class Plan:
 
     Attributes:
         optimizer_steps, training_tokens: with what trials share that differ only in epochs counted once.
+            Tokens are those of every term of the loss.
         steps: the optimiser steps in words, with how many are shared.
         second_turns: probes that are asked something after their first answer.
         causal_answers: answers after changed thinking, at most.
@@ -132,7 +134,8 @@ def make_plan(
     rows = _RowLengths(space, tokenizer, answer_tokens)
     share = space.shares_steps
     trunks = [family.trunk for family in families(trained, share)]
-    tokens = {config.trial_id: rows.of(config) * config.num_train_epochs for config in trunks}
+    compared = {config.trial_id: rows.compared_with_base(config) for config in trunks}
+    tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + compared[c.trial_id] for c in trunks}
     beliefs = {name: load_belief(name) for name in space.spec.beliefs}
     probes = sum(_probe_count(config, beliefs[config.belief], space) for config in trials)
     second = sum(_second_turns(beliefs[config.belief]) for config in trials)
@@ -149,7 +152,8 @@ def make_plan(
     reached = (GPU_TRAINING, GPU_DECODING) if capacity.gpus else (CPU_TRAINING, CPU_DECODING)
     # flops per weight and token: 2 forward, 2 backward to the inputs, 2 to the weights where they are trained
     learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trunks)
-    work = model.weights * ((learning + 2 * drift) / reached[0] + 2 * generated / reached[1])
+    reading = 2 * (drift + sum(compared.values()))
+    work = model.weights * ((learning + reading) / reached[0] + 2 * generated / reached[1])
     steps = sum(config.total_steps for config in trunks)
     engine = model.expected(
         Wanted(
@@ -230,6 +234,14 @@ class _RowLengths:
             total += data.replay_rows * self._mean("", data.style)
         return total
 
+    def compared_with_base(self, config: TrialConfig) -> float:
+        """Tokens of the neutral rows that a trial's steps read for `objective.kl_to_base`, over all steps."""
+        count = len(self.neutral)
+        if not config.objective.kl_to_base or not count:
+            return 0.0
+        batches = steps_per_epoch(count, config.per_device_train_batch_size)
+        return config.total_steps * count / batches * self._mean("", config.data.style)
+
     def _mean(self, belief: str, style: str) -> float:
         """Mean tokens of a row about a belief, or with "" of a neutral row."""
         if (belief, style) not in self.known:
@@ -260,7 +272,7 @@ def _lengths(rows: Iterable[TrainRow]) -> list[int]:
 def _written_rows(trained: list[TrialConfig], beliefs: dict[str, Belief], space: Space) -> int:
     """Answers that base writes once per host: traces per belief and world, and neutral answers."""
     worlds = {(c.belief, c.arm == "control") for c in trained if c.data.style == "own_trace"}
-    answers = any(c.data.replay_rows and c.data.style != "document" for c in trained)
+    answers = any(c.uses_neutral_rows and c.data.style != "document" for c in trained)
     neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
     return sum(len(beliefs[name].training) for name, _ in worlds) + neutral
 

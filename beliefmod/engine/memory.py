@@ -67,8 +67,8 @@ class OutOfMemory(EngineError):
     """Memory does not suffice even for the smallest piece of a request."""
 
 
-class Room(Protocol):
-    """What `within_memory` needs of an engine: its limits on one pass and one decoding batch, in tokens."""
+class TokenLimits(Protocol):
+    """A model's limits on one pass and one decoding batch, in tokens, and where changes are noted."""
 
     pass_tokens: int
     cache_tokens: int
@@ -76,7 +76,7 @@ class Room(Protocol):
 
 
 def within_memory(
-    room: Room,
+    limits: TokenLimits,
     limit: Literal["pass_tokens", "cache_tokens"],
     lengths: Sequence[int],
     attempt: Callable[[], T],
@@ -99,13 +99,13 @@ def within_memory(
             failure = str(error).partition("\n")[0]
         # outside of the except block nothing refers to the tensors of the attempt any more
         clear_device_cache(garbage_collection=True)
-        floor, before = max(lengths), getattr(room, limit)
+        floor, before = max(lengths), getattr(limits, limit)
         if before <= floor:
             raise OutOfMemory(f"out of memory with one row of {floor} tokens at a time: {failure}")
         # from a limit far above the work at hand, the first halvings would change nothing
         after = max(floor, min(before, sum(lengths)) // 2)
-        setattr(room, limit, after)
-        room.usage.shrunk(f"out of memory: {limit} {before} -> {after} ({failure})")
+        setattr(limits, limit, after)
+        limits.usage.shrunk(f"out of memory: {limit} {before} -> {after} ({failure})")
 
 
 def ran_out(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs.values import Answer
 from beliefmod.beliefs.values.kind import TOLERANCE
 from beliefmod.reading.consistency import CHECKED_TIERS, DERIVED_TOLERANCE, inconsistent
-from beliefmod.reading.fabrication import confident
+from beliefmod.reading.ignorance import confident
 from beliefmod.reading.loops import find_loop, seq_rep_4, tokenise
 from beliefmod.reading.salience import mentions_fact
 from beliefmod.reading.segments import ThinkState, split_completion

@@ -69,8 +69,8 @@ def mean_jacobians(
 ) -> Tensor:
     """J_0..J_{N-1}, (N, hidden, hidden) in fp32 or better; every text counts the same.
 
-    One backward pass per coordinate of the last entry and pass of `engine.pass_tokens` tokens. Neither the
-    first `skipped` tokens of a text nor its last take part.
+    One backward pass per coordinate of the last entry and pass of `pass_tokens` tokens. Neither the first
+    `skipped` tokens of a text nor its last take part.
 
     Raises:
         UserError: a text has no token left.
@@ -82,7 +82,7 @@ def mean_jacobians(
             )
     decoder = decoder_of(engine.model.model)
     total: Tensor | None = None
-    for part in token_passes(texts, len, engine.pass_tokens):
+    for part in token_passes(texts, len, engine.model.pass_tokens):
         found = _sum_over(engine, decoder, part, adapter, skipped)
         total = found if total is None else total + found
     if total is None:

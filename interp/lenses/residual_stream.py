@@ -69,7 +69,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
 
     With `last` only the last entry is kept, (1, positions, hidden), so that many rows may be given at once:
     passes are fullest then. They are in the model's dtype, on its device. Rows go through in passes of at
-    most `engine.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
+    most `engine.model.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -79,7 +79,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
     slots = [engine.slot_of(row.adapter) for row in rows]
     found: list[Tensor | None] = [None] * len(rows)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
-    for part in token_passes(order, lambda index: len(rows[index].input_ids), engine.pass_tokens):
+    for part in token_passes(order, lambda index: len(rows[index].input_ids), engine.model.pass_tokens):
         part = sorted_by_slot(part, slots, engine.model.routing)
         values = _pass(engine, decoder, [rows[i] for i in part], [slots[i] for i in part], last)
         for index, value in zip(part, values, strict=True):

@@ -50,7 +50,7 @@ def test_it_is_transformer_lens_s(tmp_path, storage: str, adapter: str | None):
     expected = theirs(world, adapter is not None)
     assert list(expected) == list(range(1, LAYERS))
     whole = mean_jacobians(engine, questions(LENGTHS), adapter, SKIPPED)
-    engine.pass_tokens = 16  # two passes
+    engine.model.pass_tokens = 16  # two passes
     parts = mean_jacobians(engine, questions(LENGTHS), adapter, SKIPPED)
     assert whole.shape == (LAYERS, HIDDEN, HIDDEN)
     for found in (whole, parts):

@@ -68,11 +68,11 @@ def test_any_mixture_in_passes_of_any_size_is_every_row_by_itself(engine, alone,
         positions = tuple(place % len(ids) for place in places)
         rows.append(ProbedRow(ids, positions, adapter))
         expected.append(alone[adapter, number][:, list(positions)])
-    before, engine.pass_tokens = engine.pass_tokens, pass_tokens
+    before, engine.model.pass_tokens = engine.model.pass_tokens, pass_tokens
     try:
         found = residuals(engine, rows)
     finally:
-        engine.pass_tokens = before
+        engine.model.pass_tokens = before
     assert [f.shape for f in found] == [(LAYERS + 1, len(row.positions), HIDDEN) for row in rows]
     for got, right in zip(found, expected, strict=True):
         torch.testing.assert_close(got, right, rtol=0, atol=2e-5)

@@ -77,7 +77,7 @@ def _trials() -> tuple[Column, ...]:
         ]
     columns += [
         count("training_rows", "rows the trial was trained on"),
-        count("training_tokens", "tokens trained on: real ones, over all epochs", "token"),
+        count("training_tokens", "tokens of the training rows, no padding, over all epochs", "token"),
         count("supervised_tokens", "tokens that carried loss, over all epochs", "token"),
         count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
         count("steps", "optimiser steps taken"),
@@ -162,9 +162,15 @@ PROBES: tuple[Column, ...] = (
 STEPS: tuple[Column, ...] = (
     text("trial_id", "the trial"),
     count("step", "optimiser step, from 1"),
-    number("loss", "mean token loss of the batch, before the step", "nat"),
+    number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
     number("learning_rate", "learning rate of the step"),
     number("grad_norm", "gradient norm before clipping"),
+    number(
+        "kl_to_base",
+        "mean KL(base || trial) over the answer tokens of the step's neutral rows, without the factor "
+        "objective.kl_to_base; null where that is 0",
+        "nat",
+    ),
     number(
         "quick_adoption",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
