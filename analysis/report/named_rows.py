@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.constant_answers import Constant
 from analysis.frontier.quoted import best_under
-from analysis.wording import plural
+from analysis.wording import NOT_MEASURED, percent, plural
 
 Row = dict[str, Any]
 FULL = "Full fine-tuning, best under the limit"
@@ -43,3 +44,10 @@ def seeds_of(rows: Iterable[Row]) -> str:
     """What a table's caption says about its seeds; empty when every row is one trial."""
     most = max((row["seeds"] for row in rows), default=1)
     return f" Rows with several seeds are pooled (up to {plural(most, 'seed')})." if most > 1 else ""
+
+
+def constant_text(found: Constant | None) -> str:
+    """`12 % (50 N)`, the baseline of luck."""
+    if found is None:
+        return NOT_MEASURED
+    return f"{percent(found.share, found.n)} ({found.answer})"

@@ -13,10 +13,9 @@ import fsspec
 
 from analysis.find import LIMIT, find
 from analysis.read_run import Run, read_run
-from analysis.report.blocks import to_markdown
+from analysis.report.blocks import to_markdown, visible_in
 from analysis.report.compose import compose
 from analysis.report.page import to_html
-from analysis.report.visible import visible_in
 
 SCALE = 2  # pixels per unit in the PNG files
 

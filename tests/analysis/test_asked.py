@@ -8,8 +8,7 @@ import pytest
 
 from analysis.find import LIMIT, find
 from analysis.read_run import read_run
-from analysis.report.asked import asked
-from analysis.report.compose import status
+from analysis.report.sections.summary import how_asked, status
 from tests.analysis.synthetic import grid, write_run
 
 
@@ -27,7 +26,7 @@ def said(run: Path, **manifest: object) -> str:
     try:
         path.write_text(json.dumps({**json.loads(before), **manifest}))
         found = find(read_run(str(run)), LIMIT)
-        sentence = asked(found)
+        sentence = how_asked(found)
         assert sentence in status(found)
         return sentence
     finally:

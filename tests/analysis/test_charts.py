@@ -14,12 +14,12 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import frontier, pool_seeds
 from analysis.read_run import read_run
+from analysis.report.blocks import file_name
 from analysis.report.charts.damage import component_table
 from analysis.report.charts.heat_map import cells, has_grid
 from analysis.report.charts.labels import Wish, place
 from analysis.report.charts.theme import plain
 from analysis.report.compose import compose
-from analysis.report.figures import file_name
 from analysis.studies.style_pairs import matched_styles, style_gaps
 from analysis.wording import setting_text, setting_value
 from beliefmod.metrics.registry import COMPONENTS

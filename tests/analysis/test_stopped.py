@@ -10,7 +10,7 @@ import pytest
 
 from analysis.find import find
 from analysis.read_run import read_run
-from analysis.report.stopped import stopped_note
+from analysis.report.sections.unfinished import stopped_note
 from analysis.report.write import report_markdown
 from beliefmod.config import TrialConfig
 from beliefmod.run.tables.trial_tables import STEPS, TRIALS, frame

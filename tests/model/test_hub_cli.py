@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from analysis.find import find
 from analysis.read_run import read_run
-from analysis.report.compose import status
+from analysis.report.sections.summary import status
 from beliefmod.bundled import weights_dir
 from tests.cli.test_sweep_cli import small_space
 from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run

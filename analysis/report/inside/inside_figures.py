@@ -8,14 +8,13 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens, Shown
-from analysis.report.blocks import Drawn
+from analysis.report.blocks import Drawn, file_name
 from analysis.report.charts.inside_channels import chain_chart, crossed_chart
 from analysis.report.charts.inside_doses import Response, scale_chart
 from analysis.report.charts.inside_entries import Panel, entry_chart, lens_chart
 from analysis.report.charts.inside_internal import internal_chart
 from analysis.report.charts.inside_tokens import token_chart
 from analysis.report.charts.inside_written import ablation_chart, patching_chart
-from analysis.report.figures import file_name
 from analysis.report.inside import selections as inside
 from analysis.report.inside.phrases import commitment
 from analysis.studies.internal_belief import cells

@@ -6,15 +6,14 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.frontier.non_dominated import frontier
+from analysis.frontier.non_dominated import frontier, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading
+from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table, file_name
 from analysis.report.charts.frontier import frontier_chart
 from analysis.report.charts.heat_map import has_grid, heat_map
 from analysis.report.explorer import explorer
-from analysis.report.figures import file_name
-from analysis.report.tables import frontier_table
 from analysis.studies.style_pairs import style_gaps
+from analysis.wording import setting_text
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -90,7 +89,7 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
         )
     if told:
         blocks.append(Bullets(tuple(told)))
-    blocks += frontier_table(belief, found)
+    blocks += _table(belief, found)
     return blocks
 
 
@@ -117,4 +116,60 @@ def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
     return [
         f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each "
         "other."
+    ]
+
+
+def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
+    """The configurations that no other beats, least damage first, or a sentence why there is none."""
+    rows, lora = belief.choice.on_frontier, belief.choice.lora
+    if lora.is_empty():
+        return [Paragraph("No LoRA configuration of this belief has finished, so there is no frontier.")]
+    if rows.is_empty():
+        return [
+            Paragraph(
+                "No finished configuration has both an adoption and a degradation, so there is no frontier."
+            )
+        ]
+    names = varying(lora)
+    table = []
+    for row in rows.iter_rows(named=True):
+        stays, interval = belief.stays.get(row["trial_id"]), belief.by_family.get(row["trial_id"])
+        table.append(
+            (
+                setting_text(row, names),
+                wording.rate(row, "adoption"),
+                wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
+                wording.damage(row),
+                wording.rate(row, "integrity"),
+                wording.rate(row, "locality_near"),
+                wording.percent(stays) if stays is not None else wording.NOT_MEASURED,
+                str(row["seeds"]),
+                row["trial_id"],
+            )
+        )
+    beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
+    caption = (
+        f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none "
+        "adopts more at less or equal damage. Stays: the share of 2,000 redrawn question sets (families with "
+        "replacement) in which it is still unbeaten. A low share says that its place is luck of the "
+        "questions; a high one does not prove it, the redraws start from the answers that put it there."
+    )
+    if beaten:
+        caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."
+    return [
+        Table(
+            (
+                "configuration",
+                "adoption, % [95 %]",
+                "over families, 95 %",
+                "degradation D [95 %]",
+                "integrity, % [95 %]",
+                "neighbours right, % [95 %]",
+                "stays",
+                "seeds",
+                "trial",
+            ),
+            tuple(table),
+            caption,
+        )
     ]

@@ -6,8 +6,7 @@ from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
-from analysis.report.named_rows import Row, named_rows, seeds_of
-from analysis.report.tables import constant_text
+from analysis.report.named_rows import Row, constant_text, named_rows, seeds_of
 from analysis.studies.stances import thinks
 
 TIERS = {
