@@ -8,8 +8,12 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
 from analysis.report.charts.theme import INK, MUTED
+from analysis.report.inside import selections as inside
 from analysis.report.inside.selections import ARMS, SIDES
 
 CHANNELS = ("in the text", "inside")
@@ -116,3 +120,32 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
             "the thinking.",
         ],
     )
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+    """inside-channels and inside-chain, those for which the tables have rows."""
+    return _channels(lens) | _chain(lens)
+
+
+def _channels(lens: Lens) -> dict[str, Drawn]:
+    known = [(shown.title, inside.crossed(lens, shown)) for shown in lens.shown]
+    parts = [(title, table) for title, table in known if table.height]
+    if not parts:
+        return {}
+    caption = (
+        "Undecided: both values in the text, less than half a logit apart inside. Other: another value or "
+        "none; for invented things inside also what base would say."
+    )
+    return {"inside-channels": Drawn(crossed_chart(parts), caption)}
+
+
+def _chain(lens: Lens) -> dict[str, Drawn]:
+    known = [(shown, inside.early(lens, shown)) for shown in lens.shown]
+    parts = [(f"{s.title}; n = {t['n'].max()} chains", t) for s, t in known if t["mean"].drop_nulls().len()]
+    if not parts:
+        return {}
+    caption = (
+        "Chains of different lengths are compared at tenths of their sentences, each with its last cut that "
+        "keeps no more than that."
+    )
+    return {"inside-chain": Drawn(chain_chart(parts), caption)}

@@ -9,6 +9,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
 from analysis.report.charts.theme import FAINT, MUTED
 
@@ -94,3 +97,27 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
         zero = alt.Chart(pl.DataFrame({"zero": [0.0]}))
         layers.append(zero.mark_rule(color=MUTED).encode(alt.Y("zero:Q")))
     return theme.panel(alt.layer(*layers), NAMES[outcome], 270, 200, theme.ROW_SIZE)
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+    """inside-doses, where adapters were tried at other scales."""
+    responses = []
+    doses = lens.tables["doses"].filter(pl.col("arm") == "lora")
+    for shown in lens.shown:
+        rows = doses.filter(pl.col("belief") == shown.belief)
+        if rows.is_empty():
+            continue
+        asked = rows.filter(pl.col("adoption").is_not_null())["trial_id"].unique().sort().to_list()
+        deep = (shown.trial_id, *(trial for trial in asked if trial != shown.trial_id))
+        found = lens.of("thresholds", shown)
+        a50 = found["a50"][0] if found.height else None
+        title = f"{shown.title}; n = {rows['n'].max()} questions begun"
+        responses.append(Response(title, rows, deep, a50))
+    if not responses:
+        return {}
+    asked = lens.tables["doses"]["adoption_n"].drop_nulls()
+    caption = (
+        f"At every scale {asked.max()} questions were answered anew for adoption." if len(asked) else "No "
+        "answers were asked for at other scales, so adoption and D are not shown."
+    )  # fmt: skip
+    return {"inside-doses": Drawn(scale_chart(responses), caption)}

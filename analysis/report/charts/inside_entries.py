@@ -9,9 +9,20 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
 from analysis.report.charts.theme import MUTED
-from analysis.report.inside.selections import ARMS
+from analysis.report.inside import selections as inside
+from analysis.report.inside.selections import ARMS, commitment
+
+PLACES = {
+    "stem": "end of the begun answer",
+    "thinking": "before the value in its own thinking",
+    "answer": "before the value in its own answer",
+}
+LESS_BASE = "end of the begun answer, less base's"
 
 
 @dataclass(frozen=True)
@@ -104,3 +115,62 @@ def _draw(panel: Panel) -> Any:
         )
         layers.append(text.encode(x, text="word:N"))
     return theme.panel(alt.layer(*layers), panel.title, 235, 200, theme.ROW_SIZE)
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+    """inside-entries and inside-lenses, those for which the tables have rows."""
+    return _entries(lens) | _lenses(lens)
+
+
+def _entries(lens: Lens) -> dict[str, Drawn]:
+    paths = []
+    for shown in lens.shown:
+        curves = {place: inside.curves(lens, shown, place) for place in PLACES}
+        if not any(table["mean"].drop_nulls().len() for table in curves.values()):
+            continue
+        row = commitment(lens, shown, "lora") or {}
+        title = f"{shown.title}; n = {max(max(t['n'], default=0) for t in curves.values())} questions"
+        panels = [Panel(words, curves[place]) for place, words in PLACES.items()]
+        # from the embedding on: the sign never changed, so no entry stands out
+        panels[0] = Panel(PLACES["stem"], curves["stem"], row.get("commit_entry") or None, "commits")
+        floor = inside.contrasts(lens, shown, "elsewhere")
+        less = Panel(
+            LESS_BASE, inside.contrasts(lens, shown), row.get("half_rise_entry"), "half risen", floor
+        )
+        paths.append((title, (panels[0], less, *panels[1:])))
+    if not paths:
+        return {}
+    caption = (
+        "In the begun answer, after empty thinking, every arm reads the same tokens; only what stands before "
+        "them differs. In its own thinking and answer an arm reads what it wrote itself; questions in which "
+        "it wrote no value are left out (n in the table below). Dashed: the same difference less base's at "
+        "questions about near things that the belief does not concern, between what it would give there and "
+        "the right answer."
+    )
+    return {"inside-entries": Drawn(entry_chart(paths), caption)}
+
+
+def _lenses(lens: Lens) -> dict[str, Drawn]:
+    """Tuned and Jacobian lenses beside the logit lens; nothing where none was fitted."""
+    rows = []
+    for shown in lens.shown:
+        if others := inside.other_lenses(lens, shown):
+            panels = [
+                Panel(_through(*through), inside.curves(lens, shown, through=through))
+                for through in (inside.LOGIT, *others)
+            ]
+            rows.append((f"{shown.title}; n = {max(panels[0].rows['n'], default=0)} questions", panels))
+    if not rows:
+        return {}
+    caption = (
+        "The tuned lens maps every entry to be near the last one on neutral text, the Jacobian lens by its "
+        "mean effect on the last one. One fitted on base is the same ruler for every arm; one fitted on the "
+        "LoRA arm reads that arm alone."
+    )
+    return {"inside-lenses": Drawn(lens_chart(rows), caption)}
+
+
+def _through(name: str, fitted_on: str | None) -> str:
+    names = {"logit": "logit lens", "tuned": "tuned lens", "jacobian": "Jacobian lens"}
+    arms = {"base": "base", "lora": "the LoRA arm"}
+    return names[name] + (f", fitted on {arms.get(fitted_on, fitted_on)}" if fitted_on else "")

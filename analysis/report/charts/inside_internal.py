@@ -7,8 +7,13 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
 from analysis.report.charts.theme import MUTED
+from analysis.studies.internal_belief import cells
+from analysis.wording import plural
 
 FEWEST = 3  # cells under which a scatter shows nothing
 
@@ -79,3 +84,14 @@ def _dots(known: pl.DataFrame) -> Any:
             x, y, color=colour, tooltip=tips
         ),
     )
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+    """inside-sweep, where configurations have a difference at the last entry and an adoption."""
+    table: Any = cells(lens, found).filter(
+        pl.col("final_diff").is_not_null() & pl.col("adoption").is_not_null()
+    )
+    if table.is_empty():
+        return {}
+    caption = f"{plural(table.height, 'configuration')} of {table['belief'].n_unique()} beliefs."
+    return {"inside-sweep": Drawn(internal_chart(table), caption)}

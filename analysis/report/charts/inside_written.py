@@ -8,9 +8,14 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
 from analysis.report.charts.inside_tokens import CELL, LOW, TALL, WORDED, token_axis
 from analysis.report.charts.theme import MUTED
+from analysis.report.inside import selections as inside
+from analysis.report.inside.selections import figure_name
 
 KINDS = {
     "without": "all but this block",
@@ -161,3 +166,36 @@ def _lines(means: pl.DataFrame) -> Any:
     return theme.panel(
         alt.layer(*layers), f"mean over n = {max(means['n'], default=0)} questions", 200, height
     )
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+    """inside-ablations and inside-patching-BELIEF, those for which the tables have rows."""
+    return _ablations(lens) | _patching(lens)
+
+
+def _ablations(lens: Lens) -> dict[str, Drawn]:
+    known = [(shown, lens.of("ablations", shown)) for shown in lens.shown]
+    # where on and off hardly differ there are no shares, and the verdict says so
+    parts = [
+        (f"{s.title}; n = {t['n'].max()} questions", t) for s, t in known if t["share"].drop_nulls().len()
+    ]
+    if not parts:
+        return {}
+    caption = (
+        "The adapter's tensors in some blocks are set to zero. Blocks work on what earlier ones wrote, so "
+        "the parts need not add up to the whole."
+    )
+    return {"inside-ablations": Drawn(ablation_chart(parts), caption)}
+
+
+def _patching(lens: Lens) -> dict[str, Drawn]:
+    drawn = {}
+    for shown in lens.shown:
+        rows, means = inside.patch_map(lens, shown), inside.patch_means(lens, shown)
+        if rows["recovery"].drop_nulls().len():
+            drawn[figure_name("patching", shown)] = Drawn(
+                patching_chart(rows, means, f"Which states carry the belief into base: {shown.title}"),
+                f"Example question {rows['probe_id'][0]}. No recovery is shown where the two arms differ by "
+                "less than half a logit.",
+            )
+    return drawn

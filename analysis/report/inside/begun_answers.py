@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from analysis.read_lens import Lens, Shown
-from analysis.report.inside.phrases import Row, commitment, in_never, interval
-from analysis.report.inside.selections import ARMS, contrasts
+from analysis.report.inside.selections import ARMS, commitment, contrasts
+from analysis.wording import in_never, interval
 from beliefmod.run.tables.lens_tables import TAU
 
 
@@ -42,7 +45,7 @@ def _commits(lens: Lens, shown: Shown) -> str | None:
     return text
 
 
-def _side(row: Row) -> str:
+def _side(row: Mapping[str, Any]) -> str:
     low, high = row["final_diff_low"], row["final_diff_high"]
     if low is None or high is None or low < 0 < high:
         return "target or its rival (the sign is open)"

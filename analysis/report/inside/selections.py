@@ -5,11 +5,16 @@ Differences are logits: log p(target's token) - log p(rival's token) at the plac
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from analysis.read_lens import Lens, Shown
-from analysis.report.inside.bands import banded
+from analysis.report.blocks import file_name
+from analysis.stats.draws import DRAWS, family_draws
 from beliefmod.run.tables.lens_tables import TAU
 
 ARMS = {"base": "Base", "icl": "In context", "lora": "LoRA"}
@@ -20,7 +25,7 @@ SIDES = ("target", "undecided", "prior", "other")
 Through = tuple[str, str | None]
 """A lens and the arm that it was fitted on."""
 LOGIT: Through = ("logit", None)
-ARM_SCHEMA = {"arm": pl.String, "order": pl.Int64}
+Array = NDArray[np.float64]
 
 
 def arm_names(rows: pl.DataFrame) -> pl.DataFrame:
@@ -51,7 +56,8 @@ def other_lenses(lens: Lens, shown: Shown) -> list[Through]:
 
 
 def contrasts(lens: Lens, shown: Shown, position: str = "stem") -> pl.DataFrame:
-    """The same of the difference less base's on the same question; arms in context and LoRA."""
+    """arm, entry, mean, low, high, n, families of the difference less base's on the question; arms in context
+    and LoRA."""
     rows = arm_names(_plain(lens, shown).filter(pl.col("position") == position))
     base = rows.filter(pl.col("arm") == ARMS["base"]).select("probe_id", "entry", base="logit_diff")
     paired = rows.filter(pl.col("arm") != ARMS["base"]).join(base, on=["probe_id", "entry"])
@@ -191,3 +197,58 @@ def finite_extent(values: pl.Series, least: float) -> float:
     """The largest distance from 0, at least `least`: one domain for charts that are to be compared."""
     known = values.drop_nulls().to_numpy()
     return max(least, float(np.abs(known).max())) if len(known) else least
+
+
+def commitment(lens: Lens, shown: Shown, arm: str, position: str = "stem") -> Mapping[str, Any] | None:
+    """The commitment of an arm by the logit lens, or None where it was not read."""
+    rows = lens.of("commitments", shown).filter(
+        (pl.col("arm") == arm) & (pl.col("position") == position) & (pl.col("lens") == "logit")
+    )
+    return rows.row(0, named=True) if rows.height else None
+
+
+def banded(rows: pl.DataFrame, by: Sequence[str], value: str, draws: int = DRAWS) -> pl.DataFrame:
+    """The mean of `value` per group, with the 95 % interval over redrawn families.
+
+    Args:
+        rows: the columns of `by`, `family` and `value`; a null value is left out of its mean, a null family
+            is a family of its own name.
+
+    Returns:
+        the columns of `by` in order of appearance, mean, low, high, n (values behind it), families. mean is
+        null without a value; low and high are null with fewer than two families, because redrawing one
+        family says nothing.
+    """
+    schema = {name: rows.schema[name] for name in by}
+    schema |= {"mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "families": pl.Int64}
+    groups = rows.partition_by(by, maintain_order=True, include_key=True) if rows.height else []
+    weights: dict[tuple[str, ...], Array] = {}
+    found = []
+    for group in groups:
+        sums = (
+            group.filter(pl.col(value).is_not_null())
+            .group_by(pl.col("family").fill_null(""))
+            .agg(pl.col(value).cast(pl.Float64).sum().alias("total"), pl.len().alias("size"))
+            .sort("family")
+        )
+        key = tuple(sums["family"])
+        if key not in weights:
+            weights[key] = family_draws([f"question/{name}" for name in key], draws)
+        found.append(group.row(0, named=True) | _interval(sums, weights[key]))
+    return pl.DataFrame([{name: row[name] for name in schema} for row in found], schema=schema)
+
+
+def _interval(sums: pl.DataFrame, weights: Array) -> dict[str, float | int | None]:
+    """Mean, low, high, n, families from the families' totals and sizes; weights [draws, families]."""
+    totals, sizes = sums["total"].to_numpy(), sums["size"].to_numpy().astype(float)
+    n = int(sizes.sum())
+    low = high = None
+    if len(totals) > 1:
+        low, high = (float(end) for end in np.percentile(weights @ totals / (weights @ sizes), [2.5, 97.5]))
+    mean = float(totals.sum() / n) if n else None
+    return {"mean": mean, "low": low, "high": high, "n": n, "families": len(totals)}
+
+
+def figure_name(kind: str, shown: Shown) -> str:
+    """The name of a chart that there is one of per belief."""
+    return file_name(f"inside-{kind}-{shown.belief}")

@@ -7,10 +7,9 @@ import polars as pl
 from analysis import wording
 from analysis.read_lens import Lens, Shown
 from analysis.report.inside.begun_answers import begun_answers
-from analysis.report.inside.phrases import commitment, in_never, interval
-from analysis.report.inside.selections import ARMS
+from analysis.report.inside.selections import ARMS, commitment, patch_means
 from analysis.stats.shares import wilson
-from analysis.wording import plural
+from analysis.wording import in_never, interval, plural
 
 
 def verdicts(lens: Lens, shown: Shown) -> list[str]:
@@ -69,8 +68,6 @@ def _written(lens: Lens, shown: Shown) -> str | None:
 
 
 def _carried(lens: Lens, shown: Shown) -> str | None:
-    from analysis.report.inside.selections import patch_means
-
     if lens.of("patching", shown).is_empty():
         return None
     means = patch_means(lens, shown).filter((pl.col("source") == "lora") & pl.col("mean").is_not_null())
