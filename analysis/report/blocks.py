@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+
+
+def table_of(rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]], caption: str = "") -> Table:
+    """A table in which every column is its header and how its cell is read from a row."""
+    cells = tuple(tuple(read(row) for read in columns.values()) for row in rows)
+    return Table(tuple(columns), cells, caption)
 
 
 @dataclass(frozen=True)

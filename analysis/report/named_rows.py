@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -10,7 +10,8 @@ import polars as pl
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.quoted import best_under
-from analysis.wording import NOT_MEASURED, percent, plural
+from analysis.report.blocks import Table
+from analysis.wording import NOT_MEASURED, bounds, percent, plural
 
 Row = dict[str, Any]
 FULL = "Full fine-tuning, best under the limit"
@@ -51,3 +52,27 @@ def constant_text(found: Constant | None) -> str:
     if found is None:
         return NOT_MEASURED
     return f"{percent(found.share, found.n)} ({found.answer})"
+
+
+def over_families(belief: BeliefFindings, row: Row) -> str:
+    """`[3, 56]`, the interval of a row's adoption over redrawn question families, in percent."""
+    interval = belief.by_family.get(row["trial_id"])
+    return bounds(*interval, row["adoption_n"]) if interval else NOT_MEASURED
+
+
+def arms_table(
+    title: str,
+    rows: Mapping[str, Row],
+    columns: Mapping[str, str],
+    read: Callable[[Row, str], str],
+    caption: str,
+) -> Table:
+    """A row per arm, a column per metric, every cell with its interval.
+
+    Args:
+        title: header of the arms' labels.
+        columns: column of the rows -> words of its header.
+        read: a row and a column's name -> the cell, such as `wording.rate`.
+    """
+    cells = tuple((label, *(read(row, name) for name in columns)) for label, row in rows.items())
+    return Table((title, *columns.values()), cells, caption)

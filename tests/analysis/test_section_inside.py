@@ -268,7 +268,7 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
 
 
 # module of charts -> what it draws
-KINDS = {
+DRAWN_BY = {
     "inside_entries": ("entries", "lenses"),
     "inside_tokens": ("tokens",),
     "inside_written": ("ablations", "patching"),
@@ -299,7 +299,7 @@ def test_a_missing_table_costs_its_part_only(
     tables = {**lens.tables, missing: lens.tables[missing].clear()}
     monkeypatch.setattr(inside, "read_lens", lambda found: assemble(tables, found, {}))
     needed = set(NEEDED[missing])
-    charts = {chart for chart in inside.CHARTS if needed & set(KINDS[chart.__name__.rpartition(".")[2]])}
+    charts = {chart for chart in inside.CHARTS if needed & set(DRAWN_BY[chart.__name__.rpartition(".")[2]])}
     monkeypatch.setattr(inside, "CHARTS", tuple(charts))
     notes = [item for block in inside.blocks(found) if isinstance(block, Bullets) for item in block.items]
     assert any(item.startswith("Not looked at in this run: ") for item in notes)
@@ -313,8 +313,7 @@ def test_readings_alone_are_enough_for_a_section(
 ):
     tables = {name: table if name == "readings" else table.clear() for name, table in lens.tables.items()}
     monkeypatch.setattr(inside, "read_lens", lambda found: assemble(tables, found, {}))
-    monkeypatch.setattr(inside, "FIGURES", tuple(kind for kind in inside.FIGURES if kind != "entries"))
-    assert {name.split("-")[1] for name in inside.figures(found)} == {"lenses", "tokens"}
+    assert {name.split("-")[1] for name in inside.figures(found)} == {"entries", "lenses", "tokens"}
     told = [item for block in inside.blocks(found) if isinstance(block, Bullets) for item in block.items]
     assert sum(item.startswith("Asked about near things") for item in told) == 2
     bare = {**tables, "readings": lens.tables["readings"].filter(pl.col("position") != "elsewhere")}

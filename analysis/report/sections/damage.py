@@ -6,9 +6,9 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table, table_of
 from analysis.report.charts.damage import WORDS, component_chart, component_table, integrity_chart
-from analysis.report.named_rows import Row, named_rows, seeds_of
+from analysis.report.named_rows import Row, arms_table, named_rows, seeds_of
 from analysis.studies.style_pairs import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -84,22 +84,17 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
 
 
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
-    table = [
-        (
-            label,
-            WORDS[name],
-            _value(row, name),
-            _of_base(row, name),
-            wording.shift(row, name),
-            _sets(row, name),
-        )
-        for label, row in rows.items()
-        for name in COMPONENTS
-    ]
     note = "" if base else " Base has not finished, so nothing can be compared to it."
-    return Table(
-        ("arm", "component", "arm [95 %]", "base", "damage against base [95 %]", "sets D"),
-        tuple(table),
+    return table_of(
+        [(label, row, name) for label, row in rows.items() for name in COMPONENTS],
+        {
+            "arm": lambda cell: cell[0],
+            "component": lambda cell: WORDS[cell[2]],
+            "arm [95 %]": lambda cell: _value(cell[1], cell[2]),
+            "base": lambda cell: _of_base(cell[1], cell[2]),
+            "damage against base [95 %]": lambda cell: wording.shift(cell[1], cell[2]),
+            "sets D": lambda cell: _sets(cell[1], cell[2]),
+        },
         "Broken think blocks are given as their opposite, the share of intact ones; general questions as the "
         "share answered right. NLL: the rise above base in nats per token, and base's own value. KL: KL(base "
         "∥ arm) in nats per token, 0 for base. Intervals of shares: paired Newcombe; of NLL and KL: t over "
@@ -127,11 +122,12 @@ def _sets(row: Row, name: str) -> str:
 def _drift(rows: dict[str, Row]) -> list[Block]:
     if all(row.get(name) is None for row in rows.values() for name in DRIFT):
         return [Paragraph("Drift from base (KL and NLL) was not measured in this run.")]
-    table = [(label, *(wording.mean(row, name) for name in DRIFT)) for label, row in rows.items()]
     return [
-        Table(
-            ("drift, nats per token [95 %]", *DRIFT.values()),
-            tuple(table),
+        arms_table(
+            "drift, nats per token [95 %]",
+            rows,
+            DRIFT,
+            wording.mean,
             "Means over passages with t intervals. Base's traces are its own thinking and answers to "
             "questions that have nothing to do with the belief. Without any change it is exactly 0.",
         )
@@ -139,10 +135,11 @@ def _drift(rows: dict[str, Row]) -> list[Block]:
 
 
 def _locality(rows: dict[str, Row]) -> Table:
-    table = [(label, *(wording.rate(row, name) for name in LOCAL)) for label, row in rows.items()]
-    return Table(
-        ("locality, % [95 %]", *LOCAL.values()),
-        tuple(table),
+    return arms_table(
+        "locality, % [95 %]",
+        rows,
+        LOCAL,
+        wording.rate,
         "Retained: right, of the questions that base answers right. Bleed: near facts, right in base, that "
         "are answered with the implanted value. Salience: far and general answers that mention the new fact. "
         "Fabrication: confident answers about entities that do not exist. D counts fabrication, not the "

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import frontier, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table, file_name
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    Drawn,
+    Figure,
+    Heading,
+    Paragraph,
+    file_name,
+    table_of,
+)
 from analysis.report.charts.frontier import frontier_chart
 from analysis.report.charts.heat_map import has_grid, heat_map
 from analysis.report.explorer import explorer
+from analysis.report.named_rows import over_families
 from analysis.studies.style_pairs import style_gaps
 from analysis.wording import setting_text
 
@@ -131,22 +145,11 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
             )
         ]
     names = varying(lora)
-    table = []
-    for row in rows.iter_rows(named=True):
-        stays, interval = belief.stays.get(row["trial_id"]), belief.by_family.get(row["trial_id"])
-        table.append(
-            (
-                setting_text(row, names),
-                wording.rate(row, "adoption"),
-                wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
-                wording.damage(row),
-                wording.rate(row, "integrity"),
-                wording.rate(row, "locality_near"),
-                wording.percent(stays) if stays is not None else wording.NOT_MEASURED,
-                str(row["seeds"]),
-                row["trial_id"],
-            )
-        )
+
+    def stays(row: dict[str, Any]) -> str:
+        share = belief.stays.get(row["trial_id"])
+        return wording.NOT_MEASURED if share is None else wording.percent(share)
+
     beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
     caption = (
         f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none "
@@ -156,20 +159,15 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
     )
     if beaten:
         caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."
-    return [
-        Table(
-            (
-                "configuration",
-                "adoption, % [95 %]",
-                "over families, 95 %",
-                "degradation D [95 %]",
-                "integrity, % [95 %]",
-                "neighbours right, % [95 %]",
-                "stays",
-                "seeds",
-                "trial",
-            ),
-            tuple(table),
-            caption,
-        )
-    ]
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "configuration": lambda row: setting_text(row, names),
+        "adoption, % [95 %]": partial(wording.rate, name="adoption"),
+        "over families, 95 %": partial(over_families, belief),
+        "degradation D [95 %]": wording.damage,
+        "integrity, % [95 %]": partial(wording.rate, name="integrity"),
+        "neighbours right, % [95 %]": partial(wording.rate, name="locality_near"),
+        "stays": stays,
+        "seeds": lambda row: str(row["seeds"]),
+        "trial": lambda row: row["trial_id"],
+    }
+    return [table_of(rows.iter_rows(named=True), columns, caption)]

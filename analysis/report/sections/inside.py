@@ -4,13 +4,15 @@ with what is answered. Left out where nobody looked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens, read_lens
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table, table_of
 from analysis.report.charts import (
     inside_channels,
     inside_doses,
@@ -111,36 +113,24 @@ def commitment_table(lens: Lens) -> list[Block]:
             .alias("place"),
         )
         for row in found.sort("place", "lens", "order", maintain_order=True).iter_rows(named=True):
-            lens_name = row["lens"] + (f" (fitted on {row['fitted_on']})" if row["fitted_on"] else "")
-            rows.append(
-                (
-                    shown.belief,
-                    ARMS.get(row["arm"], row["arm"]),
-                    POSITIONS.get(row["position"], row["position"]),
-                    lens_name,
-                    interval(row, "final_diff", sign=True),
-                    _entry(row, "commit_entry", "commit_never"),
-                    _entry(row, "half_rise_entry", "half_rise_never"),
-                    interval(row, "contrast_area", sign=True),
-                    str(row["n"]),
-                )
-            )
+            rows.append(row)
     if not rows:
         return []
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "belief": lambda row: row["belief"],
+        "arm": lambda row: ARMS.get(row["arm"], row["arm"]),
+        "read at": lambda row: POSITIONS.get(row["position"], row["position"]),
+        "lens": lambda row: row["lens"] + (f" (fitted on {row['fitted_on']})" if row["fitted_on"] else ""),
+        "last difference, logits [95 %]": partial(interval, name="final_diff", sign=True),
+        "commits at entry": partial(_entry, name="commit_entry", never="commit_never"),
+        "half of the contrast at entry": partial(_entry, name="half_rise_entry", never="half_rise_never"),
+        "area of the contrast": partial(interval, name="contrast_area", sign=True),
+        "n": lambda row: str(row["n"]),
+    }
     return [
-        Table(
-            (
-                "belief",
-                "arm",
-                "read at",
-                "lens",
-                "last difference, logits [95 %]",
-                "commits at entry",
-                "half of the contrast at entry",
-                "area of the contrast",
-                "n",
-            ),
-            tuple(rows),
+        table_of(
+            rows,
+            columns,
             "Means over n questions, intervals over question families. Never: in that share of the redraws "
             "there is no such entry. The contrast is the difference less base's on the same question, its "
             "area the mean over the entries; own texts differ, so they have none. At an entity's token no "

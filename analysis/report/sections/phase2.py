@@ -12,6 +12,7 @@ from analysis.frontier.non_dominated import CONFIG, varying
 from analysis.frontier.quoted import Choice
 from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.report.blocks import Block, Heading, Paragraph, Table
+from analysis.report.named_rows import over_families
 from analysis.wording import setting_text
 
 TWO_BELIEFS = (
@@ -53,14 +54,13 @@ def _table(found: Findings) -> Table:
             if row is None:
                 rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 5))
                 continue
-            interval = belief.by_family.get(row["trial_id"])
             rows.append(
                 (
                     choice.belief,
                     label,
                     _settings(row, choice.lora, _others(label, choice)),
                     wording.rate(row, "adoption"),
-                    wording.bounds(*interval, row["adoption_n"]) if interval else wording.NOT_MEASURED,
+                    over_families(belief, row),
                     wording.damage(row),
                     wording.rate(row, "integrity"),
                     wording.rate(row, "locality_near"),

@@ -7,7 +7,7 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import stance_chart, stance_table
 from analysis.report.charts.early import early_chart, early_rows
-from analysis.report.named_rows import Row, named_rows, seeds_of
+from analysis.report.named_rows import Row, arms_table, named_rows, seeds_of
 from analysis.studies.stances import ANSWERS, NO_THINKING, mismatch_columns, stance_counts, thinks
 
 THINKING = {
@@ -137,27 +137,17 @@ def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
 
 
 def _rates(rows: dict[str, Row]) -> Table:
-    table = [
-        (
-            label,
-            wording.conditional(row, "stygian"),
-            wording.conditional(row, "stygian_reverse"),
-            wording.rate(row, "coherent_adoption"),
-            wording.rate(row, "inconsistency"),
-            wording.rate(row, "empty_thinking"),
-        )
-        for label, row in rows.items()
-    ]
-    return Table(
-        (
-            "% [95 %]",
-            "stygian: prior in thinking, of answers with target",
-            "reverse: target in thinking, of answers with prior",
-            "coherent adoption: target in both, of all",
-            "numeric inconsistency, of derived and multi-hop",
-            "empty thinking, of all",
-        ),
-        tuple(table),
+    return arms_table(
+        "% [95 %]",
+        rows,
+        {
+            "stygian": "stygian: prior in thinking, of answers with target",
+            "stygian_reverse": "reverse: target in thinking, of answers with prior",
+            "coherent_adoption": "coherent adoption: target in both, of all",
+            "inconsistency": "numeric inconsistency, of derived and multi-hop",
+            "empty_thinking": "empty thinking, of all",
+        },
+        lambda row, name: (wording.conditional if name.startswith("stygian") else wording.rate)(row, name),
         "Stygian and reverse are conditional on the answer, which the arm chose itself: compare them across "
         "arms with care, and read them beside the counts above. Inconsistency: the answer states one world's "
         "value and gives the other world's result.",

@@ -11,7 +11,7 @@ from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG, finished, varying
 from analysis.read_run import Run
-from analysis.report.blocks import Block, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Heading, Paragraph, table_of
 from analysis.wording import setting_text
 from beliefmod.space.search import spelled_out
 
@@ -38,24 +38,21 @@ def blocks(found: Findings) -> list[Block]:
         )
     else:
         names = varying(trials.filter(pl.col("arm").is_in(["lora", "control"])))
-        table = tuple(
-            (
-                row["status"],
-                row["trial_id"],
-                row["belief"],
-                row["arm"],
-                setting_text(row, names) if row["arm"] in ("lora", "control") else "no training",
-                "unknown" if row["seed"] is None else str(row["seed"]),
-                row["error"]
-                or (_ended_early(row) if row["status"] == "stopped" else "no reason was written"),
-            )
-            for row in rest.head(LONGEST_FAILURES).iter_rows(named=True)
-        )
         more = rest.height - LONGEST_FAILURES
         parts.append(
-            Table(
-                ("status", "trial", "belief", "arm", "configuration", "seed", "reason"),
-                table,
+            table_of(
+                rest.head(LONGEST_FAILURES).iter_rows(named=True),
+                {
+                    "status": lambda row: row["status"],
+                    "trial": lambda row: row["trial_id"],
+                    "belief": lambda row: row["belief"],
+                    "arm": lambda row: row["arm"],
+                    "configuration": lambda row: (
+                        setting_text(row, names) if row["arm"] in ("lora", "control") else "no training"
+                    ),
+                    "seed": lambda row: "unknown" if row["seed"] is None else str(row["seed"]),
+                    "reason": _reason,
+                },
                 f"{more} more in trials.parquet."
                 if more > 0
                 else "They are in no rate, no interval and no picture.",
@@ -71,7 +68,9 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def _ended_early(row: dict[str, Any]) -> str:
+def _reason(row: dict[str, Any]) -> str:
+    if row["error"] or row["status"] != "stopped":
+        return row["error"] or "no reason was written"
     after = f" after {row['steps']:,} steps" if row["steps"] is not None else ""
     return f"ended by the scheduler{after}"
 
