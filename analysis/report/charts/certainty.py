@@ -87,9 +87,8 @@ def _panel(rows: pl.DataFrame, belief: str, top: float, limit: float) -> Any:
             )
         ),
     ]
-    line = alt.Chart(pl.DataFrame({"limit": [limit]})).mark_rule(strokeDash=[3, 3], color=FAINT)
     layers = [
-        line.encode(x="limit:Q"),
+        theme.rule(alt.X("limit:Q"), limit, strokeDash=[3, 3], color=FAINT),
         base.mark_area(interpolate="step-after", color=BLUE, opacity=0.2).encode(
             x, alt.Y("low:Q", scale=scale), y2="high:Q"
         ),

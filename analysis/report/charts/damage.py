@@ -78,11 +78,11 @@ def component_chart(lora: pl.DataFrame) -> Any:
         "n:Q",
         "trial_id:N",
     ]
-    zero = alt.Chart(pl.DataFrame({"damage": [0.0]})).mark_rule(color=MUTED).encode(x="damage:Q")
+    zero = theme.rule(alt.X("damage:Q"), 0.0)
     panels = []
-    for belief in sorted(table["belief"].unique()):
+    for belief, part in theme.by_belief(table):
         points = (
-            alt.Chart(table.filter(pl.col("belief") == belief))
+            alt.Chart(part)
             .mark_point(filled=True, size=60)
             .encode(
                 x,
@@ -119,8 +119,7 @@ def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:
     )
     styles = sorted(data["style"].unique())
     panels = []
-    for belief in sorted(data["belief"].unique()):
-        part = data.filter(pl.col("belief") == belief)
+    for belief, part in theme.by_belief(data):
         chart = alt.Chart(part)
         x = alt.X("style:N", title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.4))
         y = alt.Y(

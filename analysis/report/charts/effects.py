@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from analysis.report.charts import theme
-from analysis.report.charts.theme import INK, MUTED, SPARE_COLOURS
+from analysis.report.charts.theme import INK, SPARE_COLOURS
 from analysis.studies.effects import EVERY, Mean, Regression
 from analysis.wording import setting_name, setting_value
 
@@ -53,13 +53,10 @@ def effects_chart(models: Sequence[Regression], outcome: str) -> Any:
     tips = [
         "scope:N",
         "change:N",
-        *(
-            alt.Tooltip(f"{name}:Q", format=".2f")
-            for name in ("points", "low", "high", "odds", "odds_low", "odds_high")
-        ),
+        *theme.numbers(".2f", "points", "low", "high", "odds", "odds_low", "odds_high"),
         alt.Tooltip("p:Q", format=".2g"),
     ]
-    zero = alt.Chart(pl.DataFrame({"points": [0.0]})).mark_rule(color=MUTED).encode(x="points:Q")
+    zero = theme.rule(alt.X("points:Q"), 0.0)
     bars = chart.mark_rule(strokeWidth=2).encode(
         alt.X("low:Q", title=title), y, offset, colour, x2="high:Q", tooltip=tips
     )
@@ -126,7 +123,7 @@ def marginal_chart(means: Sequence[Mean]) -> Any:
             tips = [
                 "belief:N",
                 "level:N",
-                *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("value", "low", "high")),
+                *theme.numbers(".1f", "value", "low", "high"),
                 "configurations:Q",
             ]
             layers = [

@@ -64,7 +64,7 @@ def mismatch_chart(sides: Sequence[Side]) -> Any:
     title = "answers whose thinking last used the other value, %"
     tips = [
         "side:N",
-        *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("percent", "low", "high")),
+        *theme.numbers(".1f", "percent", "low", "high"),
         "answers:Q",
     ]
     bars = chart.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=title), y, colour, x2="high:Q")

@@ -12,7 +12,7 @@ from analysis.findings import Findings
 from analysis.read_lens import Lens
 from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
-from analysis.report.charts.theme import INK, MUTED
+from analysis.report.charts.theme import INK
 from analysis.report.inside import selections as inside
 from analysis.report.inside.selections import ARMS, SIDES
 
@@ -86,9 +86,7 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
     Args:
         beliefs: title and `analysis.report.inside.selections.early`.
     """
-    names = list(ARMS.values())
-    colour = alt.Color("arm:N", title=None, scale=theme.arm_scale(names), legend=alt.Legend(symbolOpacity=1))
-    shape = alt.Shape("arm:N", title=None, scale=theme.arm_shapes(names))
+    colour, shape = theme.arm_marks(list(ARMS.values()))
     panels = []
     for title, table in beliefs:
         known = table.select("arm", "n", pl.col("kept", "mean", "low", "high") * 100)
@@ -98,13 +96,12 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
         band = alt.Y("low:Q", title="target against rival, %", scale=scale)
         tips = [
             "arm:N",
-            *(alt.Tooltip(f"{k}:Q", format=".1f") for k in ("kept", "mean", "low", "high")),
+            *theme.numbers(".1f", "kept", "mean", "low", "high"),
             "n:Q",
         ]
         base = alt.Chart(known)
-        half = alt.Chart(pl.DataFrame({"half": [50.0]}))
         layers = [
-            half.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(alt.Y("half:Q", scale=scale)),
+            theme.rule(alt.Y("half:Q", scale=scale), 50.0, strokeDash=[2, 3]),
             base.mark_area(opacity=0.2, interpolate="step-after").encode(x, band, colour, y2="high:Q"),
             base.mark_line(strokeWidth=2, interpolate="step-after").encode(x, y, colour),
             base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),

@@ -13,7 +13,7 @@ from analysis.findings import Findings
 from analysis.read_lens import Lens
 from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
-from analysis.report.charts.theme import FAINT, MUTED
+from analysis.report.charts.theme import FAINT
 
 OUTCOMES = {
     "logit_diff": "target - rival, logits",
@@ -79,7 +79,7 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
         scale=alt.Scale(domain=list(response.deep), range=range_),
         legend=alt.Legend(symbolOpacity=1),
     )
-    tips = ["trial_id:N", "scale:Q", *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("value", "low", "high"))]
+    tips = ["trial_id:N", "scale:Q", *theme.numbers(".2f", "value", "low", "high")]
     layers: list[Any] = []
     if others.height:
         faint = alt.Chart(others).mark_line(color=FAINT, strokeWidth=1, opacity=0.6)
@@ -91,11 +91,9 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
         base.mark_point(filled=True, size=40, opacity=1).encode(x, y, colour, tooltip=tips),
     ]
     if response.a50 is not None:
-        spot = alt.Chart(pl.DataFrame({"scale": [response.a50]}))
-        layers.append(spot.mark_rule(strokeDash=[4, 3], color=MUTED).encode(x))
+        layers.append(theme.rule(x, response.a50, strokeDash=[4, 3]))
     if outcome == "logit_diff":
-        zero = alt.Chart(pl.DataFrame({"zero": [0.0]}))
-        layers.append(zero.mark_rule(color=MUTED).encode(alt.Y("zero:Q")))
+        layers.append(theme.rule(alt.Y("zero:Q"), 0.0))
     return theme.panel(alt.layer(*layers), NAMES[outcome], 270, 200, theme.ROW_SIZE)
 
 

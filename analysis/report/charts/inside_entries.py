@@ -82,19 +82,17 @@ def _draw(panel: Panel) -> Any:
         axis=alt.Axis(tickMinStep=1, format="d"),
         scale=alt.Scale(domain=[0, last], nice=False),
     )
-    names = list(ARMS.values())
-    colour = alt.Color("arm:N", title=None, scale=theme.arm_scale(names), legend=alt.Legend(symbolOpacity=1))
-    shape = alt.Shape("arm:N", title=None, scale=theme.arm_shapes(names))
+    colour, shape = theme.arm_marks(list(ARMS.values()))
     y = alt.Y("mean:Q", title=title, axis=alt.Axis(labelFlush=True))
     tips = [
         "arm:N",
         "entry:Q",
-        *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("mean", "low", "high")),
+        *theme.numbers(".2f", "mean", "low", "high"),
         "n:Q",
     ]
     base = alt.Chart(rows.select("arm", "entry", "mean", "low", "high", "n"))
     layers: list[Any] = [
-        alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=MUTED).encode(alt.Y("zero:Q")),
+        theme.rule(alt.Y("zero:Q"), 0.0),
         base.mark_area(opacity=0.22).encode(x, alt.Y("low:Q", title=title), colour, y2="high:Q"),
         base.mark_line(strokeWidth=2).encode(x, y, colour),
         base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),

@@ -11,7 +11,6 @@ from analysis.findings import Findings
 from analysis.read_lens import Lens
 from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
-from analysis.report.charts.theme import MUTED
 from analysis.studies.internal_belief import cells
 from analysis.wording import plural
 
@@ -61,7 +60,7 @@ def _dots(known: pl.DataFrame) -> Any:
     tips = [
         alt.Tooltip("trial_id:N", title="trial"),
         alt.Tooltip("final_diff:Q", title="logits", format=".2f"),
-        *(alt.Tooltip(f"{k}:Q", format=".1f") for k in ("percent", "low", "high")),
+        *theme.numbers(".1f", "percent", "low", "high"),
         alt.Tooltip("adoption_n:Q", title="questions n"),
         alt.Tooltip("damage:Q", title="D", format=".3f"),
         "learning_rate:Q",
@@ -76,9 +75,8 @@ def _dots(known: pl.DataFrame) -> Any:
         alt.value("#bbbbbb"),
     )
     base = alt.Chart(known)
-    zero = alt.Chart(pl.DataFrame({"zero": [0.0]}))
     return alt.layer(
-        zero.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(alt.X("zero:Q")),
+        theme.rule(alt.X("zero:Q"), 0.0, strokeDash=[2, 3]),
         base.mark_rule(opacity=0.25).encode(x, alt.Y("low:Q", scale=alt.Scale(domain=[0, 100])), y2="high:Q"),
         base.mark_circle(size=80, opacity=0.95, stroke="white", strokeWidth=0.6).encode(
             x, y, color=colour, tooltip=tips

@@ -13,7 +13,6 @@ from analysis.read_lens import Lens
 from analysis.report.blocks import Drawn
 from analysis.report.charts import theme
 from analysis.report.charts.inside_tokens import CELL, LOW, TALL, WORDED, token_axis
-from analysis.report.charts.theme import MUTED
 from analysis.report.inside import selections as inside
 from analysis.report.inside.selections import figure_name
 
@@ -64,7 +63,7 @@ def _bars(table: pl.DataFrame, kind: str, title: str, domain: list[float]) -> An
     y = alt.Y("share:Q", title="share of the effect", scale=scale, axis=alt.Axis(labelFlush=True))
     tips = [
         "block:O",
-        *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("share", "low", "high")),
+        *theme.numbers(".2f", "share", "low", "high"),
         alt.Tooltip("logit_diff:Q", title="target - rival, logits", format=".2f"),
         "n:Q",
     ]
@@ -79,8 +78,7 @@ def _bars(table: pl.DataFrame, kind: str, title: str, domain: list[float]) -> An
     ranged = alt.Chart(part.filter(pl.col("low").is_not_null() & pl.col("high").is_not_null()))
     layers.append(ranged.mark_rule(strokeWidth=1.5).encode(x, alt.Y("low:Q", scale=scale), y2="high:Q"))
     for level, dash in ((0.0, [1, 0]), (1.0, [5, 3])):
-        rule = alt.Chart(pl.DataFrame({"level": [level]})).mark_rule(strokeDash=dash, color=MUTED)
-        layers.append(rule.encode(alt.Y("level:Q", scale=scale)))
+        layers.append(theme.rule(alt.Y("level:Q", scale=scale), level, strokeDash=dash))
     width = max(150, min(300, 26 * part.height))
     return theme.panel(alt.layer(*layers), title, width, 190, theme.ROW_SIZE)
 
@@ -153,7 +151,7 @@ def _lines(means: pl.DataFrame) -> Any:
     tips = [
         "position:N",
         "entry:Q",
-        *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("mean", "low", "high")),
+        *theme.numbers(".2f", "mean", "low", "high"),
         "n:Q",
     ]
     layers = [
