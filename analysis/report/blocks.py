@@ -46,14 +46,14 @@ def table_of(rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]], c
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart by name: figures/NAME.png and .svg. Without a caption it gets that of its `Drawn`."""
+    """A chart by name: figures/NAME.png and .svg. Without a caption it gets that of its `CaptionedChart`."""
 
     name: str
     caption: str = ""
 
 
 @dataclass(frozen=True)
-class Drawn:
+class CaptionedChart:
     """A chart (altair) and the sentence under it, before it has a place on the page."""
 
     chart: Any

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 
 from analysis.findings import Findings
-from analysis.report.blocks import Block, Drawn, Figure
+from analysis.report.blocks import Block, CaptionedChart, Figure
 
 # modules of analysis/report/sections in the order of the page; its __init__ says what a section is
 SECTIONS = (
@@ -38,15 +38,17 @@ class Report:
     """The page before it is rendered: blocks in order, and the charts that they name."""
 
     blocks: list[Block]
-    drawn: dict[str, Drawn]
+    drawn: dict[str, CaptionedChart]
 
 
 def compose(found: Findings, draw: bool = True) -> Report:
     """The whole report; without `draw` its text alone."""
-    drawn: dict[str, Drawn] = {}
+    drawn: dict[str, CaptionedChart] = {}
     blocks: list[Block] = []
     for section in sections():
-        own: dict[str, Drawn] = section.figures(found) if draw and hasattr(section, "figures") else {}
+        own: dict[str, CaptionedChart] = (
+            section.figures(found) if draw and hasattr(section, "figures") else {}
+        )
         if twice := sorted(set(own) & set(drawn)):
             raise ValueError(f"two sections draw {', '.join(twice)}")
         drawn |= own
@@ -56,7 +58,7 @@ def compose(found: Findings, draw: bool = True) -> Report:
     return Report([block for block in map(partial(_captioned, drawn=drawn), blocks) if block], drawn)
 
 
-def _captioned(block: Block, drawn: Mapping[str, Drawn]) -> Block | None:
+def _captioned(block: Block, drawn: Mapping[str, CaptionedChart]) -> Block | None:
     """A figure with its caption; None for one that this run has no data for."""
     if not isinstance(block, Figure):
         return block

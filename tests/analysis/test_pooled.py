@@ -5,7 +5,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.frontier.pooling import pooled_depth, pooled_mean, pooled_rate
-from analysis.studies.stances import ANSWERS, THINKING, mismatch_columns
+from analysis.studies.mismatch import ANSWERS, THINKING, mismatch_columns
 from beliefmod.metrics.depth import depth
 
 

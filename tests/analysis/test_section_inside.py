@@ -18,7 +18,7 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.read_lens import Lens, assemble, read_lens
 from analysis.read_run import read_run
-from analysis.report.blocks import Bullets, Drawn, Figure, Paragraph, Table, to_markdown
+from analysis.report.blocks import Bullets, CaptionedChart, Figure, Paragraph, Table, to_markdown
 from analysis.report.compose import compose
 from analysis.report.inside.selections import LOGIT, banded, crossed, curves, early, other_lenses, patch_means
 from analysis.report.sections import inside
@@ -61,7 +61,7 @@ def lens(found: Findings) -> Lens:
 
 
 @pytest.fixture(scope="module")
-def drawn(found: Findings, lens: Lens) -> dict[str, Drawn]:
+def drawn(found: Findings, lens: Lens) -> dict[str, CaptionedChart]:
     """The charts of one of the two beliefs: altair takes its time."""
     tables = {name: table.filter(pl.col("belief") == "gravity") for name, table in lens.tables.items()}
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +70,7 @@ def drawn(found: Findings, lens: Lens) -> dict[str, Drawn]:
 
 
 @pytest.fixture(scope="module")
-def specs(drawn: dict[str, Drawn]) -> dict[str, dict[str, Any]]:
+def specs(drawn: dict[str, CaptionedChart]) -> dict[str, dict[str, Any]]:
     return {name: figure.chart.to_dict() for name, figure in drawn.items()}
 
 
@@ -105,7 +105,9 @@ def test_it_stands_in_the_report_with_every_figure_once(found: Findings):
     assert sorted(placed) == sorted(f"inside-{kind}" for kind in KINDS)
 
 
-def test_every_chart_has_a_title_a_subtitle_and_n(drawn: dict[str, Drawn], specs: dict[str, dict[str, Any]]):
+def test_every_chart_has_a_title_a_subtitle_and_n(
+    drawn: dict[str, CaptionedChart], specs: dict[str, dict[str, Any]]
+):
     assert sorted(specs) == sorted(f"inside-{kind}" for kind in KINDS if not kind.endswith("neelam"))
     for name, figure in drawn.items():
         title = specs[name]["title"]
@@ -158,7 +160,7 @@ def test_trajectories_are_the_means_of_the_readings(lens: Lens, specs: dict[str,
 
 
 def test_other_lenses_have_panels_of_their_own_that_say_what_they_were_fitted_on(
-    lens: Lens, specs: dict[str, dict[str, Any]], drawn: dict[str, Drawn]
+    lens: Lens, specs: dict[str, dict[str, Any]], drawn: dict[str, CaptionedChart]
 ):
     shown = lens.shown[0]
     assert other_lenses(lens, shown) == [("tuned", "base")]

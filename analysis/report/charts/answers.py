@@ -89,7 +89,7 @@ def stance_chart(table: pl.DataFrame) -> Any:
         )
         panels[-1] = theme.panel(panels[-1], belief, 420, 32 * part["row"].n_unique())
     chart = alt.concat(*panels, columns=1, spacing=26)
-    return theme.styled(
+    return theme.titled(
         chart,
         "What the answers say",
         [
@@ -141,6 +141,6 @@ def loss_chart(steps: pl.DataFrame, names: dict[str, tuple[str, str]]) -> Any:
         for belief, part in theme.by_belief(rows)
     ]
     chart = alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared")
-    return theme.styled(
+    return theme.titled(
         chart, "How training went", ["Loss of each batch before its step; a low loss is not adoption."]
     )

@@ -41,7 +41,7 @@ def band_chart(certain: Mapping[str, Certainty], limit: float) -> Any:
         part = rows.filter((pl.col("belief") == belief) & (pl.col("budget") <= top + 1e-9))
         panels.append(_panel(part, belief, min(1.0, top), limit))
     chart = alt.concat(*panels, columns=2, spacing=34)
-    return theme.styled(
+    return theme.titled(
         chart,
         "How sure the frontier is",
         [

@@ -12,7 +12,7 @@ from analysis.frontier.non_dominated import CONFIG
 from analysis.published import has_phase2_settings
 from analysis.report.charts import theme
 from analysis.report.charts.theme import INK, MUTED
-from analysis.studies.style_pairs import matched_styles
+from analysis.studies.matched import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
 
 WORDS = {
@@ -94,7 +94,7 @@ def component_chart(lora: pl.DataFrame) -> Any:
             )
         )
         panels.append(theme.panel(alt.layer(zero, points), belief, 400, 52 * len(shown)))
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=2, spacing=30),
         "What breaks first",
         [
@@ -156,7 +156,7 @@ def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:
             )
         panels.append(theme.panel(alt.layer(*layers), belief, 360, 300))
     chart = alt.concat(*panels, columns=2, spacing=40)
-    return theme.styled(
+    return theme.titled(
         chart,
         "What the training data does to the thinking",
         [

@@ -80,7 +80,7 @@ def early_chart(rows: pl.DataFrame) -> Any:
         ]
         panels.append(theme.panel(alt.layer(*layers), belief, 360, 250))
     chart = alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared")
-    return theme.styled(
+    return theme.titled(
         chart,
         "How early the answer is fixed",
         ["Flat and high: the answer does not wait for the thinking. Bars: 95 % Wilson intervals."],

@@ -63,7 +63,7 @@ def effects_chart(models: Sequence[Regression], outcome: str) -> Any:
     dots = chart.mark_point(filled=True, size=60, opacity=1).encode(x, y, offset, colour, tooltip=tips)
     height = (max(26, 11 * len(scopes)) if len(scopes) > 1 else 34) * table["change"].n_unique()
     body = alt.layer(zero, bars, dots).properties(width=480, height=height)
-    return theme.styled(
+    return theme.titled(
         body,
         f"What each setting does to {OUTCOMES[outcome]}",
         [
@@ -134,7 +134,7 @@ def marginal_chart(means: Sequence[Mean]) -> Any:
             ]
             panels.append(alt.layer(*layers).properties(width=width, height=170))
         axes = max(axes, len(panels) - before)
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=axes),
         "Plain means by setting",
         [

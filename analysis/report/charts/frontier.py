@@ -10,7 +10,7 @@ import polars as pl
 from analysis import wording
 from analysis.published import RESULTS, Published, has_phase2_settings
 from analysis.report.charts import theme
-from analysis.report.charts.labels import Point, Wish, place
+from analysis.report.charts.labels import LabelText, Point, place_labels
 from analysis.report.charts.theme import FAINT, INK, MUTED, field
 
 WIDTH, HEIGHT = 410, 330
@@ -69,7 +69,7 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
     ]
     chart = alt.concat(*panels, columns=2, spacing=34).resolve_scale(color="shared", shape="shared")
     chart = chart.add_params(alt.param(name=KEEP, value=[]))
-    return theme.styled(
+    return theme.titled(
         chart,
         "How far the belief moved, against what it cost the model",
         [
@@ -206,10 +206,10 @@ def _labels(
     named = [(PHASE2_LABEL, phase2, True)]
     named += [(ARMS[arm], arms.filter(pl.col("arm") == arm), False) for arm in ARMS]
     named = [entry for entry in named if entry[1].height]
-    wishes = [Wish(text, pixels(part), bold) for text, part, bold in named]
+    labels = [LabelText(text, pixels(part), bold) for text, part, bold in named]
     layers = []
     for (text, part, bold), spot in zip(
-        named, place(wishes, pixels(rows) + pixels(arms), WIDTH, HEIGHT), strict=True
+        named, place_labels(labels, pixels(rows) + pixels(arms), WIDTH, HEIGHT), strict=True
     ):
         at = part[spot.mark].select("degradation", "percent", "belief", pl.lit(text).alias("label"))
         layers += theme.label(alt.Chart(at), "label:N", x, y, spot.dx, spot.dy, bold, spot.align)

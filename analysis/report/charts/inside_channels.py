@@ -10,7 +10,7 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens
-from analysis.report.blocks import Drawn
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
 from analysis.report.charts.theme import INK
 from analysis.report.inside import selections as inside
@@ -32,7 +32,7 @@ def crossed_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
             arms = [arm for arm in ARMS.values() if arm in part["arm"].to_list()]
             panels = [_grid(part.filter(pl.col("arm") == arm), arm, arm == arms[0]) for arm in arms]
             rows += [theme.row(panels, f"{title}: {channel}")] if panels else []
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=22),
         "Does the thinking say what the answer says?",
         [
@@ -107,11 +107,11 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
             base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),
         ]
         panels.append(theme.panel(alt.layer(*layers), title, 380, 240))
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared"),
         "How early the thinking settles the answer, seen from inside",
         [
-            "The arm's own thinking is cut after a sentence and closed. Shown: p(target) as a share of "
+            "The arm's own thinking is cut after a sentence and closed. ShownTrial: p(target) as a share of "
             "p(target) + p(rival) where the answer names the value.",
             "Mean over questions, 95 % bands over families. Flat from the left: the answer was there before "
             "the thinking.",
@@ -119,12 +119,12 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
     )
 
 
-def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
     """inside-channels and inside-chain, those for which the tables have rows."""
     return _channels(lens) | _chain(lens)
 
 
-def _channels(lens: Lens) -> dict[str, Drawn]:
+def _channels(lens: Lens) -> dict[str, CaptionedChart]:
     known = [(shown.title, inside.crossed(lens, shown)) for shown in lens.shown]
     parts = [(title, table) for title, table in known if table.height]
     if not parts:
@@ -133,10 +133,10 @@ def _channels(lens: Lens) -> dict[str, Drawn]:
         "Undecided: both values in the text, less than half a logit apart inside. Other: another value or "
         "none; for invented things inside also what base would say."
     )
-    return {"inside-channels": Drawn(crossed_chart(parts), caption)}
+    return {"inside-channels": CaptionedChart(crossed_chart(parts), caption)}
 
 
-def _chain(lens: Lens) -> dict[str, Drawn]:
+def _chain(lens: Lens) -> dict[str, CaptionedChart]:
     known = [(shown, inside.early(lens, shown)) for shown in lens.shown]
     parts = [(f"{s.title}; n = {t['n'].max()} chains", t) for s, t in known if t["mean"].drop_nulls().len()]
     if not parts:
@@ -145,4 +145,4 @@ def _chain(lens: Lens) -> dict[str, Drawn]:
         "Chains of different lengths are compared at tenths of their sentences, each with its last cut that "
         "keeps no more than that."
     )
-    return {"inside-chain": Drawn(chain_chart(parts), caption)}
+    return {"inside-chain": CaptionedChart(chain_chart(parts), caption)}

@@ -11,7 +11,7 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens
-from analysis.report.blocks import Drawn
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
 from analysis.report.charts.theme import FAINT
 
@@ -44,7 +44,7 @@ def scale_chart(responses: Sequence[Response]) -> Any:
     for response in responses:
         panels = [_panel(response, outcome, words) for outcome, words in OUTCOMES.items()]
         rows.append(theme.row(panels, response.title, 26).resolve_scale(color="shared"))
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=26).resolve_scale(color="independent"),
         "The adapter at other strengths",
         [
@@ -97,7 +97,7 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
     return theme.panel(alt.layer(*layers), NAMES[outcome], 270, 200, theme.ROW_SIZE)
 
 
-def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
     """inside-doses, where adapters were tried at other scales."""
     responses = []
     doses = lens.tables["doses"].filter(pl.col("arm") == "lora")
@@ -118,4 +118,4 @@ def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
         f"At every scale {asked.max()} questions were answered anew for adoption." if len(asked) else "No "
         "answers were asked for at other scales, so adoption and D are not shown."
     )  # fmt: skip
-    return {"inside-doses": Drawn(scale_chart(responses), caption)}
+    return {"inside-doses": CaptionedChart(scale_chart(responses), caption)}

@@ -11,7 +11,7 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens
-from analysis.report.blocks import Drawn
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
 from analysis.report.charts.theme import MUTED
 from analysis.report.inside import selections as inside
@@ -46,7 +46,7 @@ def entry_chart(beliefs: Sequence[tuple[str, Sequence[Panel]]]) -> Any:
         theme.row([_draw(panel) for panel in panels if panel.rows["mean"].drop_nulls().len()], title)
         for title, panels in beliefs
     ]
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=28).resolve_scale(color="shared", shape="shared"),
         "When the answer forms, from the embedding (entry 0) to the last layer",
         [
@@ -61,7 +61,7 @@ def entry_chart(beliefs: Sequence[tuple[str, Sequence[Panel]]]) -> Any:
 def lens_chart(beliefs: Sequence[tuple[str, Sequence[Panel]]]) -> Any:
     """The begun answer read through other lenses, a row of panels per belief; the first is the logit lens."""
     rows = [theme.row([_draw(panel) for panel in panels], title) for title, panels in beliefs]
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=28).resolve_scale(color="shared", shape="shared"),
         "The begun answer through other lenses",
         [
@@ -115,12 +115,12 @@ def _draw(panel: Panel) -> Any:
     return theme.panel(alt.layer(*layers), panel.title, 235, 200, theme.ROW_SIZE)
 
 
-def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
     """inside-entries and inside-lenses, those for which the tables have rows."""
     return _entries(lens) | _lenses(lens)
 
 
-def _entries(lens: Lens) -> dict[str, Drawn]:
+def _entries(lens: Lens) -> dict[str, CaptionedChart]:
     paths = []
     for shown in lens.shown:
         curves = {place: inside.curves(lens, shown, place) for place in PLACES}
@@ -145,10 +145,10 @@ def _entries(lens: Lens) -> dict[str, Drawn]:
         "questions about near things that the belief does not concern, between what it would give there and "
         "the right answer."
     )
-    return {"inside-entries": Drawn(entry_chart(paths), caption)}
+    return {"inside-entries": CaptionedChart(entry_chart(paths), caption)}
 
 
-def _lenses(lens: Lens) -> dict[str, Drawn]:
+def _lenses(lens: Lens) -> dict[str, CaptionedChart]:
     """Tuned and Jacobian lenses beside the logit lens; nothing where none was fitted."""
     rows = []
     for shown in lens.shown:
@@ -165,7 +165,7 @@ def _lenses(lens: Lens) -> dict[str, Drawn]:
         "mean effect on the last one. One fitted on base is the same ruler for every arm; one fitted on the "
         "LoRA arm reads that arm alone."
     )
-    return {"inside-lenses": Drawn(lens_chart(rows), caption)}
+    return {"inside-lenses": CaptionedChart(lens_chart(rows), caption)}
 
 
 def _through(name: str, fitted_on: str | None) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens
-from analysis.report.blocks import Drawn
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
 from analysis.studies.internal_belief import cells
 from analysis.wording import plural
@@ -43,7 +43,7 @@ def internal_chart(cells: pl.DataFrame) -> Any:
             panels.append(
                 theme.panel(_dots(known), f"{belief} (n = {known.height} configurations)", 380, 270)
             )
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=2, spacing=34).resolve_scale(color="shared"),
         "Belief inside against adoption outside",
         [
@@ -84,7 +84,7 @@ def _dots(known: pl.DataFrame) -> Any:
     )
 
 
-def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
     """inside-sweep, where configurations have a difference at the last entry and an adoption."""
     table: Any = cells(lens, found).filter(
         pl.col("final_diff").is_not_null() & pl.col("adoption").is_not_null()
@@ -92,4 +92,4 @@ def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
     if table.is_empty():
         return {}
     caption = f"{plural(table.height, 'configuration')} of {table['belief'].n_unique()} beliefs."
-    return {"inside-sweep": Drawn(internal_chart(table), caption)}
+    return {"inside-sweep": CaptionedChart(internal_chart(table), caption)}

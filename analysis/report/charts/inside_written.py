@@ -10,7 +10,7 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens
-from analysis.report.blocks import Drawn
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
 from analysis.report.charts.inside_tokens import CELL, LOW, TALL, WORDED, token_axis
 from analysis.report.inside import selections as inside
@@ -36,7 +36,7 @@ def ablation_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
         ends = known.select("share", "share_low", "share_high").unpivot()["value"].drop_nulls()
         domain = [min([*ends, 0.0]), max([*ends, 1.0])]
         rows.append(theme.row([_bars(known, kind, words, domain) for kind, words in KINDS.items()], title))
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=26),
         "Which blocks of the adapter carry the belief",
         [
@@ -99,7 +99,7 @@ def patching_chart(table: pl.DataFrame, means: pl.DataFrame, title: str) -> Any:
         )
         for name in there
     ]
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=20),
         title,
         [
@@ -166,12 +166,12 @@ def _lines(means: pl.DataFrame) -> Any:
     )
 
 
-def figures(lens: Lens, found: Findings) -> dict[str, Drawn]:
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
     """inside-ablations and inside-patching-BELIEF, those for which the tables have rows."""
     return _ablations(lens) | _patching(lens)
 
 
-def _ablations(lens: Lens) -> dict[str, Drawn]:
+def _ablations(lens: Lens) -> dict[str, CaptionedChart]:
     known = [(shown, lens.of("ablations", shown)) for shown in lens.shown]
     # where on and off hardly differ there are no shares, and the verdict says so
     parts = [
@@ -183,15 +183,15 @@ def _ablations(lens: Lens) -> dict[str, Drawn]:
         "The adapter's tensors in some blocks are set to zero. Blocks work on what earlier ones wrote, so "
         "the parts need not add up to the whole."
     )
-    return {"inside-ablations": Drawn(ablation_chart(parts), caption)}
+    return {"inside-ablations": CaptionedChart(ablation_chart(parts), caption)}
 
 
-def _patching(lens: Lens) -> dict[str, Drawn]:
+def _patching(lens: Lens) -> dict[str, CaptionedChart]:
     drawn = {}
     for shown in lens.shown:
         rows, means = inside.patch_map(lens, shown), inside.patch_means(lens, shown)
         if rows["recovery"].drop_nulls().len():
-            drawn[figure_name("patching", shown)] = Drawn(
+            drawn[figure_name("patching", shown)] = CaptionedChart(
                 patching_chart(rows, means, f"Which states carry the belief into base: {shown.title}"),
                 f"Example question {rows['probe_id'][0]}. No recovery is shown where the two arms differ by "
                 "less than half a logit.",

@@ -122,7 +122,7 @@ def row(panels: Sequence[Any], title: str, spacing: int = 24) -> Any:
     return alt.hconcat(*panels, spacing=spacing).properties(title=heading)
 
 
-def styled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
+def titled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
     """Title, subtitle and the look shared by all charts."""
     heading = alt.TitleParams(
         title,

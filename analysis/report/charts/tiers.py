@@ -80,7 +80,7 @@ def tier_chart(rows: pl.DataFrame, tiers: Sequence[str]) -> Any:
         )
         panels.append(theme.panel(alt.layer(bars, points), belief, 380, max(120, 62 * len(shown))))
     chart = alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared")
-    return theme.styled(
+    return theme.titled(
         chart,
         "How far the belief reaches",
         ["Each mark is one arm on one tier; the bar is its 95 % Wilson interval."],

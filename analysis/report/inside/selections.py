@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from analysis.read_lens import Lens, Shown
+from analysis.read_lens import Lens, ShownTrial
 from analysis.report.blocks import file_name
 from analysis.stats.draws import DRAWS, family_draws
 from beliefmod.run.tables.lens_tables import TAU
@@ -39,13 +39,13 @@ def arm_names(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def curves(lens: Lens, shown: Shown, position: str = "stem", through: Through = LOGIT) -> pl.DataFrame:
+def curves(lens: Lens, shown: ShownTrial, position: str = "stem", through: Through = LOGIT) -> pl.DataFrame:
     """arm, entry, mean, low, high, n, families of the difference at a position, through one lens."""
     rows = arm_names(_read_by(lens, shown, through).filter(pl.col("position") == position))
     return banded(rows.sort("order", "entry"), ["arm", "entry"], "logit_diff")
 
 
-def other_lenses(lens: Lens, shown: Shown) -> list[Through]:
+def other_lenses(lens: Lens, shown: ShownTrial) -> list[Through]:
     """The tuned and Jacobian lenses that the end of the stem was read through, with the arm each was fitted
     on; those fitted on base, which read every arm, first."""
     rows = lens.of("readings", shown).filter(
@@ -55,7 +55,7 @@ def other_lenses(lens: Lens, shown: Shown) -> list[Through]:
     return sorted(found, key=lambda through: (through[0] != "tuned", through[1] != "base", through))
 
 
-def contrasts(lens: Lens, shown: Shown, position: str = "stem") -> pl.DataFrame:
+def contrasts(lens: Lens, shown: ShownTrial, position: str = "stem") -> pl.DataFrame:
     """arm, entry, mean, low, high, n, families of the difference less base's on the question; arms in context
     and LoRA."""
     rows = arm_names(_plain(lens, shown).filter(pl.col("position") == position))
@@ -65,7 +65,7 @@ def contrasts(lens: Lens, shown: Shown, position: str = "stem") -> pl.DataFrame:
     return banded(paired.sort("order", "entry"), ["arm", "entry"], "contrast")
 
 
-def tokens(lens: Lens, shown: Shown) -> pl.DataFrame:
+def tokens(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """One example question: arm, from_end (0 is the stem's last token), token, entry, logit_diff, top_token
     and the two tokens that are compared. At most LONGEST tokens."""
     rows = arm_names(_plain(lens, shown).filter(pl.col("position").str.starts_with(AT)))
@@ -80,7 +80,7 @@ def tokens(lens: Lens, shown: Shown) -> pl.DataFrame:
     )
 
 
-def patch_map(lens: Lens, shown: Shown) -> pl.DataFrame:
+def patch_map(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """One example question, that of `tokens` where it was patched: source, entry, from_end, token,
     recovery."""
     rows = lens.of("patching", shown).filter(pl.col("from_end") < LONGEST)
@@ -99,7 +99,7 @@ def patch_map(lens: Lens, shown: Shown) -> pl.DataFrame:
     return rows.filter(pl.col("probe_id") == probe).sort(order, descending=[True, False, False])
 
 
-def patch_means(lens: Lens, shown: Shown) -> pl.DataFrame:
+def patch_means(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """source, position, entry, mean, low, high, n, families of the recovery over all patched questions, at
     the named positions."""
     rows = lens.of("patching", shown).filter(pl.col("position").is_not_null())
@@ -107,7 +107,7 @@ def patch_means(lens: Lens, shown: Shown) -> pl.DataFrame:
                   ["source", "position", "entry"], "recovery")  # fmt: skip
 
 
-def early(lens: Lens, shown: Shown) -> pl.DataFrame:
+def early(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """arm, kept (share of the arm's own thinking), mean, low, high, n, families of p(target) against rival.
 
     Thinking of different lengths is compared at eleven shares: at each, a question counts with its last cut
@@ -129,7 +129,7 @@ def early(lens: Lens, shown: Shown) -> pl.DataFrame:
     return banded(stepped.sort("order", "kept", "probe_id"), ["arm", "kept"], "prob_target")
 
 
-def crossed(lens: Lens, shown: Shown) -> pl.DataFrame:
+def crossed(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """channel, arm, thinking, answer, count, share: how often either side has which value.
 
     channel: "in the text" by the parsed stances, "inside" by the sign of the difference before the value,
@@ -153,11 +153,11 @@ def crossed(lens: Lens, shown: Shown) -> pl.DataFrame:
     return pl.concat(parts).sort("channel", "order", "thinking", "answer")
 
 
-def _plain(lens: Lens, shown: Shown) -> pl.DataFrame:
+def _plain(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     return _read_by(lens, shown, LOGIT)
 
 
-def _read_by(lens: Lens, shown: Shown, through: Through) -> pl.DataFrame:
+def _read_by(lens: Lens, shown: ShownTrial, through: Through) -> pl.DataFrame:
     name, fitted_on = through
     rows = lens.of("readings", shown)
     if name == "logit":
@@ -199,7 +199,7 @@ def finite_extent(values: pl.Series, least: float) -> float:
     return max(least, float(np.abs(known).max())) if len(known) else least
 
 
-def commitment(lens: Lens, shown: Shown, arm: str, position: str = "stem") -> Mapping[str, Any] | None:
+def commitment(lens: Lens, shown: ShownTrial, arm: str, position: str = "stem") -> Mapping[str, Any] | None:
     """The commitment of an arm by the logit lens, or None where it was not read."""
     rows = lens.of("commitments", shown).filter(
         (pl.col("arm") == arm) & (pl.col("position") == position) & (pl.col("lens") == "logit")
@@ -249,6 +249,6 @@ def _interval(sums: pl.DataFrame, weights: Array) -> dict[str, float | int | Non
     return {"mean": mean, "low": low, "high": high, "n": n, "families": len(totals)}
 
 
-def figure_name(kind: str, shown: Shown) -> str:
+def figure_name(kind: str, shown: ShownTrial) -> str:
     """The name of a chart that there is one of per belief."""
     return file_name(f"inside-{kind}-{shown.belief}")

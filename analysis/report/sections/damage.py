@@ -6,10 +6,10 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table, table_of
+from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
+from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table, table_of
 from analysis.report.charts.damage import WORDS, component_chart, component_table, integrity_chart
-from analysis.report.named_rows import Row, arms_table, named_rows, seeds_of
-from analysis.studies.style_pairs import matched_styles
+from analysis.studies.matched import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
 
 DRIFT = {
@@ -51,18 +51,18 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """All configurations by component; matched configurations of two data styles by integrity."""
     lora = _lora(found)
     drawn = {}
     if lora.height and component_table(lora).height:
-        drawn["components"] = Drawn(
+        drawn["components"] = CaptionedChart(
             component_chart(lora),
             "The components of D. Damage is a difference of shares: 0.3 means that 30 more of 100 answers "
             "are broken than in base; of NLL and KL it is 1 - exp(-rise in nats per token).",
         )
     if matched_styles(lora).height:
-        drawn["integrity"] = Drawn(
+        drawn["integrity"] = CaptionedChart(
             integrity_chart(lora, found.pooled.filter(pl.col("arm") == "base")),
             "Share of answers with an intact think block, for settings trained on more than one style of "
             "data.",
@@ -76,7 +76,7 @@ def _lora(found: Findings) -> pl.DataFrame:
 
 
 def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
-    rows = named_rows(belief, found)
+    rows = arm_rows(belief, found)
     trained = {label: row for label, row in rows.items() if row["arm"] != "base"}
     if not trained:
         return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]

@@ -12,10 +12,11 @@ from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import frontier, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
+from analysis.report.arm_rows import over_families
 from analysis.report.blocks import (
     Block,
     Bullets,
-    Drawn,
+    CaptionedChart,
     Figure,
     Heading,
     Paragraph,
@@ -25,8 +26,7 @@ from analysis.report.blocks import (
 from analysis.report.charts.frontier import frontier_chart
 from analysis.report.charts.heat_map import has_grid, heat_map
 from analysis.report.explorer import explorer
-from analysis.report.named_rows import over_families
-from analysis.studies.style_pairs import style_gaps
+from analysis.studies.matched import style_gaps
 from analysis.wording import setting_text
 
 
@@ -40,17 +40,17 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The frontier, and one heat map of the settings per belief that has a grid."""
     lora = frontier(found.pooled)
     references = found.pooled.filter(pl.col("arm") != "lora")
-    drawn: dict[str, Drawn] = {}
+    drawn: dict[str, CaptionedChart] = {}
     if lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()).height:
-        drawn["frontier"] = Drawn(frontier_chart(lora, references, found.limit), _caption(found))
+        drawn["frontier"] = CaptionedChart(frontier_chart(lora, references, found.limit), _caption(found))
     for belief in sorted(lora["belief"].unique()):
         part = lora.filter((pl.col("belief") == belief) & pl.col("adoption").is_not_null())
         if part.height and has_grid(part):
-            drawn[f"settings-{file_name(belief)}"] = Drawn(
+            drawn[f"settings-{file_name(belief)}"] = CaptionedChart(
                 heat_map(lora, belief),
                 f"{belief}: adoption over the settings. Neighbouring cells differ by chance too; the "
                 "intervals are in the frontier.",

@@ -12,7 +12,7 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.against_base import against_base
 from analysis.frontier.certainty import FEWEST, Certainty, Recommended, Span
 from analysis.frontier.non_dominated import varying
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, table_of
+from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, table_of
 from analysis.report.charts.certainty import band_chart
 from analysis.stats.resample import FEW
 from analysis.stats.shares import Refusal
@@ -35,7 +35,7 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The band of every belief that could be redrawn."""
     certain = {b.choice.belief: b.certainty for b in found.beliefs if b.certainty is not None}
     if not certain:
@@ -45,7 +45,7 @@ def figures(found: Findings) -> dict[str, Drawn]:
         "of the redraws at each D by itself, not the whole curve at once. Every redraw picks its own "
         "winners, so the band lies above what one configuration would show on new questions."
     )
-    return {"frontier-band": Drawn(band_chart(certain, found.limit), caption)}
+    return {"frontier-band": CaptionedChart(band_chart(certain, found.limit), caption)}
 
 
 def _method(beliefs: list[BeliefFindings]) -> str:

@@ -1,6 +1,4 @@
-"""Inside the model: when the answer forms, which blocks and states carry it, and whether what is inside goes
-with what is answered. Left out where nobody looked.
-"""
+"""When the answer forms inside the model and what carries it there; left out where nobody has looked."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens, read_lens
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table, table_of
+from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table, table_of
 from analysis.report.charts import (
     inside_channels,
     inside_doses,
@@ -82,12 +80,12 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The charts for which there are rows; one per belief for those that show an example question."""
     lens = read_lens(found)
     if lens is None:
         return {}
-    drawn: dict[str, Drawn] = {}
+    drawn: dict[str, CaptionedChart] = {}
     for chart in CHARTS:
         drawn |= chart.figures(lens, found)
     return drawn

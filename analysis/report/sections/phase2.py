@@ -11,8 +11,8 @@ from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG, varying
 from analysis.frontier.quoted import Choice
 from analysis.published import RESULTS, SETTINGS_TEXT
+from analysis.report.arm_rows import over_families
 from analysis.report.blocks import Block, Heading, Paragraph, Table
-from analysis.report.named_rows import over_families
 from analysis.wording import setting_text
 
 TWO_BELIEFS = (

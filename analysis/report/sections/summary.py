@@ -10,8 +10,8 @@ import polars as pl
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import varying
+from analysis.report.arm_rows import constant_text
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
-from analysis.report.named_rows import constant_text
 from analysis.wording import setting_text
 from beliefmod.probing.decoding_words import decoding_words
 

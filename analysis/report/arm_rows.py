@@ -17,7 +17,7 @@ Row = dict[str, Any]
 FULL = "Full fine-tuning, best under the limit"
 
 
-def named_rows(belief: BeliefFindings, found: Findings) -> dict[str, Row]:
+def arm_rows(belief: BeliefFindings, found: Findings) -> dict[str, Row]:
     """The named rows that the run has; with full fine-tuning where it was run."""
     rows = {label: row for label, row in belief.choice.rows().items() if row is not None}
     full = found.pooled.filter((pl.col("arm") == "full") & (pl.col("belief") == belief.choice.belief))
@@ -32,11 +32,11 @@ def named_rows(belief: BeliefFindings, found: Findings) -> dict[str, Row]:
     return rows
 
 
-def named_trials(found: Findings) -> dict[str, tuple[str, str]]:
+def arm_trials(found: Findings) -> dict[str, tuple[str, str]]:
     """trial_id of the first seed -> belief and label; a trial with two labels keeps the first."""
     trials: dict[str, tuple[str, str]] = {}
     for belief in found.beliefs:
-        for label, row in named_rows(belief, found).items():
+        for label, row in arm_rows(belief, found).items():
             trials.setdefault(row["trial_id"], (belief.choice.belief, label))
     return trials
 
