@@ -111,7 +111,7 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
         alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared"),
         "How early the thinking settles the answer, seen from inside",
         [
-            "The arm's own thinking is cut after a sentence and closed. ShownTrial: p(target) as a share of "
+            "The arm's own thinking is cut after a sentence and closed. Shown: p(target) as a share of "
             "p(target) + p(rival) where the answer names the value.",
             "Mean over questions, 95 % bands over families. Flat from the left: the answer was there before "
             "the thinking.",
