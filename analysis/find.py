@@ -15,10 +15,11 @@ from analysis.frontier.quoted import Choice, Row, choices
 from analysis.frontier.stability import cross_picked
 from analysis.frontier.tallies import build
 from analysis.published import COMPARED
-from analysis.read_run import Run
 from analysis.stats.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.stats.shares import Difference, unpaired
 from analysis.wording import plural
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import Run
 
 # what sections count; texts are read only where they are shown
 PROBE_COLUMNS = tuple(
@@ -38,10 +39,9 @@ PROBE_COLUMNS = tuple(
         )
     )
 )
-LIMIT = 0.05  # the damage up to which a configuration is called nearly intact
 
 
-def find(run: Run, limit: float = LIMIT) -> Findings:
+def find(run: Run, limit: float = DAMAGE_BUDGET) -> Findings:
     """Read the probes of the finished trials and compute what the report needs."""
     done = finished(run.trials)
     probes = run.probes(done["trial_id"], PROBE_COLUMNS)

@@ -10,9 +10,9 @@ from analysis.frontier.certainty import Certainty
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.quoted import Choice
 from analysis.frontier.stability import Picked
-from analysis.read_run import Run
 from analysis.stats.shares import Difference
 from analysis.wording import p_value, sentence
+from beliefmod.run.read_run import Run
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
 
-from analysis.read_run import Run
+from beliefmod.run.folder import SPACE
+from beliefmod.run.read_run import Run
 
 BATCH = 32  # trials whose completions are in memory at once
 ASKED = ("beliefs", "suites")
@@ -14,23 +14,9 @@ ASKED = ("beliefs", "suites")
 
 def source_hashes(run: Run) -> dict[str, str]:
     """sha256 of space.yaml and of the copies of the belief and suite files, by their place in the folder."""
-    paths = ["space.yaml"]
-    for folder in ASKED:
-        if run.files.isdir(f"{run.root}/{folder}"):
-            names = sorted(
-                str(path).rsplit("/", 1)[-1] for path in run.files.ls(f"{run.root}/{folder}", detail=False)
-            )
-            paths += [f"{folder}/{name}" for name in names]
-    return {
-        path: hashlib.sha256(_content(run, path)).hexdigest()
-        for path in paths
-        if run.files.isfile(f"{run.root}/{path}")
-    }
-
-
-def _content(run: Run, path: str) -> bytes:
-    content: Any = run.files.cat_file(f"{run.root}/{path}")
-    return content
+    paths = [SPACE, *(f"{folder}/{name}" for folder in ASKED for name in run.folder.entries(folder))]
+    contents = run.folder.read_many(paths)
+    return {path: hashlib.sha256(contents[path]).hexdigest() for path in paths if path in contents}
 
 
 def completions_hash(run: Run, trial_ids: Iterable[str]) -> tuple[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from beliefmod.beliefs import Belief, Question, counterfactual, third_value
 from beliefmod.config import TrialConfig
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
+from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.probing.probes import Probe, probe_row, probes_for
 from beliefmod.reading.causal_verdicts import cut_thinking, score_causal
 from beliefmod.reading.rewording import edit_value, paraphrase
@@ -45,14 +45,19 @@ class Difference:
 
 def metric_columns() -> tuple[str, ...]:
     """Every column of a trial's row that follows from its probe, causal and drift rows."""
-    names = []
-    for name in (*RATES, *CONDITIONAL_RATES, *MEANS):
-        names += [name, f"{name}_n", f"{name}_low", f"{name}_high"]
+    names = [column for metric in METRICS.values() for column in metric.columns]
     names += ["normalised_adoption", "depth", "depth_low", "depth_high"]
     names += ["degradation", "degradation_low", "degradation_high", "degradation_by"]
     for name in COMPONENTS:
         names += [f"{name}_base", f"{name}_damage", f"{name}_damage_low", f"{name}_damage_high"]
     return tuple(names)
+
+
+def later_metrics(row: Row) -> tuple[str, ...]:
+    """Metrics that a finished trial's row has nothing of, not even an n of 0: newer than the trial."""
+    return tuple(
+        name for name, metric in METRICS.items() if all(row.get(column) is None for column in metric.columns)
+    )
 
 
 def same(one: Any, two: Any) -> bool:
@@ -112,7 +117,7 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
     if test == "edit":
         value = third_value(spec)
         rival = None if value is None else counterfactual(spec, question, value)
-        edited_to = None if value is None else str(value)
+        edited_to = None if value is None else value.bare()
         thinking = None if value is None else edit_value(own["thinking"], spec, value)
     elif test == "truncate":
         thinking = cut_thinking(own["thinking"], row["fraction"])

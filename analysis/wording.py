@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beliefmod.metrics.registry import COMPONENTS
+
 NOT_MEASURED = "not measured"
 SETTING_NAMES = {
     "num_train_epochs": "epochs",
     "learning_rate": "learning rate",
     "data.style": "style",
     "data.num_examples": "examples",
+    "objective.kl_to_base": "KL to base",
     "lora.r": "rank",
     "lora.lora_alpha": "alpha",
     "lora.target_modules": "modules",
@@ -88,8 +91,7 @@ def damage(row: Mapping[str, Any] | None) -> str:
     text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
     if by is None:
         return f"{text}, no component worse than base's"
-    # drift is a mean over passages, kept under the name of its text
-    n = row.get({"nll": "nll_neutral_n", "kl": "kl_neutral_n"}.get(by, f"{by}_n"))
+    n = row.get(f"{COMPONENTS[by].name}_n")
     return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
 
 

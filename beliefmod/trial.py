@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.config import TrialConfig
+from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.errors import UserError
 from beliefmod.metrics.summary import summarise
@@ -75,6 +75,7 @@ class TrialRun:
                 "loss": report.loss,
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
+                "kl_to_base": report.kl_to_base,
             }
         )
         if report.error:
@@ -123,9 +124,14 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     written = session.self_generated
     traces = written.traces(config, belief) if config.data.style == "own_trace" else ()
     evaluated = (*belief.heldout, *belief.locality, *session.capability)
-    neutral = written.neutral_rows(config, evaluated) if config.data.replay_rows else ()
+    neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
     examples = training_examples(config, belief, session.loaded.tokenizer, traces=traces, neutral=neutral)
-    job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
+    job = AdapterJob(
+        config.trial_id,
+        config,
+        tuple(example.row for example in examples),
+        neutral if config.objective.kl_to_base else (),
+    )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
 
@@ -150,7 +156,7 @@ def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | Non
     results = []
     for run, (probes, causal, drift) in zip(runs, _measure(runs, session), strict=True):
         config = run.config
-        references = [reference_probes(session, config.belief, arm) for arm in ("base", "icl")]
+        references = [reference_probes(session, config.belief, arm) for arm in UNTRAINED_ARMS]
         row = {
             **_identity(config, session),
             "status": "finished",

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # rooms of one floor know nothing of each other. A module belongs to the longest name that it begins with.
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config",),
+    ("beliefmod.config", "beliefmod.metrics.metric"),
     ("beliefmod.user_files", "beliefmod.metrics.registry"),
     ("beliefmod.run.tables",),
     ("beliefmod.beliefs",),
@@ -42,7 +42,7 @@ FLOORS = (
     ("interp.run",),
     ("analysis.wording",),
     ("analysis.stats",),
-    ("analysis.read_run", "analysis.published", "analysis.recompute"),
+    ("analysis.published", "analysis.recompute"),
     ("analysis.frontier", "analysis.fingerprints"),
     ("analysis.findings",),
     ("analysis.find", "analysis.read_lens"),

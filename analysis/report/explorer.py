@@ -17,23 +17,15 @@ from analysis.report.page import embedded_json
 from analysis.report.samples import COLUMNS, TEXTS, cut, thought
 from analysis.stats.resample import adoption_hits
 from analysis.wording import setting_name, setting_text, setting_value
+from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.metrics.registry import listed
 
 PER_TRIAL = 12  # completions of one trial, at most
 LONGEST = 3000  # characters of one completion
 CAP = 8_000_000  # bytes of completions in one page
 LISTED = 12  # a setting with more values than this is filtered by a range
-UNTRAINED = ("base", "icl")
 BATCH = 32  # trials whose texts are in memory at once
-RATES = {
-    "integrity": "intact think blocks",
-    "truncation": "cut off",
-    "loop": "loops",
-    "capability": "general questions right",
-    "fabrication": "fabrication",
-    "retention": "neighbours and far facts retained",
-    "bleed": "bleed",
-    "coherent_adoption": "target in thinking and answer",
-}
+NUMBERS = listed("page")
 
 
 def explorer(found: Findings, cap: int = CAP) -> list[Block]:
@@ -57,7 +49,7 @@ def explorer(found: Findings, cap: int = CAP) -> list[Block]:
 
 def _axes(found: Findings) -> list[dict[str, Any]]:
     """What can be filtered: belief, arm, and every setting that varies among the trained configurations."""
-    trained = found.pooled.filter(~pl.col("arm").is_in(UNTRAINED))
+    trained = found.pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS))
     axes: list[dict[str, Any]] = []
     for name, rows in (("belief", found.pooled), ("arm", found.pooled)):
         axes.append({"name": name, "label": name, "values": _texts(rows[name])})
@@ -79,11 +71,11 @@ def _texts(values: pl.Series) -> list[str]:
 def _points(found: Findings) -> list[dict[str, Any]]:
     lora = frontier(found.pooled)
     unbeaten = set(lora.filter("non_dominated")["trial_id"])
-    names = varying(found.pooled.filter(~pl.col("arm").is_in(UNTRAINED)))
+    names = varying(found.pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS)))
     labels = arm_trials(found)
     points = []
     for row in found.pooled.iter_rows(named=True):
-        trained = row["arm"] not in UNTRAINED
+        trained = row["arm"] not in UNTRAINED_ARMS
         used = [name for name in names if row["arm"] != "full" or not name.startswith("lora.")]
         points.append(
             {
@@ -105,7 +97,7 @@ def _points(found: Findings) -> list[dict[str, Any]]:
                 "damage": wording.damage(row),
                 "numbers": [
                     [words, wording.rate(row, name)]
-                    for name, words in RATES.items()
+                    for name, words in NUMBERS.items()
                     if row.get(name) is not None
                 ],
             }

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Driving, Run, with_driving
+from beliefmod.errors import UserError
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
@@ -20,7 +22,7 @@ def confirm(
     seeds: Annotated[int, typer.Option(min=1, max=100, help="New seeds per configuration.")] = 3,
     limit: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Damage D up to which configurations are considered.")
-    ] = 0.05,
+    ] = DAMAGE_BUDGET,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the finalists and stop; nothing is trained.")
     ] = False,
@@ -34,9 +36,9 @@ def confirm(
     The trials go to RUN/confirmation, a run folder of its own; an unfinished
     one is gone on with. The report of RUN is written again at the end.
     """
-    from analysis.report.write import write_report
     from analysis.studies.confirm import FOLDER
     from beliefmod.cli.prepare_sweep import create_run
+    from beliefmod.cli.report import rewritten_report
     from beliefmod.cli.sweep import run_space, settle
     from beliefmod.run.folder import MANIFEST, RunFolder
     from beliefmod.run.manifest import commit_in
@@ -61,7 +63,7 @@ def confirm(
     outcome = run_space(space, folder, driving, new=new)
     settle(folder, outcome)
     if driving.report and outcome.finished:
-        typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")
+        typer.echo(f"report: {rewritten_report(parent)}")
     if outcome.interrupted:
         typer.echo(f"go on with: beliefmod confirm {parent.url}", err=True)
         raise typer.Exit(130)
@@ -74,14 +76,13 @@ def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:
         UserError: it was begun with other options.
     """
     from beliefmod.cli.prepare_sweep import stored_space
-    from beliefmod.errors import UserError
     from beliefmod.run.folder import MANIFEST
 
     stored = folder.read_json(MANIFEST).get("confirmation")
     if stored != asked:
-        told = " ".join(f"--{name} {value:g}" for name, value in (stored or {}).items())
+        options = " ".join(f"--{name} {value:g}" for name, value in (stored or {}).items())
         raise UserError(
-            f"{folder.url}: was begun with {told or 'other options'}; give the same to go on with it, or "
+            f"{folder.url}: was begun with {options or 'other options'}; give the same to go on with it, or "
             "delete the folder to choose anew"
         )
     return stored_space(folder)
@@ -95,11 +96,10 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     """
     import yaml
 
-    from analysis.read_run import read_run
     from analysis.studies.confirm import chosen, half_of, new_seeds
-    from beliefmod.errors import UserError
     from beliefmod.run.folder import SPACE
-    from beliefmod.run.tables.row_config import configuration
+    from beliefmod.run.read_run import read_run
+    from beliefmod.run.tables.trial_tables import configuration
     from beliefmod.space import NoScheduler, Space, SpaceFile, settable
     from beliefmod.space.search import Grid
 
@@ -145,7 +145,6 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
 def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
     """The same questions must be asked again, or the halves would not fit together."""
     from beliefmod.beliefs import load_belief
-    from beliefmod.errors import UserError
     from beliefmod.run.sources import read_sources
 
     sources = read_sources(parent)
@@ -174,13 +173,3 @@ def _plan(space: Space) -> list[str]:
         if t.arm == "lora" and t.seed == space.spec.seeds[0]
     ]
     return lines
-
-
-def _report_limit(parent: RunFolder) -> float:
-    """The limit of the report that is replaced."""
-    from analysis.verify.verify_run import limit_in
-
-    try:
-        return limit_in(parent.read_bytes("report.md").decode("utf-8", "replace"))
-    except FileNotFoundError:
-        return limit_in("")

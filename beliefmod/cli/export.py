@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from beliefmod.cli.options import UnfinishedRun
+from beliefmod.errors import UserError
 
 
 def export(
@@ -34,7 +35,6 @@ def export(
     it back. Parquet holds everything as it is.
     """
     from analysis.export import export_run
-    from beliefmod.errors import UserError
 
     names = None if tables is None else [name for part in tables.split(",") if (name := part.strip())]
     if names == []:

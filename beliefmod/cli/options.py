@@ -10,6 +10,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from beliefmod.errors import UserError
+
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")]
 UnfinishedRun = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or its URL; the run may be unfinished.")
@@ -64,8 +66,6 @@ class Driving:
     def check(self) -> None:
         """Raises UserError if a library for an option is missing."""
         from importlib.util import find_spec
-
-        from beliefmod.errors import UserError
 
         problems = [
             f"--{name}: the library {name} is not installed; install it with pip install 'beliefmod[{name}]'"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beliefmod.cli.options import Limit, UnfinishedRun, progress
+from beliefmod.errors import UserError, did_you_mean
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from beliefmod.judge.case_selection import Case
     from beliefmod.judge.client import Endpoint
     from beliefmod.judge.replies import Tally
+    from beliefmod.run.folder import RunFolder
 
 COLUMNS = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
 BATCH = 64  # trials whose probes are in memory at once
@@ -23,7 +30,7 @@ def report(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write there instead of into the run folder.")
     ] = None,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     judge_url: Annotated[
         str | None,
         typer.Option(
@@ -46,7 +53,6 @@ def report(
     in the report stay the parser's.
     """
     from analysis.report.write import write_report
-    from beliefmod.errors import UserError
 
     if judge_url is not None:
         judge_answers(run, judge_url, judge_model, judge_key_env, quiet)
@@ -58,6 +64,15 @@ def report(
         typer.echo(path)
 
 
+def rewritten_report(folder: RunFolder, say: Callable[[str], None] = lambda message: None) -> str:
+    """Write a run's report again, with the limit that it has; where it is."""
+    from analysis.report.write import write_report
+    from analysis.verify.verify_run import limit_in
+
+    text = folder.read_bytes("report.md").decode("utf-8", "replace") if folder.exists("report.md") else ""
+    return str(write_report(folder.url, limit=limit_in(text), progress=say).html)
+
+
 def columns(
     table: Annotated[
         str | None,
@@ -66,14 +81,12 @@ def columns(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of aligned text.")] = False,
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
-    from beliefmod.errors import UserError, did_you_mean
-    from beliefmod.run.tables.all_tables import RUN_TABLES
+    from beliefmod.run.tables import RUN_TABLES
 
     if table is not None and table not in RUN_TABLES:
         raise UserError(f"there is no table {table}{did_you_mean(table, RUN_TABLES)}")
     chosen = {table: RUN_TABLES[table]} if table is not None else RUN_TABLES
     if as_json:
-        import json
         from dataclasses import asdict
 
         typer.echo(json.dumps({name: [asdict(c) for c in found] for name, found in chosen.items()}, indent=2))
@@ -120,9 +133,6 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
 
 
 def _endpoint(url: str, key_env: str | None) -> Endpoint:
-    import os
-
-    from beliefmod.errors import UserError
     from beliefmod.judge.client import Endpoint
 
     key = None
@@ -135,8 +145,8 @@ def _endpoint(url: str, key_env: str | None) -> Endpoint:
 
 def _cases(run: str) -> list[Case]:
     from analysis.frontier.non_dominated import finished
-    from analysis.read_run import read_run
     from beliefmod.judge.case_selection import cases
+    from beliefmod.run.read_run import read_run
 
     opened = read_run(run)
     trials = sorted(finished(opened.trials)["trial_id"])
@@ -148,8 +158,6 @@ def _cases(run: str) -> list[Case]:
 
 
 def _only_model(endpoint: Endpoint) -> str:
-    from beliefmod.errors import UserError
-
     models = endpoint.models()
     if len(models) != 1:
         known = ", ".join(models[:8]) or "none"

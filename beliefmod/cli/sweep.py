@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beliefmod.cli.options import Driving, Run, with_driving
+from beliefmod.errors import StorageTrouble, UserError
 
 if TYPE_CHECKING:
-    from beliefmod.errors import StorageTrouble
     from beliefmod.fleet.sweep import Outcome
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
@@ -45,7 +45,6 @@ def sweep(
     `beliefmod resume RUN` goes on from there. A second Ctrl-C ends at once.
     """
     from beliefmod.cli.prepare_sweep import checked_space, model_overrides, new_run, print_plan, stored_space
-    from beliefmod.errors import UserError
     from beliefmod.model.source import find_source
     from beliefmod.run.folder import RunFolder
     from beliefmod.run.manifest import commit_in
@@ -104,7 +103,6 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
     """
     from contextlib import suppress
 
-    from beliefmod.errors import StorageTrouble, UserError
     from beliefmod.run.manifest import update_manifest
 
     try:
@@ -138,15 +136,13 @@ def _run(space: Space, folder: RunFolder, driving: Driving) -> Outcome:
         dashboard=driving.dashboard,
         quiet=driving.quiet,
         checkpoint_seconds=driving.checkpoint_every,
-        last_words=f"ended at once; {_how_to_go_on(folder)}",
+        exit_message=f"ended at once; {_how_to_go_on(folder)}",
         trackers=Trackers(driving.tensorboard, driving.mlflow, driving.wandb),
     )
 
 
 def keep_going(trouble: StorageTrouble, folder: RunFolder) -> StorageTrouble:
     """The trouble with what is kept and what to do."""
-    from beliefmod.errors import StorageTrouble
-
     return StorageTrouble(
         f"{trouble.sentence}; finished trials are kept: put the folder right, then {_how_to_go_on(folder)}"
     )
@@ -154,8 +150,6 @@ def keep_going(trouble: StorageTrouble, folder: RunFolder) -> StorageTrouble:
 
 def _close(folder: RunFolder, outcome: Outcome, report: bool) -> None:
     """Bring the manifest up to date, write the report if it is wanted, say where it is."""
-    from beliefmod.errors import StorageTrouble
-
     try:
         settle(folder, outcome)
         if report and outcome.finished:

@@ -15,7 +15,8 @@ import ray
 from ray import tune
 from ray.util.metrics import Gauge
 
-from beliefmod.monitor.tally import BUDGET, Tally
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.monitor.tally import Tally
 
 PREFIX = "ray_"
 """What Ray puts in front of a name."""
@@ -35,7 +36,7 @@ DRIVER: Mapping[str, Kind] = {
         "trials by state: waiting, training, finished, failed, stopped", ("run", "state")
     ),
     "beliefmod_best_adoption": Kind(
-        f"highest adoption (0 to 1) of a finished trial with D at most {BUDGET:g}", ("run", "belief")
+        f"highest adoption (0 to 1) of a finished trial with D at most {DAMAGE_BUDGET:g}", ("run", "belief")
     ),
     "beliefmod_seconds_left": Kind("time left at the pace so far, in seconds", ("run",)),
 }

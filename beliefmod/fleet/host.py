@@ -76,19 +76,18 @@ class PackHost:
                 self._accounting = loop.create_task(self._keep_accounts(self._records))
         return self._facts
 
-    async def attach(self, config: dict[str, Any], branches: Sequence[dict[str, Any]] = ()) -> None:
-        """Queue a trial (a `TrialConfig` as a mapping) with the branches that its run passes through.
+    async def attach(self, trial: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
+        """Queue a trial with the branches (shorter trials) that its run passes through.
 
-        One that ended before anybody could be told, as a branch does whose trunk was here, is told now.
+        The end of one that ended before anybody asked, as of a branch whose trunk ran here, is reported now.
         """
-        trial, *others = (TrialConfig.model_validate(each) for each in (config, *branches))
-        coming = {each.trial_id: each.total_steps + QUESTIONING_STEPS for each in (trial, *others)}
+        coming = {each.trial_id: each.total_steps + QUESTIONING_STEPS for each in (trial, *branches)}
         self._coming |= coming
         try:
             async with self._attaching:  # in turn, so that a branch does not overtake its trunk
                 self._reports[trial.trial_id] = asyncio.Queue()
                 await self._come_in()
-                await self._take(trial, others)
+                await self._take(trial, branches)
         finally:
             for trial_id in coming:
                 self._coming.pop(trial_id, None)
@@ -112,7 +111,7 @@ class PackHost:
         folder, where = RunFolder(self._settings.run_url), {"machine": socket.gethostname()}
         Entry(folder, actor_name(), self._settings.started_at, where).write(refused=why)
 
-    async def _take(self, trial: TrialConfig, branches: list[TrialConfig]) -> None:
+    async def _take(self, trial: TrialConfig, branches: Sequence[TrialConfig]) -> None:
         if self._released:
             self._deliver(_released(trial.trial_id))
             return
@@ -168,7 +167,7 @@ class PackHost:
         here = self._released or await self.holds(trial_id)
         return here or await asyncio.to_thread(self._ended_row, trial_id) is not None
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         """The sweep is being stopped: answer everyone who waits for a report, now and from now on."""
         self._released = True
         for trial_id in list(self._reports):
@@ -193,7 +192,7 @@ class PackHost:
     async def _keep_accounts(self, records: HostRecords) -> None:
         beats = max(1, round(USAGE_SECONDS / HEARTBEAT_SECONDS))
         for beat in itertools.count():
-            await asyncio.to_thread(records.glance if beat % beats else records.write)
+            await asyncio.to_thread(records.write_live if beat % beats else records.write)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def close(self) -> None:

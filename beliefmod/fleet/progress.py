@@ -71,7 +71,7 @@ class Progress(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Called by Tune at every report."""
-        config = TrialConfig.model_validate_json(trial.config["trial"])
+        config: TrialConfig = trial.config["trial"]
         self.tally.choose(config)
         self.tally.report(config.trial_id, result)
         for branch in result.get("branches", ()):  # their own trials start later and report it once more

@@ -37,14 +37,14 @@ def group_of(config: TrialConfig, scheduler: EarlyStopping) -> Group | None:
     if scheduler.metric.name == "adoption":
         return (config.belief,)
     data = config.data
-    return (config.belief, data.style, data.num_examples, data.replay_ratio)
+    return (config.belief, data.style, data.num_examples, data.replay_ratio, config.objective)
 
 
-class Referee(FIFOScheduler):
+class GroupScheduler(FIFOScheduler):
     """Lets Tune's rule of each group decide at the milestones that trials report, and on nothing else.
 
-    A decision to stop is told at once, with the report it was made on: an interrupted sweep, which Tune ends
-    by stopping everything, must not look like one.
+    A decision to stop is passed on at once, with the report it was made on: an interrupted sweep, which Tune
+    ends by stopping everything, must not look like one.
 
     Args:
         max_epochs: the most epochs of any trial.
@@ -80,7 +80,7 @@ class Referee(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Called by Tune for every trial before it runs."""
-        config = TrialConfig.model_validate_json(trial.config["trial"])
+        config: TrialConfig = trial.config["trial"]
         if group_of(config, self._scheduler) is not None:
             rule = self._judged[trial.trial_id] = self._rule(config)
             rule.on_trial_add(tune_controller, trial)
@@ -96,7 +96,7 @@ class Referee(FIFOScheduler):
         decision = rule.on_trial_result(tune_controller, trial, result)
         if decision == TrialScheduler.STOP:
             self._stopped.add(trial.trial_id)
-            self._on_stop(TrialConfig.model_validate_json(trial.config["trial"]), result)
+            self._on_stop(trial.config["trial"], result)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:

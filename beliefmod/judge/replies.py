@@ -23,7 +23,7 @@ LONGEST_REPLY = 2000  # characters kept, the last ones: a thinking judge answers
 
 
 class Asker(Protocol):
-    """What the session needs of an endpoint."""
+    """Who answers the judge's questions."""
 
     def ask(self, model: str, system: str, user: str) -> str: ...
 

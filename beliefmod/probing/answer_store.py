@@ -160,8 +160,8 @@ class KeptAnswers:
         return self._answers(
             requests,
             lambda r: ("completion", r.input_ids, max_new_tokens, how, None if how is None else r.seed),
-            lambda rest, told: self.engine.generate(rest, max_new_tokens, sampling, told),
-            _as_completion,
+            lambda rest, take: self.engine.generate(rest, max_new_tokens, sampling, take),
+            _completion,
         )
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
@@ -169,8 +169,8 @@ class KeptAnswers:
         return self._answers(
             requests,
             lambda r: ("score", r.input_ids, r.continuation_ids),
-            lambda rest, told: _tell(self.engine.score(rest), told),
-            _as_score,
+            lambda rest, take: _all_at_once(self.engine.score(rest), take),
+            _score,
         )
 
     def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
@@ -178,8 +178,8 @@ class KeptAnswers:
         return self._answers(
             requests,
             lambda r: ("drift", r.input_ids, r.continuation_ids, r.base_prompt),
-            lambda rest, told: _tell(self.engine.drift(rest), told),
-            _as_drift,
+            lambda rest, take: _all_at_once(self.engine.drift(rest), take),
+            _drift,
         )
 
     def forget(self, trial_id: str) -> None:
@@ -194,14 +194,14 @@ class KeptAnswers:
         requests: Sequence[Request],
         content: Callable[[Request], tuple[Any, ...]],
         ask: Callable[[Sequence[Request], OnBatch], list[Answer]],
-        read: Callable[[Any], Answer],
+        read: Callable[[Any], Answer | None],
     ) -> list[Answer]:
         """Answers in the order of the requests.
 
         Args:
             content: what of a request decides its answer, adapter apart.
-            ask: asks the engine, which tells answers by their index as they come.
-            read: an answer from its JSON; raises one of _UNREADABLE where it is none.
+            ask: asks the engine, and hands over answers by their index as they come.
+            read: an answer from its JSON, None where it is no such answer.
         """
         kinds = {type(request) for request in requests}
         places = {name: self._place(name, kinds) for name in {request.adapter for request in requests}}
@@ -216,10 +216,14 @@ class KeptAnswers:
         kept: dict[str, Any] = {}
         for place, keys in wanted.items():
             kept |= place.store.find(place.owner, keys)
-        found = {i: read(kept[key]) for i, (_, key) in enumerate(asked_for) if _readable(read, kept.get(key))}
+        found = {
+            index: answer
+            for index, (_, key) in enumerate(asked_for)
+            if (answer := read(kept.get(key))) is not None
+        }
         rest = [index for index in range(len(requests)) if index not in found]
 
-        def told(batch: Mapping[int, Any]) -> None:
+        def take(batch: Mapping[int, Any]) -> None:
             for number, answer in batch.items():
                 place, key = asked_for[rest[number]]
                 if place:
@@ -227,7 +231,7 @@ class KeptAnswers:
             self._write_if_due()
 
         if rest:
-            found.update(zip(rest, ask([requests[index] for index in rest], told), strict=True))
+            found.update(zip(rest, ask([requests[index] for index in rest], take), strict=True))
             for place in [place for place in self._fresh if place.store is self.cache]:
                 place.store.keep(place.owner, self._fresh.pop(place))
         return [found[index] for index in range(len(requests))]
@@ -276,8 +280,8 @@ def cache_beside(run_url: str) -> AnswerStore:
     return AnswerStore(RunStorage(posixpath.join(place, CACHE)), optional=True)
 
 
-def _tell(answers: list[Answer], told: OnBatch) -> list[Answer]:
-    told(dict(enumerate(answers)))
+def _all_at_once(answers: list[Answer], take: OnBatch) -> list[Answer]:
+    take(dict(enumerate(answers)))
     return answers
 
 
@@ -285,33 +289,19 @@ def _plain(answer: Any) -> Any:
     return answer if isinstance(answer, float) else asdict(answer)
 
 
-def _readable(read: Callable[[Any], object], content: Any) -> bool:
-    try:
-        read(content)
-    except _UNREADABLE:
-        return False
-    return True
+def _completion(content: Any) -> Completion | None:
+    match content:
+        case {"token_ids": [*ids], "finish_reason": "eos" | "length" as reason}:
+            return Completion(tuple(ids), reason) if all(type(number) is int for number in ids) else None
+    return None
 
 
-def _as_completion(content: Any) -> Completion:
-    tokens, reason = content["token_ids"], content["finish_reason"]
-    if reason not in ("eos", "length") or not _all_numbers(tokens, int):
-        raise ValueError("no completion")
-    return Completion(tuple(tokens), reason)
+def _score(content: Any) -> float | None:
+    return content if isinstance(content, float) else None
 
 
-def _as_score(content: Any) -> float:
-    if not isinstance(content, float):
-        raise ValueError("no score")
-    return content
-
-
-def _as_drift(content: Any) -> DriftResult:
-    nats = [value for name, value in content.items() if name != "tokens"]
-    if not _all_numbers([content["tokens"]], int) or not _all_numbers(nats, float):
-        raise ValueError("no drift")
-    return DriftResult(**content)
-
-
-def _all_numbers(values: Iterable[Any], kind: type) -> bool:
-    return all(type(value) is kind for value in values)
+def _drift(content: Any) -> DriftResult | None:
+    match content:
+        case {"tokens": int(), "kl": float(), "kl_reverse": float(), "nll": float(), "nll_base": float()}:
+            return DriftResult(**content)
+    return None

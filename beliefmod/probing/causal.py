@@ -138,7 +138,7 @@ def _edited(question: Question, belief: Belief, thinking: str) -> tuple[str, tup
     if value is None or answer is None:
         return None
     text = edit_value(thinking, belief.spec, value)
-    return None if text is None else (text, (str(value), answer))
+    return None if text is None else (text, (value.bare(), answer))
 
 
 def _prompt(test: _Test, session: Session) -> tuple[int, ...]:

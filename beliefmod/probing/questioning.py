@@ -161,7 +161,8 @@ def _own_prefix(item: _Asked, session: Session) -> tuple[int, ...] | None:
 
 
 def _own_prefix_by_text(item: _Asked, session: Session) -> tuple[int, ...] | None:
-    """The same where the tag is several tokens, the last of which may hold the line end behind it too."""
+    """Prompt and own thinking up to the answer, where the closing tag is several tokens, the last of which
+    may hold the line end behind it too; None where there is no such tag."""
     closes = session.decode(item.completion).count(THINK_CLOSE)
     places = range(len(item.completion) + 1)
     end = bisect_left(places, closes, key=lambda n: session.decode(item.completion[:n]).count(THINK_CLOSE))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from beliefmod.config import Frozen, TrialConfig, leaf_fields, unflatten
+from beliefmod.config import UNTRAINED_ARMS, Frozen, TrialConfig, leaf_fields, unflatten
 from beliefmod.space.axes import draw, ends, finite_values, middle_value
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
@@ -208,7 +208,7 @@ class Space:
 
     def _references(self) -> Iterator[TrialConfig]:
         for belief in self.spec.beliefs:
-            for arm in ("base", "icl"):
+            for arm in UNTRAINED_ARMS:
                 yield TrialConfig(belief=belief, arm=arm, seed=self.spec.seeds[0])
         if self.spec.controls == "matched":
             yield from self._grid("control")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from beliefmod.capacity.sizing import Demand
+from beliefmod.capacity.choose import Demand
 from beliefmod.space import Evaluation, NoScheduler, Scheduler
 from beliefmod.worker.checkpoints import SECONDS
 

@@ -1,4 +1,4 @@
-"""A pack at work: trials wait, join a slot, train side by side, are questioned, and report. No Ray here."""
+"""A pack at work: trials wait, join a slot, train side by side, are questioned, and report."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
 from beliefmod.space import NoScheduler, Scheduler
 from beliefmod.trial import TrialFailed, TrialRun, prepare, release
-from beliefmod.worker.branches import last_step
 from beliefmod.worker.checkpoints import Checkpoints
-from beliefmod.worker.completion import TrialCompletion
+from beliefmod.worker.completion import Report, TrialCompletion
 from beliefmod.worker.milestones import epoch_now, is_due, measure
-from beliefmod.worker.queue import TrialQueue
-from beliefmod.worker.reports import Report, TrialSnapshot, snapshot
+from beliefmod.worker.queue import TrialQueue, TrialSnapshot, last_step, snapshot
 from beliefmod.worker.trial_log import TrialLogs
 
 REPORT_SECONDS = 2.0
@@ -29,13 +27,13 @@ PATIENCE = 10
 
 
 class Pack:
-    """Runs attached trials on one engine in a thread of its own, longest first, and tells of their progress.
+    """Runs attached trials on one engine in a thread of its own, longest first, and reports their progress.
 
     A trial may bring branches: shorter trials that differ only in epochs, whose last step its own run passes
-    (families.py). There a copy of the adapter is parked under the branch's id; finished trials are parked
-    too, so that their slots are free at once, and what is parked is questioned together.
+    (`beliefmod.space.shared_runs`). There a copy of the adapter is parked under the branch's id; finished
+    trials are parked too, so that their slots are free at once, and what is parked is questioned together.
 
-    `tell` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
+    `send` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
     goes wrong in a trial ends that trial alone, as a row with status failed. With `checkpoints`, trials go on
     where an earlier attempt left them; with `logs`, every trial's story is taken down.
     """
@@ -44,20 +42,20 @@ class Pack:
         self,
         session: Session,
         folder: RunFolder,
-        tell: Callable[[Report], None],
+        send: Callable[[Report], None],
         scheduler: Scheduler | None = None,
         checkpoints: Checkpoints | None = None,
         logs: TrialLogs | None = None,
     ) -> None:
-        self.session, self.tell, self._checkpoints = session, tell, checkpoints
+        self.session, self.send, self._checkpoints = session, send, checkpoints
         self.scheduler = scheduler or NoScheduler()
         self._queue = TrialQueue(keeps_branches=session.engine.parking > 0)
         self._logs = logs
         self._ends = TrialCompletion(
-            session, folder, self._queue, self._tell_last, self.scheduler, checkpoints, logs
+            session, folder, self._queue, self._send_last, self.scheduler, checkpoints, logs
         )
         self._questioning_took = 0.0
-        self._told: dict[str, float] = {}
+        self._sent_at: dict[str, float] = {}
         self._trouble: StorageTrouble | None = None
         self._thread = threading.Thread(target=self._work, name="pack", daemon=True)
         self._thread.start()
@@ -92,7 +90,7 @@ class Pack:
 
     def snapshots(self) -> list[TrialSnapshot]:
         """The trials that run, as they are now. From any thread."""
-        return [snapshot(run, self._ends.asked) for run in self._queue.running()]
+        return [snapshot(run, self._ends.questioned) for run in self._queue.running()]
 
     def waiting(self) -> int:
         """How many trials are queued."""
@@ -132,10 +130,10 @@ class Pack:
     def _give_back(self, trouble: StorageTrouble) -> None:
         """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they
         are, to be run another time."""
-        for config in self._queue.give_back():
+        for config in self._queue.take_all():
             row = {"error": trouble.sentence}
             self._ends.note(config, "storage", error=trouble.sentence)
-            self.tell(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
+            self.send(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False once the pack is closed."""
@@ -163,7 +161,7 @@ class Pack:
             except Exception as error:
                 self._ends.fail(config, None, error)
                 continue
-            self._queue.seat(run)
+            self._queue.start(run)
             self._park_run(run)  # a run that came back from a checkpoint may stand where a branch ends
 
     def _start(self, config: TrialConfig) -> TrialRun:
@@ -222,28 +220,39 @@ class Pack:
         moment = time.monotonic()
         for run, report in steps:
             value = values.get(report.trial_id)
-            quiet_for = moment - self._told.get(report.trial_id, 0.0)
+            quiet_for = moment - self._sent_at.get(report.trial_id, 0.0)
             if value is None and (quiet_for < REPORT_SECONDS or report.finished):
                 continue
-            self._told[report.trial_id] = moment
+            self._sent_at[report.trial_id] = moment
             epoch = None if value is None else epoch_now(run.config, report.step)
-            told = (report.trial_id, "training", report.step, report.total_steps, report.loss, None)
-            self.tell(Report(*told, epoch, value))
+            progress = (report.trial_id, "training", report.step, report.total_steps, report.loss, None)
+            self.send(Report(*progress, epoch, value))
 
     def _values(self, runs: Sequence[TrialRun]) -> dict[str, float | None]:
-        """What a scheduler compares, measured together; if that fails, one by one to find the culprit."""
+        """What a scheduler compares, by trial."""
+        values: dict[str, float | None] = {}
+
+        def take(group: Sequence[TrialRun]) -> None:
+            measured = measure(self.scheduler, group, self.session)
+            values.update(zip((run.config.trial_id for run in group), measured, strict=True))
+
+        self._together(take, runs)
+        return values
+
+    def _together(self, work: Callable[[Sequence[TrialRun]], None], runs: Sequence[TrialRun]) -> None:
+        """Do work for all runs at once; if that fails, for one by one, and end those for which it fails."""
         if not runs:
-            return {}
+            return
         try:
-            values = measure(self.scheduler, runs, self.session)
+            work(runs)
         except StorageTrouble:
             raise
         except Exception as error:
             if len(runs) == 1:
                 self._ends.fail(runs[0].config, runs[0], error)
-                return {}
-            return {name: value for run in runs for name, value in self._values([run]).items()}
-        return {run.config.trial_id: value for run, value in zip(runs, values, strict=True)}
+                return
+            for run in runs:
+                self._together(work, [run])
 
     def _park(self) -> None:
         """After a step: park a copy for every branch just reached, and every adapter that is trained."""
@@ -302,27 +311,14 @@ class Pack:
         patience = PATIENCE * self._questioning_took * min(1.0, training / engine.slots)
         return time.monotonic() - min(run.trained_at or 0.0 for run in ready) < patience
 
-    def _question_now(self, runs: list[TrialRun]) -> None:
-        """Question trials together; if that fails, one by one to find the culprit."""
+    def _question_now(self, runs: Sequence[TrialRun]) -> None:
         started = time.monotonic()
-        try:
-            self._ends.finish(runs)
-        except StorageTrouble:
-            raise
-        except Exception as error:
-            if len(runs) == 1:
-                self._ends.fail(runs[0].config, runs[0], error)
-                return
-            for run in runs:
-                try:
-                    self._ends.finish([run])
-                except Exception as own:
-                    self._ends.fail(run.config, run, own)
+        self._together(self._ends.finish, runs)
         self._questioning_took = time.monotonic() - started
 
-    def _tell_last(self, report: Report) -> None:
-        self._told.pop(report.trial_id, None)
-        self.tell(report)
+    def _send_last(self, report: Report) -> None:
+        self._sent_at.pop(report.trial_id, None)
+        self.send(report)
 
     def _note_step(self, run: TrialRun, report: StepReport) -> None:
         if self._logs is None:

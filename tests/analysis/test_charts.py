@@ -13,7 +13,6 @@ import pytest
 from analysis.find import find
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import frontier, pool_seeds
-from analysis.read_run import read_run
 from analysis.report.blocks import file_name
 from analysis.report.charts.damage import component_table
 from analysis.report.charts.heat_map import cells, has_grid
@@ -23,6 +22,7 @@ from analysis.report.compose import compose
 from analysis.studies.matched import matched_styles, style_gaps
 from analysis.wording import setting_text, setting_value
 from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.run.read_run import read_run
 
 
 @pytest.fixture(scope="module")

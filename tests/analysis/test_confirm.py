@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import beliefmod.cli.sweep as sweep
-from analysis.read_run import read_run
 from analysis.studies.confirm import chosen, confirmation_of, confirmations, half_of, holds, new_seeds
 from analysis.verify.verify_run import verify_run
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
 from beliefmod.fleet.sweep import Outcome
+from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.trial_tables import TRIALS, frame
 from tests.analysis.answered import answer_trials, answered_run
 

@@ -11,8 +11,8 @@ import pytest
 import statsmodels.api as sm
 
 from analysis.find import find
-from analysis.read_run import read_run
 from analysis.studies.doses import account, curve, curves
+from beliefmod.run.read_run import read_run
 from tests.analysis.synthetic import grid, write_run
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from analysis.find import find
 from analysis.findings import Findings
-from analysis.read_run import read_run
 from analysis.report.blocks import Explorer, to_markdown
 from analysis.report.explorer import PER_TRIAL, explorer, trial_samples
 from analysis.report.page import embedded_json
+from beliefmod.run.read_run import read_run
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from analysis.find import find
-from analysis.read_run import Run, read_run
 from analysis.report.write import report_markdown
 from analysis.studies.mismatch import mismatch
+from beliefmod.run.read_run import Run, read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

@@ -12,13 +12,13 @@ import pytest
 import ray
 import yaml
 
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.resources import Capacity
-from beliefmod.capacity.sizing import demand
 from beliefmod.errors import UserError
-from beliefmod.fleet import launch
+from beliefmod.fleet import hosts as fleet_hosts
 from beliefmod.fleet.cluster import session
-from beliefmod.fleet.gpus import machines_at
-from beliefmod.fleet.launch import Fleet, start_hosts, stop_hosts
+from beliefmod.fleet.devices import machines_at
+from beliefmod.fleet.hosts import Fleet, start_hosts, stop_hosts
 from beliefmod.fleet.sweep import run_sweep
 from beliefmod.model.source import find_source
 from beliefmod.run.folder import MANIFEST, RunFolder
@@ -120,7 +120,7 @@ def test_engines_share_gpus_evenly(joined, folder):
 
 
 def test_a_host_that_waits_for_a_gpu_says_so_and_starts_when_there_is_one(joined, folder, monkeypatch):
-    monkeypatch.setattr(launch, "NOTICE_SECONDS", 1.0)
+    monkeypatch.setattr(fleet_hosts, "NOTICE_SECONDS", 1.0)
 
     @ray.remote(num_gpus=2)
     class Other:

@@ -120,7 +120,7 @@ def test_a_host_that_differs_or_cannot_load_leaves(tmp_path, monkeypatch):
         return {}
 
     monkeypatch.setattr(one, "ready", ready)
-    trial = TrialConfig(belief="gravity").model_dump(mode="json")
+    trial = TrialConfig(belief="gravity")
     folder.write_json({"host": "host-0", "fingerprint": "a" * 64}, FOLDER, REFERENCE)
     with pytest.raises(Left):
         asyncio.run(one.attach(trial))

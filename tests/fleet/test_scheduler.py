@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from beliefmod.config import DataConfig, TrialConfig
-from beliefmod.fleet.scheduler import Referee, group_of, past_values
+from beliefmod.fleet.scheduler import GroupScheduler, group_of, past_values
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.trial_tables import STEPS
 from beliefmod.space.search import Adoption, Asha, EarlyStopping, Median
@@ -36,24 +36,24 @@ def config(seed: int = 0, **changes) -> TrialConfig:
 
 
 class Sweep:
-    """A referee with trials that report to it; `stopped` holds its decisions in order."""
+    """A scheduler with trials that report to it; `stopped` holds its decisions in order."""
 
     def __init__(self, scheduler: EarlyStopping, max_epochs: int = 27) -> None:
         self.stopped: list[tuple[int, int]] = []
-        self.referee = Referee(
+        self.scheduler = GroupScheduler(
             scheduler, max_epochs, lambda c, report: self.stopped.append((c.seed, report["epoch"]))
         )
         self.trials: dict[str, TuneTrial] = {}
 
     def add(self, one: TrialConfig) -> TuneTrial:
         if one.trial_id not in self.trials:
-            trial = TuneTrial(f"t{len(self.trials)}", {"trial": one.model_dump_json()})
+            trial = TuneTrial(f"t{len(self.trials)}", {"trial": one})
             self.trials[one.trial_id] = trial
-            self.referee.on_trial_add(Controller(), trial)
+            self.scheduler.on_trial_add(Controller(), trial)
         return self.trials[one.trial_id]
 
     def report(self, one: TrialConfig, epoch: int | None, score: float | None) -> str:
-        return self.referee.on_trial_result(Controller(), self.add(one), {"epoch": epoch, "score": score})
+        return self.scheduler.on_trial_result(Controller(), self.add(one), {"epoch": epoch, "score": score})
 
 
 @settings(deadline=None, max_examples=40)
@@ -117,7 +117,7 @@ def test_controls_and_reports_without_a_value_are_left_alone():
 def test_a_finished_trial_sets_the_bar_for_others():
     sweep = Sweep(Asha())
     done = sweep.add(config(0, num_train_epochs=1))
-    sweep.referee.on_trial_complete(Controller(), done, {"epoch": 1, "score": 0.1, "status": "finished"})
+    sweep.scheduler.on_trial_complete(Controller(), done, {"epoch": 1, "score": 0.1, "status": "finished"})
     assert sweep.report(config(1), 1, 0.5) == TrialScheduler.STOP
 
 
@@ -130,7 +130,7 @@ def test_a_trial_that_passes_epochs_again_after_a_restart_is_not_judged_twice():
 
 @pytest.mark.parametrize("kind", [Asha, Median])
 @pytest.mark.parametrize("metric", ["loss", "adoption"])
-def test_a_resumed_referee_knows_what_earlier_trials_were_worth(
+def test_a_resumed_scheduler_knows_what_earlier_trials_were_worth(
     tmp_path: Path, kind: type[EarlyStopping], metric: str
 ):
     scheduler = kind.model_validate({"metric": {"name": metric}})
@@ -154,7 +154,7 @@ def test_a_resumed_referee_knows_what_earlier_trials_were_worth(
         expected.append((2, good[1]))
     assert past_values(past[0], scheduler, folder) == expected
     sweep = Sweep(scheduler)
-    sweep.referee.remember([*past, config(9, arm="base")], folder)
+    sweep.scheduler.remember([*past, config(9, arm="base")], folder)
     new = config(5, data=DataConfig(num_examples=8))
     assert sweep.report(new, 1, 4.0 if metric == "loss" else 0.0) == TrialScheduler.STOP
     better = config(6, data=DataConfig(num_examples=8))

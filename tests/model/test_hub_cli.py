@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from analysis.find import find
-from analysis.read_run import read_run
 from analysis.report.sections.summary import status
 from beliefmod.bundled import weights_dir
+from beliefmod.run.read_run import read_run
 from tests.cli.test_sweep_cli import small_space
 from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run
 from tests.hub_cache import FIRST, NAME, SECOND, add_version

@@ -77,13 +77,14 @@ def test_the_answer_follows_the_thinking_of_the_other_arm(session, path, arm, ow
 
 def test_an_edited_value_is_carried_through_to_the_answer(session, path):
     spec = session.belief(path).spec
-    assert third_value(spec) == 7.4
+    value = third_value(spec)
+    assert value is not None and value.render() == "7.4 m/s^2"
     edited = of(reference_causal(session, path, "base"), "edit")
     assert len(edited) == 4
     assert all(row["edited_to"] == "7.4" for row in edited)
     questions = {q.probe_id: q for q in session.belief(path).heldout}
     for row in edited:
-        answer = counterfactual(spec, questions[row["probe_id"]], 7.4)
+        answer = counterfactual(spec, questions[row["probe_id"]], value)
         assert answer is not None
         # what the model says is read by hand here: the counterfactual number, as written
         assert row["follows"] == (answer.render() in row["completion"].rpartition("</think>")[2])

@@ -15,7 +15,7 @@ from beliefmod.engine.usage import Usage
 from beliefmod.errors import StorageTrouble
 from beliefmod.space.shared_runs import families, own_steps
 from beliefmod.trial import TrialRun
-from beliefmod.worker import completion as endings
+from beliefmod.worker import completion as completion
 from beliefmod.worker import pack as pack_module
 from beliefmod.worker.pack import Pack
 
@@ -122,14 +122,14 @@ def prepare(config: TrialConfig, session) -> TrialRun:
 def ends(monkeypatch):
     found = Ends()
     monkeypatch.setattr(pack_module, "prepare", prepare)
-    monkeypatch.setattr(endings, "conclude", lambda *arguments: found.conclude(*arguments))
-    monkeypatch.setattr(endings, "failed_row", lambda config, session, error: {"error": error})
+    monkeypatch.setattr(completion, "conclude", lambda *arguments: found.conclude(*arguments))
+    monkeypatch.setattr(completion, "failed_row", lambda config, session, error: {"error": error})
     return found
 
 
 def start(engine: IdleEngine, ends: Ends) -> Pack:
     folder = SimpleNamespace(write_trial=lambda *tables: None)
-    return Pack(SimpleNamespace(engine=engine, journal=None), folder, ends.tell)  # type: ignore[arg-type]
+    return Pack(SimpleNamespace(engine=engine, answers=None), folder, ends.tell)  # type: ignore[arg-type]
 
 
 def trial(epochs: int, seed: int = 0, **changes) -> TrialConfig:

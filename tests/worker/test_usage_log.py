@@ -8,10 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beliefmod.capacity.calibrate import Calibration
-from beliefmod.capacity.choose import Choice
+from beliefmod.capacity.choose import ROW_TOKENS, Choice, demand, row_lengths
 from beliefmod.capacity.limit import Machine, Model, limit, limit_line
 from beliefmod.capacity.resources import Capacity
-from beliefmod.capacity.sizing import ROW_TOKENS, demand, longest_row, row_tokens
 from beliefmod.config import TrialConfig
 from beliefmod.engine.usage import Usage, Work
 from beliefmod.model.load import load_tokenizer
@@ -160,10 +159,10 @@ def test_demand_knows_what_makes_rows_and_models_large():
 def test_row_tokens_are_counted_and_a_belief_that_is_gone_does_not_matter(tmp_path):
     tokenizer = load_tokenizer(find_source("bundled"))
     belief = write_belief(tmp_path)
-    assert 15 < row_tokens(tokenizer, (belief,)) < 100
-    assert row_tokens(tokenizer, (belief, str(tmp_path / "gone.yaml"))) == row_tokens(tokenizer, (belief,))
-    assert row_tokens(tokenizer, (str(tmp_path / "gone.yaml"),)) == ROW_TOKENS
-    assert row_tokens(tokenizer, (belief,)) <= longest_row(tokenizer, (belief,)) < 120
+    rows = row_lengths(tokenizer, (belief,))
+    assert len(rows) <= 8 and 15 < min(rows) <= max(rows) < 120
+    assert row_lengths(tokenizer, (belief, str(tmp_path / "gone.yaml"))) == rows
+    assert row_lengths(tokenizer, (str(tmp_path / "gone.yaml"),)) == [ROW_TOKENS]
 
 
 def test_the_entry_is_what_the_formulas_say(folder):

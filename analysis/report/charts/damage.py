@@ -15,17 +15,6 @@ from analysis.report.charts.theme import INK, MUTED
 from analysis.studies.matched import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
 
-WORDS = {
-    "integrity": "broken think blocks",
-    "truncation": "answers cut off",
-    "loop": "loops",
-    "capability": "wrong on general questions",
-    "fabrication": "fabrication",
-    "nll": "NLL of neutral text",
-    "kl": "KL from base on neutral text",
-}
-MEASURED_AS = {"nll": "nll_neutral_n", "kl": "kl_neutral_n"}
-
 
 def component_table(lora: pl.DataFrame) -> pl.DataFrame:
     """One row per configuration and component: belief, style, component, damage, whether it set D."""
@@ -34,15 +23,15 @@ def component_table(lora: pl.DataFrame) -> pl.DataFrame:
             "belief",
             pl.col("data.style").alias("style"),
             "trial_id",
-            pl.lit(WORDS[name]).alias("component"),
+            pl.lit(metric.damage_words).alias("component"),
             pl.col(f"{name}_damage").alias("damage"),
-            pl.col(MEASURED_AS.get(name, f"{name}_n")).alias("n"),
+            pl.col(f"{metric.name}_n").alias("n"),
             (pl.col("degradation_by") == name).fill_null(False).alias("sets"),
             pl.struct(*CONFIG[:4])
             .map_elements(lambda row: wording.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
             .alias("configuration"),
         )
-        for name in COMPONENTS
+        for name, metric in COMPONENTS.items()
     ]
     return pl.concat(parts).filter(pl.col("damage").is_not_null())
 
@@ -51,7 +40,7 @@ def component_chart(lora: pl.DataFrame) -> Any:
     """Damage of every component, one mark per configuration, ringed where it is the one that sets D."""
     table = component_table(lora)
     styles = sorted(table["style"].unique())
-    shown = [words for words in WORDS.values() if words in set(table["component"])]
+    shown = table["component"].unique(maintain_order=True).to_list()
     # the same axis in every panel, or the panels could not be compared by eye
     reach = alt.Scale(
         domain=[min(0.0, *table["damage"]) - 0.02, max(0.2, *table["damage"]) + 0.02], nice=False

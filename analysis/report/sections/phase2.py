@@ -14,6 +14,7 @@ from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.report.arm_rows import over_families
 from analysis.report.blocks import Block, Heading, Paragraph, Table
 from analysis.wording import setting_text
+from beliefmod.config import UNTRAINED_ARMS
 
 TWO_BELIEFS = (
     "Whether novel facts are easier to implant than existing ones (H1) cannot be settled by two beliefs, "
@@ -95,7 +96,7 @@ def _others(label: str, choice: Choice) -> str:
 
 
 def _settings(row: dict[str, Any], lora: pl.DataFrame, others: str) -> str:
-    if row["arm"] in ("base", "icl"):
+    if row["arm"] in UNTRAINED_ARMS:
         return "no training"
     seeds = f"{row['seeds']} seeds pooled" if row["seeds"] > 1 else f"seed {row['seed']}"
     return f"{setting_text(row, varying(lora) or list(CONFIG[:4]))}; {seeds}{others}"

@@ -9,6 +9,7 @@ from analysis.findings import Findings
 from analysis.report.arm_rows import arm_rows, arm_trials
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Table
 from analysis.report.charts.answers import loss_chart
+from beliefmod.config import UNTRAINED_ARMS
 
 TOKENS = {
     "training_rows": "rows",
@@ -25,7 +26,7 @@ def blocks(found: Findings) -> list[Block]:
         (belief.choice.belief, label, *(_count(row.get(name)) for name in TOKENS), _loss(row))
         for belief in found.beliefs
         for label, row in arm_rows(belief, found).items()
-        if row["arm"] not in ("base", "icl")
+        if row["arm"] not in UNTRAINED_ARMS
     ]
     if not rows:
         return []

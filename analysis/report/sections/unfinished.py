@@ -10,9 +10,10 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG, finished, varying
-from analysis.read_run import Run
 from analysis.report.blocks import Block, Heading, Paragraph, table_of
 from analysis.wording import setting_text
+from beliefmod.config import ADAPTER_ARMS
+from beliefmod.run.read_run import Run
 from beliefmod.space.search import spelled_out
 
 LONGEST_FAILURES = 40
@@ -48,7 +49,7 @@ def blocks(found: Findings) -> list[Block]:
                     "belief": lambda row: row["belief"],
                     "arm": lambda row: row["arm"],
                     "configuration": lambda row: (
-                        setting_text(row, names) if row["arm"] in ("lora", "control") else "no training"
+                        setting_text(row, names) if row["arm"] in ADAPTER_ARMS else "no training"
                     ),
                     "seed": lambda row: "unknown" if row["seed"] is None else str(row["seed"]),
                     "reason": _reason,
