@@ -14,12 +14,12 @@ from beliefmod.errors import UserError
 from interp.family_bootstrap import drawn_means, interval, question_weights
 from interp.lenses.lens_metrics import kl_divergence, log_probabilities
 from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.types import Ids
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
     from interp.lenses.lens_head import LensHead, Translate
 
-Ids = tuple[int, ...]
 FOLDS = 5
 """One fold of the texts judges a lens, one stops the fit of a tuned lens, the rest are fitted on."""
 FEWEST = 2 * FOLDS
