@@ -30,7 +30,6 @@ FLOORS = (
     ("beliefmod.data",),
     ("beliefmod.probing",),
     ("beliefmod.bundled.evaluation",),
-    ("beliefmod.bundled.card",),
     ("beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
     ("beliefmod.worker",),
     ("beliefmod.monitor",),
