@@ -101,7 +101,7 @@ def packed(engine: Engine, head: LensHead, task: Task) -> Callable[[int], Found]
             found += head.read(hidden, [PAIR] * hidden.shape[1], of_base)
             for name in names:
                 engine.release(name)
-        table = torch.tensor([[getattr(reading, name) for name in NAMES] for reading in found])
+        table = torch.tensor([[reading[name] for name in NAMES] for reading in found])
         return table.transpose(1, 2).reshape(count, len(task.rows), 2, -1, len(NAMES))
 
     return run

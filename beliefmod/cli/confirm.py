@@ -36,9 +36,9 @@ def confirm(
     The trials go to RUN/confirmation, a run folder of its own; an unfinished
     one is gone on with. The report of RUN is written again at the end.
     """
-    from analysis.report.write import write_report
     from analysis.studies.confirm import FOLDER
     from beliefmod.cli.prepare_sweep import create_run
+    from beliefmod.cli.report import rewritten_report
     from beliefmod.cli.sweep import run_space, settle
     from beliefmod.run.folder import MANIFEST, RunFolder
     from beliefmod.run.manifest import commit_in
@@ -63,7 +63,7 @@ def confirm(
     outcome = run_space(space, folder, driving, new=new)
     settle(folder, outcome)
     if driving.report and outcome.finished:
-        typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")
+        typer.echo(f"report: {rewritten_report(parent)}")
     if outcome.interrupted:
         typer.echo(f"go on with: beliefmod confirm {parent.url}", err=True)
         raise typer.Exit(130)
@@ -80,9 +80,9 @@ def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:
 
     stored = folder.read_json(MANIFEST).get("confirmation")
     if stored != asked:
-        told = " ".join(f"--{name} {value:g}" for name, value in (stored or {}).items())
+        options = " ".join(f"--{name} {value:g}" for name, value in (stored or {}).items())
         raise UserError(
-            f"{folder.url}: was begun with {told or 'other options'}; give the same to go on with it, or "
+            f"{folder.url}: was begun with {options or 'other options'}; give the same to go on with it, or "
             "delete the folder to choose anew"
         )
     return stored_space(folder)
@@ -173,13 +173,3 @@ def _plan(space: Space) -> list[str]:
         if t.arm == "lora" and t.seed == space.spec.seeds[0]
     ]
     return lines
-
-
-def _report_limit(parent: RunFolder) -> float:
-    """The limit of the report that is replaced."""
-    from analysis.verify.verify_run import limit_in
-
-    try:
-        return limit_in(parent.read_bytes("report.md").decode("utf-8", "replace"))
-    except FileNotFoundError:
-        return limit_in("")

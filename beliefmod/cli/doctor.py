@@ -1,4 +1,4 @@
-"""`beliefmod doctor`: is this machine ready, and if not, what mends it? One function per subject."""
+"""`beliefmod doctor`: is this machine ready, and if not, what to do? One function per subject."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIN_MEMORY_GIB = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `fix` is "" when there is nothing to mend."""
+    """One line of the report. `fix` is "" when there is nothing to repair."""
 
     status: Status
     subject: str
@@ -67,6 +67,12 @@ def doctor(
         raise typer.Exit(1)
 
 
+def _either(
+    good: bool, subject: str, found: str, otherwise: str, fix: str, status: Status = "fail"
+) -> Finding:
+    return Finding("ok", subject, found) if good else Finding(status, subject, otherwise, fix)
+
+
 def guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """A check's findings; a check that breaks is itself a finding, so that the others still run."""
     found: list[Finding] = []
@@ -87,14 +93,8 @@ def guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Findin
 
 def python() -> Iterator[Finding]:
     """The interpreter and the system."""
-    version = platform.python_version()
-    good = sys.version_info >= (3, 11)
-    yield Finding(
-        "ok" if good else "fail",
-        "python",
-        f"{version}, {platform.system()} {platform.machine()}",
-        "" if good else "use Python 3.11 or newer",
-    )
+    found = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
+    yield _either(sys.version_info >= (3, 11), "python", found, found, "use Python 3.11 or newer")
 
 
 def libraries() -> Iterator[Finding]:
@@ -118,10 +118,9 @@ def libraries() -> Iterator[Finding]:
             yield Finding("fail", requirement.name, "not installed", fix)
             continue
         # a local build such as 2.13.0+cpu fulfils what 2.13.0 does
-        if requirement.specifier.contains(installed, prereleases=True):
-            yield Finding("ok", requirement.name, installed)
-        else:
-            yield Finding("fail", requirement.name, f"{installed}, wanted {requirement.specifier}", fix)
+        fulfilled = requirement.specifier.contains(installed, prereleases=True)
+        wanted_too = f"{installed}, wanted {requirement.specifier}"
+        yield _either(fulfilled, requirement.name, installed, wanted_too, fix)
 
 
 def machine() -> Iterator[Finding]:
@@ -132,11 +131,8 @@ def machine() -> Iterator[Finding]:
     yield Finding("ok", "cpu", f"{cores} cores usable")
     memory = psutil.virtual_memory()
     text = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
-    if memory.available < MIN_MEMORY_GIB * GIB:
-        fix = f"close other programs; a run of the bundled model wants {MIN_MEMORY_GIB} GiB"
-        yield Finding("warn", "memory", text, fix)
-    else:
-        yield Finding("ok", "memory", text)
+    fix = f"close other programs; a run of the bundled model wants {MIN_MEMORY_GIB} GiB"
+    yield _either(memory.available >= MIN_MEMORY_GIB * GIB, "memory", text, text, fix, "warn")
 
 
 def gpus() -> Iterator[Finding]:
@@ -169,31 +165,25 @@ def nf4() -> Iterator[Finding]:
 
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         test = nf4_test(device)
-        subject = f"nf4 on {device}"
-        if max(test.forward, test.gradient) < 1e-3:
-            yield Finding("ok", subject, "forward and backward match the dequantised product")
-        else:
-            yield Finding(
-                "fail",
-                subject,
-                f"relative error {test.forward:.1e} forward, {test.gradient:.1e} backward",
-                "set base_storage: none in the space file, or install another bitsandbytes",
-            )
+        yield _either(
+            max(test.forward, test.gradient) < 1e-3,
+            f"nf4 on {device}",
+            "forward and backward match the dequantised product",
+            f"relative error {test.forward:.1e} forward, {test.gradient:.1e} backward",
+            "set base_storage: none in the space file, or install another bitsandbytes",
+        )
         if device != "cpu":
             continue
         if not test.guard_needed:
             yield Finding("ok", "nf4 guard", "not needed: evaluation leaves NF4 weights alone here")
-        elif test.works:
-            yield Finding(
-                "ok", "nf4 guard", "needed (bitsandbytes repacks for AVX512-BF16 here), and it holds"
-            )
-        else:
-            yield Finding(
-                "fail",
-                "nf4 guard",
-                f"training after an evaluation has gradients {test.after_eval:.0%} wrong",
-                "keep base_storage: dequantized (the default), or install bitsandbytes 0.50.2",
-            )
+            continue
+        yield _either(
+            test.works,
+            "nf4 guard",
+            "needed (bitsandbytes repacks for AVX512-BF16 here), and it holds",
+            f"training after an evaluation has gradients {test.after_eval:.0%} wrong",
+            "keep base_storage: dequantized (the default), or install bitsandbytes 0.50.2",
+        )
 
 
 def runs_folder(runs: str) -> Iterator[Finding]:
@@ -216,10 +206,8 @@ def runs_folder(runs: str) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(folder).free / GIB
     text = f"{runs} can be written, {free:.0f} GiB free"
-    if free < MIN_DISK_GIB:
-        yield Finding("warn", "runs folder", text, f"free some space; {MIN_DISK_GIB} GiB is comfortable")
-    else:
-        yield Finding("ok", "runs folder", text)
+    fix = f"free some space; {MIN_DISK_GIB} GiB is comfortable"
+    yield _either(free >= MIN_DISK_GIB, "runs folder", text, text, fix, "warn")
 
 
 def bundled_model() -> Iterator[Finding]:
@@ -246,12 +234,9 @@ def ray_session() -> Iterator[Finding]:
         answer = ray.get(ray.remote(_task).remote(), timeout=120)
     finally:
         ray.shutdown()
-    good = answer == 42
-    yield Finding(
-        "ok" if good else "fail",
-        "ray session",
-        f"a local session ran a task in {time.monotonic() - start:.0f} s",
-        "" if good else "see the files under /tmp/ray/session_latest/logs",
+    found = f"a local session ran a task in {time.monotonic() - start:.0f} s"
+    yield _either(
+        answer == 42, "ray session", found, found, "see the files under /tmp/ray/session_latest/logs"
     )
 
 

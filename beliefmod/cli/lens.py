@@ -51,6 +51,7 @@ def lens(
     those that --trial names. A part that is run again replaces its tables;
     one that was stopped goes on where it was, given the same options.
     """
+    from beliefmod.cli.report import rewritten_report
     from interp.opened.listing import list_run
 
     settings = _settings(trial or [], arms, parts, prompts, scales, lenses, deep)
@@ -63,7 +64,7 @@ def lens(
 
     say = progress(quiet)
     _look(listed, settings, say)
-    typer.echo(f"report: {_report(run, say)}")
+    typer.echo(f"report: {rewritten_report(listed.folder, say)}")
 
 
 def _look(listed: ListedRun, settings: LensSettings, say: Callable[[str], None]) -> None:
@@ -162,14 +163,3 @@ def _plan(listed: ListedRun, settings: LensSettings) -> list[str]:
         )
         lines.append(f"costly parts: {trial.trial_id} ({trial.belief}, {trial.config.label}; {numbers})")
     return lines
-
-
-def _report(run: str, say: Callable[[str], None]) -> str:
-    """Write the report again, with the limit that it has; where it is."""
-    from analysis.report.write import write_report
-    from analysis.verify.verify_run import limit_in
-    from beliefmod.run.folder import RunFolder
-
-    folder = RunFolder.open(run)
-    text = folder.read_bytes("report.md").decode("utf-8", "replace") if folder.exists("report.md") else ""
-    return str(write_report(run, limit=limit_in(text), progress=say).html)

@@ -13,9 +13,12 @@ from beliefmod.errors import UserError, did_you_mean
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from beliefmod.judge.case_selection import Case
     from beliefmod.judge.client import Endpoint
-    from beliefmod.judge.replies import Tally
+    from beliefmod.judge.judge_run import Tally
+    from beliefmod.run.folder import RunFolder
 
 COLUMNS = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
 BATCH = 64  # trials whose probes are in memory at once
@@ -61,6 +64,15 @@ def report(
         typer.echo(path)
 
 
+def rewritten_report(folder: RunFolder, say: Callable[[str], None] = lambda message: None) -> str:
+    """Write a run's report again, with the limit that it has; where it is."""
+    from analysis.report.write import write_report
+    from analysis.verify.verify_run import limit_in
+
+    text = folder.read_bytes("report.md").decode("utf-8", "replace") if folder.exists("report.md") else ""
+    return str(write_report(folder.url, limit=limit_in(text), progress=say).html)
+
+
 def columns(
     table: Annotated[
         str | None,
@@ -95,7 +107,7 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
     Raises:
         UserError: no run, no such key, an endpoint that refuses or is not there.
     """
-    from beliefmod.judge.replies import candidate_names, judge_run
+    from beliefmod.judge.judge_run import candidate_names, judge_run
     from beliefmod.run.folder import RunFolder
 
     endpoint = _endpoint(url, key_env)

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
     from beliefmod.monitor.status import Status, Watcher
 
 
-def status(
-    run: Run,
-    limit: Limit = DAMAGE_BUDGET,
-    as_json: Json = False,
-) -> None:
+def status(run: Run, limit: Limit = DAMAGE_BUDGET, as_json: Json = False) -> None:
     """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
 
     Reads the run folder only, so it needs no Ray and works for finished and
@@ -112,7 +108,7 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
     for choice in choices(frame(now.rows, TRIALS), limit):
         best = choice.best["trial_id"] if choice.best else None
         rows = [
-            {**_told(row), "label": _label(row), "best": row["trial_id"] == best}
+            {**_quoted(row), "label": _label(row), "best": row["trial_id"] == best}
             for row in choice.on_frontier.iter_rows(named=True)
         ]
         if rows:
@@ -120,7 +116,7 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
     return found
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def _quoted(row: dict[str, Any]) -> dict[str, Any]:
     names = [f"{name}{end}" for name in ("adoption", "degradation") for end in ("", "_low", "_high")]
     return {name: row.get(name) for name in ("trial_id", "seeds", "degradation_by", *names)}
 

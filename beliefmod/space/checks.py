@@ -24,7 +24,7 @@ MOST_CORNERS = 4096
 def setting_problems(file: YamlFile) -> Iterator[str]:
     """What is wrong with the settings under axes, points and fixed, one sentence each.
 
-    It looks at the raw content, so that it is told beside what is wrong elsewhere.
+    It looks at the raw content, so that it is reported beside what is wrong elsewhere.
     """
     axes, fixed, points = (file.data.get(group) for group in ("axes", "fixed", "points"))
     yield from _group_problems(file, ("fixed",), fixed)
@@ -165,10 +165,7 @@ def _sampler_problems(name: str, axis: Mapping[str, Any], where: str) -> Iterato
     elif sampler == "randint" and not all(isinstance(end, int) for end in given):
         yield f'{where}: randint of "{name}" needs whole numbers, not {given!r}'
     else:
-        # randint excludes its upper end, as ray.tune.randint does
-        yield from _value_problems(
-            name, [given[0], given[1] - 1 if sampler == "randint" else given[1]], where
-        )
+        yield from _value_problems(name, ends(axis), where)
 
 
 def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[str]:

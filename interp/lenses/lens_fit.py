@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.errors import UserError
-from interp.family_bootstrap import drawn_means, family_draws, interval
+from interp.family_bootstrap import drawn_means, interval, question_weights
 from interp.lenses.lens_metrics import kl_divergence, log_probabilities
 from interp.lenses.residual_stream import ProbedRow, residuals
 
@@ -119,7 +119,7 @@ def judged(head: LensHead, texts: Sequence[Tensor], translate: Translate, seed: 
     with_lens = np.array([_mean_kl(head, hidden, translate) for hidden in texts])
     without = np.array([_mean_kl(head, hidden, _as_it_is) for hidden in texts])
     tokens = np.array([hidden.shape[1] for hidden in texts], dtype=np.float64)
-    weights = family_draws([str(index) for index in range(len(texts))], seed=seed) * tokens
+    weights = question_weights([str(index) for index in range(len(texts))], seed=seed) * tokens
     gains = drawn_means(without - with_lens, weights)
     share = tokens / tokens.sum()
     return tuple(

@@ -77,7 +77,10 @@ class TreeAttention(RowBlocks):
     def attend(
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """Attention within each row along its branches; shapes as in `RowBlocks.attend`."""
+        """Attention within each row along its branches.
+
+        Query (1, Hq, tokens, D), key and value (1, Hkv, tokens, D) -> (1, tokens, Hq, D).
+        """
         query, key, value = self._block(query), self._block(key), self._block(value)
         mask = self._sees
         if options.sliding_window is not None:
