@@ -13,9 +13,9 @@ from analysis.findings import Findings
 from analysis.frontier.non_dominated import finished
 from analysis.stats.ratios import ratio_gap
 from analysis.stats.resample import Counts, adoption_hits, family_interval
-from analysis.stats.shares import wilson
 from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
 from analysis.wording import plural
+from beliefmod.metrics.intervals import wilson
 
 Array = NDArray[np.float64]
 THINKING = ("empty", "target", "prior", "prior->target", "target->prior", "both", "none")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.read_lens import Lens, ShownTrial
 from analysis.report.blocks import file_name
-from analysis.stats.draws import DRAWS, family_draws
+from beliefmod.metrics.intervals import DRAWS, family_draws
 from beliefmod.run.tables.lens_tables import TAU
 
 ARMS = {"base": "Base", "icl": "In context", "lora": "LoRA"}

@@ -8,8 +8,8 @@ from analysis import wording
 from analysis.read_lens import Lens, ShownTrial
 from analysis.report.inside.begun_answers import begun_answers
 from analysis.report.inside.selections import ARMS, commitment, patch_means
-from analysis.stats.shares import wilson
 from analysis.wording import in_never, interval, plural
+from beliefmod.metrics.intervals import wilson
 
 
 def verdicts(lens: Lens, shown: ShownTrial) -> list[str]:
