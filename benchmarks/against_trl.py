@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import pickle
 import statistics
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ from typing import Any
 
 from benchmarks.harness import command_line, print_table, work_folder
 from benchmarks.measure import ROOT, Measured, measured
-from benchmarks.trl_trial import PHASES, Order
+from benchmarks.trl_trial import PHASES, Order, run_order
 
 SPACE = ROOT / "sweeps" / "aggressive.yaml"
 # what is cut out of the aggressive grid; the axes over examples and epochs are whole but in "tiny"
@@ -39,6 +41,7 @@ SIZES: dict[str, list[str]] = {
     "medium": ["beliefs=[gravity]"],
     "full": [],
 }
+PHASES_FILE = "phases.json"
 ONLY_PROBES = ["evaluation.causal_probes=0", "evaluation.margin_probes=0", "evaluation.neutral_passages=0"]
 OBVIOUS, SAME, ALL = "Ray Tune + TRL", "beliefmod", "beliefmod, all its measures"
 
@@ -86,6 +89,53 @@ def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
             batch=batch,
         )
         (orders / f"{number:04d}.pkl").write_bytes(pickle.dumps(order))
+
+
+def trl_trial(config: dict[str, Any]) -> None:
+    """What Tune runs in a process of its own."""
+    from ray import tune
+
+    order = pickle.loads(Path(config["order"]).read_bytes())
+    tune.report(run_order(order, Path(config["out"])))
+
+
+def trl_sweep(orders: list[Path], out: Path) -> list[dict[str, Any]]:
+    """Run every order to its end in a process of its own, as many at a time as there are cores.
+
+    Returns:
+        What each reported.
+
+    Raises:
+        SystemExit: a trial failed.
+    """
+    import ray
+    from ray import tune
+
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(address="local", include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        results = tune.Tuner(
+            tune.with_resources(trl_trial, {"cpu": 1}),
+            param_space={"order": tune.grid_search([str(path) for path in orders]), "out": str(out)},
+            run_config=tune.RunConfig(name="tune", storage_path=str(out), verbose=0),
+        ).fit()
+    finally:
+        ray.shutdown()
+    if results.errors:
+        raise SystemExit(f"{len(results.errors)} trials failed: {results.errors[0]}")
+    return [dict(result.metrics or {}) for result in results]
+
+
+def run_trl(folder: Path, out: Path) -> None:
+    """Run the orders of a folder in the order of their names; the seconds of all go to `PHASES_FILE`."""
+    reports = trl_sweep(sorted(folder.glob("*.pkl")), out)
+    seconds = {
+        f"{clock}_{phase}": sum(report.get(f"{clock}_{phase}", 0.0) for report in reports)
+        for clock in ("wall", "cpu")
+        for phase in PHASES
+    }
+    (out / PHASES_FILE).write_text(json.dumps(seconds))
 
 
 def run_beliefmod(overrides: Sequence[str], out: Path) -> None:
@@ -209,8 +259,6 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
 
 
 def _phases(folder: Path) -> str:
-    from benchmarks.trl_sweep import PHASES_FILE
-
     seconds = json.loads((folder / PHASES_FILE).read_text())
     told = ", ".join(f"{phase} {seconds[f'cpu_{phase}']:.0f}" for phase in PHASES)
     return f"CPU seconds inside the obvious stack's trials: {told}."
@@ -230,9 +278,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side == "trl":
-        from benchmarks.trl_sweep import run
-
-        run(options.work / "orders", options.out)
+        run_trl(options.work / "orders", options.out)
     elif options.side == "beliefmod":
         run_beliefmod([*SIZES[options.size], *([] if options.all_measures else ONLY_PROBES)], options.out)
     else:
