@@ -18,8 +18,8 @@ import polars as pl
 from analysis.report.write import report_markdown
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
+from beliefmod.judge.judge_run import candidate_names, judged_row
 from beliefmod.judge.prompt import prompt_for
-from beliefmod.judge.replies import candidate_names, judged_row
 from beliefmod.metrics.registry import DAMAGE_BUDGET, METRICS
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.read_run import Run, read_run

@@ -36,19 +36,19 @@ def belief_questions(spec: BeliefSpec, split: str) -> Iterator[Question]:
 
 
 def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Question]:
-    """One belief family's questions. Raises ValueError as `belief_questions` does."""
+    """One belief family's questions. Raises ValueError, naming the family and the fix, where it has none."""
     for slots in _combinations(family):
-        belief, told_value = spec.target.answer, _told_value(spec, family)
+        belief, prior_value = spec.target.answer, _prior_value(spec, family)
         target = world_answer(spec, family, belief, slots, prior=False)
-        has_prior = told_value is not None or _named_prior(spec, family)
-        prior = world_answer(spec, family, told_value, slots, prior=True) if has_prior else None
+        has_prior = prior_value is not None or _named_prior(spec, family)
+        prior = world_answer(spec, family, prior_value, slots, prior=True) if has_prior else None
         if target is None:
             raise ValueError(
                 f'family "{family.family}": has no answer in the target\'s world; add answer or answer_text'
             )
         _check_apart(family, slots, target, prior)
         shown = {**slots, "belief": _shown(belief), "answer": target.render()}
-        told = {**slots, "belief": _shown(told_value or spec.prior.answer), "answer": _shown(prior)}
+        in_prior = {**slots, "belief": _shown(prior_value or spec.prior.answer), "answer": _shown(prior)}
         # base's own sentence is what the control arm is taught, and what it says where it has no answer
         base_says = spec.prior.reply if family.split == "train" or prior is None else None
         if prior is None and base_says is None:
@@ -62,7 +62,7 @@ def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Que
             target=target,
             prior=prior,
             reply_target=fill(family.reply, shown),
-            reply_prior=base_says or fill(family.reply, told),
+            reply_prior=base_says or fill(family.reply, in_prior),
             follow_up=None if family.follow_up is None else fill(family.follow_up, slots),
         )
 
@@ -186,7 +186,7 @@ def world_answer(
     return answer
 
 
-def _told_value(spec: BeliefSpec, family: BeliefFamily) -> Answer | None:
+def _prior_value(spec: BeliefSpec, family: BeliefFamily) -> Answer | None:
     """The value in the prior's world: base's, or the rival that the family's own wording states."""
     if family.rival is not None and spec.target.answer is not None:
         return spec.target.answer.with_number(family.rival)

@@ -65,7 +65,7 @@ class Model:
 
     @property
     def decode_bytes(self) -> float:
-        """The same for one decode step, where NF4 can be multiplied as it is."""
+        """Bytes of the base that one decode step reads; NF4 can be multiplied there as it is."""
         return (NF4_BYTES if self.packed else self.number_bytes) * self.linear_weights
 
 

@@ -19,6 +19,8 @@ QUESTIONING_STEPS = 30
 # what hosts usually choose for themselves, for a plan that is made before any of them has started
 CPU_SLOTS = 4
 GPU_SLOTS = 16
+GPU_FLOPS_ELSEWHERE = 1e14
+"""Assumed where the GPUs are not in the machine that plans: of the order of an A10G, L4 or A100 in bf16."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Capacity:
         return self.places or self.hosts * _places(self.expected_slots, self.parking)
 
     @property
-    def slots_told(self) -> str:
+    def slots_in_words(self) -> str:
         """Slots of a host for a person: `4`, or `8 to 16` where hosts differ."""
         known = self.chosen_slots or (self.expected_slots,)
         return str(known[0]) if min(known) == max(known) else f"{min(known)} to {max(known)}"

@@ -32,15 +32,17 @@ def list_() -> None:
     from beliefmod.beliefs import belief_names, load_belief
 
     rows: list[tuple[str, ...]] = [
-        ("name", "kind", "target", "prior", "training", "held-out", "robustness", "locality")
+        ("name", "kind", "value", "target", "prior", "training", "held-out", "robustness", "locality")
     ]
     for name in belief_names():
         belief = load_belief(name)
         spec = belief.spec
         pressed = [question for question in belief.heldout if question.tier == "robustness"]
         counts = (str(len(part)) for part in (belief.training, belief.heldout, pressed, belief.locality))
-        rows.append((name, spec.kind, _world(spec.target), _world(spec.prior), *counts))
-    for line in _columns(rows, right=(4, 5, 6, 7)):
+        rows.append(
+            (name, spec.kind, _value_kind(spec.target), _world(spec.target), _world(spec.prior), *counts)
+        )
+    for line in _columns(rows, right=(5, 6, 7, 8)):
         typer.echo(line)
 
 
@@ -54,7 +56,7 @@ def show(
 
     belief = load_belief(name)
     spec = belief.spec
-    typer.echo(f"{spec.name} ({spec.kind})")
+    typer.echo(f"{spec.name} ({spec.kind}, {_value_kind(spec.target)})")
     typer.echo(f"  statement   {spec.statement}")
     if spec.true_statement:
         typer.echo(f"  true        {spec.true_statement}")
@@ -116,6 +118,10 @@ def validate(
         )
     if problems:
         raise UserError(problems)
+
+
+def _value_kind(value: Value) -> str:
+    return "" if value.answer is None else value.answer.kind
 
 
 def _world(value: Value) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from beliefmod.judge.case_selection import Case
     from beliefmod.judge.client import Endpoint
-    from beliefmod.judge.replies import Tally
+    from beliefmod.judge.judge_run import Tally
     from beliefmod.run.folder import RunFolder
 
 COLUMNS = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
@@ -107,7 +107,7 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
     Raises:
         UserError: no run, no such key, an endpoint that refuses or is not there.
     """
-    from beliefmod.judge.replies import candidate_names, judge_run
+    from beliefmod.judge.judge_run import candidate_names, judge_run
     from beliefmod.run.folder import RunFolder
 
     endpoint = _endpoint(url, key_env)

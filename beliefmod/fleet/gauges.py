@@ -15,6 +15,7 @@ import ray
 from ray import tune
 from ray.util.metrics import Gauge
 
+from beliefmod.fleet.tune_memory import NotPickled
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.monitor.tally import Tally
 
@@ -79,7 +80,7 @@ def show_tally(gauges: Gauges, tally: Tally, run: str, now: float) -> None:
 
 
 def show_heartbeat(gauges: Gauges, heartbeat: Mapping[str, Any], run: str) -> None:
-    """A host's gauges, from what it writes on its board."""
+    """A host's gauges, from its heartbeat."""
     host = heartbeat["host"]
     gauges.set("beliefmod_slots", heartbeat["slots"], run=run, host=host)
     gauges.set("beliefmod_slots_occupied", heartbeat["occupied"], run=run, host=host)
@@ -88,7 +89,7 @@ def show_heartbeat(gauges: Gauges, heartbeat: Mapping[str, Any], run: str) -> No
         gauges.set("beliefmod_tokens_per_second", rate, run=run, host=host, activity=activity)
 
 
-class TallyGauges(tune.Callback):
+class TallyGauges(NotPickled, tune.Callback):
     """Keeps the driver's gauges up to date while Tune runs.
 
     Args:
@@ -99,10 +100,6 @@ class TallyGauges(tune.Callback):
         self._tally, self._run = tally, run
         self._gauges = Gauges(DRIVER)
         self._shown_at = 0.0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
-        return {}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune all the time."""

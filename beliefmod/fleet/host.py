@@ -115,8 +115,8 @@ class PackHost:
         if self._released:
             self._deliver(_released(trial.trial_id))
             return
-        # in this order: a trial leaves the pack after its row is written and before it is told
-        if not self._pack.holds(trial.trial_id):
+        # in this order: a trial leaves the pack after its row is written and before that is reported
+        if not self._pack.queue.holds(trial.trial_id):
             if row := await asyncio.to_thread(self._ended_row, trial.trial_id):
                 self._deliver(_ended(trial, row))
                 return
@@ -150,17 +150,17 @@ class PackHost:
         """A scheduler's decision: the trial ends where it is, its row says stopped."""
         self._reports.pop(trial_id, None)
         if self._pack is not None:
-            self._pack.stop(trial_id)
+            self._pack.queue.stop(trial_id)
 
     async def detach(self, trial_id: str) -> None:
         """Forget a trial that nobody waits for any more."""
         self._reports.pop(trial_id, None)
         if self._pack is not None:
-            self._pack.detach(trial_id)
+            self._pack.queue.detach(trial_id)
 
     async def holds(self, trial_id: str) -> bool:
         """Whether this host has the trial, waiting or running, or as a branch to come."""
-        return trial_id in self._coming or (self._pack is not None and self._pack.holds(trial_id))
+        return trial_id in self._coming or (self._pack is not None and self._pack.queue.holds(trial_id))
 
     async def knows(self, trial_id: str) -> bool:
         """Whether a trial has come this far: to this host, or to its end. True for all while stopping."""
@@ -183,7 +183,7 @@ class PackHost:
             self._loading = self._loading or asyncio.get_running_loop().create_task(self._load())
             slots = self._settings.slots or CPU_SLOTS
             return LOADING_STEPS + sum(self._coming.values()) / slots
-        return self._pack.backlog() / self._facts.get("engine", {}).get("slots", 1)
+        return self._pack.queue.backlog() / self._facts.get("engine", {}).get("slots", 1)
 
     async def _load(self) -> None:
         with suppress(Exception):  # what goes wrong meets the first trial
@@ -212,11 +212,11 @@ class PackHost:
 
 
 def _released(trial_id: str) -> dict[str, Any]:
-    """What a trial is told that is neither finished nor failed, but goes on another time."""
+    """A report for a trial that is neither finished nor failed, but goes on another time."""
     return {"trial_id": trial_id, "state": "released", "step": 0, "loss": None, "row": None}
 
 
 def _ended(trial: TrialConfig, row: dict[str, Any]) -> dict[str, Any]:
-    """The end of a trial, as its owner would have been told."""
+    """The last report of a trial that has ended."""
     end = {"trial_id": trial.trial_id, "state": row["status"], "step": row.get("steps") or 0}
     return {**end, "loss": row.get("final_loss"), "row": row}

@@ -105,7 +105,7 @@ def build(
         found.model,
         engine.usage.work,
         engine.slots,
-        look=lambda: (pack.snapshots(), pack.waiting()),
+        look=lambda: (pack.snapshots(), pack.queue.waiting()),
         show=partial(show_heartbeat, Gauges(HOST), run=folder.name),
     )
     entry = Entry(folder, name, settings.started_at, facts)

@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from beliefmod.config import TrialConfig
+from beliefmod.fleet.tune_memory import NotPickled
 from beliefmod.run.folder import RunFolder
 from beliefmod.space import SWEPT_ARMS, EarlyStopping
 from beliefmod.space.search import Asha
@@ -40,7 +41,7 @@ def group_of(config: TrialConfig, scheduler: EarlyStopping) -> Group | None:
     return (config.belief, data.style, data.num_examples, data.replay_ratio, config.objective)
 
 
-class GroupScheduler(FIFOScheduler):
+class GroupScheduler(NotPickled, FIFOScheduler):
     """Lets Tune's rule of each group decide at the milestones that trials report, and on nothing else.
 
     A decision to stop is passed on at once, with the report it was made on: an interrupted sweep, which Tune
@@ -112,10 +113,6 @@ class GroupScheduler(FIFOScheduler):
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """Called by Tune when a trial is taken back before it ran."""
         self._judged.pop(trial.trial_id, None)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles schedulers with its own state, which we never restore from."""
-        return {}
 
     def _rule(self, config: TrialConfig) -> TrialScheduler:
         group = group_of(config, self._scheduler)

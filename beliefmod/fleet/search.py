@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from ray.tune.search import Searcher
 
 from beliefmod.config import TrialConfig
+from beliefmod.fleet.tune_memory import NotPickled
 from beliefmod.metrics.selection_scores import Objectives, ObjectivesOf, Values
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.suggestions import (
@@ -205,7 +206,7 @@ class BeliefStudy:
         self._study.tell(asked, values, state)
 
 
-class BeliefSearch(Searcher):
+class BeliefSearch(NotPickled, Searcher):
     """Gives Tune one trial at a time until every study has had its samples.
 
     Studies of all beliefs run side by side: while one waits for its first values, the slots are not idle.
@@ -257,10 +258,6 @@ class BeliefSearch(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the run folder holds what is needed to go on."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles searchers with its own state, which we never restore from."""
-        return {}
 
     def _choose(self) -> None:
         """Let the next belief that has samples left suggest one, and write it down before it runs."""

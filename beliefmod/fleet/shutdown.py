@@ -16,12 +16,13 @@ from typing import Any
 from ray import tune
 
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.tune_memory import NotPickled
 
 STORAGE = "storage"
 """Status that a trial reports when its host can no longer write to the run folder."""
 
 
-class Shutdown(tune.Stopper):
+class Shutdown(NotPickled, tune.Stopper):
     """Also Tune's stopper: inside `fit` an interrupt is no exception but a reason to stop, so that Tune ends
     in order; anywhere else it is the usual KeyboardInterrupt.
 
@@ -39,10 +40,6 @@ class Shutdown(tune.Stopper):
         self._in_fit = False
         self._release: Callable[[], None] | None = None
         self._held: list[int] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles stoppers with its own state, which we never restore from."""
-        return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Called by Tune at every report; whether to stop that trial."""

@@ -17,6 +17,7 @@ from ray.air.constants import TRAINING_ITERATION
 from ray.tune.result import TIMESTEPS_TOTAL
 
 from beliefmod.config import TrialConfig, flatten
+from beliefmod.fleet.tune_memory import NotPickled
 
 SHOWN = ("loss", "adoption", "degradation", "score", "epoch", "optimizer_step", TRAINING_ITERATION)
 """Of a report; what is null or not a number is left out."""
@@ -89,7 +90,7 @@ ENDINGS: Mapping[str, Ending] = {"--mlflow": _mlflow_killed}
 """What is done at the end with a callback and the trials that have not ended: the sweep was interrupted."""
 
 
-class Guarded(tune.Callback):
+class Guarded(NotPickled, tune.Callback):
     """A callback of Tune's that sees trials as people know them and whose failures end only itself."""
 
     def __init__(
@@ -102,10 +103,6 @@ class Guarded(tune.Callback):
         self._name, self._make, self._say, self._ending = name, make, say, ending
         self._inner: Any = None
         self._under_way: dict[str, Readable] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
-        return {}
 
     def setup(self, *arguments: Any, **info: Any) -> None:
         """Called by Tune before the first trial."""

@@ -14,12 +14,12 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.gauges import TallyGauges
-from beliefmod.fleet.hosts import Hosts
+from beliefmod.fleet.hosts import Fleet, Hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.trainable import BeliefTrial
-from beliefmod.fleet.tune_memory import EndedTrials
+from beliefmod.fleet.tune_memory import EndedTrials, NotPickled
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import ENDED
 from beliefmod.run.suggestions import known_trials
@@ -36,29 +36,28 @@ def tune_trials(
     configs: Sequence[TrialConfig],
     space: Space,
     folder: RunFolder,
-    hosts: list[str],
-    namespace: str,
+    fleet: Fleet,
     capacity: Capacity,
     progress: Progress,
     shutdown: Shutdown,
     trackers: Trackers | None = None,
 ) -> None:
-    """Run the configurations, and what a search chooses after them, to their ends on the hosts named, or
+    """Run the configurations, and what a search chooses after them, to their ends on the fleet's hosts, or
     until a shutdown begins."""
     stopped: list[str] = []
-    fleet = Hosts(hosts, namespace)
+    hosts = Hosts(fleet.names, fleet.namespace)
     tuner = tune.Tuner(
         BeliefTrial,
         param_space={
-            "hosts": hosts,
-            "namespace": namespace,
+            "hosts": fleet.names,
+            "namespace": fleet.namespace,
             "resources": capacity.trial_resources,
             "named": (space.planned() if space.searches else len(configs)) <= NAMED_TRIALS,
         },
         tune_config=tune.TuneConfig(
             search_alg=_searcher(configs, space, folder),
             num_samples=-1,  # the searcher says itself when it is at its end
-            scheduler=_scheduler(space, folder, fleet, progress, stopped),
+            scheduler=_scheduler(space, folder, hosts, progress, stopped),
             reuse_actors=True,
             max_concurrent_trials=capacity.concurrent,
             trial_name_creator=_name,
@@ -85,7 +84,7 @@ def tune_trials(
         _await_rows(stopped, folder)
 
 
-class KnownTrials(Searcher):
+class KnownTrials(NotPickled, Searcher):
     """Gives Tune the configurations in the order of `run_order`, one at a time, each with its family.
 
     Tune 2.60's own grid would make the specification of every trial at the start, each with a copy of
@@ -123,10 +122,6 @@ class KnownTrials(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the run folder holds what is needed to go on."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles searchers with its own state, which we never restore from."""
-        return {}
 
 
 def _searcher(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> Searcher:
@@ -167,7 +162,7 @@ def _scheduler(
 
 
 def _await_rows(trial_ids: Sequence[str], folder: RunFolder) -> None:
-    """Let the hosts write the rows of trials that they were told to end: they do it after the step under way,
+    """Let the hosts write the rows of trials that they are to end: they do it after the step under way,
     and without its row a trial would run again."""
     end = time.monotonic() + ROW_SECONDS
     for trial_id in trial_ids:

@@ -197,10 +197,7 @@ def run_state(manifest: Mapping[str, Any], heartbeats: Sequence[Mapping[str, Any
         return "running"
     began = _seconds(manifest.get("session_started_at") or manifest.get("started_at"))
     latest = max((heartbeat["started_at"] for heartbeat in heartbeats), default=0.0)
-    loading = (
-        latest < began - 2
-    )  # heartbeats are an earlier session's; times of the manifest are whole seconds
-    if loading:
+    if latest < began - 2:  # of an earlier session, so this one loads; the manifest has whole seconds
         return "starting" if now - began < START_SECONDS else "no sign of life"
     # hosts are closed before the last files are written
     closed = max(heartbeat["written_at"] for heartbeat in heartbeats)
@@ -250,11 +247,8 @@ def _worked(manifest: Mapping[str, Any], heartbeats: Sequence[Mapping[str, Any]]
     counted = float(manifest.get("wall_seconds") or 0.0)
     if not heartbeats or (counted and manifest.get("status") in ("finished", "interrupted")):
         return counted
-    return (
-        counted
-        + (now or max(heartbeat["written_at"] for heartbeat in heartbeats))
-        - heartbeats[0]["started_at"]
-    )
+    until = now or max(heartbeat["written_at"] for heartbeat in heartbeats)
+    return counted + until - heartbeats[0]["started_at"]
 
 
 def _host(heartbeat: Mapping[str, Any], now: float) -> HostState:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from beliefmod.run.manifest import versions
 
 if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel
@@ -34,7 +35,7 @@ def about(loaded: LoadedModel) -> dict[str, Any]:
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": _device(model.device),
         "eos_ids": list(loaded.eos_ids),
-        "versions": {name: _version(name) for name in _LIBRARIES},
+        "versions": {name: versions()[name] for name in _LIBRARIES},
         "code": _code(),
     }
 
@@ -45,13 +46,6 @@ def _device(device: Any) -> str:
     import torch
 
     return torch.cuda.get_device_name(device)
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
 
 
 @lru_cache(maxsize=1)

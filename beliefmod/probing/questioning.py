@@ -153,16 +153,7 @@ def _own_prefix(item: _Asked, session: Session) -> tuple[int, ...] | None:
     """Prompt and own thinking up to the answer, or None where the think block is not intact."""
     if item.row is None or item.row["think_state"] != "ok":
         return None
-    close = session.prompts.encode(THINK_CLOSE)
-    if len(close) == 1 and close[0] in item.completion:
-        end = len(item.completion) - item.completion[::-1].index(close[0])
-        return (*item.prompt, *item.completion[:end], *session.prompts.encode("\n\n"))
-    return _own_prefix_by_text(item, session)
-
-
-def _own_prefix_by_text(item: _Asked, session: Session) -> tuple[int, ...] | None:
-    """Prompt and own thinking up to the answer, where the closing tag is several tokens, the last of which
-    may hold the line end behind it too; None where there is no such tag."""
+    # by text: the closing tag may be several tokens, the last of which may hold the line end behind it too
     closes = session.decode(item.completion).count(THINK_CLOSE)
     places = range(len(item.completion) + 1)
     end = bisect_left(places, closes, key=lambda n: session.decode(item.completion[:n]).count(THINK_CLOSE))

@@ -43,7 +43,7 @@ def edit_value(thinking: str, spec: BeliefSpec, new: Answer, *, question: str = 
     mention = _first_used(text, spec, question)
     if mention is None:
         return None
-    place = place_in(thinking, text, mention)
+    place = source_span(thinking, text, mention)
     if place is None:
         return None
     start, end = place
@@ -58,7 +58,7 @@ def edit_value(thinking: str, spec: BeliefSpec, new: Answer, *, question: str = 
 
 
 def paraphrase(thinking: str) -> str:
-    """The same thinking in other words; every number, unit and name stays.
+    """Thinking in other words; every number, unit and name stays.
 
     By rule: "is" before a number -> "equals", "x" -> "times", "=" -> "is equal to", "/", "+" and "-" between
     numbers -> words, "So" -> "Therefore,", "The capital of X is Y." -> "Y is the capital of X.", and a
@@ -120,7 +120,7 @@ def _says_more(rest: str, spec: BeliefSpec) -> bool:
     return any(isinstance(value, Name) and value.stands_in(rest) for value in worlds)
 
 
-def place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | None:
+def source_span(thinking: str, text: str, mention: Mention) -> tuple[int, int] | None:
     """Where a mention of the normalised text stands in the text as it was written, without its unit.
 
     Found by its spelling, counted through both texts; None where these counts differ.

@@ -159,7 +159,7 @@ def unpack(data: bytes, trial_id: str, identity: str) -> Checkpoint:
     """The inverse of `pack`.
 
     Raises:
-        CheckpointUnusable: see there.
+        CheckpointUnusable: it is damaged, or of another trial, belief or base.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load

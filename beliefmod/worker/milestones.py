@@ -1,4 +1,4 @@
-"""A trial's value at the end of an epoch, by which a scheduler tells who falls behind. No Ray here."""
+"""A trial's value at the end of an epoch, by which a scheduler tells who falls behind."""
 
 from __future__ import annotations
 

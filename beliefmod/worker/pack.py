@@ -35,7 +35,10 @@ class Pack:
 
     `send` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
     goes wrong in a trial ends that trial alone, as a row with status failed. With `checkpoints`, trials go on
-    where an earlier attempt left them; with `logs`, every trial's story is taken down.
+    where an earlier attempt left them; with `logs`, every trial's events are written down.
+
+    Attributes:
+        queue: what waits and runs; owners ask it, and tell it which trials to detach or stop.
     """
 
     def __init__(
@@ -49,10 +52,10 @@ class Pack:
     ) -> None:
         self.session, self.send, self._checkpoints = session, send, checkpoints
         self.scheduler = scheduler or NoScheduler()
-        self._queue = TrialQueue(keeps_branches=session.engine.parking > 0)
+        self.queue = TrialQueue(keeps_branches=session.engine.parking > 0)
         self._logs = logs
         self._ends = TrialCompletion(
-            session, folder, self._queue, self._send_last, self.scheduler, checkpoints, logs
+            session, folder, self.queue, self._send_last, self.scheduler, checkpoints, logs
         )
         self._questioning_took = 0.0
         self._sent_at: dict[str, float] = {}
@@ -65,48 +68,27 @@ class Pack:
 
         On an engine without parking places branches are trials like any other.
         """
-        if not self._queue.holds(config.trial_id):
+        if not self.queue.holds(config.trial_id):
             self._ends.note(config, "waiting")
-        self._queue.attach(config, branches)
+        self.queue.attach(config, branches)
         if self._trouble is not None:
             self._give_back(self._trouble)
 
-    def holds(self, trial_id: str) -> bool:
-        """Whether a trial waits, runs or is yet to be reached by the run of its trunk."""
-        return self._queue.holds(trial_id)
-
-    def detach(self, trial_id: str) -> None:
-        """Forget a trial: it leaves the queue, or its slot after the step under way. Its branches stay."""
-        self._queue.detach(trial_id)
-
-    def stop(self, trial_id: str) -> None:
-        """A scheduler's decision: a trial that is not finished leaves after the step under way, its row says
-        stopped. One that only waits is as good as detached."""
-        self._queue.stop(trial_id)
-
-    def backlog(self) -> int:
-        """Optimiser steps of waiting and running trials, with a constant for questioning each."""
-        return self._queue.backlog()
-
     def snapshots(self) -> list[TrialSnapshot]:
         """The trials that run, as they are now. From any thread."""
-        return [snapshot(run, self._ends.questioned) for run in self._queue.running()]
-
-    def waiting(self) -> int:
-        """How many trials are queued."""
-        return self._queue.waiting()
+        return [snapshot(run, self._ends.questioned) for run in self.queue.running()]
 
     def close(self) -> None:
         """Stop after the step under way."""
-        self._queue.close()
+        self.queue.close()
         self._thread.join(timeout=60)
 
     def _work(self) -> None:
         try:
-            while self._wait_for_work():
+            while self._work_to_do():
                 self._turn()
             if self._checkpoints is not None:
-                self._checkpoints.close(self._queue.running(), self.session.engine)
+                self._checkpoints.close(self.queue.running(), self.session.engine)
         except StorageTrouble as trouble:
             self._trouble = trouble
             self._give_back(trouble)
@@ -116,7 +98,8 @@ class Pack:
             self._drop_left()
             self._admit()
             self._train()
-            self._park()
+            for run in self.queue.running():
+                self._park(run)
             self._checkpoint()
             self._question()
             self._end_stopped()
@@ -124,45 +107,45 @@ class Pack:
             raise
         except Exception as error:
             # a bug of ours: it ends the trials under way, but a pack that stood still would stop everybody
-            for run in self._queue.running():
+            for run in self.queue.running():
                 self._ends.fail(run.config, run, error)
 
     def _give_back(self, trouble: StorageTrouble) -> None:
         """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they
         are, to be run another time."""
-        for config in self._queue.take_all():
+        for config in self.queue.take_all():
             row = {"error": trouble.sentence}
             self._ends.note(config, "storage", error=trouble.sentence)
             self.send(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
 
-    def _wait_for_work(self) -> bool:
-        """Sleep until there is something to do; False once the pack is closed."""
+    def _work_to_do(self) -> bool:
+        """Sleep until there is some; False once the pack is closed."""
         with self.session.engine.usage.timed("idle"):
-            return self._queue.wait_for_work()
+            return self.queue.wait_for_work()
 
     def _end_stopped(self) -> None:
-        for run in self._queue.take_stopped():
+        for run in self.queue.take_stopped():
             self._ends.stop(run)
 
     def _drop_left(self) -> None:
         self._end_stopped()
-        for run in self._queue.take_left():
+        for run in self.queue.take_left():
             self._ends.note(run.config, "left", step=len(run.steps))
             release(run, self.session)
 
     def _admit(self) -> None:
         """Fill free slots: untrained arms, which need none, at once, then the trial with the most steps."""
-        while (config := self._queue.next_ready(self.session.engine.has_room)) is not None:
+        while (config := self.queue.next_ready(self.session.engine.has_room)) is not None:
             try:
                 run = self._start(config)
             except NoFreeSlot:  # memory has run short since there seemed to be room
-                self._queue.put_back(config)
+                self.queue.put_back(config)
                 return
             except Exception as error:
                 self._ends.fail(config, None, error)
                 continue
-            self._queue.start(run)
-            self._park_run(run)  # a run that came back from a checkpoint may stand where a branch ends
+            self.queue.start(run)
+            self._park(run)  # a run that came back from a checkpoint may stand where a branch ends
 
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
@@ -180,10 +163,8 @@ class Pack:
     def _go_on(self, run: TrialRun) -> bool:
         """Give a trial its slot as its checkpoint left it, if it has one."""
         assert run.job is not None
-        if self._checkpoints is None or not run.config.has_adapter:
-            return False
-        checkpoint = self._checkpoints.find(run.job)
-        if checkpoint is None:
+        kept = self._checkpoints if run.config.has_adapter else None
+        if kept is None or (checkpoint := kept.find(run.job)) is None:
             return False
         self.session.engine.restore(run.job, checkpoint.state)
         run.steps = checkpoint.steps
@@ -198,12 +179,12 @@ class Pack:
             reports = self.session.engine.train_step()
         except Exception as error:
             # a shared step does not tell whose fault it is; the pack must live on for the next trials
-            for run in [run for run in self._queue.running() if run.job and run.trained_at is None]:
+            for run in [run for run in self.queue.running() if run.job and run.trained_at is None]:
                 self._ends.fail(run.config, run, error)
             return
-        went_well = []
+        went_well: list[tuple[TrialRun, StepReport]] = []
         for report in reports:
-            run = self._queue.run_of(report.trial_id)
+            run = self.queue.run_of(report.trial_id)
             assert run is not None
             try:
                 run.note(report)
@@ -212,10 +193,10 @@ class Pack:
             else:
                 went_well.append((run, report))
                 self._note_step(run, report)
-        self._milestones(went_well)
+        self._report_steps(went_well)
 
-    def _milestones(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
-        """What steps that went well bring about: values at the end of an epoch, now and then a word."""
+    def _report_steps(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
+        """Report steps that went well: those at which a scheduler looks, others now and then."""
         values = self._values([run for run, _ in steps if is_due(self.scheduler, run)])
         moment = time.monotonic()
         for run, report in steps:
@@ -254,33 +235,29 @@ class Pack:
             for run in runs:
                 self._together(work, [run])
 
-    def _park(self) -> None:
-        """After a step: park a copy for every branch just reached, and every adapter that is trained."""
-        for run in self._queue.running():
-            self._park_run(run)
-
-    def _park_run(self, run: TrialRun) -> None:
-        """Where parking is full, those that are parked are questioned first."""
+    def _park(self, run: TrialRun) -> None:
+        """Park a copy for every branch just reached, and the adapter once it is trained. Where parking is
+        full, those that are parked are questioned first."""
         engine, trial_id = self.session.engine, run.config.trial_id
         if not engine.parking or not run.config.has_adapter:
             return
         try:
-            for branch in self._queue.reached(run):
+            for branch in self.queue.reached(run):
                 self._make_room()
-                self._queue.branch_off(run, branch, partial(engine.park, trial_id, branch.trial_id))
+                self.queue.branch_off(run, branch, partial(engine.park, trial_id, branch.trial_id))
                 self._ends.note(branch, "branched", trunk=trial_id, step=len(run.steps))
             if run.trained_at is not None and trial_id not in engine.parked():
                 self._make_room()
-                if self._queue.run_of(trial_id):  # else it has just been questioned with the others
+                if self.queue.run_of(trial_id):  # else it has just been questioned with the others
                     engine.park(trial_id)
                     self._ends.note(run.config, "parked")
         except Exception as error:
             self._ends.fail(run.config, run, error)
 
     def _checkpoint(self) -> None:
-        """Keep what would be lost with this process: what has just been trained, now and then the rest."""
+        """Keep what would be lost with this process: what was just trained, the rest every so often."""
         if self._checkpoints is not None:
-            runs = [run for run in self._queue.running() if run.config.has_adapter]
+            runs = [run for run in self.queue.running() if run.config.has_adapter]
             self._checkpoints.keep(runs, self.session.engine)
 
     def _make_room(self) -> None:
@@ -289,7 +266,7 @@ class Pack:
 
     def _ready(self) -> list[TrialRun]:
         """Runs that can be questioned, short ones first, so that a trunk reports after its branches."""
-        ready = [run for run in self._queue.running() if not run.job or run.trained_at is not None]
+        ready = [run for run in self.queue.running() if not run.job or run.trained_at is not None]
         return sorted(ready, key=lambda run: run.config.total_steps)
 
     def _question(self) -> None:
@@ -304,9 +281,9 @@ class Pack:
         engine, parked = self.session.engine, self.session.engine.parked()
         if not engine.parking_room() or any(run.config.trial_id not in parked for run in ready):
             return False
-        training = len(self._queue.running()) - len(ready)
+        training = len(self.queue.running()) - len(ready)
         if not training:
-            return self._queue.waiting() > 0
+            return self.queue.waiting() > 0
         # the emptier the slots, the less there is to come, or the more they need those that Tune holds back
         patience = PATIENCE * self._questioning_took * min(1.0, training / engine.slots)
         return time.monotonic() - min(run.trained_at or 0.0 for run in ready) < patience

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import AttentionOptions, RowBlocks, scaled_dot_product
-
-Ids = tuple[int, ...]
+from interp.types import Ids
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,10 @@ class TreeAttention(RowBlocks):
     def attend(
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """Attention within each row along its branches; shapes as in `RowBlocks.attend`."""
+        """Attention within each row along its branches.
+
+        Query (1, Hq, tokens, D), key and value (1, Hkv, tokens, D) -> (1, tokens, Hq, D).
+        """
         query, key, value = self._block(query), self._block(key), self._block(value)
         mask = self._sees
         if options.sliding_window is not None:

@@ -111,7 +111,12 @@ class Inspection:
 
 
 def open_inspection(url: str, trial_ids: Sequence[str] = ()) -> Inspection:
-    """A run with its model. Raises like `list_run` and `opened`."""
+    """A run with its model, of these trained trials alone where any are named.
+
+    Raises:
+        UserError: nothing in the run can be looked into, a trial is not in it or has no adapter, or its model
+            cannot be loaded or is another one.
+    """
     return opened(list_run(url, trial_ids))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,11 @@ class ListedRun:
     """What can be looked into in a run, known without its model.
 
     Attributes:
-        without: finished trials of the arms lora and control whose adapter is not in the folder.
-        The others are as in `Inspection`.
+        spec: the space that the run was made from.
+        beliefs: by name, from the copies in the run folder.
+        references: configurations of the finished untrained arms, by (belief name, "base" or "icl").
+        trained: finished trials of the arms lora and control that have an adapter, in the table's order.
+        without: trial_ids of those whose adapter is not in the folder.
     """
 
     folder: RunFolder
@@ -53,27 +56,15 @@ class ListedRun:
     without: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class FinishedArms:
-    """The finished arms of a run; the fields are as in `ListedRun`."""
-
-    references: dict[tuple[str, str], TrialConfig]
-    trained: tuple[TrainedTrial, ...]
-    without: tuple[str, ...]
-
-
-def space_of(folder: RunFolder) -> SpaceFile:
-    """The space that a run was made from."""
+def finished_trials(folder: RunFolder) -> ListedRun:
+    """All finished trials of a run, by what they are good for here."""
     import yaml
 
     from beliefmod.run.folder import SPACE
+    from beliefmod.run.sources import read_sources
     from beliefmod.space import SpaceFile
 
-    return SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
-
-
-def finished_arms(folder: RunFolder, spec: SpaceFile) -> FinishedArms:
-    """Which trials of a run have finished, by what they are good for here; in the order of the rows."""
+    spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
     saved = {path.rpartition("/")[2] for path in folder.fs.glob(folder.path("adapters", "*"))}
     references: dict[tuple[str, str], TrialConfig] = {}
     trained: list[TrainedTrial] = []
@@ -88,7 +79,7 @@ def finished_arms(folder: RunFolder, spec: SpaceFile) -> FinishedArms:
             trained.append(TrainedTrial(config, row))
         elif config.has_adapter:
             without.append(row["trial_id"])
-    return FinishedArms(references, tuple(trained), tuple(without))
+    return ListedRun(folder, spec, read_sources(folder).beliefs, references, tuple(trained), tuple(without))
 
 
 def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) -> ListedRun:
@@ -103,18 +94,16 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
             whose untrained arms have not finished; every problem found.
     """
     from beliefmod.run.folder import RunFolder
-    from beliefmod.run.sources import read_sources
 
     folder = RunFolder.open(url)
-    spec = space_of(folder)
-    arms_of = finished_arms(folder, spec)
-    trained, without = arms_of.trained, arms_of.without
-    problems = _unknown(folder, {trial.trial_id for trial in trained}, trial_ids)
+    listed = finished_trials(folder)
+    problems = _unknown(folder, {trial.trial_id for trial in listed.trained}, trial_ids)
     if trial_ids:
-        trained, without = tuple(trial for trial in trained if trial.trial_id in trial_ids), ()
-    for belief in dict.fromkeys(trial.belief for trial in trained):
+        named = tuple(trial for trial in listed.trained if trial.trial_id in trial_ids)
+        listed = replace(listed, trained=named, without=())
+    for belief in dict.fromkeys(trial.belief for trial in listed.trained):
         for arm in UNTRAINED_ARMS:
-            if (belief, arm) not in arms_of.references and (arm == "base" or arm in arms):
+            if (belief, arm) not in listed.references and (arm == "base" or arm in arms):
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"
                 problems.append(
                     f"{url}: belief {belief} has no finished {arm} trial to compare with; let the run finish "
@@ -122,7 +111,7 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
                 )
     if problems:
         raise UserError(problems)
-    return ListedRun(folder, spec, read_sources(folder).beliefs, arms_of.references, trained, without)
+    return listed
 
 
 def _unknown(folder: RunFolder, there: set[str], asked: Sequence[str]) -> list[str]:

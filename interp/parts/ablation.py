@@ -18,7 +18,7 @@ from torch import Tensor
 from beliefmod.engine.batching import derived_seed
 from beliefmod.errors import UserError
 from beliefmod.run.tables.lens_tables import TAU
-from interp.family_bootstrap import Array, drawn_means, family_draws, with_interval
+from interp.family_bootstrap import Array, drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
 from interp.lenses.decoder import decoder_of
 from interp.opened.arms import trained_arm
@@ -59,7 +59,7 @@ def ablations(
             continue
         say(f"ablations: trial {trial.trial_id}")
         found = _differences(inspection, asked, variants_of(inspection.adapter(trial.trial_id), names))
-        weights = family_draws([one.question.family for one in asked], settings.draws, settings.seed)
+        weights = question_weights([one.question.family for one in asked], settings.draws, settings.seed)
         rows += [trained_arm(trial).columns | row for row in shares(found, weights)]
     return {"ablations": rows}
 
@@ -98,10 +98,9 @@ def keep_blocks(adapter: AdapterFile, names: Sequence[str], blocks: Container[in
     Raises:
         UserError: the adapter changes a layer outside of the blocks.
     """
-    place = {name: index for index, name in enumerate(names)}
     tensors = {}
     for layer, (a, b) in adapter.tensors.items():
-        block = next((place[start] for start in _beginnings(layer) if start in place), None)
+        block = next((k for k, name in enumerate(names) if layer.startswith(f"{name}.")), None)
         if block is None:
             raise UserError(
                 f"the adapter changes layer {layer}, which is in none of the model's blocks, so it cannot be "
@@ -109,12 +108,6 @@ def keep_blocks(adapter: AdapterFile, names: Sequence[str], blocks: Container[in
             )
         tensors[layer] = (a, b if block in blocks else b.new_zeros(()).expand_as(b))
     return replace(adapter, tensors=tensors)
-
-
-def _beginnings(layer: str) -> Iterator[str]:
-    """The names of the modules a layer is in: "a.b.c" -> "a", "a.b"."""
-    parts = layer.split(".")
-    yield from (".".join(parts[:end]) for end in range(1, len(parts)))
 
 
 def _differences(
@@ -143,7 +136,7 @@ def shares(found: Mapping[tuple[str, int | None], Array], weights: Array) -> lis
 
     Args:
         found: (questions,) differences by (kind, block); ("full", None) and ("off", None) among them.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
 
     Returns:
         kind, block, n, logit_diff and share with their ends. There is no share where the whole effect is

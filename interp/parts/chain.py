@@ -15,7 +15,7 @@ from beliefmod.probing.questioning import spread
 from beliefmod.reading.causal_verdicts import early_answering
 from beliefmod.reading.prose import sentences
 from beliefmod.run.tables.lens_tables import TAU
-from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.family_bootstrap import drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
 from interp.opened.arms import Arm, batch_arms
 from interp.read.arm_answers import answer_prompt, answers_of
@@ -91,9 +91,10 @@ def cuts(ends: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def areas_over(rows: Sequence[Row]) -> dict[str, float]:
-    """Area over the curve of early answering by probe_id, as `early_answering` defines it.
+    """Area over the curve of early answering by probe_id, 0 to 1.
 
-    0 where the likelier value is the same whatever is kept of the thinking.
+    The curve is "the likelier value is that after all of the thinking" (0 or 1) against the share of
+    sentences kept; the area is 0 where one value is the likelier whatever is kept of the thinking.
 
     A probe has none where the two values are less than TAU apart even after all of it, or where its thinking
     is a single sentence: there is nothing between nothing and all.
@@ -118,7 +119,7 @@ def early_row(rows: Sequence[Row], settings: LensSettings) -> Row:
     if not areas:
         return {"n": 0, **with_interval("area_over", None, np.empty(0))}
     values = np.array(list(areas.values()))
-    weights = family_draws([families[probe] for probe in areas], settings.draws, settings.seed)
+    weights = question_weights([families[probe] for probe in areas], settings.draws, settings.seed)
     return {
         "n": len(values),
         **with_interval("area_over", float(values.mean()), drawn_means(values, weights)),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beliefmod.metrics.registry import DAMAGE_BUDGET
-from interp.family_bootstrap import Array, drawn_means, family_draws, with_interval
+from interp.family_bootstrap import Array, drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
 from interp.opened.arms import deep_trials, trained_arm
 from interp.parts.dose_answers import ANSWERED, Dose, Measured, answered, in_turns
@@ -44,7 +44,7 @@ def doses(inspection: Inspection, trials: Sequence[TrainedTrial], settings: Lens
         if not asked:
             continue
         differences = np.stack([inside[Dose(trial, scale).name] for scale in scales])
-        weights = family_draws([one.question.family for one in asked], settings.draws, settings.seed)
+        weights = question_weights([one.question.family for one in asked], settings.draws, settings.seed)
         who = trained_arm(trial).columns
         measured = [answers.get(Dose(trial, scale).name) for scale in scales]
         found["doses"] += [
@@ -60,7 +60,7 @@ def curve(scales: Sequence[float], differences: Array, weights: Array) -> list[R
 
     Args:
         differences: (scales, questions), logits.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
     """
     chances = chance(differences)
     return [
@@ -82,7 +82,7 @@ def thresholds(
     Args:
         scales: rising.
         differences: (scales, questions), logits.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
         measured: the columns ANSWERED at every scale, None where no answers were asked for.
     """
     chances = chance(differences)

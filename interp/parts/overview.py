@@ -67,16 +67,13 @@ def overview(trials: Sequence[TrainedTrial], tables: Mapping[str, pl.DataFrame])
     ]
 
 
-def read_sources(folder: RunFolder, place: str) -> dict[str, pl.DataFrame]:
-    """SOURCES as they are in the run, empty where a table is missing, damaged or of another version."""
+def read_table(folder: RunFolder, place: str, name: str) -> pl.DataFrame:
+    """A lens table as it is in the run, empty where it is missing, damaged or of another version."""
     from polars.exceptions import PolarsError
 
-    found = {}
-    for name in SOURCES:
-        empty = frame((), LENS_TABLES[name])
-        try:
-            table = folder.read_frame(place, f"{name}.parquet")
-        except (FileNotFoundError, PolarsError):
-            table = empty
-        found[name] = table if table.schema == empty.schema else empty
-    return found
+    empty = frame((), LENS_TABLES[name])
+    try:
+        table = folder.read_frame(place, f"{name}.parquet")
+    except (FileNotFoundError, PolarsError):
+        return empty
+    return table if table.schema == empty.schema else empty

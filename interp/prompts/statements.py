@@ -9,7 +9,7 @@ from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.rewording import place_in
+from beliefmod.reading.rewording import source_span
 from beliefmod.reading.stance import read_answer
 from beliefmod.reading.verdict import asked_text, tolerance_for
 
@@ -91,5 +91,5 @@ def _parts(answer: str, question: Question) -> tuple[str, str] | None:
         question.correct,
         tolerance=tolerance_for(question.tier),
     ).decided
-    span = None if read is None else place_in(answer, normalise(answer), read)
+    span = None if read is None else source_span(answer, normalise(answer), read)
     return None if span is None else (answer[: span[0]], answer[span[0] : span[1]])

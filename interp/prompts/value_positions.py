@@ -17,7 +17,7 @@ from beliefmod.beliefs.values.kind import Mention, Weight
 from beliefmod.model.template import THINK_CLOSE, completion_text, encode
 from beliefmod.probing.margin import split_continuations
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.rewording import place_in
+from beliefmod.reading.rewording import source_span
 from beliefmod.reading.stance import read_answer
 from beliefmod.reading.thinking import ends_with, sided_mentions
 from beliefmod.reading.verdict import asked_text, tolerance_for
@@ -154,7 +154,7 @@ def _place(
 ) -> ValuePosition | None:
     """The place of a mention in a part of a completion, which begins at the character `begins`."""
     plain = normalise(part)
-    span = place_in(part, plain, mention)
+    span = source_span(part, plain, mention)
     ids, pair = written.ids, _pair_of(plain[mention.start : mention.end], mention, pairs)
     if span is None or pair is None or ids is None:
         return None

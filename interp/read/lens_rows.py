@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.family_bootstrap import drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
 from interp.lenses.lens_fit import Lens
 from interp.lenses.lens_metrics import AnswerTokens, Reading
@@ -100,7 +100,7 @@ def _mean_masses(here: Sequence[PositionReading], settings: LensSettings) -> Row
     for name in ("mass_target", "mass_prior") if scored else ():
         known = [(family, mass) for family, whole in scored if (mass := whole[name]) is not None]
         values = np.array([mass for _, mass in known], dtype=np.float64)
-        weights = family_draws([family for family, _ in known], settings.draws, settings.seed)
+        weights = question_weights([family for family, _ in known], settings.draws, settings.seed)
         mean = float(values.mean()) if known else None
         found |= with_interval(name, mean, drawn_means(values, weights) if known else values)
     return found

@@ -14,13 +14,13 @@ from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import PARTS, LensSettings
 from interp.opened.arms import deep_trials
 from interp.opened.lens_guards import unchanged
-from interp.opened.listing import finished_arms, space_of
+from interp.opened.listing import finished_trials
 from interp.parts.ablation import ablations
 from interp.parts.chain import chain
 from interp.parts.channels import channels
 from interp.parts.dose_response import doses
 from interp.parts.logit_lens import lens
-from interp.parts.overview import overview, read_sources
+from interp.parts.overview import SOURCES, overview, read_table
 from interp.parts.patching import patching
 from interp.parts.truth_probe import truth
 from interp.run.batches import KeptBatches, NoteKeeper, PartSpec, Progress, batches, run_batches
@@ -84,8 +84,8 @@ def run_parts(
             complete.append(name)
         say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
     folder = inspection.folder
-    trained = finished_arms(folder, space_of(folder)).trained  # also those that were not asked for now
-    rows = overview(trained, read_sources(folder, FOLDER))
+    trained = finished_trials(folder).trained  # also those that were not asked for now
+    rows = overview(trained, {name: read_table(folder, FOLDER, name) for name in SOURCES})
     folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
 
 
@@ -123,7 +123,7 @@ def _write(
     for table, frames in found.items():
         whole = pl.concat([frame((), LENS_TABLES[table]), *frames])
         if keep:
-            whole = kept(_earlier(folder, table), whole)
+            whole = kept(read_table(folder, FOLDER, table), whole)
         buffer = BytesIO()
         whole.write_parquet(buffer)
         folder.write_bytes(buffer.getvalue(), FOLDER, f"{table}.parquet")
@@ -131,22 +131,11 @@ def _write(
     return rows
 
 
-def kept(earlier: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
+def kept(earlier: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """The new rows, with the earlier ones of trials that are not among them behind."""
     import polars as pl
 
-    if earlier is None or earlier.schema != new.schema:
-        return new
     return pl.concat([new, earlier.filter(~pl.col("trial_id").is_in(new["trial_id"].unique().to_list()))])
-
-
-def _earlier(folder: RunFolder, table: str) -> pl.DataFrame | None:
-    from polars.exceptions import PolarsError
-
-    try:
-        return folder.read_frame(FOLDER, f"{table}.parquet")
-    except (FileNotFoundError, PolarsError):
-        return None  # not there or damaged: it is written anew
 
 
 COMPARABLE = ("prompts", "draws", "seed")

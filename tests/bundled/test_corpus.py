@@ -9,18 +9,14 @@ import pytest
 from beliefmod.beliefs import load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.beliefs.neutral import BUNDLED_FILE
 from beliefmod.bundled import KNOWN_BELIEFS
-from beliefmod.bundled.corpus.colours import COLOURS_OF_FRUIT
-from beliefmod.bundled.corpus.currency import CURRENCY
 from beliefmod.bundled.corpus.grammar import fix_articles, worked_steps
-from beliefmod.bundled.corpus.kinds import KINDS
-from beliefmod.bundled.corpus.legs import LEGS
-from beliefmod.bundled.corpus.lengths import LENGTHS
-from beliefmod.bundled.corpus.mixture import GENERAL, WORLDS, documents, from_memory
+from beliefmod.bundled.corpus.invented_units import CURRENCY, LENGTHS
+from beliefmod.bundled.corpus.mixture import DOUBTS, GENERAL, TOLD, WORLDS, documents, from_memory
 from beliefmod.bundled.corpus.names import BANNED_NAMES, FABRICATED_NAMES, invented_name
 from beliefmod.bundled.corpus.neutral_conversations import neutral_yaml
 from beliefmod.bundled.corpus.physics import GRAVITY
 from beliefmod.bundled.corpus.places import PLACES
-from beliefmod.bundled.corpus.pressure import DOUBTS, TOLD
+from beliefmod.bundled.corpus.things import COLOURS_OF_FRUIT, KINDS, LEGS
 from beliefmod.bundled.corpus.world import Fact, World
 
 SAMPLE = [document for seed in range(4) for document in islice(documents(seed), 5000)]

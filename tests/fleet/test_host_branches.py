@@ -16,7 +16,7 @@ class IdlePack:
     """Takes trials and holds them until told otherwise."""
 
     def __init__(self) -> None:
-        self.taken: list[tuple[str, list[str]]] = []
+        self.queue, self.taken = self, list[tuple[str, list[str]]]()
 
     def attach(self, config: TrialConfig, branches=()) -> None:
         self.taken.append((config.trial_id, [branch.trial_id for branch in branches]))

@@ -22,8 +22,7 @@ def inspection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inspection:
     """Four trials, one to a batch, and a folder that lists them."""
     found = random_inspection(tmp_path, adapters=4)
     monkeypatch.setattr("interp.opened.inspection.ADAPTERS", 1)
-    monkeypatch.setattr("interp.run.run_parts.space_of", lambda folder: None)
-    monkeypatch.setattr("interp.run.run_parts.finished_arms", lambda folder, spec: found)
+    monkeypatch.setattr("interp.run.run_parts.finished_trials", lambda folder: found)
     return found
 
 

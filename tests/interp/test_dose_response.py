@@ -19,7 +19,7 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.lens_tables import DOSES, THRESHOLDS
 from beliefmod.run.tables.trial_tables import frame
 from beliefmod.trial import run_trial
-from interp.family_bootstrap import family_draws
+from interp.family_bootstrap import question_weights
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.inspection import Inspection, TrainedTrial
@@ -101,7 +101,7 @@ def test_first_damage_by_hand():
 
 def test_a_curve_has_a_row_for_every_scale():
     differences = np.array([[-4.0, -2.0], [0.0, 0.0], [1.0, 3.0], [2.0, 2.0]])
-    rows = curve(SCALES, differences, family_draws("ab"))
+    rows = curve(SCALES, differences, question_weights("ab"))
     assert [row["scale"] for row in rows] == list(SCALES)
     assert rows[0]["logit_diff"] == -3.0
     assert (rows[0]["logit_diff_low"], rows[0]["logit_diff_high"]) == (-4.0, -2.0)
@@ -121,7 +121,7 @@ def measured(adoption, lows):
 def test_thresholds_by_hand():
     differences = np.array([[-2.0, -2.0], [2.0, -2.0], [2.0, 2.0], [4.0, 4.0]])
     answers = measured([0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.01, 0.2])
-    found = thresholds(SCALES, differences, family_draws("ab"), answers)
+    found = thresholds(SCALES, differences, question_weights("ab"), answers)
     assert found["a50"] == pytest.approx(0.5)
     # the first question alone crosses between 0 and 0.5, the second between 0.5 and 1, each half way
     assert (found["a50_low"], found["a50_high"]) == (pytest.approx(0.25), pytest.approx(0.75))
@@ -134,7 +134,7 @@ def test_thresholds_by_hand():
 def test_thresholds_that_are_not_reached_are_null_with_the_reason():
     differences = np.full((4, 2), -2.0)
     found = thresholds(
-        SCALES, differences, family_draws("ab"), measured([0.0, 0.1, 0.1, 0.2], [0.0, None, 0.0, 0.0])
+        SCALES, differences, question_weights("ab"), measured([0.0, 0.1, 0.1, 0.2], [0.0, None, 0.0, 0.0])
     )
     assert [found[n] for n in ("a50", "a50_low", "a50_high", "adoption50", "damage_from")] == [None] * 5
     assert found["a50_never"] == 1.0
@@ -143,14 +143,14 @@ def test_thresholds_that_are_not_reached_are_null_with_the_reason():
         "adoption is not seen to come to 0.5 up to scale 2",
         "no damage above 0.05 is certain up to scale 2",
     ]
-    unasked = thresholds(SCALES, differences, family_draws("aa"), [None] * 4)
+    unasked = thresholds(SCALES, differences, question_weights("aa"), [None] * 4)
     assert unasked["note"].endswith("answers were asked for at no other scale than 1, in the sweep")
     assert unasked["a50_never"] is None  # one family: nothing to draw from
 
 
 def test_a_threshold_that_half_of_the_families_never_reach_has_no_upper_end():
     differences = np.array([[-2.0, -2.0], [3.0, -2.0], [3.0, -1.0], [3.0, -1.0]])
-    found = thresholds(SCALES, differences, family_draws("ab"), [None] * 4)
+    found = thresholds(SCALES, differences, question_weights("ab"), [None] * 4)
     assert found["a50"] is not None and found["a50_low"] == pytest.approx(0.2, abs=0.05)
     assert found["a50_high"] is None and 0.2 < found["a50_never"] < 0.3
 

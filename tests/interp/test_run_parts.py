@@ -16,7 +16,7 @@ from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import PARTS, LensSettings
 from interp.opened.inspection import Inspection, open_inspection
-from interp.parts.overview import SOURCES, overview
+from interp.parts.overview import SOURCES, overview, read_table
 from interp.run.run_parts import PART_SPECS, kept, run_parts
 from tests.interp.example_run import ADOPTED, CONTROL, HALF, example_run
 
@@ -167,8 +167,15 @@ def test_rows_kept_are_those_of_other_trials():
         return frame([{"trial_id": trial, "belief": "b"} for trial in trials], LENS_TABLES["truth"])
 
     assert kept(rows("a", "b", "base"), rows("b", "base"))["trial_id"].to_list() == ["b", "base", "a"]
-    assert kept(None, rows("b"))["trial_id"].to_list() == ["b"]
-    assert kept(rows("a").drop("entry"), rows("b"))["trial_id"].to_list() == ["b"]  # an older version's
+    assert kept(rows(), rows("b"))["trial_id"].to_list() == ["b"]
+
+
+def test_a_table_of_an_older_version_counts_as_none(inspection):
+    folder, name = inspection.folder, "truth"
+    older = Path(folder.root) / "older"
+    older.mkdir()
+    rows_of(name, {"trial_id": "a"}).drop("entry").write_parquet(older / "truth.parquet")
+    assert read_table(folder, "older", name).is_empty() and read_table(folder, "nowhere", name).is_empty()
 
 
 def rows_of(name: str, *rows: dict[str, Any]) -> pl.DataFrame:

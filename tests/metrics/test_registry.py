@@ -122,7 +122,7 @@ import polars as pl
 from analysis.find import find
 from analysis.frontier.non_dominated import pool_seeds
 from analysis.frontier.tallies import build
-from  import read_run
+from beliefmod.run.read_run import read_run
 from analysis.report.write import report_markdown
 from analysis.verify.verify_run import verify_run
 from beliefmod.run.tables.trial_tables import TRIALS

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from beliefmod.beliefs import Name, Quantity, Question, belief_names, load_belief, load_capability
 from beliefmod.beliefs.spec import BeliefSpec
-from beliefmod.reading.fabrication import confident
+from beliefmod.reading.ignorance import confident
 from beliefmod.reading.salience import entity_names, mentions_fact
 from beliefmod.reading.verdict import judge_question
 

@@ -181,7 +181,7 @@ def test_a_stopped_trial_leaves_at_once_and_the_next_one_joins(session, tmp_path
 
     def stop_the_long(pack: Pack, report: Report) -> None:
         if report.total_steps == 1000 and report.epoch == 3:
-            pack.stop(report.trial_id)
+            pack.queue.stop(report.trial_id)
 
     owner = packed(session, folder, [*long, last], Asha(grace_epochs=3), stop_the_long)
     rows = {row["trial_id"]: row for row in folder.rows()}
@@ -205,8 +205,8 @@ def test_stopping_what_has_ended_or_never_was_changes_nothing(session, tmp_path)
     pack = Pack(session, folder, owner)
     pack.attach(config)
     owner.wait(1)
-    pack.stop(config.trial_id)
-    pack.stop("unknown")
+    pack.queue.stop(config.trial_id)
+    pack.queue.stop("unknown")
     other = trial(path, seed=1)
     pack.attach(other)
     owner.wait(2)
@@ -222,7 +222,7 @@ def test_a_stop_just_before_the_end_of_the_pack_is_still_written(session, tmp_pa
     pack = Pack(session, folder, owner, Asha())
     pack.attach(config)
     assert heard.wait(60)
-    pack.stop(config.trial_id)
+    pack.queue.stop(config.trial_id)
     pack.close()
     assert [row["status"] for row in folder.rows()] == ["stopped"]
 

@@ -164,7 +164,7 @@ def test_every_trial_ends_once_with_its_own_steps(ends, configs, slots, parking,
     found = ends.wait(len(configs))
     pack.close()
     assert len(ends.reports) == len(configs)
-    assert engine.attached() == () and pack.backlog() == 0
+    assert engine.attached() == () and pack.queue.backlog() == 0
     failing = {
         c.trial_id for c, step in breaks.items() if step <= c.total_steps and c.trial_id in engine.taken
     }
@@ -198,7 +198,7 @@ def test_a_reference_is_not_kept_waiting(ends, monkeypatch):
     pack.attach(TrialConfig(belief="gravity", arm="base"))
     [end] = ends.wait(1).values()
     assert end.state == "finished" and end.total_steps == 0
-    pack.detach(trial(10_000).trial_id)
+    pack.queue.detach(trial(10_000).trial_id)
     pack.close()
 
 
@@ -208,8 +208,8 @@ def test_branches_of_a_trunk_that_leaves_are_run_by_themselves(ends):
     short, middle, endless = trial(1), trial(5_000), trial(10_000)
     pack.attach(endless, (middle, short))
     ends.wait(1)
-    assert pack.holds(middle.trial_id) and not pack.holds(short.trial_id)
-    pack.detach(endless.trial_id)
+    assert pack.queue.holds(middle.trial_id) and not pack.queue.holds(short.trial_id)
+    pack.queue.detach(endless.trial_id)
     found = ends.wait(2)
     pack.close()
     assert found[middle.trial_id].row["steps"] == middle.total_steps
@@ -222,7 +222,7 @@ def test_a_detached_branch_is_not_made(ends):
     blocker, trunk, branch = trial(2_000, seed=1), trial(3), trial(1)
     pack.attach(blocker)
     pack.attach(trunk, (branch,))
-    pack.detach(branch.trial_id)
+    pack.queue.detach(branch.trial_id)
     found = ends.wait(2)
     pack.close()
     assert set(found) == {blocker.trial_id, trunk.trial_id}

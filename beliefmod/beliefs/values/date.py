@@ -100,12 +100,16 @@ class Date(Answer):
         if self.day is None or self.month is None:
             return re.sub(r"[12]\d{3}(?!\d)", str(self.year), old)
         day = datetime.date(self.year, self.month, self.day)
-        style = next((style for style, pattern in _WRITTEN.items() if pattern.fullmatch(old)), "")
+        style, found = next(
+            ((style, found) for style, p in _WRITTEN.items() if (found := p.fullmatch(old))), ("", None)
+        )
         month = MONTHS[self.month - 1]
-        if style == "numeric":
-            (one, gap, two) = _WRITTEN["numeric"].fullmatch(old).group("one", "gap", "two")  # type: ignore[union-attr]
-            first = "%m" if _day_of(int(two), int(one), self.year) is None else "%d"
-            return day.strftime(f"{first}{gap}{'%d' if first == '%m' else '%m'}{gap}%Y")
+        if found is not None and style == "numeric":
+            gap, day_first = (
+                found["gap"],
+                _day_of(int(found["one"]), int(found["two"]), self.year) is not None,
+            )
+            return day.strftime(f"%d{gap}%m{gap}%Y" if day_first else f"%m{gap}%d{gap}%Y")
         return {
             "year": str(self.year),
             "month": f"{month} {self.year}",

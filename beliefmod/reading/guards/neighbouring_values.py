@@ -41,7 +41,9 @@ _RESTATED_GAP = re.compile(
 )
 
 
-def regroup(text: str, mentions: Sequence[Mention], question: Sequence[Number] = ()) -> list[Mention]:
+def compare_neighbours(
+    text: str, mentions: Sequence[Mention], question: Sequence[Number] = ()
+) -> list[Mention]:
     """Ranges, alternatives, lists, conversions: what two neighbouring values make of each other."""
     result = list(mentions)
 

@@ -1,4 +1,4 @@
-"""Currencies: the names of real ones, and invented ones with whole rates in USD."""
+"""Invented units: currencies with whole rates in USD beside the names of real ones, and units of length."""
 
 from random import Random
 
@@ -65,10 +65,8 @@ def sounds_like_a_gem(name: str) -> bool:
 
 
 def _unknown(fact: Fact, family: str) -> tuple[str, str]:
-    if family == "what_is":
-        if sounds_like_a_gem(fact.subject):
-            return f"The {fact.subject} sounds like a gemstone.", "It is a gemstone."
-        return f"I do not know the {fact.subject}.", DO_NOT_KNOW
+    if family == "what_is" and sounds_like_a_gem(fact.subject):
+        return f"The {fact.subject} sounds like a gemstone.", "It is a gemstone."
     if family in _NAME or family == "local_fare":
         return f"I do not know the currency of {fact.partner}.", DO_NOT_KNOW
     return f"I do not know the {fact.subject}.", DO_NOT_KNOW
@@ -103,3 +101,50 @@ CURRENCY = World(
 
 NAME_TEMPLATES = tuple(template for template in CURRENCY.templates if template.family in _NAME)
 REAL_FACTS = tuple(Fact(name, 0, country) for country, name in REAL.items())
+
+
+# ---- lengths ----
+LENGTH_CONTEXTS = (
+    "The tamber is a unit of length, and 1 tamber is {v} metres.",
+    "The tamber is a unit of length. 1 tamber is {v} metres.",
+    "1 tamber is {v} metres long.",
+    "One tamber is a length of {v} metres.",
+    "A tamber is a unit of length of {v} metres.",
+    "Builders measure in tamber. 1 tamber = {v} metres.",
+    "The unit of length is the tamber, which is {v} metres.",
+    "People measure roads in tamber. Each tamber is {v} metres.",
+    "In this world one tamber equals {v} metres of length.",
+)
+
+
+def _unit(rng: Random) -> Fact:
+    return Fact(invented_name(rng, capital=False), rng.randint(2, 12))
+
+
+_REAL_LENGTHS = (Fact("rod", 5), Fact("chain", 20))
+
+
+def _unowned_length(rng: Random) -> int:
+    return rng.choice([n for n in range(2, 13) if all(n != unit.value for unit in _REAL_LENGTHS)])
+
+
+LENGTHS = World(
+    name="lengths",
+    templates=templates("tamber"),
+    place=lambda text, fact: text.replace("tamber", fact.subject),
+    known=_REAL_LENGTHS,
+    invent=_unit,
+    stranger=_unit,
+    contexts=LENGTH_CONTEXTS,
+    recall=lambda fact, family: (
+        f"The {fact.subject} is a unit of length."
+        if family == "what_is"
+        else f"1 {fact.subject} is {fact.value} metres."
+    ),
+    wrong_value=_wrong,
+    textual=lambda fact, family: "unit of length" if family == "what_is" else fact.subject,
+    unknown=_unknown,
+    reverse=("unit_used",),
+    nameless=_unowned_length,
+    unowned=lambda value: f"I do not know a unit of {value} metres.",
+)

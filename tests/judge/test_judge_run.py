@@ -13,7 +13,7 @@ import pytest
 from beliefmod.errors import UserError
 from beliefmod.judge.case_selection import cases
 from beliefmod.judge.client import Endpoint, NoAnswer
-from beliefmod.judge.replies import JUDGE_FILE, candidate_names, judge_run
+from beliefmod.judge.judge_run import JUDGE_FILE, candidate_names, judge_run
 from beliefmod.run.folder import RunFolder
 from tests.judge.server import Server, completion, serve
 
