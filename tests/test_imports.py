@@ -29,7 +29,7 @@ FLOORS = (
     ("beliefmod.engine",),
     ("beliefmod.data",),
     ("beliefmod.probing",),
-    ("beliefmod.bundled.evaluation", "beliefmod.bundled.card"),
+    ("beliefmod.bundled.evaluation",),
     ("beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
     ("beliefmod.worker",),
     ("beliefmod.monitor",),
