@@ -43,7 +43,9 @@ def reproducibility(found: Findings) -> list[Block]:
     lora = found.run.trials.filter(pl.col("arm") == "lora")
     if lora.height:
         row = lora.row(0, named=True)
-        fixed = [name for name in CONFIG if name not in varying(lora)]
+        # a setting that came later than the run has no value there
+        known = [name for name in CONFIG if lora[name].null_count() < lora.height]
+        fixed = [name for name in known if name not in varying(lora)]
         items.append(
             "Same for all LoRA trials: "
             + ", ".join(f"{setting_name(name)} {value_text(row[name])}" for name in fixed)

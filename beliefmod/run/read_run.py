@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from beliefmod.config import ADDED_LATER, leaf_fields
 from beliefmod.errors import UserError
 from beliefmod.metrics.registry import METRICS
 from beliefmod.run.folder import MANIFEST, TRIALS_FILE, RunFolder
@@ -125,9 +126,11 @@ def read_run(location: str) -> Run:
                 f"{location}/{TRIALS_FILE}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
                 "`beliefmod columns trials` prints what a trial table holds"
             )
-        # a metric that came later than the run is one that was not measured, like any other
+        # a metric that came later than the run is one that was not measured, like any other; a setting that
+        # came later had its default, which no trial_id holds
         whole = [m.columns for m in METRICS.values() if set(m.columns) <= set(missing)]
-        missing = [name for name in missing if not any(name in columns for columns in whole)]
+        later = {name for name, field in leaf_fields().items() if field.json_schema_extra == ADDED_LATER}
+        missing = [name for name in missing if name not in later.union(*whole)]
         if missing:
             notes.append(
                 f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: "
