@@ -14,8 +14,8 @@ from analysis.findings import find
 from analysis.read_run import read_run
 from analysis.report.compose import status
 from beliefmod.bundled import weights_dir
-from tests.cli.test_sweep_cli import small_space
 from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run
+from tests.finished_run import small_space
 from tests.hub_cache import FIRST, NAME, SECOND, add_version
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
