@@ -32,9 +32,9 @@ from benchmarks.packed_training import random_rows, same_weights
 from benchmarks.random_model import SHAPES, Shape, write_random_model
 from benchmarks.table import print_table
 from benchmarks.trl_trial import load_base
+from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.inspection import ADAPTERS
-from interp.read.readout import Contrast, LensHead
-from interp.read.residuals import ProbedRow, residuals
 
 PAIR = Contrast(5, 9)
 """The two tokens compared."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint
+from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, footprint
 from beliefmod.errors import UserError
 
 GIB = 2**30
@@ -191,3 +192,27 @@ def verdict(model: Footprint, wanted: Wanted, gpu: Gpu) -> str:
     slots = slots_within(model, wanted, free)
     each = f" for each of {wanted.engines} engines" if wanted.engines > 1 else ""
     return f"{about}: fits, memory for up to {slots} slots of rank {wanted.rank}{each}"
+
+
+def check_fits(folder: Path, wanted: Wanted, free: float, device: str, gpu: bool) -> None:
+    """Whether a model's engine fits a device, before a weight is read.
+
+    A configuration that no model can be built from passes: loading it will say what is wrong.
+
+    Args:
+        folder: with the model's files.
+        free: bytes of the device that are this engine's.
+        device: for the sentence: `NVIDIA L4 of machine-3`.
+
+    Raises:
+        DoesNotFit: it does not; the sentence says what would.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        model = footprint(config, gpu)
+    except (AttributeError, KeyError, NotImplementedError, OSError, TypeError, ValueError):
+        return
+    if why := misfit(model, wanted, free, device):
+        raise DoesNotFit(why)

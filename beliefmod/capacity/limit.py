@@ -24,9 +24,11 @@ Work that was saved (shared epochs, cached answers) is not counted, work done tw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+from beliefmod.engine.usage import Work
 
 NF4_BYTES = 0.5625  # half a byte, and one fp32 scale per 64 weights
 UNPACKED_BYTES = 4.0  # written once and read once in bf16 by bitsandbytes' dequantisation
@@ -82,70 +84,6 @@ class Machine:
     bandwidth: float
     most_slots: int
     most_cache_tokens: int
-
-
-@dataclass
-class Work:
-    """What engines did, as sums; `longest_*` are maxima. Counts of padding and time are for comparison.
-
-    Attributes:
-        tokens, label_tokens, squares: training tokens fed, tokens with loss, sum of squared row lengths.
-        adapter_tokens, adapter_steps: adapter weights times tokens, and times optimiser steps.
-        full_tokens, full_label_tokens: of the above tokens those of full fine-tuning.
-        trial_steps, engine_steps, slot_steps: optimiser steps of trials, of engines, and slots at each.
-        answers, prompt_tokens, generated_tokens: completions, and tokens read and written for them.
-        cache_reads: keys and values read in decoding, in tokens.
-        decode_steps: passes that wrote one token of each of several answers.
-        answer_squares, adapter_answer_tokens: as in training, for prompts with their answers.
-        adapter_decodes: adapter weights times the decode steps of that adapter's longest answer per call.
-        read_tokens, read_label_tokens, read_squares, adapter_read_tokens: scores and drift.
-        real_tokens, padded_tokens: of rows in attention blocks, without and with padding.
-        train_seconds, generate_seconds, read_seconds: inside the engine.
-        question_seconds: asking and judging, generation and reading included. idle_seconds: nothing to do.
-    """
-
-    tokens: int = 0
-    label_tokens: int = 0
-    squares: int = 0
-    adapter_tokens: int = 0
-    adapter_steps: int = 0
-    full_tokens: int = 0
-    full_label_tokens: int = 0
-    trial_steps: int = 0
-    engine_steps: int = 0
-    slot_steps: int = 0
-    longest_trial_steps: int = 0
-    answers: int = 0
-    prompt_tokens: int = 0
-    generated_tokens: int = 0
-    cache_reads: int = 0
-    decode_steps: int = 0
-    answer_squares: int = 0
-    adapter_answer_tokens: int = 0
-    adapter_decodes: int = 0
-    longest_answer: int = 0
-    read_tokens: int = 0
-    read_label_tokens: int = 0
-    read_squares: int = 0
-    adapter_read_tokens: int = 0
-    real_tokens: int = 0
-    padded_tokens: int = 0
-    train_seconds: float = 0.0
-    generate_seconds: float = 0.0
-    read_seconds: float = 0.0
-    question_seconds: float = 0.0
-    idle_seconds: float = 0.0
-
-    @classmethod
-    def total(cls, parts: Iterable[Mapping[str, Any]]) -> Work:
-        """Add up several engines' work; names that are not counters are ignored, absent ones count 0."""
-        whole = cls()
-        for part in parts:
-            for field in fields(cls):
-                value, so_far = part.get(field.name, 0), getattr(whole, field.name)
-                joined = max(so_far, value) if field.name.startswith("longest_") else so_far + value
-                setattr(whole, field.name, joined)
-        return whole
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def _scales(text: str, problems: list[str]) -> tuple[float, ...]:
 
 def _plan(listed: Listed, settings: LensSettings) -> list[str]:
     """What will be looked into, in words."""
-    from interp.lens_settings import deep_trials
+    from interp.opened.listing import deep_trials
 
     beliefs = list(dict.fromkeys(trial.belief for trial in listed.trained))
     lines = [

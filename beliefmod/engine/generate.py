@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from beliefmod.engine.attention import RowBlocks
+from beliefmod.engine.attention import DecodeStep, KeyValueCache, RowBlocks
 from beliefmod.engine.batching import derived_seed
-from beliefmod.engine.cache import DecodeStep, KeyValueCache
 from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
 from beliefmod.engine.sampling import draw

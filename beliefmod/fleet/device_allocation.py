@@ -82,6 +82,11 @@ class DeviceAllocation:
 
         return torch.cuda.get_device_name(0) if self.on_gpu else "cpu"
 
+    @property
+    def place(self) -> str:
+        """For sentences: `NVIDIA L4 of machine-3`, or without a GPU `machine machine-3`."""
+        return f"{self.device_name()} of {self.machine}" if self.on_gpu else f"machine {self.machine}"
+
     def keep_to_share(self) -> None:
         """Have torch refuse this process more than its share of a GPU: it runs short, not its neighbour."""
         import torch

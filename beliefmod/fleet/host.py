@@ -8,50 +8,22 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from beliefmod.capacity.resources import CPU_SLOTS, QUESTIONING_STEPS
-from beliefmod.capacity.sizing import Demand
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.host_build import HostRecords, actor_name, build
 from beliefmod.monitor.heartbeat import SECONDS as HEARTBEAT_SECONDS
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import Evaluation, Search
 from beliefmod.trial import now
-from beliefmod.worker.checkpoints import SECONDS
 from beliefmod.worker.host_registry import Entry
+from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import SECONDS as USAGE_SECONDS
 
 LOADING_STEPS = 100
 """A host that still loads its model counts as one with so much work per slot: trials that could start
 elsewhere do, and a few wait for it."""
-
-
-@dataclass(frozen=True)
-class HostSettings:
-    """What a host needs to build its engine. Plain values: they travel to another machine.
-
-    Attributes:
-        revision: of a model from the hub, the commit that every host loads.
-        slots: 0 to let the host choose.
-        started_at: when the driver began, in seconds since 1970.
-    """
-
-    run_url: str
-    model: str
-    revision: str | None
-    base_storage: str
-    slots: int
-    max_rank: int
-    threads: int
-    evaluation: Evaluation
-    reference_seed: int
-    search: Search = field(default_factory=Search)
-    checkpoint_seconds: float = SECONDS
-    demand: Demand = field(default_factory=Demand)
-    started_at: float = 0.0
 
 
 class PackHost:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from beliefmod.fleet.device_allocation import allocate_devices
+from beliefmod.capacity.fit import Wanted, check_fits
+from beliefmod.fleet.device_allocation import DeviceAllocation, allocate_devices
 from beliefmod.monitor.heartbeat import Heartbeat
 from beliefmod.run.folder import RunFolder
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.host_registry import Entry
+from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.trial_log import TrialLogs
 from beliefmod.worker.usage_log import UsageLog
-
-if TYPE_CHECKING:
-    from beliefmod.fleet.host import HostSettings
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,6 @@ def build(
     """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
     import torch
 
-    from beliefmod.capacity.host_check import check_room
     from beliefmod.capacity.sizing import sized_engine, sizing_facts
     from beliefmod.fleet.gauges import HOST, Gauges, show_heartbeat
     from beliefmod.model.load import load_model
@@ -62,7 +60,7 @@ def build(
     name, allocation = actor_name(), allocate_devices(settings.demand.memory_share)
     allocation.check()
     allocation.keep_to_share()
-    check_room(settings, allocation)
+    check_memory(settings, allocation)
     loaded = load_model(settings.model, settings.revision, settings.base_storage, allocation.device)  # pyright: ignore[reportArgumentType]
     folder = RunFolder(settings.run_url)
     engine, found, choice = sized_engine(loaded, settings.slots, settings.max_rank, settings.demand)
@@ -117,3 +115,26 @@ def actor_name() -> str:
     import ray
 
     return (ray.get_runtime_context().get_actor_name() if ray.is_initialized() else None) or "host"
+
+
+def check_memory(settings: HostSettings, allocation: DeviceAllocation) -> None:
+    """Compare what this host's engine needs at least with the memory that is the host's.
+
+    Raises:
+        DoesNotFit: it does not fit; the sentence says what would.
+        UserError: the model has no usable files.
+    """
+    from beliefmod.capacity.sizing import longest_row
+    from beliefmod.model.load import load_tokenizer
+    from beliefmod.model.source import find_source
+
+    source, demand = find_source(settings.model, settings.revision), settings.demand
+    wanted = Wanted(
+        base_storage=settings.base_storage,
+        rank=settings.max_rank,
+        row_tokens=longest_row(load_tokenizer(source), demand.beliefs) + demand.trace_tokens,
+        slots=settings.slots,
+        full=demand.full,
+        engines=demand.engines,
+    )
+    check_fits(source.folder, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)

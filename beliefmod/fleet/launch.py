@@ -13,8 +13,9 @@ from ray.exceptions import RayTaskError
 from beliefmod.capacity.fit import DoesNotFit
 from beliefmod.capacity.resources import Capacity
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.host import PackHost
 from beliefmod.fleet.host_handles import HOST_LOST
+from beliefmod.worker.host_settings import HostSettings
 
 LOADING_ATTEMPTS = 5
 RESTART_SECONDS = 120.0

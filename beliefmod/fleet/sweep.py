@@ -16,7 +16,7 @@ from beliefmod.capacity.sizing import demand
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
-from beliefmod.fleet.host import HostSettings, PackHost
+from beliefmod.fleet.host import PackHost
 from beliefmod.fleet.launch import Fleet, let_go, start_hosts, stop_hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
@@ -34,6 +34,7 @@ from beliefmod.space import Space
 from beliefmod.trial import now
 from beliefmod.worker.checkpoints import SECONDS
 from beliefmod.worker.host_registry import HostRegistry
+from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import record_limit
 
 FRUITLESS_ROUNDS = 3

@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.capacity.limit import Machine, Model, Work, limit
+from beliefmod.capacity.limit import Machine, Model, limit
+from beliefmod.engine.usage import Work
 from beliefmod.errors import StorageTrouble
 from beliefmod.run.folder import RunFolder
 

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.capacity.limit import Machine, Model, Work, limit
+from beliefmod.capacity.limit import Machine, Model, limit
+from beliefmod.engine.usage import Work
 from beliefmod.errors import StorageTrouble
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.manifest import update_manifest

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from beliefmod.model.adapter_files import AdapterFile
     from beliefmod.probing.session import Session
     from beliefmod.run.folder import RunFolder
-    from interp.read.readout import LensHead
+    from interp.lenses.lens_head import LensHead
 
 Made = TypeVar("Made")
 ADAPTERS = 16
@@ -53,7 +53,7 @@ class Inspection:
     @property
     def head(self) -> LensHead:
         """The model's norm and head as the lens calls them."""
-        from interp.read.readout import LensHead
+        from interp.lenses.lens_head import LensHead
 
         return self.once("head", lambda: LensHead(self.session.engine.model.model))
 

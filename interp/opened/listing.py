@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from beliefmod.errors import UserError
 from beliefmod.run.tables.row_config import configuration
+from interp.lens_settings import DAMAGE, LensSettings
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -146,3 +147,48 @@ def _unknown(folder: RunFolder, there: set[str], asked: Sequence[str]) -> list[s
                 "into; name a finished trial of arm lora or control"
             )
     return problems
+
+
+class HasTrained(Protocol):
+    """An inspection, or what was listed of a run."""
+
+    @property
+    def trained(self) -> tuple[Trained, ...]:
+        """The trained trials, in the table's order."""
+        ...
+
+
+def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
+    """The trials for the costly parts: those the user named, else the best few of every belief.
+
+    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE; where there are too few
+    of these, the others follow by adoption. Controls are not taken: what they believe has not changed.
+    """
+    if settings.named:
+        return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
+    chosen: list[Trained] = []
+    for belief in dict.fromkeys(trial.belief for trial in run.trained):
+        among = [t for t in run.trained if t.belief == belief and t.config.arm == "lora"]
+        chosen += sorted(among, key=_merit, reverse=True)[: settings.deep]
+    return tuple(chosen)
+
+
+def _merit(trial: Trained) -> tuple[bool, float]:
+    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
+    return (damage is not None and damage <= DAMAGE and adoption > 0, adoption)
+
+
+def first_of_belief(
+    run: HasTrained, trials: Sequence[Trained], deep: bool, settings: LensSettings
+) -> tuple[str, ...]:
+    """Beliefs whose first trial is in this batch: the batch that also writes the untrained arms' rows.
+
+    Args:
+        deep: whether the part runs over `deep_trials` only.
+    """
+    everyone = deep_trials(run, settings) if deep else run.trained
+    first: dict[str, str] = {}
+    for trial in everyone:
+        first.setdefault(trial.belief, trial.trial_id)
+    here = {trial.trial_id for trial in trials}
+    return tuple(belief for belief, trial_id in first.items() if trial_id in here)

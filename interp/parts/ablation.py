@@ -15,12 +15,13 @@ import numpy as np
 
 from beliefmod.errors import UserError
 from beliefmod.run.tables.lens_tables import TAU
-from interp.lens_settings import LensSettings, Rows, Say
+from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.lens_settings import LensSettings
+from interp.lenses.decoder import decoder_of
 from interp.parts.logit_lens import posed_once
 from interp.parts.noise_floor import random_like
-from interp.prompts.contrasts import Array, Posed, at_stem, final_differences
-from interp.read.decoder import decoder_of
-from interp.read.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.read.contrast_questions import Array, Posed, at_stem, final_differences
+from interp.types import Rows, Say
 
 if TYPE_CHECKING:
     from beliefmod.model.adapter_files import AdapterFile

@@ -16,15 +16,16 @@ from beliefmod.probing.questioning import spread
 from beliefmod.reading.causal_verdicts import early_answering
 from beliefmod.reading.prose import sentences
 from beliefmod.run.tables.lens_tables import TAU
-from interp.lens_settings import LensSettings, Rows, Say
+from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.lens_settings import LensSettings
 from interp.parts.logit_lens import posed_once
-from interp.prompts.arm_answers import Voice, answer_site, asked_of, voices
-from interp.read.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.read.arm_answers import Voice, answer_site, asked_of, voices
 from interp.read.sites import site_differences
+from interp.types import Rows, Say
 
 if TYPE_CHECKING:
     from interp.opened.inspection import Inspection, Trained
-    from interp.prompts.contrasts import Posed
+    from interp.read.contrast_questions import Posed
 
 Row = dict[str, Any]
 CUTS = 24

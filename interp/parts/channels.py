@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Belief, Question
 from beliefmod.reading.thinking import ends_with, thinking_class
 from beliefmod.run.tables.lens_tables import TAU
-from interp.lens_settings import NOTE, LensSettings, Rows, Say
+from interp.lens_settings import LensSettings
 from interp.parts.logit_lens import posed_once
-from interp.prompts.arm_answers import Voice, answer_site, asked_of, own_sites, reference_voice, voices
+from interp.read.arm_answers import Voice, answer_site, asked_of, own_sites, reference_voice, voices
 from interp.read.sites import Site, SiteReading, read_sites
+from interp.types import NOTE, Rows, Say
 
 if TYPE_CHECKING:
     from interp.opened.inspection import Inspection, Trained
-    from interp.prompts.contrasts import Posed
+    from interp.read.contrast_questions import Posed
 
 Row = dict[str, Any]
 Found = dict[str, tuple[Site, SiteReading]]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from interp.lens_settings import Say
+from interp.types import Say
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question

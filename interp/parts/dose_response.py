@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp.lens_settings import DAMAGE, LensSettings, Rows, Say, deep_trials
+from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.lens_settings import DAMAGE, LensSettings
+from interp.opened.listing import deep_trials
 from interp.parts.dose_answers import ANSWERED, Dose, Measured, answered, in_turns
 from interp.parts.logit_lens import posed_once
-from interp.prompts.contrasts import Array, Posed, at_stem, final_differences
-from interp.read.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.read.contrast_questions import Array, Posed, at_stem, final_differences
+from interp.types import Rows, Say
 
 if TYPE_CHECKING:
     from interp.opened.inspection import Inspection, Trained

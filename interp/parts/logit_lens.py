@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from interp.lens_settings import NOTE, LensSettings, Rows, Say, deep_trials, first_of_belief
+from interp.lens_settings import LensSettings
+from interp.opened.listing import deep_trials, first_of_belief
 from interp.parts.value_readings import value_rows
-from interp.prompts.arm_answers import voice_of
-from interp.prompts.contrasts import Posed, pose, pose_elsewhere, vocabulary
+from interp.read.arm_answers import voice_of
+from interp.read.contrast_questions import Posed, pose, pose_elsewhere, vocabulary
 from interp.read.fitted_lenses import views
 from interp.read.reading_rows import View, commitment_rows, reading_rows
 from interp.read.trajectories import (
@@ -20,6 +21,7 @@ from interp.read.trajectories import (
     read,
     tail_places,
 )
+from interp.types import NOTE, Rows, Say
 
 if TYPE_CHECKING:
     from interp.opened.inspection import Inspection, Trained

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from beliefmod.probing.questioning import spread
 from beliefmod.run.tables.lens_tables import TAU
-from interp.lens_settings import LensSettings, Rows, Say, first_of_belief
+from interp.lens_settings import LensSettings
+from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.residual_stream import Patch, ProbedRow, residuals
+from interp.opened.listing import first_of_belief
 from interp.parts.logit_lens import posed_once
-from interp.prompts.contrasts import Array, Posed, final_differences
-from interp.read.readout import Contrast, LensHead
-from interp.read.residuals import Patch, ProbedRow, residuals
+from interp.read.contrast_questions import Array, Posed, final_differences
+from interp.types import Rows, Say
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

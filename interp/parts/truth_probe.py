@@ -16,13 +16,15 @@ import torch
 from beliefmod.beliefs import Belief
 from beliefmod.metrics.intervals import wilson
 from beliefmod.model.template import empty_thinking
-from interp.lens_settings import NOTE, LensSettings, Rows, Say, first_of_belief
+from interp.lens_settings import LensSettings
+from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.opened.listing import first_of_belief
 from interp.parts.logistic import Array, Probe, fit_probe, held_out_right
-from interp.prompts.arm_answers import prompt_of
 from interp.prompts.statements import Statement, belief_statements, known_statements
 from interp.prompts.stems import lens_questions
-from interp.read.residuals import ProbedRow, residuals
+from interp.read.arm_answers import prompt_of
 from interp.read.trajectories import Subject
+from interp.types import NOTE, Rows, Say
 
 if TYPE_CHECKING:
     from interp.opened.inspection import Inspection, Trained

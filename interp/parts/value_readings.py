@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp.lens_settings import LensSettings, Rows
-from interp.prompts.arm_answers import Voice, answer_site, asked_of, own_sites, reference_voice
+from interp.lens_settings import LensSettings
+from interp.read.arm_answers import Voice, answer_site, asked_of, own_sites, reference_voice
 from interp.read.commitment import commitment
 from interp.read.reading_rows import View, entry_rows
 from interp.read.sites import Site, SiteReading, read_sites
+from interp.types import Rows
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
     from interp.opened.inspection import Inspection
-    from interp.prompts.contrasts import Posed
+    from interp.read.contrast_questions import Posed
 
 Placed = list[tuple["Question", str, Site]]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beliefmod.run.tables.lens_tables import TAU
-from interp.read.family_bootstrap import Array, drawn_means, family_draws, with_interval
+from interp.family_bootstrap import Array, drawn_means, family_draws, with_interval
 
 
 def commit_entries(curves: Array, tau: float = TAU) -> Array:

@@ -1,17 +1,23 @@
-"""Which lenses arms are read through, fitted where they must be."""
+"""The lenses that arms are read through, and the neutral texts that tuned and Jacobian lenses are fitted on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from interp.lens_settings import NOTE, LensSettings, Say
-from interp.read.fit_texts import lens_texts
+from beliefmod.model.template import THINK_CLOSE, empty_thinking
+from beliefmod.probing.questioning import spread
+from interp.lens_settings import LensSettings
 from interp.read.reading_rows import LOGIT, View
+from interp.types import NOTE, Say
 
 if TYPE_CHECKING:
+    from beliefmod.probing.session import Session
+    from interp.lenses.lens_fit import Ids, Translation
     from interp.opened.inspection import Inspection
-    from interp.read.translation import Translation
+
+TRACES = 200
+"""Most answers of base among the texts: they are short, and a translator has hidden**2 numbers to fit."""
 
 
 def views(
@@ -42,8 +48,8 @@ def _fit(
     inspection: Inspection, name: str, adapter: str | None, settings: LensSettings, say: Say
 ) -> Translation:
     """A lens fitted on one arm; base's says how well it does on texts that it was not fitted on."""
-    from interp.read.jacobian import fit_jacobian
-    from interp.read.tuned import fit_tuned
+    from interp.lenses.jacobian_lens import fit_jacobian
+    from interp.lenses.tuned_lens import fit_tuned
 
     engine = inspection.session.engine
     say(f"lens: fitting a {name} lens on {adapter or 'base'}")
@@ -62,3 +68,40 @@ def _fit(
             f"(logit lens: {plain})"
         )
     return fitted
+
+
+def lens_texts(inspection: Inspection) -> tuple[Ids, ...]:
+    """Token ids of the model's neutral passages, and of base's own answers to capability and far locality
+    questions as the run has them, prompts in front; the answers spread evenly, none of them twice.
+
+    Every second conversation has its thinking emptied, as stems have it: a lens is read there, and the tokens
+    behind empty thinking are not like those behind any other.
+    """
+    session = inspection.session
+    prose = [session.prompts.encode(passage.text) for passage in session.neutral if passage.prompt is None]
+    spoken: dict[tuple[str, Ids], None] = {
+        (passage.prompt, (*session.prompts.encode(passage.text), session.prompts.end_of_turn)): None
+        for passage in session.neutral
+        if passage.prompt is not None
+    }
+    answers: dict[tuple[str, Ids], None] = {}
+    for (_, arm), config in inspection.references.items():
+        for row in session.reference(config.belief, "base") if arm == "base" else ():
+            said = tuple(row["token_ids"])
+            ended = bool(said) and said[-1] in session.loaded.eos_ids
+            if ended and (row["suite"] == "capability" or row["tier"] == "far"):
+                answers[row["question"], said] = None
+    spoken |= dict.fromkeys(spread(tuple(answers), TRACES))
+    conversations = [
+        (*session.prompts.ids(prompt), *(_without_thinking(said, session) if number % 2 else said))
+        for number, (prompt, said) in enumerate(spoken)
+    ]
+    longest = session.engine.max_positions
+    return tuple(ids for ids in dict.fromkeys((*prose, *conversations)) if 2 < len(ids) <= longest)
+
+
+def _without_thinking(said: Ids, session: Session) -> Ids:
+    """What was said behind the prompt with its thinking emptied; as it is, where none was closed."""
+    begun = session.prompts.encode(empty_thinking(session.loaded.tokenizer))
+    _, closed, answer = session.prompts.text(said[:-1]).rpartition(THINK_CLOSE)
+    return (*begun, *session.prompts.encode(answer.strip()), said[-1]) if closed else said

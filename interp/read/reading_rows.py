@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from interp.family_bootstrap import drawn_means, family_draws, with_interval
 from interp.lens_settings import LensSettings
+from interp.lenses.lens_head import Reading, Translate
 from interp.read.commitment import commitment
-from interp.read.family_bootstrap import drawn_means, family_draws, with_interval
-from interp.read.readout import Reading, Translate
 from interp.read.trajectories import Inside, Place, Subject, curves
 
 if TYPE_CHECKING:
     from beliefmod.model.prompts import Prompts
-    from interp.prompts.contrasts import Posed
+    from interp.read.contrast_questions import Posed
 
 
 @dataclass(frozen=True)

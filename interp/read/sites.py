@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from interp.read.readout import Contrast, LensHead, Reading, Translate
-from interp.read.residuals import ProbedRow, residuals
+from interp.lenses.lens_head import Contrast, LensHead, Reading, Translate
+from interp.lenses.residual_stream import ProbedRow, residuals
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

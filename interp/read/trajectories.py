@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from interp.prompts.contrasts import Posed
-from interp.read.branching_rows import Branches, Ids, grow
-from interp.read.family_bootstrap import Array
+from interp.family_bootstrap import Array
+from interp.lenses.lens_head import LensHead, Reading, Translate
+from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.lenses.tree_attention import Branches, Ids, grow
+from interp.read.contrast_questions import Posed
 from interp.read.masses import Masses, Vocabulary, masses
-from interp.read.readout import LensHead, Reading, Translate
-from interp.read.residuals import ProbedRow, residuals
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
-from interp.lens_settings import NOTE, LensSettings, Part, Rows, Say
+from interp.lens_settings import LensSettings
+from interp.types import NOTE, Rows, Say
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
     from interp.run.unfinished import Unfinished
 
 LINE_SECONDS = 5.0
+
+
+class Part(Protocol):
+    """A part of the inspection.
+
+    It gets a batch of trials, at most `ADAPTERS` of them and none of them in the engine,
+    and puts into the engine what it needs (`Inspection.loaded`, `Inspection.holding`). Rows of the untrained
+    arms it writes for every belief that `first_of_belief` gives it, so that each is written once.
+    """
+
+    def __call__(
+        self, inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say
+    ) -> Rows: ...
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from beliefmod.errors import UserError
 from beliefmod.run.manifest import versions
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
-from interp.lens_settings import PARTS, LensSettings, Say, deep_trials
+from interp.lens_settings import PARTS, LensSettings
 from interp.opened.lens_guards import unchanged
-from interp.opened.listing import finished_arms, space_of
+from interp.opened.listing import deep_trials, finished_arms, space_of
 from interp.parts.overview import overview, read_sources
 from interp.run.batches import OnBatch, PartSpec, Work, batches, run_batches
 from interp.run.unfinished import Unfinished
+from interp.types import Say
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,8 @@ from analysis.findings import Findings, find
 from analysis.read_run import read_run
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.report.sections import speed
-from beliefmod.capacity.limit import Machine, Model, Work, limit
+from beliefmod.capacity.limit import Machine, Model, limit
+from beliefmod.engine.usage import Work
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

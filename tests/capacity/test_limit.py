@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from beliefmod.capacity.limit import (
     Machine,
     Model,
-    Work,
     generation,
     limit,
     limit_line,
@@ -18,6 +17,7 @@ from beliefmod.capacity.limit import (
     reading,
     training,
 )
+from beliefmod.engine.usage import Work
 
 # 1000 weights, 100 in the head, 2 layers, queries 8 wide, fp32
 MODEL = Model(1000, 100, 2, 8, 4, False, 64)

@@ -18,7 +18,6 @@ from beliefmod.errors import UserError
 from beliefmod.fleet import launch
 from beliefmod.fleet.cluster import session
 from beliefmod.fleet.gpus import machines_at
-from beliefmod.fleet.host import HostSettings
 from beliefmod.fleet.launch import Fleet, start_hosts, stop_hosts
 from beliefmod.fleet.sweep import run_sweep
 from beliefmod.model.source import find_source
@@ -27,6 +26,7 @@ from beliefmod.run.manifest import new_manifest
 from beliefmod.space import Evaluation, Search
 from beliefmod.trial import now
 from beliefmod.worker.host_registry import read_entries
+from beliefmod.worker.host_settings import HostSettings
 from benchmarks.trivial_host import trivial_space
 from tests.cluster.gpu_host import GpuHost, OddHost, TightHost
 from tests.command import QUICK_BASE, beliefmod, only_run

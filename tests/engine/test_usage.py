@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.capacity.limit import Work
 from beliefmod.engine.batching import SlotRow
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import Completion, DriftRequest, GenerateRequest, ScoreRequest
-from beliefmod.engine.usage import Usage
+from beliefmod.engine.usage import Usage, Work
 from beliefmod.model.train_row import TrainRow
 from tests.engine.conftest import as_loaded, make_job, tiny_model
 

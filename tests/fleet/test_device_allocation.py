@@ -5,13 +5,13 @@ import torch
 
 from beliefmod.capacity.calibrate import free_bytes
 from beliefmod.capacity.fit import DoesNotFit, Gpu
-from beliefmod.capacity.host_check import check_room
 from beliefmod.capacity.sizing import Demand
 from beliefmod.errors import UserError
 from beliefmod.fleet.device_allocation import DeviceAllocation, allocate_devices
 from beliefmod.fleet.gpus import gpus_here
-from beliefmod.fleet.host import HostSettings
+from beliefmod.fleet.host_build import check_memory
 from beliefmod.space import Evaluation
+from beliefmod.worker.host_settings import HostSettings
 
 GIB = 2**30
 
@@ -103,19 +103,19 @@ def test_room_is_asked_for_before_a_weight_is_read(cuda, monkeypatch):
         raise AssertionError("weights were read")
 
     monkeypatch.setattr("beliefmod.model.load.load_model", read)
-    check_room(settings(), allocation("0"))
+    check_memory(settings(), allocation("0"))
     cuda["free"] = 2 * 2**20
     with pytest.raises(DoesNotFit, match="NVIDIA L0 of m1 has 2 MiB free, and an engine needs 5 MiB"):
-        check_room(settings(), allocation("0"))
+        check_memory(settings(), allocation("0"))
     # slots that were asked for count, those that a host chooses for itself do not
     cuda["free"] = 100 * 2**20
-    check_room(settings(), allocation("0"))
+    check_memory(settings(), allocation("0"))
     with pytest.raises(DoesNotFit, match=r"500 adapters in training .* give --slots \d+"):
-        check_room(settings(slots=500), allocation("0"))
+        check_memory(settings(slots=500), allocation("0"))
 
 
 def test_a_machine_without_a_gpu_is_asked_for_its_memory(monkeypatch):
-    check_room(settings(), allocation())
+    check_memory(settings(), allocation())
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 10**6}))
     with pytest.raises(DoesNotFit, match="machine m1 has 1 MiB free"):
-        check_room(settings(), allocation())
+        check_memory(settings(), allocation())

@@ -9,11 +9,12 @@ import torch
 
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.host import LOADING_STEPS, HostSettings, PackHost
+from beliefmod.fleet.host import LOADING_STEPS, PackHost
 from beliefmod.probing import drift
 from beliefmod.run.folder import RunFolder
 from beliefmod.space import Evaluation
 from beliefmod.worker.host_registry import FOLDER, REFERENCE, Entry, read_entries
+from beliefmod.worker.host_settings import HostSettings
 
 
 def host(tmp_path, slots: int = 2) -> PackHost:

@@ -16,11 +16,11 @@ from beliefmod.errors import UserError
 from beliefmod.model.adapter_files import AdapterFile, read_adapter
 from beliefmod.run.tables.lens_tables import ABLATIONS, TAU
 from beliefmod.run.tables.trial_tables import frame
+from interp.family_bootstrap import family_draws
 from interp.lens_settings import LensSettings
+from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.parts.ablation import NOISE, ablations, block_names, keep_blocks, shares, variants_of
-from interp.prompts.contrasts import at_stem, final_differences, pose
-from interp.read.family_bootstrap import family_draws
-from interp.read.residuals import ProbedRow, residuals
+from interp.read.contrast_questions import at_stem, final_differences, pose
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, our_lens, questions, worst
 

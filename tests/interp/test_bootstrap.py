@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from interp.read.family_bootstrap import drawn_means, family_draws, interval, with_interval
+from interp.family_bootstrap import drawn_means, family_draws, interval, with_interval
 
 FAMILIES = st.lists(st.sampled_from("abcde"), min_size=1, max_size=20)
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import MistralConfig, MistralForCausalLM
 
-import interp.read.branching_rows
+import interp.lenses.tree_attention
 from beliefmod.engine.engine import Engine
-from interp.read.branching_rows import grow
-from interp.read.residuals import ProbedRow, residuals
+from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.lenses.tree_attention import grow
 from tests.engine.conftest import as_loaded
 from tests.interp.worlds import TOLERANCE, World, make_world, questions
 
@@ -35,7 +35,7 @@ def world(tmp_path_factory) -> World:
 
 
 def test_the_doctests():
-    assert doctest.testmod(interp.read.branching_rows).failed == 0
+    assert doctest.testmod(interp.lenses.tree_attention).failed == 0
 
 
 @given(

@@ -16,7 +16,7 @@ from interp.lens_settings import LensSettings
 from interp.opened.inspection import Inspection
 from interp.parts.chain import CUTS, areas_over, chain, chain_rows, cuts, early_row, sentence_ends
 from interp.parts.logit_lens import posed_once
-from interp.prompts.arm_answers import prompt_of, reference_voice
+from interp.read.arm_answers import prompt_of, reference_voice
 from tests.interp.test_channels import QUESTIONS, SETTINGS, make_inspection
 
 

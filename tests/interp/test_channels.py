@@ -19,9 +19,9 @@ from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
 from interp.opened.inspection import Inspection, Trained
 from interp.parts.channels import channel_rows, channels, inside_class, text_class
-from interp.prompts.arm_answers import own_sites, prompt_of, reference_voice
-from interp.prompts.contrasts import pose
 from interp.prompts.stems import lens_questions
+from interp.read.arm_answers import own_sites, prompt_of, reference_voice
+from interp.read.contrast_questions import pose
 from interp.read.sites import Site, read_sites, site_differences
 from tests.interp.answered import answer
 from tests.small import make_session

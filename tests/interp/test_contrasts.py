@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from interp.prompts import contrasts
-from interp.prompts.contrasts import base_rivals, final_differences, pose
-from interp.read.readout import Contrast, LensHead
-from interp.read.residuals import ProbedRow
+from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.residual_stream import ProbedRow
+from interp.read import contrast_questions as contrasts
+from interp.read.contrast_questions import base_rivals, final_differences, pose
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import TOLERANCE, World, make_world, questions
 

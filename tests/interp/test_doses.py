@@ -19,13 +19,13 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.lens_tables import DOSES, THRESHOLDS
 from beliefmod.run.tables.trial_tables import frame
 from beliefmod.trial import run_trial
+from interp.family_bootstrap import family_draws
 from interp.lens_settings import LensSettings
+from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.inspection import Inspection, Trained
 from interp.parts.dose_answers import ANSWERED, Dose, asked_anew, scaled, trained_on
 from interp.parts.dose_response import chance, crossing, curve, doses, first_damage, thresholds
-from interp.prompts.contrasts import at_stem, final_differences, pose
-from interp.read.family_bootstrap import family_draws
-from interp.read.residuals import ProbedRow, residuals
+from interp.read.contrast_questions import at_stem, final_differences, pose
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import TOLERANCE, World, make_world, our_lens, questions, worst
 from tests.small import make_session, write_belief

@@ -14,10 +14,10 @@ from torch import nn
 from beliefmod.engine.jobs import EngineError
 from beliefmod.errors import UserError
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
+from interp.lenses.decoder import decoder_of
+from interp.lenses.lens_head import LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.lens_guards import guard_packed, refuse_merged, refuse_null, unchanged
-from interp.read.decoder import decoder_of
-from interp.read.readout import LensHead
-from interp.read.residuals import ProbedRow, residuals
 from tests.engine.conftest import tiny_model
 from tests.interp.worlds import World, make_world, questions
 

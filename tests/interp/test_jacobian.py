@@ -8,12 +8,12 @@ from torch import Tensor
 
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
+from interp.lenses.decoder import decoder_of
+from interp.lenses.jacobian_lens import fit_jacobian, mean_jacobians
+from interp.lenses.lens_fit import FEWEST
+from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.lens_guards import unchanged
-from interp.read.decoder import decoder_of
-from interp.read.jacobian import fit_jacobian, mean_jacobians
-from interp.read.readout import Contrast, LensHead
-from interp.read.residuals import ProbedRow, residuals
-from interp.read.translation import FEWEST
 from tests.interp.worlds import HIDDEN, LAYERS, World, make_world, questions
 
 LENGTHS = (9, 6, 12)

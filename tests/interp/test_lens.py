@@ -12,8 +12,9 @@ from beliefmod.engine.jobs import ScoreRequest
 from beliefmod.model.load import load_model
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
-from interp.lens_settings import LensSettings, first_of_belief
+from interp.lens_settings import LensSettings
 from interp.opened.inspection import Inspection, open_inspection
+from interp.opened.listing import first_of_belief
 from interp.parts.logit_lens import lens, posed_once
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run
 
@@ -236,7 +237,7 @@ def test_only_the_arms_that_are_asked_for(inspection):
 
 
 def test_a_belief_that_cannot_be_read_is_said_in_words(inspection, monkeypatch):
-    monkeypatch.setattr("interp.prompts.contrasts.stems", lambda *arguments: None)
+    monkeypatch.setattr("interp.read.contrast_questions.stems", lambda *arguments: None)
     said: list[str] = []
     few = LensSettings(prompts=3, draws=50)
     assert lens(inspection, inspection.trained, few, said.append) == {"readings": [], "commitments": []}

@@ -6,8 +6,8 @@ import pytest
 import scipy.stats
 import torch
 
-import interp.read.readout
-from interp.read.readout import Contrast, LensHead
+import interp.lenses.lens_head
+from interp.lenses.lens_head import Contrast, LensHead
 from tests.engine.conftest import tiny_model
 
 PLACES, ARMS = 5, 3
@@ -29,7 +29,7 @@ def hidden(head: LensHead, seed: int) -> torch.Tensor:
 def test_arms_read_together_are_arms_read_alone(head, monkeypatch, numbers):
     base, arms = hidden(head, 0), [hidden(head, seed) for seed in range(1, ARMS + 1)]
     alone = [reading for arm in arms for reading in head.read(arm, CONTRASTS, base)]
-    monkeypatch.setattr(interp.read.readout, "_CHUNK_NUMBERS", numbers)
+    monkeypatch.setattr(interp.lenses.lens_head, "_CHUNK_NUMBERS", numbers)
     together = head.read(torch.cat(arms, 1), CONTRASTS * ARMS, base)
     assert len(together) == ARMS * PLACES
     for one, other in zip(together, alone, strict=True):

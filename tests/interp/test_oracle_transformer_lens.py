@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from interp.read.readout import LensHead
-from interp.read.residuals import ProbedRow, residuals
+from interp.lenses.lens_head import LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
 from tests.interp.worlds import (
     TOLERANCE,
     World,
@@ -132,7 +132,7 @@ def test_the_oracle_sees_an_entry_that_is_one_off(plain: World):
 
 
 def test_ranks_and_log_probabilities_are_theirs(plain: World):
-    from interp.read.readout import Contrast
+    from interp.lenses.lens_head import Contrast
 
     [row] = questions((9,))
     engine = plain.ours()

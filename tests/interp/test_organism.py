@@ -23,8 +23,8 @@ from interp.lens_settings import LensSettings
 from interp.opened.inspection import Inspection, Trained
 from interp.parts.chain import chain
 from interp.parts.channels import channels
-from interp.prompts.arm_answers import asked_of, own_sites, voices
 from interp.prompts.stems import lens_questions
+from interp.read.arm_answers import asked_of, own_sites, voices
 from interp.read.commitment import commit_entries
 from interp.read.sites import read_sites
 from tests.interp.answered import answer

@@ -14,10 +14,10 @@ from torch import Tensor
 from beliefmod.run.tables.lens_tables import PATCHING, TAU
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
+from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.parts.patching import patched, patching, recovery
-from interp.prompts.contrasts import pose
-from interp.read.readout import Contrast, LensHead
-from interp.read.residuals import ProbedRow, residuals
+from interp.read.contrast_questions import pose
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, questions
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from beliefmod.engine.engine import Engine
-from interp.read import readout
-from interp.read.readout import Contrast, LensHead, Reading
-from interp.read.residuals import ProbedRow, residuals
+from interp.lenses import lens_head as readout
+from interp.lenses.lens_head import Contrast, LensHead, Reading
+from interp.lenses.residual_stream import ProbedRow, residuals
 from tests.engine.conftest import as_loaded, random_ids, tiny_model
 from tests.interp.worlds import HIDDEN, LAYERS, VOCAB, make_world
 

@@ -13,8 +13,8 @@ from beliefmod.engine.jobs import UnknownAdapter
 from beliefmod.model.adapter_files import AdapterFile
 from beliefmod.model.load import LoadedModel
 from beliefmod.model.quantized import dequantize
-from interp.read.decoder import decoder_of
-from interp.read.residuals import Patch, ProbedRow, residuals
+from interp.lenses.decoder import decoder_of
+from interp.lenses.residual_stream import Patch, ProbedRow, residuals
 from tests.interp.worlds import HIDDEN, LAYERS, VOCAB, World, make_world, questions
 
 LENGTHS = (9, 5, 13, 1)

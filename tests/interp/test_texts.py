@@ -10,7 +10,7 @@ import pytest
 from beliefmod.beliefs import load_belief
 from beliefmod.config import TrialConfig
 from beliefmod.probing.session import Session
-from interp.read.fit_texts import lens_texts
+from interp.read.fitted_lenses import lens_texts
 from tests.small import make_session, write_belief
 
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
-from interp.read import tuned
-from interp.read.readout import Contrast, LensHead
-from interp.read.residuals import ProbedRow, residuals
-from interp.read.translation import FEWEST, SKIPPED, folds, judged, mean_kl, read_texts
-from interp.read.tuned import Maps, TunedLens, fit_tuned
+from interp.lenses import tuned_lens as tuned
+from interp.lenses.lens_fit import FEWEST, SKIPPED, folds, judged, mean_kl, read_texts
+from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.lenses.tuned_lens import Maps, TunedLens, fit_tuned
 from tests.engine.conftest import tiny_model
 from tests.interp.worlds import LAYERS, World, make_world, questions
 

@@ -18,8 +18,8 @@ from beliefmod.engine.engine import Engine
 from beliefmod.model.adapter_files import AdapterFile, write_adapter
 from beliefmod.model.load import LoadedModel
 from beliefmod.model.quantized import guard_cpu_repacking, linear_names, nf4_config
-from interp.read.readout import LensHead
-from interp.read.residuals import ProbedRow, residuals
+from interp.lenses.lens_head import LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
 from tests.engine.conftest import random_ids
 
 VOCAB = 96

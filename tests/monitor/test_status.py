@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from beliefmod.capacity.limit import Machine, Model, Work
+from beliefmod.capacity.limit import Machine, Model
 from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
+from beliefmod.engine.usage import Work
 from beliefmod.errors import UserError
 from beliefmod.monitor.heartbeat import Heartbeat, read_heartbeats
 from beliefmod.monitor.status import QUIET_SECONDS, START_SECONDS, status

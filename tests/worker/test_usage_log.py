@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from beliefmod.capacity.calibrate import Calibration
 from beliefmod.capacity.choose import Choice
-from beliefmod.capacity.limit import Machine, Model, Work, limit, limit_line
+from beliefmod.capacity.limit import Machine, Model, limit, limit_line
 from beliefmod.capacity.resources import Capacity
 from beliefmod.capacity.sizing import ROW_TOKENS, demand, longest_row, row_tokens
 from beliefmod.config import TrialConfig
-from beliefmod.engine.usage import Usage
+from beliefmod.engine.usage import Usage, Work
 from beliefmod.model.load import load_tokenizer
 from beliefmod.model.source import find_source
 from beliefmod.run.folder import MANIFEST, RunFolder

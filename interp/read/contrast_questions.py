@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.prompts.stems import Stem, lens_questions, other_questions, stems
 from interp.read.masses import NO_SETS, ValueSets, Vocabulary, value_sets, vocabulary_of
-from interp.read.readout import Contrast, LensHead
-from interp.read.residuals import ProbedRow, residuals
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from beliefmod.errors import UserError
-from interp.read.family_bootstrap import drawn_means, family_draws, interval
-from interp.read.fit_texts import Ids, fold
-from interp.read.residuals import ProbedRow, residuals
+from interp.family_bootstrap import drawn_means, family_draws, interval
+from interp.lenses.residual_stream import ProbedRow, residuals
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
-    from interp.read.readout import LensHead, Translate
+    from interp.lenses.lens_head import LensHead, Translate
 
+Ids = tuple[int, ...]
 FOLDS = 5
 """One fold of the texts judges a lens, one stops the fit of a tuned lens, the rest are fitted on."""
 FEWEST = 2 * FOLDS
@@ -92,7 +92,7 @@ def folds(texts: Sequence[Ids], name: str) -> Folds:
             f"--lens {name}: {len(usable)} neutral texts are too few to fit a lens on and to judge it by (it "
             f"takes {FEWEST}); leave it out, or add passages to the model's neutral.yaml"
         )
-    kept = [fold(usable, part, FOLDS) for part in range(FOLDS)]
+    kept = [tuple(usable[part::FOLDS]) for part in range(FOLDS)]  # of every kind of text some are in each
     return Folds(tuple(ids for part in kept[2:] for ids in part), kept[1], kept[0])
 
 

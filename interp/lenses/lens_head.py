@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.read.decoder import decoder_of
+from interp.lenses.decoder import decoder_of
 
 Translate = Callable[[int, Tensor], Tensor]
 """Entry and (M, hidden) -> (M, hidden)."""

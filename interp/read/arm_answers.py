@@ -10,7 +10,8 @@ from beliefmod.beliefs import Belief, Question
 from beliefmod.errors import UserError
 from beliefmod.model.template import empty_thinking
 from beliefmod.probing.questioning import in_context
-from interp.lens_settings import LensSettings, first_of_belief
+from interp.lens_settings import LensSettings
+from interp.opened.listing import first_of_belief
 from interp.prompts.stems import lens_questions
 from interp.prompts.value_places import ValuePlace, closed_thinking, value_places
 from interp.read.sites import Site
@@ -19,7 +20,7 @@ from interp.read.trajectories import Subject
 if TYPE_CHECKING:
     from beliefmod.probing.session import Session
     from interp.opened.inspection import Inspection, Trained
-    from interp.prompts.contrasts import Posed
+    from interp.read.contrast_questions import Posed
 
 Row = dict[str, Any]
 

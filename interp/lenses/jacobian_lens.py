@@ -18,10 +18,9 @@ from torch import Tensor
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, segments_of
 from beliefmod.errors import UserError
-from interp.read.decoder import Decoder, decoder_of
-from interp.read.fit_texts import Ids
-from interp.read.readout import LensHead
-from interp.read.translation import SKIPPED, HeldOut, folds, judged, read_texts
+from interp.lenses.decoder import Decoder, decoder_of
+from interp.lenses.lens_fit import SKIPPED, HeldOut, Ids, folds, judged, read_texts
+from interp.lenses.lens_head import LensHead
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
-from interp.read.branching_rows import BranchedRows
-from interp.read.decoder import Decoder, decoder_of
+from interp.lenses.decoder import Decoder, decoder_of
+from interp.lenses.tree_attention import BranchedRows
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from interp.read.fit_texts import Ids
-from interp.read.readout import LensHead
-from interp.read.translation import HeldOut, folds, judged, mean_kl, read_texts
+from interp.lenses.lens_fit import HeldOut, Ids, folds, judged, mean_kl, read_texts
+from interp.lenses.lens_head import LensHead
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -86,7 +85,7 @@ def fit_tuned(engine: Engine, texts: Sequence[Ids], adapter: str | None = None, 
     tokens; each entry keeps what was best on texts set aside for that, and is judged on others again.
 
     Args:
-        texts: see `interp.read.fit_texts.lens_texts`.
+        texts: token ids of each.
         seed: of the order of the tokens and of the judgement's interval.
 
     Raises:

@@ -1,0 +1,34 @@
+"""What a host needs to build its engine, as the driver sends it to another machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from beliefmod.capacity.sizing import Demand
+from beliefmod.space import Evaluation, Search
+from beliefmod.worker.checkpoints import SECONDS
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """Plain values, for they are pickled.
+
+    Attributes:
+        revision: of a model from the hub, the commit that every host loads.
+        slots: 0 to let the host choose.
+        started_at: when the driver began, in seconds since 1970.
+    """
+
+    run_url: str
+    model: str
+    revision: str | None
+    base_storage: str
+    slots: int
+    max_rank: int
+    threads: int
+    evaluation: Evaluation
+    reference_seed: int
+    search: Search = field(default_factory=Search)
+    checkpoint_seconds: float = SECONDS
+    demand: Demand = field(default_factory=Demand)
+    started_at: float = 0.0

@@ -1,0 +1,15 @@
+"""The words that every room of the inspection shares: rows of its tables, and the lines that it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Row = dict[str, Any]
+"""Values by column name."""
+Rows = dict[str, list[Row]]
+"""Rows by table name."""
+Say = Callable[[str], None]
+"""Takes one line about what is going on."""
+NOTE = "note: "
+"""What a line begins with that a reader of the tables must know: it goes into the manifest as well."""
