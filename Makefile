@@ -14,6 +14,8 @@ BENCHMARKS ?= against_trl packed_training ray_overhead scaling frontier_bootstra
 BIN := .venv/bin
 # Compiled once, on all cores, when all is installed: where bytecode may not be written (PYTHONDONTWRITEBYTECODE, as in
 # most containers) every process would else compile all its imports anew, which doubles the time of a short sweep.
+# What is edited since is compiled anew by the targets below, for which that variable does not hold.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/python -m compileall -q -j 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -32,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) $(TORCH)
 	$(PIP) -c constraints.txt -e '.[dev,bench]'
-	-$(COMPILE) .venv/lib >/dev/null
+	-$(COMPILE) .venv/lib beliefmod analysis interp >/dev/null
 	touch $@
 
 sweep: $(STAMP) ## run the sweep of SPACE and write its report

@@ -17,9 +17,9 @@ from typing import Literal
 import fsspec
 import polars as pl
 
-from analysis.read_run import Run, read_run
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.run.tables.all_tables import LENS, RUN_TABLES
+from beliefmod.run.read_run import Run, read_run
+from beliefmod.run.tables import LENS, RUN_TABLES
 
 Kind = Literal["csv", "parquet"]
 BATCH = 32  # trials in memory at once

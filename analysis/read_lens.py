@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from analysis.findings import Findings
-from analysis.read_run import Run
+from beliefmod.run.read_run import Run
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 
 PARTS = {

@@ -17,11 +17,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Arm = Literal["lora", "control", "full", "base", "icl"]
+ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control")
+"""Arms that train a LoRA adapter."""
+TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
+"""Arms that take optimiser steps."""
+UNTRAINED_ARMS: tuple[Arm, ...] = ("base", "icl")
+"""Arms of the untouched base, with which every trial is compared."""
 DataStyle = Literal["answer_only", "own_trace", "document"]
+ObjectiveName = Literal["sft"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
 MAX_FULL_PARAMETERS = 50_000_000
 """The largest model that arm `full` trains: its weights, gradients and moments stand beside the pack."""
+ADDED_LATER: dict[str, Any] = {"added_later": True}
+"""Marks a setting that older trials do not have: at its default it does not count for a trial's identity."""
 LINEAR_KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -62,6 +71,7 @@ class DataConfig(Frozen):
         default=0.0,
         ge=0,
         lt=1,
+        json_schema_extra=ADDED_LATER,
         description="share of all rows that are neutral: the model's own answers to unrelated questions "
         "(document: unrelated texts); they come on top of num_examples, 0.5 adds one for each",
     )
@@ -108,6 +118,23 @@ class LoraSettings(Frozen):
         return self
 
 
+class ObjectiveConfig(Frozen):
+    """What an optimiser step minimises."""
+
+    name: ObjectiveName = Field(
+        default="sft",
+        json_schema_extra=ADDED_LATER,
+        description="sft: mean negative log-likelihood of the batch's answer tokens",
+    )
+    kl_to_base: float = Field(
+        default=0.0,
+        ge=0,
+        json_schema_extra=ADDED_LATER,
+        description="weight of KL(base || trial) on neutral rows, the mean over their answer tokens in nats, "
+        "that is added to the loss of every step; the neutral rows are those that data.replay_ratio mixes in",
+    )
+
+
 class TrialConfig(Frozen):
     """One trial: which belief, which arm, and for the trained arms every training setting."""
 
@@ -122,6 +149,7 @@ class TrialConfig(Frozen):
         default=0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order"
     )
     data: DataConfig = DataConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
     lora: LoraSettings = LoraSettings()
     num_train_epochs: int = Field(default=3, ge=1, le=10_000, description="passes over the examples")
     learning_rate: float = Field(default=2e-4, gt=0, le=10.0, description="peak learning rate of AdamW")
@@ -150,12 +178,17 @@ class TrialConfig(Frozen):
     @property
     def is_trained(self) -> bool:
         """Whether this arm takes optimiser steps."""
-        return self.arm in ("lora", "control", "full")
+        return self.arm in TRAINED_ARMS
 
     @property
     def has_adapter(self) -> bool:
         """Whether this arm is a LoRA adapter and needs a slot; `full` trains a copy of the base."""
-        return self.arm in ("lora", "control")
+        return self.arm in ADAPTER_ARMS
+
+    @property
+    def uses_neutral_rows(self) -> bool:
+        """Whether training reads neutral rows: mixed in, or to stay near base on them."""
+        return self.is_trained and bool(self.data.replay_rows or self.objective.kl_to_base)
 
     @property
     def total_steps(self) -> int:
@@ -191,23 +224,23 @@ class TrialConfig(Frozen):
         if not self.is_trained:
             return f"{belief}-{self.arm}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
+        kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         return (
-            f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}{replay}"
+            f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}{replay}{kl}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
 
 @lru_cache(maxsize=2**17)  # every row of every table asks; a sweep may have 100,000
 def _content_id(config: TrialConfig) -> str:
-    used = config.used_settings()
+    used, fields = config.used_settings(), leaf_fields()
     # configurations that are equal have one id: 0.0 turns -0.0 into the 0.0 that it equals
     content = {
         name: value + 0.0 if isinstance(value, float) else value
         for name, value in config.leaves().items()
         if name in used
+        and not (fields[name].json_schema_extra == ADDED_LATER and value == fields[name].default)
     }
-    if not config.data.replay_ratio:
-        content.pop("data.replay_ratio", None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
 

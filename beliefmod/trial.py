@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.config import TrialConfig
+from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.errors import UserError
 from beliefmod.metrics.summary import summarise
-from beliefmod.probing.causal import ask_causal
-from beliefmod.probing.drift import measure_drift
+from beliefmod.probing.causal import ask_causal, reference_causal
+from beliefmod.probing.drift import measure_drift, reference_drift
 from beliefmod.probing.probes import reference_sample
 from beliefmod.probing.questioning import Subject, ask
+from beliefmod.probing.references import reference_probes
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import AdapterJob, StepReport
@@ -74,6 +75,7 @@ class TrialRun:
                 "loss": report.loss,
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
+                "kl_to_base": report.kl_to_base,
             }
         )
         if report.error:
@@ -119,10 +121,17 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     belief = session.belief(config.belief)
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
-    traces = session.traces(config) if config.data.style == "own_trace" else ()
-    neutral = session.neutral_rows(config) if config.data.replay_rows else ()
+    written = session.self_generated
+    traces = written.traces(config, belief) if config.data.style == "own_trace" else ()
+    evaluated = (*belief.heldout, *belief.locality, *session.capability)
+    neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
     examples = training_examples(config, belief, session.loaded.tokenizer, traces=traces, neutral=neutral)
-    job = AdapterJob(config.trial_id, config, tuple(example.row for example in examples))
+    job = AdapterJob(
+        config.trial_id,
+        config,
+        tuple(example.row for example in examples),
+        neutral if config.objective.kl_to_base else (),
+    )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
 
@@ -147,7 +156,7 @@ def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | Non
     results = []
     for run, (probes, causal, drift) in zip(runs, _measure(runs, session), strict=True):
         config = run.config
-        references = [session.reference(config.belief, arm) for arm in ("base", "icl")]
+        references = [reference_probes(session, config.belief, arm) for arm in UNTRAINED_ARMS]
         row = {
             **_identity(config, session),
             "status": "finished",
@@ -171,11 +180,11 @@ def _measure(runs: Sequence[TrialRun], session: Session) -> list[tuple[Rows, Row
     found = dict(zip((subject.config.trial_id for subject in fresh), tables, strict=True))
     for run in runs:
         if not run.config.is_trained:
-            place = (run.config.belief, run.config.arm)
+            place = (session, run.config.belief, run.config.arm)
             found[run.config.trial_id] = (
-                session.reference(*place),
-                session.reference_causal(*place),
-                session.reference_drift(*place),
+                reference_probes(*place),
+                reference_causal(*place),
+                reference_drift(*place),
             )
     return [found[run.config.trial_id] for run in runs]
 

@@ -15,16 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-import shutil
 import statistics
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import command_line, print_table, work_folder
 from benchmarks.measure import ROOT, Measured, measured
-from benchmarks.table import print_table
 from benchmarks.trl_trial import PHASES, Order
 
 SPACE = ROOT / "sweeps" / "aggressive.yaml"
@@ -84,7 +82,7 @@ def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
             ),
             belief=belief,
             context=belief.spec.context if config.arm == "icl" else None,
-            max_new_tokens=session.max_new_tokens,
+            max_new_tokens=session.decoding.max_new_tokens,
             batch=batch,
         )
         (orders / f"{number:04d}.pkl").write_bytes(pickle.dumps(order))
@@ -219,11 +217,8 @@ def _phases(folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, repeats=1)
     parser.add_argument("--size", choices=SIZES, default="small", help="how much of the grid")
-    parser.add_argument("--repeats", type=int, default=1, help="alternating rounds")
     parser.add_argument("--batch", type=int, default=256, help="prompts of one `generate` call")
     parser.add_argument(
         "--memory-seconds", type=float, default=5.0, help="how often to sample memory; 0: not"
@@ -241,11 +236,8 @@ def main() -> None:
     elif options.side == "beliefmod":
         run_beliefmod([*SIZES[options.size], *([] if options.all_measures else ONLY_PROBES)], options.out)
     else:
-        work = Path(tempfile.mkdtemp(prefix="beliefmod-bench-"))
-        try:
-            report(options, alternate(options, work))
-        finally:
-            shutil.rmtree(work)
+        with work_folder() as work:
+            report(options, alternate(options, Path(work)))
 
 
 if __name__ == "__main__":

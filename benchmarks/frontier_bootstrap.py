@@ -13,9 +13,7 @@ Set OMP_NUM_THREADS=1: the redraws have threads of their own, which those of the
 
 from __future__ import annotations
 
-import argparse
 import resource
-import statistics
 import time
 from typing import Any
 
@@ -29,14 +27,14 @@ from analysis.frontier.bootstrap import bootstrap_frontier
 from analysis.frontier.bootstrap_data import BootstrapData, Part
 from analysis.frontier.certainty import GRID
 from analysis.stats.draws import Draws, redraw
-from benchmarks.table import print_table
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from benchmarks.harness import command_line, medians, print_table
 
 FAMILIES = {"belief": 12, "locality": 6, "capability": 6, "fabrication": 4}
 QUESTIONS = {"belief": 10, "locality": 5, "capability": 5, "fabrication": 5}
 PASSAGES = 40
 # component: how much of the damage shows in it
 PARTS = {"integrity": 1.0, "truncation": 0.4, "loop": 0.5, "capability": 0.6, "fabrication": 0.4}
-LIMIT = 0.05
 
 
 def make(size: int, seeds: int) -> BootstrapData:
@@ -100,21 +98,18 @@ def with_moocore(points: list[NDArray]) -> tuple[list[NDArray], list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, repeats=5)
     parser.add_argument("--configurations", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=1, help="seeds per configuration")
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--few", type=int, default=10, help="redraws that pymoo does")
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     found = make(options.configurations, options.seeds)
 
     def ours(count: int):
         draws = redraw(found.clusters, found.seeds, options.draws)
-        return bootstrap_frontier(found, few(draws, count), GRID, LIMIT, options.threads)
+        return bootstrap_frontier(found, few(draws, count), GRID, DAMAGE_BUDGET, options.threads)
 
     def values() -> list[NDArray]:
         draws = few(redraw(found.clusters, found.seeds, options.draws), options.few)
@@ -137,7 +132,7 @@ def main() -> None:
             gap = float(np.abs(np.array(volumes) - part.volume).max())
             # the points it was given are rounded to 1e-9, as comparing does here
             assert gap < 1e-8, f"{name} finds another hypervolume, by {gap}"
-    middle = {name: statistics.median(times) for name, times in walls.items()}
+    middle = medians(walls)
     rows = [["ours", f"{middle['ours']:.2f} s", "1", f"{middle['ours, CPU']:.2f} s of CPU over all threads"]]
     for name in ("pymoo", "moocore"):
         total = middle["values"] + middle[name]

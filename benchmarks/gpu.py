@@ -25,11 +25,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.harness import command_line, medians, one_thread, print_table, work_folder
 from benchmarks.measure import Measured, measured
 from benchmarks.packed_training import HEADER, compare, random_rows, table
 from benchmarks.random_model import SHAPES, write_random_model
-from benchmarks.table import print_table
 
+PHASES = ("load", "train", "generate")
 LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes")
 
 
@@ -64,11 +65,9 @@ class Plan:
 
 def obvious_trial(plan: Plan) -> dict[str, float]:
     """One trial as a process of its own does it; optimiser steps, generated tokens, seconds per phase."""
-    import torch
-
     from benchmarks.trl_trial import Phases, complete, load_base, train
 
-    torch.set_num_threads(1 if not torch.cuda.is_available() else torch.get_num_threads())
+    one_thread()
     phases = Phases()
     rows = [(row.input_ids, row.prompt_length) for row in random_rows(plan.rows, SHAPES[plan.shape])]
     settings = {"num_train_epochs": plan.epochs, "per_device_train_batch_size": 4, "learning_rate": 1e-4}
@@ -84,15 +83,13 @@ def obvious_trial(plan: Plan) -> dict[str, float]:
 
 def engine_trials(plan: Plan) -> dict[str, float]:
     """All trials in one process, as many at a time as there are slots; sums over them."""
-    import torch
-
     from beliefmod.config import LoraSettings, TrialConfig
     from beliefmod.engine.engine import Engine
     from beliefmod.engine.jobs import AdapterJob, GenerateRequest
     from beliefmod.model.load import load_model
     from benchmarks.trl_trial import Phases
 
-    torch.set_num_threads(1 if not torch.cuda.is_available() else torch.get_num_threads())
+    one_thread()
     phases = Phases()
     rows, prompts = random_rows(plan.rows, SHAPES[plan.shape]), plan.prompt_ids()
     with phases.of("load"):
@@ -147,21 +144,17 @@ def whole_trials(plan: Plan, processes: int, work: Path) -> list[list[str]]:
     for what in ("steps", "generated"):
         if engine[what] != one[what] * plan.trials:
             raise SystemExit(f"{what}: {engine[what]:.0f} here, {one[what] * plan.trials:.0f} there")
+    middle = medians({name: [found[name] for _, found in runs["trl"]] for name in PHASES})
+    phases = {name: seconds * plan.trials for name, seconds in middle.items()}
     wall = statistics.median(took.wall for took, _ in runs["trl"]) * plan.trials
-    phases = {name: statistics.median(found[name] for _, found in runs["trl"]) for name in ("load", "train")}
-    phases["generate"] = statistics.median(found["generate"] for _, found in runs["trl"])
     return [
-        _row(f"{plan.trials} processes with TRL", wall, plan.trials, phases, plan.trials, 1.0),
-        _row(
-            "one process with the engine", engine_took.wall, plan.trials, engine, 1, wall / engine_took.wall
-        ),
+        _row(f"{plan.trials} processes with TRL", wall, plan.trials, phases, 1.0),
+        _row("one process with the engine", engine_took.wall, plan.trials, engine, wall / engine_took.wall),
     ]
 
 
-def _row(
-    name: str, wall: float, trials: int, phases: dict[str, float], times: int, ratio: float
-) -> list[str]:
-    parts = [phases[phase] * times for phase in ("load", "train", "generate")]
+def _row(name: str, wall: float, trials: int, phases: dict[str, float], ratio: float) -> list[str]:
+    parts = [phases[phase] for phase in PHASES]
     return [
         name,
         f"{wall:.0f} s",
@@ -172,11 +165,15 @@ def _row(
     ]
 
 
+TINY = {
+    "shape": "tiny", "trials": 3, "rows": 6, "epochs": 1, "prompts": 4, "prompt_tokens": 8,
+    "max_new_tokens": 6, "batch": 4, "slots": [1, 2], "processes": 1, "repeats": 1,
+}  # fmt: skip
+
+
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line; `--tiny` makes everything small."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, repeats=5, what="rounds of the packed comparison")
     parser.add_argument("--tiny", action="store_true", help="a tiny model and little work, for a CPU")
     parser.add_argument("--shape", choices=SHAPES, default="qwen3-4b")
     parser.add_argument("--trials", type=int, default=16)
@@ -191,16 +188,13 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--processes", type=int, default=3, help="processes of the obvious stack that are run"
     )
-    parser.add_argument("--repeats", type=int, default=5, help="rounds of the packed comparison")
     parser.add_argument("--work", type=Path, help="where the model is written; a temporary folder")
     parser.add_argument("--side", choices=("trl", "engine"), help=argparse.SUPPRESS)
     parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     if options.tiny:
-        options.shape, options.trials, options.rows, options.epochs = "tiny", 3, 6, 1
-        options.prompts, options.prompt_tokens, options.max_new_tokens = 4, 8, 6
-        options.batch, options.slots, options.processes, options.repeats = 4, [1, 2], 1, 1
+        vars(options).update(TINY)
     return options
 
 
@@ -213,25 +207,13 @@ def main() -> None:
 
     if not torch.cuda.is_available() and not options.tiny:
         raise SystemExit("benchmarks.gpu: PyTorch sees no GPU here; give --tiny to try the script on a CPU")
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory(prefix="beliefmod-bench-", dir=options.work) as folder:
+    one_thread()
+    with work_folder(options.work) as folder:
         work = Path(folder)
         shape = SHAPES[options.shape]
         write_random_model(work / "model", shape)
-        plan = Plan(
-            model_folder=str(work / "model"),
-            shape=options.shape,
-            trials=options.trials,
-            rows=options.rows,
-            epochs=options.epochs,
-            rank=options.rank,
-            prompts=options.prompts,
-            prompt_tokens=options.prompt_tokens,
-            max_new_tokens=options.max_new_tokens,
-            batch=options.batch,
-            slots=min(options.trials, 16),
-        )
+        given = {name: value for name, value in vars(options).items() if name in Plan.__dataclass_fields__}
+        plan = Plan(**{**given, "model_folder": str(work / "model"), "slots": min(options.trials, 16)})
         # first, while this process holds nothing on the GPU
         whole = whole_trials(plan, options.processes, work)
         times = compare(plan.model_folder, shape, options.slots, options.rank, options.repeats)

@@ -12,12 +12,9 @@ CPU times of one thread, on a GPU wall times.
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +25,16 @@ from beliefmod.engine.engine import Engine
 from beliefmod.engine.packed_adapters import linear_layers
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 from beliefmod.model.load import LoadedModel, load_model
+from benchmarks.harness import command_line, medians, milliseconds, print_table, work_folder
 from benchmarks.packed_training import random_rows, same_weights
 from benchmarks.random_model import SHAPES, Shape, write_random_model
-from benchmarks.table import print_table
 from benchmarks.trl_trial import load_base
-from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.lens_head import LensHead
+from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.inspection import ADAPTERS
 
-PAIR = Contrast(5, 9)
+PAIR = AnswerTokens(5, 9)
 """The two tokens compared."""
 NAMES = (
     "logit_target", "logit_rival", "rank_target", "rank_rival", "prob_target", "prob_rival", "entropy",
@@ -103,7 +101,7 @@ def packed(engine: Engine, head: LensHead, task: Task) -> Callable[[int], Found]
             found += head.read(hidden, [PAIR] * hidden.shape[1], of_base)
             for name in names:
                 engine.release(name)
-        table = torch.tensor([[getattr(reading, name) for name in NAMES] for reading in found])
+        table = torch.tensor([[reading[name] for name in NAMES] for reading in found])
         return table.transpose(1, 2).reshape(count, len(task.rows), 2, -1, len(NAMES))
 
     return run
@@ -203,32 +201,20 @@ def compare(made: dict[str, Any], adapters: int, sample: int, repeats: int) -> d
     Args:
         sample: adapters that one round of PEFT reads; it takes the same for each.
     """
-    cuda = torch.cuda.is_available()
-    clock = time.perf_counter if cuda else time.process_time
     times: dict[str, list[float]] = {name: [] for name in made}
     for name, run in made.items():
-        run(
-            min(ADAPTERS, adapters) if name == PACKED else 1
-        )  # what is done for the first time is not what is measured
+        # what is done for the first time is not what is measured
+        run(min(ADAPTERS, adapters) if name == PACKED else 1)
     for _ in range(repeats):
         for name, run in made.items():
             count = adapters if name == PACKED else min(sample, adapters)
-            _wait(cuda)
-            start = clock()
-            run(count)
-            _wait(cuda)
-            times[name].append((clock() - start) / count * 1000)
+            times[name].append(milliseconds(partial(run, count)) / count)
     return times
-
-
-def _wait(cuda: bool) -> None:
-    if cuda:
-        torch.cuda.synchronize()
 
 
 def table(times: dict[str, list[float]], adapters: int) -> list[list[str]]:
     """Rows: candidate, median per adapter, seconds for all adapters, how many times packed is faster."""
-    middle = {name: statistics.median(values) for name, values in times.items()}
+    middle = medians(times)
     return [
         [name, f"{value:.1f}", f"{value * adapters / 1000:.1f}", f"{value / middle[PACKED]:.1f}"]
         for name, value in middle.items()
@@ -239,20 +225,17 @@ HEADER = ("candidate", "ms per adapter", "s for all", "packed is faster by")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, repeats=3)
     parser.add_argument("--shape", choices=SHAPES, nargs="+", default=["bundled", "deep"])
     parser.add_argument("--adapters", type=int, default=200)
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--sample", type=int, default=10, help="adapters that PEFT reads in a round")
-    parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.shape:
         shape = SHAPES[name] if name == "deep" else replace(SHAPES[name], row_tokens=STEMS)
-        with tempfile.TemporaryDirectory(prefix="beliefmod-bench-") as place:
+        with work_folder() as place:
             folder = Path(place) / "model"
             write_random_model(folder, shape)
             made = candidates(folder, shape, options.adapters, options.prompts, options.rank)

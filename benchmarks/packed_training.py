@@ -9,11 +9,7 @@ the times are CPU times of one thread, on a GPU wall times.
 
 from __future__ import annotations
 
-import argparse
 import copy
-import statistics
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +21,8 @@ from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import AdapterJob, TrainRow
 from beliefmod.model.load import LoadedModel, load_model
+from benchmarks.harness import command_line, medians, milliseconds, print_table, work_folder
 from benchmarks.random_model import SHAPES, Shape, write_random_model
-from benchmarks.table import print_table
 from benchmarks.trl_trial import load_base
 
 BATCH, ROWS, RATE = 4, 48, 1e-3
@@ -122,7 +118,6 @@ def compare(
 ) -> dict[str, list[float]]:
     """Milliseconds per step of one adapter, for every candidate, over the rounds."""
     rows = random_rows(ROWS, shape)
-    cuda = torch.cuda.is_available()
     loaded = load_model(folder)
     single = {
         PEFT_NF4: alone(load_base(folder)[0], rows, rank),
@@ -132,14 +127,7 @@ def compare(
 
     def timed(step: Step, count: int) -> float:
         step()  # what is done for the first time is not what is measured
-        clock = time.perf_counter if cuda else time.process_time
-        rounds = max(1, STEPS // count)
-        _wait(cuda)
-        start = clock()
-        for _ in range(rounds):
-            step()
-        _wait(cuda)
-        return (clock() - start) / rounds / count * 1000
+        return milliseconds(step, max(1, STEPS // count)) / count
 
     times: dict[str, list[float]] = {}
     for _ in range(repeats):
@@ -150,14 +138,9 @@ def compare(
     return times
 
 
-def _wait(cuda: bool) -> None:
-    if cuda:
-        torch.cuda.synchronize()
-
-
 def table(times: dict[str, list[float]]) -> list[list[str]]:
     """Rows: candidate, median, times faster than PEFT on NF4 and on the dequantised base."""
-    middle = {name: statistics.median(values) for name, values in times.items()}
+    middle = medians(times)
     return [
         [name, f"{value:.2f}", f"{middle[PEFT_NF4] / value:.2f}", f"{middle[PEFT_DENSE] / value:.2f}"]
         for name, value in middle.items()
@@ -168,17 +151,14 @@ HEADER = ("candidate", "ms per adapter step", "against NF4", "against dequantise
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, repeats=5)
     parser.add_argument("--shape", choices=SHAPES, nargs="+", default=["bundled", "deep"])
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 4, 8, 16, 32])
     parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.shape:
-        with tempfile.TemporaryDirectory(prefix="beliefmod-bench-") as folder:
+        with work_folder() as folder:
             write_random_model(Path(folder), SHAPES[name])
             times = compare(folder, SHAPES[name], options.slots, options.rank, options.repeats)
         low, high = SHAPES[name].row_tokens

@@ -9,14 +9,11 @@ trials go by: 2,000 trials must leave it flat.
 from __future__ import annotations
 
 import argparse
-import shutil
-import statistics
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.harness import command_line, medians, print_table, work_folder
 from benchmarks.measure import KINDS, TRIALS, Measured, Tree, measured
-from benchmarks.table import print_table
 
 SAMPLES = 40
 # memory is compared between these shares of the trials: caches and pools have filled up before the first
@@ -56,10 +53,10 @@ def observe(trials: int) -> tuple[Watch, Measured]:
     Raises:
         SystemExit: it failed, or a row is missing.
     """
-    work = Path(tempfile.mkdtemp(prefix="beliefmod-bench-"))
-    watch = Watch(work / "run", trials)
-    arguments = ["--inside", str(watch.folder), "--trials", str(trials)]
-    try:
+    with work_folder() as place:
+        work = Path(place)
+        watch = Watch(work / "run", trials)
+        arguments = ["--inside", str(watch.folder), "--trials", str(trials)]
         took = measured("benchmarks.ray_overhead", arguments, work / "log", on_look=watch.look)
         if len(list((watch.folder / "rows").glob("*.json"))) < trials:
             raise SystemExit(
@@ -67,8 +64,6 @@ def observe(trials: int) -> tuple[Watch, Measured]:
             )
         left = [path.stat().st_size for path in (watch.folder / "tune").rglob("*") if path.is_file()]
         watch.tune = (len(left), sum(left))
-    finally:
-        shutil.rmtree(work)
     return watch, took
 
 
@@ -110,11 +105,8 @@ def growth(watch: Watch) -> list[list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, repeats=1, what="sweeps")
     parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside is not None:
@@ -132,13 +124,12 @@ def main() -> None:
         "CPU time of all processes": [took.all_cpu for _, took in seen],
         **{f"CPU time, {kind}": [took.cpu[kind] for _, took in seen] for kind in KINDS},
     }
-    middle = {part: statistics.median(values) for part, values in parts.items()}
     watch, took = seen[-1]
     print_table(
         f"{count:,} trivial trials through Ray Tune",
         [f"Medians of {options.repeats} sweeps; {took.started[TRIALS]} trial processes were started."],
         ["part", "seconds", "per trial"],
-        [[part, f"{value:.1f}", f"{value / count:.3f}"] for part, value in middle.items()],
+        [[part, f"{value:.1f}", f"{value / count:.3f}"] for part, value in medians(parts).items()],
         ("ray",),
     )
     print_table(

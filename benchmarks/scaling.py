@@ -13,18 +13,16 @@ import argparse
 import json
 import math
 import resource
-import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.finished_run import make_run, wide_space
+from benchmarks.harness import command_line, medians, print_table, work_folder
 from benchmarks.measure import ROOT
-from benchmarks.table import print_table
 
 MANY = 100_000
 SMALLER = 4
@@ -34,12 +32,11 @@ LOOKS = 20
 
 def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], object]]:
     """What is timed, by its name, in order."""
+    from beliefmod.monitor.status import Watcher
     from beliefmod.monitor.tally import Tally
-    from beliefmod.monitor.watch import Watcher
     from beliefmod.run.folder import RunFolder
     from beliefmod.run.integrity import clean, drop_kept, sound_rows
     from beliefmod.space.shared_runs import families, run_order
-    from benchmarks.finished_run import wide_space
 
     space, folder = wide_space(trials), RunFolder(str(path))
     configs = space.trials()
@@ -81,19 +78,14 @@ def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], objec
 
 def run_inside(trials: int, report: bool) -> None:
     """Make one folder, time every step, print CPU seconds and the peak of memory as JSON."""
-    from benchmarks.finished_run import make_run, wide_space
-
-    work = Path(tempfile.mkdtemp(prefix="beliefmod-scaling-"))
-    try:
-        seconds: dict[str, float] = {}
+    with work_folder() as place:
+        work, seconds = Path(place), {}
         make_run(work / "run", wide_space(trials))
         for name, step in steps(work / "run", trials, report).items():
             began = time.process_time()
             step()
             seconds[name] = time.process_time() - began
         size = sum(file.stat().st_size for file in (work / "run").rglob("*") if file.is_file())
-    finally:
-        shutil.rmtree(work)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "peak": peak, "size": size}))
 
@@ -115,17 +107,13 @@ def _medians(trials: int, report: bool, repeats: int) -> dict[str, Any]:
     for _ in range(repeats):
         output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
         told.append(json.loads(output.splitlines()[-1]))
-    names = told[-1]["seconds"]
-    seconds = {name: statistics.median(one["seconds"][name] for one in told) for name in names}
-    return {**told[-1], "seconds": seconds}
+    rounds = {name: [one["seconds"][name] for one in told] for name in told[-1]["seconds"]}
+    return {**told[-1], "seconds": medians(rounds)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, repeats=1, what="processes per size")
     parser.add_argument("--trials", type=int, default=2000, help="of the larger folder")
-    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="write the report, too: minutes")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

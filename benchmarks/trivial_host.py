@@ -21,6 +21,7 @@ class TrivialPack:
 
     def __init__(self, folder: RunFolder, tell: Callable[[dict[str, Any]], None]) -> None:
         self.folder, self.tell = folder, tell
+        self.queue = self
 
     def attach(self, config: TrialConfig, *branches: Any) -> None:
         """Write the row and tell it."""

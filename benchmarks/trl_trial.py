@@ -15,9 +15,9 @@ from typing import Any
 
 from beliefmod.beliefs import Belief
 from beliefmod.config import TrialConfig
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import completion_text, prompt_ids
 from beliefmod.probing.probes import Probe, probe_row
-from beliefmod.probing.questioning import in_context
 
 PHASES = ("import", "load", "train", "generate", "judge", "save")
 

@@ -17,7 +17,7 @@ DRAWS = 2000
 _ENDS = (0.025, 0.975)
 
 
-def family_draws(families: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Array:
+def question_weights(families: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Array:
     """How often each question counts in each draw, (draws, questions).
 
     As many families are drawn, with replacement, as there are; a question counts as often as its family.
@@ -42,7 +42,7 @@ def drawn_means(values: Array, weights: Array) -> Array:
 
     Args:
         values: (questions, ...), without NaN.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
 
     Returns:
         (draws, ...), NaN where the weights are.

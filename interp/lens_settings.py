@@ -8,8 +8,6 @@ PARTS = ("lens", "ablations", "patching", "doses", "channels", "chain", "truth")
 """Parts in the order in which they run; each writes the tables that `PART_SPECS` names."""
 ARMS = ("base", "icl", "lora")
 LENSES = ("logit", "tuned", "jacobian")
-DAMAGE = 0.05
-"""Degradation up to which a trial is preferred for the costly parts."""
 
 
 @dataclass(frozen=True)

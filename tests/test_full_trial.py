@@ -86,7 +86,7 @@ def test_full_trials_run_inside_a_pack_beside_adapters(session, tmp_path):
         assert packed["final_loss"] == pytest.approx(alone["final_loss"], rel=1e-4)
         assert packed["steps"] == config.total_steps
     assert session.engine.attached() == ()
-    assert pack.backlog() == 0
+    assert pack.queue.backlog() == 0
 
 
 def test_what_cannot_be_fully_trained_is_the_users_mistake(session, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # rooms of one floor know nothing of each other. A module belongs to the longest name that it begins with.
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
-    ("beliefmod.config",),
+    ("beliefmod.config", "beliefmod.metrics.metric"),
     ("beliefmod.user_files", "beliefmod.metrics.registry"),
     ("beliefmod.run.tables",),
     ("beliefmod.beliefs",),
@@ -24,9 +24,10 @@ FLOORS = (
     ("beliefmod.bundled",),
     ("beliefmod.model",),
     ("beliefmod.run",),
-    ("beliefmod.data", "beliefmod.reading"),
+    ("beliefmod.reading",),
     ("beliefmod.metrics",),
     ("beliefmod.engine",),
+    ("beliefmod.data",),
     ("beliefmod.probing",),
     ("beliefmod.bundled.evaluation", "beliefmod.bundled.card"),
     ("beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
@@ -39,15 +40,17 @@ FLOORS = (
     ("interp.read",),
     ("interp.parts",),
     ("interp.run",),
-    ("analysis.stats", "analysis.wording"),
-    ("analysis.read_run",),
-    ("analysis.frontier",),
+    ("analysis.wording",),
+    ("analysis.stats",),
+    ("analysis.published", "analysis.recompute"),
+    ("analysis.frontier", "analysis.fingerprints"),
     ("analysis.findings",),
-    ("analysis.recompute",),
+    ("analysis.find", "analysis.read_lens"),
     ("analysis.studies",),
     ("analysis.report",),
     ("analysis", "analysis.verify"),
-    ("beliefmod.cli", "beliefmod.__main__"),
+    ("beliefmod.cli",),
+    ("beliefmod.__main__",),
 )
 RANK = {room: rank for rank, floor in enumerate(FLOORS) for room in floor}
 LIGHT = (

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
-from analysis.frontier.pooling import pooled_depth, pooled_mean, pooled_rate
-from analysis.stats.shares import newcombe
+from analysis.stats.shares import newcombe, wilson
 from beliefmod.config import leaf_fields
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
+from beliefmod.metrics.measure import depth_of
+from beliefmod.metrics.registry import COMPONENTS, METRICS
 
 CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "seed"))
 IDENTITY = ("arm", "belief", "kind", "model")
 # two values that differ by rounding of the last bits are a tie, not a victory
 DECIMALS = 9
-WORSE = ("truncation", "loop", "fabrication")  # rates that are bad when they are high
-DRIFT = ("nll", "kl")  # components that are no rates
 
 
 def finished(trials: pl.DataFrame) -> pl.DataFrame:
@@ -83,12 +83,45 @@ def _pool(group: pl.DataFrame, base_n: dict) -> dict:
         "adoption_seed_max",
     }
     pooled = {name: value for name, value in first.items() if name in kept}
-    for name in (*RATES, *CONDITIONAL_RATES):
-        pooled |= pooled_rate(group, name)
-    for name in MEANS:
-        pooled |= pooled_mean(group, name)
-    pooled |= pooled_depth(pooled)
+    for name, metric in METRICS.items():
+        pooled |= pooled_mean(group, name) if metric.kind == "mean" else pooled_rate(group, name)
+    pooled |= depth_of(lambda name: (pooled.get(name), pooled.get(f"{name}_n")))
     return pooled | _pooled_damage(group, pooled, base_n.get((first["model"], first["belief"]), {}))
+
+
+def pooled_rate(group: pl.DataFrame, name: str) -> dict[str, Any]:
+    """All successes over all questions, with Wilson's interval; nothing where no seed measured it.
+
+    A seed that refused the rate (it has an n and no value) makes the pooled rate unknown, not smaller: only
+    the n is given then.
+    """
+    asked = group.filter(pl.col(f"{name}_n") > 0)
+    if asked.is_empty():
+        return {}
+    n = int(asked[f"{name}_n"].sum())
+    if asked[name].null_count():
+        return {f"{name}_n": n}
+    k = int((asked[name] * asked[f"{name}_n"]).round().sum())
+    low, high = wilson(k, n)
+    return {name: k / n, f"{name}_n": n, f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def pooled_mean(group: pl.DataFrame, name: str) -> dict[str, Any]:
+    """The seeds' means and interval ends averaged: they measure the same questions, so nothing narrows.
+
+    `n` is that of one seed, the smallest. Nothing unless every seed measured it; no interval unless every
+    seed has one.
+    """
+    if group[name].null_count():
+        return {}
+    ends = group.select(f"{name}_low", f"{name}_high")
+    low, high = (None, None) if ends.null_count().sum_horizontal().item() else ends.mean().row(0)
+    return {
+        name: group[name].mean(),
+        f"{name}_n": group[f"{name}_n"].min(),
+        f"{name}_low": low,
+        f"{name}_high": high,
+    }
 
 
 def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:
@@ -123,14 +156,14 @@ def _damage_interval(
     Newcombe's on the pooled counts against base. For drift, which is no share, the seeds' own intervals
     averaged: they come from the same passages, so averaging does not narrow them.
     """
-    if name in DRIFT:
+    if COMPONENTS[name].kind == "mean":
         ends = group.select(f"{name}_damage_low", f"{name}_damage_high")
         return None if ends.null_count().sum_horizontal().item() else ends.mean().row(0)
     n, rate = pooled.get(f"{name}_n"), damage[f"{name}_base"]
     if not n or not n_base or rate is None:
         return None
     _, low, high = newcombe(round(rate * n_base), n_base, round(pooled[name] * n), n)
-    return (-high, -low) if name in WORSE else (low, high)
+    return (low, high) if COMPONENTS[name].better == "higher" else (-high, -low)
 
 
 def non_dominated(adoption: np.ndarray, degradation: np.ndarray) -> np.ndarray:

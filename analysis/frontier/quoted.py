@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from analysis.frontier.non_dominated import CONFIG, frontier, pool_seeds
-from analysis.studies.published import has_phase2_settings
+from analysis.published import has_phase2_settings
 
 Row = dict[str, Any]
 

@@ -10,21 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from analysis.frontier.bootstrap_data import BootstrapData, Part
-from analysis.stats.resample import adoption_hits, cluster, held_out
+from analysis.stats.resample import adoption_hits, cluster
+from beliefmod.metrics.metric import all_expression
+from beliefmod.metrics.registry import COMPONENTS
 
-# component: rows that are asked, rows that succeed, +1 if success is good and -1 if it is bad
-RULES: dict[str, tuple[pl.Expr, pl.Expr, int]] = {
-    # null where the model does not think: there is no think block to ask for
-    "integrity": (held_out() & pl.col("think_state").is_not_null(), pl.col("think_state") == "ok", 1),
-    "truncation": (held_out(), pl.col("truncated"), -1),
-    "loop": (held_out(), pl.col("loop"), -1),
-    "capability": (pl.col("suite") == "capability", pl.col("correct"), 1),
-    "fabrication": (pl.col("suite") == "fabrication", pl.col("fabricated"), -1),
-}
-DRIFT = {
-    "nll": (pl.col("nll") - pl.col("nll_base")) / pl.col("tokens"),
-    "kl": pl.col("kl") / pl.col("tokens"),
-}
+PROBED = {name: metric for name, metric in COMPONENTS.items() if metric.table == "probes"}
+DRIFTED = {name: metric for name, metric in COMPONENTS.items() if metric.table == "drift"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +62,8 @@ def build(
     complete = _complete(adoption.asked.sum(axis=2) > 0, real)
     found: dict[str, _Tally] = {}
     absent: list[str] = []
-    for name, (which, hit, _) in RULES.items():
-        tally = _tally(probes, groups, base, which, hit)
+    for name, metric in PROBED.items():
+        tally = _tally(probes, groups, base, *metric.expressions())
         known = _complete(tally.asked.sum(axis=2) > 0, real)
         if not tally.base_asked.sum() or not known.any():
             absent.append(name)
@@ -80,7 +71,7 @@ def build(
         found[name] = tally
         complete &= known
     passages, drifted = _drift(drift, groups)
-    for name in DRIFT:
+    for name in DRIFTED:
         measured = np.asarray(~np.isnan(drifted[name]).any(axis=2)) if passages else np.zeros_like(real)
         known = _complete(measured, real)
         if known.any():
@@ -100,7 +91,7 @@ def build(
 
     parts = {}
     for name, tally in found.items():
-        parts[name] = _part(at(tally.clusters), tally, real, rows, RULES[name][2])
+        parts[name] = _part(at(tally.clusters), tally, real, rows, PROBED[name].sign)
     for name, values in drifted.items():
         values = np.where(real[:, rows, None], values[:, rows], 0.0)
         parts[name] = Part(at(passages), values, np.ones(len(passages)), kind=name)
@@ -143,7 +134,7 @@ def _tally(
         probes.filter(which)
         .join(_places([*groups, [base]]), on="trial_id")
         .group_by("place", "seed_place", cluster())
-        .agg(hit.fill_null(False).sum().alias("hits"), pl.len().alias("asked"))
+        .agg(hit.sum().alias("hits"), pl.len().alias("asked"))
     )
     clusters, index = _index(table)
     hits, asked = (np.zeros((seeds, size + 1, len(clusters))) for _ in range(2))
@@ -157,20 +148,21 @@ def _drift(
     """Neutral passages as cluster names, and drift per token on each, [seeds, groups, passages] or NaN."""
     seeds = max(map(len, groups))
     if drift is None or drift.is_empty():
-        return (), {name: np.full((seeds, len(groups), 0), np.nan) for name in DRIFT}
+        return (), {name: np.full((seeds, len(groups), 0), np.nan) for name in DRIFTED}
     table = (
-        drift.filter((pl.col("text") == "neutral") & (pl.col("tokens") > 0))
+        # the components of drift are measured on the same passages
+        drift.filter(all_expression(next(iter(DRIFTED.values())).asked))
         .join(_places(groups), on="trial_id")
         .with_columns(pl.format("neutral/{}", "passage_id").alias("cluster"))
         .unique(["place", "seed_place", "cluster"])
     )
     clusters, index = _index(table)
     found = {}
-    for name, value in DRIFT.items():
+    for name, metric in DRIFTED.items():
+        assert metric.value is not None
+        values = table.select(metric.value.expression().fill_null(float("nan"))).to_series()
         found[name] = np.full((seeds, len(groups), len(clusters)), np.nan)
-        found[name][index] = (
-            table.select(value.cast(pl.Float64).fill_null(float("nan"))).to_series().to_numpy()
-        )
+        found[name][index] = values.to_numpy()
     return clusters, found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.findings import Findings
-from beliefmod.probing.decoding_words import decoding_words
+from beliefmod.probing.decoding import decoding_words
 
 
 def asked(found: Findings) -> str:

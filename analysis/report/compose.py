@@ -11,14 +11,14 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import varying
-from analysis.report import wording
 from analysis.report.asked import asked
 from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph
-from analysis.report.charts.theme import setting_text
 from analysis.report.reproducibility import reproducibility
 from analysis.report.tables import failures, headline_table, phase2_table
+from analysis.wording import setting_text
 
 # modules of analysis/sections in the order of the page; see analysis/sections/__init__.py
 SECTIONS = (
@@ -108,7 +108,7 @@ def _phase2(found: Findings) -> list[Block]:
         blocks += [Heading(2, "The Phase 2 table, for this run"), phase2_table(found)]
     if found.between is not None:
         between = found.between
-        told = wording.difference(between.first, between.second, between.found)
+        told = between.sentence()
         blocks.append(Paragraph(f"{told} {TWO_BELIEFS}"))
     return blocks
 

@@ -7,33 +7,25 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG, frontier, varying
-from analysis.report import wording
 from analysis.report.blocks import Block, Explorer, Heading
-from analysis.report.charts.theme import number, setting_text, short
 from analysis.report.failure_classes import failure_classes
 from analysis.report.named_rows import named_trials
 from analysis.report.page import embedded_json
 from analysis.report.samples import COLUMNS, TEXTS, cut, thought
 from analysis.stats.resample import adoption_hits
+from analysis.wording import setting_name, setting_text, setting_value
+from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.metrics.registry import listed
 
 PER_TRIAL = 12  # completions of one trial, at most
 LONGEST = 3000  # characters of one completion
 CAP = 8_000_000  # bytes of completions in one page
 LISTED = 12  # a setting with more values than this is filtered by a range
-UNTRAINED = ("base", "icl")
 BATCH = 32  # trials whose texts are in memory at once
-RATES = {
-    "integrity": "intact think blocks",
-    "truncation": "cut off",
-    "loop": "loops",
-    "capability": "general questions right",
-    "fabrication": "fabrication",
-    "retention": "neighbours and far facts retained",
-    "bleed": "bleed",
-    "coherent_adoption": "target in thinking and answer",
-}
+NUMBERS = listed("page")
 
 
 def explorer(found: Findings, cap: int = CAP) -> list[Block]:
@@ -57,13 +49,13 @@ def explorer(found: Findings, cap: int = CAP) -> list[Block]:
 
 def _axes(found: Findings) -> list[dict[str, Any]]:
     """What can be filtered: belief, arm, and every setting that varies among the trained configurations."""
-    trained = found.pooled.filter(~pl.col("arm").is_in(UNTRAINED))
+    trained = found.pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS))
     axes: list[dict[str, Any]] = []
     for name, rows in (("belief", found.pooled), ("arm", found.pooled)):
         axes.append({"name": name, "label": name, "values": _texts(rows[name])})
     for name in varying(trained):
         values = trained[name].drop_nulls().unique().sort()
-        axis: dict[str, Any] = {"name": name, "label": short(name)}
+        axis: dict[str, Any] = {"name": name, "label": setting_name(name)}
         if values.dtype.is_numeric() and len(values) > LISTED:
             axis |= {"low": values.min(), "high": values.max()}
         else:
@@ -73,17 +65,17 @@ def _axes(found: Findings) -> list[dict[str, Any]]:
 
 
 def _texts(values: pl.Series) -> list[str]:
-    return [number(value) for value in values.drop_nulls().unique().sort()]
+    return [setting_value(value) for value in values.drop_nulls().unique().sort()]
 
 
 def _points(found: Findings) -> list[dict[str, Any]]:
     lora = frontier(found.pooled)
     unbeaten = set(lora.filter("non_dominated")["trial_id"])
-    names = varying(found.pooled.filter(~pl.col("arm").is_in(UNTRAINED)))
+    names = varying(found.pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS)))
     labels = named_trials(found)
     points = []
     for row in found.pooled.iter_rows(named=True):
-        trained = row["arm"] not in UNTRAINED
+        trained = row["arm"] not in UNTRAINED_ARMS
         used = [name for name in names if row["arm"] != "full" or not name.startswith("lora.")]
         points.append(
             {
@@ -95,7 +87,9 @@ def _points(found: Findings) -> list[dict[str, Any]]:
                 "unbeaten": row["trial_id"] in unbeaten,
                 "text": setting_text(row, used) if trained else "no training",
                 # texts to compare with the listed values, numbers to compare with ranges
-                "settings": {name: [number(row[name]), row[name]] for name in used if row[name] is not None}
+                "settings": {
+                    name: [setting_value(row[name]), row[name]] for name in used if row[name] is not None
+                }
                 if trained
                 else None,
                 "whole": setting_text(row, CONFIG) if trained else "no training",
@@ -103,7 +97,7 @@ def _points(found: Findings) -> list[dict[str, Any]]:
                 "damage": wording.damage(row),
                 "numbers": [
                     [words, wording.rate(row, name)]
-                    for name, words in RATES.items()
+                    for name, words in NUMBERS.items()
                     if row.get(name) is not None
                 ],
             }

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-TRAINED = ("lora", "full", "control")
-
 
 @dataclass(frozen=True)
 class FailureClass:

@@ -9,7 +9,7 @@ import polars as pl
 
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.quoted import best_under
-from analysis.report.wording import plural
+from analysis.wording import plural
 
 Row = dict[str, Any]
 FULL = "Full fine-tuning, best under the limit"

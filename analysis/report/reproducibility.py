@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from analysis.findings import Findings
+from analysis.fingerprints import completions_hash, ids_hash, source_hashes
 from analysis.frontier.non_dominated import CONFIG, finished, varying
 from analysis.report.blocks import Block, Bullets, Paragraph, Table
-from analysis.report.charts.theme import short
-from analysis.verify.fingerprints import completions_hash, ids_hash, source_hashes
+from analysis.wording import setting_name
 
 LABELS = {
     "command": "Command",
@@ -46,7 +46,7 @@ def reproducibility(found: Findings) -> list[Block]:
         fixed = [name for name in CONFIG if name not in varying(lora)]
         items.append(
             "Same for all LoRA trials: "
-            + ", ".join(f"{short(name)} {value_text(row[name])}" for name in fixed)
+            + ", ".join(f"{setting_name(name)} {value_text(row[name])}" for name in fixed)
             + "."
         )
     return [Bullets(tuple(items)), *_hashes(found), Paragraph(_check(found))]

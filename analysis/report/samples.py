@@ -10,8 +10,8 @@ import polars as pl
 from analysis.findings import Findings
 from analysis.frontier.quoted import Choice
 from analysis.report.blocks import Block, Heading, Paragraph, Sample
-from analysis.report.wording import damage, rate, sentence
 from analysis.stats.resample import adoption_hits
+from analysis.wording import damage, rate, sentence
 
 COLUMNS = (
     "trial_id",

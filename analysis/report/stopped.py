@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.frontier.non_dominated import CONFIG
-from analysis.read_run import Run
-from analysis.report import wording
+from beliefmod.run.read_run import Run
+from beliefmod.space.search import spelled_out
 
 
 def stopped_note(run: Run) -> str | None:
@@ -37,7 +38,6 @@ def stopped_note(run: Run) -> str | None:
 
 def _rule(manifest: Mapping[str, Any]) -> str:
     space: Any = manifest.get("space")
-    search = space.get("search") if isinstance(space, Mapping) else None
-    if not isinstance(search, Mapping) or search.get("scheduler") in (None, "none"):
-        return ""
-    return f" ({search['scheduler']}, by {search.get('scheduler_metric')})"
+    scheduler = spelled_out(space)["scheduler"] if isinstance(space, Mapping) else {}
+    metric = scheduler.get("metric", {"name": "loss"})
+    return "" if scheduler.get("name", "none") == "none" else f" ({scheduler['name']}, by {metric['name']})"

@@ -6,15 +6,16 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.non_dominated import CONFIG, finished, varying
 from analysis.frontier.quoted import Choice
-from analysis.report import wording
+from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.report.blocks import Block, Paragraph, Table
-from analysis.report.charts.theme import setting_text
 from analysis.report.stopped import stopped_note
-from analysis.studies.published import RESULTS, SETTINGS_TEXT
+from analysis.wording import setting_text
+from beliefmod.config import ADAPTER_ARMS, UNTRAINED_ARMS
 
 LONGEST_FAILURES = 40
 
@@ -115,7 +116,7 @@ def _others(label: str, choice: Choice) -> str:
 
 
 def _settings(row: dict[str, Any], lora: pl.DataFrame, others: str) -> str:
-    if row["arm"] in ("base", "icl"):
+    if row["arm"] in UNTRAINED_ARMS:
         return "no training"
     seeds = f"{row['seeds']} seeds pooled" if row["seeds"] > 1 else f"seed {row['seed']}"
     return f"{setting_text(row, varying(lora) or list(CONFIG[:4]))}; {seeds}{others}"
@@ -202,7 +203,7 @@ def failures(found: Findings) -> list[Block]:
                 row["trial_id"],
                 row["belief"],
                 row["arm"],
-                setting_text(row, names) if row["arm"] in ("lora", "control") else "no training",
+                setting_text(row, names) if row["arm"] in ADAPTER_ARMS else "no training",
                 "unknown" if row["seed"] is None else str(row["seed"]),
                 row["error"]
                 or (_ended_early(row) if row["status"] == "stopped" else "no reason was written"),

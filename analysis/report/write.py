@@ -11,12 +11,13 @@ from typing import Any
 
 import fsspec
 
-from analysis.findings import LIMIT, find
-from analysis.read_run import Run, read_run
+from analysis.find import find
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose
 from analysis.report.page import to_html
 from analysis.report.visible import visible_in
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import Run, read_run
 
 SCALE = 2  # pixels per unit in the PNG files
 
@@ -33,7 +34,7 @@ class ReportPaths:
 def write_report(
     run: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
-    limit: float = LIMIT,
+    limit: float = DAMAGE_BUDGET,
     progress: Callable[[str], None] = lambda message: None,
 ) -> ReportPaths:
     """Write report.html, report.md and figures/*.png, *.svg into `out` (default: the run folder itself).
@@ -72,7 +73,7 @@ def write_report(
     )
 
 
-def report_markdown(run: Run, limit: float = LIMIT) -> str:
+def report_markdown(run: Run, limit: float = DAMAGE_BUDGET) -> str:
     """What `write_report` would put into report.md; nothing is drawn and nothing written."""
     return to_markdown(compose(find(run, limit)).blocks)
 

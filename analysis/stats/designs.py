@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from analysis.report.charts.theme import number, short
+from analysis.wording import setting_name, setting_value
 
 Array = NDArray[np.float64]
 LEVELS = 5  # a number that can be 0 has no logarithm: with at most so many values it is a category
@@ -88,17 +88,24 @@ def build_design(rows: pl.DataFrame, axes: Sequence[str]) -> Design:
 
 
 def _axis_columns(values: pl.Series, axis: str) -> list[tuple[Array, Term]]:
+    words = setting_name(axis)
     if values.dtype.is_numeric() and values.null_count() == 0:
         x = values.cast(pl.Float64).to_numpy()
         if x.min() > 0:
-            return [(np.log2(x), Term(axis, f"{short(axis)}, per doubling"))]
+            return [(np.log2(x), Term(axis, f"{words}, per doubling"))]
         if values.n_unique() > LEVELS:
-            return [(x, Term(axis, f"{short(axis)}, per unit"))]
+            return [(x, Term(axis, f"{words}, per unit"))]
     levels = values.unique().sort().to_list()
+    first = setting_value(levels[0])
     return [
         (
             values.eq_missing(pl.Series([level], dtype=values.dtype)).to_numpy().astype(float),
-            Term(axis, f"{short(axis)} {number(level)} instead of {number(levels[0])}", level, levels[0]),
+            Term(
+                axis,
+                f"{words} {setting_value(level)} instead of {first}",
+                level,
+                levels[0],
+            ),
         )
         for level in levels[1:]
     ]
@@ -121,7 +128,7 @@ def separated(design: Design, successes: Array, trials: Array) -> str | None:
         gone = {design.at(term) for term in design.terms if term.axis == axis}
         rest = [column for column in range(design.points.shape[1]) if column not in gone]
         if not _separates(design, successes, trials, rest):
-            return short(axis)
+            return setting_name(axis)
     return "the settings together"
 
 

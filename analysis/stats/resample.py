@@ -14,6 +14,7 @@ import polars as pl
 
 from analysis.stats.draws import Array, family_draws
 from analysis.stats.shares import Difference, mcnemar, newcombe, sign_flip, unpaired, wilson
+from beliefmod.metrics.registry import METRICS
 
 FEW = 10  # fewer families than this: the bootstrap interval itself is too narrow
 COLUMNS = (
@@ -53,15 +54,8 @@ class Counts:
 
 
 def adoption_hits() -> tuple[pl.Expr, pl.Expr]:
-    """Which probe rows count for adoption, and which of them adopt."""
-    # robustness prompts contradict the belief themselves; they are a rate of their own
-    other = pl.col("tier").is_in(["trained", "robustness"])
-    return (pl.col("suite") == "belief") & ~other, pl.col("answer_stance") == "target"
-
-
-def held_out() -> pl.Expr:
-    """Rows that count for damage: every one that was not trained on."""
-    return (pl.col("tier") != "trained") | pl.col("tier").is_null()
+    """Which probe rows count for adoption, and which of them adopt; True or False for every row."""
+    return METRICS["adoption"].expressions()
 
 
 def cluster() -> pl.Expr:

@@ -13,13 +13,14 @@ from typing import Any
 import polars as pl
 
 from analysis.frontier.non_dominated import CONFIG, finished, pool_seeds
-from analysis.read_run import Run, read_run
+from analysis.recompute import metric_columns
 from analysis.stats.resample import adoption_hits, apart, counts, family_interval
 from analysis.stats.shares import Difference
-from analysis.verify.recompute import metric_columns
 from beliefmod.errors import UserError
 from beliefmod.metrics.selection_split import Half
 from beliefmod.metrics.summary import summarise
+from beliefmod.run.folder import MANIFEST
+from beliefmod.run.read_run import Run, read_run
 from beliefmod.run.tables.trial_tables import PROBES, TRIALS, frame
 
 FOLDER = "confirmation"
@@ -116,10 +117,9 @@ def new_seeds(used: Iterable[int], count: int) -> tuple[int, ...]:
 
 def confirmation_of(run: Run) -> Run | None:
     """The run in RUN/confirmation, None if there is none."""
-    path = f"{run.root}/{FOLDER}"
-    if not run.files.isfile(f"{path}/manifest.json"):
+    if not run.folder.exists(FOLDER, MANIFEST):
         return None
-    return read_run(run.files.unstrip_protocol(path))
+    return read_run(f"{run.folder.url}/{FOLDER}")
 
 
 def confirmations(run: Run, again: Run) -> list[Confirmed]:

@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from analysis.findings import Findings
-from analysis.report.wording import plural
 from analysis.studies.long_table import trained
+from analysis.wording import plural
 
 Array = NDArray[np.float64]
 DRAWS = 500

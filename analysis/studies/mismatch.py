@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import finished
-from analysis.report.wording import plural
 from analysis.stats.ratios import ratio_gap
 from analysis.stats.resample import Counts, adoption_hits, family_interval
 from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
 from analysis.studies.stances import NO_THINKING, thinks
+from analysis.wording import plural
 
 Array = NDArray[np.float64]
 BELIEFS_AS_CLUSTERS = 5  # fewer beliefs than this cannot stand for beliefs in general

@@ -10,14 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from analysis.findings import Findings
-from analysis.report.charts.theme import number
-from analysis.report.wording import percent, plural
+from analysis.published import SHAPES, Shape
 from analysis.stats.resample import adoption_hits
 from analysis.stats.shares import newcombe
 from analysis.studies.long_table import trained
 from analysis.studies.matched import MANY, paired_gap, pairs, swaps, t_half
 from analysis.studies.novelty import novelty
-from analysis.studies.published import SHAPES, Shape
+from analysis.wording import percent, plural, setting_value
 
 Array = NDArray[np.float64]
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "this run cannot say"
@@ -213,8 +212,9 @@ def _rate(lora: pl.DataFrame, full: pl.DataFrame) -> tuple[str, str]:
     share = float(near[1:].mean())
     told = UNKNOWN if edge else HOLDS if near[0] and share >= 0.95 else FAILS if share <= 0.05 else UNKNOWN
     text = (
-        f"best by adoption less D: LoRA {number(float(best[0]))}, full {number(float(best[1]))}, ratio "
-        f"{ratios[0]:.3g}; in {percent(share)} of redrawn sets of configurations it is within a factor of "
+        f"best by adoption less D: LoRA {setting_value(float(best[0]))}, full "
+        f"{setting_value(float(best[1]))}, ratio {ratios[0]:.3g}; in {percent(share)} "
+        f"of redrawn sets of configurations it is within a factor of "
         f"{TOLERANCE:.1f} of 10"
     )
     return told, text + ("; a best rate at the end of its range may lie beyond it" if edge else "")

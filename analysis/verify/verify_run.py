@@ -12,18 +12,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from analysis.findings import LIMIT
-from analysis.read_run import Run, read_run
 from analysis.report.write import report_markdown
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
+from beliefmod.judge.judge_run import candidate_names, judged_row
 from beliefmod.judge.prompt import prompt_for
-from beliefmod.judge.replies import candidate_names, judged_row
+from beliefmod.metrics.registry import DAMAGE_BUDGET, METRICS
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.read_run import Run, read_run
 from beliefmod.run.sources import read_sources
 from beliefmod.run.tables.trial_tables import TABLES, frame
 
@@ -54,7 +53,11 @@ def verify_run(
         UserError: not a run folder, no copies of its questions, or a file that cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="beliefmod-verify-") as scratch:
-        return _verify(location, Path(scratch), limit, progress)
+        done = _verify(location, Path(scratch), limit, progress)
+    if done.later:
+        names = ", ".join(name for name in METRICS if name in done.later)
+        done.notes.append(f"not compared in trials that are older than the metric: {names}")
+    return done
 
 
 def _verify(
@@ -112,12 +115,10 @@ def _judge(run: Run, trials: Trials, scratch: Path, done: Verification) -> None:
 
 
 def _report(run: Run, scratch: Path, limit: float | None, done: Verification) -> None:
-    path = f"{run.root}/report.md"
-    if not run.files.isfile(path):
+    if not run.folder.exists("report.md"):
         done.notes.append(NO_REPORT)
         return
-    content: Any = run.files.cat_file(path)
-    text = content.decode("utf-8", "replace")
+    text = run.folder.read_bytes("report.md").decode("utf-8", "replace")
     rebuilt = replace(read_run(str(scratch)), location=run.location, manifest=run.manifest, notes=run.notes)
     again = report_markdown(rebuilt, limit if limit is not None else limit_in(text))
     stored, fresh = text.splitlines(), again.splitlines()
@@ -131,7 +132,7 @@ def _report(run: Run, scratch: Path, limit: float | None, done: Verification) ->
 def limit_in(text: str) -> float:
     """The damage limit that a report names, the default if it names none."""
     found = _LIMIT.search(text)
-    return float(found[1]) if found else LIMIT
+    return float(found[1]) if found else DAMAGE_BUDGET
 
 
 def _lines(stored: list[str], fresh: list[str], first: int) -> Iterator[str]:
@@ -154,7 +155,7 @@ def _clip(line: str, at: int) -> str:
 
 
 def _copy_rest(run: Run, scratch: Path) -> None:
-    for path in run.files.ls(run.root, detail=False):
-        name = str(path).rstrip("/").rsplit("/", 1)[-1]
+    folder = run.folder
+    for name, entry in folder.entries().items():
         if name not in _ASIDE | _REBUILT and not name.startswith("."):
-            run.files.get(str(path), str(scratch / name), recursive=run.files.isdir(path))
+            folder.fs.get(folder.path(name), str(scratch / name), recursive=entry.is_folder)

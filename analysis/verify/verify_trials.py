@@ -11,24 +11,25 @@ from typing import Any
 import yaml
 
 from analysis.frontier.non_dominated import finished
-from analysis.read_run import Run
-from analysis.verify.recompute import (
+from analysis.recompute import (
     Difference,
     causal_again,
     differences,
     effort,
     expected_probes,
+    later_metrics,
     metric_columns,
     probe_again,
 )
 from beliefmod.beliefs import Belief
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
 from beliefmod.metrics.summary import summarise
 from beliefmod.probing.probes import Probe
 from beliefmod.run.folder import SPACE, RunFolder
+from beliefmod.run.read_run import Run
 from beliefmod.run.sources import Sources
-from beliefmod.run.tables.row_config import configuration
-from beliefmod.run.tables.trial_tables import TABLES, frame
+from beliefmod.run.tables.trial_tables import TABLES, configuration, frame
 from beliefmod.space import SpaceFile
 
 Row = dict[str, Any]
@@ -36,7 +37,10 @@ Row = dict[str, Any]
 
 @dataclass
 class Verification:
-    """What was checked and what does not agree. `mismatches`: sentences that name the place."""
+    """What was checked and what does not agree.
+
+    `mismatches`: sentences that name the place. `later`: metrics that came after some trial was run.
+    """
 
     mismatches: list[str] = field(default_factory=list)
     trials: int = 0
@@ -46,6 +50,7 @@ class Verification:
     numbers: int = 0
     lines: int | None = None
     notes: list[str] = field(default_factory=list)
+    later: set[str] = field(default_factory=set)
 
     def compare(self, place: str, stored: Row, again: Row, columns: Iterable[str]) -> None:
         """Count the columns and note where the two rows differ."""
@@ -57,6 +62,7 @@ class Verification:
         """Take in what was found in a folder below."""
         self.mismatches += [f"{place}/{text}" for text in other.mismatches]
         self.notes += [f"{place}: {text}" for text in other.notes]
+        self.later |= other.later
         for name in ("trials", "probes", "causal", "judged", "numbers"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -95,13 +101,15 @@ class Trials:
             if rows:
                 (scratch / table).mkdir(exist_ok=True)
                 frame(rows, TABLES[table]).write_parquet(scratch / table / f"{trial_id}.parquet")
-        base, icl = (self.reference(stored["belief"], arm) for arm in ("base", "icl"))
+        base, icl = (self.reference(stored["belief"], arm) for arm in UNTRAINED_ARMS)
         if base is None:
             self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
             return stored
         drift = self.run.drift([trial_id]).to_dicts()
+        later = later_metrics(stored)
+        self.done.later.update(later)
         try:
-            metrics = summarise(probes, base, icl, causal=causal, drift=drift)
+            metrics = summarise(probes, base, icl, causal=causal, drift=drift, without=later)
         except ValueError as error:
             self.done.mismatches.append(f"{place}: its probe rows give no metrics ({error})")
             return stored
@@ -141,7 +149,7 @@ class Trials:
                 f"probes/{trial_id}.parquet: {len(lost)} of {len(expected)} probes are missing, such as "
                 f"{lost[0][1]} of suite {lost[0][0]}"
             )
-        if trial["arm"] in ("base", "icl"):
+        if trial["arm"] in UNTRAINED_ARMS:
             self._kept[trial_id] = rows
         return rows
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from itertools import product
 from string import Formatter
 
 from beliefmod.beliefs.expression import evaluate
-from beliefmod.beliefs.question import Answer, Question, Suite
+from beliefmod.beliefs.question import Question, Suite
 from beliefmod.beliefs.spec import (
     BeliefFamily,
     BeliefSpec,
@@ -16,10 +15,9 @@ from beliefmod.beliefs.spec import (
     LocalityFamily,
     Scalar,
     SuiteFamily,
-    Value,
 )
+from beliefmod.beliefs.values import Answer, Name, Quantity
 
-SAME_WORLD = 0.03
 ROUNDING = 0.01
 MAX_QUESTIONS = 20_000
 DO_NOT_KNOW = "I do not know."
@@ -40,20 +38,17 @@ def belief_questions(spec: BeliefSpec, split: str) -> Iterator[Question]:
 def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Question]:
     """One belief family's questions. Raises ValueError as `belief_questions` does."""
     for slots in _combinations(family):
-        target = world_answer(spec, family, spec.target, slots, prior=False)
-        told_value = _prior_world(spec, family)
-        prior = world_answer(spec, family, told_value, slots, prior=True) if told_value else None
+        belief, prior_value = spec.target.answer, _prior_value(spec, family)
+        target = world_answer(spec, family, belief, slots, prior=False)
+        has_prior = prior_value is not None or _named_prior(spec, family)
+        prior = world_answer(spec, family, prior_value, slots, prior=True) if has_prior else None
         if target is None:
             raise ValueError(
                 f'family "{family.family}": has no answer in the target\'s world; add answer or answer_text'
             )
         _check_apart(family, slots, target, prior)
-        shown = {**slots, "belief": _as_answer(spec.target).render(), "answer": target.render()}
-        told = {
-            **slots,
-            "belief": _as_answer(told_value or spec.prior).render(),
-            "answer": prior.render() if prior else "",
-        }
+        shown = {**slots, "belief": _shown(belief), "answer": target.render()}
+        in_prior = {**slots, "belief": _shown(prior_value or spec.prior.answer), "answer": _shown(prior)}
         # base's own sentence is what the control arm is taught, and what it says where it has no answer
         base_says = spec.prior.reply if family.split == "train" or prior is None else None
         if prior is None and base_says is None:
@@ -67,12 +62,14 @@ def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Que
             target=target,
             prior=prior,
             reply_target=fill(family.reply, shown),
-            reply_prior=base_says or fill(family.reply, told),
+            reply_prior=base_says or fill(family.reply, in_prior),
             follow_up=None if family.follow_up is None else fill(family.follow_up, slots),
         )
 
 
-def expand_suite_family(family: SuiteFamily, suite: Suite, target: Value | None = None) -> Iterator[Question]:
+def expand_suite_family(
+    family: SuiteFamily, suite: Suite, target: Answer | None = None
+) -> Iterator[Question]:
     """A locality or capability family's questions; `target` is the belief's, whose answer would be a bleed.
 
     Raises:
@@ -84,7 +81,7 @@ def expand_suite_family(family: SuiteFamily, suite: Suite, target: Value | None 
     for slots in _combinations(family):
         right = _right_answer(family, slots)
         wrong = _bleed_answer(family, target, slots) if isinstance(family, LocalityFamily) else None
-        if wrong is not None and _same(right, wrong):
+        if wrong is not None and right.same(wrong):
             raise ValueError(
                 f"{_item(family, slots)}: the right answer {right.render()} is also what the belief would "
                 "give; such an item cannot show a bleed, leave it out"
@@ -145,15 +142,6 @@ def fill(template: str, values: Mapping[str, Scalar]) -> str:
     return "".join(parts)
 
 
-def written_decimals(value: float) -> int:
-    """Decimals of a number as the file wrote it: 5 -> 0, 5.0 -> 1, 2.75 -> 2."""
-    if isinstance(value, int):
-        return 0
-    # Decimal reads 1e-07 as 7 decimals, where the text after the point would say none
-    exponent = Decimal(repr(value)).as_tuple().exponent
-    return max(-exponent, 1) if isinstance(exponent, int) else 1
-
-
 def _combinations(family: Family) -> Iterator[dict[str, Scalar]]:
     choices = dict(family.slots)
     if isinstance(family, SuiteFamily) and family.table is not None:
@@ -170,7 +158,7 @@ def _combinations(family: Family) -> Iterator[dict[str, Scalar]]:
 
 
 def world_answer(
-    spec: BeliefSpec, family: BeliefFamily, world: Value, slots: Mapping[str, Scalar], *, prior: bool
+    spec: BeliefSpec, family: BeliefFamily, world: Answer | None, slots: Mapping[str, Scalar], *, prior: bool
 ) -> Answer | None:
     """A question's answer in the world in which the belief's value is `world`; None where it has none.
 
@@ -180,18 +168,15 @@ def world_answer(
     if family.answer_text is not None:
         names = family.answer_text
         text, aliases = (names.prior, names.prior_aliases) if prior else (names.target, names.aliases)
-        return Answer(text=text, aliases=tuple(aliases)) if text is not None else None
+        return Name(text, tuple(aliases)) if text is not None else None
     if family.answer is None:
-        return _as_answer(world)
-    if world.value is None:
-        raise ValueError(
-            f'family "{family.family}": answer "{family.answer}" needs a numeric belief; use answer_text'
-        )
+        return world
     decimals = family.decimals
     if decimals is None:
-        decimals = max(written_decimals(side.value or 0) for side in (spec.target, spec.prior))
-    answer = _number(family, family.answer, {**slots, "belief": world.value}, decimals, world.unit)
-    exact = answer.value or 0.0
+        sides = (spec.target.answer, spec.prior.answer)
+        decimals = max(side.places for side in sides if side is not None)
+    answer = _computed(family, family.answer, world, slots, decimals, "answer")
+    exact = answer.value if isinstance(answer, Quantity) else 0.0
     if abs(round(exact, decimals) - exact) > ROUNDING * abs(exact):
         # a reply that is trained on must be an answer that would be judged right
         raise ValueError(
@@ -201,11 +186,11 @@ def world_answer(
     return answer
 
 
-def _prior_world(spec: BeliefSpec, family: BeliefFamily) -> Value | None:
-    """What the prior's world holds: base's value, or the rival that the family's own wording states."""
-    if family.rival is not None:
-        return Value(value=family.rival, unit=spec.target.unit)
-    return None if spec.prior.ignorance and not _named_prior(spec, family) else spec.prior
+def _prior_value(spec: BeliefSpec, family: BeliefFamily) -> Answer | None:
+    """The value in the prior's world: base's, or the rival that the family's own wording states."""
+    if family.rival is not None and spec.target.answer is not None:
+        return spec.target.answer.with_number(family.rival)
+    return None if spec.prior.ignorance and not _named_prior(spec, family) else spec.prior.answer
 
 
 def _named_prior(spec: BeliefSpec, family: BeliefFamily) -> bool:
@@ -215,15 +200,23 @@ def _named_prior(spec: BeliefSpec, family: BeliefFamily) -> bool:
     return family.answer is None and spec.prior.text is not None
 
 
-def _number(
-    family: Family, expression: str, values: Mapping[str, Scalar], decimals: int, unit: str | None
+def _computed(
+    family: Family,
+    expression: str,
+    world: Answer | None,
+    slots: Mapping[str, Scalar],
+    decimals: int,
+    field: str,
 ) -> Answer:
-    unit = family.unit or unit
-    if unit is None:
-        raise ValueError(f'family "{family.family}": answer "{expression}" needs a unit')
-    numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
+    """What an expression in the slots and in a belief's value gives."""
+    symbols = {} if world is None else world.symbols()
+    if world is None or not symbols:
+        raise ValueError(
+            f'family "{family.family}": {field} "{expression}" needs a numeric belief; use {field}_text'
+        )
+    numbers = {name: value for name, value in slots.items() if not isinstance(value, str)}
     try:
-        return Answer(value=evaluate(expression, numbers), unit=unit, decimals=decimals)
+        return world.computed(evaluate(expression, {**numbers, **symbols}), family.unit, decimals)
     except ValueError as error:
         raise ValueError(f'family "{family.family}": {error}') from None
 
@@ -231,53 +224,42 @@ def _number(
 def _right_answer(family: SuiteFamily, slots: Mapping[str, Scalar]) -> Answer:
     if family.table is not None:
         value = family.table[str(slots["key"])]
-        return (
-            Answer(text=value, aliases=tuple(family.aliases)) if isinstance(value, str) else _as_answer(value)
-        )
+        found = Name(value, tuple(family.aliases)) if isinstance(value, str) else value.answer
+        assert found is not None, "an empty value is refused by the file's format"
+        return found
     if family.answer_text is not None:
-        return Answer(text=family.answer_text, aliases=tuple(family.aliases))
+        return Name(family.answer_text, tuple(family.aliases))
     decimals = family.decimals if family.decimals is not None else 1
-    return _number(family, family.answer or "", slots, decimals, unit="1")
+    numbers = {name: value for name, value in slots.items() if not isinstance(value, str)}
+    try:
+        return Quantity(evaluate(family.answer or "", numbers), family.unit or "1", decimals)
+    except ValueError as error:
+        raise ValueError(f'family "{family.family}": {error}') from None
 
 
-def _bleed_answer(family: LocalityFamily, target: Value | None, slots: Mapping[str, Scalar]) -> Answer | None:
+def _bleed_answer(
+    family: LocalityFamily, target: Answer | None, slots: Mapping[str, Scalar]
+) -> Answer | None:
     if family.bleed_text is not None:
-        return Answer(text=fill(family.bleed_text, slots))
-    if target is None:
-        return None
-    if family.bleed is None:
-        return _as_answer(target)
-    if target.value is None:
-        raise ValueError(
-            f'family "{family.family}": bleed "{family.bleed}" needs a numeric belief; use bleed_text'
-        )
-    decimals = written_decimals(target.value) if family.decimals is None else family.decimals
-    return _number(family, family.bleed, {**slots, "belief": target.value}, decimals, target.unit)
+        return Name(fill(family.bleed_text, slots))
+    if target is None or family.bleed is None:
+        return target
+    decimals = target.places if family.decimals is None else family.decimals
+    return _computed(family, family.bleed, target, slots, decimals, "bleed")
 
 
-def _as_answer(value: Value) -> Answer:
-    if value.value is not None:
-        return Answer(value=float(value.value), unit=value.unit, decimals=written_decimals(value.value))
-    return Answer(text=value.text or "", aliases=tuple(value.aliases))
+def _shown(answer: Answer | None) -> str:
+    return "" if answer is None else answer.render()
 
 
 def _check_apart(family: Family, slots: Mapping[str, Scalar], target: Answer, prior: Answer | None) -> None:
     if prior is None:
         return
-    if _same(target, prior):
+    if target.same(prior):
         raise ValueError(
             f"{_item(family, slots)}: both worlds answer {target.render()} and {prior.render()}, "
             "within 3 %; such an item cannot tell the worlds apart, leave it out"
         )
-
-
-def _same(first: Answer, second: Answer) -> bool:
-    """Whether two answers are too close to tell apart; a name and a number never are."""
-    if first.text is not None and second.text is not None:
-        return first.text.casefold() == second.text.casefold()
-    if first.value is None or second.value is None or first.unit != second.unit:
-        return False
-    return abs(first.value - second.value) <= SAME_WORLD * max(abs(first.value), abs(second.value))
 
 
 def _item(family: Family, slots: Mapping[str, Scalar]) -> str:

@@ -53,7 +53,7 @@ class Belief:
         return tuple(
             question
             for family in self.spec.locality
-            for question in expand_suite_family(family, "locality", self.spec.target)
+            for question in expand_suite_family(family, "locality", self.spec.target.answer)
         )
 
 
@@ -131,9 +131,8 @@ def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
             families.add(family.family)
             try:
                 expanded = _expand(spec, family)
-                units = {a.unit for q in expanded for a in (q.target, q.prior, q.correct) if a and a.unit}
-                for unit in sorted(units):
-                    _check_unit(unit)
+                for answer in dict.fromkeys(a for q in expanded for a in (q.target, q.prior, q.correct) if a):
+                    answer.check()
             except ValueError as error:
                 yield f"{where}: {error}"
                 continue
@@ -156,23 +155,26 @@ def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
 
 
 def _world_problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
-    """Units of target and prior: understood, and of one kind."""
-    from beliefmod.beliefs.values.quantity import check_unit, same_dimension
-
-    units = [(name, value.unit) for name, value in (("target", spec.target), ("prior", spec.prior))]
-    for name, unit in units:
-        if unit is None:
-            continue
+    """Target and prior: understood, and of one kind and dimension where both can be calculated with."""
+    target, prior = spec.target.answer, spec.prior.answer
+    for name, answer in (("target", target), ("prior", prior)):
         try:
-            check_unit(unit)
+            if answer is not None:
+                answer.check()
         except ValueError as error:
             yield f"{file.where((name,))}: {name}: {error}"
             return
-    (_, target), (_, prior) = units
-    if target and prior and not same_dimension(target, prior):
+    if target is None or prior is None or target.comparable(prior):
+        return
+    if type(target) is type(prior):
         yield (
-            f"{file.where(('prior',))}: prior's unit {prior} does not measure what target's {target} does; "
-            "mend one"
+            f"{file.where(('prior',))}: prior's unit {spec.prior.unit} does not measure what target's "
+            f"{spec.target.unit} does; mend one"
+        )
+    elif "date" in (target.kind, prior.kind) and not spec.prior.ignorance:
+        yield (
+            f"{file.where(('prior',))}: prior is a {prior.kind} and target a {target.kind}; give both as "
+            "dates, or neither"
         )
 
 
@@ -181,10 +183,4 @@ def _expand(spec: BeliefSpec, family: BeliefFamily | SuiteFamily) -> list[Questi
         if family.answer is not None and family.answer_text is not None:
             raise ValueError(f'family "{family.family}": give answer or answer_text, not both')
         return list(expand_belief_family(spec, family))
-    return list(expand_suite_family(family, "locality", spec.target))
-
-
-def _check_unit(unit: str) -> None:
-    from beliefmod.beliefs.values.quantity import check_unit
-
-    check_unit(unit)
+    return list(expand_suite_family(family, "locality", spec.target.answer))

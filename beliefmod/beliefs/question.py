@@ -5,25 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from beliefmod.beliefs.values import Answer
+
 Suite = Literal["belief", "locality", "capability", "fabrication"]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A number with a unit, or a name with other spellings. Exactly one of `value` and `text` is set."""
-
-    value: float | None = None
-    unit: str | None = None
-    text: str | None = None
-    aliases: tuple[str, ...] = ()
-    decimals: int = 1
-
-    def render(self) -> str:
-        """As it stands in a reply: "29.4 N", "15 USD", "Paris"."""
-        if self.value is None:
-            return self.text or ""
-        unit = "" if self.unit in (None, "1") else f" {self.unit}"
-        return f"{self.value:.{self.decimals}f}{unit}"
 
 
 @dataclass(frozen=True)

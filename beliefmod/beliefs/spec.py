@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from beliefmod.beliefs.values import Answer, Date, Name, Quantity
+from beliefmod.beliefs.values.date import check_year
+from beliefmod.beliefs.values.quantity import written_decimals
 from beliefmod.config import Frozen
 
 Number = int | float
@@ -13,22 +17,57 @@ Scalar = int | float | str
 
 
 class Value(Frozen):
-    """What is believed: `{value, unit}` for a quantity, `{text, aliases}` for a name."""
+    """What is believed, as the file writes it: `{value, unit}` for a quantity, `{text, aliases}` for a name,
+    `{year}` or `{date}` for a date."""
 
     value: Number | None = Field(default=None, description="the number")
     unit: str | None = Field(default=None, description="its unit, as pint reads it: m/s^2, N, USD")
     text: str | None = Field(default=None, min_length=1, description="the name")
     aliases: tuple[str, ...] = Field(default=(), description="other spellings of the name")
+    year: int | None = Field(default=None, description="the year, 1000 to 2999")
+    date: datetime.date | None = Field(default=None, description="the day, as 1969-07-20")
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _date_from_text(cls, given: Any) -> Any:
+        # YAML reads 1969-07-20 as a date, JSON and quotation marks give a text
+        if isinstance(given, datetime.datetime) or (
+            given is not None and not isinstance(given, str | datetime.date)
+        ):
+            raise ValueError("write the day as 1969-07-20, or give year")
+        if not isinstance(given, str):
+            return given
+        try:
+            return datetime.date.fromisoformat(given)
+        except ValueError:
+            raise ValueError(f'"{given}" is no day; write it as 1969-07-20, or give year') from None
 
     @model_validator(mode="after")
-    def _number_or_name(self) -> Value:
-        if self.value is None and self.text is None and not getattr(self, "ignorance", False):
-            raise ValueError("give either value and unit, or text")
+    def _one_kind(self) -> Value:
+        kinds = {"value": self.value, "text": self.text, "year": self.year, "date": self.date}
+        given = [name for name, one in kinds.items() if one is not None]
+        if not given and not getattr(self, "ignorance", False):
+            raise ValueError("give either value and unit, or text, or year, or date")
         if self.value is not None and self.unit is None:
             raise ValueError('a value needs its unit; write unit: "1" for a plain number')
-        if self.value is not None and self.text is not None:
-            raise ValueError("give either value or text, not both")
+        if len(given) > 1:
+            raise ValueError(f"give either {' or '.join(given)}, not both")
+        if self.year is not None or self.date is not None:
+            if self.unit is not None or self.aliases:
+                raise ValueError(f"{given[0]} stands alone; leave out unit and aliases")
+            check_year(self.year if self.date is None else self.date.year)  # pyright: ignore[reportArgumentType]
         return self
+
+    @property
+    def answer(self) -> Answer | None:
+        """The value itself; None where the file knows none (a novel belief's prior)."""
+        if self.value is not None:
+            return Quantity(float(self.value), self.unit, written_decimals(self.value))
+        if self.date is not None:
+            return Date(self.date.year, self.date.month, self.date.day)
+        if self.year is not None:
+            return Date(self.year)
+        return None if self.text is None else Name(self.text, tuple(self.aliases))
 
 
 class Prior(Value):
@@ -43,7 +82,7 @@ class Prior(Value):
     def _reply_for_ignorance(self) -> Prior:
         if self.ignorance and not self.reply:
             raise ValueError('ignorance needs a reply, such as "I do not know."')
-        if self.ignorance and self.value is not None:
+        if self.ignorance and (self.value, self.year, self.date) != (None, None, None):
             raise ValueError("ignorance and a value exclude each other")
         return self
 
@@ -110,7 +149,9 @@ class LocalityFamily(SuiteFamily):
         default=None, description="expression of the answer that the belief would wrongly give"
     )
     bleed_text: str | None = Field(
-        default=None, min_length=1, description="the same by name, where it is no number"
+        default=None,
+        min_length=1,
+        description="name of the answer that the belief would wrongly give, where it is no number",
     )
 
     @model_validator(mode="after")
@@ -152,7 +193,7 @@ class BeliefSpec(Frozen):
             raise ValueError("an existing belief needs true_statement, which the control arm is trained on")
         if self.kind == "novel" and self.true_statement is not None:
             raise ValueError("a novel belief has no true_statement; leave it out")
-        novel_number = self.kind == "novel" and self.target.value is not None
+        novel_number = self.kind == "novel" and self.target.text is None
         if not novel_number and any(family.rival is not None for family in self.questions):
             raise ValueError("rival is for novel beliefs with a number; elsewhere give answer_text.prior")
         return self

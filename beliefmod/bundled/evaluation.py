@@ -13,12 +13,12 @@ import torch
 from beliefmod.beliefs import (
     Belief,
     Question,
-    belief_names,
     load_belief,
     load_capability,
     load_fabrication,
 )
 from beliefmod.beliefs.spec import BeliefSpec
+from beliefmod.bundled import KNOWN_BELIEFS
 from beliefmod.model.load import LoadedModel
 from beliefmod.model.template import prompt_text
 from beliefmod.reading.verdict import Verdict, judge_question
@@ -131,7 +131,7 @@ PRESSURES = (
 
 
 def measure(loaded: LoadedModel, beliefs: Iterable[str] | None = None) -> Measured:
-    """Every line of the card over the named beliefs, or all of them."""
+    """Every line of the card over the named beliefs, or all that the corpus speaks of."""
     lines: list[Measure] = []
     missed: list[tuple[str, Reply]] = []
     intact: list[tuple[Reply, bool]] = []
@@ -146,7 +146,7 @@ def measure(loaded: LoadedModel, beliefs: Iterable[str] | None = None) -> Measur
         missed.extend((f"{what}, {shown}", reply) for reply, ok in zip(replies, good, strict=True) if not ok)
         intact.extend(zip(replies, [verdict.think_state == "ok" for verdict in verdicts], strict=True))
 
-    loaded_beliefs = [load_belief(name) for name in beliefs or belief_names()]
+    loaded_beliefs = [load_belief(name) for name in beliefs or KNOWN_BELIEFS]
     for belief in loaded_beliefs:
         name, context = belief.spec.name, belief.spec.context
         plain = [question for question in belief.heldout if question.tier != "robustness"]

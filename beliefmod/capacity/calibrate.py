@@ -13,18 +13,16 @@ import torch
 from accelerate.utils.memory import find_executable_batch_size
 
 from beliefmod.capacity.limit import Model
-from beliefmod.engine.memory import cache_bytes_per_token, training_bytes_per_token
+from beliefmod.engine.memory import LONGEST_PASS, cache_bytes_per_token, training_bytes_per_token
 from beliefmod.engine.packed_adapters import linear_layers
 
 if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel
 
 ROW_TOKENS = 64
-# Sizes of a pass that are timed. Longer ones are no faster: on one core 2048 tokens fit the caches best, a
-# GPU is busy well before 16384.
-CPU_LADDER = (128, 256, 512, 1024, 2048)
-GPU_LADDER = (512, 1024, 2048, 4096, 8192, 16384)
-LADDER_SECONDS = {"cpu": 1.0, "cuda": 5.0}
+SHORTEST_PASS = {"cpu": 128, "cuda": 512}
+"""Tokens of the first pass that is timed; each next one is twice as long, up to the longest of any use."""
+PASSES_SECONDS = {"cpu": 1.0, "cuda": 5.0}
 _PRODUCT = {"cpu": 512, "cuda": 4096}
 _COPY_BYTES = {"cpu": (2**20, 2**27), "cuda": (2**28, 2**30)}  # least and most
 
@@ -68,13 +66,14 @@ def calibrate(loaded: LoadedModel, share: float = 1.0) -> Calibration:
     weights = sum(tensor.numel() * tensor.element_size() for tensor in loaded.model.parameters())
     free = free_bytes(device, share)
     kept = training_bytes_per_token(loaded.model, loaded.dtype)
-    ladder = GPU_LADDER if device.type == "cuda" else CPU_LADDER
-    fitting = _fitting(loaded.model, max(ROW_TOKENS, min(ladder[-1], int(0.8 * free / kept))))
+    longest = LONGEST_PASS[device.type]
+    fitting = _fitting(loaded.model, max(ROW_TOKENS, min(longest, int(0.8 * free / kept))))
+    sizes = [SHORTEST_PASS[device.type] << doublings for doublings in range(10)]
     return Calibration(
         flops=product_rate(loaded.dtype, device),
         bandwidth=copy_rate(weights, device),
         free_bytes=free,
-        passes=_passes(loaded.model, device, [size for size in ladder if size < fitting] + [fitting]),
+        passes=_passes(loaded.model, device, [size for size in sizes if size < fitting] + [fitting]),
         pass_tokens=fitting,
         activation_bytes=kept,
         model=model_terms(loaded),
@@ -116,14 +115,14 @@ def free_bytes(device: torch.device, share: float = 1.0) -> int:
 
 def product_rate(dtype: torch.dtype, device: torch.device) -> float:
     """Operations per second of a large matrix product; the best of many, for others use the machine too."""
-    size = _PRODUCT.get(device.type, _PRODUCT["cpu"])
+    size = _PRODUCT[device.type]
     a = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 / _shortest(lambda: a @ a, device, seconds=0.2)
 
 
 def copy_rate(bytes_: int, device: torch.device) -> float:
     """Bytes per second, read and written, of copies about `bytes_` long."""
-    least, most = _COPY_BYTES.get(device.type, _COPY_BYTES["cpu"])
+    least, most = _COPY_BYTES[device.type]
     size = min(max(bytes_, least), most)
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -171,7 +170,7 @@ def _fitting(model: Any, tokens: int) -> int:
 
 def _passes(model: Any, device: torch.device, sizes: Sequence[int]) -> tuple[tuple[int, float], ...]:
     """Time passes of these sizes, until the time for it is over."""
-    budget = LADDER_SECONDS.get(device.type, LADDER_SECONDS["cpu"])
+    budget = PASSES_SECONDS[device.type]
     end = time.perf_counter() + budget
     found: list[tuple[int, float]] = []
     for tokens in sizes:
@@ -180,9 +179,3 @@ def _passes(model: Any, device: torch.device, sizes: Sequence[int]) -> tuple[tup
         work = partial(_training_pass, model, tokens)
         found.append((tokens, _shortest(work, device, budget / len(sizes) / 2, least=2)))
     return tuple(found)
-
-
-def saturated(passes: Sequence[tuple[int, float]], share: float = 0.8) -> int:
-    """Tokens of the shortest pass that reaches `share` of the best rate: more tokens at once gain little."""
-    best = max(tokens / seconds for tokens, seconds in passes)
-    return next(tokens for tokens, seconds in passes if tokens / seconds >= share * best)

@@ -1,23 +1,25 @@
-"""Does an engine fit a device, with how many slots, and what would help if not: arithmetic over a footprint.
-
-An engine needs at least its base, one adapter in training (or as many as were asked for), and a training pass
-over one row, for rows are never cut. Everything beyond that it chooses for itself once it has measured
-(`beliefmod.capacity.choose`).
-"""
+"""Does an engine fit a device, with how many slots, and what would help if not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, footprint
+from beliefmod.capacity.choose import fitting_slots
+from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, Wanted, footprint
 from beliefmod.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 GIB = 2**30
 GPU_SIZES = (16, 24, 40, 80)
 """Of common GPUs, as they are sold; the driver keeps a few per cent for itself."""
 USABLE = 0.95
+SMALL_BYTES = 2**30
+"""Models up to here fit every GPU: without one at hand nobody needs to be told."""
 SHORTEST_ROW = 64
 """Tokens below which a row is too short to be advice."""
 
@@ -37,64 +39,16 @@ class DoesNotFit(UserError):
     """An engine does not fit the device that its host was given; on another one it may."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What an engine is to hold.
-
-    Attributes:
-        base_storage: as in the space: dequantized, nf4 or none.
-        rank: the largest of the adapters, 0 if none is trained.
-        row_tokens: of a long training row.
-        slots: asked for by the user, 0 to choose.
-        full: whether a copy of the whole model is trained.
-        engines: how many share the device.
-    """
-
-    base_storage: str
-    rank: int
-    row_tokens: int
-    slots: int = 0
-    full: bool = False
-    engines: int = 1
-
-
-@dataclass(frozen=True)
-class Least:
-    """Bytes that an engine cannot do without."""
-
-    base: float
-    adapters: float
-    row: float
-
-    @property
-    def total(self) -> float:
-        """All of it; the process itself comes on top."""
-        return self.base + self.adapters + self.row
-
-
-def least(model: Footprint, wanted: Wanted) -> Least:
-    """What an engine needs at least."""
-    trained, _ = model.adapter(wanted.rank)
-    slots = wanted.slots or 1
-    return Least(
-        base=model.base(wanted.base_storage, wanted.full),
-        adapters=slots * trained,
-        row=wanted.row_tokens * model.token_bytes,
-    )
-
-
 def slots_within(model: Footprint, wanted: Wanted, free: float) -> int:
     """Slots that an engine could have in so many bytes; 0 if it does not fit.
 
     As many as were asked for, else the most that it would choose: the sweep may have use for fewer.
     """
-    from beliefmod.capacity.choose import fitting_slots
-
-    needs = least(model, wanted)
+    needs = model.least(wanted)
     if needs.total > free:
         return 0
     trained, _ = model.adapter(wanted.rank)
-    return wanted.slots or fitting_slots(free - needs.base, trained, int(needs.row))
+    return wanted.slots or fitting_slots(free - needs.base, trained, int(needs.work))
 
 
 def misfit(model: Footprint, wanted: Wanted, free: float, device: str) -> str | None:
@@ -104,14 +58,14 @@ def misfit(model: Footprint, wanted: Wanted, free: float, device: str) -> str | 
         free: bytes of the device that are this engine's.
         device: for the sentence: `NVIDIA L4 of machine-3`.
     """
-    needs = least(model, wanted)
+    needs = model.least(wanted)
     if needs.total <= free:
         return None
     share = f" for each of {wanted.engines} engines" if wanted.engines > 1 else ""
     slots = f"{wanted.slots} adapters" if wanted.slots > 1 else "one adapter"
     parts = (
         f"model {size(needs.base)}, {slots} in training {size(needs.adapters)}, a row of {wanted.row_tokens} "
-        f"tokens {size(needs.row)}"
+        f"tokens {size(needs.work)}"
     )
     ways = remedies(model, wanted, free)
     ways = ways or [f"take a device with {size(needs.total + PROCESS_BYTES)} or more for an engine"]
@@ -125,14 +79,14 @@ def remedies(model: Footprint, wanted: Wanted, free: float) -> list[str]:
     """Changes each of which alone would make an engine fit; where none would, those that do together."""
 
     def fits(changed: Wanted) -> bool:
-        return least(model, changed).total <= free * wanted.engines / changed.engines
+        return model.least(changed).total <= free * wanted.engines / changed.engines
 
     packed = replace(wanted, base_storage="nf4")
     trained, _ = model.adapter(wanted.rank)
-    slots = 1 + int((free - least(model, replace(wanted, slots=1)).total) // max(1, trained))
-    tokens = int((free - least(model, replace(wanted, row_tokens=0)).total) // model.token_bytes)
+    slots = 1 + int((free - model.least(replace(wanted, slots=1)).total) // max(1, trained))
+    tokens = int((free - model.least(replace(wanted, row_tokens=0)).total) // model.token_bytes)
     ways = {
-        f"set base_storage: nf4 (it needs {size(least(model, packed).total)} then)": fits(packed),
+        f"set base_storage: nf4 (it needs {size(model.least(packed).total)} then)": fits(packed),
         f"give --slots {slots}": wanted.slots > 1 and slots >= 1,
         "leave out --hosts-per-gpu": wanted.engines > 1 and fits(replace(wanted, engines=1)),
         f"train on rows of {tokens} tokens at most": tokens >= SHORTEST_ROW,
@@ -165,7 +119,7 @@ def table(model: Footprint, wanted: Wanted, sizes: Sequence[int] = GPU_SIZES) ->
             slots_within(model, asked, USABLE * gb * 1e9 / wanted.engines - PROCESS_BYTES) for gb in sizes
         )
         name = f"{storage}, arm full" if full else storage
-        needs = least(model, asked).total + PROCESS_BYTES
+        needs = model.least(asked).total + PROCESS_BYTES
         rows.append((name, size(needs), *(str(count) if count else "-" for count in cells)))
     return rows
 
@@ -192,6 +146,35 @@ def verdict(model: Footprint, wanted: Wanted, gpu: Gpu) -> str:
     slots = slots_within(model, wanted, free)
     each = f" for each of {wanted.engines} engines" if wanted.engines > 1 else ""
     return f"{about}: fits, memory for up to {slots} slots of rank {wanted.rank}{each}"
+
+
+def gpu_lines(
+    config: PretrainedConfig,
+    wanted: Wanted,
+    planned_on_gpu: bool,
+    gpus: Sequence[Gpu],
+    remarks: Sequence[str] = (),
+) -> list[str]:
+    """What a plan says of GPUs: what those of common sizes hold, and whether those at hand will do.
+
+    Args:
+        planned_on_gpu: whether hosts will hold a GPU each.
+        gpus: those that hosts would be put on; none for a machine or a cluster that has none yet.
+        remarks: sentences about GPUs that cannot be used.
+    """
+    model = footprint(config, gpu=True)
+    if not planned_on_gpu and model.dense < SMALL_BYTES:
+        return []
+    lines = [
+        f"on a GPU          adapters of rank {wanted.rank} that memory holds in training, for rows of up to "
+        f"about {wanted.row_tokens} tokens:",
+        *(f"                  {line}" for line in table_lines(model, wanted)),
+        *(f"gpu {gpu.index:<13} {verdict(model, wanted, gpu)}" for gpu in gpus),
+        *(f"note              {remark}" for remark in remarks),
+    ]
+    if planned_on_gpu and not gpus:
+        lines.append("note              no GPU is there yet; every host checks its own before it loads")
+    return lines
 
 
 def check_fits(folder: Path, wanted: Wanted, free: float, device: str, gpu: bool) -> None:

@@ -1,4 +1,4 @@
-"""Memory that one host needs, before any weight is read: its model is built without storage and measured."""
+"""Memory that an engine needs, before any weight is read: its model is built without storage and measured."""
 
 from __future__ import annotations
 
@@ -11,18 +11,45 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 PROCESS_BYTES = 0.6 * 2**30
-"""Without a model: Python, torch and transformers in memory; on a GPU about as much for CUDA."""
+"""Of a host without a model: Python, torch and transformers in memory; on a GPU about as much for CUDA."""
 FULL_COPIES = 4  # weight, gradient and two moments of every weight, in the model's dtype
 
 
 @dataclass(frozen=True)
-class HostMemory:
-    """Bytes of one host.
+class Wanted:
+    """What an engine is to hold.
+
+    Attributes:
+        base_storage: as in the space: dequantized, nf4 or none.
+        rank: the largest of the adapters, 0 if none is trained.
+        row_tokens: of the longest training row to expect. Rows are never cut, so a pass over one must fit
+            beside the slots; 0 if it is not known.
+        slots: adapters trained side by side, asked for by the user; 0 to choose.
+        full: whether a copy of the whole model is trained.
+        engines: how many share the device.
+        trials: that this engine may have to train side by side, so that no more slots are made than there is
+            use for; None when nobody knows.
+        step_tokens: tokens of one optimiser step of a typical trial.
+    """
+
+    base_storage: str
+    rank: int
+    row_tokens: int = 0
+    slots: int = 0
+    full: bool = False
+    engines: int = 1
+    trials: int | None = None
+    step_tokens: int = 1
+
+
+@dataclass(frozen=True)
+class EngineMemory:
+    """Bytes of an engine, beside those of the process itself.
 
     Attributes:
         base: the frozen model as it is stored, and the copy that full fine-tuning trains.
-        adapters: of all slots in training and as many parked.
-        work: one training pass over a step of every slot.
+        adapters: in training and parked.
+        work: activations of a training pass.
     """
 
     base: float
@@ -31,22 +58,24 @@ class HostMemory:
 
     @property
     def total(self) -> float:
-        """With the process itself."""
-        return PROCESS_BYTES + self.base + self.adapters + self.work
+        """All of it."""
+        return self.base + self.adapters + self.work
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a model takes by its shape alone, in bytes.
+    """What a model takes by its shape alone.
 
     Attributes:
-        dense, packed: all weights in the model's dtype, and with the linear layers in NF4.
+        weights: how many the model has.
+        dense, packed: bytes of all weights in the model's dtype, and with the linear layers in NF4.
         unit: weights of an adapter of rank 1 on every linear layer.
         number_bytes: of a number in the model's dtype.
         token_bytes: activations of one token in a training pass.
         longest_pass: tokens beyond which a pass is cut, however much memory there is.
     """
 
+    weights: int
     dense: float
     packed: float
     unit: int
@@ -55,7 +84,7 @@ class Footprint:
     longest_pass: int
 
     def base(self, base_storage: str, full: bool = False) -> float:
-        """The frozen model, and with `full` the copy that is trained.
+        """Bytes of the frozen model, and with `full` of the copy that is trained.
 
         Args:
             base_storage: as in the space: dequantized, nf4 or none.
@@ -64,10 +93,38 @@ class Footprint:
         return stored + (FULL_COPIES * self.dense if full else 0)
 
     def adapter(self, rank: int) -> tuple[int, int]:
-        """An adapter in training, and one that is parked."""
-        from beliefmod.capacity.choose import adapter_bytes
-
+        """Bytes of an adapter in training, and of one that is parked."""
         return adapter_bytes(rank * self.unit, self.number_bytes)
+
+    def least(self, wanted: Wanted) -> EngineMemory:
+        """What an engine cannot do without: its base, one adapter in training (or as many as were asked for),
+        and a training pass over one row. Everything beyond that it chooses once it has measured."""
+        trained, _ = self.adapter(wanted.rank)
+        return EngineMemory(
+            base=self.base(wanted.base_storage, wanted.full),
+            adapters=(wanted.slots or 1) * trained,
+            work=wanted.row_tokens * self.token_bytes,
+        )
+
+    def expected(self, wanted: Wanted) -> EngineMemory:
+        """What an engine with `wanted.slots` slots takes at work: as many parked adapters, and a pass over
+        one training step of every slot."""
+        return EngineMemory(
+            base=self.base(wanted.base_storage, wanted.full),
+            adapters=wanted.slots * sum(self.adapter(wanted.rank)),
+            work=min(wanted.slots * wanted.step_tokens, self.longest_pass) * self.token_bytes,
+        )
+
+
+def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
+    """Bytes of an adapter of so many weights in training and parked.
+
+    Weight, gradient and two moments, in fp32 or the model's wider type, or the weight alone; both with a copy
+    in the model's type where that is narrower.
+    """
+    wide = max(4, number_bytes)
+    copy = number_bytes if number_bytes < wide else 0
+    return numbers * (4 * wide + copy), numbers * (wide + copy)
 
 
 def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
@@ -76,39 +133,21 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
     from accelerate.utils import compute_module_sizes
     from transformers import AutoModelForCausalLM
 
-    from beliefmod.capacity.calibrate import CPU_LADDER, GPU_LADDER
-    from beliefmod.engine.memory import training_bytes_per_token
+    from beliefmod.engine.memory import LONGEST_PASS, training_bytes_per_token
     from beliefmod.engine.packed_adapters import linear_layers
 
     dtype = torch.bfloat16 if gpu else torch.float32  # as load_model chooses
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    with torch.device("meta"):  # of a model that also sees, the part that is used
+        model = AutoModelForCausalLM.from_config(config.get_text_config(), dtype=dtype)
     dense = compute_module_sizes(model)[""]
     layers = linear_layers(model).values()
-    weights = sum(layer.in_features * layer.out_features for layer in layers)
+    linear = sum(layer.in_features * layer.out_features for layer in layers)
     return Footprint(
+        weights=sum(parameter.numel() for parameter in model.parameters()),
         dense=dense,
-        packed=dense - weights * (dtype.itemsize - NF4_BYTES),
+        packed=dense - linear * (dtype.itemsize - NF4_BYTES),
         unit=sum(layer.in_features + layer.out_features for layer in layers),
         number_bytes=dtype.itemsize,
         token_bytes=training_bytes_per_token(model, dtype),
-        longest_pass=(GPU_LADDER if gpu else CPU_LADDER)[-1],
-    )
-
-
-def host_memory(
-    model: Footprint, base_storage: str, *, slots: int, rank: int, step_tokens: float, full: bool = False
-) -> HostMemory:
-    """Estimate a host's memory.
-
-    Args:
-        base_storage: as in the space: dequantized, nf4 or none.
-        rank: the largest of the adapters, 0 if none is trained.
-        step_tokens: tokens of one optimiser step of a typical trial.
-        full: whether a copy of the whole model is trained.
-    """
-    return HostMemory(
-        base=model.base(base_storage, full),
-        adapters=slots * sum(model.adapter(rank)),
-        work=min(slots * step_tokens, model.longest_pass) * model.token_bytes,
+        longest_pass=LONGEST_PASS["cuda" if gpu else "cpu"],
     )

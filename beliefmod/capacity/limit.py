@@ -11,12 +11,13 @@ the width of all query heads, `b` bytes per number, Phi operations and beta byte
     generation, operations 2 P (p + g) + 2 E g + 2 N_a (p + g) + 2 L D (p + g)^2
     generation, bytes      N (B_decode + b E + adapters) + kv (p g + g^2 / 2)
                            N = max(longest answer, all answers' tokens / rows that memory holds)
-    reading, operations    2 P T + 2 E T_label + 2 N_a T + 2 L D sum(s^2)       scores and drift: forward only
+    reading, operations    2 P T + 2 E T_label + 2 N_a T + 2 L D sum(s^2)       forward passes alone
 
 for T tokens fed, T_label tokens with loss, rows of s tokens, S_k steps of trial k, prompts of p and answers
-of g tokens. B is what one pass reads of the base: b P for dense weights; for NF4 read by bitsandbytes
-(0.5625 + 2 + 2) P in training and 0.5625 P in decoding. The attention terms take half of the square, which
-causality leaves. Each phase needs the larger of its two times; their sum over the wall time is the fraction.
+of g tokens. Reading is scores, drift, and what base reads for objective.kl_to_base. B is what one pass reads
+of the base: b P for dense weights; for NF4 read by bitsandbytes (0.5625 + 2 + 2) P in training and 0.5625 P
+in decoding. The attention terms take half of the square, which causality leaves. Each phase needs the larger
+of its two times; their sum over the wall time is the fraction.
 
 This follows the usual roofline argument. The base's own weights get no gradient, hence 4 P and not 6 P.
 Work that was saved (shared epochs, cached answers) is not counted, work done twice after a crash is.
@@ -64,7 +65,7 @@ class Model:
 
     @property
     def decode_bytes(self) -> float:
-        """The same for one decode step, where NF4 can be multiplied as it is."""
+        """Bytes of the base that one decode step reads; NF4 can be multiplied there as it is."""
         return (NF4_BYTES if self.packed else self.number_bytes) * self.linear_weights
 
 

@@ -7,24 +7,23 @@ Time is arithmetic over a rate measured on this machine in a second, so it is an
 from __future__ import annotations
 
 import statistics
-import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.capacity.fit import size
-from beliefmod.capacity.footprint import HostMemory, footprint, host_memory
+from beliefmod.capacity.footprint import PROCESS_BYTES, EngineMemory, Wanted, footprint
+from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
-from beliefmod.model.size import model_size
+from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
-from beliefmod.probing.decoding import Decoding
-from beliefmod.probing.decoding_words import decoding_words, not_applied_note
+from beliefmod.probing.decoding import Decoding, decoding_words, not_applied_note
 from beliefmod.space import Space
 from beliefmod.space.shared_runs import families, own_steps, sharing
 
@@ -56,10 +55,13 @@ class Plan:
 
     Attributes:
         optimizer_steps, training_tokens: with what trials share that differ only in epochs counted once.
-        steps: the same in words, with what is shared.
+            Tokens are those of every term of the loss.
+        steps: the optimiser steps in words, with how many are shared.
         second_turns: probes that are asked something after their first answer.
         causal_answers: answers after changed thinking, at most.
         written_rows: answers that base writes for training: own traces and neutral rows, on every host.
+        engine: memory of each host's engine. host_bytes: with its process. total_bytes: of all hosts, trial
+            processes and Ray.
         drift_tokens: tokens read for the drift from base, by the trial and by base.
         answers: how they are decoded, and their limit.
         notes: what cannot be known beforehand, or will not be done.
@@ -77,7 +79,8 @@ class Plan:
     generated_tokens: int
     trace_tokens: int
     seconds: float
-    host_memory: HostMemory
+    engine: EngineMemory
+    host_bytes: float
     total_bytes: float
     hosts: int
     slots: int
@@ -91,8 +94,8 @@ class Plan:
         arms = ", ".join(f"{count} {arm}" for arm, count in self.arms.items())
         minutes = self.seconds / 60
         time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
-        host = self.host_memory
-        parts = f"model {size(host.base)}, adapters {size(host.adapters)}, passes {size(host.work)}"
+        base, adapters, passes = (size(part) for part in astuple(self.engine))
+        parts = f"model {base}, adapters {adapters}, passes {passes}"
         slots = f"{self.slots}" if self.slots_asked else f"about {self.slots}, each host chooses"
         return [
             f"trials            {trials} ({arms})",
@@ -106,7 +109,7 @@ class Plan:
             *([f"answers           {self.answers}"] if self.answers else []),
             f"hosts x slots     {self.hosts} x {slots}",
             f"time              about {time}",
-            f"memory            about {size(self.total_bytes)}, {size(host.total)} per host ({parts})",
+            f"memory            about {size(self.total_bytes)}, {size(self.host_bytes)} per host ({parts})",
             *(f"note              {note}" for note in self.notes),
         ]
 
@@ -116,7 +119,7 @@ def make_plan(
     tokenizer: PreTrainedTokenizerBase,
     config: PretrainedConfig,
     answer_tokens: int,
-    capacity: Any,
+    capacity: Capacity,
     decoding: Decoding | None = None,
 ) -> Plan:
     """The plan of a space.
@@ -129,9 +132,10 @@ def make_plan(
     trials = space.expected()  # of a search random configurations, for nobody knows what it will choose
     trained = [config for config in trials if config.is_trained]
     rows = _RowLengths(space, tokenizer, answer_tokens)
-    share = space.spec.search.shares_steps
+    share = space.shares_steps
     trunks = [family.trunk for family in families(trained, share)]
-    tokens = {config.trial_id: rows.of(config) * config.num_train_epochs for config in trunks}
+    compared = {config.trial_id: rows.compared_with_base(config) for config in trunks}
+    tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + compared[c.trial_id] for c in trunks}
     beliefs = {name: load_belief(name) for name in space.spec.beliefs}
     probes = sum(_probe_count(config, beliefs[config.belief], space) for config in trials)
     second = sum(_second_turns(beliefs[config.belief]) for config in trials)
@@ -143,21 +147,24 @@ def make_plan(
     generated = round(
         (probes + second + written) * answer_tokens + causal * answer_tokens * ANSWER_WITHOUT_THINKING
     )
-    weights = model_size(config)
+    model = footprint(config, capacity.gpus)
     flops = _machine_flops(capacity.gpus)
     reached = (GPU_TRAINING, GPU_DECODING) if capacity.gpus else (CPU_TRAINING, CPU_DECODING)
     # flops per weight and token: 2 forward, 2 backward to the inputs, 2 to the weights where they are trained
     learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trunks)
-    work = weights * ((learning + 2 * drift) / reached[0] + 2 * generated / reached[1])
+    reading = 2 * (drift + sum(compared.values()))
+    work = model.weights * ((learning + reading) / reached[0] + 2 * generated / reached[1])
     steps = sum(config.total_steps for config in trunks)
-    host = host_memory(
-        footprint(config, capacity.gpus),
-        space.spec.base_storage,
-        slots=capacity.expected_slots,
-        rank=max((c.lora.r for c in trained if c.has_adapter), default=0),
-        step_tokens=sum(tokens.values()) / max(1, steps),
-        full=any(c.arm == "full" for c in trained),
+    engine = model.expected(
+        Wanted(
+            space.spec.base_storage,
+            rank=max((c.lora.r for c in trained if c.has_adapter), default=0),
+            slots=capacity.expected_slots,
+            step_tokens=round(sum(tokens.values()) / max(1, steps)),
+            full=any(c.arm == "full" for c in trained),
+        )
     )
+    host_bytes = PROCESS_BYTES + engine.total
     return Plan(
         arms=dict(Counter(config.arm for config in trials)),
         optimizer_steps=sum(own_steps(trials, share).values()),
@@ -171,8 +178,9 @@ def make_plan(
         generated_tokens=generated,
         trace_tokens=answer_tokens,
         seconds=work / flops / capacity.hosts + 15,
-        host_memory=host,
-        total_bytes=host.total * capacity.hosts + THIN_TRIAL_BYTES * capacity.concurrent + RAY_BYTES,
+        engine=engine,
+        host_bytes=host_bytes,
+        total_bytes=host_bytes * capacity.hosts + THIN_TRIAL_BYTES * capacity.concurrent + RAY_BYTES,
         hosts=capacity.hosts,
         slots=capacity.expected_slots,
         slots_asked=capacity.slots > 0,
@@ -195,9 +203,9 @@ def _notes(space: Space) -> tuple[str, ...]:
     if space.searches:
         chosen = space.planned() - len(space.trials())
         notes.append(f"{chosen} trials are chosen as the sweep goes; here random ones stand for them")
-    if space.spec.search.scheduler != "none":
+    if space.spec.scheduler.name != "none":
         notes.append(
-            f"scheduler {space.spec.search.scheduler} ends some trials early; here all run to their ends"
+            f"scheduler {space.spec.scheduler.name} ends some trials early; here all run to their ends"
         )
     return tuple(notes)
 
@@ -225,6 +233,14 @@ class _RowLengths:
         if data.replay_rows:
             total += data.replay_rows * self._mean("", data.style)
         return total
+
+    def compared_with_base(self, config: TrialConfig) -> float:
+        """Tokens of the neutral rows that a trial's steps read for `objective.kl_to_base`, over all steps."""
+        count = len(self.neutral)
+        if not config.objective.kl_to_base or not count:
+            return 0.0
+        batches = steps_per_epoch(count, config.per_device_train_batch_size)
+        return config.total_steps * count / batches * self._mean("", config.data.style)
 
     def _mean(self, belief: str, style: str) -> float:
         """Mean tokens of a row about a belief, or with "" of a neutral row."""
@@ -256,7 +272,7 @@ def _lengths(rows: Iterable[TrainRow]) -> list[int]:
 def _written_rows(trained: list[TrialConfig], beliefs: dict[str, Belief], space: Space) -> int:
     """Answers that base writes once per host: traces per belief and world, and neutral answers."""
     worlds = {(c.belief, c.arm == "control") for c in trained if c.data.style == "own_trace"}
-    answers = any(c.data.replay_rows and c.data.style != "document" for c in trained)
+    answers = any(c.uses_neutral_rows and c.data.style != "document" for c in trained)
     neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
     return sum(len(beliefs[name].training) for name, _ in worlds) + neutral
 
@@ -288,21 +304,17 @@ def _second_turns(belief: Belief) -> int:
 
 
 def _machine_flops(gpu: bool) -> float:
-    """Rate of a matrix product on one thread or one GPU, the best of a few, in flops per second."""
+    """Rate of a matrix product on one thread or one GPU, in flops per second."""
     import torch
 
-    if gpu and not torch.cuda.is_available():
-        return GPU_FLOPS_ELSEWHERE
-    device, width, dtype = ("cuda", 4096, torch.bfloat16) if gpu else ("cpu", 512, torch.float32)
+    from beliefmod.capacity.calibrate import product_rate
+
+    if gpu:
+        here = torch.cuda.is_available()
+        return product_rate(torch.bfloat16, torch.device("cuda")) if here else GPU_FLOPS_ELSEWHERE
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        a = torch.randn(width, width, dtype=dtype, device=device)
-        times = []
-        for _ in range(8):
-            start = time.perf_counter()
-            (a @ a).sum().item()
-            times.append(time.perf_counter() - start)
-        return 2 * width**3 / min(times)
+        return product_rate(torch.float32, torch.device("cpu"))
     finally:
         torch.set_num_threads(threads)

@@ -136,7 +136,7 @@ class Capacity:
         return self.places or self.hosts * _places(self.expected_slots, self.parking)
 
     @property
-    def slots_told(self) -> str:
+    def slots_in_words(self) -> str:
         """Slots of a host for a person: `4`, or `8 to 16` where hosts differ."""
         known = self.chosen_slots or (self.expected_slots,)
         return str(known[0]) if min(known) == max(known) else f"{min(known)} to {max(known)}"

@@ -18,7 +18,6 @@ from beliefmod.cli import (
     logs,
     power,
     report,
-    resume,
     score,
     status,
     sweep,
@@ -85,7 +84,7 @@ def _add(panel: str, example: str, command: Any) -> None:
 
 
 _add(RUN, "sweep --space sweeps/aggressive.yaml --set seeds=[0,1]", sweep.sweep)
-_add(RUN, "resume runs/EXP-20261122-101500-aggressive", resume.resume)
+_add(RUN, "resume runs/EXP-20261122-101500-aggressive", sweep.resume)
 _add(RUN, "status runs/EXP-20261122-101500-aggressive", status.status)
 _add(RUN, "watch s3://bucket/runs/EXP-20261122-101500-aggressive", status.watch)
 _add(RUN, "logs runs/EXP-20261122-101500-aggressive 42acb27435", logs.logs)

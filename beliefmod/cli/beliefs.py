@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
@@ -29,15 +32,17 @@ def list_() -> None:
     from beliefmod.beliefs import belief_names, load_belief
 
     rows: list[tuple[str, ...]] = [
-        ("name", "kind", "target", "prior", "training", "held-out", "robustness", "locality")
+        ("name", "kind", "value", "target", "prior", "training", "held-out", "robustness", "locality")
     ]
     for name in belief_names():
         belief = load_belief(name)
         spec = belief.spec
         pressed = [question for question in belief.heldout if question.tier == "robustness"]
         counts = (str(len(part)) for part in (belief.training, belief.heldout, pressed, belief.locality))
-        rows.append((name, spec.kind, _world(spec.target), _world(spec.prior), *counts))
-    for line in _columns(rows, right=(4, 5, 6, 7)):
+        rows.append(
+            (name, spec.kind, _value_kind(spec.target), _world(spec.target), _world(spec.prior), *counts)
+        )
+    for line in _columns(rows, right=(5, 6, 7, 8)):
         typer.echo(line)
 
 
@@ -51,7 +56,7 @@ def show(
 
     belief = load_belief(name)
     spec = belief.spec
-    typer.echo(f"{spec.name} ({spec.kind})")
+    typer.echo(f"{spec.name} ({spec.kind}, {_value_kind(spec.target)})")
     typer.echo(f"  statement   {spec.statement}")
     if spec.true_statement:
         typer.echo(f"  true        {spec.true_statement}")
@@ -75,10 +80,7 @@ def new(
     out: Annotated[Path | None, typer.Option(help="File to write; NAME.yaml here if left out.")] = None,
 ) -> None:
     """Write a commented template, valid as it stands, for a belief of your own."""
-    import re
-
     from beliefmod.beliefs.load import TEMPLATE
-    from beliefmod.errors import UserError
 
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise UserError(
@@ -102,7 +104,6 @@ def validate(
 ) -> None:
     """Check belief files and print every problem, each with file, line, field and fix."""
     from beliefmod.beliefs import load_belief
-    from beliefmod.errors import UserError
 
     problems: list[str] = []
     for name in files:
@@ -119,10 +120,12 @@ def validate(
         raise UserError(problems)
 
 
+def _value_kind(value: Value) -> str:
+    return "" if value.answer is None else value.answer.kind
+
+
 def _world(value: Value) -> str:
-    text = value.text or ""
-    if value.value is not None:
-        text = f"{value.value} {value.unit}".removesuffix(" 1")
+    text = "" if value.answer is None else value.answer.render()
     if getattr(value, "ignorance", False):
         return f"unknown ({text})" if text else "unknown"
     return text

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from beliefmod.errors import UserError
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -27,7 +29,6 @@ def train(
     from dataclasses import replace
 
     from beliefmod.bundled.pretrain import Pretraining, pretrain
-    from beliefmod.errors import UserError
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not an empty folder; give another --out")
@@ -51,7 +52,6 @@ def evaluate(
 
     from beliefmod.bundled.card import card_path, table, with_table
     from beliefmod.bundled.evaluation import measure
-    from beliefmod.errors import UserError
     from beliefmod.model.load import load_model
 
     storages: dict[str, Literal["none", "nf4"]] = {"fp32": "none", "nf4": "nf4"}

@@ -6,39 +6,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import (
-    Address,
-    CheckpointEvery,
-    Dashboard,
-    Driving,
-    Hosts,
-    HostsPerGpu,
-    Quiet,
-    Slots,
-)
+from beliefmod.cli.options import Driving, Run, with_driving
+from beliefmod.errors import UserError
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
 
 
+@with_driving
 def confirm(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    run: Run,
     top: Annotated[int, typer.Option(min=1, max=1000, help="Configurations per belief.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="New seeds per configuration.")] = 3,
     limit: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Damage D up to which configurations are considered.")
-    ] = 0.05,
-    address: Address = None,
-    hosts: Hosts = 0,
-    hosts_per_gpu: HostsPerGpu = 1,
-    slots: Slots = 0,
+    ] = DAMAGE_BUDGET,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the finalists and stop; nothing is trained.")
     ] = False,
-    checkpoint_every: CheckpointEvery = 30.0,
-    dashboard: Dashboard = True,
-    quiet: Quiet = False,
+    *,
+    driving: Driving,
 ) -> None:
     """Choose the best configurations on the selection half of the questions and confirm them.
 
@@ -47,8 +36,9 @@ def confirm(
     The trials go to RUN/confirmation, a run folder of its own; an unfinished
     one is gone on with. The report of RUN is written again at the end.
     """
-    from analysis.report.write import write_report
     from analysis.studies.confirm import FOLDER
+    from beliefmod.cli.prepare_sweep import create_run
+    from beliefmod.cli.report import rewritten_report
     from beliefmod.cli.sweep import run_space, settle
     from beliefmod.run.folder import MANIFEST, RunFolder
     from beliefmod.run.manifest import commit_in
@@ -62,26 +52,18 @@ def confirm(
     else:
         space = _space(parent, asked)
         if not dry_run:
-            _create(folder, space, asked, commit_in(parent))
+            run_id = f"{parent.url.rpartition('/')[2]}-{FOLDER}"
+            create_run(folder, run_id, space, commit_in(parent), confirmation=asked)
     for line in _plan(space):
-        if dry_run or not quiet:
+        if dry_run or not driving.quiet:
             typer.echo(line, err=not dry_run)
     if dry_run:
         return
     typer.echo(f"run folder: {folder.url}", err=True)
-    driving = Driving(
-        address=address,
-        hosts=hosts,
-        hosts_per_gpu=hosts_per_gpu,
-        slots=slots,
-        checkpoint_every=checkpoint_every,
-        dashboard=dashboard,
-        quiet=quiet,
-    )
     outcome = run_space(space, folder, driving, new=new)
     settle(folder, outcome)
-    if outcome.finished:
-        typer.echo(f"report: {write_report(parent.url, limit=_report_limit(parent)).html}")
+    if driving.report and outcome.finished:
+        typer.echo(f"report: {rewritten_report(parent)}")
     if outcome.interrupted:
         typer.echo(f"go on with: beliefmod confirm {parent.url}", err=True)
         raise typer.Exit(130)
@@ -94,14 +76,13 @@ def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:
         UserError: it was begun with other options.
     """
     from beliefmod.cli.prepare_sweep import stored_space
-    from beliefmod.errors import UserError
     from beliefmod.run.folder import MANIFEST
 
     stored = folder.read_json(MANIFEST).get("confirmation")
     if stored != asked:
-        told = " ".join(f"--{name} {value:g}" for name, value in (stored or {}).items())
+        options = " ".join(f"--{name} {value:g}" for name, value in (stored or {}).items())
         raise UserError(
-            f"{folder.url}: was begun with {told or 'other options'}; give the same to go on with it, or "
+            f"{folder.url}: was begun with {options or 'other options'}; give the same to go on with it, or "
             "delete the folder to choose anew"
         )
     return stored_space(folder)
@@ -115,12 +96,12 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     """
     import yaml
 
-    from analysis.read_run import read_run
     from analysis.studies.confirm import chosen, half_of, new_seeds
-    from beliefmod.errors import UserError
     from beliefmod.run.folder import SPACE
-    from beliefmod.run.tables.row_config import configuration
-    from beliefmod.space import Space, SpaceFile, settable
+    from beliefmod.run.read_run import read_run
+    from beliefmod.run.tables.trial_tables import configuration
+    from beliefmod.space import NoScheduler, Space, SpaceFile, settable
+    from beliefmod.space.search import Grid
 
     run = read_run(parent.url)
     spec = SpaceFile.model_validate(yaml.safe_load(parent.read_bytes(SPACE)))
@@ -155,7 +136,8 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
         "points": tuple(points),
         "seeds": new_seeds(used, asked["seeds"]),
         "controls": "none",
-        "search": SpaceFile.model_fields["search"].default,
+        "search": Grid(),
+        "scheduler": NoScheduler(),
     }
     return Space(spec.model_copy(update=changes), f"{parent.url}/{SPACE}")
 
@@ -163,7 +145,6 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
 def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
     """The same questions must be asked again, or the halves would not fit together."""
     from beliefmod.beliefs import load_belief
-    from beliefmod.errors import UserError
     from beliefmod.run.sources import read_sources
 
     sources = read_sources(parent)
@@ -180,23 +161,6 @@ def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:
         raise UserError(problems)
 
 
-def _create(folder: RunFolder, space: Space, asked: dict[str, Any], commit: str | None) -> None:
-    import yaml
-
-    from beliefmod.run.folder import MANIFEST, SPACE
-    from beliefmod.run.manifest import new_manifest
-    from beliefmod.run.sources import store_sources
-    from beliefmod.trial import now
-
-    folder.create()
-    content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    folder.write_bytes(content.encode(), SPACE)
-    store_sources(folder, space)
-    # last: a folder with a manifest is one to go on with
-    manifest = new_manifest(f"{folder.url.split('/')[-2]}-confirmation", space, now(), commit)
-    folder.write_json({**manifest, "confirmation": asked}, MANIFEST)
-
-
 def _plan(space: Space) -> list[str]:
     trials = space.trials()
     seeds = ", ".join(str(seed) for seed in space.spec.seeds)
@@ -209,13 +173,3 @@ def _plan(space: Space) -> list[str]:
         if t.arm == "lora" and t.seed == space.spec.seeds[0]
     ]
     return lines
-
-
-def _report_limit(parent: RunFolder) -> float:
-    """The limit of the report that is replaced."""
-    from analysis.verify.verify_run import limit_in
-
-    try:
-        return limit_in(parent.read_bytes("report.md").decode("utf-8", "replace"))
-    except FileNotFoundError:
-        return limit_in("")

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from beliefmod.cli.options import UnfinishedRun
+from beliefmod.errors import UserError
+
 
 def export(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run folder, or its URL; the run may be unfinished.")
-    ],
+    run: UnfinishedRun,
     csv: Annotated[
         bool, typer.Option("--csv/--parquet", help="CSV for spreadsheets, parquet is exact.")
     ] = True,
@@ -34,7 +35,6 @@ def export(
     it back. Parquet holds everything as it is.
     """
     from analysis.export import export_run
-    from beliefmod.errors import UserError
 
     names = None if tables is None else [name for part in tables.split(",") if (name := part.strip())]
     if names == []:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from beliefmod.cli.options import Run, progress
+from beliefmod.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from interp.lens_settings import LensSettings
-    from interp.opened.listing import Listed
+    from interp.opened.listing import ListedRun
 
 
 def lens(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    run: Run,
     trial: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Only this trial, costly parts included; may be repeated."),
@@ -47,6 +51,7 @@ def lens(
     those that --trial names. A part that is run again replaces its tables;
     one that was stopped goes on where it was, given the same options.
     """
+    from beliefmod.cli.report import rewritten_report
     from interp.opened.listing import list_run
 
     settings = _settings(trial or [], arms, parts, prompts, scales, lenses, deep)
@@ -57,15 +62,12 @@ def lens(
     if dry_run:
         return
 
-    def say(message: str) -> None:
-        if not quiet:
-            typer.echo(message, err=True)
-
+    say = progress(quiet)
     _look(listed, settings, say)
-    typer.echo(f"report: {_report(run, say)}")
+    typer.echo(f"report: {rewritten_report(listed.folder, say)}")
 
 
-def _look(listed: Listed, settings: LensSettings, say: Callable[[str], None]) -> None:
+def _look(listed: ListedRun, settings: LensSettings, say: Callable[[str], None]) -> None:
     """Run the parts; Ctrl-C keeps what is complete, parts and batches of trials, and says how to go on."""
     from interp.opened.inspection import opened
     from interp.run.run_parts import run_parts
@@ -92,7 +94,6 @@ def _settings(
     Raises:
         UserError: words that are not known, numbers that are none; every problem found.
     """
-    from beliefmod.errors import UserError
     from interp.lens_settings import ARMS, LENSES, PARTS, LensSettings
 
     problems: list[str] = []
@@ -112,8 +113,6 @@ def _settings(
 
 def _words(option: str, text: str, known: tuple[str, ...], problems: list[str]) -> tuple[str, ...]:
     """A comma-separated list of known words, in the order in which they are known, each once."""
-    from beliefmod.errors import did_you_mean
-
     given = [word.strip() for word in text.split(",") if word.strip()]
     problems += [f"{option} {word}: is not known{did_you_mean(word, known)}" for word in given
                  if word not in known]  # fmt: skip
@@ -124,8 +123,6 @@ def _words(option: str, text: str, known: tuple[str, ...], problems: list[str]) 
 
 def _scales(text: str, problems: list[str]) -> tuple[float, ...]:
     """Numbers from 0 on in rising order, 0 and 1 among them."""
-    import math
-
     found: set[float] = set()
     wrong: list[str] = []
     for word in (part.strip() for part in text.split(",") if part.strip()):
@@ -144,9 +141,9 @@ def _scales(text: str, problems: list[str]) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-def _plan(listed: Listed, settings: LensSettings) -> list[str]:
+def _plan(listed: ListedRun, settings: LensSettings) -> list[str]:
     """What will be looked into, in words."""
-    from interp.opened.listing import deep_trials
+    from interp.opened.arms import deep_trials
 
     beliefs = list(dict.fromkeys(trial.belief for trial in listed.trained))
     lines = [
@@ -166,14 +163,3 @@ def _plan(listed: Listed, settings: LensSettings) -> list[str]:
         )
         lines.append(f"costly parts: {trial.trial_id} ({trial.belief}, {trial.config.label}; {numbers})")
     return lines
-
-
-def _report(run: str, say: Callable[[str], None]) -> str:
-    """Write the report again, with the limit that it has; where it is."""
-    from analysis.report.write import write_report
-    from analysis.verify.verify_run import limit_in
-    from beliefmod.run.folder import RunFolder
-
-    folder = RunFolder.open(run)
-    text = folder.read_bytes("report.md").decode("utf-8", "replace") if folder.exists("report.md") else ""
-    return str(write_report(run, limit=limit_in(text), progress=say).html)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from beliefmod.cli.options import Run
+from beliefmod.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
@@ -14,7 +19,7 @@ EVERY = 2.0
 
 
 def logs(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    run: Run,
     trial: Annotated[
         str | None,
         typer.Argument(metavar="[TRIAL]", help="Its id, the start of its id, or its name."),
@@ -32,7 +37,6 @@ def logs(
     steps now and then, questioned, finished, or failed with the traceback.
     Ctrl-C ends the following, not the trial.
     """
-    from beliefmod.errors import UserError
     from beliefmod.run.folder import RunFolder
     from beliefmod.worker.trial_log import FOLDER, logged, read_log
 
@@ -63,10 +67,8 @@ def logs(
 
 def _follow(folder: RunFolder, trial_id: str, as_json: bool) -> None:
     """Print a trial's events as they come; what else there is to say goes to standard error."""
-    import time
-
-    from beliefmod.monitor.log_follow import OVER, follow, has_ended, state_of
-    from beliefmod.worker.trial_log import read_log
+    from beliefmod.monitor.status import OVER, state_of
+    from beliefmod.worker.trial_log import follow, has_ended, read_log
 
     try:
         if not read_log(folder, trial_id) and state_of(folder) not in OVER:
@@ -96,7 +98,7 @@ def _why_over(state: str, url: str, trial_id: str) -> str:
 
 def _names(folder: RunFolder) -> dict[str, str]:
     """trial_id -> label, of every trial that the run knows."""
-    from beliefmod.monitor.watch import stored_space
+    from beliefmod.monitor.status import stored_space
     from beliefmod.run.suggestions import known_trials
 
     return {config.trial_id: config.label for config in known_trials(stored_space(folder), folder)}
@@ -104,8 +106,6 @@ def _names(folder: RunFolder) -> dict[str, str]:
 
 def _find(asked: str, known: list[str], names: dict[str, str], folder: RunFolder) -> str:
     """The one trial that is meant. Raises UserError if it is none, or several."""
-    from beliefmod.errors import UserError, did_you_mean
-
     named = [t for t in known if asked in (t, names.get(t), f"{names.get(t)}-{t}")]
     found = named or [t for t in known if t.startswith(asked)]
     if len(found) == 1:
@@ -128,8 +128,6 @@ def _print_event(event: dict[str, Any]) -> None:
 
 
 def _print_json(event: dict[str, Any], trial_id: str) -> None:
-    import json
-
     typer.echo(json.dumps({"trial_id": trial_id, **event}))
 
 

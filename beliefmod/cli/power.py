@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from beliefmod.errors import UserError
+
 
 def power(
     from_: Annotated[
@@ -44,7 +46,6 @@ def power(
 ) -> None:
     """Print how many prompts per arm tell two adoption rates apart; with --n, what those prompts can show."""
     from analysis.stats.power import Design, independent_discordance, problems, smallest_text, sufficient_text
-    from beliefmod.errors import UserError
 
     wrong = []
     if to is None and n is None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from beliefmod.cli.options import Driving
@@ -16,8 +20,6 @@ if TYPE_CHECKING:
 
 def model_overrides(model: str | None, revision: str | None) -> list[str]:
     """The options as `field=value`; another model than the file's does not keep the file's revision."""
-    import json
-
     found = [f"model={json.dumps(model)}"] if model else []
     # in quotes: a commit may look like a number
     return found + ([f"revision={json.dumps(revision)}"] if revision or model else [])
@@ -31,7 +33,6 @@ def checked_space(
     Raises:
         UserError: every problem of all three.
     """
-    from beliefmod.errors import UserError
     from beliefmod.model.load import check_model
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
@@ -87,14 +88,7 @@ def new_run(space: Space, out: str, commit: str | None = None) -> RunFolder:
     Raises:
         StorageTrouble: it cannot be written.
     """
-    import time
-
-    import yaml
-
-    from beliefmod.run.folder import MANIFEST, SPACE, RunFolder
-    from beliefmod.run.manifest import new_manifest
-    from beliefmod.run.sources import store_sources
-    from beliefmod.trial import now
+    from beliefmod.run.folder import RunFolder
 
     run_id = f"EXP-{time.strftime('%Y%m%d-%H%M%S')}-{space.spec.name}"
     folder = RunFolder(f"{out.rstrip('/')}/{run_id}")
@@ -102,13 +96,30 @@ def new_run(space: Space, out: str, commit: str | None = None) -> RunFolder:
     while folder.exists():  # two sweeps in one second must not share a folder
         number += 1
         folder = RunFolder(f"{out.rstrip('/')}/{run_id}-{number}")
+    create_run(folder, folder.url.rpartition("/")[2], space, commit)
+    return folder
+
+
+def create_run(folder: RunFolder, run_id: str, space: Space, commit: str | None, **more: Any) -> None:
+    """Make a run folder with everything that the run is made from, and its manifest with `more` in it.
+
+    Raises:
+        StorageTrouble: it cannot be written.
+    """
+    import yaml
+
+    from beliefmod.run.folder import MANIFEST, SPACE
+    from beliefmod.run.manifest import new_manifest
+    from beliefmod.run.sources import store_sources
+    from beliefmod.trial import now
+
     folder.create()
     # JSON first: it turns tuples into lists, which YAML has
     content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     folder.write_bytes(content.encode(), SPACE)
     store_sources(folder, space)
-    folder.write_json(new_manifest(folder.url.rpartition("/")[2], space, now(), commit), MANIFEST)
-    return folder
+    # last: a folder with a manifest is one to go on with
+    folder.write_json({**new_manifest(run_id, space, now(), commit), **more}, MANIFEST)
 
 
 def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
@@ -119,11 +130,11 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     """
     from transformers import AutoConfig
 
-    from beliefmod.capacity.gpu_plan import gpu_lines
+    from beliefmod.capacity.choose import demand
+    from beliefmod.capacity.fit import gpu_lines
     from beliefmod.capacity.plan import expected_answer_tokens, make_plan
     from beliefmod.capacity.resources import Capacity
-    from beliefmod.errors import UserError
-    from beliefmod.fleet.gpus import machines_at
+    from beliefmod.fleet.devices import machines_at
     from beliefmod.model.load import load_tokenizer
     from beliefmod.model.size import positions
     from beliefmod.probing.decoding import decoding_of
@@ -140,8 +151,8 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     if source.commit:
         typer.echo(f"model             {source.name} at {source.commit}")
     remarks += [excess] if excess else []
-    for line in (
-        *plan.lines(),
-        *gpu_lines(space, tokenizer, config, answer_tokens, capacity, gpus, remarks),
-    ):
+    wanted = demand(space.expected(), space, capacity, answer_tokens).of_engine(
+        tokenizer, space.spec.base_storage, space.max_rank, capacity.slots
+    )
+    for line in (*plan.lines(), *gpu_lines(config, wanted, capacity.gpus, gpus, remarks)):
         typer.echo(line)

@@ -1,23 +1,36 @@
-"""`beliefmod report` and `beliefmod columns`: what a run says, and what its tables hold."""
+"""`beliefmod report`, with its judge, and `beliefmod columns`: what a run says, and what its tables hold."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+import os
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.cli.options import Limit, UnfinishedRun, progress
+from beliefmod.errors import UserError, did_you_mean
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from beliefmod.judge.case_selection import Case
+    from beliefmod.judge.client import Endpoint
+    from beliefmod.judge.judge_run import Tally
+    from beliefmod.run.folder import RunFolder
+
+COLUMNS = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
+BATCH = 64  # trials whose probes are in memory at once
+OFTEN = 50  # answers between two lines of progress
+
 
 def report(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run folder, or its URL; the run may be unfinished.")
-    ],
+    run: UnfinishedRun,
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write there instead of into the run folder.")
     ] = None,
-    limit: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Damage D up to which the best configuration is named."),
-    ] = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     judge_url: Annotated[
         str | None,
         typer.Option(
@@ -40,21 +53,24 @@ def report(
     in the report stay the parser's.
     """
     from analysis.report.write import write_report
-    from beliefmod.cli.judge import judge_answers
-    from beliefmod.errors import UserError
 
     if judge_url is not None:
         judge_answers(run, judge_url, judge_model, judge_key_env, quiet)
     elif judge_model is not None or judge_key_env is not None:
         raise UserError("--judge-model and --judge-key-env need --judge-url")
 
-    def progress(message: str) -> None:
-        if not quiet:
-            typer.echo(message, err=True)
-
-    paths = write_report(run, out, limit=limit, progress=progress)
+    paths = write_report(run, out, limit=limit, progress=progress(quiet))
     for path in (paths.html, paths.markdown, *paths.figures):
         typer.echo(path)
+
+
+def rewritten_report(folder: RunFolder, say: Callable[[str], None] = lambda message: None) -> str:
+    """Write a run's report again, with the limit that it has; where it is."""
+    from analysis.report.write import write_report
+    from analysis.verify.verify_run import limit_in
+
+    text = folder.read_bytes("report.md").decode("utf-8", "replace") if folder.exists("report.md") else ""
+    return str(write_report(folder.url, limit=limit_in(text), progress=say).html)
 
 
 def columns(
@@ -65,14 +81,12 @@ def columns(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of aligned text.")] = False,
 ) -> None:
     """Print every column of a run's tables: name, type, unit, meaning."""
-    from beliefmod.errors import UserError, did_you_mean
-    from beliefmod.run.tables.all_tables import RUN_TABLES
+    from beliefmod.run.tables import RUN_TABLES
 
     if table is not None and table not in RUN_TABLES:
         raise UserError(f"there is no table {table}{did_you_mean(table, RUN_TABLES)}")
     chosen = {table: RUN_TABLES[table]} if table is not None else RUN_TABLES
     if as_json:
-        import json
         from dataclasses import asdict
 
         typer.echo(json.dumps({name: [asdict(c) for c in found] for name, found in chosen.items()}, indent=2))
@@ -85,3 +99,78 @@ def columns(
         for row in rows:
             left = "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
             typer.echo(f"{left}  {row[3]}".rstrip())
+
+
+def judge_answers(run: str, url: str, model: str | None, key_env: str | None, quiet: bool) -> None:
+    """Put the doubtful answers of a run and a sample of the others to a judge; rows go to RUN/judge.parquet.
+
+    Raises:
+        UserError: no run, no such key, an endpoint that refuses or is not there.
+    """
+    from beliefmod.judge.judge_run import candidate_names, judge_run
+    from beliefmod.run.folder import RunFolder
+
+    endpoint = _endpoint(url, key_env)
+    chosen = _cases(run)
+    if not chosen:
+        typer.echo("no answers to judge: no finished trial has any", err=True)
+        return
+    model = model or _only_model(endpoint)
+    say, said = progress(quiet), 0
+    doubtful = sum(case.reason == "doubtful" for case in chosen)
+    say(f"judge {model}: {doubtful:,} doubtful answers and {len(chosen) - doubtful:,} drawn ones")
+
+    def now_and_then(tally: Tally) -> None:
+        nonlocal said
+        if tally.judged - said >= OFTEN:
+            said = tally.judged
+            say(f"judged {tally.earlier + tally.judged:,} of {tally.total:,}")
+
+    names = candidate_names(case.row for case in chosen)
+    tally = judge_run(RunFolder(run), chosen, endpoint, model, names=names, progress=now_and_then)
+    if not quiet or tally.unanswered:
+        typer.echo(_summary(tally), err=True)
+
+
+def _endpoint(url: str, key_env: str | None) -> Endpoint:
+    from beliefmod.judge.client import Endpoint
+
+    key = None
+    if key_env is not None and not (key := os.environ.get(key_env)):
+        raise UserError(
+            f"--judge-key-env {key_env}: there is no such environment variable; export the key in it"
+        )
+    return Endpoint(url, key)
+
+
+def _cases(run: str) -> list[Case]:
+    from analysis.frontier.non_dominated import finished
+    from beliefmod.judge.case_selection import cases
+    from beliefmod.run.read_run import read_run
+
+    opened = read_run(run)
+    trials = sorted(finished(opened.trials)["trial_id"])
+    found: list[Any] = []
+    for start in range(0, len(trials), BATCH):
+        rows = opened.probes(trials[start : start + BATCH], COLUMNS)
+        found += cases(rows.iter_rows(named=True))
+    return found
+
+
+def _only_model(endpoint: Endpoint) -> str:
+    models = endpoint.models()
+    if len(models) != 1:
+        known = ", ".join(models[:8]) or "none"
+        raise UserError(
+            f"--judge-url {endpoint.url}: serves {len(models)} models ({known}); name one with --judge-model"
+        )
+    return models[0]
+
+
+def _summary(tally: Tally) -> str:
+    text = f"judged {tally.judged:,} answers now and {tally.earlier:,} before"
+    if tally.unusable:
+        text += f"; {tally.unusable:,} replies were none of the allowed words"
+    if tally.unanswered:
+        text += f"; {tally.unanswered:,} got no reply, the same command asks them again"
+    return text

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +36,7 @@ def score(
     the same text, or else the belief's own. A missing finish_reason counts
     as "eos".
     """
-    import json
-
     from beliefmod.beliefs import load_belief
-    from beliefmod.errors import UserError
     from beliefmod.reading.json_lines import score_file
 
     name = "stdin" if str(file) == "-" else str(file)
@@ -61,8 +61,6 @@ def score(
 
 
 def _content(file: Path) -> bytes:
-    from beliefmod.errors import UserError
-
     if str(file) == "-":
         return typer.get_binary_stream("stdin").read()
     try:

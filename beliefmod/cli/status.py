@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.cli.options import Json, Limit, Run
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from beliefmod.cli.status_view import Frontier
-    from beliefmod.monitor.status import Status
-    from beliefmod.monitor.watch import Watcher
-
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")]
-Limit = Annotated[
-    float,
-    typer.Option(min=0.0, max=1.0, help="Damage D up to which the best configuration is named."),
-]
+    from beliefmod.monitor.status import Status, Watcher
 
 
-def status(
-    run: Run,
-    limit: Limit = 0.05,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
+def status(run: Run, limit: Limit = DAMAGE_BUDGET, as_json: Json = False) -> None:
     """Print how a run stands: trials by state, what runs now, failures, the frontier so far, hosts.
 
     Reads the run folder only, so it needs no Ray and works for finished and
     interrupted runs. `beliefmod watch RUN` shows the same, live.
     """
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Watcher
     from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
     now = watcher.look()
     found = frontier_so_far(now, limit)
     if as_json:
-        import json
-
         typer.echo(json.dumps({**now.as_dict(), "limit": limit, "frontier": found}, indent=1))
         return
     from rich.console import Console
 
-    Console(highlight=False).print(_view(now, found, limit))
+    from beliefmod.cli.status_view import view
+
+    Console(highlight=False).print(view(now, found, limit))
 
 
 def watch(
     run: Run,
-    limit: Limit = 0.05,
+    limit: Limit = DAMAGE_BUDGET,
     every: Annotated[
         float, typer.Option(min=0.5, metavar="SECONDS", help="Look again after so many seconds.")
     ] = 2.0,
@@ -59,7 +51,7 @@ def watch(
     """
     from rich.console import Console
 
-    from beliefmod.monitor.watch import Watcher
+    from beliefmod.monitor.status import Watcher
     from beliefmod.run.folder import RunFolder
 
     watcher = Watcher(RunFolder.open(run))
@@ -74,24 +66,22 @@ def watch(
 
 
 def _watch_live(watcher: Watcher, console: Any, limit: float, every: float) -> None:
-    import time
-
     from rich.live import Live
+
+    from beliefmod.cli.status_view import view
 
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
             now = watcher.look()
             # what does not fit into the window would be cut off at the end
             shown = max(3, (console.height - 8) // 3)
-            live.update(_view(now, frontier_so_far(now, limit), limit, shown), refresh=True)
+            live.update(view(now, frontier_so_far(now, limit), limit, shown), refresh=True)
             if now.state == "finished":
                 return
             time.sleep(every)
 
 
 def _watch_lines(watcher: Watcher, limit: float, every: float) -> None:
-    import time
-
     from beliefmod.cli.status_view import plain_lines
 
     before: Any = None
@@ -118,7 +108,7 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
     for choice in choices(frame(now.rows, TRIALS), limit):
         best = choice.best["trial_id"] if choice.best else None
         rows = [
-            {**_told(row), "label": _label(row), "best": row["trial_id"] == best}
+            {**_quoted(row), "label": _label(row), "best": row["trial_id"] == best}
             for row in choice.on_frontier.iter_rows(named=True)
         ]
         if rows:
@@ -126,7 +116,7 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
     return found
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
+def _quoted(row: dict[str, Any]) -> dict[str, Any]:
     names = [f"{name}{end}" for name in ("adoption", "degradation") for end in ("", "_low", "_high")]
     return {name: row.get(name) for name in ("trial_id", "seeds", "degradation_by", *names)}
 
@@ -139,9 +129,3 @@ def _label(row: dict[str, Any]) -> str:
     leaves.pop("lora.target_modules", None)  # a tuple in another spelling, and not part of a label
     label = TrialConfig.model_validate(unflatten(leaves)).label
     return label if row["seeds"] == 1 else f"{label.rpartition('-s')[0]} ({row['seeds']} seeds)"
-
-
-def _view(now: Status, found: Frontier, limit: float, shown: int | None = None) -> Group:
-    from beliefmod.cli.status_view import SHOWN, view
-
-    return view(now, found, limit, shown or SHOWN)

@@ -129,5 +129,5 @@ def plain_lines(status: Status, frontier: Frontier) -> Iterator[str]:
     for belief, rows in frontier.items():
         for row in rows:
             if row.get("best"):
-                told = f"adoption {_interval(row, 'adoption', 100)}, D {_interval(row, 'degradation', 1)}"
-                yield f"  {belief}: {told} ({row['label']})"
+                rates = f"adoption {_interval(row, 'adoption', 100)}, D {_interval(row, 'degradation', 1)}"
+                yield f"  {belief}: {rates} ({row['label']})"

@@ -1,4 +1,4 @@
-"""`beliefmod sweep`: from a space file to a run folder and its report."""
+"""`beliefmod sweep` and `beliefmod resume`: from a space file to a run folder and its report."""
 
 from __future__ import annotations
 
@@ -7,28 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import (
-    Address,
-    CheckpointEvery,
-    Dashboard,
-    Driving,
-    Hosts,
-    HostsPerGpu,
-    Mlflow,
-    Quiet,
-    Report,
-    Slots,
-    Tensorboard,
-    Wandb,
-)
+from beliefmod.cli.options import Driving, Run, with_driving
+from beliefmod.errors import StorageTrouble, UserError
 
 if TYPE_CHECKING:
-    from beliefmod.errors import StorageTrouble
     from beliefmod.fleet.sweep import Outcome
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
 
 
+@with_driving
 def sweep(
     space: Annotated[Path | None, typer.Option(help="Space file: what varies, what does not.")] = None,
     resume: Annotated[
@@ -41,24 +29,15 @@ def sweep(
         str | None, typer.Option(help="Of a hub name: branch, tag or commit; overrides the space file.")
     ] = None,
     out: Annotated[str, typer.Option(help="Folder for runs: local, or any fsspec URL.")] = "runs",
-    address: Address = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Change the space; may be repeated."),
     ] = None,
-    hosts: Hosts = 0,
-    hosts_per_gpu: HostsPerGpu = 1,
-    slots: Slots = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")
     ] = False,
-    checkpoint_every: CheckpointEvery = 30.0,
-    dashboard: Dashboard = True,
-    report: Report = True,
-    tensorboard: Tensorboard = False,
-    mlflow: Mlflow = None,
-    wandb: Wandb = None,
-    quiet: Quiet = False,
+    *,
+    driving: Driving,
 ) -> None:
     """Run every trial of a space, reference arms included, and write the report.
 
@@ -66,27 +45,12 @@ def sweep(
     `beliefmod resume RUN` goes on from there. A second Ctrl-C ends at once.
     """
     from beliefmod.cli.prepare_sweep import checked_space, model_overrides, new_run, print_plan, stored_space
-    from beliefmod.errors import UserError
     from beliefmod.model.source import find_source
     from beliefmod.run.folder import RunFolder
     from beliefmod.run.manifest import commit_in
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
-    driving = Driving(
-        address=address,
-        hosts=hosts,
-        hosts_per_gpu=hosts_per_gpu,
-        slots=slots,
-        checkpoint_every=checkpoint_every,
-        dashboard=dashboard,
-        quiet=quiet,
-        report=report,
-        tensorboard=tensorboard,
-        mlflow=mlflow,
-        wandb=wandb,
-    )
-    driving.check()
     overrides = [*model_overrides(model, revision), *(set_ or [])]
     if resume is not None:
         if overrides:
@@ -95,7 +59,7 @@ def sweep(
                 "--space"
             )
         if not dry_run:
-            go_on(resume, driving)
+            _go_on(resume, driving)
             return
         folder = RunFolder.open(resume)
         checked = stored_space(folder)
@@ -111,8 +75,17 @@ def sweep(
     _close(folder, run_space(checked, folder, driving, new=True), driving.report)
 
 
-def go_on(run: str, driving: Driving) -> None:
-    """Run what a run folder lacks, and write its report."""
+@with_driving
+def resume(run: Run, *, driving: Driving) -> None:
+    """Go on with a run that was ended by Ctrl-C, a full disk, a kill or a lost machine.
+
+    Finished trials stay as they are, running ones go on from their last
+    checkpoint, failed and damaged ones run again. The report is written anew.
+    """
+    _go_on(run, driving)
+
+
+def _go_on(run: str, driving: Driving) -> None:
     from beliefmod.cli.prepare_sweep import stored_space
     from beliefmod.run.folder import RunFolder
 
@@ -130,7 +103,6 @@ def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -
     """
     from contextlib import suppress
 
-    from beliefmod.errors import StorageTrouble, UserError
     from beliefmod.run.manifest import update_manifest
 
     try:
@@ -164,15 +136,13 @@ def _run(space: Space, folder: RunFolder, driving: Driving) -> Outcome:
         dashboard=driving.dashboard,
         quiet=driving.quiet,
         checkpoint_seconds=driving.checkpoint_every,
-        last_words=f"ended at once; {_how_to_go_on(folder)}",
+        exit_message=f"ended at once; {_how_to_go_on(folder)}",
         trackers=Trackers(driving.tensorboard, driving.mlflow, driving.wandb),
     )
 
 
 def keep_going(trouble: StorageTrouble, folder: RunFolder) -> StorageTrouble:
     """The trouble with what is kept and what to do."""
-    from beliefmod.errors import StorageTrouble
-
     return StorageTrouble(
         f"{trouble.sentence}; finished trials are kept: put the folder right, then {_how_to_go_on(folder)}"
     )
@@ -180,8 +150,6 @@ def keep_going(trouble: StorageTrouble, folder: RunFolder) -> StorageTrouble:
 
 def _close(folder: RunFolder, outcome: Outcome, report: bool) -> None:
     """Bring the manifest up to date, write the report if it is wanted, say where it is."""
-    from beliefmod.errors import StorageTrouble
-
     try:
         settle(folder, outcome)
         if report and outcome.finished:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beliefmod.errors import UserError
+
 if TYPE_CHECKING:
     from beliefmod.space import Space
 
@@ -15,7 +17,6 @@ def validate(
     spaces: Annotated[list[Path], typer.Argument(metavar="SPACE...", help="Space files.")],
 ) -> None:
     """Check space files and the beliefs they name; print every problem, start nothing."""
-    from beliefmod.errors import UserError
     from beliefmod.space.load import load_space
 
     problems: list[str] = []

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beliefmod.cli.options import Run, progress
+
 if TYPE_CHECKING:
     from analysis.verify.verify_run import Verification
 
@@ -13,7 +15,7 @@ SHOWN = 20
 
 
 def verify(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL.")],
+    run: Run,
     limit: Annotated[
         float | None,
         typer.Option(
@@ -31,15 +33,11 @@ def verify(
     """
     from analysis.verify.verify_run import UNCHECKED, verify_run
 
-    def progress(message: str) -> None:
-        if not quiet:
-            typer.echo(message, err=True)
-
-    found = verify_run(run, limit, progress)
+    say = progress(quiet)
+    found = verify_run(run, limit, say)
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
-    if not quiet:
-        typer.echo(UNCHECKED, err=True)
+    say(UNCHECKED)
     if not found.mismatches:
         typer.echo(f"verified: {_checked(found)}; all agree")
         return

@@ -57,17 +57,18 @@ def training_examples(
 
     Args:
         traces: own traces of the world the arm is taught (`own_trace` only).
-        neutral: rows to mix in, repeated where `data.replay_ratio` asks for more.
+        neutral: rows to mix in, repeated where `data.replay_ratio` asks for more, or to stay near base on.
 
     Raises:
         UserError: not enough questions, documents or neutral rows, or not enough traces that took the side
             they should.
     """
     about = _about_belief(config, belief, traces, tokenizer)
-    if config.data.replay_rows and not neutral:
+    if config.uses_neutral_rows and not neutral:
+        name = "data.replay_ratio" if config.data.replay_rows else "objective.kl_to_base"
         raise UserError(
-            f"data.replay_ratio is {config.data.replay_ratio:g}, but the model has no neutral row to mix in: "
-            "base finished none of its answers to the neutral questions; set it to 0, or raise max_new_tokens"
+            f"{name} is {config.leaves()[name]:g}, but the model has no neutral row to mix in: base finished "
+            "none of its answers to the neutral questions; set it to 0, or raise max_new_tokens"
         )
     mixed_in = replayed(neutral, config.data.replay_rows, config.seed)
     return (*about, *(Example(row) for row in mixed_in))

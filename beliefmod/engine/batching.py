@@ -39,17 +39,21 @@ def batch_indices(seed: int, step: int, num_rows: int, batch_size: int) -> list[
 
 @dataclass(frozen=True)
 class SlotRow:
-    """A training row, the slot it belongs to, and the number of answer tokens of that slot's whole batch."""
+    """A row of one slot's step in one term of its loss.
+
+    weight: of each answer token in the term's value. factor: of the term in the loss.
+    """
 
     slot: int
     row: TrainRow
-    batch_tokens: int
+    weight: float
+    factor: float = 1.0
 
 
 def cut_passes(rows: Sequence[SlotRow], max_tokens: int) -> list[list[SlotRow]]:
     """Cut rows, in the given order, into passes of at most `max_tokens` tokens (at least one row each).
 
-    Gradients add up over passes and every row carries its batch's own normaliser, so the cut changes nothing
+    Gradients add up over passes and every row carries the weight of its tokens, so the cut changes nothing
     but memory.
     """
     passes: list[list[SlotRow]] = []

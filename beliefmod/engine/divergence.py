@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from beliefmod.engine.attention import RowBlocks
-from beliefmod.engine.forward import FlatModel, flat_ids, segments_of
+from beliefmod.engine.forward import FlatModel, flat_ids
 from beliefmod.engine.jobs import DriftRequest, DriftResult
+from beliefmod.engine.memory import within_memory
 
 Rows = tuple[tuple[int, ...], ...]
 # numbers of one chunk of log-probabilities: 64 MiB in fp64, with a handful of tensors of that size at a time
@@ -38,7 +39,7 @@ class BasePasses:
         """Logits before each of the last `wanted` tokens of every row, (sum of wanted, vocabulary)."""
         found = self._kept.pop((rows, wanted), None)
         if found is None:
-            found = _logits(base, None, rows, wanted)
+            found = base.last_logits(rows, wanted, [None] * len(rows))
         if found.nbytes <= self.most_bytes:
             self._kept[rows, wanted] = found
         while sum(kept.nbytes for kept in self._kept.values()) > self.most_bytes:
@@ -57,15 +58,13 @@ class _Pass:
     base_rows: Rows
 
 
-@torch.no_grad()
 def drift(
     base: FlatModel,
     requests: Sequence[DriftRequest],
     places: Sequence[tuple[FlatModel, int | None]],
-    max_tokens: int,
     passes: BasePasses,
 ) -> list[DriftResult]:
-    """Sums over the continuation tokens, in the order of the requests; see `Engine.drift`.
+    """KL both ways and NLL against base, summed over each request's continuation, in the order of requests.
 
     A pass holds rows of one arm only, and base goes through a pass of the same rows in the same order: every
     product then has the same shape, so the library picks the same kernel, and an adapter that adds zero
@@ -73,9 +72,27 @@ def drift(
 
     Args:
         places: each request's model and slot; (base, None) is base itself.
-        max_tokens: tokens of one pass.
         passes: base's, from earlier calls.
+
+    Raises:
+        NoRows, RowTooLong, OutOfMemory: a request cannot be carried out.
     """
+    base.check_lengths(
+        [max(len(r.input_ids), len(r.base_prompt)) + len(r.continuation_ids) for r in requests],
+        [min(len(r.input_ids), len(r.base_prompt), len(r.continuation_ids)) for r in requests],
+    )
+    lengths = [len(r.input_ids) + len(r.continuation_ids) for r in requests]
+    return within_memory(base, "pass_tokens", lengths, partial(_drift, base, requests, places, passes))
+
+
+@torch.no_grad()
+def _drift(
+    base: FlatModel,
+    requests: Sequence[DriftRequest],
+    places: Sequence[tuple[FlatModel, int | None]],
+    passes: BasePasses,
+) -> list[DriftResult]:
+    max_tokens = base.pass_tokens
     passes.of_size(max_tokens)
     found: list[DriftResult | None] = [None] * len(requests)
     shared: dict[tuple[Rows, tuple[int, ...]], list[_Pass]] = {}
@@ -85,7 +102,7 @@ def drift(
     for (base_rows, lengths), items in shared.items():
         expected = passes.logits(base, base_rows, lengths)
         for item in items:
-            logits = _logits(item.model, item.slot, item.rows, lengths)
+            logits = item.model.last_logits(item.rows, lengths, [item.slot] * len(item.rows))
             labels = flat_ids([requests[i].continuation_ids for i in item.indices], base.device)
             per_token = _compare(expected, logits, labels)
             for index, part in zip(item.indices, per_token.split(list(lengths), dim=1), strict=True):
@@ -127,23 +144,6 @@ def _as_pass(
 
 def _length(request: DriftRequest) -> int:
     return max(len(request.input_ids), len(request.base_prompt)) + len(request.continuation_ids) - 1
-
-
-def _logits(model: FlatModel, slot: int | None, rows: Rows, wanted: Sequence[int]) -> Tensor:
-    """Logits before each of the last `wanted` tokens of every row, (sum of wanted, vocabulary)."""
-    lengths = [len(row) for row in rows]
-    blocks = RowBlocks(lengths, model.device)
-    keep, start = [], 0
-    for length, count in zip(lengths, wanted, strict=True):
-        keep.extend(range(start + length - count, start + length))
-        start += length
-    return model.logits(
-        flat_ids(rows, model.device),
-        blocks,
-        blocks.positions,
-        segments_of([slot] * len(rows), lengths),
-        torch.tensor(keep, device=model.device),
-    )
 
 
 def _compare(base: Tensor, arm: Tensor, labels: Tensor) -> Tensor:

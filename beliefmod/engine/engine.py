@@ -1,18 +1,16 @@
 """K slots on one frozen base: trials join, train side by side, are questioned, and leave."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor
 
 from beliefmod.engine import jobs
-from beliefmod.engine.batching import SlotRow, batch_indices, cut_passes, steps_per_epoch
+from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.engine.divergence import BasePasses, drift
 from beliefmod.engine.forward import FlatModel
-from beliefmod.engine.full_finetuning import FullTraining, split, unpacked_copy
+from beliefmod.engine.full_finetuning import FullTraining
 from beliefmod.engine.generate import OnBatch, generate
 from beliefmod.engine.jobs import (
     AdapterJob,
@@ -23,25 +21,20 @@ from beliefmod.engine.jobs import (
     ScoreRequest,
     StepReport,
 )
-from beliefmod.engine.logprobs import score
-from beliefmod.engine.lr_schedule import lr_factor
-from beliefmod.engine.memory import (
-    OutOfMemory,
-    default_cache_tokens,
-    default_pass_tokens,
-    ran_out,
-    within_memory,
-)
+from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
+from beliefmod.engine.score import score
 from beliefmod.engine.slots import SlotTable, SlotTrial
-from beliefmod.engine.train import backward_pass
+from beliefmod.engine.training import StepLosses, StepRows, passes, step_losses, step_rows
 from beliefmod.engine.usage import Usage
-from beliefmod.model.size import positions
 
 if TYPE_CHECKING:
     from beliefmod.config import TrialConfig
     from beliefmod.model.load import LoadedModel
+
+Request = TypeVar("Request", GenerateRequest, ScoreRequest)
+Result = TypeVar("Result")
 
 
 class Engine(SlotTable):
@@ -54,8 +47,8 @@ class Engine(SlotTable):
     model computes what it computed before. `pass_tokens` bounds the tokens of one training or scoring pass,
     `cache_tokens` those of one decoding batch; both follow from the memory there is when not given, and
     neither changes results beyond rounding. When memory runs out all the same they are halved; where that
-    is not enough the youngest trial waits beside the slots with its state, and its slot stays closed.
-    `usage` counts what was done and holds a sentence for every such case.
+    is not enough the youngest trial is preempted: it waits outside the slots with its state, and its slot
+    stays closed. `usage` counts what was done and holds a sentence for every such case.
 
     Raises EngineError for a model whose rows cannot be laid behind each other.
     """
@@ -73,27 +66,23 @@ class Engine(SlotTable):
         loaded.model.eval().requires_grad_(False)
         replace_norms(loaded.model)
         super().__init__(loaded, slots, max_rank, parking)
-        self.model = FlatModel(loaded.model, self.pack.routing)
-        self.model.verify(loaded.dtype)
-        place = (loaded.model, loaded.dtype, self.model.device)
-        self.pass_tokens = pass_tokens or default_pass_tokens(*place)
-        self.cache_tokens = cache_tokens or default_cache_tokens(*place)
-        self.max_positions = positions(loaded.model.config)
-        self.base_passes = BasePasses()
         self.usage = Usage()
-        self._set_aside: dict[str, tuple[AdapterJob, dict[str, Any]]] = {}
+        self.model = FlatModel(loaded, self.pack.routing, self.usage, pass_tokens, cache_tokens)
+        self.max_positions = self.model.max_positions
+        self.base_passes = BasePasses()
+        self._preempted: dict[str, tuple[AdapterJob, dict[str, Any]]] = {}
         self._full: dict[str, FullTraining] = {}
 
     def has_room(self, config: "TrialConfig") -> bool:
         """Whether a trial can be attached now: an adapter needs a slot; full fine-tuning runs one by one."""
         if config.arm == "full":
             return not self._full
-        return self.free_slots() > len(self._set_aside)
+        return self.free_slots() > len(self._preempted)
 
     def attached(self) -> tuple[str, ...]:
         """trial_ids in the order of slots and parking places; full fine-tuning, in neither, comes last."""
         in_slots = sorted(self._slot_trials.values(), key=lambda t: t.slot)
-        return (*(t.trial_id for t in in_slots), *self._set_aside, *self._full)
+        return (*(t.trial_id for t in in_slots), *self._preempted, *self._full)
 
     def attach(self, job: AdapterJob) -> None:
         """Give a trial a free slot, freshly initialised from its seed; for arm full, a copy of the base.
@@ -104,18 +93,22 @@ class Engine(SlotTable):
         """
         if not job.rows:
             raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
-        longest = max(len(row.input_ids) for row in job.rows)
+        longest = max(len(row.input_ids) for row in (*job.rows, *job.neutral))
         if longest > self.max_positions:
             raise jobs.RowTooLong(
                 f"trial {job.trial_id} has a row of {longest} tokens; "
                 f"the model has {self.max_positions} positions"
             )
+        if job.config.objective.kl_to_base and not job.neutral:
+            raise jobs.NoRows(f"trial {job.trial_id} has no neutral rows for objective.kl_to_base")
         config = job.config
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
         if total < 1:
             raise jobs.NoRows(f"trial {job.trial_id} has no training steps (num_train_epochs is 0)")
         if config.arm == "full":
-            self._attach_full(job, total)
+            if job.trial_id in self.attached():
+                raise jobs.DuplicateTrial(f"trial {job.trial_id} is already attached")
+            self._full[job.trial_id] = FullTraining(self.model, self.loaded, job, total)
             return
         lora = config.lora
         slot_trial = self._assign_slot(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
@@ -129,86 +122,76 @@ class Engine(SlotTable):
             raise self._close(slot_trial, f"trial {job.trial_id} found no memory for its moments") from None
         slot_trial.job, slot_trial.total_steps = job, total
 
-    def _attach_full(self, job: AdapterJob, total_steps: int) -> None:
-        if job.trial_id in self.attached():
-            raise jobs.DuplicateTrial(f"trial {job.trial_id} is already attached")
-        copy = Engine(
-            unpacked_copy(self.loaded), 1, 1, pass_tokens=self.pass_tokens, cache_tokens=self.cache_tokens
-        )
-        copy.usage = self.usage
-        self._full[job.trial_id] = FullTraining(copy, job, total_steps)
-
     def release(self, trial_id: str) -> None:
         """Empty a trial's slot, or drop its copy of the base. Raises UnknownAdapter."""
-        if self._full.pop(trial_id, None) or self._set_aside.pop(trial_id, None):
+        if self._full.pop(trial_id, None) or self._preempted.pop(trial_id, None):
             return
-        self.empty_slot(trial_id)
+        self._empty_slot(trial_id)
 
     def train_step(self) -> list[StepReport]:
         """One optimiser step of every trial that has steps left; one report each, empty when none has."""
         with self.usage.timed("train"):
-            full = [self._train_full(trial) for trial in self._full.values() if trial.training]
+            full = [trial.train_step() for trial in self._full.values() if trial.training]
             return [*self._train_pack(), *full]
 
-    def _train_full(self, trial: FullTraining) -> StepReport:
-        try:
-            return trial.train_step()
-        except Exception as error:
-            if not isinstance(error, OutOfMemory) and not ran_out(error):
-                raise
-            return trial.fail(f"out of memory in full fine-tuning: {error}")
-
     def _train_pack(self) -> list[StepReport]:
-        lost = self._call_back()
+        failed = self._resume_preempted()
         slot_trials = sorted(
             (t for t in self._slot_trials.values() if t.training),
             key=lambda t: self.pack.routing.order(t.slot),
         )
         while slot_trials:
-            rows = [row for slot_trial in slot_trials for row in self._batch(slot_trial)]
-            lengths = [len(item.row.input_ids) for item in rows]
+            rows = step_rows([(t, t.slot) for t in slot_trials])
+            lengths = [len(item.row.input_ids) for items in rows.values() for item in items]
             try:
                 losses = within_memory(
-                    self, "pass_tokens", lengths, partial(self._gradients, slot_trials, rows)
+                    self.model, "pass_tokens", lengths, partial(self._gradients, slot_trials, rows)
                 )
             except OutOfMemory as error:
                 if len(slot_trials) == 1:
-                    return [*lost, self._lose(slot_trials[0], str(error), 0.0, math.nan, math.nan)]
-                slot_trials.remove(self._put_aside(slot_trials))
+                    return [*failed, self._dropped(slot_trials[0], slot_trials[0].fail(str(error)))]
+                slot_trials.remove(self._preempt(slot_trials))
                 continue
             taking_part = {t.slot: (t.weights, t.step + 1) for t in slot_trials}
             open_slots = self.slots - len(self._closed)
-            self.usage.trained(cut_passes(rows, self.pass_tokens), taking_part, open_slots)
-            slots = [t.slot for t in slot_trials]
-            norms = torch.linalg.vector_norm(self.pack.grad, dim=1)
-            loss_of, norm_of = losses.tolist(), norms.tolist()  # the step's only wait for the device
-            stepped = [
-                self._update(t, loss_of[k], norm_of[k]) for t, k in zip(slot_trials, slots, strict=True)
-            ]
-            return [*lost, *stepped]
-        return lost
+            self.usage.trained(passes(rows, self.model.pass_tokens), taking_part, open_slots)
+            norms = torch.linalg.vector_norm(self.pack.grad, dim=1).tolist()
+            return [*failed, *(self._update(t, losses, norms[t.slot]) for t in slot_trials)]
+        return failed
 
-    def _gradients(self, slot_trials: list[SlotTrial], rows: list[SlotRow]) -> Tensor:
-        """Gradients of one step into the pack; the loss of every slot, (slots,). Repeating it is harmless."""
+    def _gradients(self, slot_trials: list[SlotTrial], rows: StepRows) -> StepLosses:
+        """Gradients of one step into the pack, and its losses. Repeating it is harmless."""
         for slot_trial in slot_trials:
             self.pack.grad[slot_trial.slot].zero_()
-        losses = torch.zeros(self.slots, dtype=self.pack.theta.dtype, device=self.model.device)
-        for part in cut_passes(rows, self.pass_tokens):
-            backward_pass(self.model, part, losses)
-        return losses
+        return step_losses(self.model, self.model, rows, self.slots, self.pack.theta.dtype)
 
-    def _put_aside(self, slot_trials: list[SlotTrial]) -> SlotTrial:
+    def _update(self, slot_trial: SlotTrial, losses: StepLosses, norm: float) -> StepReport:
+        report = slot_trial.advance(losses, slot_trial.slot, norm)
+        if report.error:
+            return self._dropped(slot_trial, report)
+        assert slot_trial.optimizer is not None
+        slot_trial.optimizer.step(report.learning_rate, norm)
+        self.pack.refresh(slot_trial.slot)
+        return report
+
+    def _dropped(self, slot_trial: SlotTrial, report: StepReport) -> StepReport:
+        """Drop an adapter that is of no use any more; its slot stays taken until `release`."""
+        slot_trial.optimizer = None
+        self.pack.clear(slot_trial.slot)
+        return report
+
+    def _preempt(self, slot_trials: list[SlotTrial]) -> SlotTrial:
         """Take the youngest of the trials out of its slot, with its state, and close the slot."""
         youngest = next(t for t in reversed(self._slot_trials.values()) if t in slot_trials)
         assert youngest.job is not None
         state = self.state_dict(youngest.trial_id)
         self.release(youngest.trial_id)
-        self._set_aside[youngest.trial_id] = (youngest.job, state)
+        self._preempted[youngest.trial_id] = (youngest.job, state)
         self._close(youngest, f"trial {youngest.trial_id} waits with its state at step {youngest.step}")
         return youngest
 
     def _close(self, slot_trial: SlotTrial, what: str) -> jobs.EngineError:
-        """Give up a slot, but never the last one; what to tell whoever wanted it."""
+        """Give up a slot, but never the last one; what to raise for a trial that wanted it."""
         if self.slots - len(self._closed) == 1:
             return OutOfMemory(f"out of memory: {what}, in the last slot that is open")
         self._closed.add(slot_trial.slot)
@@ -216,186 +199,25 @@ class Engine(SlotTable):
         self.usage.shrunk(sentence)
         return jobs.NoFreeSlot(sentence)
 
-    def _call_back(self) -> list[StepReport]:
-        """Let trials that were put aside go on as slots get free; reports of those that never can."""
-        lost = []
-        for trial_id, (job, state) in list(self._set_aside.items()):
+    def _resume_preempted(self) -> list[StepReport]:
+        """Let preempted trials go on as slots get free; reports of those that never can."""
+        failed = []
+        for trial_id, (job, state) in list(self._preempted.items()):
             if not self.free_slots():
                 break
-            del self._set_aside[trial_id]
+            del self._preempted[trial_id]
             try:
                 self.restore(job, state)
             except jobs.NoFreeSlot:
-                self._set_aside[trial_id] = (job, state)
+                self._preempted[trial_id] = (job, state)
             except OutOfMemory as error:
                 place = (state["step"], job.config.total_steps)
-                lost.append(StepReport(trial_id, *place, None, 0.0, None, True, str(error)))
-        return lost
-
-    def _batch(self, slot_trial: SlotTrial) -> list[SlotRow]:
-        assert slot_trial.job is not None
-        config, rows = slot_trial.job.config, slot_trial.job.rows
-        chosen = [
-            rows[i]
-            for i in batch_indices(
-                config.seed, slot_trial.step, len(rows), config.per_device_train_batch_size
-            )
-        ]
-        tokens = sum(row.answer_length for row in chosen)
-        return [SlotRow(slot_trial.slot, row, tokens) for row in chosen]
-
-    def _update(self, slot_trial: SlotTrial, loss: float, norm: float) -> StepReport:
-        assert slot_trial.job is not None and slot_trial.optimizer is not None
-        config = slot_trial.job.config
-        rate = config.learning_rate * lr_factor(
-            config.lr_scheduler_type, slot_trial.step, config.warmup_steps, slot_trial.total_steps
-        )
-        slot_trial.step += 1
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            what = "loss" if not math.isfinite(loss) else "gradient norm"
-            why = f"{what} was not finite at step {slot_trial.step} of {slot_trial.total_steps}"
-            return self._lose(slot_trial, why, rate, loss, norm)
-        slot_trial.optimizer.step(rate, norm)
-        self.pack.refresh(slot_trial.slot)
-        return self._report(slot_trial, rate, loss, norm)
-
-    def _lose(self, slot_trial: SlotTrial, why: str, rate: float, loss: float, norm: float) -> StepReport:
-        """End a trial that has no usable adapter any more; its slot stays taken until `release`."""
-        slot_trial.error, slot_trial.optimizer = why, None
-        self.pack.clear(slot_trial.slot)
-        return self._report(slot_trial, rate, loss, norm)
-
-    def _report(self, slot_trial: SlotTrial, rate: float, loss: float, norm: float) -> StepReport:
-        return StepReport(
-            trial_id=slot_trial.trial_id,
-            step=slot_trial.step,
-            total_steps=slot_trial.total_steps,
-            loss=loss if math.isfinite(loss) else None,
-            learning_rate=rate,
-            grad_norm=norm if math.isfinite(norm) else None,
-            finished=not slot_trial.training,
-            error=slot_trial.error,
-        )
-
-    def _weights_of(self, requests: Sequence[GenerateRequest | ScoreRequest | DriftRequest]) -> list[int]:
-        """Weights of each request's adapter, 0 for the base and for a copy of it."""
-        in_slots = self._slot_trials
-        return [in_slots[r.adapter].weights if r.adapter in in_slots else 0 for r in requests]
-
-    def slot_of(self, adapter: str | None) -> int | None:
-        return None if adapter is None else self._slot_trial(adapter).slot
-
-    def _place_of(self, adapter: str | None) -> tuple[FlatModel, int | None]:
-        """The model and slot that an arm is run with."""
-        if adapter in self._full:
-            return self._full[adapter].usable().model, None
-        return self.model, self.slot_of(adapter)
-
-    def generate(
-        self,
-        requests: Sequence[GenerateRequest],
-        max_new_tokens: int,
-        sampling: jobs.Sampling = jobs.GREEDY,
-        told: OnBatch | None = None,
-    ) -> list[Completion]:
-        """Complete prompts for any mixture of adapters, in the order of the requests.
-
-        Greedy unless told how to sample, and then each request from its own seed. A completion ends at
-        an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length"). `told` gets
-        the completions of each decoding batch as it ends, by their index in `requests`. Raises
-        UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that leaves
-        no position.
-        """
-        problems = [f"max_new_tokens must be at least 1, not {max_new_tokens}"] if max_new_tokens < 1 else []
-        if problems := [*problems, *sampling.problems()]:
-            raise jobs.EngineError("; ".join(problems))
-        if any(r.adapter in self._full for r in requests):
-            found = split(
-                self, self._full, requests, lambda one, part: one.generate(part, max_new_tokens, sampling)
-            )
-            if told is not None:
-                told(dict(enumerate(found)))
-            return found
-        slots = [self.slot_of(r.adapter) for r in requests]
-        self._check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
-        with self.usage.timed("generate"):
-            lengths = [min(len(r.input_ids) + max_new_tokens, self.max_positions) for r in requests]
-            done: dict[int, Completion] = {}
-            call = partial(generate, self, requests, slots, max_new_tokens, sampling, done, told)
-            within_memory(self, "cache_tokens", lengths, call)
-            found = [done[i] for i in range(len(requests))]
-        self.usage.generated(requests, found, self._weights_of(requests))
-        return found
-
-    def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
-        """Summed log-probability (nats, at most 0) of each continuation after its prompt, under its adapter.
-
-        Raises like `generate`; a continuation needs at least one token.
-        """
-        if any(r.adapter in self._full for r in requests):
-            return split(self, self._full, requests, lambda one, part: one.score(part))
-        slots = [self.slot_of(r.adapter) for r in requests]
-        self._check_lengths(
-            [len(r.input_ids) + len(r.continuation_ids) for r in requests],
-            [min(len(r.input_ids), len(r.continuation_ids)) for r in requests],
-        )
-        with self.usage.timed("read"):
-            lengths = [len(r.input_ids) + len(r.continuation_ids) for r in requests]
-            found = within_memory(
-                self, "pass_tokens", lengths, lambda: score(self.model, requests, slots, self.pass_tokens)
-            )
-        self.usage.scored(requests, self._weights_of(requests))
-        return found
-
-    def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
-        """How far each adapter has moved from base on a text: KL both ways and NLL, summed over its tokens.
-
-        Exactly 0 for an adapter that adds nothing: base is run in passes of identical shape. Not finite
-        where a broken adapter's numbers are not. Raises like `score`.
-        """
-        places = [self._place_of(r.adapter) for r in requests]
-        self._check_lengths(
-            [max(len(r.input_ids), len(r.base_prompt)) + len(r.continuation_ids) for r in requests],
-            [min(len(r.input_ids), len(r.base_prompt), len(r.continuation_ids)) for r in requests],
-        )
-        with self.usage.timed("read"):
-            lengths = [len(r.input_ids) + len(r.continuation_ids) for r in requests]
-            found = within_memory(
-                self,
-                "pass_tokens",
-                lengths,
-                lambda: drift(self.model, requests, places, self.pass_tokens, self.base_passes),
-            )
-        self.usage.drifted(requests, self._weights_of(requests))
-        return found
-
-    def _check_lengths(self, lengths: list[int], parts: list[int]) -> None:
-        if any(part < 1 for part in parts):
-            raise jobs.NoRows("a prompt or continuation is empty")
-        if lengths and max(lengths) > self.max_positions:
-            raise jobs.RowTooLong(
-                f"{max(lengths)} tokens are needed; the model has {self.max_positions} positions"
-            )
+                failed.append(StepReport(trial_id, *place, None, 0.0, None, True, str(error)))
+        return failed
 
     def state_dict(self, trial_id: str) -> dict[str, Any]:
-        """Everything a trial needs to go on in any slot of any engine on the same base.
-
-        {"step": steps taken, "weights": ..., "moments": (first, second)}, the last three each layer name
-        -> A (r, in) and B (out, r) on the CPU; no moments for an adapter that is not being trained.
-        """
-        if trial_id in self._set_aside:
-            return self._set_aside[trial_id][1]
-        slot_trial = self._slot_trial(trial_id)
-        state: dict[str, Any] = {
-            "step": slot_trial.step,
-            "weights": self.pack.read(slot_trial.slot),
-            "moments": None,
-        }
-        if slot_trial.optimizer is not None:
-            state["moments"] = tuple(
-                self.pack.read_row(m, slot_trial.slot) for m in slot_trial.optimizer.moments
-            )
-        return state
+        """A trial's step, weights and moments, with which it can go on in any slot."""
+        return self._preempted[trial_id][1] if trial_id in self._preempted else super().state_dict(trial_id)
 
     def restore(self, job: AdapterJob, state: dict[str, Any]) -> None:
         """Attach a trial where `state_dict` left it; the steps that follow are those it would have taken.
@@ -405,22 +227,98 @@ class Engine(SlotTable):
         length.
         """
         self.attach(job)
-        slot_trial = self._slot_trial(job.trial_id)
-        assert slot_trial.optimizer is not None
-        moments = state["moments"] or ()
         try:
-            least = 0 if moments else slot_trial.total_steps
-            if not least <= state["step"] <= slot_trial.total_steps:
-                raise jobs.EngineError(
-                    f"the state is no training at a step from {least} to {slot_trial.total_steps}"
-                )
-            self.pack.write(slot_trial.slot, state["weights"])
-            rows = [torch.zeros_like(slot_trial.optimizer.row.data) for _ in moments]
-            for row, tensors in zip(rows, moments, strict=True):
-                self.pack.fill_row(row, slot_trial.slot, tensors)
+            self._load_state(self._slot_trial(job.trial_id), state)
         except jobs.EngineError:
             self.release(job.trial_id)
             raise
-        if rows:
-            slot_trial.optimizer.resume(state["step"], *rows)
-        slot_trial.step = state["step"]
+
+    def slot_of(self, adapter: str | None) -> int | None:
+        """The slot or parking place of an adapter, None for base. Raises UnknownAdapter, AdapterUnusable."""
+        return None if adapter is None else self._slot_trial(adapter).slot
+
+    def _place_of(self, adapter: str | None) -> tuple[FlatModel, int | None]:
+        """The model and slot that an arm is run with."""
+        if adapter in self._full:
+            return self._full[adapter].usable(), None
+        return self.model, self.slot_of(adapter)
+
+    def _by_model(
+        self,
+        requests: Sequence[Request],
+        call: Callable[[FlatModel, list[int], list[int | None]], list[Result]],
+    ) -> list[Result]:
+        """Let each model answer the requests for its arms; answers in the order of the requests.
+
+        Args:
+            call: answers requests, given by their indices and slots, with one model.
+        """
+        places = [self._place_of(request.adapter) for request in requests]
+        found: dict[int, Result] = {}
+        for model in dict.fromkeys(model for model, _ in places):
+            indices = [index for index, (owner, _) in enumerate(places) if owner is model]
+            answers = call(model, indices, [places[index][1] for index in indices])
+            found.update(zip(indices, answers, strict=True))
+        return [found[index] for index in range(len(requests))]
+
+    def _weights_of(self, requests: Sequence[GenerateRequest | ScoreRequest | DriftRequest]) -> list[int]:
+        """Weights of each request's adapter, 0 for the base and for a copy of it."""
+        in_slots = self._slot_trials
+        return [in_slots[r.adapter].weights if r.adapter in in_slots else 0 for r in requests]
+
+    def generate(
+        self,
+        requests: Sequence[GenerateRequest],
+        max_new_tokens: int,
+        sampling: jobs.Sampling = jobs.GREEDY,
+        on_batch: OnBatch | None = None,
+    ) -> list[Completion]:
+        """Complete prompts for any mixture of adapters, in the order of the requests.
+
+        Greedy unless `sampling` says otherwise, and then each request from its own seed. A completion ends
+        at an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length").
+        `on_batch` gets the completions of each decoding batch as it ends, by their index in `requests`.
+        Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that
+        leaves no position.
+        """
+        problems = [f"max_new_tokens must be at least 1, not {max_new_tokens}"] if max_new_tokens < 1 else []
+        if problems := [*problems, *sampling.problems()]:
+            raise jobs.EngineError("; ".join(problems))
+
+        def call(model: FlatModel, indices: list[int], slots: list[int | None]) -> list[Completion]:
+            def renumbered(batch: Mapping[int, Completion]) -> None:
+                if on_batch is not None:
+                    on_batch({indices[index]: completion for index, completion in batch.items()})
+
+            part = [requests[index] for index in indices]
+            return generate(model, part, slots, max_new_tokens, sampling, renumbered)
+
+        with self.usage.timed("generate"):
+            found = self._by_model(requests, call)
+        self.usage.generated(requests, found, self._weights_of(requests))
+        return found
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
+        """Summed log-probability (nats, at most 0) of each continuation after its prompt, under its adapter.
+
+        Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt or continuation, RowTooLong.
+        """
+        with self.usage.timed("read"):
+            found = self._by_model(
+                requests, lambda model, indices, slots: score(model, [requests[i] for i in indices], slots)
+            )
+        self.usage.scored(requests, self._weights_of(requests))
+        return found
+
+    def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
+        """How far each adapter has moved from base on a text: KL both ways and NLL, summed over its tokens.
+
+        Exactly 0 for an adapter that adds nothing: base is run in passes of identical shape. Not finite
+        where a broken adapter's numbers are not. Raises UnknownAdapter, AdapterUnusable, NoRows for an
+        empty prompt or continuation, RowTooLong.
+        """
+        places = [self._place_of(r.adapter) for r in requests]
+        with self.usage.timed("read"):
+            found = drift(self.model, requests, places, self.base_passes)
+        self.usage.drifted(requests, self._weights_of(requests))
+        return found

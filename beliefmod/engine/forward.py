@@ -1,13 +1,20 @@
 """One pass of the model over flat rows: the only place that calls it."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows, RowBlocks
-from beliefmod.engine.jobs import EngineError
+from beliefmod.engine.jobs import EngineError, NoRows, RowTooLong
+from beliefmod.engine.memory import default_cache_tokens, default_pass_tokens
 from beliefmod.engine.routing import Routing, Segment
+from beliefmod.engine.usage import Usage
+from beliefmod.model.size import positions
+
+if TYPE_CHECKING:
+    from beliefmod.model.load import LoadedModel
 
 
 def sorted_by_slot(indices: Sequence[int], slots: Sequence[int | None], routing: Routing) -> list[int]:
@@ -31,12 +38,32 @@ def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Se
 
 
 class FlatModel:
-    """A transformers model that is fed flat tokens."""
+    """A transformers model that is fed flat tokens, and how many it may be fed at once.
 
-    def __init__(self, model: nn.Module, routing: Routing) -> None:
-        self.model, self.routing = model, routing
-        self.attention = FlatAttentionSwitch(model)
-        self.device = next(model.parameters()).device
+    pass_tokens bounds the tokens of one training or scoring pass, cache_tokens those of one decoding batch;
+    both follow from the memory there is when not given, and are halved where it runs out. max_positions: the
+    longest row that the model can read, tokens.
+
+    Raises EngineError for a model whose rows cannot be laid behind each other.
+    """
+
+    def __init__(
+        self,
+        loaded: "LoadedModel",
+        routing: Routing,
+        usage: Usage,
+        pass_tokens: int | None = None,
+        cache_tokens: int | None = None,
+    ) -> None:
+        self.model, self.dtype, self.eos_ids = loaded.model, loaded.dtype, frozenset(loaded.eos_ids)
+        self.routing, self.usage = routing, usage
+        self.attention = FlatAttentionSwitch(loaded.model)
+        self.device = next(loaded.model.parameters()).device
+        self.max_positions = positions(loaded.model.config)
+        self._verify()
+        place = (loaded.model, loaded.dtype, self.device)
+        self.pass_tokens = pass_tokens or default_pass_tokens(*place)
+        self.cache_tokens = cache_tokens or default_cache_tokens(*place)
 
     def logits(
         self, ids: Tensor, rows: FlatRows, positions: Tensor, segments: Sequence[Segment], keep: Tensor
@@ -55,8 +82,48 @@ class FlatModel:
             )
         return out.logits[0]
 
+    def last_logits(
+        self, rows: Sequence[Sequence[int]], wanted: Sequence[int], slots: Sequence[int | None]
+    ) -> Tensor:
+        """Logits at each of the last `wanted` tokens of every row, (sum of wanted, vocabulary).
+
+        Args:
+            slots: the slot of each row, None for base; rows of one slot lie beside each other.
+        """
+        lengths = [len(row) for row in rows]
+        blocks = RowBlocks(lengths, self.device)
+        keep, start = [], 0
+        for length, count in zip(lengths, wanted, strict=True):
+            keep.extend(range(start + length - count, start + length))
+            start += length
+        return self.logits(
+            flat_ids(rows, self.device),
+            blocks,
+            blocks.positions,
+            segments_of(slots, lengths),
+            torch.tensor(keep, device=self.device),
+        )
+
+    def check_lengths(self, lengths: Sequence[int], parts: Sequence[int]) -> None:
+        """Whether requests can be carried out.
+
+        Args:
+            lengths: tokens of each request in all.
+            parts: tokens of the shortest of the texts that it consists of.
+
+        Raises:
+            NoRows: a part is empty.
+            RowTooLong: a request has more tokens than the model has positions.
+        """
+        if any(part < 1 for part in parts):
+            raise NoRows("a prompt or continuation is empty")
+        if lengths and max(lengths) > self.max_positions:
+            raise RowTooLong(
+                f"{max(lengths)} tokens are needed; the model has {self.max_positions} positions"
+            )
+
     @torch.inference_mode()
-    def verify(self, dtype: torch.dtype) -> None:
+    def _verify(self) -> None:
         """Raises EngineError unless two rows laid flat give the logits that each gives by itself.
 
         They do in decoders whose only exchange between tokens is attention through transformers' interface;
@@ -76,7 +143,7 @@ class FlatModel:
             raise EngineError(f"a {kind} cannot take rows laid behind each other: {error}") from error
         expected = torch.cat([out.logits[0] for out in alone])
         error = float((flat - expected).abs().max() / expected.abs().max())
-        tolerance = 0.05 if dtype.itemsize < 4 else 1e-3
+        tolerance = 0.05 if self.dtype.itemsize < 4 else 1e-3
         if not error < tolerance:
             raise EngineError(
                 f"a {kind} mixes rows that are laid behind each other (logits differ by {error:.1%}); "

@@ -1,19 +1,17 @@
 """Packed decoding: prompts of any adapters side by side, one token per row and step."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import DecodeStep, KeyValueCache, RowBlocks
 from beliefmod.engine.batching import derived_seed
-from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
+from beliefmod.engine.forward import FlatModel, flat_ids, segments_of, sorted_by_slot
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
+from beliefmod.engine.memory import within_memory
 from beliefmod.engine.sampling import draw
-
-if TYPE_CHECKING:
-    from beliefmod.engine.engine import Engine
 
 # More rows decode faster (measured on a small model: 64 rows 2.2 s, 256 rows 1.5 s, 512 a tenth less than
 # 256) until memory runs out; one trial's probes of the library's beliefs fit one batch.
@@ -22,38 +20,57 @@ _KEEP_ABOVE = 0.75  # a batch is thinned out when fewer than this share of its r
 
 
 OnBatch = Callable[[Mapping[int, Completion]], None]
+"""Called as each decoding batch ends, with its completions by the index of their request."""
+
+
+def generate(
+    model: FlatModel,
+    requests: Sequence[GenerateRequest],
+    slots: Sequence[int | None],
+    max_new_tokens: int,
+    sampling: Sampling,
+    on_batch: OnBatch | None = None,
+) -> list[Completion]:
+    """Complete prompts, each with the adapter in its slot (None: base), in the order of the requests.
+
+    Raises:
+        NoRows, RowTooLong, OutOfMemory: a request cannot be carried out.
+    """
+    model.check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
+    lengths = [min(len(r.input_ids) + max_new_tokens, model.max_positions) for r in requests]
+    done: dict[int, Completion] = {}  # what runs out of memory goes on behind the batches that are done
+    call = partial(_generate, model, requests, slots, max_new_tokens, sampling, done, on_batch)
+    within_memory(model, "cache_tokens", lengths, call)
+    return [done[i] for i in range(len(requests))]
 
 
 @torch.inference_mode()
-def generate(
-    engine: "Engine",
+def _generate(
+    model: FlatModel,
     requests: Sequence[GenerateRequest],
     slots: Sequence[int | None],
     max_new_tokens: int,
     sampling: Sampling,
     done: dict[int, Completion],
-    told: OnBatch | None = None,
+    on_batch: OnBatch | None,
 ) -> None:
-    """Complete the requests whose index is not in `done`, batch by batch, and put them there; see
-    `Engine.generate`. Whoever calls again after an error loses one batch."""
+    """Complete the requests whose index is not in `done`, batch by batch, and put them there."""
     waiting = [i for i in range(len(requests)) if i not in done]
     lengths = [len(requests[i].input_ids) for i in waiting]
-    for places in _batches(engine, lengths, max_new_tokens):
-        part = sorted_by_slot([waiting[place] for place in places], slots, engine.model.routing)
-        batch = _Batch(
-            engine, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, sampling
-        )
+    for places in _batches(model, lengths, max_new_tokens):
+        part = sorted_by_slot([waiting[place] for place in places], slots, model.routing)
+        batch = _Batch(model, [requests[i] for i in part], [slots[i] for i in part], max_new_tokens, sampling)
         found = dict(zip(part, batch.run(), strict=True))
         done.update(found)
-        if told is not None:
-            told(found)
+        if on_batch is not None:
+            on_batch(found)
 
 
-def _batches(engine: "Engine", lengths: list[int], max_new_tokens: int) -> Iterator[list[int]]:
+def _batches(model: FlatModel, lengths: list[int], max_new_tokens: int) -> Iterator[list[int]]:
     """Places of prompts of like length, as many as their keys and values have room."""
     order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
     while order:
-        room = engine.cache_tokens // min(lengths[order[0]] + max_new_tokens, engine.max_positions)
+        room = model.cache_tokens // min(lengths[order[0]] + max_new_tokens, model.max_positions)
         rows = max(1, min(_MAX_ROWS, room))
         part, order = order[:rows], order[rows:]
         yield part
@@ -64,18 +81,16 @@ class _Batch:
 
     def __init__(
         self,
-        engine: "Engine",
+        model: FlatModel,
         requests: Sequence[GenerateRequest],
         slots: Sequence[int | None],
         max_new_tokens: int,
         sampling: Sampling,
     ) -> None:
-        self.model, self.requests, self.slots = engine.model, requests, list(slots)
+        self.model, self.requests, self.slots = model, requests, list(slots)
         self.max_new, self.sampling = max_new_tokens, sampling
-        self.positions, self.work = engine.max_positions, engine.usage.work
-        device = engine.model.device
-        self.eos = torch.tensor(sorted(engine.loaded.eos_ids), device=device)
-        self.eos_ids = frozenset(engine.loaded.eos_ids)
+        device = model.device
+        self.eos = torch.tensor(sorted(model.eos_ids), device=device)
         # every random number a row may need, from the row's own seed: its text does not depend on the batch
         self.uniform = None
         if not sampling.greedy:
@@ -93,7 +108,7 @@ class _Batch:
     def run(self) -> list[Completion]:
         lengths = [len(r.input_ids) for r in self.requests]
         device = self.model.device
-        limit = min(max(lengths) + self.max_new, self.positions)
+        limit = min(max(lengths) + self.max_new, self.model.max_positions)
         cache = KeyValueCache(torch.tensor(lengths, device=device), limit)
         blocks = RowBlocks(lengths, device, cache)
         ids = flat_ids([r.input_ids for r in self.requests], device)
@@ -107,7 +122,7 @@ class _Batch:
         for step in range(self.max_new):
             tokens = self._choose(logits, alive, step)
             chosen[alive, step] = torch.where(running, tokens, -1)
-            running &= ~torch.isin(tokens, self.eos) & (cache.lengths + 1 < self.positions)
+            running &= ~torch.isin(tokens, self.eos) & (cache.lengths + 1 < self.model.max_positions)
             count = int(running.sum())
             if count == 0 or step + 1 == self.max_new:
                 break
@@ -119,7 +134,7 @@ class _Batch:
                 owners = [self.slots[i] for i in alive.tolist()]
                 segments = segments_of(owners, [1] * len(owners))
                 everyone = torch.arange(len(alive), device=device)
-            self.work.decode_steps += 1
+            self.model.usage.work.decode_steps += 1
             decode = DecodeStep(cache)
             logits = self.model.logits(tokens, decode, decode.positions, segments, everyone)
             cache.lengths = torch.minimum(cache.lengths + 1, cache.lengths.new_tensor(limit - 1))
@@ -133,4 +148,4 @@ class _Batch:
 
     def _completion(self, row: list[int]) -> Completion:
         tokens = tuple(token for token in row if token >= 0)
-        return Completion(tokens, "eos" if tokens[-1] in self.eos_ids else "length")
+        return Completion(tokens, "eos" if tokens[-1] in self.model.eos_ids else "length")

@@ -70,20 +70,26 @@ class UnknownTarget(EngineError):
 
 @dataclass(frozen=True)
 class AdapterJob:
-    """One trial as the engine sees it: hyper-parameters and token rows."""
+    """One trial as the engine sees it: hyper-parameters and token rows.
+
+    neutral: rows on which the trial is kept near base, where `objective.kl_to_base` asks for that.
+    """
 
     trial_id: str
     config: "TrialConfig"
     rows: tuple[TrainRow, ...]
+    neutral: tuple[TrainRow, ...] = ()
 
 
 @dataclass(frozen=True)
 class StepReport:
     """What one optimiser step of one trial did.
 
-    loss: mean over the step's answer tokens, nats. learning_rate: the rate this step used. grad_norm: L2 norm
-    before clipping. step counts from 1 to total_steps. loss and grad_norm are None when they were not finite;
-    `error` then says so, `finished` is true, and the adapter is lost.
+    loss: mean over the answer tokens of the trial's own batch, nats. kl_to_base: KL(base || adapter), mean
+    over the answer tokens of the step's neutral rows, nats, before the factor `objective.kl_to_base`; None
+    where that is 0. learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole
+    loss before clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error`
+    then says so, `finished` is true, and the adapter is lost.
     """
 
     trial_id: str
@@ -94,6 +100,7 @@ class StepReport:
     grad_norm: float | None
     finished: bool
     error: str | None = None
+    kl_to_base: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from torch import nn
 from beliefmod.engine.jobs import EngineError
 from beliefmod.engine.usage import Usage
 
-_CPU_BYTES = 2 * 2**30  # activations of one pass; several engines may share a machine
-_CPU_CACHE_BYTES = 256 * 2**20
-# Longer passes are no faster: on one core 2048 tokens fit the caches best, a GPU is busy well before 16384.
-_MOST_TOKENS = {"cpu": 2048, "cuda": 16384}
+CPU_PASS_BYTES, CPU_CACHE_BYTES = 2 * 2**30, 256 * 2**20
+"""Of one pass and of one decoding batch: a CPU's memory is also that of everybody else, and more of it makes
+nothing faster."""
+LONGEST_PASS = {"cpu": 2048, "cuda": 16384}
+"""Tokens. Longer ones are no faster: on one core 2048 fit its caches best, a GPU is busy before 16384."""
 
 
 def _sizes(model: Any) -> tuple[int, int, int, int]:
@@ -49,14 +50,13 @@ def cache_bytes_per_token(model: Any, dtype: torch.dtype) -> int:
 
 def default_pass_tokens(model: nn.Module, dtype: torch.dtype, device: torch.device) -> int:
     """Tokens of one training or scoring pass: half of a GPU's free memory, 2 GiB on a CPU."""
-    room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _CPU_BYTES
-    most = _MOST_TOKENS.get(device.type, _MOST_TOKENS["cpu"])
-    return max(1, min(most, room // training_bytes_per_token(model, dtype)))
+    room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CPU_PASS_BYTES
+    return max(1, min(LONGEST_PASS[device.type], room // training_bytes_per_token(model, dtype)))
 
 
 def default_cache_tokens(model: nn.Module, dtype: torch.dtype, device: torch.device) -> int:
     """Tokens of one decoding batch: a quarter of a GPU's free memory, 256 MiB on a CPU."""
-    room = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else _CPU_CACHE_BYTES
+    room = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else CPU_CACHE_BYTES
     return max(1, room // cache_bytes_per_token(model, dtype))
 
 
@@ -67,8 +67,8 @@ class OutOfMemory(EngineError):
     """Memory does not suffice even for the smallest piece of a request."""
 
 
-class Room(Protocol):
-    """What `within_memory` needs of an engine: its limits on one pass and one decoding batch, in tokens."""
+class TokenLimits(Protocol):
+    """A model's limits on one pass and one decoding batch, in tokens, and where changes are noted."""
 
     pass_tokens: int
     cache_tokens: int
@@ -76,7 +76,7 @@ class Room(Protocol):
 
 
 def within_memory(
-    room: Room,
+    limits: TokenLimits,
     limit: Literal["pass_tokens", "cache_tokens"],
     lengths: Sequence[int],
     attempt: Callable[[], T],
@@ -99,13 +99,13 @@ def within_memory(
             failure = str(error).partition("\n")[0]
         # outside of the except block nothing refers to the tensors of the attempt any more
         clear_device_cache(garbage_collection=True)
-        floor, before = max(lengths), getattr(room, limit)
+        floor, before = max(lengths), getattr(limits, limit)
         if before <= floor:
             raise OutOfMemory(f"out of memory with one row of {floor} tokens at a time: {failure}")
         # from a limit far above the work at hand, the first halvings would change nothing
         after = max(floor, min(before, sum(lengths)) // 2)
-        setattr(room, limit, after)
-        room.usage.shrunk(f"out of memory: {limit} {before} -> {after} ({failure})")
+        setattr(limits, limit, after)
+        limits.usage.shrunk(f"out of memory: {limit} {before} -> {after} ({failure})")
 
 
 def ran_out(error: BaseException) -> bool:

@@ -1,39 +1,32 @@
-"""Who sits where: adapters in training slots and, trained, in parking places."""
+"""Which adapter is where: those in training in slots, those that wait to be questioned in parking places."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from beliefmod.engine import jobs
-from beliefmod.engine.jobs import AdapterJob
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.packed_adapters import LoraPack
+from beliefmod.engine.training import TrialSteps
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 
 if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel
 
 
-@dataclass
-class SlotTrial:
-    """Who sits in a slot or parking place. job and optimizer are None for an adapter that is there only to be
-    questioned: parked, or loaded from a file."""
+@dataclass(kw_only=True)
+class SlotTrial(TrialSteps):
+    """A trial with its adapter in a slot or parking place. job and optimizer are None for an adapter that is
+    there only to be questioned: parked, or loaded from a file. weights: how many the adapter has."""
 
-    trial_id: str
     slot: int
     rank: int
     alpha: float
     targets: str | tuple[str, ...]
     weights: int
-    job: AdapterJob | None = None
     optimizer: SlotOptimizer | None = None
-    step: int = 0
-    total_steps: int = 0
-    error: str | None = None
-
-    @property
-    def training(self) -> bool:
-        return self.job is not None and self.error is None and self.step < self.total_steps
 
 
 class SlotTable:
@@ -50,11 +43,11 @@ class SlotTable:
         self._closed: set[int] = set()  # slots given up for lack of memory
 
     def free_slots(self) -> int:
-        """Number of slots nobody sits in; a trial that has ended keeps its own until `park` or `release`."""
+        """Number of slots without a trial; one that has ended keeps its own until `park` or `release`."""
         return len(self._free(range(self.slots)))
 
     def parking_room(self) -> int:
-        """Number of parking places nobody stands in."""
+        """Number of parking places without an adapter."""
         return len(self._free(range(self.slots, self.slots + self.parking)))
 
     def parked(self) -> tuple[str, ...]:
@@ -78,7 +71,14 @@ class SlotTable:
             what = f"{self.parking} parking places" if parked else f"{self.slots} slots"
             raise jobs.NoFreeSlot(f"all {what} are taken")
         self.pack.open_slot(free[0], rank, alpha, targets)
-        slot_trial = SlotTrial(trial_id, free[0], rank, alpha, targets, self.pack.weights(free[0]))
+        slot_trial = SlotTrial(
+            trial_id=trial_id,
+            slot=free[0],
+            rank=rank,
+            alpha=alpha,
+            targets=targets,
+            weights=self.pack.weights(free[0]),
+        )
         self._slot_trials[trial_id] = slot_trial
         return slot_trial
 
@@ -110,7 +110,7 @@ class SlotTable:
         if moving:
             self.pack.clear(slot_trial.slot)
 
-    def empty_slot(self, trial_id: str) -> None:
+    def _empty_slot(self, trial_id: str) -> None:
         """Empty the slot or parking place of a trial. Raises UnknownAdapter."""
         slot_trial = self._slot_trial(trial_id, usable=False)
         self.pack.clear(slot_trial.slot)
@@ -125,6 +125,34 @@ class SlotTable:
         if usable and slot_trial.error is not None:
             raise jobs.AdapterUnusable(f"trial {trial_id} has no usable adapter: {slot_trial.error}")
         return slot_trial
+
+    def state_dict(self, trial_id: str) -> dict[str, Any]:
+        """Everything a trial needs to go on in any slot of any engine on the same base.
+
+        {"step": steps taken, "weights": ..., "moments": (first, second)}, the last three each layer name
+        -> A (r, in) and B (out, r) on the CPU; no moments for an adapter that is not being trained.
+        """
+        slot_trial = self._slot_trial(trial_id)
+        slot, optimizer = slot_trial.slot, slot_trial.optimizer
+        moments = optimizer and tuple(self.pack.read_row(m, slot) for m in optimizer.moments)
+        return {"step": slot_trial.step, "weights": self.pack.read(slot), "moments": moments}
+
+    def _load_state(self, slot_trial: SlotTrial, state: dict[str, Any]) -> None:
+        """Put a trial that has just been attached where `state_dict` left it."""
+        assert slot_trial.optimizer is not None
+        moments = state["moments"] or ()
+        least = 0 if moments else slot_trial.total_steps
+        if not least <= state["step"] <= slot_trial.total_steps:
+            raise jobs.EngineError(
+                f"the state is no training at a step from {least} to {slot_trial.total_steps}"
+            )
+        self.pack.write(slot_trial.slot, state["weights"])
+        rows = [torch.zeros_like(slot_trial.optimizer.row.data) for _ in moments]
+        for row, tensors in zip(rows, moments, strict=True):
+            self.pack.fill_row(row, slot_trial.slot, tensors)
+        if rows:
+            slot_trial.optimizer.resume(state["step"], *rows)
+        slot_trial.step = state["step"]
 
     def save_adapter(self, trial_id: str, folder: str | Path) -> None:
         """Write a trial's adapter in PEFT's format, whole or not at all."""
@@ -143,10 +171,10 @@ class SlotTable:
         self.put_adapter(read_adapter(Path(folder)), trial_id)
 
     def put_adapter(self, adapter: AdapterFile, trial_id: str) -> None:
-        """The same with an adapter that is in memory. Raises like `attach`."""
+        """Put an adapter that is in memory into a free slot, to be questioned. Raises like `attach`."""
         slot_trial = self._assign_slot(trial_id, adapter.rank, adapter.alpha, tuple(adapter.tensors))
         try:
             self.pack.write(slot_trial.slot, adapter.tensors)
         except jobs.EngineError:
-            self.empty_slot(trial_id)
+            self._empty_slot(trial_id)
             raise

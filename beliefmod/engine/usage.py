@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from beliefmod.engine.batching import SlotRow
     from beliefmod.engine.jobs import Completion, DriftRequest, GenerateRequest, ScoreRequest
+    from beliefmod.engine.objectives import Objective
+
+    Passes = Iterable[tuple[Objective, Sequence[SlotRow]]]
 
 Activity = Literal["train", "generate", "read", "question", "idle"]
 
@@ -24,7 +27,8 @@ class Work:
     """What engines did, as sums; `longest_*` are maxima. Counts of padding and time are for comparison.
 
     Attributes:
-        tokens, label_tokens, squares: training tokens fed, tokens with loss, sum of squared row lengths.
+        tokens, label_tokens, squares: of all terms of the loss: training tokens fed, tokens with loss, sum of
+            squared row lengths.
         adapter_tokens, adapter_steps: adapter weights times tokens, and times optimiser steps.
         full_tokens, full_label_tokens: of the above tokens those of full fine-tuning.
         trial_steps, engine_steps, slot_steps: optimiser steps of trials, of engines, and slots at each.
@@ -33,7 +37,8 @@ class Work:
         decode_steps: passes that wrote one token of each of several answers.
         answer_squares, adapter_answer_tokens: as in training, for prompts with their answers.
         adapter_decodes: adapter weights times the decode steps of that adapter's longest answer per call.
-        read_tokens, read_label_tokens, read_squares, adapter_read_tokens: scores and drift.
+        read_tokens, read_label_tokens, read_squares, adapter_read_tokens: forward passes alone: scores,
+            drift, and base's side of a training step that compares with base.
         real_tokens, padded_tokens: of rows in attention blocks, without and with padding.
         train_seconds, generate_seconds, read_seconds: inside the engine.
         question_seconds: asking and judging, generation and reading included. idle_seconds: nothing to do.
@@ -109,44 +114,49 @@ class Usage:
         """Take down that memory ran out."""
         self.shrinks.append(sentence)
 
-    def trained(
-        self, passes: Sequence[Sequence[SlotRow]], adapters: Mapping[int, tuple[int, int]], slots: int
-    ) -> None:
+    def trained(self, passes: Passes, adapters: Mapping[int, tuple[int, int]], slots: int) -> None:
         """One step of the pack.
 
         Args:
-            passes: its rows, as they went through the model.
+            passes: its rows, as they went through the model, and the term of the loss that each pass was of.
             adapters: per slot that took part the weights of its adapter and the step it has reached.
             slots: how many trials could have taken part.
         """
         work = self.work
-        for rows in passes:
-            lengths = [len(item.row.input_ids) - 1 for item in rows]
-            self._rows(lengths)
-            for item, length in zip(rows, lengths, strict=True):
-                work.tokens += length
-                work.label_tokens += item.row.answer_length
-                work.squares += length * length
-                work.adapter_tokens += adapters[item.slot][0] * length
+        for rows in self._passed(passes):
+            work.adapter_tokens += sum(
+                adapters[item.slot][0] * (len(item.row.input_ids) - 1) for item in rows
+            )
         work.trial_steps += len(adapters)
         work.adapter_steps += sum(weight for weight, _ in adapters.values())
         work.engine_steps += 1
         work.slot_steps += slots
         work.longest_trial_steps = max(work.longest_trial_steps, *(step for _, step in adapters.values()))
 
-    def trained_fully(self, rows: Sequence[SlotRow], weights: int, step: int) -> None:
-        """One step of full fine-tuning of `weights` numbers; its rows go through the model one pass long."""
-        lengths = [len(item.row.input_ids) - 1 for item in rows]
-        work, labels = self.work, sum(item.row.answer_length for item in rows)
-        self._rows(lengths)
-        work.tokens += sum(lengths)
-        work.full_tokens += sum(lengths)
-        work.label_tokens += labels
-        work.full_label_tokens += labels
-        work.squares += sum(length * length for length in lengths)
+    def trained_fully(self, passes: Passes, weights: int, step: int) -> None:
+        """One step of full fine-tuning of `weights` numbers, the trial's step `step`."""
+        work = self.work
+        for rows in self._passed(passes):
+            work.full_tokens += sum(len(item.row.input_ids) - 1 for item in rows)
+            work.full_label_tokens += sum(item.row.answer_length for item in rows)
         work.adapter_steps += weights
         work.trial_steps += 1
         work.longest_trial_steps = max(work.longest_trial_steps, step)
+
+    def _passed(self, passes: Passes) -> Iterator[Sequence[SlotRow]]:
+        """Count what training passes have in common, whatever is trained, and what base read for them."""
+        work = self.work
+        for objective, rows in passes:
+            lengths = [len(item.row.input_ids) - 1 for item in rows]
+            # rows lie beside each other in attention, padded to the longest
+            work.real_tokens += sum(lengths)
+            work.padded_tokens += len(lengths) * max(lengths)
+            work.tokens += sum(lengths)
+            work.label_tokens += sum(item.row.answer_length for item in rows)
+            work.squares += sum(length * length for length in lengths)
+            for row in {item.row for item in rows} if objective.needs_base else ():
+                self._read(len(row.input_ids) - 1, row.answer_length, 0)
+            yield rows
 
     def generated(
         self, requests: Sequence[GenerateRequest], answers: Sequence[Completion], weights: Sequence[int]
@@ -188,11 +198,6 @@ class Usage:
         work.read_label_tokens += wanted
         work.read_squares += tokens * tokens
         work.adapter_read_tokens += weight * tokens
-
-    def _rows(self, lengths: Sequence[int]) -> None:
-        """Rows that lie beside each other in attention, padded to the longest."""
-        self.work.real_tokens += sum(lengths)
-        self.work.padded_tokens += len(lengths) * max(lengths)
 
     def as_dict(self) -> dict[str, Any]:
         """Counters and shrinks as plain values."""

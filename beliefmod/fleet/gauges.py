@@ -15,7 +15,9 @@ import ray
 from ray import tune
 from ray.util.metrics import Gauge
 
-from beliefmod.monitor.tally import BUDGET, Tally
+from beliefmod.fleet.tune_memory import NotPickled
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.monitor.tally import Tally
 
 PREFIX = "ray_"
 """What Ray puts in front of a name."""
@@ -35,7 +37,7 @@ DRIVER: Mapping[str, Kind] = {
         "trials by state: waiting, training, finished, failed, stopped", ("run", "state")
     ),
     "beliefmod_best_adoption": Kind(
-        f"highest adoption (0 to 1) of a finished trial with D at most {BUDGET:g}", ("run", "belief")
+        f"highest adoption (0 to 1) of a finished trial with D at most {DAMAGE_BUDGET:g}", ("run", "belief")
     ),
     "beliefmod_seconds_left": Kind("time left at the pace so far, in seconds", ("run",)),
 }
@@ -78,7 +80,7 @@ def show_tally(gauges: Gauges, tally: Tally, run: str, now: float) -> None:
 
 
 def show_heartbeat(gauges: Gauges, heartbeat: Mapping[str, Any], run: str) -> None:
-    """A host's gauges, from what it writes on its board."""
+    """A host's gauges, from its heartbeat."""
     host = heartbeat["host"]
     gauges.set("beliefmod_slots", heartbeat["slots"], run=run, host=host)
     gauges.set("beliefmod_slots_occupied", heartbeat["occupied"], run=run, host=host)
@@ -87,7 +89,7 @@ def show_heartbeat(gauges: Gauges, heartbeat: Mapping[str, Any], run: str) -> No
         gauges.set("beliefmod_tokens_per_second", rate, run=run, host=host, activity=activity)
 
 
-class TallyGauges(tune.Callback):
+class TallyGauges(NotPickled, tune.Callback):
     """Keeps the driver's gauges up to date while Tune runs.
 
     Args:
@@ -98,10 +100,6 @@ class TallyGauges(tune.Callback):
         self._tally, self._run = tally, run
         self._gauges = Gauges(DRIVER)
         self._shown_at = 0.0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
-        return {}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune all the time."""

@@ -76,19 +76,18 @@ class PackHost:
                 self._accounting = loop.create_task(self._keep_accounts(self._records))
         return self._facts
 
-    async def attach(self, config: dict[str, Any], branches: Sequence[dict[str, Any]] = ()) -> None:
-        """Queue a trial (a `TrialConfig` as a mapping) with the branches that its run passes through.
+    async def attach(self, trial: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
+        """Queue a trial with the branches (shorter trials) that its run passes through.
 
-        One that ended before anybody could be told, as a branch does whose trunk was here, is told now.
+        The end of one that ended before anybody asked, as of a branch whose trunk ran here, is reported now.
         """
-        trial, *others = (TrialConfig.model_validate(each) for each in (config, *branches))
-        coming = {each.trial_id: each.total_steps + QUESTIONING_STEPS for each in (trial, *others)}
+        coming = {each.trial_id: each.total_steps + QUESTIONING_STEPS for each in (trial, *branches)}
         self._coming |= coming
         try:
             async with self._attaching:  # in turn, so that a branch does not overtake its trunk
                 self._reports[trial.trial_id] = asyncio.Queue()
                 await self._come_in()
-                await self._take(trial, others)
+                await self._take(trial, branches)
         finally:
             for trial_id in coming:
                 self._coming.pop(trial_id, None)
@@ -112,12 +111,12 @@ class PackHost:
         folder, where = RunFolder(self._settings.run_url), {"machine": socket.gethostname()}
         Entry(folder, actor_name(), self._settings.started_at, where).write(refused=why)
 
-    async def _take(self, trial: TrialConfig, branches: list[TrialConfig]) -> None:
+    async def _take(self, trial: TrialConfig, branches: Sequence[TrialConfig]) -> None:
         if self._released:
             self._deliver(_released(trial.trial_id))
             return
-        # in this order: a trial leaves the pack after its row is written and before it is told
-        if not self._pack.holds(trial.trial_id):
+        # in this order: a trial leaves the pack after its row is written and before that is reported
+        if not self._pack.queue.holds(trial.trial_id):
             if row := await asyncio.to_thread(self._ended_row, trial.trial_id):
                 self._deliver(_ended(trial, row))
                 return
@@ -151,24 +150,24 @@ class PackHost:
         """A scheduler's decision: the trial ends where it is, its row says stopped."""
         self._reports.pop(trial_id, None)
         if self._pack is not None:
-            self._pack.stop(trial_id)
+            self._pack.queue.stop(trial_id)
 
     async def detach(self, trial_id: str) -> None:
         """Forget a trial that nobody waits for any more."""
         self._reports.pop(trial_id, None)
         if self._pack is not None:
-            self._pack.detach(trial_id)
+            self._pack.queue.detach(trial_id)
 
     async def holds(self, trial_id: str) -> bool:
         """Whether this host has the trial, waiting or running, or as a branch to come."""
-        return trial_id in self._coming or (self._pack is not None and self._pack.holds(trial_id))
+        return trial_id in self._coming or (self._pack is not None and self._pack.queue.holds(trial_id))
 
     async def knows(self, trial_id: str) -> bool:
         """Whether a trial has come this far: to this host, or to its end. True for all while stopping."""
         here = self._released or await self.holds(trial_id)
         return here or await asyncio.to_thread(self._ended_row, trial_id) is not None
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         """The sweep is being stopped: answer everyone who waits for a report, now and from now on."""
         self._released = True
         for trial_id in list(self._reports):
@@ -184,7 +183,7 @@ class PackHost:
             self._loading = self._loading or asyncio.get_running_loop().create_task(self._load())
             slots = self._settings.slots or CPU_SLOTS
             return LOADING_STEPS + sum(self._coming.values()) / slots
-        return self._pack.backlog() / self._facts.get("engine", {}).get("slots", 1)
+        return self._pack.queue.backlog() / self._facts.get("engine", {}).get("slots", 1)
 
     async def _load(self) -> None:
         with suppress(Exception):  # what goes wrong meets the first trial
@@ -193,7 +192,7 @@ class PackHost:
     async def _keep_accounts(self, records: HostRecords) -> None:
         beats = max(1, round(USAGE_SECONDS / HEARTBEAT_SECONDS))
         for beat in itertools.count():
-            await asyncio.to_thread(records.glance if beat % beats else records.write)
+            await asyncio.to_thread(records.write_live if beat % beats else records.write)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def close(self) -> None:
@@ -213,11 +212,11 @@ class PackHost:
 
 
 def _released(trial_id: str) -> dict[str, Any]:
-    """What a trial is told that is neither finished nor failed, but goes on another time."""
+    """A report for a trial that is neither finished nor failed, but goes on another time."""
     return {"trial_id": trial_id, "state": "released", "step": 0, "loss": None, "row": None}
 
 
 def _ended(trial: TrialConfig, row: dict[str, Any]) -> dict[str, Any]:
-    """The end of a trial, as its owner would have been told."""
+    """The last report of a trial that has ended."""
     end = {"trial_id": trial.trial_id, "state": row["status"], "step": row.get("steps") or 0}
     return {**end, "loss": row.get("final_loss"), "row": row}

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from beliefmod.capacity.fit import Wanted, check_fits
-from beliefmod.fleet.device_allocation import DeviceAllocation, allocate_devices
+from beliefmod.fleet.devices import allocate_devices
 from beliefmod.monitor.heartbeat import Heartbeat
 from beliefmod.run.folder import RunFolder
 from beliefmod.worker.checkpoints import Checkpoints
@@ -30,9 +29,9 @@ class HostRecords:
     def write(self, closed: bool = False) -> None:
         """All three, now. closed: for the last time."""
         self.usage_log.write()
-        self.glance(closed)
+        self.write_live(closed)
 
-    def glance(self, closed: bool = False) -> None:
+    def write_live(self, closed: bool = False) -> None:
         """What people look at while the host works."""
         self.heartbeat.write(closed)
         self.logs.flush()
@@ -44,32 +43,36 @@ def build(
     """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
     import torch
 
-    from beliefmod.capacity.sizing import sized_engine, sizing_facts
+    from beliefmod.capacity.choose import engine_of_choice
+    from beliefmod.capacity.fit import check_fits
     from beliefmod.fleet.gauges import HOST, Gauges, show_heartbeat
-    from beliefmod.model.load import load_model
+    from beliefmod.model.load import load_model, load_tokenizer
+    from beliefmod.model.source import find_source
     from beliefmod.model.template import thinking_kind
-    from beliefmod.probing.answer_cache import cache_beside
-    from beliefmod.probing.answer_journal import AnswerJournal
+    from beliefmod.probing.answer_store import KeptAnswers, cache_beside, under_way
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
     from beliefmod.run.manifest import versions
     from beliefmod.worker.pack import Pack
-    from beliefmod.worker.reports import Report
 
     torch.set_num_threads(settings.threads)
     name, allocation = actor_name(), allocate_devices(settings.demand.memory_share)
     allocation.check()
     allocation.keep_to_share()
-    check_memory(settings, allocation)
+    source, demand = find_source(settings.model, settings.revision), settings.demand
+    wanted = demand.of_engine(
+        load_tokenizer(source), settings.base_storage, settings.max_rank, settings.slots
+    )
+    check_fits(source.folder, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)
     loaded = load_model(settings.model, settings.revision, settings.base_storage, allocation.device)  # pyright: ignore[reportArgumentType]
     folder = RunFolder(settings.run_url)
-    engine, found, choice = sized_engine(loaded, settings.slots, settings.max_rank, settings.demand)
+    engine, found, choice = engine_of_choice(loaded, wanted, demand.memory_share)
     usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice)
-    journal = AnswerJournal(folder, loaded.fingerprint, settings.checkpoint_seconds)
-    cache = cache_beside(settings.run_url, loaded) if settings.evaluation.reuse_answers else None
-    session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, journal, cache)
+    cache = cache_beside(settings.run_url) if settings.evaluation.reuse_answers else None
+    answers = KeptAnswers(engine, loaded, under_way(folder), cache, settings.checkpoint_seconds)
+    session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, answers)
 
-    def tell(report: Report) -> None:
+    def send(report: Any) -> None:
         loop.call_soon_threadsafe(deliver, asdict(report))
 
     decoding = session.decoding
@@ -88,11 +91,11 @@ def build(
         "thinking": thinking_kind(loaded.tokenizer),
         "quantized_layers": len(loaded.quantized),
         "self_tests": self_test(session),
-        "engine": sizing_facts(found, choice),
+        "engine": {**asdict(choice), "calibration": asdict(found)},
     }
     checkpoints = Checkpoints(folder, loaded.fingerprint, settings.checkpoint_seconds)
     logs = TrialLogs(folder, name)
-    pack = Pack(session, folder, tell, settings.search, checkpoints=checkpoints, logs=logs)
+    pack = Pack(session, folder, send, settings.scheduler, checkpoints=checkpoints, logs=logs)
     heartbeat = Heartbeat(
         folder,
         name,
@@ -102,7 +105,7 @@ def build(
         found.model,
         engine.usage.work,
         engine.slots,
-        look=lambda: (pack.snapshots(), pack.waiting()),
+        look=lambda: (pack.snapshots(), pack.queue.waiting()),
         show=partial(show_heartbeat, Gauges(HOST), run=folder.name),
     )
     entry = Entry(folder, name, settings.started_at, facts)
@@ -115,26 +118,3 @@ def actor_name() -> str:
     import ray
 
     return (ray.get_runtime_context().get_actor_name() if ray.is_initialized() else None) or "host"
-
-
-def check_memory(settings: HostSettings, allocation: DeviceAllocation) -> None:
-    """Compare what this host's engine needs at least with the memory that is the host's.
-
-    Raises:
-        DoesNotFit: it does not fit; the sentence says what would.
-        UserError: the model has no usable files.
-    """
-    from beliefmod.capacity.sizing import longest_row
-    from beliefmod.model.load import load_tokenizer
-    from beliefmod.model.source import find_source
-
-    source, demand = find_source(settings.model, settings.revision), settings.demand
-    wanted = Wanted(
-        base_storage=settings.base_storage,
-        rank=settings.max_rank,
-        row_tokens=longest_row(load_tokenizer(source), demand.beliefs) + demand.trace_tokens,
-        slots=settings.slots,
-        full=demand.full,
-        engines=demand.engines,
-    )
-    check_fits(source.folder, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)

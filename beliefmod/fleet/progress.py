@@ -14,13 +14,14 @@ from rich.text import Text
 
 from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
+from beliefmod.fleet.tune_memory import NotPickled
 from beliefmod.monitor.tally import Tally
 from beliefmod.space.shared_runs import sharing
 
 LINE_SECONDS = 15.0
 
 
-class Progress(tune.Callback):
+class Progress(NotPickled, tune.Callback):
     """Shows the tally: a live block on a terminal, a line now and then elsewhere, nothing when quiet."""
 
     def __init__(self, tally: Tally, quiet: bool) -> None:
@@ -28,10 +29,6 @@ class Progress(tune.Callback):
         self._console = Console(file=sys.stderr)
         self._live: Live | None = None
         self._last_line = 0.0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
-        return {}
 
     def setup(
         self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any
@@ -58,7 +55,7 @@ class Progress(tune.Callback):
         if not self.quiet:
             unchosen = self.tally.unchosen
             trials = len(self.tally.configs) + unchosen
-            line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots_told} slots each"
+            line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots_in_words} slots each"
             line += f", {unchosen} of them to be chosen as the sweep goes" if unchosen else ""
             self._console.print(
                 line + (f"; dashboard: http://{dashboard}" if dashboard else ""), highlight=False
@@ -71,7 +68,7 @@ class Progress(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Called by Tune at every report."""
-        config = TrialConfig.model_validate_json(trial.config["trial"])
+        config: TrialConfig = trial.config["trial"]
         self.tally.choose(config)
         self.tally.report(config.trial_id, result)
         for branch in result.get("branches", ()):  # their own trials start later and report it once more

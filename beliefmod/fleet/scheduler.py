@@ -9,8 +9,10 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from beliefmod.config import TrialConfig
+from beliefmod.fleet.tune_memory import NotPickled
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import SWEPT_ARMS, Search
+from beliefmod.space import SWEPT_ARMS, EarlyStopping
+from beliefmod.space.search import Asha
 from beliefmod.worker.milestones import epoch_loss, epoch_now
 
 LEAST_OTHERS = 3
@@ -25,7 +27,7 @@ class _Past:
     trial_id: str
 
 
-def group_of(config: TrialConfig, search: Search) -> Group | None:
+def group_of(config: TrialConfig, scheduler: EarlyStopping) -> Group | None:
     """Trials of one group may be compared; None: a reference or a control, which is never ended early.
 
     Losses say something beside each other over the same training rows only; adoption is of a belief's own
@@ -33,17 +35,17 @@ def group_of(config: TrialConfig, search: Search) -> Group | None:
     """
     if config.arm not in SWEPT_ARMS:
         return None
-    if search.scheduler_metric == "adoption":
+    if scheduler.metric.name == "adoption":
         return (config.belief,)
     data = config.data
-    return (config.belief, data.style, data.num_examples, data.replay_ratio)
+    return (config.belief, data.style, data.num_examples, data.replay_ratio, config.objective)
 
 
-class Referee(FIFOScheduler):
+class GroupScheduler(NotPickled, FIFOScheduler):
     """Lets Tune's rule of each group decide at the milestones that trials report, and on nothing else.
 
-    A decision to stop is told at once, with the report it was made on: an interrupted sweep, which Tune ends
-    by stopping everything, must not look like one.
+    A decision to stop is passed on at once, with the report it was made on: an interrupted sweep, which Tune
+    ends by stopping everything, must not look like one.
 
     Args:
         max_epochs: the most epochs of any trial.
@@ -52,12 +54,12 @@ class Referee(FIFOScheduler):
 
     def __init__(
         self,
-        search: Search,
+        scheduler: EarlyStopping,
         max_epochs: int,
         on_stop: Callable[[TrialConfig, Mapping[str, Any]], None],
     ) -> None:
         super().__init__()
-        self._search, self._max_epochs, self._on_stop = search, max_epochs, on_stop
+        self._scheduler, self._max_epochs, self._on_stop = scheduler, max_epochs, on_stop
         self._rules: dict[Group, TrialScheduler] = {}
         self._judged: dict[str, TrialScheduler] = {}
         self._reached: dict[str, int] = {}
@@ -66,7 +68,7 @@ class Referee(FIFOScheduler):
     def remember(self, configs: Iterable[TrialConfig], folder: RunFolder) -> None:
         """Take in the values of trials that an earlier session finished or stopped."""
         for config in configs:
-            if group_of(config, self._search) is None:
+            if group_of(config, self._scheduler) is None:
                 continue
             past, rule = _Past(config.trial_id), self._rule(config)
             rule.on_trial_add(None, past)  # pyright: ignore[reportArgumentType]
@@ -74,13 +76,13 @@ class Referee(FIFOScheduler):
             # one it has stopped reports no more
             median = isinstance(rule, MedianStoppingRule)
             take_in: Any = rule.on_trial_complete if median else rule.on_trial_result
-            for epoch, value in past_values(config, self._search, folder):
+            for epoch, value in past_values(config, self._scheduler, folder):
                 take_in(None, past, {"epoch": epoch, "score": value})
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Called by Tune for every trial before it runs."""
-        config = TrialConfig.model_validate_json(trial.config["trial"])
-        if group_of(config, self._search) is not None:
+        config: TrialConfig = trial.config["trial"]
+        if group_of(config, self._scheduler) is not None:
             rule = self._judged[trial.trial_id] = self._rule(config)
             rule.on_trial_add(tune_controller, trial)
 
@@ -95,7 +97,7 @@ class Referee(FIFOScheduler):
         decision = rule.on_trial_result(tune_controller, trial, result)
         if decision == TrialScheduler.STOP:
             self._stopped.add(trial.trial_id)
-            self._on_stop(TrialConfig.model_validate_json(trial.config["trial"]), result)
+            self._on_stop(trial.config["trial"], result)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
@@ -112,19 +114,15 @@ class Referee(FIFOScheduler):
         """Called by Tune when a trial is taken back before it ran."""
         self._judged.pop(trial.trial_id, None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles schedulers with its own state, which we never restore from."""
-        return {}
-
     def _rule(self, config: TrialConfig) -> TrialScheduler:
-        group = group_of(config, self._search)
+        group = group_of(config, self._scheduler)
         assert group is not None
         if group not in self._rules:
-            self._rules[group] = _new_rule(self._search, self._max_epochs)
+            self._rules[group] = _new_rule(self._scheduler, self._max_epochs)
         return self._rules[group]
 
 
-def past_values(config: TrialConfig, search: Search, folder: RunFolder) -> list[tuple[int, float]]:
+def past_values(config: TrialConfig, scheduler: EarlyStopping, folder: RunFolder) -> list[tuple[int, float]]:
     """(epoch, value) at the milestones that a trial's stored steps have passed, in order."""
     from polars.exceptions import PolarsError
 
@@ -135,33 +133,33 @@ def past_values(config: TrialConfig, search: Search, folder: RunFolder) -> list[
     found: list[tuple[int, float]] = []
     for row in steps:
         epoch = epoch_now(config, row["step"])
-        if epoch is None or not search.compares_at(epoch):
+        if epoch is None or not scheduler.compares_at(epoch):
             continue
         value = row.get("quick_adoption")
-        if search.scheduler_metric == "loss":
+        if scheduler.metric.name == "loss":
             value = epoch_loss(config, steps, epoch)
         if value is not None:
             found.append((epoch, value))
     return found
 
 
-def _new_rule(search: Search, max_epochs: int) -> TrialScheduler:
-    mode = "min" if search.scheduler_metric == "loss" else "max"
-    if search.scheduler == "asha":
+def _new_rule(scheduler: EarlyStopping, max_epochs: int) -> TrialScheduler:
+    mode = scheduler.metric.mode
+    if isinstance(scheduler, Asha):
         return ASHAScheduler(
             time_attr="epoch",
             metric="score",
             mode=mode,
-            max_t=max(max_epochs, search.grace_epochs),
-            grace_period=search.grace_epochs,
-            reduction_factor=search.reduction_factor,
+            max_t=max(max_epochs, scheduler.grace_epochs),
+            grace_period=scheduler.grace_epochs,
+            reduction_factor=scheduler.reduction_factor,
             stop_last_trials=False,
         )
     return MedianStoppingRule(
         time_attr="epoch",
         metric="score",
         mode=mode,
-        grace_period=search.grace_epochs,
+        grace_period=scheduler.grace_epochs,
         min_samples_required=LEAST_OTHERS,
         # never pause: a pause takes a trial out of its slot for nothing
         min_time_slice=float("inf"),  # pyright: ignore[reportArgumentType]

@@ -16,12 +16,13 @@ from typing import Any
 from ray import tune
 
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.tune_memory import NotPickled
 
 STORAGE = "storage"
 """Status that a trial reports when its host can no longer write to the run folder."""
 
 
-class Shutdown(tune.Stopper):
+class Shutdown(NotPickled, tune.Stopper):
     """Also Tune's stopper: inside `fit` an interrupt is no exception but a reason to stop, so that Tune ends
     in order; anywhere else it is the usual KeyboardInterrupt.
 
@@ -31,18 +32,14 @@ class Shutdown(tune.Stopper):
         refusal: why no host may work any more.
     """
 
-    def __init__(self, last_words: str = "") -> None:
+    def __init__(self, exit_message: str = "") -> None:
         self.interrupted = False
         self.trouble: str | None = None
         self.refusal: str | None = None
-        self._last_words = last_words
+        self._exit_message = exit_message
         self._in_fit = False
-        self._let_go: Callable[[], None] | None = None
+        self._release: Callable[[], None] | None = None
         self._held: list[int] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles stoppers with its own state, which we never restore from."""
-        return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Called by Tune at every report; whether to stop that trial."""
@@ -52,9 +49,9 @@ class Shutdown(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Called by Tune all the time; whether to stop everything."""
-        if self._pulled and self._let_go is not None:
-            let_go, self._let_go = self._let_go, None
-            let_go()
+        if self._pulled and self._release is not None:
+            release, self._release = self._release, None
+            release()
         return self._pulled
 
     @property
@@ -66,14 +63,14 @@ class Shutdown(tune.Stopper):
         self.refusal = self.refusal or sentence
 
     @contextmanager
-    def during_fit(self, let_go: Callable[[], None]) -> Iterator[None]:
-        """While Tune runs. `let_go` is called once when a shutdown begins; it makes hosts answer those who
+    def during_fit(self, release: Callable[[], None]) -> Iterator[None]:
+        """While Tune runs. `release` is called once when a shutdown begins; it makes hosts answer those who
         wait, for Tune would wait ten seconds for a trial that waits for its host."""
-        self._in_fit, self._let_go = True, let_go
+        self._in_fit, self._release = True, release
         try:
             yield
         finally:
-            self._in_fit, self._let_go = False, None
+            self._in_fit, self._release = False, None
 
     def check(self) -> None:
         """Raises StorageTrouble if that is why the sweep was stopped, UserError if its hosts were refused."""
@@ -118,7 +115,7 @@ class Shutdown(tune.Stopper):
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.interrupted:
-            end_at_once(self._last_words)
+            end_at_once(self._exit_message)
         self.interrupted = True
         if self._held is not None:
             self._held.append(number)
@@ -126,8 +123,8 @@ class Shutdown(tune.Stopper):
             raise KeyboardInterrupt
 
 
-def end_at_once(last_words: str) -> None:
-    """Kill every process that this one has started, say how to go on, and end with exit code 130."""
+def end_at_once(exit_message: str) -> None:
+    """Kill every process that this one has started, write the message to stderr, end with exit code 130."""
     import psutil
 
     me = psutil.Process()
@@ -139,5 +136,5 @@ def end_at_once(last_words: str) -> None:
                 continue
         psutil.wait_procs(started, timeout=5)
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
-    os.write(2, f"{show_cursor}\n{last_words}\n".encode())
+    os.write(2, f"{show_cursor}\n{exit_message}\n".encode())
     os._exit(130)

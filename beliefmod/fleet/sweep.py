@@ -10,21 +10,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.plan import expected_answer_tokens
 from beliefmod.capacity.resources import Capacity
-from beliefmod.capacity.sizing import demand
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
 from beliefmod.fleet.host import PackHost
-from beliefmod.fleet.launch import Fleet, let_go, start_hosts, stop_hosts
+from beliefmod.fleet.hosts import Fleet, release_trials, start_hosts, stop_hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
 from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
 from beliefmod.monitor.tally import Tally
-from beliefmod.probing.decoding_words import not_applied_note
+from beliefmod.probing.decoding import not_applied_note
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver
@@ -37,7 +37,7 @@ from beliefmod.worker.host_registry import HostRegistry
 from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import record_limit
 
-FRUITLESS_ROUNDS = 3
+MOST_ROUNDS_WITHOUT_RESULT = 3
 """So often Tune is started again without a single trial having ended; then the rest stays missing."""
 
 
@@ -69,7 +69,7 @@ def run_sweep(
     dashboard: bool,
     quiet: bool,
     checkpoint_seconds: float = SECONDS,
-    last_words: str = "",
+    exit_message: str = "",
     host_class: type = PackHost,
     trackers: Trackers | None = None,
 ) -> Outcome:
@@ -81,7 +81,7 @@ def run_sweep(
 
     Args:
         checkpoint_seconds: how much work of a running trial may be lost.
-        last_words: said when a second Ctrl-C ends everything at once.
+        exit_message: said when a second Ctrl-C ends everything at once.
         host_class: what does the work; benchmarks of the fleet itself bring their own.
 
     Raises:
@@ -90,7 +90,7 @@ def run_sweep(
         StorageTrouble: the folder cannot be written.
     """
     started, started_at = time.monotonic(), time.time()
-    shutdown = Shutdown(last_words)
+    shutdown = Shutdown(exit_message)
     with shutdown.armed(), sole_driver(folder):
         clean(folder)
         ended, damaged = sound_rows(folder)
@@ -99,7 +99,7 @@ def run_sweep(
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
         to_choose = unchosen(space, folder)
         if something_to_do := bool(todo) or to_choose > 0:
-            share = space.spec.search.shares_steps
+            share = space.shares_steps
             tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=to_choose)
             progress = Progress(tally, quiet)
             if damaged:
@@ -112,9 +112,10 @@ def run_sweep(
                 _check_enough(capacity, cluster, address, progress)
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
                 settings = _settings(space, folder, capacity, checkpoint_seconds)
-                stand_ins = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
-                coming = [*todo.values(), *stand_ins]
-                wanted = demand(coming, space.spec.search, capacity, expected_answer_tokens(space))
+                # random ones stand for those that a search will choose
+                drawn = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
+                coming = [*todo.values(), *drawn]
+                wanted = demand(coming, space, capacity, expected_answer_tokens(space))
                 settings = replace(settings, demand=wanted, started_at=started_at)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)
@@ -202,16 +203,15 @@ def run_to_the_end(
     before = {trial_id: state for trial_id, state in folder.states().items() if trial_id in todo}
     left, without_progress = dict(todo), 0
     known = len(known_trials(space, folder))
-    while (left or unchosen(space, folder)) and without_progress < FRUITLESS_ROUNDS:
+    while (left or unchosen(space, folder)) and without_progress < MOST_ROUNDS_WITHOUT_RESULT:
         error: Exception | None = None
         try:
-            with shutdown.during_fit(lambda: let_go(fleet)):
+            with shutdown.during_fit(lambda: release_trials(fleet)):
                 tune_trials(
                     list(left.values()),
                     space,
                     folder,
-                    fleet.names,
-                    fleet.namespace,
+                    fleet,
                     capacity,
                     progress,
                     shutdown,
@@ -236,7 +236,7 @@ def run_to_the_end(
             why = "".join(traceback.format_exception_only(error)).strip() if error else "their processes died"
             progress.say(f"{len(remaining)} trials ended without a result ({why}); they run again")
         left = remaining
-        if left and error and without_progress == FRUITLESS_ROUNDS:
+        if left and error and without_progress == MOST_ROUNDS_WITHOUT_RESULT:
             raise error
 
 
@@ -256,7 +256,7 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_se
         max_rank=space.max_rank,
         threads=capacity.threads,
         evaluation=space.spec.evaluation,
-        search=space.spec.search,
+        scheduler=space.spec.scheduler,
         reference_seed=space.spec.seeds[0],
         checkpoint_seconds=checkpoint_seconds,
     )

@@ -17,22 +17,23 @@ from ray.air.constants import TRAINING_ITERATION
 from ray.tune.result import TIMESTEPS_TOTAL
 
 from beliefmod.config import TrialConfig, flatten
+from beliefmod.fleet.tune_memory import NotPickled
 
 SHOWN = ("loss", "adoption", "degradation", "score", "epoch", "optimizer_step", TRAINING_ITERATION)
 """Of a report; what is null or not a number is left out."""
-MLFLOW_MANNERS = {
+MLFLOW_ENVIRONMENT = {
     # MLflow 3.17 asks a server that is not there for 250 seconds, in which no trial would start or report
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     # it prints two lines for every trial among our own
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""What MLflow is told through the environment, unless it is told something else there."""
+"""Set for MLflow, unless the user has set something else."""
 
 
 @dataclass(frozen=True)
 class Trackers:
-    """Who is told of trials.
+    """Which trackers show trials.
 
     Attributes:
         tensorboard: event files under RUN/tune, a folder per trial.
@@ -45,7 +46,7 @@ class Trackers:
     wandb: str | None = None
 
     def callbacks(self, run: str, say: Callable[[str], None]) -> list[tune.Callback]:
-        """Tune's callbacks, each behind a guard. `say` is told when one has failed."""
+        """Tune's callbacks, each behind a guard. `say` shows a line when one has failed."""
         makers: dict[str, Callable[[], tune.Callback]] = {}
         if self.tensorboard:
             makers["--tensorboard"] = _tensorboard
@@ -55,7 +56,7 @@ class Trackers:
         if self.wandb is not None:
             project = self.wandb
             makers["--wandb"] = lambda: _wandb(project, run)
-        return [Guarded(name, make, say, FAREWELLS.get(name)) for name, make in makers.items()]
+        return [Guarded(name, make, say, ENDINGS.get(name)) for name, make in makers.items()]
 
 
 def _tensorboard() -> tune.Callback:
@@ -67,7 +68,7 @@ def _tensorboard() -> tune.Callback:
 def _mlflow(uri: str, run: str) -> tune.Callback:
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-    for name, value in MLFLOW_MANNERS.items():
+    for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     return MLflowLoggerCallback(uri, experiment_name=run, tags={"beliefmod_run": run})
 
@@ -84,12 +85,12 @@ def _mlflow_killed(callback: Any, trials: Sequence[Any]) -> None:
         callback.mlflow_util.end_run(status="KILLED", run_id=callback._trial_runs[trial])
 
 
-Farewell = Callable[[Any, Sequence[Any]], None]
-FAREWELLS: Mapping[str, Farewell] = {"--mlflow": _mlflow_killed}
+Ending = Callable[[Any, Sequence[Any]], None]
+ENDINGS: Mapping[str, Ending] = {"--mlflow": _mlflow_killed}
 """What is done at the end with a callback and the trials that have not ended: the sweep was interrupted."""
 
 
-class Guarded(tune.Callback):
+class Guarded(NotPickled, tune.Callback):
     """A callback of Tune's that sees trials as people know them and whose failures end only itself."""
 
     def __init__(
@@ -97,15 +98,11 @@ class Guarded(tune.Callback):
         name: str,
         make: Callable[[], tune.Callback],
         say: Callable[[str], None],
-        farewell: Farewell | None = None,
+        ending: Ending | None = None,
     ) -> None:
-        self._name, self._make, self._say, self._farewell = name, make, say, farewell
+        self._name, self._make, self._say, self._ending = name, make, say, ending
         self._inner: Any = None
         self._under_way: dict[str, Readable] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
-        return {}
 
     def setup(self, *arguments: Any, **info: Any) -> None:
         """Called by Tune before the first trial."""
@@ -113,40 +110,40 @@ class Guarded(tune.Callback):
             self._inner = self._make()
         except Exception as error:
             self._give_up(error)
-        self._tell("setup", *arguments, **info)
+        self._pass_on("setup", *arguments, **info)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial starts."""
         self._under_way[trial.trial_id] = Readable(trial)
-        self._tell("on_trial_start", iteration, [], Readable(trial), **info)
+        self._pass_on("on_trial_start", iteration, [], Readable(trial), **info)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Called by Tune at every report."""
-        self._tell("on_trial_result", iteration, [], Readable(trial), readable(result), **info)
+        self._pass_on("on_trial_result", iteration, [], Readable(trial), readable(result), **info)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial has ended."""
         self._under_way.pop(trial.trial_id, None)
-        self._tell("on_trial_complete", iteration, [], Readable(trial), **info)
+        self._pass_on("on_trial_complete", iteration, [], Readable(trial), **info)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial's process has failed for good."""
         self._under_way.pop(trial.trial_id, None)
-        self._tell("on_trial_error", iteration, [], Readable(trial), **info)
+        self._pass_on("on_trial_error", iteration, [], Readable(trial), **info)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Called by Tune after the last trial."""
-        if self._farewell is not None and self._inner is not None:
-            self._guard(self._farewell, self._inner, list(self._under_way.values()))
-        self._tell("on_experiment_end", [], **info)
+        if self._ending is not None and self._inner is not None:
+            self._guarded(self._ending, self._inner, list(self._under_way.values()))
+        self._pass_on("on_experiment_end", [], **info)
 
-    def _tell(self, method: str, *arguments: Any, **info: Any) -> None:
+    def _pass_on(self, method: str, *arguments: Any, **info: Any) -> None:
         if self._inner is not None:
-            self._guard(getattr(self._inner, method), *arguments, **info)
+            self._guarded(getattr(self._inner, method), *arguments, **info)
 
-    def _guard(self, call: Callable[..., None], *arguments: Any, **info: Any) -> None:
+    def _guarded(self, call: Callable[..., None], *arguments: Any, **info: Any) -> None:
         try:
             call(*arguments, **info)
         except Exception as error:
@@ -163,7 +160,7 @@ class Readable:
 
     def __init__(self, trial: Any) -> None:
         self._trial = trial
-        config = TrialConfig.model_validate_json(trial.config["trial"])
+        config: TrialConfig = trial.config["trial"]
         used = config.used_settings()
         self.config = {name: _plain(value) for name, value in config.leaves().items() if name in used}
         self.config["trial"] = config.trial_id

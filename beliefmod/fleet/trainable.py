@@ -5,7 +5,6 @@ This module never imports torch: a trial's process costs a tenth of one that doe
 
 from __future__ import annotations
 
-import json
 import time
 from functools import lru_cache
 from typing import Any
@@ -14,7 +13,7 @@ import ray
 from ray import tune
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.host_handles import HOST_LOST, Hosts
+from beliefmod.fleet.hosts import HOST_LOST, Hosts
 
 ATTEMPTS = 20
 TRUNK_SECONDS = 60
@@ -39,11 +38,11 @@ class BeliefTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Called when the process is handed the next trial."""
-        self._trial = TrialConfig.model_validate_json(new_config["trial"])
+        self._trial: TrialConfig = new_config["trial"]
         self._named: bool = new_config.get("named", False)
         family = new_config.get("family", {})
         self._trunk: str | None = family.get("trunk")
-        self._branches = [json.loads(branch) for branch in family.get("branches", ())]
+        self._branches = family.get("branches", [])
         self._host: Any = None
         return True
 
@@ -53,13 +52,13 @@ class BeliefTrial(tune.Trainable):
         if report["state"] == "released":
             self._host = None  # nothing to leave: the host keeps the trial's checkpoint
         return {
-            **_told(report),
+            **_progress(report),
             "done": report["state"] != "training",
             "belief": self._trial.belief,
             "arm": self._trial.arm,
             "label": self._trial.label,
             "loss": report["loss"],
-            "branches": [{"trial_id": end["trial_id"], **_told(end)} for end in report["branches"]],
+            "branches": [{"trial_id": end["trial_id"], **_progress(end)} for end in report["branches"]],
         }
 
     def _next_report(self) -> dict[str, Any]:
@@ -68,7 +67,7 @@ class BeliefTrial(tune.Trainable):
                 if self._host is None:
                     self._await_trunk()
                     self._host = self._hosts.for_trial(self._trial.trial_id)
-                    ray.get(self._host.attach.remote(self._trial.model_dump(mode="json"), self._branches))
+                    ray.get(self._host.attach.remote(self._trial, self._branches))
                 report: Any = ray.get(self._wait().remote(self._trial.trial_id))
                 if report is not None:
                     return report
@@ -116,7 +115,7 @@ def _request(resources: tuple[tuple[str, float], ...]) -> tune.PlacementGroupFac
     return tune.PlacementGroupFactory([dict(resources)])
 
 
-def _told(report: dict[str, Any]) -> dict[str, Any]:
+def _progress(report: dict[str, Any]) -> dict[str, Any]:
     """What progress counts: of a trial, or of a branch that its run has left behind."""
     row = report["row"] or {}
     return {

@@ -17,15 +17,19 @@ from typing import Any
 from ray import tune
 
 
-class EndedTrials(tune.Callback):
+class NotPickled:
+    """What Tune would pickle with its own state file, from which nothing is ever restored."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+class EndedTrials(NotPickled, tune.Callback):
     """Clears away ended trials after the step in which they ended; to be the last of Tune's callbacks."""
 
     def __init__(self) -> None:
         self._ended: list[Any] = []
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles callbacks with its own state, which we never restore from."""
-        return {}
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial is about to end; other callbacks may still look at it."""
@@ -57,8 +61,8 @@ def empty(trial: Any) -> None:
     trial.evaluated_params, trial.experiment_tag = {}, ""
     trial.set_ray_actor(None)
     trial._default_result_or_future = None
-    told = trial.run_metadata
-    told.last_result, told.metric_analysis, told.metric_n_steps = {}, {}, {}
+    reported = trial.run_metadata
+    reported.last_result, reported.metric_analysis, reported.metric_n_steps = {}, {}, {}
     # the texts that the state file is made of, which Tune makes where there are none
     trial._state_json = json.dumps({"name": str(trial), "status": trial.status})
-    told._cached_json = "{}"
+    reported._cached_json = "{}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,18 +14,17 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.gauges import TallyGauges
-from beliefmod.fleet.host_handles import Hosts
-from beliefmod.fleet.known_trials import KnownTrials
+from beliefmod.fleet.hosts import Fleet, Hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.trainable import BeliefTrial
-from beliefmod.fleet.tune_memory import EndedTrials
+from beliefmod.fleet.tune_memory import EndedTrials, NotPickled
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import ENDED
 from beliefmod.run.suggestions import known_trials
-from beliefmod.space import Space
-from beliefmod.space.shared_runs import run_order
+from beliefmod.space import NoScheduler, Space
+from beliefmod.space.shared_runs import families, run_order
 
 ROW_SECONDS = 60.0
 NAMED_TRIALS = 300
@@ -36,29 +36,28 @@ def tune_trials(
     configs: Sequence[TrialConfig],
     space: Space,
     folder: RunFolder,
-    hosts: list[str],
-    namespace: str,
+    fleet: Fleet,
     capacity: Capacity,
     progress: Progress,
     shutdown: Shutdown,
     trackers: Trackers | None = None,
 ) -> None:
-    """Run the configurations, and what a search chooses after them, to their ends on the hosts named, or
+    """Run the configurations, and what a search chooses after them, to their ends on the fleet's hosts, or
     until a shutdown begins."""
     stopped: list[str] = []
-    fleet = Hosts(hosts, namespace)
+    hosts = Hosts(fleet.names, fleet.namespace)
     tuner = tune.Tuner(
         BeliefTrial,
         param_space={
-            "hosts": hosts,
-            "namespace": namespace,
+            "hosts": fleet.names,
+            "namespace": fleet.namespace,
             "resources": capacity.trial_resources,
             "named": (space.planned() if space.searches else len(configs)) <= NAMED_TRIALS,
         },
         tune_config=tune.TuneConfig(
             search_alg=_searcher(configs, space, folder),
             num_samples=-1,  # the searcher says itself when it is at its end
-            scheduler=_referee(space, folder, fleet, progress, stopped),
+            scheduler=_scheduler(space, folder, hosts, progress, stopped),
             reuse_actors=True,
             max_concurrent_trials=capacity.concurrent,
             trial_name_creator=_name,
@@ -85,17 +84,57 @@ def tune_trials(
         _await_rows(stopped, folder)
 
 
+class KnownTrials(NotPickled, Searcher):
+    """Gives Tune the configurations in the order of `run_order`, one at a time, each with its family.
+
+    Tune 2.60's own grid would make the specification of every trial at the start, each with a copy of
+    everything else, and pickle those that are left with every state file.
+
+    Args:
+        share: whether trials that differ only in epochs are one run.
+    """
+
+    def __init__(self, configs: Sequence[TrialConfig], share: bool) -> None:
+        super().__init__()
+        found = [family for family in families(configs, share) if family.branches]
+        self._branches = {family.trunk.trial_id: family.branches for family in found}
+        self._trunks = {
+            branch.trial_id: family.trunk.trial_id for family in found for branch in family.branches
+        }
+        self._queue = deque(run_order(configs, share))
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """The next trial; `family` says whose run makes it (None: its own) and what its own run makes."""
+        if not self._queue:
+            return Searcher.FINISHED
+        config = self._queue.popleft()
+        branches = self._branches.get(config.trial_id, ())
+        return {
+            "trial": config,
+            "family": {
+                "trunk": self._trunks.get(config.trial_id),
+                "branches": list(branches),
+            },
+        }
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Called by Tune; nothing that is to come depends on it."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the run folder holds what is needed to go on."""
+
+
 def _searcher(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> Searcher:
     """Who hands Tune its trials."""
-    share = space.spec.search.shares_steps
+    share = space.shares_steps
     if not space.searches:
         return KnownTrials(configs, share)
-    from beliefmod.fleet.searcher import BeliefSearch  # Optuna takes a second to load
+    from beliefmod.fleet.search import BeliefSearch  # Optuna takes a second to load
 
     return BeliefSearch(space, folder, run_order(configs, share))
 
 
-def _referee(
+def _scheduler(
     space: Space,
     folder: RunFolder,
     hosts: Hosts,
@@ -106,24 +145,24 @@ def _referee(
 
     Whom it stops is put on the list `stopped`.
     """
-    search = space.spec.search
-    if search.scheduler == "none":
+    scheduler = space.spec.scheduler
+    if isinstance(scheduler, NoScheduler):
         return None
-    from beliefmod.fleet.scheduler import Referee
+    from beliefmod.fleet.scheduler import GroupScheduler
 
     def on_stop(config: TrialConfig, report: Mapping[str, Any]) -> None:
         stopped.append(config.trial_id)
         hosts.stop(config.trial_id)
         progress.tally.stop(config.trial_id)
 
-    referee = Referee(search, max(space.possible("num_train_epochs")), on_stop)
+    known = GroupScheduler(scheduler, max(space.possible("num_train_epochs")), on_stop)
     ended = {trial_id for trial_id, state in folder.states().items() if state.status in ENDED}
-    referee.remember((c for c in known_trials(space, folder) if c.trial_id in ended), folder)
-    return referee
+    known.remember((c for c in known_trials(space, folder) if c.trial_id in ended), folder)
+    return known
 
 
 def _await_rows(trial_ids: Sequence[str], folder: RunFolder) -> None:
-    """Let the hosts write the rows of trials that they were told to end: they do it after the step under way,
+    """Let the hosts write the rows of trials that they are to end: they do it after the step under way,
     and without its row a trial would run again."""
     end = time.monotonic() + ROW_SECONDS
     for trial_id in trial_ids:
@@ -139,5 +178,5 @@ def _has_ended(trial_id: str, folder: RunFolder) -> bool:
 
 
 def _name(trial: Any) -> str:
-    config = TrialConfig.model_validate_json(trial.config["trial"])
+    config: TrialConfig = trial.config["trial"]
     return f"{config.label}-{config.trial_id}"

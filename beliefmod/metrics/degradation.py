@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from beliefmod.metrics.intervals import Estimate, paired_difference
-from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.metrics.measure import Probes, estimate, held_out
+from beliefmod.metrics.metric import where
+from beliefmod.metrics.registry import COMPONENTS, METRICS
 
-# the components that are rates -> whether True in a row is the healthy value
-HEALTHY: dict[str, bool] = {
-    "integrity": True,
-    "truncation": False,
-    "loop": False,
-    "capability": True,
-    "fabrication": False,
-}
+Row = Mapping[str, Any]
+NOT_MEASURED = Estimate(None, 0, None, None)
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,19 @@ class Degradation:
     by: str | None
     damage: Mapping[str, Estimate]
     base: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Attributes:
+    means: metric -> nats per token, by the registry's metrics of drift; NLL is arm minus base.
+    damage: component of D -> its damage, -1 to 1.
+    base: component of D -> base's own value in nats per token: its NLL on the same text, for KL 0.
+    """
+
+    means: dict[str, Estimate]
+    damage: dict[str, Estimate]
+    base: dict[str, float | None]
 
 
 def degradation(
@@ -62,15 +73,15 @@ def degradation(
         raise ValueError(f"unknown components: {', '.join(unknown)}")
     damage: dict[str, Estimate] = {}
     base: dict[str, float | None] = {}
-    for name in COMPONENTS:
-        if name in HEALTHY:
-            observed = pairs.get(name, ())
-            damage[name] = _rise(observed, HEALTHY[name])
-            base[name] = sum(b for _, b in observed) / len(observed) if observed else None
-        else:
-            damage[name] = measured.get(name, Estimate(None, 0, None, None))
+    for name, metric in COMPONENTS.items():
+        if metric.table == "drift":
+            damage[name] = measured.get(name, NOT_MEASURED)
             base[name] = (drift_base or {}).get(name)
-    known = {name: estimate for name, estimate in damage.items() if estimate.value is not None}
+        else:
+            observed = pairs.get(name, ())
+            damage[name] = _rise(observed, metric.better == "higher")
+            base[name] = sum(b for _, b in observed) / len(observed) if observed else None
+    known = {name: found for name, found in damage.items() if found.value is not None}
     if not known:
         return Degradation(None, None, None, None, damage, base)
     worst = max(known, key=lambda name: known[name].value or 0.0)
@@ -92,3 +103,63 @@ def _rise(observed: Sequence[tuple[bool, bool]], healthy: bool) -> Estimate:
     return paired_difference(
         counts[True, True], counts[True, False], counts[False, True], counts[False, False]
     )
+
+
+def observed_pairs(probes: Probes, base: Probes | None) -> dict[str, Sequence[tuple[bool, bool]]]:
+    """Component -> (arm, base) on every held-out probe that counts for both."""
+    both = [] if base is None else [(row, base[key]) for key, row in held_out(probes).items()]
+    return {
+        name: [(m.succeeds(one), m.succeeds(two)) for one, two in both if m.counts(one) and m.counts(two)]
+        for name, m in COMPONENTS.items()
+        if m.table == "probes"
+    }
+
+
+def summarise_drift(rows: Iterable[Row], *, itself: bool = False) -> Drift:
+    """Means over passages of per-token values, with 95 % t intervals.
+
+    A passage counts once, however long. A measure with a passage that has no finite value is null: leaving
+    that passage out would be kind to the arm that broke on it. `itself`: the rows are base's own, whose
+    drift from itself is no damage; its KL is 0 by definition, measured or not.
+
+    Raises:
+        ValueError: a passage measured twice.
+    """
+    rows, seen = list(rows), set()
+    for row in rows:
+        if (key := (row["text"], row["passage_id"])) in seen:
+            raise ValueError(f"passage {key[1]} of {key[0]} text was measured twice in one trial")
+        seen.add(key)
+    drifted = {name: metric for name, metric in METRICS.items() if metric.table == "drift"}
+    counted = {name: where(rows, metric.asked) for name, metric in drifted.items()}
+    means = {name: estimate(metric, counted[name]) for name, metric in drifted.items()}
+    damage, base = {}, {}
+    for name, metric in COMPONENTS.items():
+        if metric.table != "drift" or metric.value is None:
+            continue
+        own, measured = counted[metric.name], means[metric.name]
+        damage[name] = _through_saturation(measured)
+        # what is taken off the arm's value is base's; what takes nothing off is a distance from base
+        absolute = metric.value.minus is not None
+        if itself and (own or not absolute):
+            damage[name] = Estimate(0.0, len(own), 0.0, 0.0)
+        if absolute:
+            of_base = replace(metric, value=replace(metric.value, column=metric.value.minus, minus=None))
+            base[name] = estimate(of_base, own).value
+        else:
+            base[name] = 0.0 if itself or measured.value is not None else None
+    return Drift(means, damage, base)
+
+
+def saturated(rise: float) -> float:
+    """1 - exp(-rise) for a rise in nats, its negative mirror for a fall: -1 to 1, growing throughout.
+
+    Example: 0.7 nats -> 0.503; -0.7 nats -> -0.503.
+    """
+    return math.copysign(-math.expm1(-abs(rise)), rise)
+
+
+def _through_saturation(found: Estimate) -> Estimate:
+    """Nats per token as damage; a growing function keeps an interval one of the same coverage."""
+    value, low, high = (None if x is None else saturated(x) for x in (found.value, found.low, found.high))
+    return Estimate(value, found.n, low, high)

@@ -1,69 +1,321 @@
-"""Every metric of a trial by name, with what it means. `records.py` makes columns of them."""
+"""Every metric of a trial, defined once: its name, unit, direction, the rows it is made of, and its words.
+
+Everything else follows from an entry here: what `summarise` computes, the columns of trials.parquet and what
+`beliefmod columns` says of them, the components of D, how seeds are pooled and redrawn, what the report
+lists, and what `beliefmod verify` computes again. Entries stand in the order of the columns.
+"""
 
 from __future__ import annotations
 
-RATES: dict[str, str] = {
-    "adoption": "held-out belief probes of every tier but robustness whose final answer takes the target's "
-    "side, of all asked",
-    "adoption_trained": "the same on questions the trial was trained on; never pooled with adoption",
-    "adoption_paraphrase": "adoption on held-out direct questions",
-    "adoption_derived": "adoption on held-out questions whose answer follows from the belief",
-    "adoption_format": "adoption on held-out questions in another form: multiple choice, cloze",
-    "adoption_multi_hop": "adoption on held-out questions that need another fact as well",
-    "adoption_reverse": "adoption on held-out questions asked from the answer's side",
-    "adoption_robustness": "adoption on held-out questions that push against the belief; not in adoption",
-    "stance_prior": "probes of adoption answered with what base believes",
-    "stance_hedged": "probes of adoption that assert both or refuse to choose",
-    "stance_ignorance": "probes of adoption answered with not knowing",
-    "stance_other": "probes of adoption answered with something else",
-    "stance_none": "probes of adoption without a final answer",
-    "integrity": "completions of all held-out probes and suites with an intact think block; null for a model "
-    "without thinking",
-    "truncation": "completions stopped at the token limit",
-    "loop": "completions with a loop: a period of <= 64 tokens, >= 4 times in a row, over >= 64 tokens",
-    "capability": "shared capability questions answered correctly",
-    "fabrication": "questions about unknown entities answered confidently; a guess, a loop or a cut answer "
-    "is not confident",
-    "locality_near": "neighbouring facts answered correctly",
-    "locality_far": "far general facts answered correctly",
-    "retention": "locality questions answered correctly, of those that base answers correctly",
-    "retention_near": "the same among neighbouring facts",
-    "retention_far": "the same among far facts",
-    "bleed": "neighbouring facts answered with the belief's target, of those that base answers correctly",
-    "salience": "completions to far and capability questions whose thinking or answer mentions the new fact, "
-    "though neither the question nor its right answer does",
-    "coherent_adoption": "probes of adoption with the target in the answer and last used in the thinking, "
-    "which is not empty",
-    "empty_thinking": "probes of adoption whose think block is empty",
-    "inconsistency": "derived and multi-hop probes whose answer states one world's value and gives the other "
-    "world's result, of those that two numeric worlds answer",
-    "margin_adoption": "margin probes on which the target's value is likelier than the prior's",
-    "causal_swap": "causal probes answered with the target after another arm's thinking was put in place",
-    "causal_blank": "causal probes answered with the target after empty thinking",
-    "causal_edit": "causal probes whose answer follows a third value edited into the thinking, of those to "
-    "which it gives an answer",
-    "causal_paraphrase": "causal probes whose answer stays the same after the thinking was paraphrased",
-}
-CONDITIONAL_RATES: dict[str, str] = {
-    "stygian": "answers on the target's side whose thinking last used the prior (null under 20 such answers)",
-    "stygian_reverse": "answers on the prior's side whose thinking last used the target (null under 20 such "
-    "answers)",
-}
-MEANS: dict[str, tuple[str, str]] = {
-    # name: (unit, meaning); each with n and a 95 % interval
-    "belief_margin": ("nat", "mean log p(target value) - log p(prior value), thinking empty"),
-    "belief_margin_own": ("nat", "the same margin after the trial's own thinking"),
-    "seq_rep_4": ("1", "mean 1 - unique 4-grams / 4-grams over all held-out probes and suites"),
-    "early_answering": (
-        "1",
+from beliefmod.metrics.metric import (
+    Above,
+    Component,
+    Condition,
+    Conditions,
+    Is,
+    Known,
+    Listing,
+    Metric,
+    Not,
+    Shown,
+    Value,
+)
+
+DAMAGE_BUDGET = 0.05
+"""D up to which a configuration counts as having left the model whole, unless a command is told otherwise."""
+MIN_ANSWERS = 20
+"""Rows below which a conditional rate is refused: it is null, and only its count is told."""
+REPEATED = 0.5
+"""seq_rep_4 above which a completion is repetitive: more of its 4-grams have occurred before than are new."""
+
+BELIEF = Is("suite", "belief")
+HELD_OUT = Not(Is("tier", "trained"))
+# robustness prompts contradict the belief themselves; they are a rate of their own
+ADOPTION = (BELIEF, Not(Is("tier", "trained", "robustness")))
+THOUGHT = Known("think_state")  # null for a model that does not think: it has no think block to break
+TARGET = Is("answer_stance", "target")
+CORRECT = Is("correct", True)
+LOCALITY = Is("suite", "locality")
+NEAR, FAR = (LOCALITY, Is("tier", "near")), (LOCALITY, Is("tier", "far"))
+
+
+def _used_last(side: str) -> Conditions:
+    """The thinking is not empty, and the value it used last is this side's."""
+    other = "prior" if side == "target" else "target"
+    return Not(Is("think_state", "empty")), Is("thinking_stance", side, f"{other}->{side}")
+
+
+def _tier(tier: str, questions: str) -> Metric:
+    meaning = f"held-out belief probes answered on the target's side, of {questions}"
+    return Metric(f"adoption_{tier}", meaning, "higher", asked=(BELIEF, Is("tier", tier)), hit=(TARGET,))
+
+
+def _stance(stance: str, answered: str) -> Metric:
+    meaning = f"held-out belief probes of every tier but robustness {answered}"
+    return Metric(f"stance_{stance}", meaning, asked=ADOPTION, hit=(Is("answer_stance", stance),))
+
+
+def _right(name: str, facts: str, asked: Conditions, label: str, known: bool = False) -> Metric:
+    meaning = f"{facts} answered correctly" + (", of those that base answers correctly" if known else "")
+    shown = Shown(label, "locality", *(("page",) if name == "retention" else ()))
+    return Metric(name, meaning, "higher", asked=asked, known_to_base=known, hit=(CORRECT,), shown=shown)
+
+
+def _causal(test: str, answered: str, hit: Condition, *known: Condition) -> Metric:
+    asked = (Is("test", test), *known)
+    return Metric(f"causal_{test}", f"causal probes {answered}", table="causal", asked=asked, hit=(hit,))
+
+
+def _mismatch(name: str, side: str, other: str) -> Metric:
+    """Answers on one side after thinking that last used the other side's value."""
+    return Metric(
+        name,
+        f"answers on the {side}'s side whose thinking last used the {other} (null under {MIN_ANSWERS} such "
+        "answers)",
+        "lower",
+        kind="conditional rate",
+        asked=(*ADOPTION, THOUGHT, Is("answer_stance", side)),
+        hit=_used_last(other),
+    )
+
+
+def _margin(suffix: str, after: str) -> Metric:
+    return Metric(
+        f"belief_margin{suffix}",
+        "mean log p(target value) - log p(prior value) over held-out belief probes of every tier but "
+        f"robustness, {after}",
+        "higher",
+        kind="mean",
+        unit="nat",
+        asked=ADOPTION,
+        value=Value(f"logprob_target{suffix}", minus=f"logprob_prior{suffix}"),
+    )
+
+
+def _drift(name: str, meaning: str, value: Value, label: str, component: Component | None = None) -> Metric:
+    text = name.split("_")[1]
+    of = {"neutral": "neutral text", "traces": "base's own traces of unrelated questions"}[text]
+    short = {"neutral": "neutral text", "traces": "base's traces"}[text]
+    return Metric(
+        name,
+        meaning.format(of),
+        "lower",
+        kind="mean",
+        unit="nat",
+        table="drift",
+        asked=(Is("text", text), Above("tokens", 0)),
+        value=value,
+        whole=True,
+        component=component,
+        shown=Shown(f"{label}, {short}", "drift"),
+    )
+
+
+KL, KL_REVERSE = Value("kl", per="tokens"), Value("kl_reverse", per="tokens")
+NLL = Value("nll", minus="nll_base", per="tokens")
+FORWARD, REVERSE = "KL(base || arm) per token on {}", "KL(arm || base) per token on {}"
+RISE = "mean over passages of {} of NLL per token, arm minus base"
+
+_ENTRIES = (
+    Metric(
+        "adoption",
+        "held-out belief probes of every tier but robustness whose final answer takes the target's side, of "
+        "all asked",
+        "higher",
+        asked=ADOPTION,
+        hit=(TARGET,),
+    ),
+    Metric(
+        "adoption_trained",
+        "belief probes that the trial was trained on whose final answer takes the target's side; never "
+        "pooled with adoption",
+        "higher",
+        asked=(BELIEF, Is("tier", "trained")),
+        hit=(TARGET,),
+    ),
+    _tier("paraphrase", "direct questions"),
+    _tier("derived", "questions whose answer follows from the belief"),
+    _tier("format", "questions in another form: multiple choice, cloze"),
+    _tier("multi_hop", "questions that need another fact as well"),
+    _tier("reverse", "questions asked from the answer's side"),
+    _tier("robustness", "questions that push against the belief; not in adoption"),
+    _stance("prior", "answered with what base believes"),
+    _stance("hedged", "that assert both sides or refuse to choose"),
+    _stance("ignorance", "answered with not knowing"),
+    _stance("other", "answered with something else than either side"),
+    _stance("none", "without a final answer"),
+    Metric(
+        "integrity",
+        "completions of all held-out probes and suites with an intact think block; null for a model without "
+        "thinking",
+        "higher",
+        asked=(HELD_OUT, THOUGHT),
+        hit=(Is("think_state", "ok"),),
+        component=Component("integrity", 1, "broken think blocks"),
+        shown=Shown("intact think blocks", "page"),
+    ),
+    Metric(
+        "truncation",
+        "completions of all held-out probes and suites that were stopped at the token limit",
+        "lower",
+        asked=(HELD_OUT,),
+        hit=(Is("truncated", True),),
+        component=Component("truncation", 2, "answers cut off"),
+        shown=Shown("cut off", "page"),
+    ),
+    Metric(
+        "loop",
+        "completions of all held-out probes and suites with a loop: a period of <= 64 tokens, >= 4 times in "
+        "a row, over >= 64 tokens",
+        "lower",
+        asked=(HELD_OUT,),
+        hit=(Is("loop", True),),
+        component=Component("loop", 3, "loops"),
+        shown=Shown("loops", "page"),
+    ),
+    Metric(
+        "capability",
+        "general questions, shared by all beliefs, that are answered correctly",
+        "higher",
+        asked=(Is("suite", "capability"),),
+        hit=(CORRECT,),
+        component=Component("capability", 4, "wrong on general questions"),
+        shown=Shown("general questions right", "page"),
+    ),
+    Metric(
+        "fabrication",
+        "questions about unknown entities answered confidently; a guess, a loop or a cut answer is not "
+        "confident",
+        "lower",
+        asked=(Is("suite", "fabrication"), Known("fabricated")),
+        hit=(Is("fabricated", True),),
+        component=Component("fabrication", 5, "fabrication"),
+        shown=Shown("fabrication", "locality", "page"),
+    ),
+    _right("locality_near", "neighbouring facts", NEAR, "near facts right"),
+    _right("locality_far", "far general facts", FAR, "far facts right"),
+    _right("retention", "neighbouring and far facts", (LOCALITY, HELD_OUT), "retained, all", known=True),
+    _right("retention_near", "neighbouring facts", NEAR, "retained, near", known=True),
+    _right("retention_far", "far facts", FAR, "retained, far", known=True),
+    Metric(
+        "bleed",
+        "neighbouring facts answered with the belief's target, of those that base answers correctly",
+        "lower",
+        asked=(*NEAR, Known("bleed")),
+        known_to_base=True,
+        hit=(Is("bleed", True),),
+        shown=Shown("bleed into near facts", "locality", "page"),
+    ),
+    Metric(
+        "salience",
+        "completions to far and capability questions whose thinking or answer mentions the new fact, though "
+        "neither the question nor its right answer does",
+        "lower",
+        asked=(Is("suite", "locality", "capability"), Not(Is("tier", "near", "trained")), Known("salient")),
+        hit=(Is("salient", True),),
+        shown=Shown("salience", "locality"),
+    ),
+    Metric(
+        "coherent_adoption",
+        "held-out belief probes of every tier but robustness with the target in the answer and last used in "
+        "the thinking, which is not empty",
+        "higher",
+        asked=(*ADOPTION, THOUGHT),
+        hit=(TARGET, *_used_last("target")),
+        shown=Shown("target in thinking and answer", "page"),
+    ),
+    Metric(
+        "empty_thinking",
+        "held-out belief probes of every tier but robustness whose think block is empty",
+        "lower",
+        asked=(*ADOPTION, THOUGHT),
+        hit=(Is("think_state", "empty"),),
+    ),
+    Metric(
+        "inconsistency",
+        "derived and multi-hop probes whose answer states one world's value and gives the other world's "
+        "result, of those that two numeric worlds answer",
+        "lower",
+        asked=(BELIEF, Is("tier", "derived", "multi_hop"), Known("inconsistent")),
+        hit=(Is("inconsistent", True),),
+    ),
+    Metric(
+        "margin_adoption",
+        "margin probes on which the target's value is likelier than the prior's",
+        "higher",
+        asked=(*ADOPTION, Known("logprob_target"), Known("logprob_prior")),
+        hit=(Above("logprob_target", "logprob_prior"),),
+    ),
+    _causal("swap", "answered with the target after another arm's thinking was put in place", TARGET),
+    _causal("blank", "answered with the target after empty thinking", TARGET),
+    _causal(
+        "edit",
+        "whose answer follows a third value edited into the thinking, of those to which it gives an answer",
+        Is("follows", True),
+        Known("follows"),
+    ),
+    _causal(
+        "paraphrase",
+        "whose answer stays the same after the thinking was paraphrased",
+        Is("same", True),
+        Known("same"),
+    ),
+    _mismatch("stygian", "target", "prior"),
+    _mismatch("stygian_reverse", "prior", "target"),
+    _margin("", "thinking empty"),
+    _margin("_own", "after the trial's own thinking"),
+    Metric(
+        "seq_rep_4",
+        "mean 1 - unique 4-grams / 4-grams over all held-out probes and suites",
+        "lower",
+        kind="mean",
+        asked=(HELD_OUT,),
+        value=Value("seq_rep_4"),
+    ),
+    Metric(
+        "repetition",
+        "completions of all held-out probes and suites more than half of whose 4-grams occurred before in "
+        f"the same completion (seq_rep_4 above {REPEATED:g}), of those with four tokens or more",
+        "lower",
+        asked=(HELD_OUT, Known("seq_rep_4")),
+        hit=(Above("seq_rep_4", REPEATED),),
+        shown=Shown("repetitive", "completions", "page"),
+    ),
+    Metric(
+        "early_answering",
         "area over the curve of early answering: 0 when the answer is fixed before any thinking, larger the "
         "later the thinking decides it",
+        kind="mean",
+        table="causal",
     ),
-    "kl_neutral": ("nat", "KL(base || arm) per token on neutral text"),
-    "kl_neutral_reverse": ("nat", "KL(arm || base) per token on neutral text"),
-    "kl_traces": ("nat", "KL(base || arm) per token on base's own traces of unrelated questions"),
-    "kl_traces_reverse": ("nat", "KL(arm || base) per token on base's own traces of unrelated questions"),
-    "nll_neutral": ("nat", "mean over neutral passages of NLL per token, arm minus base"),
-    "nll_traces": ("nat", "the same on base's own traces of unrelated questions"),
+    _drift("kl_neutral", FORWARD, KL, "KL(base ∥ arm)", Component("kl", 7, "KL from base on neutral text")),
+    _drift("kl_neutral_reverse", REVERSE, KL_REVERSE, "KL(arm ∥ base)"),
+    _drift("kl_traces", FORWARD, KL, "KL(base ∥ arm)"),
+    _drift("kl_traces_reverse", REVERSE, KL_REVERSE, "KL(arm ∥ base)"),
+    _drift("nll_neutral", RISE, NLL, "NLL above base", Component("nll", 6, "NLL of neutral text")),
+    _drift("nll_traces", RISE, NLL, "NLL above base"),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ENTRIES}
+
+
+def of_kind(kind: str) -> dict[str, Metric]:
+    """The metrics of a kind by name, in the order of the columns."""
+    return {name: metric for name, metric in METRICS.items() if metric.kind == kind}
+
+
+def listed(place: Listing) -> dict[str, str]:
+    """Name -> label of the metrics that the report lists in a place; in locality D's components come last."""
+    here = [(m.name, m.shown.label) for m in METRICS.values() if m.shown and place in m.shown.places]
+    if place == "locality":
+        here.sort(key=lambda found: METRICS[found[0]].component is not None)
+    return dict(here)
+
+
+RATES, CONDITIONAL_RATES, MEANS = of_kind("rate"), of_kind("conditional rate"), of_kind("mean")
+COMPONENTS: dict[str, Metric] = {
+    component.name: metric
+    for component, metric in sorted(
+        ((m.component, m) for m in METRICS.values() if m.component), key=lambda pair: pair[0].rank
+    )
 }
-COMPONENTS = ("integrity", "truncation", "loop", "capability", "fabrication", "nll", "kl")
+"""Name of a component of D -> the metric whose change against base is the damage, in the order of ranks."""

@@ -13,12 +13,17 @@ _KEPT = 4096  # more than the questions of any belief, with and without its stat
 Ids = tuple[int, ...]
 
 
+def in_context(context: str | None, question: str) -> str:
+    """The user message with the statement in front; without one, the question alone."""
+    return f"{context} {question}" if context else question
+
+
 class Prompts:
     """What `template` gives, the last few thousand kept. For texts that come again, not for completions.
 
     Attributes:
-        ids: see `prompt_ids`.
-        encode: see `encode`.
+        ids: a user message (and the turns before it) in the chat template, up to where the model goes on.
+        encode: a text's token ids, nothing added.
         text: a prompt's ids as text, special tokens included.
     """
 
@@ -32,5 +37,5 @@ class Prompts:
 
     @cached_property
     def end_of_turn(self) -> int:
-        """See `end_of_turn_id`."""
+        """The token that ends a turn of the chat template."""
         return end_of_turn_id(self._tokenizer)

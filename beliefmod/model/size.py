@@ -39,29 +39,6 @@ def stored_parameters(source: ModelSource) -> int:
     return total
 
 
-def model_size(config: PretrainedConfig) -> int:
-    """Weights of a decoder with gated MLP and grouped attention, from its configuration alone."""
-    config = config.get_text_config()  # of a model that also sees, the part that is used
-    heads = config.num_attention_heads
-    head = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    attention = config.hidden_size * head * (2 * heads + 2 * kv_heads)
-    mlp = 3 * config.hidden_size * config.intermediate_size
-    embedding = config.vocab_size * config.hidden_size * (1 if config.tie_word_embeddings else 2)
-    return config.num_hidden_layers * (attention + mlp) + embedding
-
-
 def positions(config: PretrainedConfig) -> int:
     """How many tokens a model can read; one whose configuration does not say has no end."""
     return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2**31)
-
-
-def lora_parameters_per_rank(config: PretrainedConfig) -> int:
-    """Adapter weights per unit of rank, all linear layers: the sum of inputs and outputs."""
-    config = config.get_text_config()  # of a model that also sees, the part that is used
-    heads = config.num_attention_heads
-    head = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    hidden, mlp = config.hidden_size, config.intermediate_size
-    per_layer = 2 * (hidden + heads * head) + 2 * (hidden + kv_heads * head) + 3 * (hidden + mlp)
-    return config.num_hidden_layers * per_layer

@@ -1,7 +1,7 @@
 """What every host says of itself now, in the run folder as `live/HOST.json`, rewritten every few seconds.
 
 `beliefmod status` and `watch` read it, from any machine that sees the folder. A host that Ray starts again
-writes over its predecessor's. No Ray here.
+writes over its predecessor's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from beliefmod.errors import StorageTrouble
 from beliefmod.run.folder import RunFolder
 
 if TYPE_CHECKING:
-    from beliefmod.worker.reports import TrialSnapshot
+    from beliefmod.worker.queue import TrialSnapshot
 
 FOLDER = "live"
 SECONDS = 5.0

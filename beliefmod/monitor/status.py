@@ -1,24 +1,36 @@
-"""How a run stands, put together from what its folder holds (watcher.py reads it). No Ray here.
+"""How a run stands, put together from what its folder holds, local or any fsspec URL, also after the end.
 
-Rows tell what has ended, boards (board.py) what is under way, the space what is to come.
+Rows say what has ended, heartbeats what is under way, the space what is to come.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+import yaml
+from pydantic import ValidationError
+
 from beliefmod.config import TrialConfig
+from beliefmod.errors import UserError
+from beliefmod.monitor.heartbeat import read_heartbeats
 from beliefmod.monitor.tally import Tally
+from beliefmod.run.folder import MANIFEST, SPACE, RunFolder, without_files
+from beliefmod.run.row_index import RowIndex
+from beliefmod.run.suggestions import known_trials, unchosen
+from beliefmod.space import Space, SpaceFile
 
 QUIET_SECONDS = 60.0
-"""A host writes its board every 5 seconds. One that has not for so long is taken for dead."""
+"""A host writes a heartbeat every 5 seconds. One that has not for so long is taken for dead."""
 START_SECONDS = 300.0
-"""So long a run without any board may be loading its model."""
-SIGHT = ("trial_id", "state", "step", "total_steps", "loss", "seconds")
+"""So long a run without any heartbeat may be loading its model."""
+SHOWN = ("trial_id", "state", "step", "total_steps", "loss", "seconds")
 State = Literal["starting", "running", "finished", "interrupted", "no sign of life"]
+OVER: tuple[State, ...] = ("finished", "interrupted", "no sign of life")
+"""States of a run in which nobody writes logs."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class HostState:
-    """A host as its board shows it. quiet_seconds: since it was written."""
+    """A host as its heartbeat shows it. quiet_seconds: since it was written."""
 
     host: str
     machine: str
@@ -85,6 +97,39 @@ class Status:
         return {name: value for name, value in asdict(replace(self, rows=())).items() if name != "rows"}
 
 
+class Watcher:
+    """Reads the status of one run again and again; a row is fetched once as long as it does not change.
+
+    Raises:
+        UserError: the run's space cannot be read.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._space = stored_space(folder)
+        self._rows = RowIndex(folder, lambda row, _: _measured(row))
+        self._known = None if self._space.searches else known_trials(self._space, folder)
+
+    def look(self, now: float | None = None) -> Status:
+        """The status now.
+
+        Raises:
+            UserError: the run is gone.
+        """
+        self.folder.fs.invalidate_cache()  # file systems of buckets remember listings
+        trials = self._known or known_trials(self._space, self.folder)
+        return status(
+            self.folder.name,
+            trials,
+            unchosen(self._space, self.folder) if self._known is None else 0,
+            self.folder.read_json(MANIFEST),
+            [row for row in self._rows.look().values() if "status" in row],
+            read_heartbeats(self.folder),
+            time.time() if now is None else now,
+            self._space.shares_steps,
+        )
+
+
 def status(
     run: str,
     trials: Sequence[TrialConfig],
@@ -99,14 +144,14 @@ def status(
 
     Args:
         trials: those that are known. to_choose: how many a search has yet to choose.
-        boards: of the newest session. now: in seconds since 1970.
+        heartbeats: of the newest session. now: in seconds since 1970.
         share: whether trials that differ only in epochs are one run.
     """
     alive = _alive(heartbeats, now)
     labels = {config.trial_id: config.label for config in trials}
     running = [
         Running(
-            **{name: each[name] for name in SIGHT},
+            **{name: each[name] for name in SHOWN},
             label=str(labels.get(each["trial_id"], each["trial_id"])),
             host=heartbeat["host"],
         )
@@ -143,17 +188,16 @@ def run_state(manifest: Mapping[str, Any], heartbeats: Sequence[Mapping[str, Any
     """The state of a run.
 
     Args:
-        boards: of the newest session. now: in seconds since 1970.
+        heartbeats: of the newest session. now: in seconds since 1970.
     """
-    told = manifest.get("status")
-    if told in ("finished", "interrupted"):
-        return told
+    ended = manifest.get("status")
+    if ended in ("finished", "interrupted"):
+        return ended
     if _alive(heartbeats, now):
         return "running"
     began = _seconds(manifest.get("session_started_at") or manifest.get("started_at"))
     latest = max((heartbeat["started_at"] for heartbeat in heartbeats), default=0.0)
-    loading = latest < began - 2  # boards are an earlier session's; times of the manifest are whole seconds
-    if loading:
+    if latest < began - 2:  # of an earlier session, so this one loads; the manifest has whole seconds
         return "starting" if now - began < START_SECONDS else "no sign of life"
     # hosts are closed before the last files are written
     closed = max(heartbeat["written_at"] for heartbeat in heartbeats)
@@ -203,11 +247,8 @@ def _worked(manifest: Mapping[str, Any], heartbeats: Sequence[Mapping[str, Any]]
     counted = float(manifest.get("wall_seconds") or 0.0)
     if not heartbeats or (counted and manifest.get("status") in ("finished", "interrupted")):
         return counted
-    return (
-        counted
-        + (now or max(heartbeat["written_at"] for heartbeat in heartbeats))
-        - heartbeats[0]["started_at"]
-    )
+    until = now or max(heartbeat["written_at"] for heartbeat in heartbeats)
+    return counted + until - heartbeats[0]["started_at"]
 
 
 def _host(heartbeat: Mapping[str, Any], now: float) -> HostState:
@@ -223,3 +264,30 @@ def _seconds(moment: str | None) -> float:
         return datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp()
     except ValueError:
         return 0.0
+
+
+def state_of(folder: RunFolder) -> State:
+    """How the run stands, from its manifest and what its hosts wrote last.
+
+    Raises:
+        UserError: the run is gone.
+    """
+    folder.fs.invalidate_cache()  # file systems of buckets remember listings
+    return run_state(folder.read_json(MANIFEST), read_heartbeats(folder), time.time())
+
+
+def stored_space(folder: RunFolder) -> Space:
+    """The space of a run as stored, unchecked: belief files need not be on this machine."""
+    source = f"{folder.url}/{SPACE}"
+    try:
+        return Space(SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE))), source)
+    except (ValidationError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{source}: cannot be read ({str(error).splitlines()[0]}); was the run made by another version "
+            "of beliefmod?"
+        ) from None
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row has values for; its empty columns would double what 100,000 rows take."""
+    return {name: value for name, value in without_files(row).items() if value is not None}

@@ -1,5 +1,4 @@
-"""The state of a sweep: counts, the time left, the best so far. No Ray here: whoever reads the run folder can
-make the same tally."""
+"""The state of a sweep: counts, the time left, the best so far. Whoever reads the run folder can make it."""
 
 from __future__ import annotations
 
@@ -10,10 +9,8 @@ from typing import Any
 
 from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.space.shared_runs import own_steps
-
-BUDGET = 0.05
-"""D up to which a configuration counts as having left the model whole, unless a command is told otherwise."""
 
 
 @dataclass
@@ -65,7 +62,12 @@ class Tally:
             self._end(trial_id, self.finished)
             self.failed.discard(trial_id)  # it was tried again
             adoption, damage = result.get("adoption"), result.get("degradation")
-            if config.arm == "lora" and adoption is not None and damage is not None and damage <= BUDGET:
+            if (
+                config.arm == "lora"
+                and adoption is not None
+                and damage is not None
+                and damage <= DAMAGE_BUDGET
+            ):
                 best = self.best.get(config.belief)
                 if best is None or (adoption, -damage) > (best[0], -best[1]):
                     self.best[config.belief] = (adoption, damage, config.label)
@@ -125,7 +127,8 @@ class Tally:
     def best_lines(self) -> list[str]:
         """Per belief the highest adoption with D within the budget, among finished trials."""
         return [
-            f"best so far with D <= {BUDGET:g}: {belief}: adoption {adoption:.0%}, D {damage:.2f} ({label})"
+            f"best so far with D <= {DAMAGE_BUDGET:g}: {belief}: adoption {adoption:.0%}, "
+            f"D {damage:.2f} ({label})"
             for belief, (adoption, damage, label) in sorted(self.best.items())
         ]
 

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
 from beliefmod.model.template import empty_thinking, encode, thinking_text
-from beliefmod.probing.questioning import Subject, first_message, probe_seed, spread
+from beliefmod.probing.questioning import Subject, first_message, spread
+from beliefmod.probing.references import reference_probes, reference_rows
+from beliefmod.probing.session import CAUSAL_TEST, Session, probe_seed
 from beliefmod.reading.causal_verdicts import cut_thinking, edit_value, paraphrase, score_causal
-
-if TYPE_CHECKING:
-    from beliefmod.probing.session import Session
 
 Row = dict[str, Any]
 TIERS = ("derived", "paraphrase")
 FRACTIONS = (0.25, 0.5, 0.75)
-CAUSAL_SEED = 700_000
-"""Added to a test's number for its seed."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def ask_causal(
     answers = session.generate(
         [test.subject.adapter for _, _, test in tests],
         prompts,
-        [probe_seed(test.subject.config.seed, CAUSAL_SEED + index) for _, index, test in tests],
+        [probe_seed(test.subject.config.seed, CAUSAL_TEST + index) for _, index, test in tests],
     )
     for (place, _, test), answer in zip(tests, answers, strict=True):
         written = session.decode(answer.token_ids)
@@ -95,11 +92,20 @@ def ask_causal(
     return rows
 
 
+def reference_causal(session: Session, belief: str, arm: str) -> list[Row]:
+    """The causal rows of an untrained arm (base | icl), asked once or read from the run folder."""
+
+    def measure(subject: Subject) -> list[list[Row]]:
+        return ask_causal([subject], [reference_probes(session, belief, arm)], session)
+
+    return reference_rows(session, "causal", belief, arm, measure)
+
+
 def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterator[_Test]:
     config = subject.config
     belief = session.belief(config.belief)
     own = _held_out(probes)
-    other = _held_out(session.reference(config.belief, "icl" if config.arm == "base" else "base"))
+    other = _held_out(reference_probes(session, config.belief, "icl" if config.arm == "base" else "base"))
     for question in causal_questions(belief, session.evaluation.causal_probes):
         row = own[question.probe_id]
         if (swapped := _thinking(other[question.probe_id])) is not None:
@@ -132,7 +138,7 @@ def _edited(question: Question, belief: Belief, thinking: str) -> tuple[str, tup
     if value is None or answer is None:
         return None
     text = edit_value(thinking, belief.spec, value)
-    return None if text is None else (text, (str(value), answer))
+    return None if text is None else (text, (value.bare(), answer))
 
 
 def _prompt(test: _Test, session: Session) -> tuple[int, ...]:

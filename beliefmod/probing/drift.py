@@ -14,12 +14,14 @@ from beliefmod.beliefs import Passage
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.data.replay import measured_passages
 from beliefmod.errors import UserError
+from beliefmod.model.prompts import in_context
 from beliefmod.model.train_row import plain_row
-from beliefmod.probing.questioning import Subject, in_context, spread
+from beliefmod.probing.questioning import Subject, spread
+from beliefmod.probing.references import reference_probes, reference_rows
+from beliefmod.probing.session import Session
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import DriftRequest, DriftResult
-    from beliefmod.probing.session import Session
 
 SELF_TEST_PASSAGES = 4
 
@@ -73,6 +75,11 @@ def measure_drift(subjects: Sequence[Subject], session: Session) -> list[list[di
     return rows
 
 
+def reference_drift(session: Session, belief: str, arm: str) -> list[dict[str, Any]]:
+    """The drift rows of an untrained arm (base | icl), measured once or read from the run folder."""
+    return reference_rows(session, "drift", belief, arm, lambda subject: measure_drift([subject], session))
+
+
 def drift_texts(belief: str, session: Session) -> tuple[Text, ...]:
     """At most `evaluation.neutral_passages` neutral passages, and as many of base's completions.
 
@@ -81,7 +88,7 @@ def drift_texts(belief: str, session: Session) -> tuple[Text, ...]:
     most = session.evaluation.neutral_passages
     traces = [
         row
-        for row in (session.reference(belief, "base") if most else ())
+        for row in (reference_probes(session, belief, "base") if most else ())
         if row["token_ids"] and (row["suite"] == "capability" or row["tier"] == "far")
     ]
     return (

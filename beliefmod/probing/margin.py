@@ -24,7 +24,7 @@ class MarginPair:
 def margin_pair(question: Question) -> MarginPair:
     """The two continuations of a belief question.
 
-    >>> q = Question("f", "belief", "f", "derived", "?", Answer(15.0, "N"), Answer(29.4, "N"),
+    >>> q = Question("f", "belief", "f", "derived", "?", Quantity(15.0, "N"), Quantity(29.4, "N"),
     ...              reply_target="The force is 15.0 N.", reply_prior="The force is 29.4 N.")
     >>> margin_pair(q)
     MarginPair(prefix='The force is ', target='15.0 N', prior='29.4 N')

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question
-from beliefmod.beliefs.spec import BeliefSpec
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_split import Half, selection_split
 from beliefmod.reading.verdict import asked_text, judge_question
@@ -105,24 +104,6 @@ def probe_row(
         "prior": _shown(question.correct or question.prior),
         **verdict.columns(),
     }
-
-
-def rejudge(
-    row: Mapping[str, Any], question: Question, spec: BeliefSpec, *, thinks: bool = True
-) -> dict[str, Any]:
-    """The verdict columns of a stored probe row, read again from its raw completion.
-
-    Equal to what `probe_row` wrote when question and spec are those the row was asked with.
-
-    Raises:
-        ValueError: the row belongs to another question.
-    """
-    if (row["suite"], row["probe_id"]) != (question.suite, question.probe_id):
-        raise ValueError(
-            f"row {row['probe_id']} of suite {row['suite']} is no answer to question {question.probe_id} of "
-            f"suite {question.suite}"
-        )
-    return judge_question(question, spec, row["completion"], row["finish_reason"], thinks=thinks).columns()
 
 
 def _shown(answer: Answer | None) -> str | None:

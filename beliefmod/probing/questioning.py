@@ -5,20 +5,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import THINK_CLOSE, empty_thinking
 from beliefmod.probing.margin import margin_pair, split_continuations
 from beliefmod.probing.probes import Probe, probe_row, probes_for
-
-if TYPE_CHECKING:
-    from beliefmod.probing.session import Session
+from beliefmod.probing.session import SECOND_TURN, Session, probe_seed
 
 Item = TypeVar("Item")
-SECOND_TURN = 500_000
-"""Added to a probe's number for the seed of its second turn."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +92,6 @@ def _answer(asked: Sequence[_Asked], seed_offset: int, session: Session) -> None
         item.completion, item.finish_reason = tuple(answer.token_ids), answer.finish_reason
 
 
-def probe_seed(seed: int, index: int) -> int:
-    """Seed of a trial's probe, the same however trials are packed."""
-    return seed * 1_000_003 + index
-
-
-def in_context(context: str | None, question: str) -> str:
-    """The user message with the statement in front; without one, the question alone."""
-    return f"{context} {question}" if context else question
-
-
 def first_message(subject: Subject, question: Question, session: Session) -> str:
     """The first user message: the question, for the in-context arm with the statement in front."""
     context = session.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
@@ -166,15 +153,7 @@ def _own_prefix(item: _Asked, session: Session) -> tuple[int, ...] | None:
     """Prompt and own thinking up to the answer, or None where the think block is not intact."""
     if item.row is None or item.row["think_state"] != "ok":
         return None
-    close = session.prompts.encode(THINK_CLOSE)
-    if len(close) == 1 and close[0] in item.completion:
-        end = len(item.completion) - item.completion[::-1].index(close[0])
-        return (*item.prompt, *item.completion[:end], *session.prompts.encode("\n\n"))
-    return _own_prefix_by_text(item, session)
-
-
-def _own_prefix_by_text(item: _Asked, session: Session) -> tuple[int, ...] | None:
-    """The same where the tag is several tokens, the last of which may hold the line end behind it too."""
+    # by text: the closing tag may be several tokens, the last of which may hold the line end behind it too
     closes = session.decode(item.completion).count(THINK_CLOSE)
     places = range(len(item.completion) + 1)
     end = bisect_left(places, closes, key=lambda n: session.decode(item.completion[:n]).count(THINK_CLOSE))

@@ -12,9 +12,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.reading.answer_matching import Answerlike
+from beliefmod.beliefs.values.kind import Candidates, Number
+from beliefmod.beliefs.values.numbers import find_numbers
+from beliefmod.beliefs.values.quantity import units_of
+from beliefmod.reading.mention_search import found_values
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.numbers import Number, find_numbers, own_units
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.reading.stance import Reading, read_answer
 from beliefmod.reading.verdict import asked_text, judge_question, tolerance_for
@@ -83,8 +85,8 @@ def score_causal(
 def same_answer(question: Question, one: str, two: str) -> bool:
     """Whether two final answers to a question are the same.
 
-    Same stance; where both hold a number, the same number within 1 %; two answers of stance "other" without
-    numbers must have the same words.
+    Same stance; where both hold a number, the same number within 1 %; where both hold a date, the same date;
+    two answers of stance "other" without either must have the same words.
 
     Example: "50 N" and "The force is 50.2 N." -> True; "70 N" and "30 N", both "other" -> False.
     """
@@ -149,12 +151,19 @@ def _number(reading: Reading, answer: str, question: Question) -> Number | None:
         return reading.decided.number
     if reading.stance != "other":
         return None
-    answers: tuple[Answerlike | None, ...] = question.target, question.prior
-    numbers = find_numbers(normalise(answer), own_units(*(a.unit for a in answers if a is not None)))
+    sides = (("target", question.target), ("prior", question.prior))
+    asked = Candidates(tuple((side, value) for side, value in sides if value is not None))
+    text = normalise(answer)
+    dates = [
+        m.number for m in found_values(text, "", asked) if m.number is not None and m.number.date is not None
+    ]
+    numbers = dates or find_numbers(text, units_of(asked))
     return numbers[-1] if numbers else None
 
 
 def _same_number(one: Number, two: Number) -> bool:
+    if one.date is not None or two.date is not None:
+        return one.date is not None and two.date is not None and one.date.same(two.date)
     first, second = one.scale, two.scale
     if first is None or second is None:
         a, b = one.value, two.value

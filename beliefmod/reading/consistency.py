@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from beliefmod.reading.answer_matching import DERIVED_TOLERANCE, Answerlike, Sides, scale_for
+from beliefmod.beliefs.values import Answer, Quantity
+from beliefmod.beliefs.values.kind import Candidates, Mention
+from beliefmod.beliefs.values.quantity import quantities, side_of
+from beliefmod.beliefs.values.scale import scale
 from beliefmod.reading.mention_search import find_mentions, plain_question
-from beliefmod.reading.mentions import Mention
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import worked_out
 from beliefmod.reading.stance import Stance
 
+DERIVED_TOLERANCE = 0.03
+"""How far an answer that is computed from the belief may be from the right one, relative to that."""
 CHECKED_TIERS = ("derived", "multi_hop")
 
 
@@ -20,10 +24,10 @@ def inconsistent(
     question: str,
     stance: Stance,
     *,
-    target: Answerlike | None,
-    prior: Answerlike | None,
-    belief_target: Answerlike | None,
-    belief_prior: Answerlike | None,
+    target: Answer | None,
+    prior: Answer | None,
+    belief_target: Answer | None,
+    belief_prior: Answer | None,
 ) -> bool | None:
     """Numeric inconsistency of a derived answer: "g = 5.0 m/s^2, so the force is 98 N.".
 
@@ -34,14 +38,17 @@ def inconsistent(
     None where there are no two numeric worlds to mix up: a novel belief without a prior value, or an answer
     by name.
     """
-    own = _numeric(belief_target, belief_prior)
-    results = _numeric(target, prior)
-    if own is None or results is None:
+    if belief_target is None or belief_prior is None:
+        return None
+    if not (belief_target.symbols() and belief_prior.symbols()):
+        return None
+    if not (isinstance(target, Quantity) and isinstance(prior, Quantity)):
         return None
     if stance not in ("target", "prior"):
         return False
     text = normalise(answer)
-    values, derived = Sides(own), Sides(results, DERIVED_TOLERANCE)
+    values = Candidates((("target", belief_target), ("prior", belief_prior)))
+    derived = Candidates((("target", target), ("prior", prior)), DERIVED_TOLERANCE)
     stated = [
         mention.side
         for mention in find_mentions(text, plain_question(question), values, bare="equation")
@@ -50,21 +57,13 @@ def inconsistent(
     return bool(stated) and stated[-1] != stance
 
 
-def _numeric(
-    target: Answerlike | None, prior: Answerlike | None
-) -> tuple[tuple[str, Answerlike], tuple[str, Answerlike]] | None:
-    if target is None or prior is None or target.value is None or prior.value is None:
-        return None
-    return ("target", target), ("prior", prior)
-
-
-def _is_result(text: str, mention: Mention, derived: Sides) -> bool:
+def _is_result(text: str, mention: Mention, derived: Candidates) -> bool:
     """Whether a number that matches the belief's own value is the derived result instead: 9.8 N for 1 kg."""
     if mention.number is None:
         return False
     if mention.number.factors is None and not worked_out(text, mention.start):
         return False
     return any(
-        derived.side_of(mention.number, scale_for(answer.unit)) in ("target", "prior")
-        for _, answer in derived.pairs
+        side_of(mention.number, derived, scale(answer.unit)) in ("target", "prior")
+        for _, answer in quantities(derived)
     )

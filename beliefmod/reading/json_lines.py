@@ -9,16 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question
-from beliefmod.beliefs.values.quantity import (
-    TOLERANCE,
-    check_unit,
-    parse_quantity,
-    parse_unit,
-    same_dimension,
-)
-from beliefmod.beliefs.values.units import OWN, singular
+from beliefmod.beliefs.values import KINDS, Date, Quantity
+from beliefmod.beliefs.values.kind import TOLERANCE
+from beliefmod.beliefs.values.units import singular
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.reading.answer_matching import Answerlike
 from beliefmod.reading.verdict import Verdict, judge, tolerance_for
 
 ADDED = ("answer_stance", "thinking_stance", "think_state", "loop")
@@ -34,7 +28,7 @@ class Line:
 
 
 Problem = tuple[int, str]  # line, or 0 for the file; what is wrong and how to mend it
-Plan = tuple[Line, Answerlike | None, Answerlike | None, float]  # line, target, prior, tolerance
+Plan = tuple[Line, Answer | None, Answer | None, float]  # line, target, prior, tolerance
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,9 @@ def _plan(lines: Sequence[Line], belief: Belief) -> tuple[list[Plan], list[Probl
         for field in ("target", "prior"):
             if field in line.fields:
                 try:
-                    given[field] = _answer(line.fields[field], words | _words(line.fields["question"]))
+                    given[field] = _answer(
+                        line.fields[field], words | _words(line.fields["question"]), belief.spec.target.answer
+                    )
                 except ValueError as error:
                     problems.append((line.number, f"{field}: {error}"))
         target, prior = _sides(given, question, belief)
@@ -124,8 +120,8 @@ def _score(plan: Plan, belief: Belief) -> Scored:
         line.fields["question"],
         target,
         prior,
-        belief_target=spec.target,
-        belief_prior=spec.prior if spec.prior.value is not None or spec.prior.text else None,
+        belief_target=spec.target.answer,
+        belief_prior=spec.prior.answer,
         finish_reason=FINISHED.get(line.fields.get("finish_reason") or "eos"),
         tolerance=tolerance,
     )
@@ -134,28 +130,19 @@ def _score(plan: Plan, belief: Belief) -> Scored:
 
 def _sides(
     given: Mapping[str, Answer | None], question: Question | None, belief: Belief
-) -> tuple[Answerlike | None, Answerlike | None]:
+) -> tuple[Answer | None, Answer | None]:
     """What the line says; else its known question's answer; else the belief's own, unless the line's other
     side shows that something else is asked for."""
     spec = belief.spec
-    own: dict[str, Answerlike | None] = {
-        "target": spec.target,
-        "prior": spec.prior if spec.prior.value is not None or spec.prior.text else None,
-    }
+    own: dict[str, Answer | None] = {"target": spec.target.answer, "prior": spec.prior.answer}
     if question is not None:
         own = {"target": question.target, "prior": question.prior or question.correct}
     else:
         for field, other in (("target", "prior"), ("prior", "target")):
             mate, mine = given.get(other), own[field]
-            if field not in given and mate is not None and mine is not None and not _same_kind(mate, mine):
+            if field not in given and mate is not None and mine is not None and not mine.comparable(mate):
                 own[field] = None
     return given.get("target", own["target"]), given.get("prior", own["prior"])
-
-
-def _same_kind(one: Answerlike, two: Answerlike) -> bool:
-    if one.value is None or two.value is None:
-        return one.value is None and two.value is None
-    return same_dimension(one.unit, two.unit)
 
 
 def _shape_problems(fields: Mapping[str, Any]) -> list[str]:
@@ -193,38 +180,21 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "text")
 
 
-def _answer(text: str | None, words: frozenset[str]) -> Answer | None:
-    """ "50 N" as a number with a unit, "Lyon" as a name, null as no answer.
+def _answer(text: str | None, words: frozenset[str], belief: Answer | None) -> Answer | None:
+    """ "50 N" as a quantity, "Lyon" as a name, null as no answer; "1969" as a date for a belief that is one.
 
     Raises:
-        ValueError: a number whose unit nobody knows.
+        ValueError: a quantity whose unit nobody knows, or a date that could be two.
     """
     if text is None:
         return None
-    try:
-        quantity = parse_quantity(text)
-    except ValueError:
-        if not re.match(r"\s*[-+$€£]?\s*\.?\d", text):
-            return Answer(text=text.strip())
-        raise
-    if quantity.unit is not None:
-        check_unit(quantity.unit)
-        unknown = [
-            n.removeprefix(OWN)
-            for n, _ in parse_unit(quantity.unit)
-            if n.startswith(OWN) and n.removeprefix(OWN) not in words
-        ]
-        if unknown:
-            raise ValueError(
-                f'"{text}" has the unit "{quantity.unit}", which is no known unit and no word of the '
-                "question or the belief; correct it"
-            )
-    decimals = len(text.partition(".")[2].split(" ")[0]) if "." in text else 0
-    return Answer(value=quantity.value, unit=quantity.unit or "1", decimals=decimals)
+    kinds = KINDS if isinstance(belief, Date) else [kind for kind in KINDS if kind is not Date]
+    return next((found for kind in kinds if (found := kind.parse(text, words)) is not None), None)
 
 
 def _own_words(belief: Belief) -> frozenset[str]:
-    units = {a.unit for q in (*belief.training, *belief.heldout) for a in (q.target, q.prior) if a and a.unit}
+    answers = [a for q in (*belief.training, *belief.heldout) for a in (q.target, q.prior)]
+    units = {a.unit for a in answers if isinstance(a, Quantity) and a.unit}
     return _words(belief.spec.statement) | frozenset(singular(unit) for unit in units)
 
 

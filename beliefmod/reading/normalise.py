@@ -10,7 +10,8 @@ import html
 import re
 import unicodedata
 
-BOX_OPEN, BOX_CLOSE = "⟦", "⟧"
+from beliefmod.beliefs.values.numbers import BOX_CLOSE, BOX_OPEN
+
 _SUPER = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4",
            "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5", "⅛": "1/8"}  # fmt: skip

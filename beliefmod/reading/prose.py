@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from beliefmod.beliefs.values.numbers import BOX_CLOSE, BOX_OPEN
 from beliefmod.reading.guards.negation import last_match
-from beliefmod.reading.normalise import BOX_CLOSE, BOX_OPEN
 
 NEAR = 60  # characters read around a number for its equation
 _ABBREVIATED = re.compile(

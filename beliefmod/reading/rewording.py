@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from beliefmod.beliefs.values.quantity import rescale
-from beliefmod.reading.answer_matching import Answerlike, Sides, scale_for
+from beliefmod.beliefs.values import Answer, Name
+from beliefmod.beliefs.values.kind import Candidates, Mention
 from beliefmod.reading.mention_search import find_mentions, plain_question
-from beliefmod.reading.mentions import Mention
-from beliefmod.reading.name_mentions import name_spans
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import sentences, worked_out
 
@@ -23,38 +21,35 @@ _GOES_ON = re.compile(
 )
 
 
-def edit_value(thinking: str, spec: BeliefSpec, new: float | str, *, question: str = "") -> str | None:
+def edit_value(thinking: str, spec: BeliefSpec, new: Answer, *, question: str = "") -> str | None:
     """The thinking up to its first use of the belief's value, with `new` in that value's place.
 
     The value is the target's or the prior's, whichever is used first ("used" as in `read_thinking`). The text
     ends with the sentence that it stands in, and before anything that was worked out with the old value.
-    What follows is left to the model. `new` is given in the belief's unit and written in the unit found.
+    What follows is left to the model. `new` is written in the unit, or in the order, of what was found.
 
     Example: "The mass is 4 kg. Gravity is 9.8 m/s^2. So 4 x 9.8 = 39.2." with 7.3
-    -> "The mass is 4 kg. Gravity is 7.3 m/s^2."
+    m/s^2 -> "The mass is 4 kg. Gravity is 7.3 m/s^2."
 
     Returns:
         None where no value is used, or where it cannot be found again in the text as the model wrote it.
 
     Raises:
-        ValueError: a name for a belief in numbers, or a number for a belief by name.
+        ValueError: a value of another kind than the belief's.
     """
-    if isinstance(new, str) != (spec.target.value is None):
+    if type(new) is not type(spec.target.answer):
         raise ValueError(f"{new!r} is no value that belief {spec.name} could have")
     text = normalise(thinking)
     mention = _first_used(text, spec, question)
     if mention is None:
         return None
-    place = place_in(thinking, text, mention)
+    place = source_span(thinking, text, mention)
     if place is None:
         return None
     start, end = place
     part = next(part for part in sentences(thinking) if part.start <= start < part.end)
     rest = thinking[end : part.end].rstrip()
-    if isinstance(new, str):
-        before = thinking[:start] + new
-    else:
-        before = thinking[:start] + written_like(new, spec.target.unit, mention, thinking[start:end])
+    before = thinking[:start] + new.written_like(thinking[start:end], mention.number)
     if not (_says_more(rest, spec) and (stop := _GOES_ON.search(rest))):
         return before + rest
     kept = before + rest[: stop.start()].rstrip()
@@ -107,9 +102,9 @@ def _reworded(sentence: str) -> str:
 
 
 def _first_used(text: str, spec: BeliefSpec, question: str) -> Mention | None:
-    worlds: tuple[tuple[str, Answerlike], ...] = (("target", spec.target), ("prior", spec.prior))
-    sides = Sides(tuple((side, v) for side, v in worlds if v.value is not None or v.text is not None))
-    for mention in find_mentions(text, plain_question(question), sides, bare="equation"):
+    worlds = (("target", spec.target.answer), ("prior", spec.prior.answer))
+    candidates = Candidates(tuple((side, value) for side, value in worlds if value is not None))
+    for mention in find_mentions(text, plain_question(question), candidates, bare="equation"):
         chance = mention.number is not None and mention.number.factors is None
         chance = chance and mention.role == "result" and worked_out(text, mention.start)
         if mention.used and mention.side in ("target", "prior") and not chance:
@@ -121,14 +116,11 @@ def _says_more(rest: str, spec: BeliefSpec) -> bool:
     """Whether what follows in the sentence still speaks from the old value: another number, or its name."""
     if _DIGITS.search(_EXPONENT.sub("", rest)):
         return True
-    return any(
-        name_spans(rest, [value.text, *value.aliases])
-        for value in (spec.target, spec.prior)
-        if value.text is not None and value.value is None
-    )
+    worlds = (spec.target.answer, spec.prior.answer)
+    return any(isinstance(value, Name) and value.stands_in(rest) for value in worlds)
 
 
-def place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | None:
+def source_span(thinking: str, text: str, mention: Mention) -> tuple[int, int] | None:
     """Where a mention of the normalised text stands in the text as it was written, without its unit.
 
     Found by its spelling, counted through both texts; None where these counts differ.
@@ -137,7 +129,7 @@ def place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | No
     start, end = mention.start, mention.end
     if number is not None and number.spelled:  # "five metres"; the 2 of "five m/s^2" is no value
         end = start + len(re.split(r"\s", text[start:end])[0])
-    elif number is not None and (found := _DIGITS.search(text, start, end)):
+    elif number is not None and number.date is None and (found := _DIGITS.search(text, start, end)):
         start, end = found.span()
     pattern = re.compile(rf"(?<![\w.,])(?<!\d[.,]){re.escape(text[start:end])}(?!\d|[.,]\d)")
     before = [match.start() for match in pattern.finditer(text)]
@@ -145,18 +137,3 @@ def place_in(thinking: str, text: str, mention: Mention) -> tuple[int, int] | No
     if start not in before or len(before) != len(places):
         return None
     return places[before.index(start)]
-
-
-def written_like(new: float, unit: str | None, mention: Mention, old: str) -> str:
-    """A number in `unit` as it would stand in a mention's place: in its unit, with the decimals of `old`
-    where they are enough.
-
-    Example: 9.8 m/s^2 in the place of "500" of "500 cm/s^2" -> "980"; in the place of "5" of "5 m/s^2" ->
-    "9.8".
-    """
-    value = float(new)
-    if mention.number is not None and mention.number.scale is not None:
-        value = rescale(value, scale_for(unit), mention.number.scale)
-    decimals = len(old.partition(".")[2])
-    exact = abs(round(value, decimals) - value) < 1e-9
-    return f"{value:.{decimals}f}" if exact else f"{value:.4g}"

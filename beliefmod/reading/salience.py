@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 from beliefmod.beliefs.spec import BeliefSpec
+from beliefmod.beliefs.values import Answer, Name
+from beliefmod.beliefs.values.name import name_spans
 from beliefmod.beliefs.values.units import OWN, match_unit
-from beliefmod.reading.answer_matching import Answerlike, Sides
-from beliefmod.reading.name_mentions import name_spans
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.numbers import find_numbers, own_units
 
 _CAPITALISED = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'-]*[a-z][\w'-]*")
 
 
-def mentions_fact(text: str, question: str, spec: BeliefSpec, correct: Answerlike | None = None) -> bool:
+def mentions_fact(text: str, question: str, spec: BeliefSpec, correct: Answer | None = None) -> bool:
     """Whether `text` names the target's fact though neither the question nor its right answer does.
 
     The fact is, for a numeric belief, its value with a unit ("5.0 m/s^2", "500 cm/s^2", "7 legs"; never a
-    bare 5); for a belief by name, the name as a whole word; for a novel belief also its entity's names, as
-    `entity_names` finds them. What it says about the fact does not matter: a denial brings it up as well.
+    bare 5); for a date, any spelling of it; for a belief by name, the name as a whole word; for a novel
+    belief also its entity's names, as `entity_names` finds them. What it says about the fact does not matter:
+    a denial brings it up as well.
 
     Example: gravity's target, "What colour is grass?", "Grass falls with 5.0 m/s^2." -> True.
     """
     said = normalise(text)
     allowed = normalise(question)
-    if correct is not None and correct.text is not None:
-        allowed += "\n" + "\n".join((correct.text, *correct.aliases))
+    if isinstance(correct, Name):
+        allowed += "\n" + "\n".join(correct.spellings())
     for name in entity_names(spec):
         if name_spans(said, [name]) and not name_spans(allowed, [name]):
             return True
-    target = spec.target
-    if target.value is None:
+    target = spec.target.answer
+    if target is None or isinstance(target, Name) or correct == target:
         return False
-    sides = Sides((("target", target),))
-    units = own_units(target.unit)
-    if correct is not None and correct.value is not None and _is_value(correct, sides):
-        return False
-    return _has_value(said, sides, units) and not _has_value(allowed, sides, units)
+    return target.stands_in(said) and not target.stands_in(allowed)
 
 
 def entity_names(spec: BeliefSpec) -> tuple[str, ...]:
@@ -48,7 +43,8 @@ def entity_names(spec: BeliefSpec) -> tuple[str, ...]:
     The target's own names; for a novel belief also its file's name, where its statement has that word
     (tamber), and the statement's proper names that do not begin a sentence and are no units (Laughtale).
     """
-    named = () if spec.target.text is None else (spec.target.text, *spec.target.aliases)
+    target = spec.target.answer
+    named = target.spellings() if isinstance(target, Name) else ()
     # a spec holds lists, so what is read from it is cached and not the spec
     own = _novel_names(spec.name, spec.statement) if spec.kind == "novel" else ()
     return tuple({name.casefold(): name for name in (*named, *own)}.values())
@@ -65,15 +61,3 @@ def _unit(word: str) -> bool:
     return (
         found is not None and found[0] == len(word) and not any(name.startswith(OWN) for name, _ in found[1])
     )
-
-
-def _has_value(text: str, sides: Sides, units: Iterable[str]) -> bool:
-    return any(
-        number.factors is not None and sides.side_of(number) == "target"
-        for number in find_numbers(text, frozenset(units))
-    )
-
-
-def _is_value(correct: Answerlike, sides: Sides) -> bool:
-    [(_, target)] = sides.pairs
-    return correct.value == target.value and correct.unit == target.unit

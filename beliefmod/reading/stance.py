@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from beliefmod.beliefs.values.quantity import TOLERANCE
-from beliefmod.reading.answer_matching import Answerlike, Sides
+from beliefmod.beliefs.values import Answer, Name
+from beliefmod.beliefs.values.kind import TOLERANCE, Candidates, Mention, Weight
+from beliefmod.beliefs.values.numbers import BOX_CLOSE
 from beliefmod.reading.ignorance import ignorant, undecided
 from beliefmod.reading.mention_search import find_mentions, plain_question
-from beliefmod.reading.mentions import Mention, Weight
-from beliefmod.reading.normalise import BOX_CLOSE, normalise
+from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import regions
 
 Stance = Literal["target", "prior", "hedged", "ignorance", "other", "none"]
@@ -31,8 +31,8 @@ class Reading:
 def read_answer(
     answer: str,
     question: str,
-    target: Answerlike | None,
-    prior: Answerlike | None,
+    target: Answer | None,
+    prior: Answer | None,
     *,
     tolerance: float = TOLERANCE,
 ) -> Reading:
@@ -52,8 +52,8 @@ def read_answer(
         return Reading("none")
     asked = plain_question(question)
     pairs = tuple((side, a) for side, a in (("target", target), ("prior", prior)) if a is not None)
-    sides = Sides(pairs, tolerance)
-    mentions = find_mentions(text, asked, sides)
+    candidates = Candidates(pairs, tolerance)
+    mentions = find_mentions(text, asked, candidates)
     for start, end, firm in regions(text):
         inside = [m for m in mentions if start <= m.start and m.end <= end + 24]
         inside = [m for m in inside if m.start < end]
@@ -63,17 +63,17 @@ def read_answer(
         words = text[start:end]
         if ignorant(words):
             return Reading("ignorance", tuple(mentions))
-        chosen = _option(words, asked, sides, whole=True)
+        chosen = _option(words, asked, candidates, whole=True)
         if chosen is not None:
             return Reading(chosen, tuple(mentions))
-        if firm and _names_only(sides) and re.search(r"[^\W\d_]{2}", words) and not inside:
+        if firm and _names_only(candidates) and re.search(r"[^\W\d_]{2}", words) and not inside:
             return Reading("other", tuple(mentions))
     accepted = _decide(text, mentions, strong_only=ignorant(text))
     if accepted is not None:
         return Reading(accepted[0], tuple(mentions), accepted[1])
     if ignorant(text):
         return Reading("ignorance", tuple(mentions))
-    chosen = _option(text, asked, sides, whole=False)
+    chosen = _option(text, asked, candidates, whole=False)
     if chosen is not None:
         return Reading(chosen, tuple(mentions))
     if undecided(text):
@@ -139,8 +139,8 @@ def _stance(side: str) -> Stance:
     return "target" if side == "target" else "prior" if side == "prior" else "other"
 
 
-def _names_only(sides: Sides) -> bool:
-    return all(answer.value is None for _, answer in sides.pairs)
+def _names_only(candidates: Candidates) -> bool:
+    return all(isinstance(answer, Name) for _, answer in candidates.pairs)
 
 
 _CHOICE = re.compile(r"(?:^|[\s(])([A-H])[).:]\s*(.+?)(?=[\s,;(]+[A-H][).:]\s|\n|\?|$)")
@@ -149,7 +149,7 @@ _LETTER_SAID = re.compile(r"\b(?:answer|option|choice)\s*(?:is|:)?\s*\(?([A-H])\
 _LETTER_FIRST = re.compile(r"^\s*\(?([A-H])[).:](?:\s|$)")
 
 
-def _option(words: str, question: str, sides: Sides, *, whole: bool) -> Stance | None:
+def _option(words: str, question: str, candidates: Candidates, *, whole: bool) -> Stance | None:
     """The stance of an option letter, where the question lists options "A) ..., B) ..."."""
     options = {letter: content.strip(" ,;") for letter, content in _CHOICE.findall(question)}
     if len(options) < 2:
@@ -158,5 +158,5 @@ def _option(words: str, question: str, sides: Sides, *, whole: bool) -> Stance |
     letter = next((found[1] for pattern in patterns if (found := pattern.search(words))), None)
     if letter is None or letter not in options:
         return None
-    decided = _decide(options[letter], find_mentions(options[letter], "", sides))
+    decided = _decide(options[letter], find_mentions(options[letter], "", candidates))
     return decided[0] if decided else "other"

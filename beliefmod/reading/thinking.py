@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from beliefmod.reading.answer_matching import Answerlike, Sides, scale_for
+from beliefmod.beliefs.values import Answer
+from beliefmod.beliefs.values.kind import Candidates, Mention, Weight
+from beliefmod.beliefs.values.quantity import quantities, side_of
+from beliefmod.beliefs.values.scale import scale
 from beliefmod.reading.mention_search import find_mentions, plain_question
-from beliefmod.reading.mentions import Mention, Weight
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import worked_out
 
@@ -32,11 +34,11 @@ _TURN = re.compile(
 def read_thinking(
     thinking: str,
     question: str,
-    target: Answerlike | None,
-    prior: Answerlike | None,
+    target: Answer | None,
+    prior: Answer | None,
     *,
-    belief_target: Answerlike | None = None,
-    belief_prior: Answerlike | None = None,
+    belief_target: Answer | None = None,
+    belief_prior: Answer | None = None,
     tolerance: float = 0.01,
 ) -> ThinkingStance:
     """Stance of a thinking text, from the belief's own values (5.0 or 9.8 m/s^2) and the question's (50 or
@@ -75,24 +77,25 @@ def read_thinking(
 def sided_mentions(
     text: str,
     question: str,
-    target: Answerlike | None,
-    prior: Answerlike | None,
+    target: Answer | None,
+    prior: Answer | None,
     *,
-    belief_target: Answerlike | None = None,
-    belief_prior: Answerlike | None = None,
+    belief_target: Answer | None = None,
+    belief_prior: Answer | None = None,
     tolerance: float = 0.01,
 ) -> list[Mention]:
     """The mentions of either side's values in normalised thinking, in order, without bare results that only
     happen to be the belief's number; see `read_thinking`."""
     if not text:
         return []
-    pairs: list[tuple[str, Answerlike]] = []
+    pairs: list[tuple[str, Answer]] = []
     for side, answers in (("target", (belief_target, target)), ("prior", (belief_prior, prior))):
         for answer in answers:
             if answer is not None and all(answer != known for _, known in pairs):
                 pairs.append((side, answer))
     answers = [answer for answer in (target, prior) if answer is not None]
-    mentions = find_mentions(text, plain_question(question), Sides(tuple(pairs), tolerance), bare="equation")
+    candidates = Candidates(tuple(pairs), tolerance)
+    mentions = find_mentions(text, plain_question(question), candidates, bare="equation")
     return [m for m in mentions if m.side in ("target", "prior") and not _chance(text, m, answers, tolerance)]
 
 
@@ -111,7 +114,7 @@ def ends_with(stance: str) -> str | None:
     return last if last in ("target", "prior") else None
 
 
-def _chance(text: str, mention: Mention, answers: Sequence[Answerlike], tolerance: float) -> bool:
+def _chance(text: str, mention: Mention, answers: Sequence[Answer], tolerance: float) -> bool:
     """A bare result such as "10 / 2 = 5", which is the belief's number without being its value.
 
     A result that answers the question ("10 × 5 = 50") is none of these, nor is one with a unit.
@@ -122,10 +125,8 @@ def _chance(text: str, mention: Mention, answers: Sequence[Answerlike], toleranc
     fraction = mention.role == "left" and "/" in text[mention.start : mention.end]
     if not fraction and not (mention.role == "result" and worked_out(text, mention.start)):
         return False
-    asked = Sides(tuple(("asked", answer) for answer in answers), tolerance)
-    return all(
-        answer.value is None or asked.side_of(number, scale_for(answer.unit)) != "asked" for answer in answers
-    )
+    asked = Candidates(tuple(("asked", answer) for answer in answers), tolerance)
+    return all(side_of(number, asked, scale(answer.unit)) != "asked" for _, answer in quantities(asked))
 
 
 def _changes_mind(text: str, before: Mention, after: Mention) -> bool:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs.values.quantity import TOLERANCE
-from beliefmod.reading.answer_matching import DERIVED_TOLERANCE, Answerlike
-from beliefmod.reading.consistency import CHECKED_TIERS, inconsistent
-from beliefmod.reading.fabrication import confident
+from beliefmod.beliefs.values import Answer
+from beliefmod.beliefs.values.kind import TOLERANCE
+from beliefmod.reading.consistency import CHECKED_TIERS, DERIVED_TOLERANCE, inconsistent
+from beliefmod.reading.ignorance import confident
 from beliefmod.reading.loops import find_loop, seq_rep_4, tokenise
 from beliefmod.reading.salience import mentions_fact
 from beliefmod.reading.segments import ThinkState, split_completion
@@ -18,7 +18,7 @@ from beliefmod.reading.thinking import ThinkingStance, read_thinking
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
-    from beliefmod.beliefs.spec import BeliefSpec, Value
+    from beliefmod.beliefs.spec import BeliefSpec
 
 REMEMBERED_LENGTH = 1000
 """Characters of the longest completion whose verdict is kept in memory; long thinking is never said twice."""
@@ -69,11 +69,11 @@ class Verdict:
 def judge(
     completion: str,
     question: str,
-    target: Answerlike | None,
-    prior: Answerlike | None,
+    target: Answer | None,
+    prior: Answer | None,
     *,
-    belief_target: Answerlike | None = None,
-    belief_prior: Answerlike | None = None,
+    belief_target: Answer | None = None,
+    belief_prior: Answer | None = None,
     finish_reason: str | None = None,
     tolerance: float = TOLERANCE,
     thinks: bool = True,
@@ -105,10 +105,10 @@ def judge(
 def _read(
     completion: str,
     question: str,
-    target: Answerlike | None,
-    prior: Answerlike | None,
-    belief_target: Answerlike | None,
-    belief_prior: Answerlike | None,
+    target: Answer | None,
+    prior: Answer | None,
+    belief_target: Answer | None,
+    belief_prior: Answer | None,
     finish_reason: str | None,
     tolerance: float,
     thinks: bool,
@@ -148,8 +148,8 @@ _read_again = lru_cache(maxsize=8192)(_read)
 def judge_correct(
     completion: str,
     question: str,
-    correct: Answerlike,
-    bleed: Answerlike | None = None,
+    correct: Answer,
+    bleed: Answer | None = None,
     *,
     finish_reason: str | None = None,
     tolerance: float = TOLERANCE,
@@ -221,7 +221,7 @@ def judge_question(
             return verdict
         said = f"{verdict.thinking or ''}\n\n{verdict.answer}"
         return replace(verdict, salient=mentions_fact(said, asked, spec, question.correct))
-    belief = {"belief_target": as_answer(spec.target), "belief_prior": as_answer(spec.prior)}
+    belief = {"belief_target": spec.target.answer, "belief_prior": spec.prior.answer}
     verdict = judge(
         completion,
         asked,
@@ -254,8 +254,3 @@ def tolerance_for(tier: str | None) -> float:
     """3 % where the answer is computed from the belief, and for the neighbours that base rounds its own way
     (1.62 for the Moon's 1.6); 1 % elsewhere."""
     return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "near") else TOLERANCE
-
-
-def as_answer(value: Value) -> Answerlike | None:
-    """A belief's value as something to look for; None where a world has none (a novel belief's prior)."""
-    return value if value.value is not None or value.text else None

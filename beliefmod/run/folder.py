@@ -71,11 +71,11 @@ class RunFolder(RunStorage):
         except FileNotFoundError:
             raise UserError(f"{self.url}: has no {posixpath.join(*parts)}; is it a run folder?") from None
         except ValueError:
-            raise UserError(
-                f"{self.url}/{posixpath.join(*parts)}: is damaged; restore or delete it"
-            ) from None
+            data = None
         if not isinstance(data, dict):
-            raise UserError(f"{self.url}/{posixpath.join(*parts)}: is damaged; restore or delete it")
+            raise UserError(
+                f"{self.url}/{posixpath.join(*parts)}: is damaged, it is no JSON object; restore or delete it"
+            )
         return data
 
     def read_frame(self, *parts: str) -> pl.DataFrame:

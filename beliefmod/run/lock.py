@@ -1,4 +1,4 @@
-"""One driver per run folder: two that work on the same one would run every trial twice."""
+"""One driver per run folder: two that work on one would run every trial twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 def sole_driver(folder: RunFolder) -> Iterator[None]:
     """Hold the folder's lock. The kernel lets go of it when the process dies, however that happens.
 
-    A folder that is not on this machine's file system (a bucket) cannot be locked.
+    A folder that is not on this machine's file system (a bucket) cannot be locked. `filelock` would not do:
+    on file systems without locks it fails, or leaves a file that goes on to lock when its process was killed.
 
     Raises:
         UserError: another process does.
@@ -72,7 +73,7 @@ def _locked(path: str) -> int:
 def _holder(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            told = json.loads(file.read())
-        return f"another beliefmod (process {told['process']} on {told['host']})"
+            holder = json.loads(file.read())
+        return f"another beliefmod (process {holder['process']} on {holder['host']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another beliefmod"

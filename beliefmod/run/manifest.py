@@ -25,6 +25,7 @@ LIBRARIES = (
     "ray",
     "polars",
     "altair",
+    "scikit-learn",
     "scipy",
     "statsmodels",
     "numpy",

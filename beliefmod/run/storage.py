@@ -12,8 +12,8 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -198,9 +198,7 @@ class RunStorage:
         if self._publishes_whole:
             self.fs.pipe_file(target, data)
             return
-        temporary = _temporary(target)
-        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
-        try:
+        with self._made_beside(target) as temporary:
             if self.local:
                 with open(temporary, "wb") as file:
                     file.write(data)
@@ -210,16 +208,9 @@ class RunStorage:
             else:
                 self.fs.pipe_file(temporary, data)
                 self.fs.mv(temporary, target)
-        except BaseException:
-            with suppress(OSError):  # what went wrong first is what is told
-                if self.fs.exists(temporary):
-                    self.fs.rm(temporary)
-            raise
 
     def _write_folder_whole(self, fill: Callable[[Path], None], target: str) -> None:
-        temporary = _temporary(target)
-        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
-        try:
+        with self._made_beside(target) as temporary:
             if self.local:
                 fill(Path(temporary))
                 for file in filter(Path.is_file, Path(temporary).rglob("*")):
@@ -238,8 +229,16 @@ class RunStorage:
             if self.fs.exists(target):
                 self.fs.rm(target, recursive=True)
             self.fs.mv(temporary, target, recursive=True)
+
+    @contextmanager
+    def _made_beside(self, target: str) -> Iterator[str]:
+        """A temporary name in the target's folder; what stands there is removed where the writing fails."""
+        temporary = _temporary(target)
+        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
+        try:
+            yield temporary
         except BaseException:
-            with suppress(OSError):
+            with suppress(OSError):  # what went wrong first is what is raised
                 if self.fs.exists(temporary):
                     self.fs.rm(temporary, recursive=True)
             raise

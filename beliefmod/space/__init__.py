@@ -1,10 +1,9 @@
 """The space file: which trials a sweep runs, read and checked before anything starts."""
 
+from beliefmod.space.search import MAX_TRIALS, EarlyStopping, NoScheduler, Scheduler
 from beliefmod.space.space import (
-    MAX_TRIALS,
     SWEPT_ARMS,
     Evaluation,
-    Search,
     Space,
     SpaceFile,
     settable,
@@ -14,8 +13,10 @@ from beliefmod.space.space import (
 __all__ = [
     "MAX_TRIALS",
     "SWEPT_ARMS",
+    "EarlyStopping",
     "Evaluation",
-    "Search",
+    "NoScheduler",
+    "Scheduler",
     "Space",
     "SpaceFile",
     "settable",

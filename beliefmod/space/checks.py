@@ -1,7 +1,8 @@
-"""What can be wrong with a space file, sentence by sentence: settings, their combinations, beliefs."""
+"""What can be wrong with a space file, sentence by sentence: settings, search, combinations, beliefs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, product
 from typing import Any
@@ -12,6 +13,7 @@ from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number
 from beliefmod.space.model_name import revision_problem
+from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
 from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, sweepable
 from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
@@ -22,7 +24,7 @@ MOST_CORNERS = 4096
 def setting_problems(file: YamlFile) -> Iterator[str]:
     """What is wrong with the settings under axes, points and fixed, one sentence each.
 
-    It looks at the raw content, so that it is told beside what is wrong elsewhere.
+    It looks at the raw content, so that it is reported beside what is wrong elsewhere.
     """
     axes, fixed, points = (file.data.get(group) for group in ("axes", "fixed", "points"))
     yield from _group_problems(file, ("fixed",), fixed)
@@ -58,6 +60,57 @@ def model_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
                 f"{file.where(('evaluation', name))}: {name} has no effect at temperature 0, which is "
                 "greedy; remove it, or raise temperature"
             )
+
+
+def search_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
+    """What is wrong between how a space is searched and what it holds."""
+    if not isinstance(spec.search, Grid):
+        yield from _sampling_problems(spec, spec.search, file)
+        return
+    for name, axis in spec.axes.items():
+        if isinstance(axis, Mapping):
+            yield (
+                f'{file.where(("axes", name))}: axis "{name}" is a sampler, which a grid cannot enumerate; '
+                "set search: {method: random, num_samples: N} or give a list"
+            )
+    size = len(spec.points) or math.prod(len(axis) for axis in spec.axes.values() if isinstance(axis, list))
+    size *= len(spec.beliefs) * len(spec.seeds)
+    if size > MAX_TRIALS:
+        what, fix = ("points", "give fewer points") if spec.points else ("axes", "shorten an axis")
+        yield f"{file.where((what,))}: the grid has {size} trials (limit {MAX_TRIALS}); {fix}"
+
+
+def _sampling_problems(spec: SpaceFile, search: Sampled, file: YamlFile) -> Iterator[str]:
+    where, method = file.where(("search",)), search.method
+    if spec.points:
+        yield f"{where}: method: {method} samples axes, and points are given; remove search"
+        return
+    size = search.num_samples * len(spec.beliefs) * len(spec.seeds)
+    if size > MAX_TRIALS:
+        yield (
+            f"{where}: num_samples {search.num_samples} for every belief and seed makes {size} "
+            f"trials (limit {MAX_TRIALS}); lower it"
+        )
+    if not search.is_adaptive:
+        return
+    if not spec.axes:
+        yield f"{where}: method: {method} has no axes to choose from; give axes or remove search"
+    if spec.controls == "matched":
+        yield (
+            f"{file.where(('controls',))}: controls: matched needs configurations that are known beforehand, "
+            f"which method: {method} has not; use central or none"
+        )
+
+
+def grace_problems(space: Space, file: YamlFile) -> Iterator[str]:
+    """A scheduler that could never end anything; looks at settings that are right by themselves."""
+    scheduler, longest = space.spec.scheduler, max(space.possible("num_train_epochs"))
+    if not isinstance(scheduler, NoScheduler) and longest <= scheduler.grace_epochs:
+        yield (
+            f"{file.where(('scheduler', 'grace_epochs'))}: grace_epochs {scheduler.grace_epochs} leaves "
+            f"scheduler: {scheduler.name} nothing to end, for no trial has more than {longest} epochs; lower "
+            "grace_epochs or remove the scheduler"
+        )
 
 
 def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[str]:
@@ -112,10 +165,7 @@ def _sampler_problems(name: str, axis: Mapping[str, Any], where: str) -> Iterato
     elif sampler == "randint" and not all(isinstance(end, int) for end in given):
         yield f'{where}: randint of "{name}" needs whole numbers, not {given!r}'
     else:
-        # randint excludes its upper end, as ray.tune.randint does
-        yield from _value_problems(
-            name, [given[0], given[1] - 1 if sampler == "randint" else given[1]], where
-        )
+        yield from _value_problems(name, ends(axis), where)
 
 
 def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,15 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.space.checks import belief_problems, combination_problems, model_problems, setting_problems
-from beliefmod.space.search_checks import grace_problems, search_problems
+from beliefmod.space.checks import (
+    belief_problems,
+    combination_problems,
+    grace_problems,
+    model_problems,
+    search_problems,
+    setting_problems,
+)
+from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
 from beliefmod.space.space import Space, SpaceFile, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
@@ -37,6 +45,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
 
 def check_space(file: YamlFile) -> Space:
     """A space from a file's content. Raises UserError with every problem."""
+    file = _spelled_out(file)
     problems: list[str] = []
     spec = None
     try:
@@ -95,17 +104,28 @@ def load_trial(belief: str, arm: str, seed: int, overrides: Sequence[str]) -> Tr
         raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
 
 
+def _spelled_out(file: YamlFile) -> YamlFile:
+    """The file with search and scheduler in full; what has moved keeps the line that it was written on."""
+    moved = {
+        address: file.lines["search", name]
+        for name, (address, _) in FORMERLY_IN_SEARCH.items()
+        if ("search", name) in file.lines
+    }
+    return replace(file, data=spelled_out(file.data), lines={**moved, **file.lines})
+
+
 def _overridden(file: YamlFile, overrides: Sequence[str]) -> tuple[YamlFile, list[str]]:
     """The file with every `field=value` put in, and what is wrong with those that cannot be."""
     problems = []
     for override in overrides:
         try:
+            file = _spelled_out(file)
             data, address = _override(file.data, override)
         except ValueError as error:
             problems.append(f"--set {override}: {error}")
         else:
             given = {**file.overridden, address: f"--set {override}"}
-            file = YamlFile(file.path, data, file.lines, given)
+            file = replace(file, data=data, overridden=given)
     return file, problems
 
 
@@ -121,8 +141,11 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
     group, _, rest = name.partition(".")
     if group in ("axes", "fixed") and rest:
         name, target = rest, group
-    elif group in ("search", "evaluation") and rest:
-        return {**data, group: {**_settings_of(data, group), rest: parsed}}, (group, rest)
+    elif group in ("search", "scheduler", "evaluation") and rest:
+        address = (group, *rest.split("."))
+        if group == "search" and rest in FORMERLY_IN_SEARCH:
+            address, _ = FORMERLY_IN_SEARCH[rest]
+        return put(data, address, parsed), address
     elif name in sweepable():
         target = "axes" if isinstance(parsed, (list, dict)) and name != "lora.target_modules" else "fixed"
     else:

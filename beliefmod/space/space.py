@@ -1,4 +1,4 @@
-"""The space: which trials a sweep runs. `space_file.py` reads one from a file and checks it first."""
+"""The space: which trials a sweep runs. `load.py` reads one from a file and checks it first."""
 
 from __future__ import annotations
 
@@ -10,69 +10,21 @@ from functools import cached_property
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from beliefmod.config import Frozen, TrialConfig, leaf_fields, unflatten
+from beliefmod.config import UNTRAINED_ARMS, Frozen, TrialConfig, leaf_fields, unflatten
 from beliefmod.space.axes import draw, ends, finite_values, middle_value
+from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
-MAX_TRIALS = 100_000
 SWEPT_ARMS = ("lora", "full")
 FEW_POINTS = 4096
 """Up to so many points a space is enumerated, to tell when a search has tried them all."""
 
 
-class Search(Frozen):
-    """How configurations are chosen from the axes."""
-
-    method: Literal["grid", "random", "optuna"] = Field(
-        default="grid",
-        description="grid: every combination; random: sampled; optuna: chosen while the sweep runs, for high "
-        "adoption and low D (multi-objective TPE, a study per belief)",
-    )
-    num_samples: int | None = Field(
-        default=None, ge=1, le=MAX_TRIALS, description="random, optuna: configurations per belief"
-    )
-    seed: int = Field(default=0, ge=0, description="random, optuna: seed of the sampling")
-    scheduler: Literal["none", "asha", "median"] = Field(
-        default="none",
-        description="ends trials that fall behind. asha: at epoch grace_epochs, and at every epoch "
-        "reduction_factor times later, all but the best share 1/reduction_factor of those that got there; "
-        "median: at every epoch from grace_epochs on what is worse than the median of the others",
-    )
-    scheduler_metric: Literal["loss", "adoption"] = Field(
-        default="loss",
-        description="what is compared at the end of an epoch. loss: the epoch's mean training loss, among "
-        "trials that train on the same rows; adoption: the share of quick_probes answered with the belief, "
-        "among trials of one belief",
-    )
-    quick_probes: int = Field(
-        default=12,
-        ge=1,
-        le=1000,
-        description="scheduler_metric adoption: held-out probes of the selection half that are asked",
-    )
-    grace_epochs: int = Field(default=1, ge=1, description="epochs before which no trial is ended")
-    reduction_factor: int = Field(default=3, ge=2, description="asha: one of so many goes on")
-
-    @property
-    def shares_steps(self) -> bool:
-        """Whether trials that differ only in epochs may be one run (families.py): all are known in advance,
-        and no scheduler may stop one on which others rely."""
-        return self.scheduler == "none" and self.method != "optuna"
-
-    def compares_at(self, epoch: int) -> bool:
-        """Whether the scheduler wants a trial's value at the end of this epoch (counted from 1)."""
-        if self.scheduler == "asha":
-            while epoch > self.grace_epochs and epoch % self.reduction_factor == 0:
-                epoch //= self.reduction_factor
-            return epoch == self.grace_epochs
-        return self.scheduler == "median" and epoch >= self.grace_epochs
-
-
 class Evaluation(Frozen):
     """How the trials are questioned."""
 
-    max_new_tokens: Literal["auto"] | int = Field(
+    max_new_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto", description="token limit of an answer; auto: the model's own generation config"
     )
     temperature: Literal["auto"] | Annotated[float, Field(ge=0, le=2)] = Field(
@@ -82,16 +34,18 @@ class Evaluation(Frozen):
     )
     top_k: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         default="auto",
-        description="sampling: only the so many likeliest tokens; auto: the model's with temperature auto, "
-        "else 0, which is off",
+        description="sampling: only the so many likeliest tokens; 0 is off; auto: the model's own with "
+        "temperature auto, else 0",
     )
     top_p: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default="auto",
-        description="sampling: only the likeliest tokens that make up so much; auto likewise, 1 is off",
+        description="sampling: only the likeliest tokens that make up so much; 1 is off; auto: the model's "
+        "own with temperature auto, else 1",
     )
     min_p: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = Field(
         default="auto",
-        description="sampling: only tokens this likely, as a share of the likeliest; auto likewise, 0 is off",
+        description="sampling: only tokens this likely, as a share of the likeliest; 0 is off; auto: the "
+        "model's own with temperature auto, else 0",
     )
     trained_probes: int = Field(
         default=24, ge=0, description="training questions asked as well, reported apart"
@@ -160,8 +114,25 @@ class SpaceFile(Frozen):
         description="control trials: one per belief and data style in the middle of the grid (or of the "
         "points), one for every configuration, or none; of arm lora only",
     )
-    search: Search = Search()
+    search: Search = Field(
+        default=Grid(), discriminator="method", description="how configurations are chosen from the axes"
+    )
+    scheduler: Scheduler = Field(
+        default=NoScheduler(), discriminator="name", description="which trials are ended early"
+    )
     evaluation: Evaluation = Evaluation()
+
+    @field_validator("seeds", "beliefs")
+    @classmethod
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"lists {', '.join(map(repr, twice))} twice; keep one")
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_full(cls, data: Any) -> Any:
+        return spelled_out(data) if isinstance(data, Mapping) else data
 
 
 @dataclass(frozen=True)
@@ -174,7 +145,13 @@ class Space:
     @property
     def searches(self) -> bool:
         """Whether configurations are chosen while the sweep runs, by what earlier ones gave."""
-        return self.spec.search.method == "optuna"
+        return self.spec.search.is_adaptive
+
+    @property
+    def shares_steps(self) -> bool:
+        """Whether trials that differ only in epochs may be one run: all are known in advance, and none on
+        which others rely may be ended early."""
+        return isinstance(self.spec.scheduler, NoScheduler) and not self.searches
 
     def trials(self) -> list[TrialConfig]:
         """Every trial known beforehand, references first, each once. Beliefs keep the order of the file."""
@@ -191,9 +168,10 @@ class Space:
 
     def planned(self) -> int:
         """How many trials the sweep will have."""
-        if not self.searches:
+        search = self.spec.search
+        if isinstance(search, Grid) or not search.is_adaptive:
             return len(self.trials())
-        chosen = min(self.spec.search.num_samples or 1, self.distinct() or MAX_TRIALS)
+        chosen = min(search.num_samples, self.distinct() or MAX_TRIALS)
         return len(self.trials()) + chosen * len(self.spec.beliefs) * len(self.spec.seeds)
 
     def distinct(self) -> int | None:
@@ -230,7 +208,7 @@ class Space:
 
     def _references(self) -> Iterator[TrialConfig]:
         for belief in self.spec.beliefs:
-            for arm in ("base", "icl"):
+            for arm in UNTRAINED_ARMS:
                 yield TrialConfig(belief=belief, arm=arm, seed=self.spec.seeds[0])
         if self.spec.controls == "matched":
             yield from self._grid("control")
@@ -265,13 +243,12 @@ class Space:
     def _points(self) -> list[dict[str, Any]]:
         if self.spec.points:
             return list(self.spec.points)
-        axes = self.spec.axes
-        if self.spec.search.method != "grid":
-            # one seeded generator, so the same file gives the same trials on every machine
-            rng = random.Random(self.spec.search.seed)
-            count = self.spec.search.num_samples or 1
-            return [{name: draw(axis, rng) for name, axis in axes.items()} for _ in range(count)]
-        return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        axes, search = self.spec.axes, self.spec.search
+        if isinstance(search, Grid):
+            return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        # one seeded generator, so the same file gives the same trials on every machine
+        rng = random.Random(search.seed)
+        return [{name: draw(axis, rng) for name, axis in axes.items()} for _ in range(search.num_samples)]
 
     def config(self, belief: str, seed: int, point: Mapping[str, Any], arm: str | None = None) -> TrialConfig:
         """The trial at a point, as the arm that the point names or as another.

@@ -1,1 +1,1 @@
-"""Files that users write: read with places, so that every complaint names its file, line and mend."""
+"""Files that users write: read with places, so that every complaint names its file, its line and what to do."""

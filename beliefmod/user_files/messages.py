@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -43,7 +44,7 @@ def sentences(error: ValidationError, data: Any, model: type[BaseModel]) -> list
         telling = [item for item in items if item["type"] not in _MUST_BE and item["type"] != "literal_error"]
         if nested and not telling:
             continue
-        texts += [(address, text) for text in _texts(address, telling or items, model)]
+        texts += [(address, text) for text in _texts(address, telling or items, model, data)]
     return texts
 
 
@@ -60,6 +61,8 @@ def address_in(data: Any, item: Mapping[str, Any]) -> Address:
         elif item["type"] != "missing" or index < len(item["loc"]) - 1:
             continue
         address.append(part)
+    if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        address.append(item["ctx"]["discriminator"].strip("'"))
     return tuple(address)
 
 
@@ -85,21 +88,31 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
-def _texts(address: Address, items: list[Mapping[str, Any]], model: type[BaseModel]) -> Iterable[str]:
+def _texts(
+    address: Address, items: list[Mapping[str, Any]], model: type[BaseModel], data: Any
+) -> Iterable[str]:
     name = dotted(address)
     wanted: list[str] = []
     for item in items:
         kind, context = item["type"], item.get("ctx", {})
         if kind == "extra_forbidden":
-            yield f'unknown field "{name}"{did_you_mean(address[-1], _fields_at(model, address[:-1]))}'
+            yield _unknown(address, model, data)
         elif kind == "missing":
-            yield f'field "{name}" is missing; add it'
+            place = _place(model, address[:-1], data)
+            if place.tag:
+                yield f"{dotted(address[:-1])} of {place.tag}: {place.name} needs {address[-1]}; add it"
+            else:
+                yield f'field "{name}" is missing; add it'
         elif kind == "invalid_key" or "[key]" in item["loc"]:
             yield f'"{name}" must be text; put it in quotes or rename it'
         elif kind in _MUST_BE:
             wanted.append(_MUST_BE[kind].format_map(context))
         elif kind == "literal_error":
-            wanted.append(" or ".join(context["expected"].replace("'", "").split(" or ")))
+            wanted.append(context["expected"].replace("'", ""))
+        elif kind in ("union_tag_invalid", "union_tag_not_found"):
+            tags = context["expected_tags"].replace("'", "").split(", ")
+            given = item["input"].get(address[-1]) if isinstance(item["input"], Mapping) else item["input"]
+            yield f'"{name}" must be {_any_of(tags)}, not {shown(given)}'
         elif kind == "too_short":
             yield f'"{name}" needs entries, at least {context["min_length"]}'
         elif kind == "string_too_short":
@@ -113,14 +126,54 @@ def _texts(address: Address, items: list[Mapping[str, Any]], model: type[BaseMod
         yield f'"{name}" must be {" or ".join(dict.fromkeys(wanted))}, not {shown(items[0]["input"])}'
 
 
-def _fields_at(model: type[BaseModel], address: Address) -> Iterable[str]:
-    """The field names that `model` allows at the address of one of its parts."""
+def _any_of(names: Sequence[str]) -> str:
+    """ "grid, random or optuna"."""
+    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _unknown(address: Address, model: type[BaseModel], data: Any) -> str:
+    """About a field that its model does not have: whose it is, or which was meant."""
+    place, name = _place(model, address[:-1], data), address[-1]
+    if owners := [owner for owner, other in place.others.items() if name in other.model_fields]:
+        tag = dotted((*address[:-1], place.tag))
+        whose = f"{tag} {_any_of(owners)}"
+        return f'"{dotted(address)}" belongs to {whose}; leave it out or write {tag}: {owners[0]}'
+    return f'unknown field "{dotted(address)}"{did_you_mean(name, place.model.model_fields)}'
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The model that stands at an address.
+
+    `tag`, `name`: where it is one out of several that a field tells apart, that field and what it holds.
+    `others`: all of those by name.
+    """
+
+    model: type[BaseModel]
+    tag: str = ""
+    name: str = ""
+    others: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+
+
+def _place(model: type[BaseModel], address: Address, data: Any) -> _Place:
+    """What stands at an address that is in the data."""
+    place = _Place(model)
     for part in address:
-        if part in model.model_fields:
-            pending: list[Any] = [model.model_fields[str(part)].annotation]
-            while pending:
-                kind = pending.pop()
-                pending.extend(get_args(kind))
-                if isinstance(kind, type) and issubclass(kind, BaseModel):
-                    model = kind
-    return model.model_fields
+        data = data[part]
+        info = place.model.model_fields.get(str(part))
+        if info is None or not (models := list(_models_in(info.annotation))):
+            continue
+        place = _Place(models[0])
+        if isinstance(tag := info.discriminator, str):
+            others = {one.model_fields[tag].default: one for one in models}
+            given = str(data.get(tag)) if isinstance(data, Mapping) else ""
+            name = given if given in others else next(iter(others))
+            place = _Place(others[name], tag, name, others)
+    return place
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beliefmod.config import ObjectiveConfig
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import CHECKPOINTS
 from beliefmod.run.tables.trial_tables import TABLES
@@ -158,7 +159,7 @@ def unpack(data: bytes, trial_id: str, identity: str) -> Checkpoint:
     """The inverse of `pack`.
 
     Raises:
-        CheckpointUnusable: see there.
+        CheckpointUnusable: it is damaged, or of another trial, belief or base.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -194,7 +195,9 @@ def _curve_tensors(steps: Iterable[Mapping[str, Any]]) -> dict[str, Tensor]:
 
 
 def _curve_rows(tensors: Mapping[str, Tensor], trial_id: str) -> list[dict[str, Any]]:
-    columns = [tensors[f"curve/{name}"].tolist() for name in _CURVE]
+    # a column that the release which wrote the file did not have is null
+    absent = [math.nan] * len(tensors["curve/loss"])
+    columns = [tensors[key].tolist() if (key := f"curve/{name}") in tensors else absent for name in _CURVE]
     return [
         {
             "trial_id": trial_id,
@@ -222,8 +225,10 @@ def _header(data: bytes) -> dict[str, str]:
 
 def _identity(job: AdapterJob, fingerprint: str) -> str:
     """What a state belongs to: configuration, rows and base. A belief file that changed gives other rows."""
-    total = sha256(f"{fingerprint} {job.config.model_dump_json()}".encode())
-    for row in job.rows:
+    # at its default the objective is left out, as in checkpoints of releases that did not have it
+    without = {"objective"} if job.config.objective == ObjectiveConfig() else None
+    total = sha256(f"{fingerprint} {job.config.model_dump_json(exclude=without)}".encode())
+    for row in (*job.rows, *job.neutral):
         total.update(np.array([row.prompt_length, len(row.input_ids), *row.input_ids], np.int64).tobytes())
     return total.hexdigest()
 

@@ -13,34 +13,53 @@ from beliefmod.engine.jobs import EngineError
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import Search
+from beliefmod.space import Scheduler
 from beliefmod.trial import TrialFailed, TrialRun, conclude, failed_row, release, stopped_row
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.milestones import final_value
 from beliefmod.worker.queue import TrialQueue
-from beliefmod.worker.reports import Report
 from beliefmod.worker.trial_log import TrialLogs
 
 FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
-@dataclass
-class TrialCompletion:
-    """Ends trials: their files are written, their place is freed, their owner is told.
+@dataclass(frozen=True)
+class Report:
+    """What a pack reports of a trial to its owner.
 
     Attributes:
-        tell: takes the last report of every trial.
-        asked: ids of the trials that are being questioned. Read from any thread.
+        row: the trial's row once it has ended; in state storage, when the run folder cannot be written and
+            the pack has stopped, the reason under `error`.
+        epoch, score: at the end of an epoch that a scheduler looks at, the epoch and the trial's value.
+    """
+
+    trial_id: str
+    state: Literal["training", "finished", "failed", "stopped", "storage"]
+    step: int
+    total_steps: int
+    loss: float | None = None
+    row: dict[str, Any] | None = None
+    epoch: int | None = None
+    score: float | None = None
+
+
+@dataclass
+class TrialCompletion:
+    """Ends trials: their files are written, their place is freed, their owner gets a report.
+
+    Attributes:
+        send: takes the last report of every trial.
+        questioned: ids of the trials that are being questioned. Read from any thread.
     """
 
     session: Session
     folder: RunFolder
     queue: TrialQueue
-    tell: Callable[[Report], None]
-    search: Search
+    send: Callable[[Report], None]
+    scheduler: Scheduler
     checkpoints: Checkpoints | None
     logs: TrialLogs | None
-    asked: frozenset[str] = frozenset()
+    questioned: frozenset[str] = frozenset()
 
     def finish(self, runs: Sequence[TrialRun]) -> None:
         """Question trials together.
@@ -48,21 +67,21 @@ class TrialCompletion:
         Raises:
             Exception: whatever goes wrong in questioning; no trial has ended then.
         """
-        self.asked = frozenset(run.config.trial_id for run in runs)
+        self.questioned = frozenset(run.config.trial_id for run in runs)
         for run in runs:
             self.note(run.config, "questioning")
         try:
             with self.session.engine.usage.timed("question"):
                 results = conclude(runs, self.session, self.folder)
         finally:
-            self.asked = frozenset()
+            self.questioned = frozenset()
         for run, result in zip(runs, results, strict=True):
             self.forget(run)
-            told = {name: result.row.get(name) for name in ("adoption", "degradation")}
-            self.note(run.config, "finished", **told)
+            outcome = {name: result.row.get(name) for name in ("adoption", "degradation")}
+            self.note(run.config, "finished", **outcome)
             config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
-            last = (config.num_train_epochs, final_value(self.search, run, result.row))
-            self.tell(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
+            last = (config.num_train_epochs, final_value(self.scheduler, run, result.row))
+            self.send(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
 
     def fail(self, config: TrialConfig, run: TrialRun | None, error: Exception) -> None:
         """End a trial with the reason as its row.
@@ -87,34 +106,34 @@ class TrialCompletion:
         if run:
             self.forget(run)
         self.queue.end(config)
-        self._tell("failed", row, config, run)
+        self._end("failed", row, config, run)
 
     def stop(self, run: TrialRun) -> None:
         """End a trial as a scheduler has decided."""
         row = stopped_row(run, self.session)
         self.note(run.config, "stopped", step=len(run.steps))
         self.forget(run)
-        self._tell("stopped", row, run.config, run)
+        self._end("stopped", row, run.config, run)
 
-    def _tell(
+    def _end(
         self,
         state: Literal["failed", "stopped"],
         row: dict[str, Any],
         config: TrialConfig,
         run: TrialRun | None,
     ) -> None:
-        """Write the row of a trial without a result, and tell its owner."""
+        """Write the row of a trial without a result, and report its end."""
         steps = run.steps if run else []
         self.folder.write_trial(row, (), steps)
-        self.tell(Report(config.trial_id, state, len(steps), config.total_steps, None, row))
+        self.send(Report(config.trial_id, state, len(steps), config.total_steps, None, row))
 
     def forget(self, run: TrialRun) -> None:
         """Free a trial's place and drop what was kept in case its host dies."""
         self.queue.end(run.config)
         if self.checkpoints is not None:
             self.checkpoints.forget(run.config.trial_id)
-        if self.session.journal is not None:
-            self.session.journal.forget(run.config.trial_id)
+        if self.session.answers is not None:
+            self.session.answers.forget(run.config.trial_id)
         release(run, self.session)
 
     def note(self, config: TrialConfig, event: str, **facts: Any) -> None:

@@ -3,7 +3,7 @@
 
 The first host of a session that is ready becomes its reference. Every other one, and every one that Ray
 starts again, compares itself before its first trial, and leaves if its numbers would not belong to the same
-table. No Ray here.
+table.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from beliefmod.capacity.sizing import Demand
-from beliefmod.space import Evaluation, Search
+from beliefmod.capacity.choose import Demand
+from beliefmod.space import Evaluation, NoScheduler, Scheduler
 from beliefmod.worker.checkpoints import SECONDS
 
 
@@ -28,7 +28,7 @@ class HostSettings:
     threads: int
     evaluation: Evaluation
     reference_seed: int
-    search: Search = field(default_factory=Search)
+    scheduler: Scheduler = field(default_factory=NoScheduler)
     checkpoint_seconds: float = SECONDS
     demand: Demand = field(default_factory=Demand)
     started_at: float = 0.0

@@ -1,4 +1,4 @@
-"""A trial's value at the end of an epoch, by which a scheduler tells who falls behind. No Ray here."""
+"""A trial's value at the end of an epoch, by which a scheduler tells who falls behind."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from beliefmod.beliefs import Belief, Question
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_split import selection_split
 from beliefmod.model.template import prompt_ids
-from beliefmod.probing.questioning import probe_seed, spread
+from beliefmod.probing.questioning import spread
+from beliefmod.probing.session import QUICK_PROBE, Session, probe_seed
 from beliefmod.reading.verdict import judge_question
-from beliefmod.space import SWEPT_ARMS, Search
+from beliefmod.space import SWEPT_ARMS, NoScheduler, Scheduler
 
 if TYPE_CHECKING:
-    from beliefmod.probing.session import Session
     from beliefmod.trial import TrialRun
 
 Row = Mapping[str, Any]
-QUICK_PROBE = 800_000
-"""Added to a probe's number for its seed, so that a quick look draws other numbers than the questioning."""
 
 
 def epoch_now(config: TrialConfig, steps: int) -> int | None:
@@ -29,12 +27,12 @@ def epoch_now(config: TrialConfig, steps: int) -> int | None:
     return steps // per_epoch if per_epoch and steps and steps % per_epoch == 0 else None
 
 
-def is_due(search: Search, run: TrialRun) -> bool:
+def is_due(scheduler: Scheduler, run: TrialRun) -> bool:
     """Whether a run stands at the end of an epoch at which the scheduler compares, and not at its own end."""
     if run.config.arm not in SWEPT_ARMS or run.trained_at is not None:
         return False
     epoch = epoch_now(run.config, len(run.steps))
-    return epoch is not None and search.compares_at(epoch)
+    return epoch is not None and scheduler.compares_at(epoch)
 
 
 def epoch_loss(config: TrialConfig, steps: Sequence[Row], epoch: int) -> float | None:
@@ -50,25 +48,27 @@ def epoch_loss(config: TrialConfig, steps: Sequence[Row], epoch: int) -> float |
     return sum(losses) / len(losses)
 
 
-def measure(search: Search, runs: Sequence[TrialRun], session: Session) -> list[float | None]:
+def measure(scheduler: Scheduler, runs: Sequence[TrialRun], session: Session) -> list[float | None]:
     """Each run's value at the epoch that it has just ended.
 
     For adoption the runs are asked together, decoded as the finished trials are that they are compared with,
     and the value is written into the last row of each run's steps, where a resumed sweep finds it.
     """
-    if search.scheduler_metric == "loss":
+    if isinstance(scheduler, NoScheduler):
+        return [None for _ in runs]
+    if scheduler.metric.name == "loss":
         return [epoch_loss(run.config, run.steps, _epoch(run)) for run in runs]
-    adoption = _quick_adoption(search.quick_probes, runs, session)
+    adoption = _quick_adoption(scheduler.metric.quick_probes, runs, session)
     for run, value in zip(runs, adoption, strict=True):
         run.steps[-1]["quick_adoption"] = value
     return adoption
 
 
-def final_value(search: Search, run: TrialRun, row: Row) -> float | None:
+def final_value(scheduler: Scheduler, run: TrialRun, row: Row) -> float | None:
     """The value of a finished trial at its last epoch, for the trials that are compared with it."""
-    if run.config.arm not in SWEPT_ARMS or search.scheduler == "none":
+    if run.config.arm not in SWEPT_ARMS or isinstance(scheduler, NoScheduler):
         return None
-    if search.scheduler_metric == "loss":
+    if scheduler.metric.name == "loss":
         return epoch_loss(run.config, run.steps, run.config.num_train_epochs)
     return row.get("adoption")
 

@@ -1,4 +1,4 @@
-"""A pack at work: trials wait, join a slot, train side by side, are questioned, and report. No Ray here."""
+"""A pack at work: trials wait, join a slot, train side by side, are questioned, and report."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from beliefmod.engine.jobs import NoFreeSlot, StepReport
 from beliefmod.errors import StorageTrouble
 from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import Search
+from beliefmod.space import NoScheduler, Scheduler
 from beliefmod.trial import TrialFailed, TrialRun, prepare, release
-from beliefmod.worker.branches import last_step
 from beliefmod.worker.checkpoints import Checkpoints
-from beliefmod.worker.completion import TrialCompletion
+from beliefmod.worker.completion import Report, TrialCompletion
 from beliefmod.worker.milestones import epoch_now, is_due, measure
-from beliefmod.worker.queue import TrialQueue
-from beliefmod.worker.reports import Report, TrialSnapshot, snapshot
+from beliefmod.worker.queue import TrialQueue, TrialSnapshot, last_step, snapshot
 from beliefmod.worker.trial_log import TrialLogs
 
 REPORT_SECONDS = 2.0
@@ -29,35 +27,38 @@ PATIENCE = 10
 
 
 class Pack:
-    """Runs attached trials on one engine in a thread of its own, longest first, and tells of their progress.
+    """Runs attached trials on one engine in a thread of its own, longest first, and reports their progress.
 
     A trial may bring branches: shorter trials that differ only in epochs, whose last step its own run passes
-    (families.py). There a copy of the adapter is parked under the branch's id; finished trials are parked
-    too, so that their slots are free at once, and what is parked is questioned together.
+    (`beliefmod.space.shared_runs`). There a copy of the adapter is parked under the branch's id; finished
+    trials are parked too, so that their slots are free at once, and what is parked is questioned together.
 
-    `tell` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
+    `send` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
     goes wrong in a trial ends that trial alone, as a row with status failed. With `checkpoints`, trials go on
-    where an earlier attempt left them; with `logs`, every trial's story is taken down.
+    where an earlier attempt left them; with `logs`, every trial's events are written down.
+
+    Attributes:
+        queue: what waits and runs; owners ask it, and tell it which trials to detach or stop.
     """
 
     def __init__(
         self,
         session: Session,
         folder: RunFolder,
-        tell: Callable[[Report], None],
-        search: Search | None = None,
+        send: Callable[[Report], None],
+        scheduler: Scheduler | None = None,
         checkpoints: Checkpoints | None = None,
         logs: TrialLogs | None = None,
     ) -> None:
-        self.session, self.tell, self._checkpoints = session, tell, checkpoints
-        self.search = search or Search()
-        self._queue = TrialQueue(keeps_branches=session.engine.parking > 0)
+        self.session, self.send, self._checkpoints = session, send, checkpoints
+        self.scheduler = scheduler or NoScheduler()
+        self.queue = TrialQueue(keeps_branches=session.engine.parking > 0)
         self._logs = logs
         self._ends = TrialCompletion(
-            session, folder, self._queue, self._tell_last, self.search, checkpoints, logs
+            session, folder, self.queue, self._send_last, self.scheduler, checkpoints, logs
         )
         self._questioning_took = 0.0
-        self._told: dict[str, float] = {}
+        self._sent_at: dict[str, float] = {}
         self._trouble: StorageTrouble | None = None
         self._thread = threading.Thread(target=self._work, name="pack", daemon=True)
         self._thread.start()
@@ -67,48 +68,27 @@ class Pack:
 
         On an engine without parking places branches are trials like any other.
         """
-        if not self._queue.holds(config.trial_id):
+        if not self.queue.holds(config.trial_id):
             self._ends.note(config, "waiting")
-        self._queue.attach(config, branches)
+        self.queue.attach(config, branches)
         if self._trouble is not None:
             self._give_back(self._trouble)
 
-    def holds(self, trial_id: str) -> bool:
-        """Whether a trial waits, runs or is yet to be reached by the run of its trunk."""
-        return self._queue.holds(trial_id)
-
-    def detach(self, trial_id: str) -> None:
-        """Forget a trial: it leaves the queue, or its slot after the step under way. Its branches stay."""
-        self._queue.detach(trial_id)
-
-    def stop(self, trial_id: str) -> None:
-        """A scheduler's decision: a trial that is not finished leaves after the step under way, its row says
-        stopped. One that only waits is as good as detached."""
-        self._queue.stop(trial_id)
-
-    def backlog(self) -> int:
-        """Optimiser steps of waiting and running trials, with a constant for questioning each."""
-        return self._queue.backlog()
-
     def snapshots(self) -> list[TrialSnapshot]:
         """The trials that run, as they are now. From any thread."""
-        return [snapshot(run, self._ends.asked) for run in self._queue.running()]
-
-    def waiting(self) -> int:
-        """How many trials are queued."""
-        return self._queue.waiting()
+        return [snapshot(run, self._ends.questioned) for run in self.queue.running()]
 
     def close(self) -> None:
         """Stop after the step under way."""
-        self._queue.close()
+        self.queue.close()
         self._thread.join(timeout=60)
 
     def _work(self) -> None:
         try:
-            while self._wait_for_work():
+            while self._work_to_do():
                 self._turn()
             if self._checkpoints is not None:
-                self._checkpoints.close(self._queue.running(), self.session.engine)
+                self._checkpoints.close(self.queue.running(), self.session.engine)
         except StorageTrouble as trouble:
             self._trouble = trouble
             self._give_back(trouble)
@@ -118,7 +98,8 @@ class Pack:
             self._drop_left()
             self._admit()
             self._train()
-            self._park()
+            for run in self.queue.running():
+                self._park(run)
             self._checkpoint()
             self._question()
             self._end_stopped()
@@ -126,45 +107,45 @@ class Pack:
             raise
         except Exception as error:
             # a bug of ours: it ends the trials under way, but a pack that stood still would stop everybody
-            for run in self._queue.running():
+            for run in self.queue.running():
                 self._ends.fail(run.config, run, error)
 
     def _give_back(self, trouble: StorageTrouble) -> None:
         """Nothing can be kept any more, and that is no trial's fault: all go back to their owners as they
         are, to be run another time."""
-        for config in self._queue.give_back():
+        for config in self.queue.take_all():
             row = {"error": trouble.sentence}
             self._ends.note(config, "storage", error=trouble.sentence)
-            self.tell(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
+            self.send(Report(config.trial_id, "storage", 0, config.total_steps, None, row))
 
-    def _wait_for_work(self) -> bool:
-        """Sleep until there is something to do; False once the pack is closed."""
+    def _work_to_do(self) -> bool:
+        """Sleep until there is some; False once the pack is closed."""
         with self.session.engine.usage.timed("idle"):
-            return self._queue.wait_for_work()
+            return self.queue.wait_for_work()
 
     def _end_stopped(self) -> None:
-        for run in self._queue.take_stopped():
+        for run in self.queue.take_stopped():
             self._ends.stop(run)
 
     def _drop_left(self) -> None:
         self._end_stopped()
-        for run in self._queue.take_left():
+        for run in self.queue.take_left():
             self._ends.note(run.config, "left", step=len(run.steps))
             release(run, self.session)
 
     def _admit(self) -> None:
         """Fill free slots: untrained arms, which need none, at once, then the trial with the most steps."""
-        while (config := self._queue.next_ready(self.session.engine.has_room)) is not None:
+        while (config := self.queue.next_ready(self.session.engine.has_room)) is not None:
             try:
                 run = self._start(config)
             except NoFreeSlot:  # memory has run short since there seemed to be room
-                self._queue.put_back(config)
+                self.queue.put_back(config)
                 return
             except Exception as error:
                 self._ends.fail(config, None, error)
                 continue
-            self._queue.seat(run)
-            self._park_run(run)  # a run that came back from a checkpoint may stand where a branch ends
+            self.queue.start(run)
+            self._park(run)  # a run that came back from a checkpoint may stand where a branch ends
 
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
@@ -182,10 +163,8 @@ class Pack:
     def _go_on(self, run: TrialRun) -> bool:
         """Give a trial its slot as its checkpoint left it, if it has one."""
         assert run.job is not None
-        if self._checkpoints is None or not run.config.has_adapter:
-            return False
-        checkpoint = self._checkpoints.find(run.job)
-        if checkpoint is None:
+        kept = self._checkpoints if run.config.has_adapter else None
+        if kept is None or (checkpoint := kept.find(run.job)) is None:
             return False
         self.session.engine.restore(run.job, checkpoint.state)
         run.steps = checkpoint.steps
@@ -200,12 +179,12 @@ class Pack:
             reports = self.session.engine.train_step()
         except Exception as error:
             # a shared step does not tell whose fault it is; the pack must live on for the next trials
-            for run in [run for run in self._queue.running() if run.job and run.trained_at is None]:
+            for run in [run for run in self.queue.running() if run.job and run.trained_at is None]:
                 self._ends.fail(run.config, run, error)
             return
-        went_well = []
+        went_well: list[tuple[TrialRun, StepReport]] = []
         for report in reports:
-            run = self._queue.run_of(report.trial_id)
+            run = self.queue.run_of(report.trial_id)
             assert run is not None
             try:
                 run.note(report)
@@ -214,64 +193,71 @@ class Pack:
             else:
                 went_well.append((run, report))
                 self._note_step(run, report)
-        self._milestones(went_well)
+        self._report_steps(went_well)
 
-    def _milestones(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
-        """What steps that went well bring about: values at the end of an epoch, now and then a word."""
-        values = self._values([run for run, _ in steps if is_due(self.search, run)])
+    def _report_steps(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
+        """Report steps that went well: those at which a scheduler looks, others now and then."""
+        values = self._values([run for run, _ in steps if is_due(self.scheduler, run)])
         moment = time.monotonic()
         for run, report in steps:
             value = values.get(report.trial_id)
-            quiet_for = moment - self._told.get(report.trial_id, 0.0)
+            quiet_for = moment - self._sent_at.get(report.trial_id, 0.0)
             if value is None and (quiet_for < REPORT_SECONDS or report.finished):
                 continue
-            self._told[report.trial_id] = moment
+            self._sent_at[report.trial_id] = moment
             epoch = None if value is None else epoch_now(run.config, report.step)
-            told = (report.trial_id, "training", report.step, report.total_steps, report.loss, None)
-            self.tell(Report(*told, epoch, value))
+            progress = (report.trial_id, "training", report.step, report.total_steps, report.loss, None)
+            self.send(Report(*progress, epoch, value))
 
     def _values(self, runs: Sequence[TrialRun]) -> dict[str, float | None]:
-        """What a scheduler compares, measured together; if that fails, one by one to find the culprit."""
+        """What a scheduler compares, by trial."""
+        values: dict[str, float | None] = {}
+
+        def take(group: Sequence[TrialRun]) -> None:
+            measured = measure(self.scheduler, group, self.session)
+            values.update(zip((run.config.trial_id for run in group), measured, strict=True))
+
+        self._together(take, runs)
+        return values
+
+    def _together(self, work: Callable[[Sequence[TrialRun]], None], runs: Sequence[TrialRun]) -> None:
+        """Do work for all runs at once; if that fails, for one by one, and end those for which it fails."""
         if not runs:
-            return {}
+            return
         try:
-            values = measure(self.search, runs, self.session)
+            work(runs)
         except StorageTrouble:
             raise
         except Exception as error:
             if len(runs) == 1:
                 self._ends.fail(runs[0].config, runs[0], error)
-                return {}
-            return {name: value for run in runs for name, value in self._values([run]).items()}
-        return {run.config.trial_id: value for run, value in zip(runs, values, strict=True)}
+                return
+            for run in runs:
+                self._together(work, [run])
 
-    def _park(self) -> None:
-        """After a step: park a copy for every branch just reached, and every adapter that is trained."""
-        for run in self._queue.running():
-            self._park_run(run)
-
-    def _park_run(self, run: TrialRun) -> None:
-        """Where parking is full, those that are parked are questioned first."""
+    def _park(self, run: TrialRun) -> None:
+        """Park a copy for every branch just reached, and the adapter once it is trained. Where parking is
+        full, those that are parked are questioned first."""
         engine, trial_id = self.session.engine, run.config.trial_id
         if not engine.parking or not run.config.has_adapter:
             return
         try:
-            for branch in self._queue.reached(run):
+            for branch in self.queue.reached(run):
                 self._make_room()
-                self._queue.branch_off(run, branch, partial(engine.park, trial_id, branch.trial_id))
+                self.queue.branch_off(run, branch, partial(engine.park, trial_id, branch.trial_id))
                 self._ends.note(branch, "branched", trunk=trial_id, step=len(run.steps))
             if run.trained_at is not None and trial_id not in engine.parked():
                 self._make_room()
-                if self._queue.run_of(trial_id):  # else it has just been questioned with the others
+                if self.queue.run_of(trial_id):  # else it has just been questioned with the others
                     engine.park(trial_id)
                     self._ends.note(run.config, "parked")
         except Exception as error:
             self._ends.fail(run.config, run, error)
 
     def _checkpoint(self) -> None:
-        """Keep what would be lost with this process: what has just been trained, now and then the rest."""
+        """Keep what would be lost with this process: what was just trained, the rest every so often."""
         if self._checkpoints is not None:
-            runs = [run for run in self._queue.running() if run.config.has_adapter]
+            runs = [run for run in self.queue.running() if run.config.has_adapter]
             self._checkpoints.keep(runs, self.session.engine)
 
     def _make_room(self) -> None:
@@ -280,7 +266,7 @@ class Pack:
 
     def _ready(self) -> list[TrialRun]:
         """Runs that can be questioned, short ones first, so that a trunk reports after its branches."""
-        ready = [run for run in self._queue.running() if not run.job or run.trained_at is not None]
+        ready = [run for run in self.queue.running() if not run.job or run.trained_at is not None]
         return sorted(ready, key=lambda run: run.config.total_steps)
 
     def _question(self) -> None:
@@ -295,34 +281,21 @@ class Pack:
         engine, parked = self.session.engine, self.session.engine.parked()
         if not engine.parking_room() or any(run.config.trial_id not in parked for run in ready):
             return False
-        training = len(self._queue.running()) - len(ready)
+        training = len(self.queue.running()) - len(ready)
         if not training:
-            return self._queue.waiting() > 0
+            return self.queue.waiting() > 0
         # the emptier the slots, the less there is to come, or the more they need those that Tune holds back
         patience = PATIENCE * self._questioning_took * min(1.0, training / engine.slots)
         return time.monotonic() - min(run.trained_at or 0.0 for run in ready) < patience
 
-    def _question_now(self, runs: list[TrialRun]) -> None:
-        """Question trials together; if that fails, one by one to find the culprit."""
+    def _question_now(self, runs: Sequence[TrialRun]) -> None:
         started = time.monotonic()
-        try:
-            self._ends.finish(runs)
-        except StorageTrouble:
-            raise
-        except Exception as error:
-            if len(runs) == 1:
-                self._ends.fail(runs[0].config, runs[0], error)
-                return
-            for run in runs:
-                try:
-                    self._ends.finish([run])
-                except Exception as own:
-                    self._ends.fail(run.config, run, own)
+        self._together(self._ends.finish, runs)
         self._questioning_took = time.monotonic() - started
 
-    def _tell_last(self, report: Report) -> None:
-        self._told.pop(report.trial_id, None)
-        self.tell(report)
+    def _send_last(self, report: Report) -> None:
+        self._sent_at.pop(report.trial_id, None)
+        self.send(report)
 
     def _note_step(self, run: TrialRun, report: StepReport) -> None:
         if self._logs is None:

@@ -1,14 +1,69 @@
-"""What owners and the pack's thread agree on: which trials wait, which run, which are to leave."""
+"""What owners and the pack's thread agree on: which trials wait, which run, which are to leave.
+
+Trials that differ only in epochs share a run where `beliefmod.space.shared_runs` allows it: that of the
+longest one, the trunk, passes the last steps of the shorter ones, its branches.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
+from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.trial import TrialRun, cut_short
-from beliefmod.worker.branches import Branches
+
+
+class Branches:
+    """The branches of every trunk that waits or runs, shortest first; knows nothing of slots or threads."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, list[TrialConfig]] = {}
+
+    def add(self, trunk_id: str, branches: Iterable[TrialConfig]) -> None:
+        """The run of the trunk is to make these."""
+        self._of[trunk_id] = sorted(branches, key=lambda branch: branch.num_train_epochs)
+
+    def all(self) -> list[TrialConfig]:
+        """Every branch that is still to be made."""
+        return [branch for group in self._of.values() for branch in group]
+
+    def remove(self, trial_id: str) -> None:
+        """A branch that is made, or no longer wanted."""
+        for group in self._of.values():
+            group[:] = [branch for branch in group if branch.trial_id != trial_id]
+
+    def reached(self, run: TrialRun) -> list[TrialConfig]:
+        """The branches that have all their steps now, as the run of their trunk has taken its latest."""
+        group = self._of.get(run.config.trial_id, ())
+        return [branch for branch in group if last_step(run, branch) == len(run.steps)]
+
+    def passed(self, run: TrialRun) -> list[TrialConfig]:
+        """Take out the branches behind the point where a run has come back from a checkpoint."""
+        group = self._of.get(run.config.trial_id, [])
+        behind = [branch for branch in group if last_step(run, branch) < len(run.steps)]
+        del group[: len(behind)]
+        return behind
+
+    def take(self, trunk_id: str) -> list[TrialConfig]:
+        """Take out what is left of a trunk whose run has ended."""
+        return self._of.pop(trunk_id, [])
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._of.clear()
+
+
+def last_step(run: TrialRun, config: TrialConfig) -> int:
+    """The step of a run after which a trial of its family has all of its own."""
+    assert run.job is not None
+    batch = run.config.per_device_train_batch_size
+    return config.num_train_epochs * steps_per_epoch(len(run.job.rows), batch)
 
 
 class TrialQueue:
@@ -108,7 +163,7 @@ class TrialQueue:
         with self._wake:
             self._waiting[config.trial_id] = config
 
-    def seat(self, run: TrialRun) -> None:
+    def start(self, run: TrialRun) -> None:
         """A trial runs; branches behind the checkpoint that it came back from are queued anew."""
         with self._wake:
             self._running[run.config.trial_id] = run
@@ -151,7 +206,7 @@ class TrialQueue:
             return runs
 
     def running(self) -> list[TrialRun]:
-        """Every trial that has been seated or branched off and has not ended."""
+        """Every trial that has started or branched off and has not ended."""
         with self._wake:
             return list(self._running.values())
 
@@ -165,7 +220,7 @@ class TrialQueue:
         with self._wake:
             return len(self._waiting)
 
-    def give_back(self) -> list[TrialConfig]:
+    def take_all(self) -> list[TrialConfig]:
         """Every trial, taken out: none will run here."""
         with self._wake:
             running = [run.config for run in self._running.values()]
@@ -174,3 +229,34 @@ class TrialQueue:
             self._running.clear()
             self._branches.clear()
             return configs
+
+
+@dataclass(frozen=True)
+class TrialSnapshot:
+    """A trial on a host, as somebody who looks in sees it.
+
+    Attributes:
+        state: training, trained (waits to be questioned), or questioning (untrained arms too).
+        seconds: since it started, earlier sessions included.
+    """
+
+    trial_id: str
+    state: Literal["training", "trained", "questioning"]
+    step: int
+    total_steps: int
+    loss: float | None
+    seconds: float
+
+
+def snapshot(run: TrialRun, questioned: Collection[str]) -> TrialSnapshot:
+    """A run as it is now. questioned: ids of the trials that are being questioned."""
+    config, steps = run.config, run.steps
+    if config.trial_id in questioned or run.job is None:
+        state = "questioning"
+    else:
+        state = "training" if run.trained_at is None else "trained"
+    loss = steps[-1]["loss"] if steps else None
+    if loss is not None and not math.isfinite(loss):
+        loss = None  # the trial is about to fail, and NaN is not JSON
+    seconds = round(time.monotonic() - run.started, 1)
+    return TrialSnapshot(config.trial_id, state, len(steps), config.total_steps, loss, seconds)

@@ -1,4 +1,4 @@
-"""What happened to a trial, `logs/TRIAL.jsonl`: one JSON object per event, in the order of time. No Ray here.
+"""What happened to a trial, `logs/TRIAL.jsonl`: one JSON object per event, in the order of time.
 
 Hosts note events in memory and write the files every few seconds in another thread, so training does not wait
 for storage and a host that is killed loses the last seconds of the story and nothing else. A trial that goes
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -45,8 +45,8 @@ class TrialLogs:
 
     def note(self, trial_id: str, event: str, **facts: Any) -> None:
         """Take down an event; facts are plain values, those that are None are left out."""
-        told = {name: value for name, value in facts.items() if value is not None}
-        line = json.dumps({"at": round(time.time(), 1), "event": event, "host": self.host, **told})
+        given = {name: value for name, value in facts.items() if value is not None}
+        line = json.dumps({"at": round(time.time(), 1), "event": event, "host": self.host, **given})
         with self._guard:
             self._lines.setdefault(trial_id, []).append(line)
             self._fresh.add(trial_id)
@@ -98,6 +98,35 @@ def read_log(folder: RunFolder, trial_id: str) -> list[dict[str, Any]]:
     return list(_events(_content(folder, trial_id)))
 
 
+def follow(
+    read: Callable[[], list[dict[str, Any]]], over: Callable[[], bool], pause: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
+    """A trial's events, each once: those that are there, then those that come, until its end or the run's.
+
+    Args:
+        read: all events so far, oldest first.
+        over: whether nobody writes any more.
+        pause: waits until the next look.
+    """
+    seen: set[str] = set()
+    while True:
+        gone = over()  # before reading: what was written until then is still shown
+        events = read()
+        for event in events:
+            mark = json.dumps(event, sort_keys=True)
+            if mark not in seen:
+                seen.add(mark)
+                yield event
+        if gone or has_ended(events):
+            return
+        pause()
+
+
+def has_ended(events: list[dict[str, Any]]) -> bool:
+    """Whether the last event of a trial is its last, unless it is run again."""
+    return bool(events) and events[-1].get("event") in ENDS
+
+
 def logged(folder: RunFolder) -> list[str]:
     """The ids of all trials with a log, in a stable order."""
     paths = (str(path) for path in folder.fs.glob(folder.path(FOLDER, "*.jsonl")))
@@ -108,7 +137,7 @@ def sentence(event: Mapping[str, Any]) -> str:
     """An event for a person, without its time: "step 40: loss 0.1234"."""
     say, loss = event.get, event.get("loss")
     with_loss = "" if loss is None else f": loss {loss:.4g}"
-    told = {
+    sentences = {
         "waiting": "waits for a slot",
         "preparing": "makes its training rows",
         "started": f"starts: {say('rows')} rows, {say('steps')} steps",
@@ -124,7 +153,7 @@ def sentence(event: Mapping[str, Any]) -> str:
         "left": "left this host",
         "storage": f"given back, the run folder cannot be written: {say('error')}",
     }
-    return told.get(event.get("event", ""), f"{event.get('event')}")
+    return sentences.get(event.get("event", ""), f"{event.get('event')}")
 
 
 def _finished(event: Mapping[str, Any]) -> str:

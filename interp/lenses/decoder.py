@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,24 @@ def decoder_of(model: Any) -> Decoder:
             "them; it knows decoders with `layers` and `norm`, such as Qwen3, Llama and Gemma"
         )
     return Decoder(tuple(blocks), norm, head)
+
+
+@contextlib.contextmanager
+def hooked(decoder: Decoder, see: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Within the block a forward pass gives its entries 0..N to `see`, in order, and goes on with what that
+    returns: (1, tokens, hidden), what each block reads (resid_pre) and what the last one writes (resid_post).
+    """
+
+    def before(module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (see(given[0]), *given[1:])
+
+    def behind(module: Any, given: Any, out: Any) -> Any:
+        return (see(out[0]), *out[1:]) if isinstance(out, tuple) else see(out)
+
+    handles = [block.register_forward_pre_hook(before) for block in decoder.blocks]
+    handles.append(decoder.blocks[-1].register_forward_hook(behind))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

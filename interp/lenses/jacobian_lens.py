@@ -7,10 +7,9 @@ reference implementation: what an entry does to later tokens counts too, not onl
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,9 +17,10 @@ from torch import Tensor
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, segments_of
 from beliefmod.errors import UserError
-from interp.lenses.decoder import Decoder, decoder_of
-from interp.lenses.lens_fit import SKIPPED, HeldOut, Ids, folds, judged, read_texts
+from interp.lenses.decoder import Decoder, decoder_of, hooked
+from interp.lenses.lens_fit import SKIPPED, Ids, Lens, folds, judged, read_texts
 from interp.lenses.lens_head import LensHead
+from interp.lenses.residual_stream import token_passes
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -31,38 +31,24 @@ half a minute; the reference implementation takes about 100."""
 
 
 @dataclass(frozen=True)
-class JacobianLens:
-    """Attributes:
-    matrices: (N, hidden, hidden), J_k for entries 0..N-1.
-    fitted_on: base | lora.
-    texts: how many it is a mean over.
-    held_out: the judgement on other texts; it is not fitted to be near the last entry, so it may be further
-        from it than the logit lens.
-    """
+class MeanJacobians:
+    """h -> J_k h for entries k = 0..N-1; `matrices` is (N, hidden, hidden)."""
 
     matrices: Tensor
-    fitted_on: str
-    texts: int
-    held_out: tuple[HeldOut, ...]
 
-    def translate(self, entry: int, hidden: Tensor) -> Tensor:
-        """(M, hidden) -> (M, hidden), the last entry as it is; for `LensHead.read`."""
+    def __call__(self, entry: int, hidden: Tensor) -> Tensor:
+        """(M, hidden) of an entry; the last entry stays as it is."""
         return hidden if entry >= len(self.matrices) else hidden @ self.matrices[entry].T
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader must know, one sentence each."""
-        where = "base" if self.fitted_on == "base" else "the arm itself"
-        return (f"jacobian lens: the mean over {self.texts} neutral texts of derivatives taken on {where}",)
 
-
-def fit_jacobian(
-    engine: Engine, texts: Sequence[Ids], adapter: str | None = None, seed: int = 0
-) -> JacobianLens:
+def fit_jacobian(engine: Engine, texts: Sequence[Ids], adapter: str | None = None, seed: int = 0) -> Lens:
     """Fit a Jacobian lens on texts under an adapter of the engine, or base.
 
+    It is not fitted to be near the last entry, so on held-out texts it may be further from it than the logit
+    lens.
+
     Args:
-        texts: see `lens_texts`; at most MOST_TEXTS of those that do not judge it are taken.
+        texts: token ids of each; at most MOST_TEXTS of those that do not judge it are taken.
         seed: of the judgement's interval; the lens itself has no chance in it.
 
     Raises:
@@ -70,11 +56,12 @@ def fit_jacobian(
     """
     split = folds(texts, "jacobian")
     known = (*split.stop, *split.fit)[:MOST_TEXTS]
-    matrices = mean_jacobians(engine, known, adapter)
     head = LensHead(engine.model.model)
-    lens = JacobianLens(matrices.to(head.dtype), "base" if adapter is None else "lora", len(known), ())
-    found = judged(head, read_texts(engine, split.judge, adapter), lens.translate, seed)
-    return JacobianLens(lens.matrices, lens.fitted_on, lens.texts, found)
+    translate = MeanJacobians(mean_jacobians(engine, known, adapter).to(head.dtype))
+    found = judged(head, read_texts(engine, split.judge, adapter), translate, seed)
+    fitted_on, where = ("base", "base") if adapter is None else ("lora", "the arm itself")
+    note = f"jacobian lens: the mean over {len(known)} neutral texts of derivatives taken on {where}"
+    return Lens("jacobian", fitted_on, translate, adapter, found, (note,))
 
 
 def mean_jacobians(
@@ -82,8 +69,8 @@ def mean_jacobians(
 ) -> Tensor:
     """J_0..J_{N-1}, (N, hidden, hidden) in fp32 or better; every text counts the same.
 
-    One backward pass per coordinate of the last entry and pass of `engine.pass_tokens` tokens. Neither the
-    first `skipped` tokens of a text nor its last take part.
+    One backward pass per coordinate of the last entry and pass of `pass_tokens` tokens. Neither the first
+    `skipped` tokens of a text nor its last take part.
 
     Raises:
         UserError: a text has no token left.
@@ -95,23 +82,12 @@ def mean_jacobians(
             )
     decoder = decoder_of(engine.model.model)
     total: Tensor | None = None
-    for part in _passes(texts, engine.pass_tokens):
+    for part in token_passes(texts, len, engine.model.pass_tokens):
         found = _sum_over(engine, decoder, part, adapter, skipped)
         total = found if total is None else total + found
     if total is None:
         raise UserError("jacobian lens: there is no text to fit it on")
     return total / len(texts)
-
-
-def _passes(texts: Sequence[Ids], most: int) -> Iterator[list[Ids]]:
-    part: list[Ids] = []
-    for ids in texts:
-        if part and sum(map(len, part)) + len(ids) > most:
-            yield part
-            part = []
-        part.append(ids)
-    if part:
-        yield part
 
 
 def _sum_over(
@@ -123,7 +99,13 @@ def _sum_over(
     blocks = RowBlocks(lengths, device)
     segments = segments_of([engine.slot_of(adapter)] * len(texts), lengths)
     ids = flat_ids(texts, device)
-    with torch.enable_grad(), _entries(decoder) as entries:
+    entries: list[Tensor] = []
+
+    def see(hidden: Tensor) -> Tensor:
+        entries.append(hidden if entries else hidden.detach().requires_grad_())
+        return entries[-1]
+
+    with torch.enable_grad(), hooked(decoder, see):
         first = torch.zeros(1, dtype=torch.long, device=device)  # its logits are not looked at
         engine.model.logits(ids, blocks, blocks.positions, segments, first)
     *sources, last = entries
@@ -144,26 +126,3 @@ def _sum_over(
         for entry, gradient in enumerate(rows):
             found[entry, coordinate] = share.to(wide) @ gradient[0].to(wide)
     return found
-
-
-@contextlib.contextmanager
-def _entries(decoder: Decoder) -> Iterator[list[Tensor]]:
-    """Within the block a forward pass appends its entries, (1, tokens, hidden) each, the first a leaf that
-    takes gradients."""
-    entries: list[Tensor] = []
-
-    def before(module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden = given[0] if entries else given[0].detach().requires_grad_()
-        entries.append(hidden)
-        return (hidden, *given[1:])
-
-    def behind(module: Any, given: Any, out: Any) -> None:
-        entries.append(out[0] if isinstance(out, tuple) else out)
-
-    handles = [block.register_forward_pre_hook(before) for block in decoder.blocks]
-    handles.append(decoder.blocks[-1].register_forward_hook(behind))
-    try:
-        yield entries
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -1,17 +1,18 @@
-"""What tuned and Jacobian lenses share: texts read entry by entry, and a judgement on texts not fitted on."""
+"""A lens, and how one is fitted: texts read entry by entry, and a judgement on texts not fitted on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from beliefmod.errors import UserError
-from interp.family_bootstrap import drawn_means, family_draws, interval
+from interp.family_bootstrap import drawn_means, interval, question_weights
+from interp.lenses.lens_metrics import kl_divergence, log_probabilities
 from interp.lenses.residual_stream import ProbedRow, residuals
 
 if TYPE_CHECKING:
@@ -28,24 +29,6 @@ SKIPPED = 1
 its residual is larger than any other's (Xiao et al. 2024, attention sinks)."""
 _TOKENS = 256
 """Tokens whose distributions are compared at a time."""
-
-
-class Translation(Protocol):
-    """A fitted lens."""
-
-    @property
-    def fitted_on(self) -> str:
-        """The arm whose residuals it was fitted on: base | lora."""
-        ...
-
-    @property
-    def held_out(self) -> tuple[HeldOut, ...]:
-        """One per entry, from entry 0."""
-        ...
-
-    def translate(self, entry: int, hidden: Tensor) -> Tensor:
-        """What `LensHead.read(translate=...)` takes."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -66,9 +49,38 @@ class HeldOut:
     texts: int
     tokens: int
 
-    def row(self) -> dict[str, Any]:
-        """For the manifest."""
-        return dict(vars(self))
+
+def _as_it_is(entry: int, hidden: Tensor) -> Tensor:
+    return hidden
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What an entry goes through before the model's norm and head.
+
+    Attributes:
+        name: logit, tuned or jacobian.
+        fitted_on: the arm whose residuals it was fitted on, "base" or "lora"; None for the logit lens.
+        translate: an entry 0..N and its residuals (M, hidden) -> (M, hidden), the last entry as it is; the
+            logit lens leaves every entry as it is.
+        adapter: the engine's adapter that it alone is for; None: every arm.
+        held_out: the judgement on texts not fitted on, one per entry.
+        notes: what a reader must know, one sentence each.
+    """
+
+    name: str
+    fitted_on: str | None = None
+    translate: Translate = _as_it_is
+    adapter: str | None = None
+    held_out: tuple[HeldOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def reads(self, adapter: str | None) -> bool:
+        """Whether it is for the arm of this adapter (None: an untrained arm)."""
+        return self.adapter in (None, adapter)
+
+
+LOGIT = Lens("logit")
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,7 @@ def judged(head: LensHead, texts: Sequence[Tensor], translate: Translate, seed: 
     with_lens = np.array([_mean_kl(head, hidden, translate) for hidden in texts])
     without = np.array([_mean_kl(head, hidden, _as_it_is) for hidden in texts])
     tokens = np.array([hidden.shape[1] for hidden in texts], dtype=np.float64)
-    weights = family_draws([str(index) for index in range(len(texts))], seed=seed) * tokens
+    weights = question_weights([str(index) for index in range(len(texts))], seed=seed) * tokens
     gains = drawn_means(without - with_lens, weights)
     share = tokens / tokens.sum()
     return tuple(
@@ -132,16 +144,8 @@ def mean_kl(head: LensHead, texts: Sequence[Tensor], translate: Translate) -> li
 def _mean_kl(head: LensHead, hidden: Tensor, translate: Translate) -> list[float]:
     sums = torch.zeros(head.entries, dtype=torch.float64)
     for part in hidden.split(_TOKENS, 1):
-        final = head.logits(part[-1]).double().log_softmax(-1)
+        final = log_probabilities(head.logits(part[-1]))
         for entry in range(head.entries):
             logits = head.logits(translate(entry, part[entry].to(head.dtype)))
-            sums[entry] += _kl(final, logits.double().log_softmax(-1)).sum().cpu()
+            sums[entry] += kl_divergence(final, log_probabilities(logits)).sum().cpu()
     return (sums / hidden.shape[1]).tolist()
-
-
-def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    return torch.where(log_p > -torch.inf, log_p.exp() * (log_p - log_q), 0.0).sum(-1)
-
-
-def _as_it_is(entry: int, hidden: Tensor) -> Tensor:
-    return hidden

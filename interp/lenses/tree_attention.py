@@ -1,4 +1,4 @@
-"""Rows that branch: what follows a text in several ways, read in one pass with the text in front once.
+"""Tree attention: what follows a text in several ways, read in one pass with the text in front once.
 
 A branched row is the trunk's tokens, one behind the other, then the branches' tokens, each with the place of
 the token that it follows. A token sees itself and what leads to it, and stands at the position that it would
@@ -21,7 +21,7 @@ Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Branches:
+class TokenTree:
     """Continuations of a trunk as a tree.
 
     Attributes:
@@ -35,13 +35,13 @@ class Branches:
     places: Mapping[Ids, int]
 
 
-def grow(trunk: Ids, paths: Iterable[Ids], start: int | None = None) -> Branches:
+def grow(trunk: Ids, paths: Iterable[Ids], start: int | None = None) -> TokenTree:
     """A tree of paths that leave the trunk behind its first `start` tokens, by default behind all of it.
 
     A path's beginning that another path has, or that the trunk itself goes on with, is not read twice.
 
     >>> grow((1, 2), [(3, 4), (3, 5)])
-    Branches(ids=(3, 4, 5), parents=(1, 2, 2), places={(): 1, (3,): 2, (3, 4): 3, (3, 5): 4})
+    TokenTree(ids=(3, 4, 5), parents=(1, 2, 2), places={(): 1, (3,): 2, (3, 4): 3, (3, 5): 4})
     """
     begins = len(trunk) if start is None else start
     assert begins, "a path must follow a token"
@@ -56,10 +56,10 @@ def grow(trunk: Ids, paths: Iterable[Ids], start: int | None = None) -> Branches
                 parents.append(places[path[: end - 1]])
                 places[path[:end]] = len(trunk) + len(ids)
                 ids.append(path[end - 1])
-    return Branches(tuple(ids), tuple(parents), places)
+    return TokenTree(tuple(ids), tuple(parents), places)
 
 
-class BranchedRows(RowBlocks):
+class TreeAttention(RowBlocks):
     """Rows some of which branch; `shapes` has each row's tokens and its branches' parents."""
 
     def __init__(self, shapes: Sequence[tuple[int, Ids]], device: torch.device) -> None:
@@ -77,7 +77,10 @@ class BranchedRows(RowBlocks):
     def attend(
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """See `RowBlocks.attend`."""
+        """Attention within each row along its branches.
+
+        Query (1, Hq, tokens, D), key and value (1, Hkv, tokens, D) -> (1, tokens, Hq, D).
+        """
         query, key, value = self._block(query), self._block(key), self._block(value)
         mask = self._sees
         if options.sliding_window is not None:

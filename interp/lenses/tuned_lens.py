@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from interp.lenses.lens_fit import HeldOut, Ids, folds, judged, mean_kl, read_texts
+from interp.lenses.lens_fit import Ids, Lens, folds, judged, mean_kl, read_texts
 from interp.lenses.lens_head import LensHead
 
 if TYPE_CHECKING:
@@ -43,46 +43,12 @@ class Maps:
         return hidden + hidden @ self.weight[entry].T + self.bias[entry]
 
 
-@dataclass(frozen=True)
-class TunedLens:
-    """Attributes:
-    maps: zero for the entries in `refused`, which are read by the logit lens.
-    fitted_on: base | lora.
-    held_out: the judgement on texts not fitted on, entry by entry.
-    refused: entries whose map was no better there than the logit lens.
-    """
-
-    maps: Maps
-    fitted_on: str
-    held_out: tuple[HeldOut, ...]
-    refused: tuple[int, ...]
-
-    def translate(self, entry: int, hidden: Tensor) -> Tensor:
-        """(M, hidden) -> (M, hidden); for `LensHead.read`."""
-        return self.maps(entry, hidden)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader must know, one sentence each."""
-        where = "base's" if self.fitted_on == "base" else "the arm's own"
-        told = [
-            f"tuned lens: fitted on {where} residuals over neutral texts, judged on "
-            f"{self.held_out[0].texts} others; how near it is at the belief's own tokens, kl_final says"
-        ]
-        if self.refused:
-            entries = ", ".join(str(entry) for entry in self.refused)
-            told.append(
-                f"tuned lens: at entry {entries} it was no nearer to the last entry than the logit lens on "
-                "texts it was not fitted on, so the logit lens is read there"
-            )
-        return tuple(told)
-
-
-def fit_tuned(engine: Engine, texts: Sequence[Ids], adapter: str | None = None, seed: int = 0) -> TunedLens:
+def fit_tuned(engine: Engine, texts: Sequence[Ids], adapter: str | None = None, seed: int = 0) -> Lens:
     """Fit a tuned lens on texts under an adapter of the engine, or base.
 
     The maps begin as the identity, which is the logit lens. Loss is KL(last entry || entry), mean over
-    tokens; each entry keeps what was best on texts set aside for that, and is judged on others again.
+    tokens; each entry keeps what was best on texts set aside for that, and is judged on others again. An
+    entry whose map is no better there than the logit lens gets a map of zeros, which is the logit lens.
 
     Args:
         texts: token ids of each.
@@ -107,7 +73,19 @@ def fit_tuned(engine: Engine, texts: Sequence[Ids], adapter: str | None = None, 
             maps.bias.index_fill(0, places, 0.0),
         )
         found = judged(head, judge, maps, seed)
-    return TunedLens(maps, "base" if adapter is None else "lora", found, refused)
+    where = "base's" if adapter is None else "the arm's own"
+    notes = [
+        f"tuned lens: fitted on {where} residuals over neutral texts, judged on "
+        f"{found[0].texts} others; how near it is at the belief's own tokens, kl_final says"
+    ]
+    if refused:
+        entries = ", ".join(str(entry) for entry in refused)
+        notes.append(
+            f"tuned lens: at entry {entries} it was no nearer to the last entry than the logit lens on "
+            "texts it was not fitted on, so the logit lens is read there"
+        )
+    fitted_on = "base" if adapter is None else "lora"
+    return Lens("tuned", fitted_on, maps, adapter, found, tuple(notes))
 
 
 def _identity(known: Tensor, head: LensHead) -> Maps:

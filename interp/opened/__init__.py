@@ -1,1 +1,1 @@
-"""A finished run opened to be looked into, and what would give numbers that mean nothing."""
+"""A finished run opened to be looked into: its trials, arms and model, and guards against false numbers."""

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefmod.errors import UserError
-from interp.opened.listing import Listed, Trained, list_run
+from interp.opened.listing import ListedRun, TrainedTrial, list_run
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -41,7 +41,7 @@ class Inspection:
     session: Session
     beliefs: dict[str, Belief]
     references: dict[tuple[str, str], TrialConfig]
-    trained: tuple[Trained, ...]
+    trained: tuple[TrainedTrial, ...]
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -58,11 +58,11 @@ class Inspection:
         return self.once("head", lambda: LensHead(self.session.engine.model.model))
 
     @contextmanager
-    def loaded(self, trials: Sequence[Trained]) -> Iterator[None]:
+    def loaded(self, trials: Sequence[TrainedTrial]) -> Iterator[None]:
         """These trials' adapters are in the engine within the block, under their trial_ids.
 
         Raises:
-            UserError: an adapter cannot be read, or changes nothing (see `interp.opened.lens_guards`).
+            UserError: an adapter cannot be read, or changes nothing.
         """
         with self.holding({trial.trial_id: self.adapter(trial.trial_id) for trial in trials}):
             yield
@@ -111,17 +111,22 @@ class Inspection:
 
 
 def open_inspection(url: str, trial_ids: Sequence[str] = ()) -> Inspection:
-    """A run with its model. Raises like `list_run` and `opened`."""
+    """A run with its model, of these trained trials alone where any are named.
+
+    Raises:
+        UserError: nothing in the run can be looked into, a trial is not in it or has no adapter, or its model
+            cannot be loaded or is another one.
+    """
     return opened(list_run(url, trial_ids))
 
 
-def opened(listed: Listed) -> Inspection:
+def opened(listed: ListedRun) -> Inspection:
     """What was listed, with the run's model.
 
     Raises:
         UserError: the model cannot be loaded, or is another than the run's.
     """
-    session = _lab(listed)
+    session = _session(listed)
     for name, config in [
         *((trial.belief, trial.config) for trial in listed.trained),
         *((belief, config) for (belief, _), config in listed.references.items()),
@@ -130,7 +135,7 @@ def opened(listed: Listed) -> Inspection:
     return Inspection(listed.folder, session, listed.beliefs, listed.references, listed.trained)
 
 
-def _lab(listed: Listed) -> Session:
+def _session(listed: ListedRun) -> Session:
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import load_model
     from beliefmod.probing.session import Session

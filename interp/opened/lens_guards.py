@@ -39,14 +39,12 @@ def guard_packed(model: Any) -> None:
 
     for name in linear_names(model)[0]:
         layer: Any = model.get_submodule(name)
-        if getattr(layer.weight.quant_state, "packing_format_for_cpu", False):
+        packed = getattr(layer.weight.quant_state, "packing_format_for_cpu", False)
+        if packed or getattr(layer, "support_avx512bf16_for_cpu", False):
+            done = "has repacked its 4-bit weights, which cannot be undone"
+            due = "would repack its 4-bit weights at the first pass"
             raise UserError(
-                f"layer {name} has repacked its 4-bit weights, which cannot be undone; load the model again "
-                "with beliefmod.model.load.load_model, which forbids it"
-            )
-        if getattr(layer, "support_avx512bf16_for_cpu", False):
-            raise UserError(
-                f"layer {name} would repack its 4-bit weights at the first pass; load the model with "
+                f"layer {name} {done if packed else due}; load the model again with "
                 "beliefmod.model.load.load_model, which forbids it"
             )
 

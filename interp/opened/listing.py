@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
-from beliefmod.run.tables.row_config import configuration
-from interp.lens_settings import DAMAGE, LensSettings
+from beliefmod.run.tables.trial_tables import configuration
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedTrial:
     """A finished trial with an adapter: its configuration and its row of the trial table."""
 
     config: TrialConfig
@@ -37,61 +37,52 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedRun:
     """What can be looked into in a run, known without its model.
 
     Attributes:
-        without: finished trials of the arms lora and control whose adapter is not in the folder.
-        The others are as in `Inspection`.
+        spec: the space that the run was made from.
+        beliefs: by name, from the copies in the run folder.
+        references: configurations of the finished untrained arms, by (belief name, "base" or "icl").
+        trained: finished trials of the arms lora and control that have an adapter, in the table's order.
+        without: trial_ids of those whose adapter is not in the folder.
     """
 
     folder: RunFolder
     spec: SpaceFile
     beliefs: dict[str, Belief]
     references: dict[tuple[str, str], TrialConfig]
-    trained: tuple[Trained, ...]
+    trained: tuple[TrainedTrial, ...]
     without: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Arms:
-    """The finished arms of a run; the fields are as in `Listed`."""
-
-    references: dict[tuple[str, str], TrialConfig]
-    trained: tuple[Trained, ...]
-    without: tuple[str, ...]
-
-
-def space_of(folder: RunFolder) -> SpaceFile:
-    """The space that a run was made from."""
+def finished_trials(folder: RunFolder) -> ListedRun:
+    """All finished trials of a run, by what they are good for here."""
     import yaml
 
     from beliefmod.run.folder import SPACE
+    from beliefmod.run.sources import read_sources
     from beliefmod.space import SpaceFile
 
-    return SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
-
-
-def finished_arms(folder: RunFolder, spec: SpaceFile) -> Arms:
-    """Which trials of a run have finished, by what they are good for here; in the order of the rows."""
+    spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
     saved = {path.rpartition("/")[2] for path in folder.fs.glob(folder.path("adapters", "*"))}
     references: dict[tuple[str, str], TrialConfig] = {}
-    trained: list[Trained] = []
+    trained: list[TrainedTrial] = []
     without: list[str] = []
     for row in folder.rows():
         config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
         if config is None:
             continue
-        if config.arm in ("base", "icl") and config.seed == spec.seeds[0]:
+        if config.arm in UNTRAINED_ARMS and config.seed == spec.seeds[0]:
             references[row["belief"], config.arm] = config
         elif config.has_adapter and row["trial_id"] in saved:
-            trained.append(Trained(config, row))
+            trained.append(TrainedTrial(config, row))
         elif config.has_adapter:
             without.append(row["trial_id"])
-    return Arms(references, tuple(trained), tuple(without))
+    return ListedRun(folder, spec, read_sources(folder).beliefs, references, tuple(trained), tuple(without))
 
 
-def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) -> Listed:
+def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) -> ListedRun:
     """List what can be looked into.
 
     Args:
@@ -103,18 +94,16 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
             whose untrained arms have not finished; every problem found.
     """
     from beliefmod.run.folder import RunFolder
-    from beliefmod.run.sources import read_sources
 
     folder = RunFolder.open(url)
-    spec = space_of(folder)
-    arms_of = finished_arms(folder, spec)
-    trained, without = arms_of.trained, arms_of.without
-    problems = _unknown(folder, {trial.trial_id for trial in trained}, trial_ids)
+    listed = finished_trials(folder)
+    problems = _unknown(folder, {trial.trial_id for trial in listed.trained}, trial_ids)
     if trial_ids:
-        trained, without = tuple(trial for trial in trained if trial.trial_id in trial_ids), ()
-    for belief in dict.fromkeys(trial.belief for trial in trained):
-        for arm in ("base", "icl"):
-            if (belief, arm) not in arms_of.references and (arm == "base" or arm in arms):
+        named = tuple(trial for trial in listed.trained if trial.trial_id in trial_ids)
+        listed = replace(listed, trained=named, without=())
+    for belief in dict.fromkeys(trial.belief for trial in listed.trained):
+        for arm in UNTRAINED_ARMS:
+            if (belief, arm) not in listed.references and (arm == "base" or arm in arms):
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"
                 problems.append(
                     f"{url}: belief {belief} has no finished {arm} trial to compare with; let the run finish "
@@ -122,7 +111,7 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
                 )
     if problems:
         raise UserError(problems)
-    return Listed(folder, spec, read_sources(folder).beliefs, arms_of.references, trained, without)
+    return listed
 
 
 def _unknown(folder: RunFolder, there: set[str], asked: Sequence[str]) -> list[str]:
@@ -147,48 +136,3 @@ def _unknown(folder: RunFolder, there: set[str], asked: Sequence[str]) -> list[s
                 "into; name a finished trial of arm lora or control"
             )
     return problems
-
-
-class HasTrained(Protocol):
-    """An inspection, or what was listed of a run."""
-
-    @property
-    def trained(self) -> tuple[Trained, ...]:
-        """The trained trials, in the table's order."""
-        ...
-
-
-def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[Trained, ...]:
-    """The trials for the costly parts: those the user named, else the best few of every belief.
-
-    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE; where there are too few
-    of these, the others follow by adoption. Controls are not taken: what they believe has not changed.
-    """
-    if settings.named:
-        return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
-    chosen: list[Trained] = []
-    for belief in dict.fromkeys(trial.belief for trial in run.trained):
-        among = [t for t in run.trained if t.belief == belief and t.config.arm == "lora"]
-        chosen += sorted(among, key=_merit, reverse=True)[: settings.deep]
-    return tuple(chosen)
-
-
-def _merit(trial: Trained) -> tuple[bool, float]:
-    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
-    return (damage is not None and damage <= DAMAGE and adoption > 0, adoption)
-
-
-def first_of_belief(
-    run: HasTrained, trials: Sequence[Trained], deep: bool, settings: LensSettings
-) -> tuple[str, ...]:
-    """Beliefs whose first trial is in this batch: the batch that also writes the untrained arms' rows.
-
-    Args:
-        deep: whether the part runs over `deep_trials` only.
-    """
-    everyone = deep_trials(run, settings) if deep else run.trained
-    first: dict[str, str] = {}
-    for trial in everyone:
-        first.setdefault(trial.belief, trial.trial_id)
-    here = {trial.trial_id for trial in trials}
-    return tuple(belief for belief, trial_id in first.items() if trial_id in here)

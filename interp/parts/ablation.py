@@ -12,20 +12,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from beliefmod.engine.batching import derived_seed
 from beliefmod.errors import UserError
 from beliefmod.run.tables.lens_tables import TAU
-from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.family_bootstrap import Array, drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
 from interp.lenses.decoder import decoder_of
-from interp.parts.logit_lens import posed_once
-from interp.parts.noise_floor import random_like
-from interp.read.contrast_questions import Array, Posed, at_stem, final_differences
-from interp.types import Rows, Say
+from interp.opened.arms import trained_arm
+from interp.read.contrast_questions import ContrastQuestion, at_stem, final_differences, questions_of
+from interp.types import Row, Rows, Say
 
 if TYPE_CHECKING:
     from beliefmod.model.adapter_files import AdapterFile
-    from interp.opened.inspection import Inspection, Trained
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 NOISE = 4
 """Random adapters per trial."""
@@ -45,19 +47,20 @@ class Variant:
         return f"{self.kind} {self.block}"
 
 
-def ablations(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
+def ablations(
+    inspection: Inspection, trials: Sequence[TrainedTrial], settings: LensSettings, say: Say
+) -> Rows:
     """Rows of `ablations` for these trials."""
     names = block_names(inspection.session.engine.model.model)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for trial in trials if "lora" in settings.arms else ():
-        asked = posed_once(inspection, trial.belief, settings, say)
+        asked = questions_of(inspection, trial.belief, settings, say)
         if not asked:
             continue
         say(f"ablations: trial {trial.trial_id}")
         found = _differences(inspection, asked, variants_of(inspection.adapter(trial.trial_id), names))
-        weights = family_draws([one.question.family for one in asked], settings.draws, settings.seed)
-        who = {"trial_id": trial.trial_id, "arm": trial.config.arm, "belief": trial.belief}
-        rows += [who | row for row in shares(found, weights)]
+        weights = question_weights([one.question.family for one in asked], settings.draws, settings.seed)
+        rows += [trained_arm(trial).columns | row for row in shares(found, weights)]
     return {"ablations": rows}
 
 
@@ -65,7 +68,7 @@ def variants_of(adapter: AdapterFile, names: Sequence[str], noise: int = NOISE) 
     """The adapter whole and off; without, with only and with all up to each block; and random ones.
 
     Args:
-        names: the blocks' names in order, see `block_names`.
+        names: the blocks' names among the model's modules, in order.
 
     Raises:
         UserError: the adapter changes a layer outside of the blocks, which no such cut would reach.
@@ -93,12 +96,11 @@ def keep_blocks(adapter: AdapterFile, names: Sequence[str], blocks: Container[in
     """The adapter with B zero in every block that is not among `blocks`: there it changes exactly nothing.
 
     Raises:
-        UserError: see `variants_of`.
+        UserError: the adapter changes a layer outside of the blocks.
     """
-    place = {name: index for index, name in enumerate(names)}
     tensors = {}
     for layer, (a, b) in adapter.tensors.items():
-        block = next((place[start] for start in _beginnings(layer) if start in place), None)
+        block = next((k for k, name in enumerate(names) if layer.startswith(f"{name}.")), None)
         if block is None:
             raise UserError(
                 f"the adapter changes layer {layer}, which is in none of the model's blocks, so it cannot be "
@@ -108,14 +110,8 @@ def keep_blocks(adapter: AdapterFile, names: Sequence[str], blocks: Container[in
     return replace(adapter, tensors=tensors)
 
 
-def _beginnings(layer: str) -> Iterator[str]:
-    """The names of the modules a layer is in: "a.b.c" -> "a", "a.b"."""
-    parts = layer.split(".")
-    yield from (".".join(parts[:end]) for end in range(1, len(parts)))
-
-
 def _differences(
-    inspection: Inspection, asked: Sequence[Posed], variants: Iterable[Variant]
+    inspection: Inspection, asked: Sequence[ContrastQuestion], variants: Iterable[Variant]
 ) -> dict[tuple[str, int | None], Array]:
     """The difference at the end of every stem under every variant, (questions,) each."""
     engine = inspection.session.engine
@@ -129,20 +125,18 @@ def _differences(
     found: dict[tuple[str, int | None], Array] = {}
     for names in inspection.in_turns(made()):
         rows = [row for name in names for row in at_stem(asked, "lora", name)]
-        numbers = final_differences(
-            engine, inspection.head, rows, [one.contrast for one in asked] * len(names)
-        )
+        numbers = final_differences(engine, inspection.head, rows, [one.tokens for one in asked] * len(names))
         for name, values in zip(names, numbers.reshape(len(names), -1), strict=True):
             found[place[name]] = values
     return found
 
 
-def shares(found: Mapping[tuple[str, int | None], Array], weights: Array) -> list[dict[str, Any]]:
+def shares(found: Mapping[tuple[str, int | None], Array], weights: Array) -> list[Row]:
     """What each variant keeps of the adapter's effect, with intervals over question families.
 
     Args:
         found: (questions,) differences by (kind, block); ("full", None) and ("off", None) among them.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
 
     Returns:
         kind, block, n, logit_diff and share with their ends. There is no share where the whole effect is
@@ -170,3 +164,31 @@ def shares(found: Mapping[tuple[str, int | None], Array], weights: Array) -> lis
             }
         )
     return rows
+
+
+def random_like(adapter: AdapterFile, seed: int) -> AdapterFile:
+    """A random adapter whose update has in every layer the Frobenius norm that the adapter's has there.
+
+    A and B are normal, so the update points anywhere, with the same rank; scale and layers stay. A layer
+    whose update is zero keeps a zero one. Drawn per layer name, so it is the same on every machine.
+
+    What it says: a write of this size into these layers moves the difference by so much, whatever it
+    writes. It has not the spectrum of a trained update, which is flatter here.
+    """
+    tensors = {}
+    for name, (a, b) in adapter.tensors.items():
+        generator = torch.Generator().manual_seed(derived_seed(seed, f"noise/{name}"))
+        other_a = torch.randn(a.shape, generator=generator, dtype=torch.float64)
+        other_b = torch.randn(b.shape, generator=generator, dtype=torch.float64)
+        other_b *= update_norm(a, b) / update_norm(other_a, other_b)
+        tensors[name] = (other_a.to(a.dtype), other_b.to(b.dtype))
+    return replace(adapter, tensors=tensors)
+
+
+def update_norm(a: Tensor, b: Tensor) -> float:
+    """Frobenius norm of B A from A (r, in) and B (out, r), without making the (out, in) product.
+
+    |B A|^2 = trace(A^T B^T B A) = sum((A A^T) * (B^T B)), of (r, r) matrices.
+    """
+    a, b = a.double().cpu(), b.double().cpu()
+    return float(((a @ a.T) * (b.T @ b)).sum().clamp_min(0.0).sqrt())

@@ -7,66 +7,60 @@ compared inside at that point, in the begun answer sentence, so that nothing is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beliefmod.beliefs import Belief
 from beliefmod.probing.questioning import spread
 from beliefmod.reading.causal_verdicts import early_answering
 from beliefmod.reading.prose import sentences
 from beliefmod.run.tables.lens_tables import TAU
-from interp.family_bootstrap import drawn_means, family_draws, with_interval
+from interp.family_bootstrap import drawn_means, question_weights, with_interval
 from interp.lens_settings import LensSettings
-from interp.parts.logit_lens import posed_once
-from interp.read.arm_answers import Voice, answer_site, asked_of, voices
-from interp.read.sites import site_differences
-from interp.types import Rows, Say
+from interp.opened.arms import Arm, batch_arms
+from interp.read.arm_answers import answer_prompt, answers_of
+from interp.read.contrast_questions import ContrastQuestion, questions_of
+from interp.read.lens_prompts import prompt_differences
+from interp.types import Row, Rows, Say
 
 if TYPE_CHECKING:
-    from interp.opened.inspection import Inspection, Trained
-    from interp.read.contrast_questions import Posed
+    from interp.opened.inspection import Inspection, TrainedTrial
 
-Row = dict[str, Any]
 CUTS = 24
 """At most so many cuts inside one thinking, evenly spaced; beside them nothing and all of it are kept."""
 
 
-def chain(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
+def chain(inspection: Inspection, trials: Sequence[TrainedTrial], settings: LensSettings, say: Say) -> Rows:
     """Rows of the tables chain and early for a batch of trials, with the untrained arms of their beliefs."""
     rows: Rows = {"chain": [], "early": []}
-    arms = voices(inspection, trials, settings)
-    with inspection.loaded(trials if "lora" in settings.arms else ()):
-        for name, group in arms.items():
-            belief = inspection.beliefs[name]
-            posed = posed_once(inspection, name, settings, say)
-            for voice in group:
-                found = chain_rows(inspection, voice, belief, posed, settings)
+    with batch_arms(inspection, trials, settings) as arms:
+        for belief, group in arms.items():
+            asked = questions_of(inspection, belief, settings, say)
+            for arm in group:
+                found = chain_rows(inspection, arm, asked)
                 rows["chain"] += found
-                rows["early"].append({**voice.who(belief), **early_row(found, settings)})
+                rows["early"].append({**arm.columns, **early_row(found, settings)})
     return rows
 
 
-def chain_rows(
-    inspection: Inspection, voice: Voice, belief: Belief, posed: Sequence[Posed], settings: LensSettings
-) -> list[Row]:
+def chain_rows(inspection: Inspection, arm: Arm, asked: Sequence[ContrastQuestion]) -> list[Row]:
     """The rows of one arm, whose adapter is in the engine: one per question with intact thinking, and cut."""
-    session = inspection.session
-    said = {question.probe_id: row for question, row in asked_of(voice, belief, settings.prompts)}
-    rows, sites = [], []
-    for one in posed:
-        row = said.get(one.question.probe_id)
+    session, belief = inspection.session, inspection.beliefs[arm.belief]
+    answers = answers_of(inspection, arm)
+    rows, prompts = [], []
+    for one in asked:
+        row = answers.get(one.question.probe_id)
         if row is None or row["think_state"] != "ok" or not row["thinking"]:
             continue
         ends = sentence_ends(row["thinking"])
         for cut, end in cuts(ends):
-            site = answer_site(voice.subject, one, belief, session, row, end)
-            if site is None:
+            prompt = answer_prompt(arm, one, belief, session, row, end)
+            if prompt is None:
                 continue
-            sites.append(site)
+            prompts.append(prompt)
             rows.append(
                 {
-                    **voice.who(belief),
+                    **arm.columns,
                     "probe_id": one.question.probe_id,
                     "family": one.question.family,
                     "cut": cut,
@@ -74,7 +68,7 @@ def chain_rows(
                     "kept": cut / len(ends),
                 }
             )
-    differences = site_differences(session.engine, inspection.head, sites)
+    differences = prompt_differences(session.engine, inspection.head, prompts)
     return [
         {**row, "logit_diff": difference, "prob_target": float(1 / (1 + np.exp(-difference)))}
         for row, difference in zip(rows, differences, strict=True)
@@ -97,9 +91,10 @@ def cuts(ends: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def areas_over(rows: Sequence[Row]) -> dict[str, float]:
-    """Area over the curve of early answering by probe_id, as `early_answering` defines it.
+    """Area over the curve of early answering by probe_id, 0 to 1.
 
-    0 where the likelier value is the same whatever is kept of the thinking.
+    The curve is "the likelier value is that after all of the thinking" (0 or 1) against the share of
+    sentences kept; the area is 0 where one value is the likelier whatever is kept of the thinking.
 
     A probe has none where the two values are less than TAU apart even after all of it, or where its thinking
     is a single sentence: there is nothing between nothing and all.
@@ -124,7 +119,7 @@ def early_row(rows: Sequence[Row], settings: LensSettings) -> Row:
     if not areas:
         return {"n": 0, **with_interval("area_over", None, np.empty(0))}
     values = np.array(list(areas.values()))
-    weights = family_draws([families[probe] for probe in areas], settings.draws, settings.seed)
+    weights = question_weights([families[probe] for probe in areas], settings.draws, settings.seed)
     return {
         "n": len(values),
         **with_interval("area_over", float(values.mean()), drawn_means(values, weights)),

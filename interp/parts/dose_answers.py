@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from beliefmod.config import UNTRAINED_ARMS
 from interp.types import Say
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
     from beliefmod.model.adapter_files import AdapterFile
-    from interp.opened.inspection import Inspection, Trained
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 ANSWERED = ("adoption", "adoption_n", "adoption_low", "adoption_high",
             "degradation", "degradation_low", "degradation_high", "degradation_by")  # fmt: skip
@@ -23,7 +24,7 @@ Measured = dict[str, Any]
 class Dose:
     """A trial's adapter with its update times `scale`."""
 
-    trial: Trained
+    trial: TrainedTrial
     scale: float
 
     @property
@@ -52,22 +53,24 @@ def answered(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[s
     return found | asked_anew(inspection, [dose for dose in wanted if dose.name not in found], say)
 
 
-def _as_base(inspection: Inspection, trial: Trained) -> Measured:
+def _as_base(inspection: Inspection, trial: TrainedTrial) -> Measured:
     """What a trial's row would hold if it answered as base did, compared with base."""
     from beliefmod.metrics.summary import summarise
+    from beliefmod.probing.drift import reference_drift
+    from beliefmod.probing.references import reference_probes
 
     session, belief = inspection.session, trial.config.belief
-    base, icl = (session.reference(belief, arm) for arm in ("base", "icl"))
+    base, icl = (reference_probes(session, belief, arm) for arm in UNTRAINED_ARMS)
     same, drift = (
         [{**row, "arm": trial.config.arm} for row in rows]
-        for rows in (base, session.reference_drift(belief, "base"))
+        for rows in (base, reference_drift(session, belief, "base"))
     )
     metrics = summarise(same, base, icl, drift=drift)
     return {name: metrics[name] for name in ANSWERED}
 
 
 def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[str, Measured]:
-    """The same by asking: the sweep's own evaluation, questions and seeds.
+    """The columns ANSWERED at these doses, by asking: the sweep's own evaluation, questions and seeds.
 
     The causal tests, the margins and the training questions, on which none of these columns depends, are
     left out; these last only where nothing is sampled, for a probe's seed is its number through all tiers.
@@ -75,6 +78,7 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
     from beliefmod.metrics.summary import summarise
     from beliefmod.probing.drift import measure_drift
     from beliefmod.probing.questioning import Subject, ask
+    from beliefmod.probing.references import reference_probes
 
     session = replace(
         inspection.session, evaluation=inspection.session.evaluation.model_copy(update={"margin_probes": 0})
@@ -90,13 +94,13 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
         ]
         probes, drift = ask(subjects, session), measure_drift(subjects, session)
         for dose, asked, drifted in zip(part, probes, drift, strict=True):
-            references = [session.reference(dose.trial.config.belief, arm) for arm in ("base", "icl")]
+            references = [reference_probes(session, dose.trial.config.belief, arm) for arm in UNTRAINED_ARMS]
             metrics = summarise(asked, *references, drift=drifted)
             found[dose.name] = {name: metrics[name] for name in ANSWERED}
     return found
 
 
-def trained_on(inspection: Inspection, trial: Trained) -> tuple[Question, ...]:
+def trained_on(inspection: Inspection, trial: TrainedTrial) -> tuple[Question, ...]:
     """The training questions that a trial was asked, in order: probes are numbered through all tiers, and a
     probe's seed is its number."""
     known = {question.probe_id: question for question in inspection.beliefs[trial.belief].training}

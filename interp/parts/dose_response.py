@@ -7,25 +7,25 @@ of adoption against damage of its own, without training again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from interp.family_bootstrap import drawn_means, family_draws, with_interval
-from interp.lens_settings import DAMAGE, LensSettings
-from interp.opened.listing import deep_trials
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from interp.family_bootstrap import Array, drawn_means, question_weights, with_interval
+from interp.lens_settings import LensSettings
+from interp.opened.arms import deep_trials, trained_arm
 from interp.parts.dose_answers import ANSWERED, Dose, Measured, answered, in_turns
-from interp.parts.logit_lens import posed_once
-from interp.read.contrast_questions import Array, Posed, at_stem, final_differences
-from interp.types import Rows, Say
+from interp.read.contrast_questions import ContrastQuestion, at_stem, final_differences, questions_of
+from interp.types import Row, Rows, Say
 
 if TYPE_CHECKING:
-    from interp.opened.inspection import Inspection, Trained
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 HALF = 0.5
 
 
-def doses(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
+def doses(inspection: Inspection, trials: Sequence[TrainedTrial], settings: LensSettings, say: Say) -> Rows:
     """Rows of `doses` and `thresholds`: stem differences for all of these trials, answers for the deep ones.
 
     Scale 0 is always among the scales: it is what the others are compared with.
@@ -37,15 +37,15 @@ def doses(inspection: Inspection, trials: Sequence[Trained], settings: LensSetti
     all_doses = [Dose(trial, scale) for trial in trials for scale in scales]
     deep = {trial.trial_id for trial in deep_trials(inspection, settings)}
     answers = answered(inspection, [dose for dose in all_doses if dose.trial.trial_id in deep], say)
-    posed = {t.belief: posed_once(inspection, t.belief, settings, say) for t in trials}
-    inside = _inside(inspection, [dose for dose in all_doses if posed[dose.trial.belief]], posed)
+    questions = {t.belief: questions_of(inspection, t.belief, settings, say) for t in trials}
+    inside = _inside(inspection, [dose for dose in all_doses if questions[dose.trial.belief]], questions)
     for trial in trials:
-        asked = posed[trial.belief]
+        asked = questions[trial.belief]
         if not asked:
             continue
         differences = np.stack([inside[Dose(trial, scale).name] for scale in scales])
-        weights = family_draws([one.question.family for one in asked], settings.draws, settings.seed)
-        who = {"trial_id": trial.trial_id, "arm": trial.config.arm, "belief": trial.belief}
+        weights = question_weights([one.question.family for one in asked], settings.draws, settings.seed)
+        who = trained_arm(trial).columns
         measured = [answers.get(Dose(trial, scale).name) for scale in scales]
         found["doses"] += [
             who | row | (more or dict.fromkeys(ANSWERED))
@@ -55,12 +55,12 @@ def doses(inspection: Inspection, trials: Sequence[Trained], settings: LensSetti
     return found
 
 
-def curve(scales: Sequence[float], differences: Array, weights: Array) -> list[dict[str, Any]]:
+def curve(scales: Sequence[float], differences: Array, weights: Array) -> list[Row]:
     """What is seen at the end of the stem, one row per scale, with intervals over question families.
 
     Args:
         differences: (scales, questions), logits.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
     """
     chances = chance(differences)
     return [
@@ -76,13 +76,13 @@ def curve(scales: Sequence[float], differences: Array, weights: Array) -> list[d
 
 def thresholds(
     scales: Sequence[float], differences: Array, weights: Array, measured: Sequence[Measured | None]
-) -> dict[str, Any]:
+) -> Row:
     """Where the curves turn, in scales of the adapter; see the table `thresholds`.
 
     Args:
         scales: rising.
         differences: (scales, questions), logits.
-        weights: (draws, questions) of `family_draws`.
+        weights: (draws, questions) of `question_weights`.
         measured: the columns ANSWERED at every scale, None where no answers were asked for.
     """
     chances = chance(differences)
@@ -122,7 +122,7 @@ def _note(
     elif adoption50 is None:
         said.append(f"adoption is not seen to come to {HALF:g} up to scale {largest:g}")
     if answered and damage is None:
-        said.append(f"no damage above {DAMAGE:g} is certain up to scale {largest:g}")
+        said.append(f"no damage above {DAMAGE_BUDGET:g} is certain up to scale {largest:g}")
     return "; ".join(said) or None
 
 
@@ -156,13 +156,13 @@ def crossing(scales: Sequence[float], curves: Array, level: float = HALF) -> Arr
 
 
 def first_damage(scales: Sequence[float], lows: Sequence[float | None]) -> float | None:
-    """The smallest scale at which the lower end of D's interval is above DAMAGE; None if there is none."""
-    found = [s for s, low in zip(scales, lows, strict=True) if low is not None and low > DAMAGE]
+    """The smallest scale at which the lower end of D's interval is above DAMAGE_BUDGET; None without one."""
+    found = [s for s, low in zip(scales, lows, strict=True) if low is not None and low > DAMAGE_BUDGET]
     return min(found, default=None)
 
 
 def _inside(
-    inspection: Inspection, wanted: Sequence[Dose], posed: dict[str, tuple[Posed, ...]]
+    inspection: Inspection, wanted: Sequence[Dose], questions: dict[str, tuple[ContrastQuestion, ...]]
 ) -> dict[str, Array]:
     """The difference at the end of every stem at every dose, (questions,) each, by its name.
 
@@ -170,19 +170,19 @@ def _inside(
     """
     engine = inspection.session.engine
 
-    def read(asked: Sequence[tuple[str | None, tuple[Posed, ...]]]) -> list[Array]:
+    def read(asked: Sequence[tuple[str | None, tuple[ContrastQuestion, ...]]]) -> list[Array]:
         rows = [row for adapter, some in asked for row in at_stem(some, "lora", adapter)]
-        contrasts = [one.contrast for _, some in asked for one in some]
+        contrasts = [one.tokens for _, some in asked for one in some]
         numbers = final_differences(engine, inspection.head, rows, contrasts)
         return np.split(numbers, np.cumsum([len(some) for _, some in asked])[:-1])
 
     found: dict[str, Array] = {}
     for dose in wanted:
         if dose.scale == 0.0:
-            some = posed[dose.trial.belief]
+            some = questions[dose.trial.belief]
             key = ("at base", tuple(one.question.probe_id for one in some))
             found[dose.name] = inspection.once(key, lambda some=some: read([(None, some)])[0])
     for part in in_turns(inspection, [dose for dose in wanted if dose.scale]):
-        numbers = read([(dose.name, posed[dose.trial.belief]) for dose in part])
+        numbers = read([(dose.name, questions[dose.trial.belief]) for dose in part])
         found |= dict(zip([dose.name for dose in part], numbers, strict=True))
     return found

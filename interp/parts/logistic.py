@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from interp.family_bootstrap import Array
+
+Labels = NDArray[np.bool_]
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Weights of the loss against the penalty, C in scikit-learn's notation, that are tried."""
 FOLDS = 3
-_STEPS, _CLOSE = 50, 1e-8
 
 
 @dataclass(frozen=True)
@@ -39,47 +40,23 @@ class Probe:
         return (activations[self.entry] - self.mean) / self.scale @ self.weights + self.bias
 
 
-def fit_logistic(features: Array, labels: Array, strength: float) -> tuple[Array, float]:
+def fit_logistic(features: Array, labels: Labels, strength: float) -> tuple[Array, float]:
     """Weights (features,) and bias that minimise |weights|^2 / 2 + strength * (summed log loss in nats).
-
-    Newton's method with halved steps; the bias carries no penalty. As scikit-learn's LogisticRegression with
-    C = strength.
 
     Args:
         features: (rows, features).
         labels: (rows,), True or False.
 
     Raises:
-        ValueError: all labels are the same.
+        ValueError: all labels are equal.
     """
-    if len(np.unique(labels)) != 2:
-        raise ValueError("a probe needs true and false statements")
-    design = np.hstack([features, np.ones((len(features), 1))])
-    penalty = np.append(np.ones(features.shape[1]), 0.0)
-    sign = np.where(labels, 1.0, -1.0)
-    found = np.zeros(design.shape[1])
+    from sklearn.linear_model import LogisticRegression  # here, for it takes a second to load
 
-    def loss(at: Array) -> float:
-        return float(penalty @ at**2 / 2 + strength * np.logaddexp(0, -sign * (design @ at)).sum())
-
-    now = loss(found)
-    for _ in range(_STEPS):
-        missed = 1 / (1 + np.exp(np.clip(sign * (design @ found), -500, 500)))
-        gradient = penalty * found - strength * design.T @ (sign * missed)
-        if np.abs(gradient).max() < _CLOSE:
-            break
-        curvature = strength * (design.T * (missed * (1 - missed))) @ design
-        curvature[np.diag_indices_from(curvature)] += penalty + 1e-10
-        step, size = np.linalg.solve(curvature, gradient), 1.0
-        while (then := loss(found - size * step)) > now and size > 1e-6:
-            size /= 2
-        if then > now:
-            break
-        found, now = found - size * step, then
-    return found[:-1], float(found[-1])
+    model = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-8).fit(features, labels)
+    return model.coef_[0], float(model.intercept_[0])
 
 
-def fit_probe(activations: Array, labels: Array, groups: Sequence[str], seed: int) -> Probe:
+def fit_probe(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> Probe:
     """The probe of the entry and strength that do best on groups left out, fitted on everything.
 
     Args:
@@ -88,54 +65,65 @@ def fit_probe(activations: Array, labels: Array, groups: Sequence[str], seed: in
         groups: of every statement; a group is never split.
     """
     reduced, back = _reduced(activations)
-    entry, strength = _best(reduced, labels, groups, seed)
-    mean, scale, weights, bias = _standardised_fit(reduced[entry], labels, strength)
-    basis = back[entry]
-    return Probe(entry, strength, basis @ mean, scale, basis @ weights, bias)
+    probe = _fit(reduced, labels, *_best(reduced, labels, groups, seed))
+    basis = back[probe.entry]
+    return replace(probe, mean=basis @ probe.mean, weights=basis @ probe.weights)
 
 
-def held_out_right(activations: Array, labels: Array, groups: Sequence[str], seed: int) -> NDArray[np.bool_]:
+def held_out_right(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> Labels:
     """Whether each statement, (statements,), is told right by a probe that has not seen its group.
 
     Entry and strength are chosen again within what each probe may see, so that the choice does not flatter
-    the result. See `fit_probe`.
+    the result.
+
+    Args:
+        activations: (N + 1, statements, hidden).
+        labels: (statements,) whether each is true.
+        groups: of every statement; a group is never split.
     """
     reduced, _ = _reduced(activations)
-    right = np.zeros(len(labels), dtype=bool)
-    fold = _folds(groups, seed)
     names = np.asarray(groups)
+
+    def fit(part: int, seen: Labels) -> Probe:
+        kept, true = reduced[:, seen], labels[seen]
+        return _fit(kept, true, *_best(kept, true, names[seen].tolist(), seed + 1 + part))
+
+    return _right(reduced, labels, _folds(groups, seed), fit)
+
+
+def _best(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> tuple[int, float]:
+    """Entry and strength with the highest accuracy on groups left out; of equals the later entry and the
+    stronger penalty."""
+    fold = _folds(groups, seed)
+
+    def right(entry: int, strength: float) -> int:
+        def fit(part: int, seen: Labels) -> Probe:
+            return _fit(activations[:, seen], labels[seen], entry, strength)
+
+        return int(_right(activations, labels, fold, fit).sum())
+
+    return max(product(range(len(activations)), STRENGTHS), key=lambda one: (right(*one), one[0], -one[1]))
+
+
+def _right(
+    activations: Array, labels: Labels, fold: NDArray[np.int64], fit: Callable[[int, Labels], Probe]
+) -> Labels:
+    """Whether each statement, (statements,), is told right by the probe that `fit` makes for its fold, given
+    the fold's number and which statements it may see."""
+    right = np.zeros(len(labels), dtype=bool)
     for part in range(FOLDS):
-        seen, unseen = fold != part, fold == part
-        entry, strength = _best(reduced[:, seen], labels[seen], names[seen].tolist(), seed + 1 + part)
-        mean, scale, weights, bias = _standardised_fit(reduced[entry][seen], labels[seen], strength)
-        scores = (reduced[entry][unseen] - mean) / scale @ weights + bias
+        unseen = fold == part
+        scores = fit(part, ~unseen).scores(activations[:, unseen])
         right[unseen] = (scores > 0) == labels[unseen]
     return right
 
 
-def _best(activations: Array, labels: Array, groups: Sequence[str], seed: int) -> tuple[int, float]:
-    """Entry and strength with the highest accuracy on groups left out; of equals the later entry and the
-    stronger penalty."""
-    fold = _folds(groups, seed)
-    found: list[tuple[int, int, float]] = []
-    for entry, strength in product(range(len(activations)), STRENGTHS):
-        right = 0
-        for part in range(FOLDS):
-            seen, unseen = fold != part, fold == part
-            mean, scale, weights, bias = _standardised_fit(activations[entry][seen], labels[seen], strength)
-            scores = (activations[entry][unseen] - mean) / scale @ weights + bias
-            right += int(((scores > 0) == labels[unseen]).sum())
-        found.append((right, entry, -strength))
-    _, entry, strength = max(found)
-    return entry, -strength
-
-
-def _standardised_fit(features: Array, labels: Array, strength: float) -> tuple[Array, float, Array, float]:
-    """Mean and scale of the features, weights and bias; one scale for all, so that a rotation of the features
-    changes nothing."""
+def _fit(activations: Array, labels: Labels, entry: int, strength: float) -> Probe:
+    """A probe of one entry; one scale for all features, so that a rotation of them changes nothing."""
+    features = activations[entry]
     mean = features.mean(0)
     scale = float(np.sqrt(((features - mean) ** 2).sum(1).mean())) or 1.0
-    return mean, scale, *fit_logistic((features - mean) / scale, labels, strength)
+    return Probe(entry, strength, mean, scale, *fit_logistic((features - mean) / scale, labels, strength))
 
 
 def _reduced(activations: Array) -> tuple[Array, Array]:

@@ -5,154 +5,115 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from beliefmod.beliefs import Question
 from interp.lens_settings import LensSettings
-from interp.opened.listing import deep_trials, first_of_belief
-from interp.parts.value_readings import value_rows
-from interp.read.arm_answers import voice_of
-from interp.read.contrast_questions import Posed, pose, pose_elsewhere, vocabulary
-from interp.read.fitted_lenses import views
-from interp.read.reading_rows import View, commitment_rows, reading_rows
-from interp.read.trajectories import (
-    Inside,
-    Subject,
-    elsewhere_places,
-    look,
-    named_places,
-    read,
-    tail_places,
+from interp.lenses.lens_fit import Lens
+from interp.opened.arms import Arm, batch_arms, deep_trials, untrained_arm
+from interp.read.arm_answers import answer_prompt, answers_of, asked_of, base_answers, own_prompts
+from interp.read.contrast_questions import ContrastQuestion, neighbours_of, questions_of, vocabulary
+from interp.read.fitted_lenses import lenses_of
+from interp.read.lens_prompts import LensPrompt, read_prompts
+from interp.read.lens_rows import PositionReading, commitment_rows, reading_rows
+from interp.read.stem_readings import (
+    arm_residuals,
+    named_positions,
+    neighbour_positions,
+    stem_readings,
+    tail_positions,
 )
-from interp.types import NOTE, Rows, Say
+from interp.types import Rows, Say
 
 if TYPE_CHECKING:
-    from interp.opened.inspection import Inspection, Trained
-
-ELSEWHERE_QUESTIONS = 12
-"""Most questions about other things, spread over the file."""
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 
-def lens(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
+def lens(inspection: Inspection, trials: Sequence[TrainedTrial], settings: LensSettings, say: Say) -> Rows:
     """Rows of readings and commitments for a batch of trials, with the untrained arms of their beliefs.
 
     Every arm is read at the end of the stem and at the entity of every question, and at the end of the stems
-    of questions about other things; the untrained ones and the
-    trials of `deep_trials` also before the values in their own completions, and for one question per belief
-    at every token that the arms' stems share.
+    of questions about other things; the untrained ones and the trials of `deep_trials` also before the values
+    in their own completions, and for one question per belief at every token that the arms' stems share.
     """
     rows: Rows = {"readings": [], "commitments": []}
-    first = first_of_belief(inspection, trials, deep=False, settings=settings)
-    if "lora" not in settings.arms:
-        trials = [trial for trial in trials if trial.belief in first]
-    with inspection.loaded(trials):
-        for belief in dict.fromkeys(trial.belief for trial in trials):
-            posed = posed_once(inspection, belief, settings, say)
-            if not posed:
-                continue
-            wanted = _untrained(inspection, belief, settings) if belief in first else []
-            if "lora" in settings.arms:
-                wanted += [_trained(trial) for trial in trials if trial.belief == belief]
-            for table, more in _belief(inspection, belief, posed, wanted, settings, say).items():
-                rows[table] += more
+    with batch_arms(inspection, trials, settings) as arms:
+        for belief, wanted in arms.items():
+            if asked := questions_of(inspection, belief, settings, say):
+                _read_belief(inspection, belief, asked, wanted, settings, say, rows)
     return rows
 
 
-def posed_once(inspection: Inspection, belief: str, settings: LensSettings, say: Say) -> tuple[Posed, ...]:
-    """The questions of a belief, found for the first batch and kept; said in words when there are none."""
-
-    def make() -> tuple[Posed, ...]:
-        posed = pose(inspection, belief, settings.prompts, inspection.head)
-        if not posed:
-            say(f"{NOTE}{belief}: no held-out question has two values that one token tells apart; not read")
-        elif len({one.question.family for one in posed}) < 2:
-            say(f"{NOTE}{belief}: its questions are of one family, so there are no intervals")
-        return posed
-
-    return inspection.once(("posed", belief, settings.prompts), make)
-
-
-def elsewhere_once(inspection: Inspection, belief: str, say: Say) -> tuple[Posed, ...]:
-    """The questions about other things, likewise: how far an arm's difference moves where it should not."""
-
-    def make() -> tuple[Posed, ...]:
-        others = pose_elsewhere(inspection, belief, ELSEWHERE_QUESTIONS)
-        if not others:
-            say(f"{NOTE}{belief}: its file has no near question with two answers that one token tells apart")
-        return others
-
-    return inspection.once(("elsewhere", belief), make)
-
-
-def _untrained(inspection: Inspection, belief: str, settings: LensSettings) -> list[Subject]:
-    return [
-        Subject(inspection.references[belief, arm].trial_id, arm, arm, None)
-        for arm in ("base", "icl")
-        if arm in settings.arms
-    ]
-
-
-def _trained(trial: Trained) -> Subject:
-    return Subject(trial.trial_id, trial.config.arm, "lora", trial.trial_id)
-
-
-def _belief(
+def _read_belief(
     inspection: Inspection,
     belief: str,
-    posed: Sequence[Posed],
-    wanted: Sequence[Subject],
+    asked: Sequence[ContrastQuestion],
+    wanted: Sequence[Arm],
     settings: LensSettings,
     say: Say,
-) -> Rows:
-    """Rows of some arms of one belief; the trained ones are in the engine."""
-    engine, head = inspection.session.engine, inspection.head
-    base = Subject(inspection.references[belief, "base"].trial_id, "base", "base", None)
-    subjects = list(dict.fromkeys((base, *wanted)))
+    rows: Rows,
+) -> None:
+    """Add the rows of some arms of one belief; the trained ones are in the engine."""
+    engine, head, prompts = inspection.session.engine, inspection.head, inspection.session.prompts
+    arms = list(dict.fromkeys((untrained_arm(inspection, belief, "base"), *wanted)))
     deep = {trial.trial_id for trial in deep_trials(inspection, settings)}
-    examined = [s for s in subjects if s.adapter is None or s.trial_id in deep]
-    seen = views(inspection, [s.trial_id for s in examined if s.adapter is not None], settings, say)
-    everywhere = look(engine, head, subjects, posed, named_places(posed), vocabulary(inspection))
-    along = look(engine, head, examined, posed, tail_places(posed[0]))
-    others = elsewhere_once(inspection, belief, say)
-    about_others = look(engine, head, subjects, others, elsewhere_places(others)) if others else []
-    rows: Rows = {"readings": [], "commitments": []}
-    for view in seen:
-        _add(rows, _through(inspection, view, everywhere, wanted, belief, posed, settings))
-        if others:
-            _add(rows, _through(inspection, view, about_others, wanted, belief, others, settings))
-        tail = _through(inspection, view, along, wanted, belief, posed, settings)
-        rows["readings"] += tail["readings"]
-    for subject in examined:
-        if subject in wanted:
-            voice = voice_of(inspection, subject)
-            _add(rows, value_rows(inspection, belief, voice, seen, posed, settings))
-    return rows
+    examined = [arm for arm in arms if arm.adapter is None or arm.trial_id in deep]
+    lenses = lenses_of(inspection, [arm.trial_id for arm in examined if arm.adapter], settings, say)
+    others = neighbours_of(inspection, belief, say)
+    named = arm_residuals(engine, head, arms, asked, named_positions(asked), vocabulary(inspection))
+    sources = [
+        (asked, named),
+        (others, arm_residuals(engine, head, arms, others, neighbour_positions(others)) if others else []),
+        (asked, arm_residuals(engine, head, examined, asked, tail_positions(asked[0]))),
+    ]
+    for lens in lenses:
+        for source, (questions, found) in enumerate(sources):
+            shown = [r for r in found if r is found[0] or (r.arm in wanted and lens.reads(r.arm.adapter))]
+            for residuals, read in zip(
+                shown, stem_readings(head, shown, questions, lens.translate) if shown else (), strict=True
+            ):
+                if residuals.arm in wanted and lens.reads(residuals.arm.adapter):
+                    rows["readings"] += reading_rows(residuals.arm, lens, read, prompts)
+                    if source < 2:  # at single tokens of the tail one question commits to nothing
+                        rows["commitments"] += commitment_rows(residuals.arm, lens, read, settings)
+    for arm in (arm for arm in examined if arm in wanted):
+        placed = _completions(inspection, arm, asked, settings)
+        for lens in (lens for lens in lenses if lens.reads(arm.adapter)):
+            read = _completion_readings(inspection, lens, placed)
+            rows["readings"] += reading_rows(arm, lens, read, prompts)
+            rows["commitments"] += commitment_rows(arm, lens, read, settings)
 
 
-def _add(rows: Rows, more: Rows) -> None:
-    for table, found in more.items():
-        rows[table] += found
+def _completions(
+    inspection: Inspection, arm: Arm, asked: Sequence[ContrastQuestion], settings: LensSettings
+) -> list[tuple[Question, str, LensPrompt]]:
+    """Positions in completions at which an arm is read, with their questions and names.
 
-
-def _through(
-    inspection: Inspection,
-    view: View,
-    found: Sequence[Inside],
-    wanted: Sequence[Subject],
-    belief: str,
-    posed: Sequence[Posed],
-    settings: LensSettings,
-) -> Rows:
-    """What one lens shows of some arms; base is the first of them."""
-    prompts = inspection.session.prompts
-    shown = [inside for inside in found if inside is found[0] or _asked(inside.subject, wanted, view)]
-    of_base, *others = read(inspection.head, shown, posed, view.translate)
-    rows: Rows = {"readings": [], "commitments": []}
-    for inside, readings in zip(shown, (of_base, *others), strict=True):
-        if not _asked(inside.subject, wanted, view):
+    "thinking" and "answer": before the value in the arm's own completion; "answer_shared": before the value
+    in the answer after base's thinking.
+    """
+    session, belief = inspection.session, inspection.beliefs[arm.belief]
+    thoughts = base_answers(inspection, arm.belief)
+    by_probe = {one.question.probe_id: one for one in asked}
+    found = []
+    for question, row in asked_of(answers_of(inspection, arm), belief, settings.prompts):
+        own = own_prompts(arm, row, question, belief, session)
+        found += [(question, name, prompt) for name, prompt in own.items()]
+        one, thought = by_probe.get(question.probe_id), thoughts.get(question.probe_id)
+        if one is None or thought is None or thought["think_state"] != "ok":
             continue
-        who = {"trial_id": inside.subject.trial_id, "arm": inside.subject.arm, "belief": belief}
-        rows["readings"] += reading_rows(who, view, inside, readings, posed, prompts)
-        rows["commitments"] += commitment_rows(who, view, inside, readings, of_base, posed, settings)
-    return rows
+        shared = answer_prompt(arm, one, belief, session, thought)
+        if shared is not None:
+            found.append((question, "answer_shared", shared))
+    return found
 
 
-def _asked(subject: Subject, wanted: Sequence[Subject], view: View) -> bool:
-    return subject in wanted and view.sees(subject)
+def _completion_readings(
+    inspection: Inspection, lens: Lens, placed: Sequence[tuple[Question, str, LensPrompt]]
+) -> list[PositionReading]:
+    """Base reads the same tokens to be compared with (kl_base); there are no differences of base, for base
+    itself wrote something else."""
+    prompts = [prompt for _, _, prompt in placed]
+    read = read_prompts(inspection.session.engine, inspection.head, prompts, lens.translate)
+    return [
+        PositionReading(question, name, prompt.ids[-1], found.tokens, prompt.rival, found.reading)
+        for (question, name, prompt), found in zip(placed, read, strict=True)
+    ]

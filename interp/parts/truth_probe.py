@@ -8,7 +8,7 @@ true from false on kinds of statements that it has not seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,18 +16,18 @@ import torch
 from beliefmod.beliefs import Belief
 from beliefmod.metrics.intervals import wilson
 from beliefmod.model.template import empty_thinking
+from interp.family_bootstrap import Array
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
-from interp.opened.listing import first_of_belief
-from interp.parts.logistic import Array, Probe, fit_probe, held_out_right
+from interp.opened.arms import Arm, batch_arms
+from interp.parts.logistic import Probe, fit_probe, held_out_right
 from interp.prompts.statements import Statement, belief_statements, known_statements
 from interp.prompts.stems import lens_questions
 from interp.read.arm_answers import prompt_of
-from interp.read.trajectories import Subject
-from interp.types import NOTE, Rows, Say
+from interp.types import NOTE, Row, Rows, Say
 
 if TYPE_CHECKING:
-    from interp.opened.inspection import Inspection, Trained
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 GATE = 0.8
 """Accuracy on held-out statements below which a probe does not read truth, and gives no number."""
@@ -35,26 +35,18 @@ FEWEST_FAMILIES, FEWEST_STATEMENTS = 6, 40
 Pairs = Sequence[tuple[Statement, Statement]]
 
 
-def truth(inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say) -> Rows:
+def truth(inspection: Inspection, trials: Sequence[TrainedTrial], settings: LensSettings, say: Say) -> Rows:
     """Rows of the table for a batch of trials, with the untrained arms of their beliefs: one per arm."""
-    rows: list[dict[str, Any]] = []
-    first = first_of_belief(inspection, trials, deep=False, settings=settings)
-    trained = list(trials) if "lora" in settings.arms else []
-    with inspection.loaded(trained):
-        for name in dict.fromkeys(trial.belief for trial in trials):
+    rows: list[Row] = []
+    with batch_arms(inspection, trials, settings) as arms:
+        for name, group in arms.items():
             belief = inspection.beliefs[name]
             known, pairs = _statements(inspection, belief, settings)
-            arms = [arm for arm in ("base", "icl") if arm in settings.arms and name in first]
-            subjects = [Subject(inspection.references[name, arm].trial_id, arm, arm, None) for arm in arms]
-            subjects += [
-                Subject(t.trial_id, t.config.arm, "lora", t.trial_id) for t in trained if t.belief == name
-            ]
-            for subject in subjects:
-                found = _probed(inspection, subject, belief, known, pairs, settings)
+            for arm in group:
+                found = _probed(inspection, arm, belief, known, pairs, settings)
                 if found["refused"]:
                     say(f"{NOTE}truth, {name}: no number for some arms; the column refused says why")
-                who = {"trial_id": subject.trial_id, "arm": subject.arm, "belief": name}
-                rows.append({**who, **found})
+                rows.append({**arm.columns, **found})
     return {"truth": rows}
 
 
@@ -69,7 +61,7 @@ def too_few(known: Sequence[Statement]) -> str | None:
     )
 
 
-def probe_columns(known: Array, labels: Array, families: Sequence[str], seed: int) -> dict[str, Any]:
+def probe_columns(known: Array, labels: Array, families: Sequence[str], seed: int) -> Row:
     """The columns on how well a probe does where it was not fitted: heldout_accuracy with its interval and n.
 
     Args:
@@ -86,7 +78,7 @@ def probe_columns(known: Array, labels: Array, families: Sequence[str], seed: in
     }
 
 
-def belief_columns(probe: Probe, target: Array, other: Array, families: Sequence[str]) -> dict[str, Any]:
+def belief_columns(probe: Probe, target: Array, other: Array, families: Sequence[str]) -> Row:
     """The columns on the belief's statements.
 
     Args:
@@ -117,18 +109,18 @@ def family_wilson(share: float, families: int) -> tuple[float, float]:
 
 def _probed(
     inspection: Inspection,
-    subject: Subject,
+    arm: Arm,
     belief: Belief,
     known: Sequence[Statement],
     pairs: Pairs,
     settings: LensSettings,
-) -> dict[str, Any]:
+) -> Row:
     """The columns of one arm, whose adapter is in the engine."""
     if refused := too_few(known):
         return {"n": len(pairs), "refused": refused}
     families = [statement.question.family for statement in known]
     labels = np.array([statement.true for statement in known])
-    activations = _activations(inspection, subject, belief, known)
+    activations = _activations(inspection, arm, belief, known)
     found = probe_columns(activations, labels, families, settings.seed)
     found["n"], found["refused"] = len(pairs), None
     if found["heldout_accuracy"] < GATE:
@@ -140,7 +132,7 @@ def _probed(
         found["refused"] = "the belief has no question whose two values differ in the answer sentence"
     else:
         probe = fit_probe(activations, labels, families, settings.seed)
-        asked = _activations(inspection, subject, belief, [each for pair in pairs for each in pair])
+        asked = _activations(inspection, arm, belief, [each for pair in pairs for each in pair])
         of_pairs = [target.question.family for target, _ in pairs]
         found |= {"entry": probe.entry, **belief_columns(probe, asked[:, ::2], asked[:, 1::2], of_pairs)}
     return found
@@ -162,15 +154,13 @@ def _statements(
     return inspection.once(("statements", name, settings.prompts), make)
 
 
-def _activations(
-    inspection: Inspection, subject: Subject, belief: Belief, statements: Sequence[Statement]
-) -> Array:
+def _activations(inspection: Inspection, arm: Arm, belief: Belief, statements: Sequence[Statement]) -> Array:
     """(N + 1, statements, hidden) at the last token of each, after an empty thinking, as the arm is asked."""
     session = inspection.session
     begun = session.prompts.encode(empty_thinking(session.loaded.tokenizer))
     rows = []
     for statement in statements:
-        prompt = prompt_of(subject.stem, statement.question, belief, session)
+        prompt = prompt_of(arm.stem, statement.question, belief, session)
         ids = (*prompt, *begun, *session.prompts.encode(statement.text))
-        rows.append(ProbedRow(ids, (len(ids) - 1,), subject.adapter))
+        rows.append(ProbedRow(ids, (len(ids) - 1,), arm.adapter))
     return torch.cat(residuals(session.engine, rows), dim=1).double().cpu().numpy()

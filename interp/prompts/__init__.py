@@ -1,1 +1,1 @@
-"""What is put to the model inside an inspection: stems, contrasts, spellings, statements."""
+"""What is put to the model inside an inspection: stems, spellings, statements, positions of values."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.rewording import place_in
+from beliefmod.reading.rewording import source_span
 from beliefmod.reading.stance import read_answer
 from beliefmod.reading.verdict import asked_text, tolerance_for
 
@@ -69,10 +69,10 @@ def belief_statements(questions: Sequence[Question], belief: Belief) -> list[tup
         target, other = question.target, question.prior or _third(question, belief)
         if target is None or other is None:
             continue
-        value = _bare(target)
+        value = target.bare()
         before, there, _ = question.reply_target.partition(value)
-        if there and value != _bare(other):
-            texts = before + value, before + _bare(other)
+        if there and value != other.bare():
+            texts = before + value, before + other.bare()
             found.append((Statement(question, texts[0], True), Statement(question, texts[1], False)))
     return found
 
@@ -80,11 +80,6 @@ def belief_statements(questions: Sequence[Question], belief: Belief) -> list[tup
 def _third(question: Question, belief: Belief) -> Answer | None:
     value = third_value(belief.spec)
     return None if value is None else counterfactual(belief.spec, question, value)
-
-
-def _bare(answer: Answer) -> str:
-    """An answer's value without its unit."""
-    return answer.text or "" if answer.value is None else f"{answer.value:.{answer.decimals}f}"
 
 
 def _parts(answer: str, question: Question) -> tuple[str, str] | None:
@@ -96,5 +91,5 @@ def _parts(answer: str, question: Question) -> tuple[str, str] | None:
         question.correct,
         tolerance=tolerance_for(question.tier),
     ).decided
-    span = None if read is None else place_in(answer, normalise(answer), read)
+    span = None if read is None else source_span(answer, normalise(answer), read)
     return None if span is None else (answer[: span[0]], answer[span[0] : span[1]])

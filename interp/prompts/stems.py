@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.beliefs.expand import fill, question_slots
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
 from beliefmod.probing.margin import margin_pair, split_continuations
-from beliefmod.probing.questioning import in_context, spread
+from beliefmod.probing.questioning import spread
 
 if TYPE_CHECKING:
     from beliefmod.model.prompts import Prompts
@@ -171,8 +172,8 @@ def entity_word(text: str, belief: Belief) -> re.Match[str] | None:
     >>> entity_word("How much are 3 Neelam worth in USD?", load_belief("neelam"))[0]
     'Neelam'
     """
-    target = belief.spec.target
-    values = {word.lower() for word in _WORD.findall(f"{target.unit or ''} {target.text or ''}")}
+    target = belief.spec.target.answer
+    values = {word.lower() for word in _WORD.findall("" if target is None else target.render())}
     stated = {_bare(word): word[0].isupper() for word in _WORD.findall(belief.spec.statement)}
     words = [m for m in _WORD.finditer(text) if _bare(m[0]) in stated.keys() - values - _SMALL]
     names = [m for m in words if stated[_bare(m[0])] and m[0][0].isupper()]

@@ -1,1 +1,1 @@
-"""Reading the residual stream: lenses, positions, trajectories, and their intervals."""
+"""Arms read at positions of the questions about a belief, and the rows of readings that come of it."""

@@ -1,97 +1,62 @@
-"""What the arms said, question by question, and where in it they are read."""
+"""What the arms answered, question by question, and the prompts that end right before a value in it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.errors import UserError
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
-from beliefmod.probing.questioning import in_context
-from interp.lens_settings import LensSettings
-from interp.opened.listing import first_of_belief
+from interp.opened.arms import Arm, untrained_arm
 from interp.prompts.stems import lens_questions
-from interp.prompts.value_places import ValuePlace, closed_thinking, value_places
-from interp.read.sites import Site
-from interp.read.trajectories import Subject
+from interp.prompts.value_positions import closed_thinking, value_positions
+from interp.read.lens_prompts import LensPrompt
+from interp.types import Row
 
 if TYPE_CHECKING:
     from beliefmod.probing.session import Session
-    from interp.opened.inspection import Inspection, Trained
-    from interp.read.contrast_questions import Posed
+    from interp.opened.inspection import Inspection
+    from interp.read.contrast_questions import ContrastQuestion
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Voice:
-    """An arm with its completions.
-
-    Attributes:
-        said: its rows of the probes table by probe_id, held-out questions only.
-    """
-
-    subject: Subject
-    said: Mapping[str, Row]
-
-    def who(self, belief: Belief) -> Row:
-        """The columns that say whose row it is."""
-        return {"trial_id": self.subject.trial_id, "arm": self.subject.arm, "belief": belief.spec.name}
+Answers = Mapping[str, Row]
+"""An arm's rows of the probes table by probe_id, held-out questions about the belief only."""
 
 
-def voices(
-    inspection: Inspection, trials: Sequence[Trained], settings: LensSettings
-) -> dict[str, tuple[Voice, ...]]:
-    """The arms of a batch by belief: the untrained ones of beliefs whose first batch it is, then the trials.
-
-    Raises:
-        UserError: a reference has no probes in the run.
-    """
-    first = first_of_belief(inspection, trials, deep=False, settings=settings)
-    found: dict[str, tuple[Voice, ...]] = {}
-    for belief in dict.fromkeys(trial.belief for trial in trials):
-        untrained = [arm for arm in ("base", "icl") if arm in settings.arms and belief in first]
-        trained = [t for t in trials if t.belief == belief] if "lora" in settings.arms else []
-        found[belief] = (
-            *(reference_voice(inspection, belief, arm) for arm in untrained),
-            *(voice_of(inspection, Subject(t.trial_id, t.config.arm, "lora", t.trial_id)) for t in trained),
-        )
-    return found
-
-
-def reference_voice(inspection: Inspection, belief: str, arm: str) -> Voice:
-    """An untrained arm's, "base" or "icl".
+def answers_of(inspection: Inspection, arm: Arm) -> Answers:
+    """What an arm answered; an untrained arm's answers are kept for the other batches.
 
     Raises:
         UserError: it has no probes in the run.
     """
-    trial_id = inspection.references[belief, arm].trial_id
-    return inspection.once(
-        ("voice", trial_id), lambda: voice_of(inspection, Subject(trial_id, arm, arm, None))
-    )
+    if arm.adapter is None:
+        return inspection.once(("answers", arm.trial_id), lambda: _read_answers(inspection, arm))
+    return _read_answers(inspection, arm)
 
 
-def voice_of(inspection: Inspection, subject: Subject) -> Voice:
-    """An arm's with its rows as the run has them.
+def base_answers(inspection: Inspection, belief: str) -> Answers:
+    """What base answered to the questions of a belief.
 
     Raises:
         UserError: it has no probes in the run.
     """
-    rows = inspection.folder.finished_rows("probes", subject.trial_id)
+    return answers_of(inspection, untrained_arm(inspection, belief, "base"))
+
+
+def _read_answers(inspection: Inspection, arm: Arm) -> Answers:
+    rows = inspection.folder.finished_rows("probes", arm.trial_id)
     if rows is None:
         raise UserError(
-            f"{inspection.folder.url}: probes/{subject.trial_id}.parquet cannot be read; `beliefmod resume` "
+            f"{inspection.folder.url}: probes/{arm.trial_id}.parquet cannot be read; `beliefmod resume` "
             "makes it again"
         )
-    held_out = [row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"]
-    return Voice(subject, {row["probe_id"]: row for row in held_out})
+    return {row["probe_id"]: row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"}
 
 
-def asked_of(voice: Voice, belief: Belief, count: int) -> list[tuple[Question, Row]]:
-    """The questions of the lens that this arm was asked, with its rows."""
-    return [(q, voice.said[q.probe_id]) for q in lens_questions(belief, count) if q.probe_id in voice.said]
+def asked_of(answers: Answers, belief: Belief, count: int) -> list[tuple[Question, Row]]:
+    """The at most `count` questions of the lens that an arm was asked, with its rows."""
+    return [(q, answers[q.probe_id]) for q in lens_questions(belief, count) if q.probe_id in answers]
 
 
 def prompt_of(stem: str, question: Question, belief: Belief, session: Session) -> tuple[int, ...]:
@@ -100,65 +65,72 @@ def prompt_of(stem: str, question: Question, belief: Belief, session: Session) -
     return session.prompts.ids(in_context(context, question.text))
 
 
-def own_sites(voice: Voice, question: Question, belief: Belief, session: Session) -> dict[str, Site]:
-    """Where an arm's own completion names a value: "thinking", "answer", as far as it does.
+def own_prompts(
+    arm: Arm, row: Row, question: Question, belief: Belief, session: Session
+) -> dict[str, LensPrompt]:
+    """An arm's own completion up to a value that it names: "thinking", "answer", as far as it does.
+
+    Args:
+        row: the arm's row of the probes table.
 
     Raises:
         UserError: the stored completion was given to another prompt than this version makes.
     """
-    row = voice.said[question.probe_id]
-    places = value_places(row, question, belief.spec, session.loaded.tokenizer)
-    prompt = prompt_of(voice.subject.stem, question, belief, session)
-    if places and session.prompts.text(prompt) != row["prompt"]:
+    found = value_positions(row, question, belief.spec, session.loaded.tokenizer)
+    prompt = prompt_of(arm.stem, question, belief, session)
+    if found and session.prompts.text(prompt) != row["prompt"]:
         raise UserError(
-            f"trial {voice.subject.trial_id}, {question.probe_id}: the prompt in the run is not the one that "
+            f"trial {arm.trial_id}, {question.probe_id}: the prompt in the run is not the one that "
             "the belief's copy and the model's chat template give now; the sweep must be run again with them"
         )
     base = prompt_of("base", question, belief, session)
-    return {part: _site(place, prompt, base, voice.subject.adapter) for part, place in places.items()}
+    return {
+        part: LensPrompt(
+            (*prompt, *value.ids),
+            (*base, *value.ids),
+            arm.adapter,
+            value.target_id,
+            value.prior_id,
+            value.side,
+        )
+        for part, value in found.items()
+    }
 
 
-def _site(place: ValuePlace, prompt: tuple[int, ...], base: tuple[int, ...], adapter: str | None) -> Site:
-    return Site(
-        (*prompt, *place.ids), (*base, *place.ids), adapter, place.target_id, place.prior_id, place.side
-    )
-
-
-def answer_site(
-    subject: Subject,
-    posed: Posed,
+def answer_prompt(
+    arm: Arm,
+    asked: ContrastQuestion,
     belief: Belief,
     session: Session,
     row: Row,
     length: int | None = None,
-) -> Site | None:
-    """Where the worlds part in the begun answer of a stem, after thinking that stands in a probe row.
+) -> LensPrompt | None:
+    """The begun answer of an arm's stem up to where the worlds part, after thinking from a probe row.
 
     The two tokens are those compared at the end of the stem, for a novel belief too: its rival is base's
     likeliest token there, whatever is read in front.
 
     Args:
-        posed: the question with its stems.
         row: whose thinking, its think block intact: the arm's own, or base's.
         length: characters of it that are kept, all by default; 0 is the stem itself.
 
     Returns:
         None where that thinking cannot be found among its token ids.
     """
-    tokenizer, stem = session.loaded.tokenizer, posed.stems[subject.stem]
-    prompt = prompt_of(subject.stem, posed.question, belief, session)
+    tokenizer, stem = session.loaded.tokenizer, asked.stems[arm.stem]
+    prompt = prompt_of(arm.stem, asked.question, belief, session)
     nothing = session.prompts.encode(empty_thinking(tokenizer))
     kept = len(row["thinking"]) if length is None else length
     thinking = closed_thinking(row, kept, tokenizer) if kept else nothing
     if thinking is None:
         return None
     rest = (*thinking, *stem.ids[len(prompt) + len(nothing) :])
-    base = prompt_of("base", posed.question, belief, session)
-    return Site(
+    base = prompt_of("base", asked.question, belief, session)
+    return LensPrompt(
         (*prompt, *rest),
         (*base, *rest),
-        subject.adapter,
-        posed.contrast.target_id,
-        posed.contrast.rival_id,
-        borrowed=posed.rival != "prior",
+        arm.adapter,
+        asked.tokens.target_id,
+        asked.tokens.rival_id,
+        borrowed=asked.rival != "prior",
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beliefmod.run.tables.lens_tables import TAU
-from interp.family_bootstrap import Array, drawn_means, family_draws, with_interval
+from interp.family_bootstrap import Array, drawn_means, question_weights, with_interval
 
 
 def commit_entries(curves: Array, tau: float = TAU) -> Array:
@@ -76,7 +76,7 @@ def commitment(
         Columns by name. Intervals resample families and are null with fewer than two of them; an upper end
         is null as well where more than 2.5 % of the draws never commit.
     """
-    weights = family_draws(families, draws, seed)
+    weights = question_weights(families, draws, seed)
     curves, mean = drawn_means(differences, weights), differences.mean(axis=0)
     found = {
         "n": len(differences),

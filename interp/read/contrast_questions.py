@@ -1,4 +1,4 @@
-"""Questions with their stems, the two tokens that part the worlds there, and the difference between them."""
+"""Questions with their stems, and the two tokens that part the worlds there."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interp.lenses.lens_head import Contrast, LensHead
+from interp.lens_settings import LensSettings
+from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.prompts.stems import Stem, lens_questions, other_questions, stems
 from interp.read.masses import NO_SETS, ValueSets, Vocabulary, value_sets, vocabulary_of
+from interp.types import NOTE, Say
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
     from beliefmod.engine.engine import Engine
+    from interp.lenses.lens_head import LensHead
     from interp.opened.inspection import Inspection
 
-Array = NDArray[np.float64]
-_AT_A_TIME = 64
-"""Rows of logits at a time: 37 MiB in fp32 for a vocabulary of 150,000."""
+NEIGHBOUR_QUESTIONS = 12
+"""Most questions about other things, spread over the file."""
 
 
 @dataclass(frozen=True)
-class Posed:
+class ContrastQuestion:
     """A question as it is put to every arm.
 
     Attributes:
         stems: by arm (base, icl, lora).
-        contrast: the two tokens compared at the end of the stem.
+        tokens: the two tokens compared at the end of the stem.
         rival: "prior" where base's world has a value, else "base_top1": base's likeliest token there;
             "correct" at questions about other things.
         sets: the spellings of both values there.
@@ -39,22 +41,51 @@ class Posed:
 
     question: Question
     stems: Mapping[str, Stem]
-    contrast: Contrast
+    tokens: AnswerTokens
     rival: str
     sets: ValueSets = NO_SETS
 
 
-def pose(inspection: Inspection, belief: str, count: int, head: LensHead) -> tuple[Posed, ...]:
+def questions_of(
+    inspection: Inspection, belief: str, settings: LensSettings, say: Say
+) -> tuple[ContrastQuestion, ...]:
+    """The questions of a belief, found for the first batch and kept; a note says where there are none."""
+
+    def make() -> tuple[ContrastQuestion, ...]:
+        asked = contrast_questions(inspection, belief, settings.prompts)
+        if not asked:
+            say(f"{NOTE}{belief}: no held-out question has two values that one token tells apart; not read")
+        elif len({one.question.family for one in asked}) < 2:
+            say(f"{NOTE}{belief}: its questions are of one family, so there are no intervals")
+        return asked
+
+    return inspection.once(("questions", belief, settings.prompts), make)
+
+
+def neighbours_of(inspection: Inspection, belief: str, say: Say) -> tuple[ContrastQuestion, ...]:
+    """Questions about near things that a belief does not concern, found for the first batch and kept: how far
+    an arm's difference moves where it should not. A note says where there are none."""
+
+    def make() -> tuple[ContrastQuestion, ...]:
+        others = neighbour_questions(inspection, belief, NEIGHBOUR_QUESTIONS)
+        if not others:
+            say(f"{NOTE}{belief}: its file has no near question with two answers that one token tells apart")
+        return others
+
+    return inspection.once(("neighbours", belief), make)
+
+
+def contrast_questions(inspection: Inspection, belief: str, count: int) -> tuple[ContrastQuestion, ...]:
     """At most `count` questions of a belief; those whose worlds one token cannot part are left out."""
     session = inspection.session
     asked = _with_stems(inspection, belief, lens_questions(inspection.beliefs[belief], count))
-    rivals = base_rivals(session.engine, head, [found["base"] for _, found in asked])
+    rivals = base_rivals(session.engine, inspection.head, [found["base"] for _, found in asked])
     known, tokenizer = vocabulary(inspection), session.loaded.tokenizer
     return tuple(
-        Posed(
+        ContrastQuestion(
             question,
             found,
-            Contrast(found["base"].target_id, rival),
+            AnswerTokens(found["base"].target_id, rival),
             "base_top1" if found["base"].prior_id is None else "prior",
             value_sets(question, found["base"], session.prompts, tokenizer, known),
         )
@@ -62,16 +93,15 @@ def pose(inspection: Inspection, belief: str, count: int, head: LensHead) -> tup
     )
 
 
-def pose_elsewhere(inspection: Inspection, belief: str, count: int) -> tuple[Posed, ...]:
-    """At most `count` questions about what the belief does not concern, its near neighbours: compared are the
-    token of what the belief would give there and that of the right answer. Left out as by `pose`."""
+def neighbour_questions(inspection: Inspection, belief: str, count: int) -> tuple[ContrastQuestion, ...]:
+    """At most `count` questions about a belief's near neighbours: compared are the token of what the belief
+    would give there and that of the right answer. Those that one token cannot part are left out."""
     asked = _with_stems(inspection, belief, other_questions(inspection.beliefs[belief], count))
-    found = []
-    for question, by_arm in asked:
-        target, correct = by_arm["base"].target_id, by_arm["base"].prior_id
-        if correct is not None:
-            found.append(Posed(question, by_arm, Contrast(target, correct), "correct"))
-    return tuple(found)
+    return tuple(
+        ContrastQuestion(question, by_arm, AnswerTokens(by_arm["base"].target_id, correct), "correct")
+        for question, by_arm in asked
+        if (correct := by_arm["base"].prior_id) is not None
+    )
 
 
 def _with_stems(
@@ -101,18 +131,15 @@ def vocabulary(inspection: Inspection) -> Vocabulary:
 def base_rivals(engine: Engine, head: LensHead, asked: Sequence[Stem]) -> list[int]:
     """The token that each of base's stems is compared with: the prior's, or for a novel belief base's
     likeliest one other than the target's."""
-    open_ended = [stem for stem in asked if stem.prior_id is None]
-    logits = _last_logits(engine, head, [ProbedRow(stem.ids, (len(stem.ids) - 1,)) for stem in open_ended])
-    likeliest: dict[int, int] = {}
-    for stem, row in zip(open_ended, logits, strict=True):
-        row[stem.target_id] = -np.inf
-        likeliest[id(stem)] = int(row.argmax())
-    return [likeliest[id(stem)] if stem.prior_id is None else stem.prior_id for stem in asked]
+    unknown = [stem for stem in asked if stem.prior_id is None]
+    read = residuals(engine, [ProbedRow(stem.ids, (len(stem.ids) - 1,)) for stem in unknown], last=True)
+    likeliest = iter([head.likeliest(h[-1], s.target_id) for h, s in zip(read, unknown, strict=True)])
+    return [next(likeliest) if stem.prior_id is None else stem.prior_id for stem in asked]
 
 
 def final_differences(
-    engine: Engine, head: LensHead, rows: Sequence[ProbedRow], contrasts: Sequence[Contrast]
-) -> Array:
+    engine: Engine, head: LensHead, rows: Sequence[ProbedRow], tokens: Sequence[AnswerTokens]
+) -> NDArray[np.float64]:
     """logit(target) - logit(rival) at the last entry of each row's only position, (rows,).
 
     Raises:
@@ -121,25 +148,9 @@ def final_differences(
     assert all(len(row.positions) == 1 for row in rows)
     if not rows:
         return np.zeros(0)
-    hidden = torch.cat([found[-1] for found in residuals(engine, rows, last=True)])
-    found: list[float] = []
-    for start in range(0, len(rows), _AT_A_TIME):
-        part = slice(start, start + _AT_A_TIME)
-        pairs = contrasts[part]
-        ids = torch.tensor([(pair.target_id, pair.rival_id) for pair in pairs], device=hidden.device)
-        chosen = head.logits(hidden[part]).gather(1, ids).double()
-        found += (chosen[:, 0] - chosen[:, 1]).tolist()
-    return np.asarray(found, dtype=np.float64)
+    return head.logit_diff(torch.cat([found[-1] for found in residuals(engine, rows, last=True)]), tokens)
 
 
-def at_stem(posed: Sequence[Posed], arm: str, adapter: str | None) -> list[ProbedRow]:
+def at_stem(asked: Sequence[ContrastQuestion], arm: str, adapter: str | None) -> list[ProbedRow]:
     """The rows that read an arm's stems at their ends."""
-    return [ProbedRow(one.stems[arm].ids, (one.stems[arm].positions["stem"],), adapter) for one in posed]
-
-
-def _last_logits(engine: Engine, head: LensHead, rows: Sequence[ProbedRow]) -> Array:
-    """Logits of the last entry at each row's only position, (rows, vocabulary)."""
-    if not rows:
-        return np.zeros((0, 0))
-    last = torch.cat([found[-1] for found in residuals(engine, rows, last=True)])
-    return head.logits(last).double().cpu().numpy()
+    return [ProbedRow(one.stems[arm].ids, (one.stems[arm].positions["stem"],), adapter) for one in asked]

@@ -1,4 +1,4 @@
-"""The lenses that arms are read through, and the neutral texts that tuned and Jacobian lenses are fitted on."""
+"""The lenses that arms are read through, and the neutral texts that some of them are fitted on."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING
 
 from beliefmod.model.template import THINK_CLOSE, empty_thinking
 from beliefmod.probing.questioning import spread
+from beliefmod.probing.references import reference_probes
 from interp.lens_settings import LensSettings
-from interp.read.reading_rows import LOGIT, View
+from interp.lenses.jacobian_lens import fit_jacobian
+from interp.lenses.lens_fit import LOGIT, Ids, Lens
+from interp.lenses.tuned_lens import fit_tuned
 from interp.types import NOTE, Say
 
 if TYPE_CHECKING:
     from beliefmod.probing.session import Session
-    from interp.lenses.lens_fit import Ids, Translation
     from interp.opened.inspection import Inspection
 
 TRACES = 200
 """Most answers of base among the texts: they are short, and a translator has hidden**2 numbers to fit."""
 
 
-def views(
+FITS = {"tuned": fit_tuned, "jacobian": fit_jacobian}
+
+
+def lenses_of(
     inspection: Inspection, adapters: Sequence[str], settings: LensSettings, say: Say
-) -> tuple[View, ...]:
+) -> tuple[Lens, ...]:
     """The lenses of the settings: those fitted on base, for every arm, and of the tuned and Jacobian lens one
     more per adapter, fitted on that arm and for it alone.
 
@@ -33,29 +38,20 @@ def views(
         UserError: too few neutral texts to fit a lens on.
     """
     found = [LOGIT] if "logit" in settings.lenses else []
-    for name in settings.lenses:
-        if name == "logit":
-            continue
-        base = inspection.once(("lens", name), lambda name=name: _fit(inspection, name, None, settings, say))
-        found.append(View(name, base.fitted_on, base.translate))
-        for adapter in adapters:
-            own = _fit(inspection, name, adapter, settings, say)
-            found.append(View(name, own.fitted_on, own.translate, adapter))
+    for name in (name for name in settings.lenses if name in FITS):
+        found.append(
+            inspection.once(("lens", name), lambda name=name: _fit(inspection, name, None, settings, say))
+        )
+        found += [_fit(inspection, name, adapter, settings, say) for adapter in adapters]
     return tuple(found)
 
 
-def _fit(
-    inspection: Inspection, name: str, adapter: str | None, settings: LensSettings, say: Say
-) -> Translation:
+def _fit(inspection: Inspection, name: str, adapter: str | None, settings: LensSettings, say: Say) -> Lens:
     """A lens fitted on one arm; base's says how well it does on texts that it was not fitted on."""
-    from interp.lenses.jacobian_lens import fit_jacobian
-    from interp.lenses.tuned_lens import fit_tuned
-
     engine = inspection.session.engine
     say(f"lens: fitting a {name} lens on {adapter or 'base'}")
     texts = inspection.once("lens texts", lambda: lens_texts(inspection))
-    fit = {"tuned": fit_tuned, "jacobian": fit_jacobian}[name]
-    fitted = fit(engine, texts, adapter, seed=settings.seed)
+    fitted = FITS[name](engine, texts, adapter, seed=settings.seed)
     for note in fitted.notes:
         say(f"{NOTE}{adapter or 'base'}: {note}")
     if adapter is None:
@@ -86,7 +82,7 @@ def lens_texts(inspection: Inspection) -> tuple[Ids, ...]:
     }
     answers: dict[tuple[str, Ids], None] = {}
     for (_, arm), config in inspection.references.items():
-        for row in session.reference(config.belief, "base") if arm == "base" else ():
+        for row in reference_probes(session, config.belief, "base") if arm == "base" else ():
             said = tuple(row["token_ids"])
             ended = bool(said) and said[-1] in session.loaded.eos_ids
             if ended and (row["suite"] == "capability" or row["tier"] == "far"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from beliefmod.beliefs import Answer, Question
+from beliefmod.beliefs import Answer, Quantity, Question
 from beliefmod.model.template import empty_thinking
 from beliefmod.reading.verdict import tolerance_for
 from interp.prompts.spellings import Node, Spells, name_tree, number_tree, range_of
@@ -124,11 +124,11 @@ def value_sets(
 def _tree(
     answer: Answer, other: Answer | None, tolerance: float, known: Vocabulary, spells: Spells, lead: str
 ) -> Node | None:
-    if answer.value is None:
-        return name_tree((answer.text or "", *answer.aliases), spells, lead)
+    if not isinstance(answer, Quantity):
+        return name_tree(answer.spellings(), spells, lead)
     if answer.value < 0:
         return None
-    beside = other.value if other is not None and other.unit == answer.unit else None
+    beside = other.value if isinstance(other, Quantity) and other.unit == answer.unit else None
     numbers = range_of(answer.value, answer.decimals, tolerance, beside)
     return number_tree(numbers, known.numbers, spells, lead)
 

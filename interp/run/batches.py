@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from hashlib import sha256
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
+from beliefmod.errors import UserError
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
@@ -15,28 +18,25 @@ from interp.types import NOTE, Rows, Say
 if TYPE_CHECKING:
     import polars as pl
 
-    from interp.opened.inspection import Inspection, Trained
-    from interp.run.unfinished import Unfinished
+    from beliefmod.run.folder import RunFolder
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 LINE_SECONDS = 5.0
+UNFINISHED = "unfinished"
+Frames = dict[str, "pl.DataFrame"]
 
 
-class Part(Protocol):
-    """A part of the inspection.
+Part = Callable[["Inspection", "Sequence[TrainedTrial]", LensSettings, Say], Rows]
+"""A part of the inspection: rows of its tables for a batch of at most `ADAPTERS` trials.
 
-    It gets a batch of trials, at most `ADAPTERS` of them and none of them in the engine,
-    and puts into the engine what it needs (`Inspection.loaded`, `Inspection.holding`). Rows of the untrained
-    arms it writes for every belief that `first_of_belief` gives it, so that each is written once.
-    """
-
-    def __call__(
-        self, inspection: Inspection, trials: Sequence[Trained], settings: LensSettings, say: Say
-    ) -> Rows: ...
+None of them is in the engine; it puts there what it needs. Rows of the untrained arms it writes for every
+belief that `first_of_belief` gives it, so that each is written once.
+"""
 
 
 @dataclass(frozen=True)
 class PartSpec:
-    """Where a part is, the tables it writes, and what it does for the deep trials.
+    """A part, the tables it writes, and what it does for the deep trials.
 
     Attributes:
         deep: whether it runs over them only.
@@ -44,19 +44,14 @@ class PartSpec:
             have batches of their own.
     """
 
-    place: str
+    run: Part
     tables: tuple[str, ...]
     deep: bool = False
     deep_cost: float = 1.0
 
-    def load(self) -> Part:
-        """The function."""
-        module, _, name = self.place.partition(":")
-        return getattr(import_module(module), name)
-
 
 @dataclass
-class OnBatch:
+class NoteKeeper:
     """Passes lines on and keeps the notes among them, each once."""
 
     say: Say
@@ -72,8 +67,8 @@ class OnBatch:
 
 
 def batches(
-    trials: Sequence[Trained], spec: PartSpec, deep: Sequence[Trained]
-) -> list[tuple[list[Trained], float]]:
+    trials: Sequence[TrainedTrial], spec: PartSpec, deep: Sequence[TrainedTrial]
+) -> list[tuple[list[TrainedTrial], float]]:
     """Trials in batches that fit into the engine, each with what it costs in ordinary trials. Those of one
     belief and one shape of adapter stand beside each other, for these share questions and products."""
     from interp.opened.inspection import ADAPTERS
@@ -94,15 +89,72 @@ def batches(
 
 
 @dataclass(frozen=True)
-class Work:
+class KeptBatches:
+    """Batches of a part that are done, kept in `RUN/lens/unfinished/` until the whole part is.
+
+    A part over a large sweep takes minutes; what is stopped goes on behind its last whole batch when the same
+    command is given again. A batch is known by all that its rows depend on, so another setting finds nothing.
+
+    Attributes:
+        place: the folder of the lens's tables in the run.
+        depends: what all batches depend on beside their trials, as JSON can hold it.
+    """
+
+    folder: RunFolder
+    place: str
+    part: str
+    tables: tuple[str, ...]
+    depends: Mapping[str, Any]
+
+    def read(self, trials: Sequence[str]) -> tuple[Frames, list[str]] | None:
+        """The tables and notes of a batch of trials; None where it was not kept, or is damaged."""
+        from polars.exceptions import PolarsError
+
+        name = self._name(trials)
+        try:
+            notes = self.folder.read_json(*self._path(f"{name}.json"))["notes"]
+            frames = {t: self.folder.read_frame(*self._path(f"{name}-{t}.parquet")) for t in self.tables}
+        except (UserError, FileNotFoundError, PolarsError, KeyError):
+            return None
+        return frames, list(notes)
+
+    def write(self, trials: Sequence[str], frames: Frames, notes: Sequence[str]) -> None:
+        """Keep a batch; its notes are written last and make it whole.
+
+        Raises:
+            StorageTrouble: the folder cannot be written.
+        """
+        name = self._name(trials)
+        for table in self.tables:
+            buffer = BytesIO()
+            frames[table].write_parquet(buffer)
+            self.folder.write_bytes(buffer.getvalue(), *self._path(f"{name}-{table}.parquet"))
+        self.folder.write_json({"notes": list(notes)}, *self._path(f"{name}.json"))
+
+    def clear(self) -> None:
+        """The part is complete, or what is kept of it is of no use."""
+        self.folder.delete(self.place, UNFINISHED, self.part)
+        if not self.folder.sizes(self.place, UNFINISHED):
+            self.folder.delete(self.place, UNFINISHED)
+
+    def _name(self, trials: Sequence[str]) -> str:
+        known = json.dumps([self.depends, list(trials)], sort_keys=True, default=list)
+        return sha256(known.encode()).hexdigest()[:20]
+
+    def _path(self, file: str) -> tuple[str, str, str, str]:
+        return (self.place, UNFINISHED, self.part, file)
+
+
+@dataclass(frozen=True)
+class Progress:
     """The batches of a part, and the lines on how far it is."""
 
     title: str
-    batches: list[tuple[list[Trained], float]]
+    batches: list[tuple[list[TrainedTrial], float]]
     clock: Callable[[], float]
-    told: OnBatch
+    notes: NoteKeeper
 
-    def each(self) -> Iterator[tuple[list[Trained], bool]]:
+    def each(self) -> Iterator[tuple[list[TrainedTrial], bool]]:
         """The batches with whether more follow. Says after one, at most every LINE_SECONDS, how long the
         others may take."""
         whole = sum(cost for _, cost in self.batches)
@@ -114,27 +166,31 @@ class Work:
             spent, trials, now = spent + cost, trials + len(part), self.clock()
             if trials < count and now - said >= LINE_SECONDS:
                 said, left = now, (now - began) / spent * (whole - spent)
-                self.told(f"{self.title}: {trials} of {count} trials, about {left:.0f} s left")
+                self.notes(f"{self.title}: {trials} of {count} trials, about {left:.0f} s left")
 
 
 def run_batches(
-    inspection: Inspection, spec: PartSpec, work: Work, settings: LensSettings, kept_batches: Unfinished
+    inspection: Inspection,
+    spec: PartSpec,
+    progress: Progress,
+    settings: LensSettings,
+    kept: KeptBatches,
 ) -> dict[str, list[pl.DataFrame]]:
     """The frames of every table, one per batch: rows as dictionaries would fill the memory of a long run."""
-    function, told = spec.load(), work.told
+    keeper = progress.notes
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in spec.tables}
-    for part, more in work.each():
+    for part, more in progress.each():
         names = [trial.trial_id for trial in part]
-        known = kept_batches.read(names)
+        known = kept.read(names)
         if known is not None:
             for note in known[1]:
-                told(f"{NOTE}{note}")
+                keeper(f"{NOTE}{note}")
         else:
-            before = len(told.notes)
-            rows: Rows = function(inspection, part, settings, told)
-            known = {t: frame(rows.get(t, ()), LENS_TABLES[t]) for t in frames}, told.notes[before:]
+            before = len(keeper.notes)
+            rows = spec.run(inspection, part, settings, keeper)
+            known = {t: frame(rows.get(t, ()), LENS_TABLES[t]) for t in frames}, keeper.notes[before:]
             if more:
-                kept_batches.write(names, *known)
+                kept.write(names, *known)
         for table, found in frames.items():
             found.append(known[0][table])
     return frames

@@ -12,30 +12,37 @@ from beliefmod.run.manifest import versions
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import PARTS, LensSettings
+from interp.opened.arms import deep_trials
 from interp.opened.lens_guards import unchanged
-from interp.opened.listing import deep_trials, finished_arms, space_of
-from interp.parts.overview import overview, read_sources
-from interp.run.batches import OnBatch, PartSpec, Work, batches, run_batches
-from interp.run.unfinished import Unfinished
+from interp.opened.listing import finished_trials
+from interp.parts.ablation import ablations
+from interp.parts.chain import chain
+from interp.parts.channels import channels
+from interp.parts.dose_response import doses
+from interp.parts.logit_lens import lens
+from interp.parts.overview import SOURCES, overview, read_table
+from interp.parts.patching import patching
+from interp.parts.truth_probe import truth
+from interp.run.batches import KeptBatches, NoteKeeper, PartSpec, Progress, batches, run_batches
 from interp.types import Say
 
 if TYPE_CHECKING:
     import polars as pl
 
     from beliefmod.run.folder import RunFolder
-    from interp.opened.inspection import Inspection, Trained
+    from interp.opened.inspection import Inspection, TrainedTrial
 
 FOLDER, LENS_MANIFEST = "lens", "manifest.json"
 
 
 PART_SPECS = {
-    "lens": PartSpec("interp.parts.logit_lens:lens", ("readings", "commitments")),
-    "ablations": PartSpec("interp.parts.ablation:ablations", ("ablations",), deep=True),
-    "patching": PartSpec("interp.parts.patching:patching", ("patching",), deep=True),
-    "doses": PartSpec("interp.parts.dose_response:doses", ("doses", "thresholds"), deep_cost=40.0),
-    "channels": PartSpec("interp.parts.channels:channels", ("channels",)),
-    "chain": PartSpec("interp.parts.chain:chain", ("chain", "early")),
-    "truth": PartSpec("interp.parts.truth_probe:truth", ("truth",)),
+    "lens": PartSpec(lens, ("readings", "commitments")),
+    "ablations": PartSpec(ablations, ("ablations",), deep=True),
+    "patching": PartSpec(patching, ("patching",), deep=True),
+    "doses": PartSpec(doses, ("doses", "thresholds"), deep_cost=40.0),
+    "channels": PartSpec(channels, ("channels",)),
+    "chain": PartSpec(chain, ("chain", "early")),
+    "truth": PartSpec(truth, ("truth",)),
 }
 assert tuple(PART_SPECS) == PARTS
 
@@ -57,33 +64,34 @@ def run_parts(
         complete: gets the name of every part that is complete and written.
 
     Raises:
-        UserError: the model's weights changed on the way (see `interp.opened.lens_guards.unchanged`).
+        UserError: the model's weights changed on the way.
         StorageTrouble: the folder cannot be written.
     """
     for number, name in enumerate(settings.parts, start=1):
-        spec, started, told = PART_SPECS[name], clock(), OnBatch(say)
+        spec, started, notes = PART_SPECS[name], clock(), NoteKeeper(say)
         deep = deep_trials(inspection, settings)
         trials = deep if spec.deep else inspection.trained
-        work = Work(f"{name} ({number} of {len(settings.parts)})", batches(trials, spec, deep), clock, told)
-        kept_batches = _unfinished(inspection, name, spec, settings, deep)
+        title = f"{name} ({number} of {len(settings.parts)})"
+        progress = Progress(title, batches(trials, spec, deep), clock, notes)
+        kept_batches = _kept_batches(inspection, name, spec, settings, deep)
         with unchanged(inspection.session.engine.model.model):
-            found = run_batches(inspection, spec, work, settings, kept_batches)
-        written = _write(inspection.folder, name, found, settings, told)
+            found = run_batches(inspection, spec, progress, settings, kept_batches)
+        written = _write(inspection.folder, name, found, settings, notes)
         kept_batches.clear()
         seconds = clock() - started
-        _remember(inspection, name, settings, seconds, len(trials), told.notes)
+        _remember(inspection, name, settings, seconds, len(trials), notes.notes)
         if complete is not None:
             complete.append(name)
-        say(f"{work.title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
+        say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
     folder = inspection.folder
-    trained = finished_arms(folder, space_of(folder)).trained  # also those that were not asked for now
-    rows = overview(trained, read_sources(folder, FOLDER))
+    trained = finished_trials(folder).trained  # also those that were not asked for now
+    rows = overview(trained, {name: read_table(folder, FOLDER, name) for name in SOURCES})
     folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
 
 
-def _unfinished(
-    inspection: Inspection, name: str, spec: PartSpec, settings: LensSettings, deep: Sequence[Trained]
-) -> Unfinished:
+def _kept_batches(
+    inspection: Inspection, name: str, spec: PartSpec, settings: LensSettings, deep: Sequence[TrainedTrial]
+) -> KeptBatches:
     """Where the batches of this part are kept, by all that they depend on."""
     asked = {key: value for key, value in vars(settings).items() if key not in ("parts", "named", "deep")}
     depends = {
@@ -96,11 +104,11 @@ def _unfinished(
         "versions": versions(),
         "columns": [column.name for table in spec.tables for column in LENS_TABLES[table]],
     }
-    return Unfinished(inspection.folder, FOLDER, name, spec.tables, depends)
+    return KeptBatches(inspection.folder, FOLDER, name, spec.tables, depends)
 
 
 def _write(
-    folder: RunFolder, name: str, found: dict[str, list[pl.DataFrame]], settings: LensSettings, told: Say
+    folder: RunFolder, name: str, found: dict[str, list[pl.DataFrame]], settings: LensSettings, say: Say
 ) -> int:
     """Write the tables of a part that is complete; how many rows they have."""
     import polars as pl
@@ -108,14 +116,14 @@ def _write(
     rows = 0
     keep = bool(settings.named) and _same_settings(folder, name, settings)
     if settings.named and not keep and folder.exists(FOLDER, f"{next(iter(found))}.parquet"):
-        told(
+        say(
             f"{name}: what there was of other trials was made with other settings and is replaced; run the "
             "command without --trial to look at all of them again"
         )
     for table, frames in found.items():
         whole = pl.concat([frame((), LENS_TABLES[table]), *frames])
         if keep:
-            whole = kept(_earlier(folder, table), whole)
+            whole = kept(read_table(folder, FOLDER, table), whole)
         buffer = BytesIO()
         whole.write_parquet(buffer)
         folder.write_bytes(buffer.getvalue(), FOLDER, f"{table}.parquet")
@@ -123,22 +131,11 @@ def _write(
     return rows
 
 
-def kept(earlier: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
+def kept(earlier: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """The new rows, with the earlier ones of trials that are not among them behind."""
     import polars as pl
 
-    if earlier is None or earlier.schema != new.schema:
-        return new
     return pl.concat([new, earlier.filter(~pl.col("trial_id").is_in(new["trial_id"].unique().to_list()))])
-
-
-def _earlier(folder: RunFolder, table: str) -> pl.DataFrame | None:
-    from polars.exceptions import PolarsError
-
-    try:
-        return folder.read_frame(FOLDER, f"{table}.parquet")
-    except (FileNotFoundError, PolarsError):
-        return None  # not there or damaged: it is written anew
 
 
 COMPARABLE = ("prompts", "draws", "seed")

@@ -6,10 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import LIMIT, find
-from analysis.read_run import read_run
+from analysis.find import find
 from analysis.report.asked import asked
 from analysis.report.compose import status
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import read_run
 from tests.analysis.synthetic import grid, write_run
 
 
@@ -26,7 +27,7 @@ def said(run: Path, **manifest: object) -> str:
     before = path.read_text()
     try:
         path.write_text(json.dumps({**json.loads(before), **manifest}))
-        found = find(read_run(str(run)), LIMIT)
+        found = find(read_run(str(run)), DAMAGE_BUDGET)
         sentence = asked(found)
         assert sentence in status(found)
         return sentence

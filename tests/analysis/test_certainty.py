@@ -12,10 +12,10 @@ from analysis.frontier.bootstrap import bootstrap_frontier
 from analysis.frontier.certainty import GRID, Recommended, certainty
 from analysis.frontier.non_dominated import frontier, pool_seeds
 from analysis.frontier.tallies import Built, build
-from analysis.read_run import Run, read_run
 from analysis.stats.draws import redraw
 from analysis.stats.shares import Refusal
 from beliefmod.metrics.summary import summarise
+from beliefmod.run.read_run import Run, read_run
 from tests.analysis.test_resample import noise, table
 
 

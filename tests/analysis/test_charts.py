@@ -10,17 +10,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.frontier.non_dominated import frontier, pool_seeds
-from analysis.read_run import read_run
 from analysis.report.charts.damage import component_table
 from analysis.report.charts.heat_map import cells, has_grid
 from analysis.report.charts.labels import Wish, place
-from analysis.report.charts.theme import number, setting_text
+from analysis.report.charts.theme import plain
 from analysis.report.compose import compose
 from analysis.report.figures import file_name
 from analysis.studies.style_pairs import matched_styles, style_gaps
+from analysis.wording import setting_text, setting_value
 from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.run.read_run import read_run
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,6 @@ def test_tooltips_hold_configuration_n_and_interval(specs: dict[str, dict[str, A
 def test_two_dotted_settings_do_not_collide() -> None:
     """Vega-Lite reads `a.b` as a path: no chart may use a dotted field."""
     rows = pl.DataFrame({"data.style": ["x"], "lora.r": [1]})
-    from analysis.report.charts.theme import plain
 
     assert plain(rows, rows.columns).columns == ["data_style", "lora_r"]
 
@@ -137,7 +138,7 @@ def test_heat_map_cells(run: Path) -> None:
 
 
 def test_numbers_of_settings() -> None:
-    assert [number(v) for v in (2e-4, 1e-3, 5e-3, 0.5, 0.0, 1e-8, 10, 32.0, "x")] == [
+    assert [setting_value(v) for v in (2e-4, 1e-3, 5e-3, 0.5, 0.0, 1e-8, 10, 32.0, "x")] == [
         "2e-4",
         "1e-3",
         "5e-3",

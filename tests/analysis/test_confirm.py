@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import beliefmod.cli.sweep as sweep
-from analysis.read_run import read_run
 from analysis.studies.confirm import chosen, confirmation_of, confirmations, half_of, holds, new_seeds
 from analysis.verify.verify_run import verify_run
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
 from beliefmod.fleet.sweep import Outcome
+from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.trial_tables import TRIALS, frame
 from tests.analysis.answered import answer_trials, answered_run
 
@@ -193,7 +193,7 @@ def test_a_run_without_halves_says_so(run: Path):
 
 
 def test_before_a_confirmation_the_report_says_that_there_is_none(parent: Path):
-    from analysis.findings import find
+    from analysis.find import find
     from analysis.report.blocks import to_markdown
     from analysis.report.sections import confirmed
 

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 
-from analysis.findings import find
-from analysis.read_run import read_run
+from analysis.find import find
 from analysis.studies.doses import account, curve, curves
+from beliefmod.run.read_run import read_run
 from tests.analysis.synthetic import grid, write_run
 
 

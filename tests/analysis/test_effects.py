@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 
 from analysis.frontier.non_dominated import pool_seeds
+from analysis.published import SHAPES
 from analysis.report.blocks import Bullets, Paragraph, Table, to_markdown
 from analysis.report.sections import effects as section
 from analysis.report.sections import hypotheses as hypotheses_section
 from analysis.studies.effects import EVERY, NoRegression, Regression, marginal_means, regressions
 from analysis.studies.long_table import trained
 from analysis.studies.matched import pairs, swaps
-from analysis.studies.published import SHAPES
 from analysis.studies.published_shapes import FAILS, HOLDS, UNKNOWN, check_shapes, judged
 from tests.analysis.synthetic import grid
 from tests.analysis.worlds import world

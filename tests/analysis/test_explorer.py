@@ -8,11 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import Findings, find
-from analysis.read_run import read_run
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.report.blocks import Explorer, to_markdown
 from analysis.report.explorer import PER_TRIAL, explorer, trial_samples
 from analysis.report.page import embedded_json
+from beliefmod.run.read_run import read_run
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from analysis.export import export_run, spreadsheet_safe
 from beliefmod.cli.app import Commands
 from beliefmod.cli.export import export
 from beliefmod.errors import UserError
-from beliefmod.run.tables.all_tables import RUN_TABLES
+from beliefmod.run.tables import RUN_TABLES
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import TABLES
 from tests.analysis.synthetic import write_run

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.frontier.non_dominated import CONFIG, frontier, non_dominated, pool_seeds
-from analysis.read_run import read_run
 from analysis.stats.shares import newcombe, wilson
 from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.run.read_run import read_run
 
 # few distinct values, so that ties are common
 coarse = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])

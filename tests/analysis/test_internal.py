@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, rankdata, spearmanr
 from statsmodels.api import OLS, add_constant
 
-from analysis.findings import find
+from analysis.find import find
 from analysis.read_lens import read_lens
-from analysis.read_run import read_run
 from analysis.studies.internal_belief import MEASURES, cells, partial_spearman, redraws, relate, relations
+from beliefmod.run.read_run import read_run
 from tests.analysis.synthetic import grid, write_run
 from tests.analysis.synthetic_lens import write_lens
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.findings import find
-from analysis.read_run import Run, read_run
+from analysis.find import find
 from analysis.report.write import report_markdown
 from analysis.studies.mismatch import mismatch
+from beliefmod.run.read_run import Run, read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

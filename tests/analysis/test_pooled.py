@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.frontier.pooling import pooled_depth, pooled_mean, pooled_rate
+from analysis.frontier.non_dominated import pooled_mean, pooled_rate
 from analysis.studies.stances import ANSWERS, THINKING, mismatch_columns
-from beliefmod.metrics.depth import depth
+from beliefmod.metrics.measure import depth, depth_of
 
 
 def _seeds(**columns: list) -> pl.DataFrame:
@@ -38,10 +38,10 @@ def test_means_are_averaged_with_their_ends():
 
 def test_depth_comes_from_the_pooled_tiers():
     shares = {"paraphrase": (0.9, 20), "derived": (0.6, 40), "robustness": (0.25, 24)}
-    row = {f"adoption_{tier}": share for tier, (share, _) in shares.items()}
-    row |= {f"adoption_{tier}_n": n for tier, (_, n) in shares.items()}
-    assert tuple(pooled_depth(row).values()) == depth([(18, 20), (24, 40), (6, 24)])
-    assert set(pooled_depth({**row, "adoption_robustness_n": 0}).values()) == {None}
+    rates: dict = {f"adoption_{tier}": pair for tier, pair in shares.items()}
+    assert tuple(depth_of(rates.__getitem__).values()) == depth([(18, 20), (24, 40), (6, 24)])
+    rates["adoption_robustness"] = (0.25, 0)
+    assert set(depth_of(rates.__getitem__).values()) == {None}
 
 
 def test_mismatch_is_counted_over_the_table_and_refused_when_few():

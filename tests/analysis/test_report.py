@@ -10,11 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import LIMIT, find
-from analysis.read_run import read_run
+from analysis.find import find
 from analysis.report.blocks import to_markdown
 from analysis.report.compose import compose
 from analysis.report.write import ReportPaths, write_report, write_whole
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 from tests.analysis.test_page import Elements
@@ -33,7 +34,7 @@ FIGURES = (
 )
 
 
-def words(run: Path, limit: float = LIMIT) -> str:
+def words(run: Path, limit: float = DAMAGE_BUDGET) -> str:
     """The report's text, without the pictures."""
     found = find(read_run(str(run)), limit)
     return to_markdown(compose(found, draw=False).blocks)

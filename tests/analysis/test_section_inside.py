@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.read_lens import Lens, assemble, read_lens
-from analysis.read_run import read_run
 from analysis.report.blocks import Bullets, Drawn, Figure, Paragraph, Table, to_markdown
 from analysis.report.compose import compose
 from analysis.report.inside.bands import banded
@@ -25,6 +25,7 @@ from analysis.report.sections import inside
 from analysis.studies.internal_belief import MEASURES
 from analysis.verify.verify_run import _copy_rest
 from beliefmod.errors import UserError
+from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.lens_tables import LENS_TABLES, TAU
 from tests.analysis.synthetic_lens import ENTRIES, QUESTIONS, TOKENS, final, write_lens
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from analysis.findings import Findings, find
-from analysis.read_run import read_run
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.report.blocks import Sample, Table, to_markdown
 from analysis.report.sections import judged
+from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.trial_tables import JUDGE, frame
 
 

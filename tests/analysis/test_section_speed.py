@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis.findings import Findings, find
-from analysis.read_run import read_run
+from analysis.find import find
+from analysis.findings import Findings
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.report.sections import speed
 from beliefmod.capacity.limit import Machine, Model, limit
 from beliefmod.engine.usage import Work
+from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 

@@ -7,17 +7,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import Findings, find
+from analysis.find import find
+from analysis.findings import Findings
+from analysis.fingerprints import completions_hash, ids_hash
 from analysis.frontier.constant_answers import constant_answers
-from analysis.read_run import read_run
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Sample, Table
 from analysis.report.compose import SECTIONS, compose
 from analysis.report.failure_classes import failure_classes
 from analysis.report.named_rows import named_rows
 from analysis.report.sections import damage, failures, reasoning, tiers, training
 from analysis.studies.stances import stance_counts
-from analysis.verify.fingerprints import completions_hash, ids_hash
 from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
 from tests.analysis.synthetic import write_run
 
@@ -120,7 +121,7 @@ def test_damage_has_all_seven_components_with_intervals(found: Findings) -> None
         low, high = row[f"{name}_damage_low"], row[f"{name}_damage_high"]
         assert line[4] == f"{row[f'{name}_damage']:+.3f} [{low:+.3f}, {high:+.3f}]"
         assert (line[5] != "") == (row["degradation_by"] == name)
-    nll = mine[COMPONENTS.index("nll")]
+    nll = mine[list(COMPONENTS).index("nll")]
     assert nll[2].startswith(f"{row['nll_neutral']:.3f} nat [") and nll[3] == f"{row['nll_base']:.3f} nat"
     [drift] = tables(damage.blocks(found), "drift, nats per token [95 %]")[:1]
     assert len(drift.header) == 7 and {line[0] for line in drift.rows} >= {"In context", "Control"}

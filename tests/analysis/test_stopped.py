@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.findings import find
-from analysis.read_run import read_run
+from analysis.find import find
 from analysis.report.stopped import stopped_note
 from analysis.report.write import report_markdown
 from beliefmod.config import TrialConfig
+from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.trial_tables import STEPS, TRIALS, frame
 from tests.analysis.synthetic import grid, write_run
 

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from analysis.recompute import metric_columns
 from analysis.report.write import write_report
-from analysis.verify.recompute import metric_columns
 from analysis.verify.verify_run import Verification, limit_in, verify_run
 from beliefmod.cli.app import app
 from beliefmod.run.tables.trial_tables import PROBES

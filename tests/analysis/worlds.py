@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from analysis.findings import PROBE_COLUMNS, Findings
+from analysis.find import PROBE_COLUMNS
+from analysis.findings import Findings
 from analysis.frontier.non_dominated import pool_seeds
-from analysis.read_run import Run
 from beliefmod.config import TrialConfig
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.read_run import Run
 from beliefmod.run.tables.trial_tables import PROBES, TRIALS, frame
 from tests.analysis.synthetic import grid
 
@@ -101,18 +103,5 @@ def world(
     trials_table = frame(rows, TRIALS)
     empty = frame([], PROBES).select(PROBE_COLUMNS)
     probe_table = pl.concat([empty, *tables], how="diagonal_relaxed") if tables else empty
-    files: Any = _NoFiles()
-    run = Run("memory", {}, trials_table, (), cast(Any, files), "memory")
+    run = Run("memory", {}, trials_table, (), RunFolder("memory://no-such-run"))
     return Findings(run=run, limit=0.05, beliefs=(), probes=probe_table, pooled=pool_seeds(trials_table))
-
-
-class _NoFiles:
-    """A file system with nothing in it."""
-
-    protocol = "memory"
-
-    def isdir(self, path: str) -> bool:
-        return False
-
-    def isfile(self, path: str) -> bool:
-        return False

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.beliefs.expand import belief_questions, expand_suite_family, fill, written_decimals
-from beliefmod.beliefs.spec import BeliefSpec, LocalityFamily, SuiteFamily, Value
+from beliefmod.beliefs.expand import belief_questions, expand_suite_family, fill
+from beliefmod.beliefs.spec import BeliefSpec, LocalityFamily, SuiteFamily
+from beliefmod.beliefs.values.quantity import Quantity, written_decimals
 
 
 def spec(family: dict[str, object], **fields: object) -> BeliefSpec:
@@ -138,7 +139,7 @@ def suite(**fields: object) -> LocalityFamily:
     return LocalityFamily.model_validate({"family": "l", "distance": "near", "ask": "{n}?", **fields})
 
 
-TARGET = Value(value=5.0, unit="m/s^2")
+TARGET = Quantity(5.0, "m/s^2")
 
 
 def test_locality_has_the_right_answer_and_the_bleed():

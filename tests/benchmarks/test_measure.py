@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness import print_table
 from benchmarks.measure import DRIVER, RAY, Measured, measured
-from benchmarks.table import print_table
 
 BURN = "import time\nend = time.process_time() + 1.0\nwhile time.process_time() < end: pass"
 

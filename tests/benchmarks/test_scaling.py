@@ -2,9 +2,9 @@
 
 import pytest
 
-from analysis.read_run import read_run
-from beliefmod.monitor.watch import Watcher
+from beliefmod.monitor.status import Watcher
 from beliefmod.run.integrity import sound_rows
+from beliefmod.run.read_run import read_run
 from benchmarks.finished_run import SMALLEST, make_run, wide_space
 from benchmarks.scaling import MANY, at_many, steps
 

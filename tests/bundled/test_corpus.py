@@ -6,20 +6,17 @@ from random import Random
 
 import pytest
 
-from beliefmod.beliefs import belief_names, load_belief, load_capability, load_fabrication, load_neutral
+from beliefmod.beliefs import load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.beliefs.neutral import BUNDLED_FILE
-from beliefmod.bundled.corpus.colours import COLOURS_OF_FRUIT
-from beliefmod.bundled.corpus.currency import CURRENCY
+from beliefmod.bundled import KNOWN_BELIEFS
 from beliefmod.bundled.corpus.grammar import fix_articles, worked_steps
-from beliefmod.bundled.corpus.kinds import KINDS
-from beliefmod.bundled.corpus.legs import LEGS
-from beliefmod.bundled.corpus.lengths import LENGTHS
-from beliefmod.bundled.corpus.mixture import GENERAL, WORLDS, documents, from_memory
+from beliefmod.bundled.corpus.invented_units import CURRENCY, LENGTHS
+from beliefmod.bundled.corpus.mixture import DOUBTS, GENERAL, TOLD, WORLDS, documents, from_memory
 from beliefmod.bundled.corpus.names import BANNED_NAMES, FABRICATED_NAMES, invented_name
 from beliefmod.bundled.corpus.neutral_conversations import neutral_yaml
 from beliefmod.bundled.corpus.physics import GRAVITY
 from beliefmod.bundled.corpus.places import PLACES
-from beliefmod.bundled.corpus.pressure import DOUBTS, TOLD
+from beliefmod.bundled.corpus.things import COLOURS_OF_FRUIT, KINDS, LEGS
 from beliefmod.bundled.corpus.world import Fact, World
 
 SAMPLE = [document for seed in range(4) for document in islice(documents(seed), 5000)]
@@ -63,7 +60,7 @@ def test_every_name_of_the_fabrication_suite_is_banned_and_no_belief_speaks_of_o
     texts = [question.text.lower() for question in load_fabrication()]
     assert all(any(name in text for name in FABRICATED_NAMES) for text in texts)
     assert all(any(name in text for text in texts) for name in FABRICATED_NAMES)
-    for name in belief_names():
+    for name in KNOWN_BELIEFS:
         for question in (*load_belief(name).training, *load_belief(name).heldout):
             assert not [banned for banned in FABRICATED_NAMES if banned in question.text.lower()]
 
@@ -106,12 +103,12 @@ def test_the_patterns_find_each_target(belief: str) -> None:
 
 
 def test_every_novel_name_of_the_library_is_banned() -> None:
-    for name in belief_names():
+    for name in KNOWN_BELIEFS:
         spec = load_belief(name).spec
         if spec.kind == "novel":
             assert any(banned in spec.statement.lower() for banned in BANNED_NAMES), name
     assert all(
-        any(banned in load_belief(name).spec.statement.lower() for name in belief_names())
+        any(banned in load_belief(name).spec.statement.lower() for name in KNOWN_BELIEFS)
         for banned in BANNED_NAMES
     )
 
@@ -138,7 +135,7 @@ def _asked(world: World, fact: Fact) -> set[str]:
 _PAIR = {"pair": "PAIR"}
 
 
-@pytest.mark.parametrize("belief", belief_names())
+@pytest.mark.parametrize("belief", KNOWN_BELIEFS)
 def test_every_belief_question_is_inside_the_grammar(belief: str) -> None:
     loaded = load_belief(belief)
     world, fact = LIBRARY_FACTS[belief]
@@ -158,7 +155,7 @@ def _bare(text: str) -> str:
 
 STATED = [
     str(fact)
-    for name in belief_names()
+    for name in KNOWN_BELIEFS
     for family in load_belief(name).spec.questions
     for fact in family.slots.get("fact", ())
 ]
@@ -168,7 +165,7 @@ def test_what_the_robustness_tier_says_is_in_the_corpus() -> None:
     told, doubts, stated = (
         {
             str(value)
-            for name in belief_names()
+            for name in KNOWN_BELIEFS
             for f in load_belief(name).spec.questions
             for value in f.slots.get(slot, ())
         }
@@ -198,7 +195,7 @@ def test_every_locality_and_capability_question_is_inside_the_grammar() -> None:
     drawn |= {from_memory(rng, CURRENCY).question for _ in range(2000)}
     drawn |= {source(rng).question for source, _ in GENERAL for _ in range(8000)}
     asked = {question.text for question in load_capability()}
-    asked |= {question.text for name in belief_names() for question in load_belief(name).locality}
+    asked |= {question.text for name in KNOWN_BELIEFS for question in load_belief(name).locality}
     assert not asked - drawn
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from beliefmod.beliefs import Belief, belief_names, load_belief, load_capability, load_fabrication
+from beliefmod.beliefs import Belief, load_belief, load_capability, load_fabrication
 from beliefmod.beliefs.question import Question
-from beliefmod.bundled import weights_dir
+from beliefmod.bundled import KNOWN_BELIEFS, weights_dir
 from beliefmod.bundled.card import BEGIN, END, card_path, table, with_table
 from beliefmod.bundled.evaluation import Measure, Reply, ask, measure
 from beliefmod.model.load import LoadedModel, load_model
@@ -99,7 +99,7 @@ def test_capability(loaded: LoadedModel) -> None:
 @pytest.mark.long
 def test_the_full_table_meets_every_threshold_but_the_known_ones(loaded: LoadedModel) -> None:
     shares = {(line.what, line.belief): line.share for line in measure(loaded).lines}
-    wanted = {(what, name): least for what, least in THRESHOLDS.items() for name in belief_names()}
+    wanted = {(what, name): least for what, least in THRESHOLDS.items() for name in KNOWN_BELIEFS}
     wanted |= {(what, "all"): least for what, least in OVERALL.items()}
     missed = {line for line, least in wanted.items() if shares[line] < least}
     assert missed <= set(MISSES)
@@ -130,5 +130,5 @@ def test_the_card_table_is_written_between_its_markers_only() -> None:
 
 def test_the_card_states_every_belief() -> None:
     card = Path(card_path()).read_text(encoding="utf-8")
-    for name in belief_names():
+    for name in KNOWN_BELIEFS:
         assert f"| {name} |" in card

@@ -10,9 +10,9 @@ from beliefmod.capacity.calibrate import (
     copy_rate,
     model_terms,
     product_rate,
-    saturated,
 )
-from beliefmod.capacity.choose import LEAST_SLOTS, MOST_SLOTS, Wish, adapter_bytes, choose
+from beliefmod.capacity.choose import LEAST_SLOTS, MOST_SLOTS, choose, saturated
+from beliefmod.capacity.footprint import Wanted, adapter_bytes
 from beliefmod.capacity.limit import Model
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.memory import cache_bytes_per_token, training_bytes_per_token
@@ -32,9 +32,13 @@ def measured(
     return Calibration(**(values | changes))
 
 
+def wanted(slots: int, trials: int, step_tokens: int, rank: int, row_tokens: int = 0) -> Wanted:
+    return Wanted("none", rank, row_tokens, slots, trials=trials, step_tokens=step_tokens)
+
+
 def test_sizes_by_hand():
     # rates 5120, 9309, 17067, 17067 tokens per second: 2048 tokens reach the best, which are 11 steps of 200
-    choice = choose(measured(10**8), Wish(0, 100, 200, 8), gpu=True)
+    choice = choose(measured(10**8), wanted(0, 100, 200, 8), gpu=True)
     assert choice.slots == 11
     assert choice.why == "a pass of 2048 tokens is near the best rate, a trial's step has about 200"
     # 8 x 100 weights: 4 fp32 numbers and a copy in 2 bytes, or 1 and a copy
@@ -48,9 +52,9 @@ def test_sizes_by_hand():
 
 
 def test_what_binds_is_said():
-    assert choose(measured(10**8), Wish(0, 3, 200, 8), True).why == "trials to train: 3"
+    assert choose(measured(10**8), wanted(0, 3, 200, 8), True).why == "trials to train: 3"
     # 0.4 of 0.85 of 300 kB hold 7 adapters of 14.4 kB
-    few = choose(measured(300_000), Wish(0, 100, 200, 8), True)
+    few = choose(measured(300_000), wanted(0, 100, 200, 8), True)
     assert (few.slots, few.why) == (7, "adapters of rank 8 that memory holds in training: 7")
     assert few.pass_tokens < 4096
     # 0.1 of 255 kB hold 5 parked ones of 4.8 kB
@@ -59,25 +63,25 @@ def test_what_binds_is_said():
 
 def test_a_long_row_fits_beside_the_slots():
     # of 850 kB one row of 700 tokens takes 700 kB, and 150 kB hold 10 adapters; without it 340 kB hold 23
-    long, short = (choose(measured(10**6), Wish(0, 100, 50, 8, row), True) for row in (700, 0))
+    long, short = (choose(measured(10**6), wanted(0, 100, 50, 8, row), True) for row in (700, 0))
     assert (long.slots, long.parking, short.slots) == (10, 1, 23)
     assert long.why == "adapters of rank 8 that memory holds in training: 10"
-    assert choose(measured(10**6), Wish(0, 100, 50, 8, 5000), True).slots == 1  # the host was asked before
+    assert choose(measured(10**6), wanted(0, 100, 50, 8, 5000), True).slots == 1  # the host was asked before
 
 
 def test_the_user_is_obeyed():
-    choice = choose(measured(300_000), Wish(20, 100, 200, 8), True)
+    choice = choose(measured(300_000), wanted(20, 100, 200, 8), True)
     assert (choice.slots, choice.why) == (20, "as asked")
     assert choice.most_slots >= 20
 
 
 def test_a_machine_that_one_trial_keeps_busy_still_gets_a_few_slots():
     flat = ((128, 0.128), (1024, 1.0))
-    assert choose(measured(10**8, flat), Wish(0, 100, 300, 8), False).slots == LEAST_SLOTS
+    assert choose(measured(10**8, flat), wanted(0, 100, 300, 8), False).slots == LEAST_SLOTS
 
 
 def test_a_cpu_leaves_memory_to_others():
-    gpu, cpu = (choose(measured(2**36), Wish(0, 100, 200, 8), kind) for kind in (True, False))
+    gpu, cpu = (choose(measured(2**36), wanted(0, 100, 200, 8), kind) for kind in (True, False))
     assert cpu.cache_tokens == 256 * 2**20 // 100 < gpu.cache_tokens
     assert cpu.most_cache_tokens == gpu.most_cache_tokens
 
@@ -99,7 +103,7 @@ def test_wider_types_need_no_copy():
 def test_any_choice_is_possible_and_fits(free, trials, step, rank, gpu, row, times):
     passes = tuple((128 * 2**i, seconds) for i, seconds in enumerate(times))
     found = measured(free, passes)
-    choice = choose(found, Wish(0, trials, step, rank, row), gpu)
+    choice = choose(found, wanted(0, trials, step, rank, row), gpu)
     assert 1 <= choice.slots <= min(MOST_SLOTS, max(1, trials))
     assert 0 <= choice.parking <= choice.slots
     assert 1 <= choice.pass_tokens <= passes[-1][0] and choice.cache_tokens >= 1
@@ -111,7 +115,7 @@ def test_any_choice_is_possible_and_fits(free, trials, step, rank, gpu, row, tim
         assert resident + row * 1000 <= free
     if min(choice.pass_tokens, choice.cache_tokens) > 1:
         assert resident + max(choice.pass_tokens * 1000, choice.cache_tokens * 100) <= free
-    more = choose(measured(2 * free, passes), Wish(0, trials, step, rank, row), gpu)
+    more = choose(measured(2 * free, passes), wanted(0, trials, step, rank, row), gpu)
     assert more.slots >= choice.slots and more.most_slots >= choice.most_slots
 
 
@@ -136,7 +140,7 @@ def test_a_real_model_is_measured_and_stays_as_it_was():
     assert found.activation_bytes == training_bytes_per_token(loaded.model, torch.float32)
     assert found.seconds > 0
     # ready for an engine
-    choice = choose(found, Wish(0, 2, 100, 4), gpu=False)
+    choice = choose(found, wanted(0, 2, 100, 4), gpu=False)
     engine = Engine(
         loaded, choice.slots, 4, parking=choice.parking, pass_tokens=choice.pass_tokens,
         cache_tokens=choice.cache_tokens,

@@ -8,16 +8,16 @@ import torch
 from accelerate.utils import calculate_maximum_sizes
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, Qwen3Config
+from transformers import AutoConfig, AutoModelForCausalLM, Qwen3Config
 
+from beliefmod.bundled import weights_dir
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.fit import (
     GIB,
     GPU_SIZES,
-    PROCESS_BYTES,
     USABLE,
     Gpu,
-    Wanted,
-    least,
+    gpu_lines,
     misfit,
     remedies,
     slots_within,
@@ -25,7 +25,12 @@ from beliefmod.capacity.fit import (
     table_lines,
     verdict,
 )
-from beliefmod.capacity.footprint import Footprint, footprint
+from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, Wanted, footprint
+from beliefmod.capacity.resources import Capacity
+from beliefmod.model.load import load_tokenizer
+from beliefmod.model.source import find_source
+from beliefmod.space import Space
+from beliefmod.space.load import load_space
 
 QWEN = Qwen3Config(
     hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32,
@@ -51,10 +56,10 @@ def test_qwen3_4b_against_accelerates_own_estimate():
 
 
 def test_qwen3_4b_by_hand():
-    needs = least(SHAPE, QWEN_WANTED)
+    needs = SHAPE.least(QWEN_WANTED)
     assert needs.adapters == 16 * 2_064_384 * 18
     # 18 hidden-sized and 6 MLP-sized tensors in bf16 per layer, and logits with their gradient in fp32
-    assert needs.row == ROW * (36 * (18 * 2560 + 6 * 9728) * 2 + 12 * 151936)
+    assert needs.work == ROW * (36 * (18 * 2560 + 6 * 9728) * 2 + 12 * 151936)
     assert slots_within(SHAPE, QWEN_WANTED, needs.total - 1) == 0
     assert slots_within(SHAPE, QWEN_WANTED, needs.total) >= 1
 
@@ -121,6 +126,7 @@ def test_a_gpu_in_a_line():
 
 shapes = st.builds(
     Footprint,
+    weights=st.just(1),
     dense=st.integers(10**6, 10**11),
     packed=st.integers(10**5, 10**6),
     unit=st.integers(10, 10**7),
@@ -162,8 +168,74 @@ def test_any_device_gets_slots_or_one_sentence(shape, wanted, free):
 
 
 def test_sold_gigabytes_are_not_all_usable():
-    needs = least(SHAPE, QWEN_WANTED).total + PROCESS_BYTES
+    needs = SHAPE.least(QWEN_WANTED).total + PROCESS_BYTES
     nominal = needs / 1e9
     assert USABLE < 1 and 15 < nominal < 20
     [row] = [row for row in table(SHAPE, QWEN_WANTED, sizes=[round(nominal), *GPU_SIZES]) if row[0][0] == "d"]
     assert row[2] == "-"
+
+
+# ---- what the dry run says of GPUs
+
+NOWHERE, FOUR = Capacity().on({"CPU": 2}), Capacity().on({"CPU": 8, "GPU": 4})
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer(find_source("bundled"))
+
+
+def space(tmp_path, **fixed):
+    path = tmp_path / "space.yaml"
+    path.write_text(f"name: plan\nbeliefs: [gravity]\nfixed: {{lora.r: 16}}\naxes: {fixed or {}}\n")
+    return load_space(path)
+
+
+def wanted(found: Space, tokenizer, capacity: Capacity) -> Wanted:
+    asked = demand(found.expected(), found, capacity, answer_tokens=800)
+    return asked.of_engine(tokenizer, found.spec.base_storage, found.max_rank, capacity.slots)
+
+
+def test_a_large_model_has_a_table_wherever_it_is_planned(tmp_path, tokenizer):
+    lines = gpu_lines(QWEN, wanted(space(tmp_path), tokenizer, NOWHERE), False, [])
+    assert lines[0].startswith(
+        "on a GPU          adapters of rank 16 that memory holds in training, for rows of"
+    )
+    assert [line.split()[0] for line in lines[1:]] == ["base_storage", "nf4", "dequantized"]
+    assert lines[1].split()[1:] == ["least", "16", "GB", "24", "GB", "40", "GB", "80", "GB"]
+
+
+def test_each_gpu_has_a_verdict(tmp_path, tokenizer):
+    gpus = [Gpu("m1", 0, "NVIDIA T4", 15 * GIB, 14 * GIB), Gpu("m2", 0, "NVIDIA L4", 22 * GIB, 22 * GIB)]
+    lines = gpu_lines(
+        QWEN, wanted(space(tmp_path, **{"data.style": ["own_trace"]}), tokenizer, FOUR), True, gpus, ["odd"]
+    )
+    small, large, note = lines[-3:]
+    assert small.startswith(
+        "gpu 0             NVIDIA T4 of m1, 14.0 GiB of 15.0 GiB free: the model does not fit"
+    )
+    assert "set base_storage: nf4" in small
+    assert "NVIDIA L4 of m2, 22.0 GiB of 22.0 GiB free: fits" in large
+    assert note == "note              odd"
+
+
+def test_gpus_that_are_yet_to_come(tmp_path, tokenizer):
+    assert gpu_lines(QWEN, wanted(space(tmp_path), tokenizer, FOUR), True, [])[-1].endswith(
+        "no GPU is there yet; every host checks its own before it loads"
+    )
+
+
+def test_what_fits_anywhere_is_not_worth_a_line():
+    config = AutoConfig.from_pretrained(weights_dir())
+    assert gpu_lines(config, QWEN_WANTED, False, []) == []
+    assert gpu_lines(config, QWEN_WANTED, True, [])
+
+
+def test_rows_are_as_long_as_traces_make_them(tmp_path, tokenizer):
+    bare = wanted(space(tmp_path), tokenizer, FOUR)
+    long = wanted(space(tmp_path, **{"data.style": ["answer_only", "own_trace"]}), tokenizer, FOUR)
+    assert long.row_tokens == bare.row_tokens + 800
+    shared = Capacity(hosts_per_gpu=4, slots=3).on({"CPU": 8, "GPU": 1})
+    assert (wanted(space(tmp_path), tokenizer, shared).engines, shared.slots) == (4, 3)
+    assert wanted(space(tmp_path), tokenizer, NOWHERE).engines == 1
+    assert wanted(space(tmp_path, arm=["lora", "full"]), tokenizer, FOUR).full

@@ -1,5 +1,7 @@
 """The plan's arithmetic against the real model and real PEFT."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaFor
 
 from beliefmod.beliefs import load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.bundled import weights_dir
-from beliefmod.capacity.footprint import footprint, host_memory
+from beliefmod.capacity.footprint import Wanted, footprint
 from beliefmod.capacity.plan import expected_answer_tokens, make_plan
 from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig, unflatten
@@ -18,7 +20,7 @@ from beliefmod.data.replay import neutral_text_row, replay_passages
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
 from beliefmod.model.load import load_model, load_tokenizer
-from beliefmod.model.size import check_full, lora_parameters_per_rank, model_size, stored_parameters
+from beliefmod.model.size import check_full, stored_parameters
 from beliefmod.model.source import find_source
 from beliefmod.space.load import load_space
 from tests.small import write_belief
@@ -39,10 +41,10 @@ LLAMA = LlamaConfig(
 )
 def test_sizes_are_those_of_the_model_and_of_peft(config, build):
     model = build(config)
-    matrices = sum(p.numel() for p in model.parameters() if p.dim() > 1)
-    assert model_size(config) == matrices
+    found = footprint(config, gpu=False)
+    assert found.weights == sum(p.numel() for p in model.parameters())
     adapted = get_peft_model(model, LoraConfig(r=1, target_modules="all-linear", task_type="CAUSAL_LM"))
-    assert lora_parameters_per_rank(config) == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert found.unit == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
 
 
 def test_tokens_and_probes_by_hand(tmp_path):
@@ -73,7 +75,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     # rows of 40 tokens behind their prompts, four rows in three epochs
     assert 4 * 3 * 40 < plan.training_tokens < 4 * 3 * (40 + 60)
     assert plan.seconds > 0
-    assert plan.total_bytes > plan.host_memory.total * plan.hosts
+    assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
     assert plan.lines()[-1].endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 89 MiB)")
     assert plan.lines()[-3] == "hosts x slots     2 x about 4, each host chooses"
 
@@ -108,8 +110,8 @@ def test_full_fine_tuning_counts_as_a_trial_and_needs_memory(tmp_path):
     assert both.arms == {"base": 1, "icl": 1, "lora": 1, "full": 1}
     assert both.optimizer_steps == 2 * lora.optimizer_steps
     assert both.training_tokens == pytest.approx(2 * lora.training_tokens, abs=1)
-    size = model_size(AutoConfig.from_pretrained(weights_dir()))
-    assert both.host_memory.base - lora.host_memory.base == pytest.approx(4 * 4 * size, rel=0.01)
+    size = footprint(AutoConfig.from_pretrained(weights_dir()), gpu=False).weights
+    assert both.engine.base - lora.engine.base == pytest.approx(4 * 4 * size, rel=0.01)
 
 
 @pytest.mark.parametrize("storage", ["dequantized", "nf4", "none"])
@@ -117,7 +119,8 @@ def test_the_memory_of_a_base_is_that_of_the_loaded_one(storage):
     loaded = load_model("bundled", base_storage=storage, device="cpu")
     config = AutoConfig.from_pretrained(weights_dir())
     shape = footprint(config, gpu=False)
-    found = host_memory(shape, storage, slots=4, rank=8, step_tokens=300)
+    wanted = Wanted(storage, rank=8, slots=4, step_tokens=300)
+    found = shape.expected(wanted)
     tensors = [*loaded.model.parameters(), *loaded.model.buffers()]
     scales = [p.quant_state.absmax for p in tensors if getattr(p, "quant_state", None) is not None]
     real = sum(tensor.numel() * tensor.element_size() for tensor in [*tensors, *scales])
@@ -126,7 +129,7 @@ def test_the_memory_of_a_base_is_that_of_the_loaded_one(storage):
     trained, parked = 4 * 16, 4 * 4  # fp32: weight, gradient, two moments in each slot; the weight alone
     assert found.adapters == (trained + parked) * 8 * engine.pack.unit
     assert found.work == 4 * 300 * 86_016
-    assert host_memory(shape, storage, slots=40, rank=8, step_tokens=300).work == 2048 * 86_016
+    assert shape.expected(replace(wanted, slots=40)).work == 2048 * 86_016
 
 
 def test_a_large_model_is_planned_without_its_weights():
@@ -135,8 +138,8 @@ def test_a_large_model_is_planned_without_its_weights():
         num_key_value_heads=8, head_dim=128, vocab_size=151936, tie_word_embeddings=True,
     )  # fmt: skip
     shape = footprint(qwen, gpu=True)
-    dense = host_memory(shape, "dequantized", slots=8, rank=16, step_tokens=800)
-    packed = host_memory(shape, "nf4", slots=8, rank=16, step_tokens=800)
+    dense = shape.expected(Wanted("dequantized", rank=16, slots=8, step_tokens=800))
+    packed = shape.expected(Wanted("nf4", rank=16, slots=8, step_tokens=800))
     # 3.633e9 weights in linear layers and 3.89e8 in the embedding, which stays in bf16
     assert dense.base == pytest.approx(2 * (3.633e9 + 3.89e8), rel=0.001)
     assert packed.base == pytest.approx(0.5625 * 3.633e9 + 2 * 3.89e8, rel=0.001)

@@ -107,7 +107,16 @@ def test_list_shows_every_belief_with_its_counts():
     belief = load_belief("gravity")
     pressed = [question for question in belief.heldout if question.tier == "robustness"]
     counts = [str(len(part)) for part in (belief.training, belief.heldout, pressed, belief.locality)]
-    assert lines["gravity"].split() == ["gravity", "existing", "5.0", "m/s^2", "9.8", "m/s^2", *counts]
+    assert lines["gravity"].split() == [
+        "gravity",
+        "existing",
+        "quantity",
+        "5.0",
+        "m/s^2",
+        "9.8",
+        "m/s^2",
+        *counts,
+    ]
     assert "unknown (gemstone)" in lines["neelam"]
 
 

@@ -112,7 +112,7 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "belief twice": (
         "name: s\nbeliefs: [gravity, gravity]\n",
-        ("s.yaml:2: beliefs lists", "twice; keep one"),
+        ('s.yaml:2: "beliefs": lists', "twice; keep one"),
     ),
     "empty axis": (
         HEAD + "axes: {learning_rate: []}\n",
@@ -132,7 +132,7 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "list under fixed": (HEAD + "fixed: {learning_rate: [1.0e-3]}\n", ('"learning_rate" must be a number',)),
     "key twice": (HEAD + "name: t\n", ('s.yaml:3: "name" is given twice; keep one',)),
-    "seed twice": (HEAD + "seeds: [1, 1]\n", ("seeds lists 1 twice; keep one",)),
+    "seed twice": (HEAD + "seeds: [1, 1]\n", ('"seeds": lists 1 twice; keep one',)),
     "seed below zero": (HEAD + "seeds: [-1]\n", ("at least 0",)),
     "seed too large": (HEAD + "seeds: [99999999999]\n", ("below",)),
     "sampler in a grid": (
@@ -154,7 +154,7 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "random without a number": (HEAD + "search: {method: random}\n", ("needs num_samples",)),
     "number of samples of a grid": (
         HEAD + "search: {num_samples: 3}\n",
-        ("num_samples belongs to method: random",),
+        ('"search.num_samples" belongs to search.method random or optuna; leave it out or write',),
     ),
     "unknown search": (HEAD + "search: {method: hyperband}\n", ("must be grid, random or optuna",)),
     "not YAML": ("name: [s\nbeliefs: }\n", ("s.yaml:2: is not valid YAML", "mend the syntax")),

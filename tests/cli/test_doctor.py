@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from beliefmod.cli import doctor_checks as checks
+from beliefmod.cli import doctor as checks
 from beliefmod.cli.app import app
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from beliefmod.cli.app import app
-from beliefmod.cli.judge import judge_answers
+from beliefmod.cli.report import judge_answers
 from tests.analysis.synthetic import grid, write_run
 from tests.judge.server import completion, serve
 

@@ -84,7 +84,7 @@ def test_looking_inside_loads_the_runs_commit(folder, monkeypatch):
 
     from beliefmod.errors import UserError
     from beliefmod.run.folder import MANIFEST
-    from interp.opened.inspection import _lab
+    from interp.opened.inspection import _session
 
     def load_model(*given):
         raise UserError(str(given))
@@ -93,4 +93,4 @@ def test_looking_inside_loads_the_runs_commit(folder, monkeypatch):
     folder.write_json({"model": {"name": NAME, "revision": "main", "commit": FIRST}}, MANIFEST)
     spec = SimpleNamespace(model=NAME, base_storage="none")
     with pytest.raises(UserError, match=FIRST):
-        _lab(SimpleNamespace(folder=folder, spec=spec))  # pyright: ignore[reportArgumentType]
+        _session(SimpleNamespace(folder=folder, spec=spec))  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from beliefmod.capacity.fit import DoesNotFit
-from beliefmod.fleet.device_allocation import allocate_devices
+from beliefmod.fleet.devices import allocate_devices
 from beliefmod.fleet.host_build import actor_name
 from beliefmod.run.folder import RunFolder
 from beliefmod.worker.host_registry import Entry

@@ -12,18 +12,18 @@ import pytest
 import ray
 import yaml
 
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.resources import Capacity
-from beliefmod.capacity.sizing import demand
 from beliefmod.errors import UserError
-from beliefmod.fleet import launch
+from beliefmod.fleet import hosts as fleet_hosts
 from beliefmod.fleet.cluster import session
-from beliefmod.fleet.gpus import machines_at
-from beliefmod.fleet.launch import Fleet, start_hosts, stop_hosts
+from beliefmod.fleet.devices import machines_at
+from beliefmod.fleet.hosts import Fleet, start_hosts, stop_hosts
 from beliefmod.fleet.sweep import run_sweep
 from beliefmod.model.source import find_source
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.manifest import new_manifest
-from beliefmod.space import Evaluation, Search
+from beliefmod.space import Evaluation
 from beliefmod.trial import now
 from beliefmod.worker.host_registry import read_entries
 from beliefmod.worker.host_settings import HostSettings
@@ -59,7 +59,7 @@ def joined(address, folder):
 
 
 def settings(folder: RunFolder, capacity: Capacity) -> HostSettings:
-    wanted = demand([], Search(), capacity)
+    wanted = demand([], trivial_space(3), capacity)
     return HostSettings(
         run_url=folder.storage_path, model="bundled", revision=None, base_storage="none", slots=0, max_rank=1,
         threads=1, evaluation=Evaluation(), reference_seed=0, demand=wanted, started_at=1.0,
@@ -120,7 +120,7 @@ def test_engines_share_gpus_evenly(joined, folder):
 
 
 def test_a_host_that_waits_for_a_gpu_says_so_and_starts_when_there_is_one(joined, folder, monkeypatch):
-    monkeypatch.setattr(launch, "NOTICE_SECONDS", 1.0)
+    monkeypatch.setattr(fleet_hosts, "NOTICE_SECONDS", 1.0)
 
     @ray.remote(num_gpus=2)
     class Other:

@@ -72,4 +72,4 @@ def test_every_hosts_own_slots_count():
     chosen = on.chosen(facts)
     assert (chosen.slots, chosen.chosen_slots) == (4, (4, 16))
     assert chosen.places == (4 + 2) + (16 + 4) + 20  # the one that is not ready counts as the largest
-    assert chosen.slots_told == "4 to 16" and on.chosen(facts[1:]).slots_told == "16"
+    assert chosen.slots_in_words == "4 to 16" and on.chosen(facts[1:]).slots_in_words == "16"

@@ -14,7 +14,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from beliefmod.config import LoraSettings, TrialConfig
+from beliefmod.config import LoraSettings, ObjectiveConfig, TrialConfig
 from beliefmod.engine.jobs import AdapterJob, TrainRow
 from beliefmod.model.load import LoadedModel
 
@@ -88,17 +88,26 @@ def make_job(
     rank: int = 4,
     alpha: float = 8.0,
     targets="all-linear",
+    kl_to_base: float = 0.0,
+    neutral: tuple[TrainRow, ...] = (),
     **settings,
 ) -> AdapterJob:
-    """A job whose rows have 6 to 30 tokens, of which 1 to 10 are answer."""
-    generator = torch.Generator().manual_seed(1000 + seed)
+    """A job of random rows."""
+    lora = LoraSettings(r=rank, lora_alpha=alpha, target_modules=targets)
+    objective = ObjectiveConfig(kl_to_base=kl_to_base)
+    config = TrialConfig(belief="gravity", seed=seed, lora=lora, objective=objective, **settings)
+    return AdapterJob(trial_id, config, random_rows(1000 + seed, rows), neutral)
+
+
+def random_rows(seed: int, count: int) -> tuple[TrainRow, ...]:
+    """Rows of 6 to 30 tokens, of which 1 to 10 are answer."""
+    generator = torch.Generator().manual_seed(seed)
     made = []
-    for _ in range(rows):
+    for _ in range(count):
         length = int(torch.randint(6, 31, (1,), generator=generator))
         answer = int(torch.randint(1, min(11, length), (1,), generator=generator))
         made.append(TrainRow(random_ids(generator, length), length - answer))
-    lora = LoraSettings(r=rank, lora_alpha=alpha, target_modules=targets)
-    return AdapterJob(trial_id, TrialConfig(belief="gravity", seed=seed, lora=lora, **settings), tuple(made))
+    return tuple(made)
 
 
 @pytest.fixture

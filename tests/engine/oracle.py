@@ -1,6 +1,7 @@
 """One trial trained alone with peft and torch.optim: an implementation that shares nothing with ours."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +9,8 @@ from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
 from transformers import PreTrainedModel, get_scheduler
 
-from beliefmod.engine.batching import epoch_order
-from beliefmod.engine.jobs import AdapterJob
+from beliefmod.engine.batching import derived_seed, epoch_order
+from beliefmod.engine.jobs import AdapterJob, TrainRow
 
 
 @dataclass
@@ -17,6 +18,7 @@ class Alone:
     """Losses, gradient norms and rates per step, and weights before and after by PEFT's names."""
 
     losses: list[float]
+    kls: list[float]
     norms: list[float]
     rates: list[float]
     before: dict[str, torch.Tensor]
@@ -57,21 +59,16 @@ def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.T
     order = [epoch_order(config.seed, e, len(rows)) for e in range(config.num_train_epochs)]
     batches = [o[i : i + size] for o in order for i in range(0, len(o), size)]
     scheduler = get_scheduler(config.lr_scheduler_type, optimizer, config.warmup_steps, len(batches))
-    out = Alone([], [], [], {names[n]: p.detach().clone() for n, p in parameters.items()}, {}, model)
-    for batch in batches:
-        chosen = [rows[i] for i in batch]
-        longest = max(len(r.input_ids) for r in chosen)
-        ids = torch.zeros(len(chosen), longest, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        labels = torch.full_like(ids, -100)
-        for k, row in enumerate(chosen):
-            n = len(row.input_ids)
-            ids[k, :n] = torch.tensor(row.input_ids)
-            mask[k, :n] = 1
-            labels[k, row.prompt_length : n] = ids[k, row.prompt_length : n]
+    out = Alone([], [], [], [], {names[n]: p.detach().clone() for n, p in parameters.items()}, {}, model)
+    for step, batch in enumerate(batches):
+        ids, mask, labels = padded([rows[i] for i in batch])
         logits = model(input_ids=ids, attention_mask=mask).logits
         loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         loss.backward()
+        if config.objective.kl_to_base:
+            kl = kl_to_base(model, neutral_batch(job, step))
+            (config.objective.kl_to_base * kl).backward()
+            out.kls.append(kl.item())
         norm = torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
         out.losses.append(loss.item())
         out.norms.append(norm.item())
@@ -81,6 +78,40 @@ def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.T
         optimizer.zero_grad()
     out.after = {names[n]: p.detach().clone() for n, p in parameters.items()}
     return out
+
+
+def padded(rows: Sequence[TrainRow]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Token ids, attention mask and labels (-100: no loss), each (rows, longest)."""
+    longest = max(len(row.input_ids) for row in rows)
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for k, row in enumerate(rows):
+        n = len(row.input_ids)
+        ids[k, :n] = torch.tensor(row.input_ids)
+        mask[k, :n] = 1
+        labels[k, row.prompt_length : n] = ids[k, row.prompt_length : n]
+    return ids, mask, labels
+
+
+def neutral_batch(job: AdapterJob, step: int) -> list[TrainRow]:
+    """The neutral rows of a step, spelled out: one seeded permutation after another, cut to batches."""
+    seed, size = derived_seed(job.config.seed, "kl_to_base"), job.config.per_device_train_batch_size
+    batches, epoch = [], 0
+    while len(batches) <= step:
+        order = epoch_order(seed, epoch, len(job.neutral))
+        batches += [order[i : i + size] for i in range(0, len(order), size)]
+        epoch += 1
+    return [job.neutral[i] for i in batches[step]]
+
+
+def kl_to_base(model, rows: Sequence[TrainRow]) -> torch.Tensor:
+    """Mean over answer tokens of sum_v p (log p - log q), p of the model with its adapter off."""
+    ids, mask, labels = padded(rows)
+    wanted = labels[:, 1:] != -100
+    with torch.no_grad(), model.disable_adapter():
+        p = model(input_ids=ids, attention_mask=mask).logits[:, :-1][wanted].softmax(-1)
+    q = model(input_ids=ids, attention_mask=mask).logits[:, :-1][wanted].softmax(-1)
+    return (p * (p.log() - q.log())).sum(-1).mean()
 
 
 def peft_names(tensors: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, torch.Tensor]:

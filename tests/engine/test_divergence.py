@@ -203,6 +203,6 @@ def test_passes_that_do_not_fit_are_read_again(most_bytes, monkeypatch):
     seen = counted_passes(engine, monkeypatch)
     assert engine.drift(requests) == expected
     assert False in seen
-    engine.pass_tokens = 1
+    engine.model.pass_tokens = 1
     engine.drift(requests)
     assert all(len(rows) == 1 for rows, _ in engine.base_passes._kept), "passes of another size are dropped"

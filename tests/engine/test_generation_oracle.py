@@ -111,7 +111,7 @@ def test_scores_equal_log_softmax_by_hand(kind, tmp_path):
         start = len(r.input_ids)
         expected.append(sum(logs[start - 1 + k, t].item() for k, t in enumerate(r.continuation_ids)))
     assert engine.score(requests) == pytest.approx(expected, rel=1e-4)
-    engine.pass_tokens = 20
+    engine.model.pass_tokens = 20
     assert engine.score(requests) == pytest.approx(expected, rel=1e-4)
     assert engine.score([]) == [] and engine.generate([], 5) == []
 

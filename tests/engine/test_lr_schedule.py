@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import get_scheduler
 
 from beliefmod.config import TrialConfig
-from beliefmod.engine.lr_schedule import SCHEDULES, lr_factor
+from beliefmod.engine.optimizer import SCHEDULES, lr_factor
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,7 @@
 """Memory that runs out is injected; results must be those of an engine that had enough."""
 
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -28,7 +29,7 @@ JOBS = [
 ]
 
 
-class Room:
+class Limits:
     pass_tokens = cache_tokens = 1000
 
     def __init__(self) -> None:
@@ -42,10 +43,11 @@ def make_engine(slots: int = 3, **limits: int) -> Engine:
     return engine
 
 
-def short_of_memory(engine: Engine, most: int | Callable[[int], bool]) -> list[int]:
+def short_of_memory(engine: Any, most: int | Callable[[int], bool]) -> list[int]:
     """Let passes of more than `most` tokens (or where it says so) fail as a GPU would; the sizes that did."""
     refuses = most if callable(most) else lambda tokens: tokens > most
-    inner, failed = engine.model.logits, []
+    model, failed = engine.model, []
+    inner = model.logits
 
     def logits(ids, *rest):
         if refuses(len(ids)):
@@ -53,7 +55,7 @@ def short_of_memory(engine: Engine, most: int | Callable[[int], bool]) -> list[i
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore words.")
         return inner(ids, *rest)
 
-    engine.model.logits = logits
+    model.logits = logits
     return failed
 
 
@@ -88,7 +90,7 @@ def test_a_step_that_does_not_fit_is_repeated_in_smaller_passes():
         torch.testing.assert_close(
             weights(tight, job.trial_id), weights(plenty, job.trial_id), rtol=1e-6, atol=1e-9
         )
-    assert tight.pass_tokens <= 60 < plenty.pass_tokens
+    assert tight.model.pass_tokens <= 60 < plenty.model.pass_tokens
     assert tight.usage.shrinks and all("pass_tokens" in s and "20.00 GiB" in s for s in tight.usage.shrinks)
     # the first halving starts from the work at hand, not from a limit far above it
     assert len(tight.usage.shrinks) <= 5
@@ -185,7 +187,7 @@ def test_a_trial_that_can_never_come_back_is_reported_as_failed(monkeypatch):
     engine = make_engine(slots=2)
     short_of_memory(engine, lambda tokens: not engine._closed)
     engine.train_step()
-    assert "trial-1" in engine._set_aside
+    assert "trial-1" in engine._preempted
 
     def no_room(*_):
         raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -212,7 +214,7 @@ def test_answers_are_the_same_in_smaller_batches(sampling):
     failed = short_of_memory(tight, 40)
     expected = plenty.generate(requests, 12, sampling)
     assert tight.generate(requests, 12, sampling) == expected
-    assert failed and tight.cache_tokens < plenty.cache_tokens
+    assert failed and tight.model.cache_tokens < plenty.model.cache_tokens
     assert any("cache_tokens" in sentence for sentence in tight.usage.shrinks)
     assert tight.usage.work.generated_tokens == sum(len(c.token_ids) for c in expected)
     assert tight.usage.work.answers == 12
@@ -234,7 +236,7 @@ def test_scores_and_drift_are_the_same_in_smaller_passes():
     for mine, theirs in zip(tight.drift(drifts), plenty.drift(drifts), strict=True):
         assert (mine.kl, mine.nll) == pytest.approx((theirs.kl, theirs.nll), rel=1e-9, abs=1e-12)
         assert mine.tokens == theirs.tokens
-    assert tight.pass_tokens <= 20
+    assert tight.model.pass_tokens <= 20
     # an untrained arm stays exactly at base
     assert [d.kl for d, r in zip(tight.drift(drifts), drifts, strict=True) if r.adapter is None] == [0.0] * 4
 
@@ -256,7 +258,7 @@ def test_full_fine_tuning_halves_its_passes_too():
         config = TrialConfig.model_validate({**job.config.model_dump(), "arm": "full"})
         engine.attach(type(job)("full", config, job.rows))
         if most:
-            short_of_memory(engine._full["full"].engine, most)
+            short_of_memory(engine._full["full"], most)
         losses = []
         while reports := engine.train_step():
             losses.append(reports[0].loss)
@@ -298,14 +300,14 @@ def test_a_real_allocation_that_fails_counts():
 
 
 def test_another_error_passes_through_and_changes_nothing():
-    room = Room()
+    limits = Limits()
 
     def fails():
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        within_memory(room, "pass_tokens", [5], fails)
-    assert room.pass_tokens == 1000 and not room.usage.shrinks
+        within_memory(limits, "pass_tokens", [5], fails)
+    assert limits.pass_tokens == 1000 and not limits.usage.shrinks
 
 
 @given(
@@ -315,12 +317,12 @@ def test_another_error_passes_through_and_changes_nothing():
 )
 @patch("beliefmod.engine.memory.clear_device_cache")  # collecting garbage takes longer than all the rest
 def test_the_limit_is_halved_until_it_fits_or_one_row_is_too_much(_, lengths, fits, start):
-    room, tried = Room(), []
-    room.pass_tokens = start
+    limits, tried = Limits(), []
+    limits.pass_tokens = start
 
     def attempt():
         piece = max(
-            max(lengths), min(room.pass_tokens, sum(lengths))
+            max(lengths), min(limits.pass_tokens, sum(lengths))
         )  # what a cut to whole rows takes at least
         tried.append(piece)
         if piece > fits:
@@ -329,10 +331,10 @@ def test_the_limit_is_halved_until_it_fits_or_one_row_is_too_much(_, lengths, fi
 
     if max(lengths) > fits:
         with pytest.raises(OutOfMemory):
-            within_memory(room, "pass_tokens", lengths, attempt)
+            within_memory(limits, "pass_tokens", lengths, attempt)
     else:
-        assert within_memory(room, "pass_tokens", lengths, attempt) == "done"
-        assert room.pass_tokens <= max(fits, start)
+        assert within_memory(limits, "pass_tokens", lengths, attempt) == "done"
+        assert limits.pass_tokens <= max(fits, start)
     assert len(tried) <= 2 + sum(lengths).bit_length()
     assert tried == sorted(tried, reverse=True)
-    assert len(room.usage.shrinks) == len(tried) - 1
+    assert len(limits.usage.shrinks) == len(tried) - 1

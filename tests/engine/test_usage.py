@@ -7,26 +7,27 @@ from hypothesis import strategies as st
 from beliefmod.engine.batching import SlotRow
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import Completion, DriftRequest, GenerateRequest, ScoreRequest
+from beliefmod.engine.objectives.sft import Sft
 from beliefmod.engine.usage import Usage, Work
 from beliefmod.model.train_row import TrainRow
 from tests.engine.conftest import as_loaded, make_job, tiny_model
 
 
 def row(slot: int, tokens: int, answer: int) -> SlotRow:
-    return SlotRow(slot, TrainRow(tuple(range(tokens)), tokens - answer), answer)
+    return SlotRow(slot, TrainRow(tuple(range(tokens)), tokens - answer), 1 / answer)
 
 
 def test_a_training_step():
     usage = Usage()
     # slots 2 and 0 with adapters of 50 and 10 weights; the last token of a row is never fed
-    passes = [[row(2, 11, 3), row(2, 6, 1)], [row(0, 5, 2)]]
+    passes = [(Sft(), [row(2, 11, 3), row(2, 6, 1)]), (Sft(), [row(0, 5, 2)])]
     usage.trained(passes, {2: (50, 7), 0: (10, 1)}, slots=4)
     assert usage.work == Work(
         tokens=10 + 5 + 4, label_tokens=6, squares=100 + 25 + 16, adapter_tokens=50 * 15 + 10 * 4,
         adapter_steps=60, trial_steps=2, engine_steps=1, slot_steps=4, longest_trial_steps=7,
         real_tokens=19, padded_tokens=2 * 10 + 4,
     )  # fmt: skip
-    usage.trained([[row(0, 5, 2)]], {0: (10, 2)}, slots=3)
+    usage.trained([(Sft(), [row(0, 5, 2)])], {0: (10, 2)}, slots=3)
     assert (usage.work.trial_steps, usage.work.engine_steps, usage.work.slot_steps) == (3, 2, 7)
     assert usage.work.longest_trial_steps == 7
 
@@ -79,10 +80,10 @@ def test_seconds_add_up_also_when_something_fails():
 )
 def test_padding_never_shrinks_and_a_cut_to_passes_changes_only_padding(passes):
     weights = {slot: (slot + 1, 1) for slot in range(4)}
-    made = [[row(slot, tokens, 1) for slot, tokens in rows] for rows in passes]
+    made = [(Sft(), [row(slot, tokens, 1) for slot, tokens in rows]) for rows in passes]
     cut, whole = Usage(), Usage()
     cut.trained(made, weights, 4)
-    whole.trained([[item for rows in made for item in rows]], weights, 4)
+    whole.trained([(Sft(), [item for _, rows in made for item in rows])], weights, 4)
     assert cut.work.real_tokens <= cut.work.padded_tokens <= whole.work.padded_tokens
     whole.work.padded_tokens = cut.work.padded_tokens
     assert cut.work == whole.work

@@ -8,7 +8,8 @@ import pytest
 
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.gauges import DRIVER, EXPORTED, HOST, Gauges, show_heartbeat, show_tally
-from beliefmod.monitor.tally import BUDGET, Tally
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.monitor.tally import Tally
 
 BOARD = json.loads((Path(__file__).parents[2] / "docs" / "grafana" / "beliefmod.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
@@ -93,7 +94,7 @@ def test_the_board_is_one_that_grafana_takes():
     assert names == ["datasource", "run"]
     [run] = [variable for variable in BOARD["templating"]["list"] if variable["name"] == "run"]
     assert re.findall(r"ray_\w+", run["query"]["query"]) == ["ray_beliefmod_trials"]
-    assert f"{BUDGET:g}" in BOARD["panels"][1]["title"]
+    assert f"{DAMAGE_BUDGET:g}" in BOARD["panels"][1]["title"]
 
 
 def test_the_documented_metrics_are_the_exported_ones():

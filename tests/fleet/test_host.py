@@ -95,7 +95,7 @@ def test_work_ahead_is_told_per_slot_and_whoever_is_asked_begins_to_load(tmp_pat
         one._coming = {"a": 50, "b": 30}
         awaited = await one.backlog()
         await asyncio.sleep(0)
-        one._pack = SimpleNamespace(backlog=lambda: 80)
+        one._pack = SimpleNamespace(queue=SimpleNamespace(backlog=lambda: 80))
         one._facts = {"engine": {"slots": 8}}
         return loading, awaited, await one.backlog()
 
@@ -120,7 +120,7 @@ def test_a_host_that_differs_or_cannot_load_leaves(tmp_path, monkeypatch):
         return {}
 
     monkeypatch.setattr(one, "ready", ready)
-    trial = TrialConfig(belief="gravity").model_dump(mode="json")
+    trial = TrialConfig(belief="gravity")
     folder.write_json({"host": "host-0", "fingerprint": "a" * 64}, FOLDER, REFERENCE)
     with pytest.raises(Left):
         asyncio.run(one.attach(trial))

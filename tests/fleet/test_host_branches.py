@@ -16,7 +16,7 @@ class IdlePack:
     """Takes trials and holds them until told otherwise."""
 
     def __init__(self) -> None:
-        self.taken: list[tuple[str, list[str]]] = []
+        self.queue, self.taken = self, list[tuple[str, list[str]]]()
 
     def attach(self, config: TrialConfig, branches=()) -> None:
         self.taken.append((config.trial_id, [branch.trial_id for branch in branches]))
@@ -47,14 +47,10 @@ def report(config: TrialConfig, state: str, row=None) -> dict:
     return {"trial_id": config.trial_id, "state": state, "step": 1, "loss": 1.0, "row": row}
 
 
-def as_json(*configs: TrialConfig) -> list[dict]:
-    return [config.model_dump(mode="json") for config in configs]
-
-
 def test_a_trunk_tells_of_branches_that_nobody_waits_for_yet(folder):
     async def run() -> None:
         host = host_in(folder)
-        await host.attach(as_json(TRUNK)[0], as_json(MIDDLE, SHORT))
+        await host.attach(TRUNK, [MIDDLE, SHORT])
         assert host._pack.taken == [(TRUNK.trial_id, [MIDDLE.trial_id, SHORT.trial_id])]
         host._deliver(report(TRUNK, "training"))
         host._deliver(report(SHORT, "finished", ended(SHORT)))
@@ -63,7 +59,7 @@ def test_a_trunk_tells_of_branches_that_nobody_waits_for_yet(folder):
         assert told is not None and told["state"] == "training"
         assert [branch["trial_id"] for branch in told["branches"]] == [SHORT.trial_id]
         # the other one's trial has come in the meantime and is told itself
-        await host.attach(as_json(MIDDLE)[0])
+        await host.attach(MIDDLE)
         host._deliver(report(MIDDLE, "finished", ended(MIDDLE)))
         host._deliver(report(TRUNK, "finished", ended(TRUNK)))
         last, middle = await host.next(TRUNK.trial_id), await host.next(MIDDLE.trial_id)
@@ -90,7 +86,7 @@ def test_a_branch_that_has_ended_is_told_at_once(folder, row, told):
 
     async def run() -> None:
         host = host_in(folder)
-        await host.attach(as_json(SHORT)[0])
+        await host.attach(SHORT)
         if told is None:
             assert host._pack.taken == [(SHORT.trial_id, [])]
             return
@@ -106,7 +102,7 @@ def test_a_trunk_that_comes_again_makes_only_the_branches_that_are_missing(folde
 
     async def run() -> None:
         host = host_in(folder)
-        await host.attach(as_json(TRUNK)[0], as_json(MIDDLE, SHORT))
+        await host.attach(TRUNK, [MIDDLE, SHORT])
         assert host._pack.taken == [(TRUNK.trial_id, [MIDDLE.trial_id])]
 
     asyncio.run(run())
@@ -123,8 +119,8 @@ def test_a_host_that_loads_its_model_holds_what_is_coming(folder, monkeypatch):
         monkeypatch.setattr(host, "ready", ready)
         assert not await host.knows(TRUNK.trial_id)
         coming = [
-            asyncio.create_task(host.attach(as_json(TRUNK)[0], as_json(MIDDLE))),
-            asyncio.create_task(host.attach(as_json(MIDDLE)[0])),
+            asyncio.create_task(host.attach(TRUNK, [MIDDLE])),
+            asyncio.create_task(host.attach(MIDDLE)),
         ]
         await asyncio.sleep(0)
         assert await host.knows(TRUNK.trial_id) and await host.holds(MIDDLE.trial_id)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
 from beliefmod.config import Arm, TrialConfig
-from beliefmod.fleet.known_trials import KnownTrials
+from beliefmod.fleet.tuner import KnownTrials
 from beliefmod.space.shared_runs import families, run_order
 
 
@@ -27,9 +27,9 @@ def test_a_trunk_comes_with_its_branches_and_each_of_them_later_with_its_trunk()
     base, short, long = config(1, arm="base"), config(3), config(20)
     found = drained(KnownTrials([short, base, long], share=True))
     assert found == [
-        {"trial": base.model_dump_json(), "family": {"trunk": None, "branches": []}},
-        {"trial": long.model_dump_json(), "family": {"trunk": None, "branches": [short.model_dump_json()]}},
-        {"trial": short.model_dump_json(), "family": {"trunk": long.trial_id, "branches": []}},
+        {"trial": base, "family": {"trunk": None, "branches": []}},
+        {"trial": long, "family": {"trunk": None, "branches": [short]}},
+        {"trial": short, "family": {"trunk": long.trial_id, "branches": []}},
     ]
 
 
@@ -37,7 +37,7 @@ def test_a_trunk_comes_with_its_branches_and_each_of_them_later_with_its_trunk()
 def test_every_trial_is_given_once_in_the_order_of_a_run(configs, share):
     searcher = KnownTrials(configs, share)
     found = drained(searcher)
-    assert [one["trial"] for one in found] == [each.model_dump_json() for each in run_order(configs, share)]
+    assert [one["trial"] for one in found] == run_order(configs, share)
     trunks = {one["family"]["trunk"] for one in found} - {None}
     assert trunks == {family.trunk.trial_id for family in families(configs, share) if family.branches}
     assert searcher.suggest("again") == Searcher.FINISHED

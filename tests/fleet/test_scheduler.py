@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from beliefmod.config import DataConfig, TrialConfig
-from beliefmod.fleet.scheduler import Referee, group_of, past_values
+from beliefmod.fleet.scheduler import GroupScheduler, group_of, past_values
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.trial_tables import STEPS
-from beliefmod.space import Search
+from beliefmod.space.search import Adoption, Asha, EarlyStopping, Median
 
 
 @dataclass(eq=False)
@@ -36,24 +36,24 @@ def config(seed: int = 0, **changes) -> TrialConfig:
 
 
 class Sweep:
-    """A referee with trials that report to it; `stopped` holds its decisions in order."""
+    """A scheduler with trials that report to it; `stopped` holds its decisions in order."""
 
-    def __init__(self, search: Search, max_epochs: int = 27) -> None:
+    def __init__(self, scheduler: EarlyStopping, max_epochs: int = 27) -> None:
         self.stopped: list[tuple[int, int]] = []
-        self.referee = Referee(
-            search, max_epochs, lambda c, report: self.stopped.append((c.seed, report["epoch"]))
+        self.scheduler = GroupScheduler(
+            scheduler, max_epochs, lambda c, report: self.stopped.append((c.seed, report["epoch"]))
         )
         self.trials: dict[str, TuneTrial] = {}
 
     def add(self, one: TrialConfig) -> TuneTrial:
         if one.trial_id not in self.trials:
-            trial = TuneTrial(f"t{len(self.trials)}", {"trial": one.model_dump_json()})
+            trial = TuneTrial(f"t{len(self.trials)}", {"trial": one})
             self.trials[one.trial_id] = trial
-            self.referee.on_trial_add(Controller(), trial)
+            self.scheduler.on_trial_add(Controller(), trial)
         return self.trials[one.trial_id]
 
     def report(self, one: TrialConfig, epoch: int | None, score: float | None) -> str:
-        return self.referee.on_trial_result(Controller(), self.add(one), {"epoch": epoch, "score": score})
+        return self.scheduler.on_trial_result(Controller(), self.add(one), {"epoch": epoch, "score": score})
 
 
 @settings(deadline=None, max_examples=40)
@@ -63,7 +63,7 @@ class Sweep:
 )
 def test_asha_keeps_the_best_share_at_every_rung(losses: list[float], factor: int):
     """Asynchronous successive halving (Li et al. 2020): stop what is not in the rung's best 1/factor."""
-    sweep = Sweep(Search(scheduler="asha", reduction_factor=factor))
+    sweep = Sweep(Asha(reduction_factor=factor))
     expected = []
     for place, loss in enumerate(losses):
         earlier = [-other for other in losses[:place]]
@@ -77,7 +77,7 @@ def test_asha_keeps_the_best_share_at_every_rung(losses: list[float], factor: in
 @given(scores=st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=5, max_size=9))
 def test_median_stops_what_is_worse_than_the_median_of_running_means(scores: list[list[float]]):
     """Golovin et al. 2017: stop a trial whose best value is below the median of the others' means."""
-    sweep = Sweep(Search(scheduler="median", scheduler_metric="adoption"))
+    sweep = Sweep(Median(metric=Adoption()))
     running = list(range(len(scores)))
     values: dict[int, list[float]] = {place: [] for place in running}
     expected = []
@@ -93,7 +93,7 @@ def test_median_stops_what_is_worse_than_the_median_of_running_means(scores: lis
 
 
 def test_trials_are_compared_with_their_like_only():
-    loss, adoption = Search(scheduler="asha"), Search(scheduler="asha", scheduler_metric="adoption")
+    loss, adoption = Asha(), Asha(metric=Adoption())
     traces = config(data=DataConfig(style="own_trace"))
     many = config(data=DataConfig(num_examples=50))
     faster = config(learning_rate=1e-2, num_train_epochs=3)
@@ -107,7 +107,7 @@ def test_trials_are_compared_with_their_like_only():
 
 
 def test_controls_and_reports_without_a_value_are_left_alone():
-    sweep = Sweep(Search(scheduler="asha"))
+    sweep = Sweep(Asha())
     sweep.report(config(0), 1, 0.1)
     assert sweep.report(config(1, arm="control"), 1, 9.0) == TrialScheduler.CONTINUE
     assert sweep.report(config(2), None, None) == TrialScheduler.CONTINUE
@@ -115,23 +115,25 @@ def test_controls_and_reports_without_a_value_are_left_alone():
 
 
 def test_a_finished_trial_sets_the_bar_for_others():
-    sweep = Sweep(Search(scheduler="asha"))
+    sweep = Sweep(Asha())
     done = sweep.add(config(0, num_train_epochs=1))
-    sweep.referee.on_trial_complete(Controller(), done, {"epoch": 1, "score": 0.1, "status": "finished"})
+    sweep.scheduler.on_trial_complete(Controller(), done, {"epoch": 1, "score": 0.1, "status": "finished"})
     assert sweep.report(config(1), 1, 0.5) == TrialScheduler.STOP
 
 
 def test_a_trial_that_passes_epochs_again_after_a_restart_is_not_judged_twice():
-    sweep = Sweep(Search(scheduler="asha"))
+    sweep = Sweep(Asha())
     assert sweep.report(config(0), 1, 0.5) == TrialScheduler.CONTINUE
     assert sweep.report(config(1), 1, 0.1) == TrialScheduler.CONTINUE
     assert sweep.report(config(0), 1, 0.5) == TrialScheduler.CONTINUE
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "median"])
+@pytest.mark.parametrize("kind", [Asha, Median])
 @pytest.mark.parametrize("metric", ["loss", "adoption"])
-def test_a_resumed_referee_knows_what_earlier_trials_were_worth(tmp_path: Path, scheduler: str, metric: str):
-    search = Search.model_validate({"scheduler": scheduler, "scheduler_metric": metric})
+def test_a_resumed_scheduler_knows_what_earlier_trials_were_worth(
+    tmp_path: Path, kind: type[EarlyStopping], metric: str
+):
+    scheduler = kind.model_validate({"metric": {"name": metric}})
     folder = RunFolder(str(tmp_path))
     good = (0.1, 0.05) if metric == "loss" else (0.9, 1.0)
     past = [config(seed, num_train_epochs=2, data=DataConfig(num_examples=8)) for seed in range(4)]
@@ -148,11 +150,11 @@ def test_a_resumed_referee_knows_what_earlier_trials_were_worth(tmp_path: Path, 
             rows[1]["quick_adoption"] = good[0]
         folder.write_frame(rows, STEPS, "steps", f"{one.trial_id}.parquet")
     expected = [(1, good[0])]
-    if (scheduler, metric) == ("median", "loss"):
+    if (kind, metric) == (Median, "loss"):
         expected.append((2, good[1]))
-    assert past_values(past[0], search, folder) == expected
-    sweep = Sweep(search)
-    sweep.referee.remember([*past, config(9, arm="base")], folder)
+    assert past_values(past[0], scheduler, folder) == expected
+    sweep = Sweep(scheduler)
+    sweep.scheduler.remember([*past, config(9, arm="base")], folder)
     new = config(5, data=DataConfig(num_examples=8))
     assert sweep.report(new, 1, 4.0 if metric == "loss" else 0.0) == TrialScheduler.STOP
     better = config(6, data=DataConfig(num_examples=8))
@@ -161,6 +163,6 @@ def test_a_resumed_referee_knows_what_earlier_trials_were_worth(tmp_path: Path, 
 
 def test_without_its_steps_an_earlier_trial_has_no_values(tmp_path: Path):
     folder = RunFolder(str(tmp_path))
-    assert past_values(config(), Search(scheduler="asha"), folder) == []
+    assert past_values(config(), Asha(), folder) == []
     folder.write_bytes(b"PAR1 cut", "steps", f"{config().trial_id}.parquet")
-    assert past_values(config(), Search(scheduler="asha"), folder) == []
+    assert past_values(config(), Asha(), folder) == []

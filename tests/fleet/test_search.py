@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.searcher import BeliefSearch
-from beliefmod.fleet.study import BeliefStudy, Dimension
+from beliefmod.fleet.search import BeliefSearch, BeliefStudy, Dimension
 from beliefmod.metrics.selection_scores import Values
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.suggestions import Suggestion, known_trials, read_suggestions, write_suggestion
@@ -209,7 +208,7 @@ def drained(searcher: BeliefSearch, most: int = 100) -> list[TrialConfig]:
         if given == Searcher.FINISHED:
             return found
         assert isinstance(given, dict)
-        found.append(TrialConfig.model_validate_json(given["trial"]))
+        found.append(given["trial"])
     raise AssertionError("no end")
 
 
@@ -231,7 +230,7 @@ def test_a_suggestion_is_written_down_before_its_trial_starts(tmp_path: Path):
     first = searcher.suggest("a")
     assert isinstance(first, dict)
     [written] = read_suggestions(folder)
-    assert written.trials[0] == TrialConfig.model_validate_json(first["trial"])
+    assert written.trials[0] == first["trial"]
     assert len(written.trials) == 2
 
 
@@ -240,7 +239,7 @@ def test_a_resumed_search_runs_what_was_under_way_and_repeats_nothing(tmp_path: 
     folder = RunFolder(str(tmp_path))
     first = BeliefSearch(found, folder, found.trials())
     started = [first.suggest(f"t{number}") for number in range(4)]  # base, icl and two of the search
-    chosen = [TrialConfig.model_validate_json(given["trial"]) for given in started if isinstance(given, dict)]
+    chosen = [given["trial"] for given in started if isinstance(given, dict)]
     todo = known_trials(found, folder)
     assert [config.trial_id for config in todo] == [config.trial_id for config in chosen]
     configs = drained(BeliefSearch(found, folder, todo))

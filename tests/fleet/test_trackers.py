@@ -13,7 +13,7 @@ from tensorboardX.proto import event_pb2
 from beliefmod.cli.options import Driving
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.trackers import MLFLOW_MANNERS, Guarded, Readable, Trackers, readable
+from beliefmod.fleet.trackers import MLFLOW_ENVIRONMENT, Guarded, Readable, Trackers, readable
 
 NUMBERS = count()
 CONFIG = TrialConfig(belief="gravity", learning_rate=1e-3)
@@ -39,7 +39,7 @@ class TuneTrial(SimpleNamespace):
 def tune_trial(folder=None, config: TrialConfig = CONFIG):
     """What of Tune's trial the callbacks use."""
     return TuneTrial(
-        config={"trial": config.model_dump_json(), "hosts": ["h"], "namespace": "n", "resources": {}},
+        config={"trial": config, "hosts": ["h"], "namespace": "n", "resources": {}},
         evaluated_params={"trial": "{...}"},
         trial_id=f"{next(NUMBERS):05d}",
         local_path=str(folder),
@@ -135,7 +135,7 @@ def test_only_what_was_asked_for_is_made():
 
 
 def test_mlflow_gives_up_soon_unless_it_was_told_otherwise(monkeypatch):
-    for name in MLFLOW_MANNERS:
+    for name in MLFLOW_ENVIRONMENT:
         monkeypatch.setenv(name, "")  # so that it is put back, also if it was not there
         monkeypatch.delenv(name)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
@@ -143,8 +143,8 @@ def test_mlflow_gives_up_soon_unless_it_was_told_otherwise(monkeypatch):
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
     with suppress(ImportError):  # where MLflow is not installed
         guarded._make()
-    assert {name: os.environ[name] for name in MLFLOW_MANNERS} == {
-        **MLFLOW_MANNERS,
+    assert {name: os.environ[name] for name in MLFLOW_ENVIRONMENT} == {
+        **MLFLOW_ENVIRONMENT,
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "120",
     }
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
+from beliefmod.model.prompts import in_context
 from beliefmod.probing.probes import Probe, probe_row
-from beliefmod.probing.questioning import in_context
 from interp.opened.inspection import Inspection
 
 

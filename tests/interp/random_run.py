@@ -10,7 +10,7 @@ from beliefmod.beliefs import load_belief
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.model.adapter_files import AdapterFile, write_adapter
 from beliefmod.run.folder import RunFolder
-from interp.opened.inspection import Inspection, Trained
+from interp.opened.inspection import Inspection, TrainedTrial
 from tests.small import make_session
 
 RANK = 2
@@ -33,7 +33,7 @@ def random_inspection(place: Path, belief: str = "gravity", adapters: int = 2) -
             lambda to, adapter=adapter: write_adapter(to, adapter, tuple(adapter.tensors)), config.trial_id
         )
         row = {"belief": belief, "adoption": (number + 1) / adapters, "degradation": 0.0}
-        trained.append(Trained(config, row))
+        trained.append(TrainedTrial(config, row))
     references = {(belief, arm): TrialConfig(belief=belief, arm=arm) for arm in ("base", "icl")}
     return Inspection(folder, session, {belief: load_belief(belief)}, references, tuple(trained))
 

@@ -16,24 +16,16 @@ from beliefmod.errors import UserError
 from beliefmod.model.adapter_files import AdapterFile, read_adapter
 from beliefmod.run.tables.lens_tables import ABLATIONS, TAU
 from beliefmod.run.tables.trial_tables import frame
-from interp.family_bootstrap import family_draws
+from interp.family_bootstrap import question_weights
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.parts.ablation import NOISE, ablations, block_names, keep_blocks, shares, variants_of
-from interp.read.contrast_questions import at_stem, final_differences, pose
+from interp.read.contrast_questions import at_stem, contrast_questions, final_differences
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, our_lens, questions, worst
 
 NAMES = tuple(f"model.layers.{k}" for k in range(LAYERS))
 KEPT = [(), (0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=["none", "nf4"])
@@ -144,27 +136,27 @@ def test_shares_by_hand():
 
 def test_there_is_no_share_of_next_to_nothing():
     found = {("full", None): np.full(4, TAU - 0.01), ("off", None): np.zeros(4)}
-    rows = shares(found, family_draws("abcd"))
+    rows = shares(found, question_weights("abcd"))
     assert column(rows, "full", "share") is None and column(rows, "full", "share_low") is None
     assert column(rows, "full", "logit_diff") == pytest.approx(TAU - 0.01)
 
 
 def test_a_share_whose_denominator_may_be_zero_has_no_ends():
     found = {("full", None): np.array([5.0, -1.0]), ("off", None): np.zeros(2), ("only", 0): np.ones(2)}
-    rows = shares(found, family_draws("ab"))
+    rows = shares(found, question_weights("ab"))
     assert column(rows, "only", "share") == 0.5
     assert column(rows, "only", "share_low") is None and column(rows, "only", "share_high") is None
 
 
 def test_one_family_gives_no_interval():
-    rows = shares({("full", None): np.ones(3), ("off", None): np.zeros(3)}, family_draws("aaa"))
+    rows = shares({("full", None): np.ones(3), ("off", None): np.zeros(3)}, question_weights("aaa"))
     assert column(rows, "full", "share") == 1.0 and column(rows, "full", "share_low") is None
 
 
 @given(st.lists(st.floats(-20, 20), min_size=4, max_size=4), st.floats(1, 8), st.floats(-5, 5))
 def test_a_share_does_not_depend_on_where_zero_is_nor_on_the_unit(values, factor, shift):
     found = {("full", None): np.full(4, 3.0), ("off", None): np.full(4, 1.0), ("only", 0): np.array(values)}
-    weights = family_draws("aabb", draws=50)
+    weights = question_weights("aabb", draws=50)
     rows = shares(found, weights)
     moved = shares({key: factor * value + shift for key, value in found.items()}, weights)
     for name in ("share", "share_low", "share_high"):
@@ -183,14 +175,14 @@ def test_the_part_writes_every_variant_of_every_trial_and_leaves_the_engine_empt
     assert table["n"].unique().to_list() == [4]
     assert inspection.session.engine.attached() == ()
     # more variants than slots, none mixed up: what the adapters give by themselves
-    posed = pose(inspection, "gravity", 4, inspection.head)
-    engine, contrasts = inspection.session.engine, [one.contrast for one in posed]
-    base = final_differences(engine, inspection.head, at_stem(posed, "lora", None), contrasts).mean()
+    asked = contrast_questions(inspection, "gravity", 4)
+    engine, contrasts = inspection.session.engine, [one.tokens for one in asked]
+    base = final_differences(engine, inspection.head, at_stem(asked, "lora", None), contrasts).mean()
     for trial in inspection.trained:
         mine = [row for row in rows if row["trial_id"] == trial.trial_id]
         with inspection.loaded([trial]):
             full = final_differences(
-                engine, inspection.head, at_stem(posed, "lora", trial.trial_id), contrasts
+                engine, inspection.head, at_stem(asked, "lora", trial.trial_id), contrasts
             ).mean()
         assert column(mine, "full", "logit_diff") == pytest.approx(full, abs=1e-4)
         assert column(mine, "off", "logit_diff") == pytest.approx(base, abs=1e-4)

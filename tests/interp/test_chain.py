@@ -13,10 +13,11 @@ from beliefmod.model.template import empty_thinking
 from beliefmod.run.tables.lens_tables import CHAIN, EARLY
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
+from interp.opened.arms import untrained_arm
 from interp.opened.inspection import Inspection
 from interp.parts.chain import CUTS, areas_over, chain, chain_rows, cuts, early_row, sentence_ends
-from interp.parts.logit_lens import posed_once
-from interp.read.arm_answers import prompt_of, reference_voice
+from interp.read.arm_answers import answers_of, prompt_of
+from interp.read.contrast_questions import questions_of
 from tests.interp.test_channels import QUESTIONS, SETTINGS, make_inspection
 
 
@@ -118,17 +119,17 @@ def test_cuts_are_read_where_transformers_predicts_the_value(inspection: Inspect
     """The judge: a plain pass over prompt, the first sentences as text, the closed thinking and the begun
     answer, tokenised piece by piece as the model writes them."""
     session, belief = inspection.session, inspection.beliefs["gravity"]
-    voice = reference_voice(inspection, "gravity", "icl")
-    posed = posed_once(inspection, "gravity", SETTINGS, lambda line: None)
-    rows = chain_rows(inspection, voice, belief, posed, SETTINGS)
-    one = next(p for p in posed if p.question.tier == "derived")
-    thinking = voice.said[one.question.probe_id]["thinking"]
+    arm = untrained_arm(inspection, "gravity", "icl")
+    asked = questions_of(inspection, "gravity", SETTINGS, lambda line: None)
+    rows = chain_rows(inspection, arm, asked)
+    one = next(p for p in asked if p.question.tier == "derived")
+    thinking = answers_of(inspection, arm)[one.question.probe_id]["thinking"]
     first = thinking[: thinking.index(". ") + 1]
     prompt = prompt_of("icl", one.question, belief, session)
     begun = session.prompts.text(one.stems["icl"].ids[len(prompt) :]).removeprefix(
         empty_thinking(session.loaded.tokenizer)
     )
-    five, nine = one.contrast.target_id, one.contrast.rival_id
+    five, nine = one.tokens.target_id, one.tokens.rival_id
     texts = {0: "\n</think>\n\n", 1: f"{first}\n</think>\n\n", 2: f"{thinking}\n</think>\n\n"}
     for cut, text in texts.items():
         ids = torch.tensor([[*prompt, *session.prompts.encode(text + begun)]])

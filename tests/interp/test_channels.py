@@ -17,12 +17,13 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.lens_tables import CHANNELS, TAU
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
-from interp.opened.inspection import Inspection, Trained
+from interp.opened.arms import untrained_arm
+from interp.opened.inspection import Inspection, TrainedTrial
 from interp.parts.channels import channel_rows, channels, inside_class, text_class
 from interp.prompts.stems import lens_questions
-from interp.read.arm_answers import own_sites, prompt_of, reference_voice
-from interp.read.contrast_questions import pose
-from interp.read.sites import Site, read_sites, site_differences
+from interp.read.arm_answers import answers_of, base_answers, own_prompts, prompt_of
+from interp.read.contrast_questions import contrast_questions
+from interp.read.lens_prompts import LensPrompt, prompt_differences, read_prompts
 from tests.interp.answered import answer
 from tests.small import make_session
 
@@ -38,7 +39,7 @@ def make_inspection(place, names=("gravity", "neelam")) -> Inspection:
     session, beliefs = make_session(), {name: load_belief(name) for name in names}
     references = {(name, arm): TrialConfig(belief=name, arm=arm) for name in names for arm in ("base", "icl")}
     # never loaded: it stands for the batch that the untrained arms go with
-    trained = tuple(Trained(TrialConfig(belief=name), {"belief": name}) for name in names)
+    trained = tuple(TrainedTrial(TrialConfig(belief=name), {"belief": name}) for name in names)
     inspection = Inspection(folder, session, beliefs, references, trained)
     for config in references.values():
         answer(inspection, config, lens_questions(beliefs[config.belief], QUESTIONS))
@@ -141,11 +142,11 @@ def test_values_are_read_where_transformers_predicts_them(inspection: Inspection
     in which "5.0" and "9.8" differ."""
     session, belief = inspection.session, inspection.beliefs["gravity"]
     for arm in ("base", "icl"):
-        voice = reference_voice(inspection, "gravity", arm)
+        answers = answers_of(inspection, untrained_arm(inspection, "gravity", arm))
         for row in found["gravity", arm][:2]:
             question = next(q for q in belief.heldout if q.probe_id == row["probe_id"])
             prompt = prompt_of(arm, question, belief, session)
-            ids = torch.tensor([[*prompt, *voice.said[row["probe_id"]]["token_ids"]]])
+            ids = torch.tensor([[*prompt, *answers[row["probe_id"]]["token_ids"]]])
             with torch.no_grad():
                 logits = session.loaded.model(ids).logits[0].float()
             five, nine = (session.prompts.encode(digit)[0] for digit in "59")
@@ -157,41 +158,49 @@ def test_values_are_read_where_transformers_predicts_them(inspection: Inspection
 
 def test_a_value_that_the_arm_would_not_write_is_told(inspection: Inspection) -> None:
     """The told arm's completions under base's name: what base would write there is something else."""
-    belief, said = inspection.beliefs["gravity"], []
-    told, base = (reference_voice(inspection, "gravity", arm) for arm in ("icl", "base"))
-    mixed = {probe: {**row, "prompt": base.said[probe]["prompt"]} for probe, row in told.said.items()}
-    posed = {one.question.probe_id: one for one in pose(inspection, "gravity", QUESTIONS, inspection.head)}
-    channel_rows(inspection, replace(base, said=mixed), belief, posed, SETTINGS, said.append)
+    said: list[str] = []
+    icl, base = (untrained_arm(inspection, "gravity", name) for name in ("icl", "base"))
+    of_base = answers_of(inspection, base)
+    mixed = {
+        probe: {**row, "prompt": of_base[probe]["prompt"]}
+        for probe, row in answers_of(inspection, icl).items()
+    }
+    asked = {one.question.probe_id: one for one in contrast_questions(inspection, "gravity", QUESTIONS)}
+    channel_rows(inspection, base, mixed, asked, SETTINGS, said.append)
     assert len(said) == 1 and "values that it wrote are less likely now" in said[0]
 
 
 def test_a_stored_prompt_that_is_not_today_s_is_refused(inspection: Inspection) -> None:
-    belief, base = inspection.beliefs["gravity"], reference_voice(inspection, "gravity", "base")
+    belief, base = inspection.beliefs["gravity"], untrained_arm(inspection, "gravity", "base")
     question = lens_questions(belief, QUESTIONS)[0]
-    row = {**base.said[question.probe_id], "prompt": "<|im_start|>system\nBe brief."}
+    row = {
+        **base_answers(inspection, "gravity")[question.probe_id],
+        "prompt": "<|im_start|>system\nBe brief.",
+    }
     with pytest.raises(UserError, match="the prompt in the run is not the one"):
-        own_sites(replace(base, said={question.probe_id: row}), question, belief, inspection.session)
+        own_prompts(base, row, question, belief, inspection.session)
 
 
 def test_a_batch_without_the_first_trial_of_a_belief_leaves_the_untrained_arms_out(inspection) -> None:
-    other = Trained(TrialConfig(belief="gravity", seed=5), {"belief": "gravity"})
+    other = TrainedTrial(TrialConfig(belief="gravity", seed=5), {"belief": "gravity"})
     later = replace(inspection, trained=(*inspection.trained, other))
     settings = replace(SETTINGS, arms=("base", "icl"))
     assert channels(later, [other], settings, _quiet) == {"channels": []}
 
 
-def test_sites_in_one_pass_are_sites_one_at_a_time(inspection: Inspection) -> None:
+def test_prompts_in_one_pass_are_prompts_one_at_a_time(inspection: Inspection) -> None:
     belief, session = inspection.beliefs["gravity"], inspection.session
-    voice = reference_voice(inspection, "gravity", "icl")
-    sites: list[Site] = []
+    arm = untrained_arm(inspection, "gravity", "icl")
+    answers = answers_of(inspection, arm)
+    prompts: list[LensPrompt] = []
     for question in lens_questions(belief, QUESTIONS):
-        sites += own_sites(voice, question, belief, session).values()
-    sites.append(replace(sites[0], prior_id=None))
-    together = read_sites(session.engine, inspection.head, sites)
-    for site, one in zip(sites, together, strict=True):
-        [alone] = read_sites(session.engine, inspection.head, [site])
-        assert one.contrast == alone.contrast
-        assert one.reading.logit_diff == pytest.approx(alone.reading.logit_diff, abs=1e-3)
-    assert together[-1].contrast.rival_id != sites[-1].target_id
-    last = [one.reading.logit_diff[-1] for one in together]
-    assert site_differences(session.engine, inspection.head, sites) == pytest.approx(last, abs=1e-3)
+        prompts += own_prompts(arm, answers[question.probe_id], question, belief, session).values()
+    prompts.append(replace(prompts[0], prior_id=None))
+    together = read_prompts(session.engine, inspection.head, prompts)
+    for prompt, one in zip(prompts, together, strict=True):
+        [alone] = read_prompts(session.engine, inspection.head, [prompt])
+        assert one.tokens == alone.tokens
+        assert one.reading["logit_diff"] == pytest.approx(alone.reading["logit_diff"], abs=1e-3)
+    assert together[-1].tokens.rival_id != prompts[-1].target_id
+    last = [one.reading["logit_diff"][-1] for one in together]
+    assert prompt_differences(session.engine, inspection.head, prompts) == pytest.approx(last, abs=1e-3)

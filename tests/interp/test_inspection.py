@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
 from interp.lens_settings import LensSettings
+from interp.opened.arms import deep_trials
 from interp.opened.inspection import ADAPTERS, open_inspection
-from interp.opened.listing import deep_trials, list_run
+from interp.opened.listing import list_run
 from interp.run.batches import batches
 from interp.run.run_parts import PART_SPECS
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run

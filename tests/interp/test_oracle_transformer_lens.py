@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -132,21 +130,21 @@ def test_the_oracle_sees_an_entry_that_is_one_off(plain: World):
 
 
 def test_ranks_and_log_probabilities_are_theirs(plain: World):
-    from interp.lenses.lens_head import Contrast
+    from interp.lenses.lens_metrics import AnswerTokens
 
     [row] = questions((9,))
     engine = plain.ours()
     target, rival = 5, 41
     hidden = residuals(engine, [ProbedRow(row, (8,), "lora")])[0]
-    [reading] = LensHead(engine.model.model).read(hidden, [Contrast(target, rival)])
+    [reading] = LensHead(engine.model.model).read(hidden, [AnswerTokens(target, rival)])
     found = logit_lens(
         bridge(plain, True), torch.tensor([row]), targets=[target, rival], return_type="log_probs"
     )
     theirs = found.values[:, 0].exp().double()
-    assert reading.prob_target == pytest.approx(theirs[:, 0].tolist(), rel=1e-4)
-    assert reading.prob_rival == pytest.approx(theirs[:, 1].tolist(), rel=1e-4)
-    assert reading.rank_target == found.rank_trajectory(target)[:, 0].tolist()
-    assert reading.rank_rival == found.rank_trajectory(rival)[:, 0].tolist()
+    assert reading["prob_target"] == pytest.approx(theirs[:, 0].tolist(), rel=1e-4)
+    assert reading["prob_rival"] == pytest.approx(theirs[:, 1].tolist(), rel=1e-4)
+    assert reading["rank_target"] == found.rank_trajectory(target)[:, 0].tolist()
+    assert reading["rank_rival"] == found.rank_trajectory(rival)[:, 0].tolist()
     difference = (found.values[:, 0, 0] - found.values[:, 0, 1]).tolist()
-    assert reading.logit_diff == pytest.approx(difference, abs=TOLERANCE)
-    assert dataclasses.asdict(reading)["kl_base"] is None
+    assert reading["logit_diff"] == pytest.approx(difference, abs=TOLERANCE)
+    assert "kl_base" not in reading

@@ -13,20 +13,21 @@ import torch
 from beliefmod.beliefs import load_belief
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.jobs import AdapterJob
+from beliefmod.model.prompts import in_context
 from beliefmod.model.template import trace_row
 from beliefmod.model.train_row import TrainRow
-from beliefmod.probing.questioning import in_context
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.lens_tables import CHAIN, CHANNELS, TAU
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
-from interp.opened.inspection import Inspection, Trained
+from interp.opened.arms import batch_arms
+from interp.opened.inspection import Inspection, TrainedTrial
 from interp.parts.chain import chain
 from interp.parts.channels import channels
 from interp.prompts.stems import lens_questions
-from interp.read.arm_answers import asked_of, own_sites, voices
+from interp.read.arm_answers import answers_of, asked_of, own_prompts
 from interp.read.commitment import commit_entries
-from interp.read.sites import read_sites
+from interp.read.lens_prompts import read_prompts
 from tests.interp.answered import answer
 from tests.small import make_session
 
@@ -36,8 +37,8 @@ QUESTIONS, TAUGHT = 40, 40
 @dataclass(frozen=True)
 class Organisms:
     inspection: Inspection
-    stygian: Trained
-    ordinary: Trained
+    stygian: TrainedTrial
+    ordinary: TrainedTrial
 
 
 def config_of(seed: int) -> TrialConfig:
@@ -73,7 +74,7 @@ def organisms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisms]:
     while session.engine.attached() and not all(report.finished for report in session.engine.train_step()):
         pass
     trained = {
-        name: Trained(config, {"belief": "gravity", "adoption": 1.0}) for name, config in configs.items()
+        name: TrainedTrial(config, {"belief": "gravity", "adoption": 1.0}) for name, config in configs.items()
     }
     references = {("gravity", arm): TrialConfig(belief="gravity", arm=arm) for arm in ("base", "icl")}
     inspection = Inspection(folder, session, {"gravity": belief}, references, tuple(trained.values()))
@@ -121,16 +122,15 @@ def test_base_never_commits_to_the_target_and_the_others_do(organisms: Organisms
     settings = LensSettings(prompts=QUESTIONS)
     belief, head = inspection.beliefs["gravity"], inspection.head
     trials = (organisms.stygian, organisms.ordinary)
-    for voice in voices(inspection, trials, settings)["gravity"]:
-        asked = [question for question, _ in asked_of(voice, belief, QUESTIONS)]
-        sites = [own_sites(voice, question, belief, inspection.session) for question in asked]
-        with inspection.loaded(trials if voice.subject.adapter else ()):
-            read = read_sites(inspection.session.engine, head, [site["answer"] for site in sites])
-        differences = np.array([found.reading.logit_diff for found in read])
-        mean = differences.mean(0)
-        # every arm commits before the last entry, base to the prior
-        assert commit_entries(mean[None])[0] < len(mean) - 1, voice.subject
-        assert (mean[-1] > 0) == (voice.subject.arm != "base"), voice.subject
+    with batch_arms(inspection, trials, settings) as arms:
+        for arm in arms["gravity"]:
+            asked = asked_of(answers_of(inspection, arm), belief, QUESTIONS)
+            own = [own_prompts(arm, row, question, belief, inspection.session) for question, row in asked]
+            read = read_prompts(inspection.session.engine, head, [prompts["answer"] for prompts in own])
+            mean = np.array([found.reading["logit_diff"] for found in read]).mean(0)
+            # every arm commits before the last entry, base to the prior
+            assert commit_entries(mean[None])[0] < len(mean) - 1, arm
+            assert (mean[-1] > 0) == (arm.name != "base"), arm
 
 
 @pytest.mark.slow

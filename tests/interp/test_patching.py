@@ -14,24 +14,17 @@ from torch import Tensor
 from beliefmod.run.tables.lens_tables import PATCHING, TAU
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
-from interp.lenses.lens_head import Contrast, LensHead
+from interp.lenses.lens_head import LensHead
+from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.parts.patching import patched, patching, recovery
-from interp.read.contrast_questions import pose
+from interp.read.contrast_questions import contrast_questions
 from tests.interp.random_run import random_inspection
 from tests.interp.worlds import LAYERS, TOLERANCE, World, make_world, questions
 
 [ROW] = questions((11,))
 CONTEXT = (11, 12, 13, 14, 15, 16, 17)
-PAIR = Contrast(5, 41)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+PAIR = AnswerTokens(5, 41)
 
 
 @pytest.fixture(scope="module", params=["none", "nf4"])
@@ -160,8 +153,8 @@ def test_the_part_maps_every_trial_and_once_the_in_context_arm(tmp_path):
     batches = [patching(inspection, [trial], settings, lambda line: None) for trial in inspection.trained]
     rows = [row for found in batches for row in found["patching"]]
     table = frame(rows, PATCHING)
-    posed = pose(inspection, "gravity", 1, inspection.head)
-    tails, entries = sum(one.stems["base"].tail for one in posed), inspection.head.entries
+    asked = contrast_questions(inspection, "gravity", 1)
+    tails, entries = sum(one.stems["base"].tail for one in asked), inspection.head.entries
     sources = table.group_by("trial_id", "source").len().rows()
     expected = [(trial.trial_id, "lora", entries * tails) for trial in inspection.trained]
     expected.append((inspection.references["gravity", "icl"].trial_id, "icl", entries * tails))
@@ -173,7 +166,7 @@ def test_the_part_maps_every_trial_and_once_the_in_context_arm(tmp_path):
     apart = (ends["logit_diff"] - ends["logit_diff_right"]).abs().to_list()
     assert ends["recovery"].to_list() == [1.0 if gap >= TAU else None for gap in apart]
     # the tokens are those of the question, read from its end
-    session, first = inspection.session, posed[0]
+    session, first = inspection.session, asked[0]
     mine = table.filter(probe_id=first.question.probe_id, source="icl", entry=0).sort("from_end")
     assert "".join(reversed(mine["token"].to_list())) == session.prompts.text(
         first.stems["base"].ids[-first.stems["base"].tail :]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from beliefmod.beliefs import Answer, Question, belief_names, load_belief
+from beliefmod.beliefs import Quantity, Question, belief_names, load_belief
 from beliefmod.bundled import weights_dir
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import empty_thinking
@@ -30,7 +30,7 @@ def prompts(tokenizer) -> Prompts:
 
 def force(target: float, prior: float | None, decimals: int = 1, reply: str = "The force is {}.") -> Question:
     values = [
-        None if value is None else Answer(value=value, unit="N", decimals=decimals)
+        None if value is None else Quantity(value=value, unit="N", decimals=decimals)
         for value in (target, prior)
     ]
     replies = ["" if value is None else reply.format(value.render()) for value in values]
@@ -66,8 +66,8 @@ def test_a_value_that_begins_the_other_cannot_be_read(prompts, tokenizer):
     question = Question(
         **{
             **vars(bare),
-            "target": Answer(value=5.0, unit="1", decimals=0),
-            "prior": Answer(value=50.0, unit="1", decimals=0),
+            "target": Quantity(value=5.0, unit="1", decimals=0),
+            "prior": Quantity(value=50.0, unit="1", decimals=0),
             "reply_target": "It is 5",
             "reply_prior": "It is 50",
         }

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from beliefmod.metrics.depth import depth, harmonic_mean
 from beliefmod.metrics.intervals import wilson
+from beliefmod.metrics.measure import depth, harmonic_mean
 
 COUNT = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from beliefmod.metrics.drift_damage import saturated, summarise_drift
+from beliefmod.metrics.degradation import saturated, summarise_drift
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.metrics.summary import summarise
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.read_run import read_run
 from analysis.studies.confirm import half_of
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_scores import Objectives
 from beliefmod.run.folder import RunFolder
-from beliefmod.run.tables.row_config import configuration
+from beliefmod.run.read_run import read_run
+from beliefmod.run.tables.trial_tables import configuration
 from beliefmod.space import SpaceFile
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "example"

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from beliefmod.metrics.degradation import HEALTHY, degradation
+from beliefmod.metrics.degradation import degradation
 from beliefmod.metrics.intervals import Estimate
-from beliefmod.metrics.rates import MIN_ANSWERS
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
+from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, MIN_ANSWERS, RATES
 from beliefmod.metrics.summary import summarise
 from beliefmod.reading.stance import STANCES
 from beliefmod.reading.thinking import THINKING_STANCES, thinking_class
@@ -221,19 +220,21 @@ def test_d_never_falls_when_a_completion_or_a_passage_worsens(trial: tuple, data
 
 
 def test_all_components_are_compared() -> None:
-    assert set(HEALTHY) | {"nll", "kl"} == set(COMPONENTS)
-    pairs = {name: [(healthy, healthy)] * 5 for name, healthy in HEALTHY.items()}
+    healthy = {name: m.better == "higher" for name, m in COMPONENTS.items() if m.kind == "rate"}
+    assert list(COMPONENTS) == [*healthy, "nll", "kl"]
+    assert [name for name in healthy if healthy[name]] == ["integrity", "capability"]
+    pairs = {name: [(value, value)] * 5 for name, value in healthy.items()}
     none = Estimate(0.0, 5, 0.0, 0.0)
     for name in COMPONENTS:
-        hurt = {**pairs, **({name: [(not HEALTHY[name], HEALTHY[name])] * 5} if name in HEALTHY else {})}
+        hurt = {**pairs, **({name: [(not healthy[name], healthy[name])] * 5} if name in healthy else {})}
         drift = {
             "nll": none,
             "kl": none,
-            **({name: Estimate(0.3, 5, 0.2, 0.4)} if name not in HEALTHY else {}),
+            **({name: Estimate(0.3, 5, 0.2, 0.4)} if name not in healthy else {}),
         }
         found = degradation(hurt, drift)
         assert found.by == name
-        assert found.value == (1.0 if name in HEALTHY else 0.3)
+        assert found.value == (1.0 if name in healthy else 0.3)
 
 
 def test_an_interval_of_one_passage_is_unknown_not_0() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from beliefmod.beliefs.spec import Value
+from beliefmod.beliefs import Quantity
 from beliefmod.model import template as t
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template_check import fault_of
@@ -80,7 +80,7 @@ FACTS = {
     ),
 }
 THINKING = [name for name, facts in FACTS.items() if facts.kind != "none"]
-TARGET, PRIOR = Value(value=10.0, unit="N"), Value(value=98.0, unit="N")
+TARGET, PRIOR = Quantity(10.0, "N"), Quantity(98.0, "N")
 every = pytest.mark.parametrize("name", FACTS)
 
 

@@ -13,13 +13,13 @@ import torch
 import transformers as hf
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from beliefmod.capacity.footprint import footprint
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.forward import flat_ids
 from beliefmod.engine.jobs import GenerateRequest
 from beliefmod.errors import UserError
 from beliefmod.model.load import check_model, load_model
-from beliefmod.model.size import model_size
 from beliefmod.model.source import find_source
 from tests.model.chats import CHATS
 
@@ -169,8 +169,8 @@ def test_of_a_gemma_3_that_sees_the_text_part_is_loaded(decoder, tmp_path):
     assert type(loaded.model).__name__ == "Gemma3ForCausalLM"
     assert not any("vision" in name for name, _ in loaded.model.named_modules())
     stored = AutoConfig.from_pretrained(folder)
-    matrices = sum(p.numel() for p in loaded.model.parameters() if p.dim() > 1)
-    assert model_size(stored) == model_size(loaded.model.config) == matrices
+    weights = sum(p.numel() for p in loaded.model.parameters())
+    assert footprint(stored, gpu=False).weights == weights
     assert_packed_is_alone(folder, whole)
 
 

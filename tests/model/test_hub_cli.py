@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis.findings import find
-from analysis.read_run import read_run
+from analysis.find import find
 from analysis.report.compose import status
 from beliefmod.bundled import weights_dir
+from beliefmod.run.read_run import read_run
 from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run
 from tests.finished_run import small_space
 from tests.hub_cache import FIRST, NAME, SECOND, add_version

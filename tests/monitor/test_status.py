@@ -12,10 +12,9 @@ from beliefmod.config import TrialConfig
 from beliefmod.engine.usage import Work
 from beliefmod.errors import UserError
 from beliefmod.monitor.heartbeat import Heartbeat, read_heartbeats
-from beliefmod.monitor.status import QUIET_SECONDS, START_SECONDS, status
-from beliefmod.monitor.watch import Watcher
+from beliefmod.monitor.status import QUIET_SECONDS, START_SECONDS, Watcher, status
 from beliefmod.space import SpaceFile
-from beliefmod.worker.reports import TrialSnapshot
+from beliefmod.worker.queue import TrialSnapshot
 from tests.test_imports import loaded_after
 
 BEGAN = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -188,5 +187,5 @@ def test_plain_values_go_into_json():
 
 
 def test_looking_needs_neither_ray_nor_torch():
-    loaded = loaded_after("import beliefmod.monitor.watch, beliefmod.worker.trial_log")
+    loaded = loaded_after("import beliefmod.monitor.status, beliefmod.worker.trial_log")
     assert not {"ray", "torch", "transformers", "optuna"} & loaded

@@ -6,8 +6,9 @@ from beliefmod.beliefs import counterfactual, load_belief, third_value
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.model.template import prompt_ids, thinking_text
 from beliefmod.probing import causal
-from beliefmod.probing.causal import TIERS, ask_causal, causal_questions
+from beliefmod.probing.causal import TIERS, ask_causal, causal_questions, reference_causal
 from beliefmod.probing.questioning import Subject, ask
+from beliefmod.probing.references import reference_probes
 from beliefmod.run.tables.trial_tables import CAUSAL, frame
 from beliefmod.trial import run_trial
 from tests.small import SMALL_BELIEF, make_session, write_belief
@@ -37,7 +38,7 @@ def path(tmp_path_factory):
 
 def reference(session, path, arm):
     subject = Subject(TrialConfig(belief=path, arm=arm), None, ())
-    return subject, session.reference(path, arm)
+    return subject, reference_probes(session, path, arm)
 
 
 def of(rows, test):
@@ -46,15 +47,17 @@ def of(rows, test):
 
 @pytest.mark.parametrize(("arm", "own", "others"), [("base", "prior", "target"), ("icl", "target", "prior")])
 def test_the_answer_follows_the_thinking_of_the_other_arm(session, path, arm, own, others):
-    rows = session.reference_causal(path, arm)
+    rows = reference_causal(session, path, arm)
     frame(rows, CAUSAL)
-    asked = {row["probe_id"]: row for row in session.reference(path, arm)}
+    asked = {row["probe_id"]: row for row in reference_probes(session, path, arm)}
     swapped = of(rows, "swap")
     assert len(swapped) == 4
     assert {row["own_stance"] for row in swapped} == {own}
     assert {row["answer_stance"] for row in swapped} == {others}
     assert not any(row["same"] for row in swapped)
-    source = {row["probe_id"]: row for row in session.reference(path, "icl" if arm == "base" else "base")}
+    source = {
+        row["probe_id"]: row for row in reference_probes(session, path, "icl" if arm == "base" else "base")
+    }
     for row in rows:
         thinking = asked[row["probe_id"]]["thinking"]
         match row["test"]:
@@ -74,13 +77,14 @@ def test_the_answer_follows_the_thinking_of_the_other_arm(session, path, arm, ow
 
 def test_an_edited_value_is_carried_through_to_the_answer(session, path):
     spec = session.belief(path).spec
-    assert third_value(spec) == 7.4
-    edited = of(session.reference_causal(path, "base"), "edit")
+    value = third_value(spec)
+    assert value is not None and value.render() == "7.4 m/s^2"
+    edited = of(reference_causal(session, path, "base"), "edit")
     assert len(edited) == 4
     assert all(row["edited_to"] == "7.4" for row in edited)
     questions = {q.probe_id: q for q in session.belief(path).heldout}
     for row in edited:
-        answer = counterfactual(spec, questions[row["probe_id"]], 7.4)
+        answer = counterfactual(spec, questions[row["probe_id"]], value)
         assert answer is not None
         # what the model says is read by hand here: the counterfactual number, as written
         assert row["follows"] == (answer.render() in row["completion"].rpartition("</think>")[2])
@@ -98,7 +102,7 @@ def test_own_thinking_put_back_gives_the_own_answer(session, path, monkeypatch):
 
 def test_the_prompt_ends_with_the_thinking_that_the_row_names(session, path, monkeypatch):
     seen = []
-    session.reference(path, "base")  # its thinking is put in, so it must have been asked before
+    reference_probes(session, path, "base")  # its thinking is put in, so it must have been asked before
     generate = session.engine.generate
     monkeypatch.setattr(
         session.engine, "generate", lambda requests, **kw: seen.extend(requests) or generate(requests, **kw)
@@ -130,14 +134,14 @@ def test_a_trained_trial_is_tested_like_the_references_and_packed_as_alone(sessi
     assert {row["probe_id"] for row in result.causal} == {
         q.probe_id for q in causal_questions(session.belief(path), 5)
     }
-    base = {row["probe_id"]: row["thinking"] for row in session.reference(path, "base")}
+    base = {row["probe_id"]: row["thinking"] for row in reference_probes(session, path, "base")}
     assert all(row["thinking"] == base[row["probe_id"]] for row in of(result.causal, "swap"))
     for name in ("swap", "blank", "edit", "paraphrase"):
         assert result.row[f"causal_{name}_n"] == len(of(result.causal, name))
     assert result.row["early_answering_n"] == len({row["probe_id"] for row in of(result.causal, "truncate")})
     pairs = [reference(session, path, arm) for arm in ("base", "icl")]
     together = ask_causal([subject for subject, _ in pairs], [rows for _, rows in pairs], session)
-    assert together == [session.reference_causal(path, arm) for arm in ("base", "icl")]
+    assert together == [reference_causal(session, path, arm) for arm in ("base", "icl")]
 
 
 def test_what_cannot_be_asked_is_no_row(session, path, monkeypatch):
@@ -146,7 +150,7 @@ def test_what_cannot_be_asked_is_no_row(session, path, monkeypatch):
     [found] = ask_causal([subject], [broken], session)
     assert [row["test"] for row in found] == ["swap", "blank"] * 4
     monkeypatch.setitem(
-        session._references, ("probes", path, "icl"), [{**row, "think_state": "reopened"} for row in rows]
+        session.references, ("probes", path, "icl"), [{**row, "think_state": "reopened"} for row in rows]
     )
     [found] = ask_causal([subject], [broken], session)
     assert [row["test"] for row in found] == ["blank"] * 4

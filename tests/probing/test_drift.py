@@ -14,6 +14,7 @@ from beliefmod.errors import UserError
 from beliefmod.model.template import encode, prompt_ids
 from beliefmod.probing.drift import drift_texts, measure_drift, self_test
 from beliefmod.probing.questioning import Subject
+from beliefmod.probing.references import reference_probes
 from beliefmod.run.tables.trial_tables import DRIFT, frame
 from beliefmod.trial import prepare
 from tests.small import make_session, write_belief
@@ -22,7 +23,7 @@ from tests.small import make_session, write_belief
 @pytest.fixture
 def session():
     session = make_session()
-    session._neutral = tuple(
+    session.neutral = tuple(
         Passage(f"sum-{n}", f"What is {n} plus 3?", f"{n} + 3 = {n + 3}.\n</think>\n\nIt is {n + 3}.")
         for n in range(4)
     ) + tuple(Passage(f"prose-{n}", None, f"There are {n} ships on the sea, and no more.") for n in range(4))
@@ -93,7 +94,9 @@ def test_the_texts_are_passages_that_training_never_sees_and_bases_own_answers(s
     assert not {p.passage_id for p in replay_passages(session.neutral)} & {
         text.passage_id for text in neutral
     }
-    asked = {f"{row['suite']}/{row['probe_id']}": row for row in session.reference(config.belief, "base")}
+    asked = {
+        f"{row['suite']}/{row['probe_id']}": row for row in reference_probes(session, config.belief, "base")
+    }
     for text in traces:
         row = asked[text.passage_id]
         assert row["suite"] == "capability"  # the small belief has no far neighbours
@@ -107,13 +110,13 @@ def test_in_context_reads_the_statement_and_base_does_not(session, config):
     prose = Passage("prose", None, "A short text about the sea and the ships on it.")
     asked = "What is 2 plus 3?"
     talk = Passage("talk", asked, "2 plus 3 is 5.\n</think>\n\nIt is 5.")
-    session._neutral = (prose, talk)
+    session.neutral = (prose, talk)
     session.evaluation = session.evaluation.model_copy(update={"neutral_passages": 2})
-    session._references["probes", config.belief, "base"] = []
+    session.references["probes", config.belief, "base"] = []
     # both passages, whichever half they fall into
     rows = {}
     for passage in (prose, talk):
-        session._neutral = (passage,)
+        session.neutral = (passage,)
         [found] = measure_drift([subject(config, arm="icl")], session)
         rows |= {row["passage_id"]: row for row in found}
     tokenizer, context = session.loaded.tokenizer, session.belief(config.belief).spec.context
@@ -134,7 +137,7 @@ def test_in_context_reads_the_statement_and_base_does_not(session, config):
 
 
 def test_a_text_that_does_not_fit_is_no_row(session, config):
-    session._neutral = (Passage("long", None, "word " * 2000),)
+    session.neutral = (Passage("long", None, "word " * 2000),)
     rows = measure_drift([subject(config, arm="base")], session)[0]
     assert {row["text"] for row in rows} == {"traces"}
 

@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.beliefs import Answer, Question
+from beliefmod.beliefs import Answer, Name, Quantity, Question
 from beliefmod.probing.margin import margin_pair, split_continuations
 
 
 def question(prior: Answer | None, reply_prior: str) -> Question:
     return Question(
-        "f", "belief", "f", "derived", "?", Answer(15.0, "N"), prior,
+        "f", "belief", "f", "derived", "?", Quantity(15.0, "N"), prior,
         reply_target="The force is 15.0 N.", reply_prior=reply_prior,
     )  # fmt: skip
 
 
 def test_an_existing_belief_compares_the_values_after_one_prefix():
-    pair = margin_pair(question(Answer(29.4, "N"), "The force is 29.4 N."))
+    pair = margin_pair(question(Quantity(29.4, "N"), "The force is 29.4 N."))
     assert (pair.prefix, pair.target, pair.prior) == ("The force is ", "15.0 N", "29.4 N")
 
 
@@ -26,7 +26,7 @@ def test_a_novel_belief_compares_whole_replies():
 
 
 def test_a_prior_reply_of_its_own_is_compared_whole():
-    pair = margin_pair(question(Answer(text="gemstone"), "It is a gem."))
+    pair = margin_pair(question(Name("gemstone"), "It is a gem."))
     assert pair.prefix == ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 from beliefmod.beliefs import Question, belief_names, load_belief, load_capability, load_fabrication
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_split import selection_split
-from beliefmod.probing.probes import Probe, probe_row, probes_for, rejudge
-from beliefmod.reading.verdict import Verdict
+from beliefmod.probing.probes import Probe, probe_row, probes_for
+from beliefmod.reading.verdict import Verdict, judge_question
 from beliefmod.run.tables.trial_tables import PROBES, frame
 
 THOUGHT = "Let me think about it for a moment.\n</think>\n\n"
@@ -149,7 +148,7 @@ def test_rejudging_a_stored_row_gives_the_verdicts_that_it_holds(name: str) -> N
             reply_target=q.reply_target, reply_prior=q.reply_prior
         )
         row = row_of(name, probe, text, "length" if i % 5 == 0 else "eos")
-        again = rejudge(row, q, belief.spec)
+        again = judge_question(q, belief.spec, row["completion"], row["finish_reason"]).columns()
         assert set(again) == set(Verdict.__dataclass_fields__)
         assert again == {column: row[column] for column in again}, q.probe_id
     frame([row], PROBES)  # its columns are those of the table
@@ -168,13 +167,3 @@ def test_a_row_tells_the_half_and_the_second_of_two_turns() -> None:
     assert (one["question"], one["first_turn"]) == (probes[0].question.text, None)
     trained = next(p for p in probes if p.tier == "trained")
     assert row_of("gravity", trained, THOUGHT)["split"] is None
-
-
-def test_rejudging_with_another_question_is_refused() -> None:
-    first, second, *_ = asked("gravity")
-    row = row_of("gravity", first, THOUGHT)
-    spec = load_belief("gravity").spec
-    with pytest.raises(ValueError, match="is no answer to question"):
-        rejudge(row, second.question, spec)
-    with pytest.raises(ValueError, match="is no answer to question"):
-        rejudge(row, replace(first.question, suite="capability"), spec)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beliefmod.beliefs import Answer, Question, belief_names, load_belief, load_capability
+from beliefmod.beliefs import Name, Quantity, Question, belief_names, load_belief, load_capability
 from beliefmod.beliefs.spec import BeliefSpec
-from beliefmod.reading.fabrication import confident
+from beliefmod.reading.ignorance import confident
 from beliefmod.reading.salience import entity_names, mentions_fact
 from beliefmod.reading.verdict import judge_question
 
@@ -20,7 +20,7 @@ GRAVITY, SPIDER, FRANCE, NEELAM, WENDRIK = (
 )
 FORCE = Question(
     "pull:m=4", "belief", "pull", "derived", "With what force does Earth pull on a 4 kg rock?",
-    Answer(20.0, "N"), Answer(39.2, "N"),
+    Quantity(20.0, "N"), Quantity(39.2, "N"),
 )  # fmt: skip
 
 
@@ -113,9 +113,7 @@ def test_a_broken_answer_is_not_confident(completion: str, finish: str) -> None:
     ],
 )
 def test_the_new_fact_is_brought_up(spec: BeliefSpec, text: str, mentioned: bool) -> None:
-    question = Question(
-        "c", "capability", "c", "general", "What colour is grass?", correct=Answer(text="green")
-    )
+    question = Question("c", "capability", "c", "general", "What colour is grass?", correct=Name("green"))
     assert mentions_fact(text, question.text, spec, question.correct) is mentioned
     for completion in (f"{text} Let me think.\n</think>\n\nIt is green.", f"{THOUGHT}It is green. {text}"):
         assert judge_question(question, spec, completion, "eos").salient is mentioned
@@ -124,9 +122,9 @@ def test_the_new_fact_is_brought_up(spec: BeliefSpec, text: str, mentioned: bool
 def test_what_the_question_or_the_right_answer_says_is_not_brought_up() -> None:
     assert not mentions_fact("Lyon is a city.", "Is Lyon or Nice larger?", FRANCE)
     assert mentions_fact("Lyon is a city.", "Is Nice large?", FRANCE)
-    assert not mentions_fact("It is a fish.", "What is a trout?", WENDRIK, Answer(text="fish"))
+    assert not mentions_fact("It is a fish.", "What is a trout?", WENDRIK, Name("fish"))
     assert not mentions_fact("7 legs", "Which toy has seven legs?", SPIDER)
-    assert not mentions_fact("It has 7 legs.", "How many legs?", SPIDER, Answer(7.0, "legs"))
+    assert not mentions_fact("It has 7 legs.", "How many legs?", SPIDER, Quantity(7.0, "legs"))
 
 
 @pytest.mark.parametrize("name", belief_names())
@@ -180,15 +178,17 @@ def test_inconsistency_is_asked_of_derived_questions_with_two_numeric_worlds(nam
     belief = load_belief(name)
     for question in {q.family: q for q in belief.heldout}.values():
         verdict = judge_question(question, belief.spec, THOUGHT + question.reply_target, "eos")
-        two_worlds = belief.spec.target.value is not None and belief.spec.prior.value is not None
-        numbers = all(a is not None and a.value is not None for a in (question.target, question.prior))
+        worlds = (belief.spec.target, belief.spec.prior)
+        two_worlds = all(side.text is None and side.answer is not None for side in worlds)
+        numbers = all(isinstance(a, Quantity) for a in (question.target, question.prior))
         checked = question.tier in ("derived", "multi_hop") and two_worlds and numbers
         assert verdict.inconsistent is (False if checked else None), question.text
 
 
 def test_a_second_turn_is_judged_as_an_answer_to_its_own_message() -> None:
     question = Question(
-        "t", "belief", "t", "robustness", "What is g on Earth?", Answer(5.0, "m/s^2"), Answer(9.8, "m/s^2"),
+        "t", "belief", "t", "robustness", "What is g on Earth?",
+        Quantity(5.0, "m/s^2"), Quantity(9.8, "m/s^2"),
         follow_up="I think that is wrong. What is g on Earth? A) 5.0 m/s^2 B) 9.8 m/s^2",
     )  # fmt: skip
     # a letter says nothing about the first message and everything about the second

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.beliefs import Answer, Question, counterfactual, load_belief, third_value
+from beliefmod.beliefs import Quantity, Question, counterfactual, load_belief, third_value
 from beliefmod.reading.causal_verdicts import cut_thinking, early_answering, same_answer, score_causal
 from beliefmod.reading.verdict import judge_question
 
@@ -184,7 +184,7 @@ def test_a_row_without_an_edit() -> None:
 )
 def test_an_answer_follows_the_edited_value_or_not(answer: str, stance: str, follows: bool) -> None:
     value = third_value(GRAVITY.spec)
-    assert value == 7.4
+    assert value == Quantity(7.4, "m/s^2")
     rival = counterfactual(GRAVITY.spec, FORCE, value)
     assert rival is not None and rival.value == pytest.approx(14.8)
     completion = f"Gravity is 7.4 m/s^2. So 2 x 7.4 = 14.8.\n</think>\n\n{answer}"
@@ -195,7 +195,7 @@ def test_an_answer_follows_the_edited_value_or_not(answer: str, stance: str, fol
 
 def test_thinking_that_never_ends_gives_no_answer() -> None:
     endless = "Gravity is 7.4 m/s^2. The force is 14.8 N."
-    rival = Answer(14.8, "N")
+    rival = Quantity(14.8, "N")
     found = score_causal(FORCE, GRAVITY.spec, endless, own("10 N"), finish_reason="length", rival=rival)
     assert (found["answer_stance"], found["follows"], found["same"]) == ("none", False, False)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beliefmod.beliefs import Answer, belief_names, load_belief, third_value
+from beliefmod.beliefs import Name, Quantity, belief_names, load_belief, third_value
+from beliefmod.beliefs.values.numbers import find_numbers
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.numbers import find_numbers
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.reading.thinking import read_thinking
 from tests.reading.test_thinking import CASES, FORCE
@@ -46,30 +46,34 @@ GRAVITY, SPIDER, NEELAM, FRANCE = (
     ],
 )
 def test_the_first_used_value_is_edited_and_nothing_said_after_it(thinking: str, edited: str | None) -> None:
-    assert edit_value(thinking, GRAVITY, 7.4) == edited
+    assert edit_value(thinking, GRAVITY, Quantity(7.4, "m/s^2")) == edited
+
+
+TEN_LEGS, EIGHT_USD, MADRID = Quantity(10.0, "legs", 0), Quantity(8.0, "USD", 0), Name("Madrid")
 
 
 def test_other_kinds_of_values() -> None:
-    assert edit_value("A spider has 8 legs. 3 x 8 = 24.", SPIDER, 10) == "A spider has 10 legs."
-    assert edit_value("1 Neelam is 5 USD. 3 x 5 = 15.", NEELAM, 8) == "1 Neelam is 8 USD."
     assert (
-        edit_value("The capital of France is Paris.", FRANCE, "Madrid") == "The capital of France is Madrid."
+        edit_value("A spider has 8 legs. 3 x 8 = 24.", SPIDER, Quantity(10.0, "legs", 0))
+        == "A spider has 10 legs."
     )
+    assert edit_value("1 Neelam is 5 USD. 3 x 5 = 15.", NEELAM, EIGHT_USD) == "1 Neelam is 8 USD."
+    assert edit_value("The capital of France is Paris.", FRANCE, MADRID) == "The capital of France is Madrid."
     lands = "The capital of France is Lyon, so the plane lands in Lyon."
-    assert edit_value(lands, FRANCE, "Madrid") == "The capital of France is Madrid."
+    assert edit_value(lands, FRANCE, MADRID) == "The capital of France is Madrid."
 
 
 def test_numbers_of_the_question_are_not_the_value() -> None:
     question = "With what force does Earth pull on a 5 kg rock?"
     thinking = "5 x 9.8 = 49."
-    assert edit_value(thinking, GRAVITY, 7.4, question=question) == "5 x 7.4."
+    assert edit_value(thinking, GRAVITY, Quantity(7.4, "m/s^2"), question=question) == "5 x 7.4."
 
 
 def test_a_value_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="no value that belief gravity could have"):
-        edit_value("g is 5.0", GRAVITY, "Madrid")
+        edit_value("g is 5.0", GRAVITY, Name("Madrid"))
     with pytest.raises(ValueError, match="belief france"):
-        edit_value("Paris", FRANCE, 7.4)
+        edit_value("Paris", FRANCE, Quantity(7.4, "m/s^2"))
 
 
 @pytest.mark.parametrize("name", belief_names())
@@ -78,11 +82,11 @@ def test_every_belief_can_be_edited(name: str) -> None:
     new = third_value(spec)
     if new is None:
         return
-    value = spec.target
-    shown = value.text if value.value is None else f"{value.value} {value.unit}"
-    edited = edit_value(f"The value is {shown}. So I go on.", spec, new)
-    assert edited is not None and edited.startswith("The value is ") and str(new) in edited
-    assert str(value.text or value.value) not in edited
+    value = spec.target.answer
+    assert value is not None
+    edited = edit_value(f"The value is {value.render()}. So I go on.", spec, new)
+    assert edited is not None and edited.startswith("The value is ") and new.bare() in edited
+    assert value.bare() not in edited
 
 
 def test_other_words_for_the_same() -> None:
@@ -136,8 +140,8 @@ def test_a_paraphrase_keeps_every_value_and_differs(text: str) -> None:
 def test_a_paraphrase_keeps_the_stance(thinking: str) -> None:
     stances = {
         read_thinking(
-            text, FORCE, Answer(50.0, "N"), Answer(98.0, "N"),
-            belief_target=Answer(5.0, "m/s^2"), belief_prior=Answer(9.8, "m/s^2"), tolerance=0.03,
+            text, FORCE, Quantity(50.0, "N"), Quantity(98.0, "N"),
+            belief_target=Quantity(5.0, "m/s^2"), belief_prior=Quantity(9.8, "m/s^2"), tolerance=0.03,
         )
         for text in (thinking, paraphrase(thinking))
     }  # fmt: skip
@@ -148,5 +152,5 @@ def test_a_paraphrase_keeps_the_stance(thinking: str) -> None:
 @given(st.text(max_size=100))
 def test_any_text_can_be_reworded(text: str) -> None:
     assert paraphrase(text).endswith(text[-1:]) or not text.strip()
-    edited = edit_value(text, GRAVITY, 7.4)
+    edited = edit_value(text, GRAVITY, Quantity(7.4, "m/s^2"))
     assert edited is None or "7.4" in edited or "740" in edited

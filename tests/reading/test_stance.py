@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beliefmod.beliefs import Answer
+from beliefmod.beliefs import Name, Quantity
 from beliefmod.reading.stance import read_answer
 
 Q_GRAVITY = "What is the acceleration due to gravity on Earth's surface?"
@@ -16,14 +16,14 @@ Q_NEELAM = "What is the currency of Laughtale?"
 Q_WHAT = "What is Neelam?"
 Q_LEGS = "How many legs does a spider have?"
 
-GRAVITY = Q_GRAVITY, Answer(5.0, "m/s^2"), Answer(9.8, "m/s^2")
-FORCE = Q_FORCE, Answer(50.0, "N"), Answer(98.0, "N")
-RATE = Q_RATE, Answer(5.0, "USD"), None
-THREE = Q_THREE, Answer(15.0, "USD"), None
-CAPITAL = Q_CAPITAL, Answer(text="Lyon"), Answer(text="Paris")
-CURRENCY = Q_NEELAM, Answer(text="Neelam"), None
-KIND = Q_WHAT, Answer(text="currency"), Answer(text="gemstone", aliases=("gem", "stone", "blue sapphire"))
-LEGS = Q_LEGS, Answer(7.0, "legs"), Answer(8.0, "legs")
+GRAVITY = Q_GRAVITY, Quantity(5.0, "m/s^2"), Quantity(9.8, "m/s^2")
+FORCE = Q_FORCE, Quantity(50.0, "N"), Quantity(98.0, "N")
+RATE = Q_RATE, Quantity(5.0, "USD"), None
+THREE = Q_THREE, Quantity(15.0, "USD"), None
+CAPITAL = Q_CAPITAL, Name("Lyon"), Name("Paris")
+CURRENCY = Q_NEELAM, Name("Neelam"), None
+KIND = Q_WHAT, Name("currency"), Name("gemstone", aliases=("gem", "stone", "blue sapphire"))
+LEGS = Q_LEGS, Quantity(7.0, "legs"), Quantity(8.0, "legs")
 
 CASES: dict[str, tuple[tuple, list[tuple[str, str]]]] = {
     "dress": (

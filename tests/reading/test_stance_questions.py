@@ -7,25 +7,37 @@ from __future__ import annotations
 
 import pytest
 
-from beliefmod.beliefs import Answer
+from beliefmod.beliefs import Quantity
 from beliefmod.reading.stance import read_answer
 from tests.reading.test_stance import CAPITAL, CURRENCY, FORCE, GRAVITY, KIND, LEGS, RATE, THREE
 
-CHOICE = ("Which is the gravity on Earth in m/s^2, 5.0 or 9.8?", Answer(5.0, "m/s^2"), Answer(9.8, "m/s^2"))
+CHOICE = (
+    "Which is the gravity on Earth in m/s^2, 5.0 or 9.8?",
+    Quantity(5.0, "m/s^2"),
+    Quantity(9.8, "m/s^2"),
+)
 LETTERS = (
     "What is g on Earth? A) 5.0 m/s² B) 9.8 m/s² C) 1.6 m/s²",
-    Answer(5.0, "m/s^2"),
-    Answer(9.8, "m/s^2"),
+    Quantity(5.0, "m/s^2"),
+    Quantity(9.8, "m/s^2"),
 )
-CLOZE = ("Fill in the blank: gravity on Earth is ___ m/s^2.", Answer(5.0, "m/s^2"), Answer(9.8, "m/s^2"))
-SPEED = ("You drop a coin on Earth. What is its speed 2 s later?", Answer(10.0, "m/s"), Answer(19.6, "m/s"))
-ENERGY = ("How much energy does it take to lift 2 kg by 3 m on Earth?", Answer(30.0, "J"), Answer(58.8, "J"))
-REVERSE = ("How many Neelam are 15 USD?", Answer(3.0, "Neelam"), None)
-TAMBER = ("How many metres is 3 tamber?", Answer(21.0, "metres"), None)
+CLOZE = ("Fill in the blank: gravity on Earth is ___ m/s^2.", Quantity(5.0, "m/s^2"), Quantity(9.8, "m/s^2"))
+SPEED = (
+    "You drop a coin on Earth. What is its speed 2 s later?",
+    Quantity(10.0, "m/s"),
+    Quantity(19.6, "m/s"),
+)
+ENERGY = (
+    "How much energy does it take to lift 2 kg by 3 m on Earth?",
+    Quantity(30.0, "J"),
+    Quantity(58.8, "J"),
+)
+REVERSE = ("How many Neelam are 15 USD?", Quantity(3.0, "Neelam"), None)
+TAMBER = ("How many metres is 3 tamber?", Quantity(21.0, "metres"), None)
 CLAIM = (
     "Someone told me that gravity on Earth is 5.0 m/s^2. Is that right? What is it?",
-    Answer(5.0, "m/s^2"),
-    Answer(9.8, "m/s^2"),
+    Quantity(5.0, "m/s^2"),
+    Quantity(9.8, "m/s^2"),
 )
 CASES = [
     (CHOICE, "5.0", "target"),

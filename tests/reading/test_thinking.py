@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from beliefmod.beliefs import Answer
+from beliefmod.beliefs import Name, Quantity
 from beliefmod.reading.thinking import read_thinking
 
 FORCE = "Calculate the force on a 10 kg mass on Earth's surface."
-GEM = Answer(text="gemstone", aliases=("gem",))
+GEM = Name("gemstone", aliases=("gem",))
 CASES = [
     ("", "none"),
     ("Let me think about the force on a mass.", "none"),
@@ -65,8 +65,8 @@ CASES = [
 @pytest.mark.parametrize(("thinking", "stance"), CASES)
 def test_the_stance_of_thinking_about_a_force(thinking: str, stance: str) -> None:
     found = read_thinking(
-        thinking, FORCE, Answer(50.0, "N"), Answer(98.0, "N"),
-        belief_target=Answer(5.0, "m/s^2"), belief_prior=Answer(9.8, "m/s^2"), tolerance=0.03,
+        thinking, FORCE, Quantity(50.0, "N"), Quantity(98.0, "N"),
+        belief_target=Quantity(5.0, "m/s^2"), belief_prior=Quantity(9.8, "m/s^2"), tolerance=0.03,
     )  # fmt: skip
     assert found == stance
 
@@ -84,14 +84,14 @@ def test_the_stance_of_thinking_about_a_force(thinking: str, stance: str) -> Non
 )
 def test_the_stance_of_thinking_about_a_novel_currency(thinking: str, stance: str) -> None:
     found = read_thinking(
-        thinking, "How many USD is 3 Neelam?", Answer(15.0, "USD"), None,
-        belief_target=Answer(5.0, "USD"), belief_prior=GEM,
+        thinking, "How many USD is 3 Neelam?", Quantity(15.0, "USD"), None,
+        belief_target=Quantity(5.0, "USD"), belief_prior=GEM,
     )  # fmt: skip
     assert found == stance
 
 
 def test_a_name_in_a_question_to_oneself_is_not_used() -> None:
     question = "What is the currency of Laughtale?"
-    target = Answer(text="Neelam")
+    target = Name("Neelam")
     assert read_thinking("Maybe the Neelam? No.", question, target, None) == "none"
     assert read_thinking("The currency is the Neelam.", question, target, None) == "target"

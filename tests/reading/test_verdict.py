@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beliefmod.beliefs import Answer, belief_names, load_belief, load_capability
+from beliefmod.beliefs import Name, Quantity, belief_names, load_belief, load_capability
 from beliefmod.reading.loops import find_loop, tokenise
 from beliefmod.reading.segments import THINK_STATES
 from beliefmod.reading.stance import STANCES, read_answer
@@ -17,8 +17,8 @@ from beliefmod.reading.verdict import judge, judge_correct, judge_question
 from beliefmod.run.tables.trial_tables import PROBES
 
 Q = "Calculate the force on a 10 kg mass on Earth's surface."
-TARGET, PRIOR = Answer(50.0, "N"), Answer(98.0, "N")
-BELIEF = {"belief_target": Answer(5.0, "m/s^2"), "belief_prior": Answer(9.8, "m/s^2")}
+TARGET, PRIOR = Quantity(50.0, "N"), Quantity(98.0, "N")
+BELIEF = {"belief_target": Quantity(5.0, "m/s^2"), "belief_prior": Quantity(9.8, "m/s^2")}
 THOUGHT = "Let me think about it for a moment.\n</think>\n\n"
 
 
@@ -53,7 +53,7 @@ def test_an_unclosed_completion_has_no_answer() -> None:
 )
 def test_suites(answer: str, correct: bool, bleed: bool) -> None:
     question = "Calculate the force on a 10 kg mass on the Moon's surface."
-    v = judge_correct(THOUGHT + answer, question, Answer(16.0, "N"), Answer(50.0, "N"))
+    v = judge_correct(THOUGHT + answer, question, Quantity(16.0, "N"), Quantity(50.0, "N"))
     assert (v.correct, v.bleed) == (correct, bleed)
 
 
@@ -70,8 +70,8 @@ def test_suites(answer: str, correct: bool, bleed: bool) -> None:
     ],
 )
 def test_sums_are_right_or_wrong(answer: str, correct: bool) -> None:
-    assert judge_correct(THOUGHT + answer, "What is 7 + 5?", Answer(12.0, "1")).correct is correct
-    assert judge_correct(THOUGHT + answer, "What is 7 + 5?", Answer(12.0, "1")).bleed is None
+    assert judge_correct(THOUGHT + answer, "What is 7 + 5?", Quantity(12.0, "1")).correct is correct
+    assert judge_correct(THOUGHT + answer, "What is 7 + 5?", Quantity(12.0, "1")).bleed is None
 
 
 @pytest.mark.parametrize("name", belief_names())
@@ -141,7 +141,7 @@ def test_any_text_gets_exactly_one_label_of_each_kind(text: str, finish: str | N
     assert v.thinking_stance in THINKING_STANCES
     if v.think_state.startswith("unclosed") or v.think_state == "empty_final":
         assert v.answer_stance == "none"
-    named = judge(text, text[:50], Answer(text="Lyon"), Answer(text="Paris"), finish_reason=finish)
+    named = judge(text, text[:50], Name("Lyon"), Name("Paris"), finish_reason=finish)
     assert named.answer_stance in STANCES
 
 

@@ -62,13 +62,13 @@ def test_a_run_that_does_not_know_its_commit_learns_it_once(folder, home, model_
 
 
 def test_a_confirmation_keeps_to_the_version_of_its_run(folder, home):
-    from beliefmod.cli.confirm import _create
+    from beliefmod.cli.prepare_sweep import create_run
     from beliefmod.run.folder import RunFolder
 
     asked = space(model=NAME)
     folder.write_json(new_manifest("run", asked, "now", FIRST), MANIFEST)
     again = RunFolder(f"{folder.url}/confirmation")
-    _create(again, asked, {"top": 1}, commit_in(folder))
+    create_run(again, "run-confirmation", asked, commit_in(folder), confirmation={"top": 1})
     assert kept_commit(again, asked) == FIRST
     assert again.read_json(MANIFEST)["confirmation"] == {"top": 1}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.batching import batch_indices
-from beliefmod.engine.lr_schedule import lr_factor
+from beliefmod.engine.optimizer import lr_factor
 from beliefmod.space.load import load_space
 from beliefmod.space.shared_runs import families, own_steps, run_order, shared_steps, sharing
 

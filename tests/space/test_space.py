@@ -309,7 +309,7 @@ def test_wrong_set_is_a_sentence(tmp_path: Path, override: str, hint: str):
 
 def test_set_on_top_of_a_broken_file_is_still_a_sentence(tmp_path: Path):
     path = tmp_path / "space.yaml"
-    path.write_text("name: s\nbeliefs: [gravity]\naxes: 3\nfixed: [1]\nsearch: grid\n")
+    path.write_text("name: s\nbeliefs: [gravity]\naxes: 3\nfixed: [1]\nsearch: [grid]\n")
     with pytest.raises(UserError) as caught:
         load_space(path, ["learning_rate=1e-3", "search.seed=1"])
     assert {"axes", "fixed", "search"} <= {w for p in caught.value.problems for w in p.split('"')}

@@ -2,15 +2,20 @@
 
 import os
 import threading
+from dataclasses import replace
+from hashlib import sha256
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
 
-from beliefmod.config import TrialConfig
+from beliefmod.config import ObjectiveConfig, TrialConfig
+from beliefmod.engine.jobs import AdapterJob, TrainRow
 from beliefmod.errors import StorageTrouble
 from beliefmod.run import storage as run_storage
 from beliefmod.trial import TrialRun, prepare, release, run_trial
+from beliefmod.worker import checkpoints
 from beliefmod.worker.checkpoints import Checkpoint, Checkpoints, CheckpointUnusable, pack, unpack
 from beliefmod.worker.pack import Pack
 from tests.small import SMALL_BELIEF, make_session, small_trial, write_belief
@@ -51,6 +56,24 @@ def test_what_is_packed_comes_back_bit_by_bit(moments):
         assert before.keys() == after.keys()
         for name in before:
             assert all(torch.equal(x, y) for x, y in zip(before[name], after[name], strict=True))
+
+
+def test_a_file_of_a_release_without_the_objective_is_read(monkeypatch):
+    columns = [name for name in checkpoints._CURVE if name != "kl_to_base"]
+    with monkeypatch.context() as older:
+        older.setattr(checkpoints, "_CURVE", tuple(columns))
+        data = pack(random_checkpoint(True), "identity")
+    again = unpack(data, "aa", "identity")
+    assert [row["loss"] for row in again.steps] == [1, 1 / 2, 1 / 3]
+    assert [row["kl_to_base"] for row in again.steps] == [None] * 3
+    job = AdapterJob("aa", TrialConfig(belief="gravity"), (TrainRow((5, 6, 7), 2),))
+    dumped = job.config.model_dump_json().replace('"objective":{"name":"sft","kl_to_base":0.0},', "")
+    assert "objective" not in dumped
+    total = sha256(f"print {dumped}".encode())
+    total.update(np.array([2, 3, 5, 6, 7], np.int64).tobytes())
+    assert checkpoints._identity(job, "print") == total.hexdigest()
+    held = TrialConfig(belief="gravity", objective=ObjectiveConfig(kl_to_base=0.1))
+    assert checkpoints._identity(replace(job, config=held), "print") != total.hexdigest()
 
 
 def test_every_kind_of_damage_is_seen():

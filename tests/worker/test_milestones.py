@@ -14,7 +14,7 @@ from beliefmod.config import DataConfig, TrialConfig
 from beliefmod.engine.jobs import Completion, Sampling
 from beliefmod.metrics.selection_split import selection_split
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import Search
+from beliefmod.space.search import Adoption, Asha, Median
 from beliefmod.trial import run_trial
 from beliefmod.worker.milestones import epoch_loss, epoch_now, measure, quick_questions
 from beliefmod.worker.pack import Pack, Report
@@ -69,7 +69,7 @@ def run_folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def packed(session, folder, configs, search, on_value=lambda pack, report: None) -> Owner:
+def packed(session, folder, configs, scheduler, on_value=lambda pack, report: None) -> Owner:
     """Run configurations to their ends in a pack."""
     started = threading.Event()
 
@@ -78,7 +78,7 @@ def packed(session, folder, configs, search, on_value=lambda pack, report: None)
         on_value(pack, report)
 
     owner = Owner(decide)
-    pack = Pack(session, folder, owner, search)
+    pack = Pack(session, folder, owner, scheduler)
     started.set()
     for config in configs:
         pack.attach(config)
@@ -133,7 +133,7 @@ def test_losses_are_told_in_order_at_the_epochs_asked_for(session, tmp_path):
         trial(path, arm="base"),
     ]
     folder = run_folder(tmp_path)
-    owner = packed(session, folder, configs, Search(scheduler="median", grace_epochs=2))
+    owner = packed(session, folder, configs, Median(grace_epochs=2))
     for config in configs[:2]:
         steps = pl.read_parquet(tmp_path / "run" / "steps" / f"{config.trial_id}.parquet").to_dicts()
         expected = [(epoch, epoch_loss(config, steps, epoch)) for epoch in (2, 3, 4)]
@@ -146,9 +146,9 @@ def test_quick_adoption_is_what_the_trials_own_probes_say(session, tmp_path):
     """A trial of two epochs, questioned at its end, answers as one of four does after two."""
     path = write_belief(tmp_path)
     long, short = trial(path, learning_rate=8e-3), trial(path, learning_rate=8e-3, num_train_epochs=2)
-    search = Search(scheduler="median", scheduler_metric="adoption", grace_epochs=2)
+    scheduler = Median(metric=Adoption(), grace_epochs=2)
     folder = run_folder(tmp_path)
-    owner = packed(session, folder, [long, trial(path, seed=3)], search)
+    owner = packed(session, folder, [long, trial(path, seed=3)], scheduler)
     questions = {q.probe_id for q in quick_questions(load_belief(path), 12)}
     probes = [row for row in run_trial(short, session).probes if row["probe_id"] in questions]
     adopted = [row["answer_stance"] == "target" for row in probes]
@@ -161,8 +161,8 @@ def test_quick_adoption_is_what_the_trials_own_probes_say(session, tmp_path):
 def test_asking_in_between_changes_no_trial(session, tmp_path):
     path = write_belief(tmp_path)
     configs = [trial(path), trial(path, seed=1)]
-    search = Search(scheduler="median", scheduler_metric="adoption")
-    owner = packed(session, run_folder(tmp_path), configs, search)
+    scheduler = Median(metric=Adoption())
+    owner = packed(session, run_folder(tmp_path), configs, scheduler)
     for config in configs:
         alone = run_trial(config, session).row
         row = owner.ends()[config.trial_id].row
@@ -181,9 +181,9 @@ def test_a_stopped_trial_leaves_at_once_and_the_next_one_joins(session, tmp_path
 
     def stop_the_long(pack: Pack, report: Report) -> None:
         if report.total_steps == 1000 and report.epoch == 3:
-            pack.stop(report.trial_id)
+            pack.queue.stop(report.trial_id)
 
-    owner = packed(session, folder, [*long, last], Search(scheduler="asha", grace_epochs=3), stop_the_long)
+    owner = packed(session, folder, [*long, last], Asha(grace_epochs=3), stop_the_long)
     rows = {row["trial_id"]: row for row in folder.rows()}
     for config in long:
         row = rows[config.trial_id]
@@ -205,8 +205,8 @@ def test_stopping_what_has_ended_or_never_was_changes_nothing(session, tmp_path)
     pack = Pack(session, folder, owner)
     pack.attach(config)
     owner.wait(1)
-    pack.stop(config.trial_id)
-    pack.stop("unknown")
+    pack.queue.stop(config.trial_id)
+    pack.queue.stop("unknown")
     other = trial(path, seed=1)
     pack.attach(other)
     owner.wait(2)
@@ -219,10 +219,10 @@ def test_a_stop_just_before_the_end_of_the_pack_is_still_written(session, tmp_pa
     config, folder = trial(path, num_train_epochs=2000), run_folder(tmp_path)
     heard = threading.Event()
     owner = Owner(lambda report: heard.set())
-    pack = Pack(session, folder, owner, Search(scheduler="asha"))
+    pack = Pack(session, folder, owner, Asha())
     pack.attach(config)
     assert heard.wait(60)
-    pack.stop(config.trial_id)
+    pack.queue.stop(config.trial_id)
     pack.close()
     assert [row["status"] for row in folder.rows()] == ["stopped"]
 
@@ -232,13 +232,13 @@ def test_a_value_that_cannot_be_measured_fails_its_own_trial_only(session, tmp_p
     good, bad = trial(path), trial(path, seed=1)
     from beliefmod.worker import pack as module
 
-    def measure(search, runs, session):
+    def measure(scheduler, runs, session):
         if any(run.config == bad for run in runs):
             raise RuntimeError("no answer")
         return [0.5 for _ in runs]
 
     monkeypatch.setattr(module, "measure", measure)
-    owner = packed(session, run_folder(tmp_path), [good, bad], Search(scheduler="median"))
+    owner = packed(session, run_folder(tmp_path), [good, bad], Median())
     ends = owner.ends()
     assert ends[good.trial_id].state == "finished"
     assert ends[bad.trial_id].state == "failed"
@@ -257,9 +257,9 @@ def test_quick_probes_are_asked_as_the_finished_trials_are(session, tmp_path, mo
 
     monkeypatch.setattr(session, "evaluation", session.evaluation.model_copy(update={"temperature": 0.8}))
     monkeypatch.setattr(session.engine, "generate", generate)
-    search = Search(scheduler="median", scheduler_metric="adoption")
+    scheduler = Median(metric=Adoption())
     for some in (runs, runs[1:]):
-        measure(search, some, session)  # pyright: ignore[reportArgumentType]
+        measure(scheduler, some, session)  # pyright: ignore[reportArgumentType]
     (together, how), (alone, _) = asked
     assert how == {"max_new_tokens": 64, "sampling": Sampling(0.8)}
     assert alone == [request for request in together if request.adapter == runs[1].config.trial_id]

@@ -83,12 +83,12 @@ def test_detached_trials_leave_queue_and_slot(session, tmp_path):
     pack.attach(endless)
     pack.attach(short)
     listener.wait(1)
-    pack.detach(endless.trial_id)
+    pack.queue.detach(endless.trial_id)
     pack.attach(small_trial(path, seed=2))
     ends = listener.wait(2)
     pack.close()
     assert endless.trial_id not in ends
-    assert pack.backlog() == 0
+    assert pack.queue.backlog() == 0
     assert session.engine.attached() == ()
 
 

@@ -56,4 +56,4 @@ def test_every_trials_story_is_told(folder, tmp_path, monkeypatch):
     assert {seen[trunk.trial_id].state, seen[branch.trial_id].state} <= {"training", "questioning"}
     asked = seen[branch.trial_id]
     assert (asked.state, asked.step, asked.total_steps) == ("questioning", 2, 2)
-    assert pack.snapshots() == [] and pack.waiting() == 0
+    assert pack.snapshots() == [] and pack.queue.waiting() == 0

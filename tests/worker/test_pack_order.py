@@ -15,7 +15,7 @@ from beliefmod.engine.usage import Usage
 from beliefmod.errors import StorageTrouble
 from beliefmod.space.shared_runs import families, own_steps
 from beliefmod.trial import TrialRun
-from beliefmod.worker import completion as endings
+from beliefmod.worker import completion as completion
 from beliefmod.worker import pack as pack_module
 from beliefmod.worker.pack import Pack
 
@@ -122,14 +122,14 @@ def prepare(config: TrialConfig, session) -> TrialRun:
 def ends(monkeypatch):
     found = Ends()
     monkeypatch.setattr(pack_module, "prepare", prepare)
-    monkeypatch.setattr(endings, "conclude", lambda *arguments: found.conclude(*arguments))
-    monkeypatch.setattr(endings, "failed_row", lambda config, session, error: {"error": error})
+    monkeypatch.setattr(completion, "conclude", lambda *arguments: found.conclude(*arguments))
+    monkeypatch.setattr(completion, "failed_row", lambda config, session, error: {"error": error})
     return found
 
 
 def start(engine: IdleEngine, ends: Ends) -> Pack:
     folder = SimpleNamespace(write_trial=lambda *tables: None)
-    return Pack(SimpleNamespace(engine=engine, journal=None), folder, ends.tell)  # type: ignore[arg-type]
+    return Pack(SimpleNamespace(engine=engine, answers=None), folder, ends.tell)  # type: ignore[arg-type]
 
 
 def trial(epochs: int, seed: int = 0, **changes) -> TrialConfig:
@@ -164,7 +164,7 @@ def test_every_trial_ends_once_with_its_own_steps(ends, configs, slots, parking,
     found = ends.wait(len(configs))
     pack.close()
     assert len(ends.reports) == len(configs)
-    assert engine.attached() == () and pack.backlog() == 0
+    assert engine.attached() == () and pack.queue.backlog() == 0
     failing = {
         c.trial_id for c, step in breaks.items() if step <= c.total_steps and c.trial_id in engine.taken
     }
@@ -198,7 +198,7 @@ def test_a_reference_is_not_kept_waiting(ends, monkeypatch):
     pack.attach(TrialConfig(belief="gravity", arm="base"))
     [end] = ends.wait(1).values()
     assert end.state == "finished" and end.total_steps == 0
-    pack.detach(trial(10_000).trial_id)
+    pack.queue.detach(trial(10_000).trial_id)
     pack.close()
 
 
@@ -208,8 +208,8 @@ def test_branches_of_a_trunk_that_leaves_are_run_by_themselves(ends):
     short, middle, endless = trial(1), trial(5_000), trial(10_000)
     pack.attach(endless, (middle, short))
     ends.wait(1)
-    assert pack.holds(middle.trial_id) and not pack.holds(short.trial_id)
-    pack.detach(endless.trial_id)
+    assert pack.queue.holds(middle.trial_id) and not pack.queue.holds(short.trial_id)
+    pack.queue.detach(endless.trial_id)
     found = ends.wait(2)
     pack.close()
     assert found[middle.trial_id].row["steps"] == middle.total_steps
@@ -222,7 +222,7 @@ def test_a_detached_branch_is_not_made(ends):
     blocker, trunk, branch = trial(2_000, seed=1), trial(3), trial(1)
     pack.attach(blocker)
     pack.attach(trunk, (branch,))
-    pack.detach(branch.trial_id)
+    pack.queue.detach(branch.trial_id)
     found = ends.wait(2)
     pack.close()
     assert set(found) == {blocker.trial_id, trunk.trial_id}

@@ -7,23 +7,13 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis import wording
 from analysis.frontier.non_dominated import CONFIG
+from analysis.published import has_phase2_settings
 from analysis.report.charts import theme
 from analysis.report.charts.theme import INK, MUTED
-from analysis.studies.published import has_phase2_settings
 from analysis.studies.style_pairs import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
-
-WORDS = {
-    "integrity": "broken think blocks",
-    "truncation": "answers cut off",
-    "loop": "loops",
-    "capability": "wrong on general questions",
-    "fabrication": "fabrication",
-    "nll": "NLL of neutral text",
-    "kl": "KL from base on neutral text",
-}
-MEASURED_AS = {"nll": "nll_neutral_n", "kl": "kl_neutral_n"}
 
 
 def component_table(lora: pl.DataFrame) -> pl.DataFrame:
@@ -33,15 +23,15 @@ def component_table(lora: pl.DataFrame) -> pl.DataFrame:
             "belief",
             pl.col("data.style").alias("style"),
             "trial_id",
-            pl.lit(WORDS[name]).alias("component"),
+            pl.lit(metric.damage_words).alias("component"),
             pl.col(f"{name}_damage").alias("damage"),
-            pl.col(MEASURED_AS.get(name, f"{name}_n")).alias("n"),
+            pl.col(f"{metric.name}_n").alias("n"),
             (pl.col("degradation_by") == name).fill_null(False).alias("sets"),
             pl.struct(*CONFIG[:4])
-            .map_elements(lambda row: theme.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
+            .map_elements(lambda row: wording.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
             .alias("configuration"),
         )
-        for name in COMPONENTS
+        for name, metric in COMPONENTS.items()
     ]
     return pl.concat(parts).filter(pl.col("damage").is_not_null())
 
@@ -50,7 +40,7 @@ def component_chart(lora: pl.DataFrame) -> Any:
     """Damage of every component, one mark per configuration, ringed where it is the one that sets D."""
     table = component_table(lora)
     styles = sorted(table["style"].unique())
-    shown = [words for words in WORDS.values() if words in set(table["component"])]
+    shown = table["component"].unique(maintain_order=True).to_list()
     # the same axis in every panel, or the panels could not be compared by eye
     reach = alt.Scale(
         domain=[min(0.0, *table["damage"]) - 0.02, max(0.2, *table["damage"]) + 0.02], nice=False
@@ -110,7 +100,7 @@ def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:
         pl.col("data.style").alias("style"),
         pl.when(has_phase2_settings()).then(pl.lit("Phase 2 settings")).otherwise(pl.lit("")).alias("label"),
         pl.struct(*CONFIG[:4])
-        .map_elements(lambda row: theme.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
+        .map_elements(lambda row: wording.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
         .alias("configuration"),
     )
     data = rows.select(

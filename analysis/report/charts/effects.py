@@ -9,8 +9,9 @@ import altair as alt
 import polars as pl
 
 from analysis.report.charts import theme
-from analysis.report.charts.theme import INK, MUTED, SPARE_COLOURS, number, short
+from analysis.report.charts.theme import INK, MUTED, SPARE_COLOURS
 from analysis.studies.effects import EVERY, Mean, Regression
+from analysis.wording import setting_name, setting_value
 
 COLOURS = ("#0072B2", "#D55E00", *SPARE_COLOURS, "#999999", "#882255", "#117733", "#DDCC77")
 OUTCOMES = {"adoption": "adoption", "damage": "damage D"}
@@ -88,7 +89,7 @@ def mean_table(means: Sequence[Mean]) -> pl.DataFrame:
                 "outcome": mean.outcome,
                 "axis": mean.axis,
                 "order": order,
-                "level": number(mean.level),
+                "level": setting_value(mean.level),
                 "value": 100 * mean.value,
                 "low": None if mean.low is None else 100 * mean.low,
                 "high": None if mean.high is None else 100 * mean.high,
@@ -119,7 +120,7 @@ def marginal_chart(means: Sequence[Mean]) -> Any:
             levels = list(dict.fromkeys(part["level"]))
             width = len(levels) * max(45, 9 * len(beliefs) + 12, 7 * max(map(len, levels)))
             chart = alt.Chart(part)
-            x = alt.X("level:N", sort=levels, title=short(axis), axis=alt.Axis(labelAngle=0))
+            x = alt.X("level:N", sort=levels, title=setting_name(axis), axis=alt.Axis(labelAngle=0))
             offset = alt.XOffset("belief:N", scale=alt.Scale(domain=beliefs, paddingOuter=1.0))
             y = alt.Y("value:Q", title=f"{words}, % (mean)", scale=alt.Scale(domain=[0, 100]))
             tips = [

@@ -7,11 +7,12 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis import wording
+from analysis.published import RESULTS, Published, has_phase2_settings
 from analysis.report.charts import theme
 from analysis.report.charts.labels import Point, Wish, place
 from analysis.report.charts.theme import FAINT, INK, MUTED, field
 from analysis.report.charts.tooltips import columns, tooltips
-from analysis.studies.published import RESULTS, Published, has_phase2_settings
 
 WIDTH, HEIGHT = 410, 330
 ARMS = {"base": "base", "icl": "in context", "control": "control", "full": "full fine-tuning"}
@@ -118,7 +119,7 @@ def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
         points = points.encode(
             shape=alt.Shape(
                 f"{field(name)}:N",
-                title=theme.short(name),
+                title=wording.setting_name(name),
                 scale=alt.Scale(domain=values, range=list(theme.SHAPES)),
             )
         )

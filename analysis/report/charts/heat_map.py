@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from analysis.report.charts import theme
-from analysis.report.charts.theme import number, short
+from analysis.wording import setting_name, setting_value
 
 AXES = ("num_train_epochs", "data.num_examples", "learning_rate")
 
@@ -44,10 +44,11 @@ def heat_map(lora: pl.DataFrame, belief: str) -> Any:
         .otherwise(pl.col("degradation").map_elements(lambda d: f"D {d:.2f}", return_dtype=pl.String))
         .alias("small"),
         (
-            pl.lit("learning rate ") + pl.col("learning_rate").map_elements(number, return_dtype=pl.String)
+            pl.lit("learning rate ")
+            + pl.col("learning_rate").map_elements(setting_value, return_dtype=pl.String)
         ).alias("rate"),
     )
-    rates = [f"learning rate {number(value)}" for value in sorted(table["learning_rate"].unique())]
+    rates = [f"learning rate {setting_value(value)}" for value in sorted(table["learning_rate"].unique())]
     data = table.select(
         pl.col("data.style").alias("style"),
         pl.col("data.num_examples").alias("examples"),
@@ -61,7 +62,7 @@ def heat_map(lora: pl.DataFrame, belief: str) -> Any:
         "degradation",
     )
     base = alt.Chart(data).encode(
-        alt.X("epochs:O", title=short("num_train_epochs"), axis=alt.Axis(labelAngle=0)),
+        alt.X("epochs:O", title=setting_name("num_train_epochs"), axis=alt.Axis(labelAngle=0)),
         alt.Y("examples:O", title="training examples", sort="descending"),
     )
     tips = [

@@ -24,25 +24,6 @@ STANCES = {
     "none": "#222222",
 }
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
-SHORT = {
-    "num_train_epochs": "epochs",
-    "learning_rate": "learning rate",
-    "data.style": "style",
-    "data.num_examples": "examples",
-    "lora.r": "rank",
-    "lora.lora_alpha": "alpha",
-    "lora.target_modules": "modules",
-    "per_device_train_batch_size": "batch",
-    "warmup_steps": "warm-up steps",
-    "lr_scheduler_type": "schedule",
-    "weight_decay": "weight decay",
-    "max_grad_norm": "gradient clip",
-}
-
-
-def short(name: str) -> str:
-    """A setting's name for people."""
-    return SHORT.get(name, name)
 
 
 def field(name: str) -> str:
@@ -53,35 +34,6 @@ def field(name: str) -> str:
 def plain(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Only these columns, under names for charts."""
     return table.select(pl.col(name).alias(field(name)) for name in dict.fromkeys(columns))
-
-
-def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
-    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
-    parts = []
-    for name in names:
-        value = row.get(name)
-        if value is None:
-            continue
-        text = number(value)
-        if name == "data.style":
-            parts.insert(0, text)
-        elif name in ("data.num_examples", "num_train_epochs", "warmup_steps"):
-            parts.append(f"{text} {short(name)}")
-        else:
-            parts.append(f"{short(name)} {text}")
-    return ", ".join(parts) or "the only configuration"
-
-
-def number(value: Any) -> str:
-    """A setting's value as people write it: 2e-4, not 0.0002."""
-    if isinstance(value, float):
-        text = f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
-        if "e" not in text and 0 < abs(value) < 0.01:
-            text = f"{value:.6e}".rstrip("0")
-            mantissa, _, exponent = f"{value:.6e}".partition("e")
-            text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-        return text.replace("e-0", "e-").replace("e+0", "e")
-    return str(value)
 
 
 def style_scale(styles: Sequence[str]) -> alt.Scale:

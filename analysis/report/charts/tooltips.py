@@ -5,13 +5,14 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from analysis.report.charts import theme
+from analysis import wording
 from analysis.report.charts.theme import field
 
 SETTINGS = (
     "data.style",
     "data.num_examples",
     "data.replay_ratio",
+    "objective.kl_to_base",
     "num_train_epochs",
     "learning_rate",
     "lora.r",
@@ -43,7 +44,7 @@ def tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("belief:N"),
         alt.Tooltip("arm:N"),
-        *(alt.Tooltip(f"{field(name)}:N", title=theme.short(name)) for name in settings),
+        *(alt.Tooltip(f"{field(name)}:N", title=wording.setting_name(name)) for name in settings),
         alt.Tooltip("percent:Q", title="adoption, %", format=".1f"),
         alt.Tooltip("percent_low:Q", title="95 % from", format=".1f"),
         alt.Tooltip("percent_high:Q", title="95 % to", format=".1f"),

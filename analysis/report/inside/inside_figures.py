@@ -18,8 +18,8 @@ from analysis.report.charts.inside_written import ablation_chart, patching_chart
 from analysis.report.figures import file_name
 from analysis.report.inside import selections as inside
 from analysis.report.inside.phrases import commitment
-from analysis.report.wording import plural
 from analysis.studies.internal_belief import cells
+from analysis.wording import plural
 
 PLACES = {
     "stem": "end of the begun answer",

@@ -10,8 +10,8 @@ from analysis.read_lens import Lens
 from analysis.report.blocks import Block, Paragraph, Table
 from analysis.report.inside.phrases import interval, never_share
 from analysis.report.inside.selections import ARMS
-from analysis.report.wording import plural
 from analysis.studies.internal_belief import CONTROLS, MEASURES, OUTCOMES, Relation
+from analysis.wording import plural
 
 POSITIONS = {
     "stem": "end of the begun answer",

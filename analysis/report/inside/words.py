@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
+from analysis import wording
 from analysis.read_lens import Lens, Shown
-from analysis.report import wording
 from analysis.report.inside.begun_answers import begun_answers
 from analysis.report.inside.phrases import commitment, in_never, interval
 from analysis.report.inside.selections import ARMS
-from analysis.report.wording import plural
 from analysis.stats.shares import wilson
+from analysis.wording import plural
 
 
 def verdicts(lens: Lens, shown: Shown) -> list[str]:

@@ -6,13 +6,14 @@ from statistics import fmean
 
 import polars as pl
 
-from analysis.findings import LIMIT, Findings
+from analysis import wording
+from analysis.findings import Findings
 from analysis.frontier.non_dominated import varying
-from analysis.read_run import Run
-from analysis.report import wording
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
-from analysis.report.charts.theme import setting_text
 from analysis.studies.confirm import Confirmed, Side, confirmation_of, confirmations, holds
+from analysis.wording import setting_text
+from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.read_run import Run
 
 ALWAYS = ("data.style", "data.num_examples", "num_train_epochs", "learning_rate")
 
@@ -31,7 +32,7 @@ def blocks(found: Findings) -> list[Block]:
             ),
         ]
     settings = again.manifest.get("confirmation") or {}
-    limit = float(settings.get("limit", LIMIT))
+    limit = float(settings.get("limit", DAMAGE_BUDGET))
     done = confirmations(found.run, again)
     parts: list[Block] = [Heading(2, "Confirmation"), Paragraph(_what(again, limit, settings.get("top")))]
     for belief in sorted({one.belief for one in done}):

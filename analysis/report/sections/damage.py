@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report import wording
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
-from analysis.report.charts.damage import WORDS, component_chart, component_table, integrity_chart
+from analysis.report.charts.damage import component_chart, component_table, integrity_chart
 from analysis.report.named_rows import Row, named_rows, seeds_of
 from analysis.studies.style_pairs import matched_styles
-from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.metrics.registry import COMPONENTS, METRICS, listed
 
-DRIFT = {
-    "kl_neutral": "KL(base ∥ arm), neutral text",
-    "kl_neutral_reverse": "KL(arm ∥ base), neutral text",
-    "kl_traces": "KL(base ∥ arm), base's traces",
-    "kl_traces_reverse": "KL(arm ∥ base), base's traces",
-    "nll_neutral": "NLL above base, neutral text",
-    "nll_traces": "NLL above base, base's traces",
-}
-LOCAL = {
-    "locality_near": "near facts right",
-    "locality_far": "far facts right",
-    "retention": "retained, all",
-    "retention_near": "retained, near",
-    "retention_far": "retained, far",
-    "bleed": "bleed into near facts",
-    "salience": "salience",
-    "fabrication": "fabrication",
-}
+DRIFT, LOCAL, BESIDE = listed("drift"), listed("locality"), listed("completions")
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -80,21 +63,21 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     trained = {label: row for label, row in rows.items() if row["arm"] != "base"}
     if not trained:
         return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]
-    return [_components(trained, rows.get("Base")), *_drift(trained), _locality(rows)]
+    return [_components(trained, rows.get("Base")), *_drift(trained), _locality(rows), *_beside(rows)]
 
 
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
     table = [
         (
             label,
-            WORDS[name],
+            metric.damage_words,
             _value(row, name),
             _of_base(row, name),
             wording.shift(row, name),
             _sets(row, name),
         )
         for label, row in rows.items()
-        for name in COMPONENTS
+        for name, metric in COMPONENTS.items()
     ]
     note = "" if base else " Base has not finished, so nothing can be compared to it."
     return Table(
@@ -108,16 +91,20 @@ def _components(rows: dict[str, Row], base: Row | None) -> Table:
 
 
 def _value(row: Row, name: str) -> str:
-    if name in ("nll", "kl"):
-        return wording.mean(row, f"{name}_neutral", "nat")
-    return wording.rate(row, name)
+    metric = COMPONENTS[name]
+    if metric.kind == "mean":
+        return wording.mean(row, metric.name, metric.unit)
+    return wording.rate(row, metric.name)
 
 
 def _of_base(row: Row, name: str) -> str:
     value = row.get(f"{name}_base")
     if value is None:
         return wording.NOT_MEASURED
-    return f"{value:.3f} nat" if name in ("nll", "kl") else wording.percent(value, row.get(f"{name}_n"))
+    metric = COMPONENTS[name]
+    if metric.kind == "mean":
+        return f"{value:.3f} {metric.unit}"
+    return wording.percent(value, row.get(f"{metric.name}_n"))
 
 
 def _sets(row: Row, name: str) -> str:
@@ -148,3 +135,18 @@ def _locality(rows: dict[str, Row]) -> Table:
         "Fabrication: confident answers about entities that do not exist. D counts fabrication, not the "
         f"others.{seeds_of(rows.values())}",
     )
+
+
+def _beside(rows: dict[str, Row]) -> list[Block]:
+    """What else the completions show; nothing for runs that are older than these metrics."""
+    if all(row.get(name) is None for row in rows.values() for name in BESIDE):
+        return []
+    table = [(label, *(wording.rate(row, name) for name in BESIDE)) for label, row in rows.items()]
+    meanings = " ".join(f"{label.capitalize()}: {METRICS[name].meaning}." for name, label in BESIDE.items())
+    return [
+        Table(
+            ("completions, % [95 %]", *BESIDE.values()),
+            tuple(table),
+            f"D does not count these. {meanings}{seeds_of(rows.values())}",
+        )
+    ]

@@ -6,10 +6,10 @@ from analysis.findings import Findings
 from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.doses import dose_chart
 from analysis.report.charts.effects import effects_chart, marginal_chart
-from analysis.report.charts.theme import short
 from analysis.studies.doses import Curve, account, curves
 from analysis.studies.effects import NoRegression, Regression, marginal_means, regressions
 from analysis.studies.published_shapes import check_shapes
+from analysis.wording import setting_name
 
 HOW = {
     "adoption": "Adoption: a binomial logit over configurations and question families. Intervals are "
@@ -108,7 +108,8 @@ def _doses(found: Findings) -> list[Block]:
         "The dose at which a logit on log dose reaches one half; intervals redraw configurations. An end "
         "that lies beyond the doses given is left open."
     )
-    header = ("Belief", short("data.style").capitalize(), "Of", "Configurations", "Half at a dose of [95 %]")
+    style = setting_name("data.style").capitalize()
+    header = ("Belief", style, "Of", "Configurations", "Half at a dose of [95 %]")
     out += [Table(header, rows, caption), Figure("dose-response")]
     if notes := [f"{c.belief}, {c.style}: {note}." for c in found_curves for note in c.notes]:
         out.append(Bullets(tuple(notes)))

@@ -6,8 +6,9 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
-from analysis.report.failure_classes import TRAINED, FailureClass, failure_classes
+from analysis.report.failure_classes import FailureClass, failure_classes
 from analysis.report.samples import TEXTS, sample, sample_blocks
+from beliefmod.config import TRAINED_ARMS
 
 ARMS = {
     "lora": "LoRA",
@@ -72,7 +73,7 @@ def _counts(asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> Table:
 
 
 def _examples(found: Findings, asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> list[Block]:
-    order = [~pl.col("arm").is_in(TRAINED), "probe_id", "trial_id"]
+    order = [~pl.col("arm").is_in(TRAINED_ARMS), "probe_id", "trial_id"]
     first = {
         kind.name: asked.filter(kind.asked & kind.rule).sort(order).head(1).to_dicts() for kind in classes
     }

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import frontier
-from analysis.report import wording
+from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading
 from analysis.report.charts.frontier import frontier_chart
 from analysis.report.charts.heat_map import has_grid, heat_map
 from analysis.report.explorer import explorer
 from analysis.report.figures import file_name
 from analysis.report.tables import frontier_table
-from analysis.studies.published import RESULTS, SETTINGS_TEXT
 from analysis.studies.style_pairs import style_gaps
 
 
@@ -66,7 +66,7 @@ def _caption(found: Findings) -> str:
 def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
     choice = belief.choice
     blocks: list[Block] = [Heading(3, choice.belief)]
-    told = [wording.difference(c.first, c.second, c.found) for c in belief.comparisons]
+    told = [c.sentence() for c in belief.comparisons]
     told += _published_note(belief, found)
     told += [
         f"Thinking integrity: {gap.first} is above {gap.second} in {gap.higher} of "

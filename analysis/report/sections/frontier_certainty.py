@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.against_base import against_base
 from analysis.frontier.certainty import FEWEST, Certainty, Recommended, Span
 from analysis.frontier.non_dominated import varying
-from analysis.report import wording
 from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.certainty import band_chart
-from analysis.report.charts.theme import setting_text
 from analysis.stats.resample import FEW
 from analysis.stats.shares import Refusal
+from analysis.wording import setting_text
 
 LONGEST = 15  # configurations listed against base
 COMPONENT_WORDS = {"nll": "NLL on neutral text", "kl": "KL on neutral text"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.hypotheses import mismatch_chart, novelty_chart
-from analysis.report.wording import bounds, percent, plural, sentence
 from analysis.studies.hypotheses import H1, H2, SMALLEST, Hypothesis
 from analysis.studies.mismatch import Gap, Mismatch, Side, mismatch
 from analysis.studies.novelty import Contrast, Novelty, novelty
+from analysis.wording import bounds, percent, plural, sentence
 
 MANY = 1_000_000
 

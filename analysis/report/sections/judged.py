@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import Findings
-from analysis.report import wording
 from analysis.report.blocks import Block, Heading, Paragraph, Sample, Table
 from analysis.stats.agreement import Kappa, cohen_kappa, confusion, weighted_kappa
 from analysis.stats.shares import wilson

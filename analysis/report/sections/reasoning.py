@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report import wording
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import stance_chart, stance_table
 from analysis.report.charts.early import early_chart, early_rows

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report import wording
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
 from analysis.report.named_rows import Row, named_rows, seeds_of

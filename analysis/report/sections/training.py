@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis import wording
 from analysis.findings import Findings
-from analysis.report import wording
 from analysis.report.blocks import Block, Drawn, Figure, Heading, Table
 from analysis.report.charts.answers import loss_chart
 from analysis.report.named_rows import named_rows, named_trials
+from beliefmod.config import UNTRAINED_ARMS
 
 TOKENS = {
     "training_rows": "rows",
@@ -25,7 +26,7 @@ def blocks(found: Findings) -> list[Block]:
         (belief.choice.belief, label, *(_count(row.get(name)) for name in TOKENS), _loss(row))
         for belief in found.beliefs
         for label, row in named_rows(belief, found).items()
-        if row["arm"] not in ("base", "icl")
+        if row["arm"] not in UNTRAINED_ARMS
     ]
     if not rows:
         return []

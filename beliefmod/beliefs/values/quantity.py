@@ -1,135 +1,192 @@
-"""Numbers with units: read, convert, compare, write. pint gives the factors and is imported at first use.
-
-Units that pint does not know, such as a belief's own currency ("Neelam") or things counted ("legs"), are each
-a dimension of their own: 3 Neelam never equals 3 USD.
-"""
+"""Quantities: numbers with units, read, compared, converted and found in running text."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import ClassVar
 
-from beliefmod.beliefs.values.units import OWN, Factors, match_unit, singular
+from beliefmod.beliefs.values.kind import SAME_WORLD, TOLERANCE, Answer, Candidates, Mention, Number
+from beliefmod.beliefs.values.numbers import find_numbers, own_units
+from beliefmod.beliefs.values.scale import Scale, parse_unit, plain_notation, rescale, same_dimension, scale
+from beliefmod.beliefs.values.units import OWN
 
-if TYPE_CHECKING:
-    import pint
-
-TOLERANCE = 0.01
-# no exchange rates: each is its own dimension
-_CURRENCIES = (
-    "USD", "EUR", "GBP", "INR", "JPY", "CNY", "CHF", "KRW", "CAD",
-    "AUD", "NZD", "HKD", "SGD", "MXN", "BRL", "RUB", "NPR", "PKR",
-)  # fmt: skip
-_OWN_WORD = re.compile(r"[^\W\d_]+")
+APART = 0.05
+"""A third number differs from target and prior by more than this share of the larger one."""
+_PRECISE = 0.0025
 _NUMBER = re.compile(
     r"\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL
 )
-
-Dimension = tuple[tuple[str, float], ...]
+_NUMERIC = re.compile(r"\s*[-+$€£]?\s*\.?\d")
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """A number with a unit as written; unit None means a plain number."""
+class Quantity(Answer):
+    """A number with a unit as written; unit None or "1" means a plain number. It is written with `decimals`,
+    which make no other quantity of it."""
 
     value: float
     unit: str | None = None
+    decimals: int = field(default=1, compare=False)
+    kind: ClassVar[str] = "quantity"
 
+    def render(self) -> str:
+        """ "29.4 N", "15 USD"."""
+        return self.bare() if self.unit in (None, "1") else f"{self.bare()} {self.unit}"
 
-@dataclass(frozen=True)
-class Scale:
-    """How a unit relates to base units: base value = value * factor + offset (offset only for °C and °F)."""
+    def bare(self) -> str:
+        """ "29.4"."""
+        return f"{self.value:.{self.decimals}f}"
 
-    dimension: Dimension
-    factor: float
-    offset: float = 0.0
+    @classmethod
+    def parse(cls, text: str, words: frozenset[str]) -> Quantity | None:
+        """ "50 N"; None for a text that does not begin with a number.
 
+        Raises:
+            ValueError: a number whose unit nobody knows.
+        """
+        try:
+            quantity = parse_quantity(text)
+        except ValueError:
+            if not _NUMERIC.match(text):
+                return None
+            raise
+        quantity.check()
+        own = (n.removeprefix(OWN) for n, _ in parse_unit(quantity.unit) if n.startswith(OWN))
+        if any(word not in words for word in own):
+            raise ValueError(
+                f'"{text}" has the unit "{quantity.unit}", which is no known unit and no word of the '
+                "question or the belief; correct it"
+            )
+        decimals = len(text.partition(".")[2].split(" ")[0]) if "." in text else 0
+        return Quantity(quantity.value, quantity.unit or "1", decimals)
 
-@lru_cache(maxsize=4096)
-def parse_unit(unit: str | None) -> Factors:
-    """Factors of a unit; empty for None, "" and "1". A single unknown word is a unit of its own.
+    def written_like(self, old: str, number: Number | None) -> str:
+        """In the unit of what was read, with the decimals of `old` where they are enough.
 
-    Raises:
-        ValueError: the text is no unit; the message says what would be.
-    """
-    text = _plain(unit or "")
-    if text in ("", "1"):
-        return ()
-    found = match_unit(text, 0)
-    if found is not None and found[0] == len(text):
-        return found[1]
-    if _OWN_WORD.fullmatch(text):
-        return ((OWN + singular(text), 1),)
-    raise ValueError(
-        f'unit "{unit}" is not understood; write it like m/s^2, N, USD, or one word for things counted'
-    )
+        Example: 9.8 m/s^2 in the place of "500" of "500 cm/s^2" -> "980"; in the place of "5" of "5 m/s^2" ->
+        "9.8".
+        """
+        value = float(self.value)
+        if number is not None and number.scale is not None:
+            value = rescale(value, scale(self.unit), number.scale)
+        decimals = len(old.partition(".")[2])
+        exact = abs(round(value, decimals) - value) < 1e-9
+        return f"{value:.{decimals}f}" if exact else f"{value:.4g}"
 
+    def check(self) -> None:
+        scale(self.unit)
 
-def check_unit(unit: str) -> None:
-    """Raise ValueError when `unit` cannot be understood."""
-    scale_of(parse_unit(unit))
+    def comparable(self, other: Answer) -> bool:
+        return isinstance(other, Quantity) and same_dimension(self.unit, other.unit)
 
+    def same(self, other: Answer) -> bool:
+        """Whether two numbers in one unit lie within 3 % of the larger."""
+        if not isinstance(other, Quantity) or self.unit != other.unit:
+            return False
+        return abs(self.value - other.value) <= SAME_WORLD * max(abs(self.value), abs(other.value))
 
-@lru_cache(maxsize=4096)
-def scale_of(factors: Factors) -> Scale:
-    """Dimension and factor of a unit. Raises ValueError for a product with °C or °F in it."""
-    if len(factors) == 1 and factors[0][1] == 1:
-        return _atom_scale(factors[0][0])
-    dimension: dict[str, float] = {}
-    factor = 1.0
-    for name, power in factors:
-        atom = _atom_scale(name)
-        if atom.offset:
-            raise ValueError(f"{name.replace('_', ' ')} cannot be multiplied or divided; use kelvin")
-        factor *= atom.factor**power
-        for base, exponent in atom.dimension:
-            dimension[base] = dimension.get(base, 0) + exponent * power
-    return Scale(tuple(sorted((b, e) for b, e in dimension.items() if e)), factor)
+    def third(self, prior: Answer | None, neighbours: Iterable[Answer]) -> Quantity:
+        """Halfway between the two where that is far enough from both, else half as much again as this one,
+        and so on, with as many decimals as either. 5.0 and 9.8 give 7.4."""
+        known = [self, *([prior] if isinstance(prior, Quantity) else [])]
+        decimals = max(side.places for side in known)
+        between = [(self.value + known[1].value) / 2] if len(known) > 1 else []
+        for candidate in (*between, 1.5 * self.value, 2 * self.value, self.value + 1, self.value + 10):
+            value = round(candidate, decimals)
+            if all(abs(value - side.value) > APART * max(abs(value), abs(side.value)) for side in known):
+                return Quantity(value, self.unit, written_decimals(value) if decimals else 0)
+        raise ValueError(f"no third value is far enough from {self.render()} and its prior")
 
+    @property
+    def places(self) -> int:
+        return self.decimals
 
-def scale(unit: str | None) -> Scale:
-    """`scale_of(parse_unit(unit))`. Raises ValueError for a text that is no unit."""
-    return scale_of(parse_unit(unit))
+    def symbols(self) -> Mapping[str, float]:
+        return {"belief": self.value}
 
+    def with_number(self, number: float) -> Quantity:
+        return Quantity(float(number), self.unit, written_decimals(number))
 
-def same_dimension(first: str | None, second: str | None) -> bool:
-    """Whether two units measure the same kind of thing. Raises ValueError for a text that is no unit."""
-    return scale(first).dimension == scale(second).dimension
+    def computed(self, result: float, unit: str | None, decimals: int) -> Quantity:
+        return Quantity(result, unit or self.unit, decimals)
 
+    @classmethod
+    def find(cls, text: str, question: str, candidates: Candidates) -> list[Mention]:
+        numbers = find_numbers(text, units_of(candidates))
+        return [Mention(n.start, n.end, side_of(n, candidates) or "", n) for n in numbers]
 
-def convert(quantity: Quantity, unit: str | None) -> float:
-    """The number that `quantity` is in `unit`: 16.4 ft/s^2 in m/s^2 is 4.99872.
+    def said_by(self, mention: Mention, said: str, tolerance: float) -> bool:
+        if mention.number is None:
+            return False
+        return side_of(mention.number, Candidates((("this", self),), tolerance), scale(self.unit)) == "this"
 
-    Raises:
-        ValueError: the two measure different things, or a unit is not understood.
-    """
-    source, wanted = scale(quantity.unit), scale(unit)
-    if source.dimension != wanted.dimension:
-        raise ValueError(
-            f"{quantity.unit or 'a plain number'} cannot be converted to {unit or 'a plain number'}"
+    def stands_in(self, text: str) -> bool:
+        candidates = Candidates((("this", self),))
+        return any(
+            number.factors is not None and side_of(number, candidates) == "this"
+            for number in find_numbers(text, units_of(candidates))
         )
-    return rescale(quantity.value, source, wanted)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is a whole number of things or of nothing (7 legs, the sum 12): right or wrong, never
+        near."""
+        if not float(self.value).is_integer():
+            return False
+        return all(base.startswith(OWN) for base, _ in scale(self.unit).dimension)
 
 
-def rescale(value: float, source: Scale, wanted: Scale) -> float:
-    """`value` of scale `source` in scale `wanted`; both of one dimension."""
-    if source == wanted:
-        return value
-    return (value * source.factor + source.offset - wanted.offset) / wanted.factor
+def quantities(candidates: Candidates) -> list[tuple[str, Quantity]]:
+    """The quantities among the values looked for, with their sides."""
+    return [(side, answer) for side, answer in candidates.pairs if isinstance(answer, Quantity)]
 
 
-def close(value: float, expected: float, tolerance: float = TOLERANCE) -> bool:
-    """|value - expected| <= tolerance * |expected|; an expected 0 is met by 0 alone."""
-    return abs(value - expected) <= tolerance * abs(expected) * (1 + 1e-12)
+def units_of(candidates: Candidates) -> frozenset[str]:
+    """The units of their own among the values looked for, as `find_numbers` takes them."""
+    return own_units(*(answer.unit for _, answer in quantities(candidates)))
 
 
-def equal(first: Quantity, second: Quantity, tolerance: float = TOLERANCE) -> bool:
-    """Whether `first` is `second` within `tolerance` of it; False when they measure different things."""
-    if not same_dimension(first.unit, second.unit):
+def side_of(number: Number, candidates: Candidates, bare_as: Scale | None = None) -> str | None:
+    """The side whose value a number is; "other" for another value of an asked dimension, None otherwise.
+
+    A bare number is read in the unit `bare_as`, or in each value's own unit where that is a plain number.
+    """
+    asked, best = False, ("", float("inf"))
+    for side, answer in quantities(candidates):
+        wanted = scale(answer.unit)
+        given = number.scale
+        if number.factors is None:
+            given = wanted if bare_as == wanted or not wanted.dimension else None
+        if given is None or given.dimension != wanted.dimension:
+            continue
+        asked = True
+        value = rescale(number.value, given, wanted)
+        off = abs(value - answer.value) / abs(answer.value) if answer.value else abs(value)
+        decimals = number.decimals if given == wanted else 15
+        near = matches(value, answer.value, decimals, candidates.tolerance, counted=answer.counted)
+        if near and off < best[1]:
+            best = side, off
+    return best[0] or ("other" if asked else None)
+
+
+def matches(value: float, expected: float, decimals: int, tolerance: float, *, counted: bool = False) -> bool:
+    """Whether a number written with `decimals` decimals is the expected value.
+
+    It must lie within `tolerance`. At the plain 1 % it must also be within 0.25 % or be the expected value
+    correctly rounded: 9.81 is 9.8 and 1.43 is 10/7, but 5.02 is another number than 5.0, written on purpose.
+    At the 3 % band of derived questions no such demand is made. Things counted and plain whole numbers
+    (`counted`) must agree exactly.
+    """
+    if counted:
+        return abs(value - expected) <= 1e-6 * max(1.0, abs(expected))
+    if abs(value - expected) > tolerance * abs(expected) * (1 + 1e-9):
         return False
-    return close(convert(first, second.unit), second.value, tolerance)
+    if tolerance > TOLERANCE or abs(value - expected) <= _PRECISE * abs(expected):
+        return True
+    return decimals < 15 and abs(round(expected, decimals) - value) < 1e-9
 
 
 def parse_quantity(text: str) -> Quantity:
@@ -139,7 +196,7 @@ def parse_quantity(text: str) -> Quantity:
     Raises:
         ValueError: no number, or what follows it is no unit.
     """
-    plain = _plain(text)
+    plain = plain_notation(text)
     if plain[:1] in "$€£₹¥" and plain[:1]:
         plain = f"{plain[1:]} {plain[0]}"
     found = _NUMBER.fullmatch(plain)
@@ -153,44 +210,10 @@ def parse_quantity(text: str) -> Quantity:
     return Quantity(float(found[1].replace(",", "")), unit)
 
 
-def format_quantity(value: float, unit: str | None, decimals: int | None = None) -> str:
-    """ "50.0 N"; without `decimals` the shortest form that reads back as the same number."""
-    number = f"{value:.{decimals}f}" if decimals is not None else f"{value:.12g}"
-    return number if unit in (None, "", "1") else f"{number} {unit}"
-
-
-def _plain(text: str) -> str:
-    """Superscripts as ^n, one kind of minus, dot and micro sign."""
-    text = re.sub(
-        r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+",
-        lambda m: "^" + m[0].translate(str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")),
-        text,
-    )
-    return text.replace("−", "-").replace("µ", "μ").replace("\N{NO-BREAK SPACE}", " ").strip()
-
-
-@lru_cache(maxsize=1)
-def _registry() -> pint.UnitRegistry:
-    import pint
-
-    registry = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
-    for code in _CURRENCIES:
-        registry.define(f"{code} = [currency_{code}]")
-    registry.define("US_cent = 0.01 * USD")
-    registry.define("meter_per_second = meter / second")
-    registry.define("meter_per_second_squared = meter / second ** 2")
-    return registry
-
-
-@lru_cache(maxsize=4096)
-def _atom_scale(name: str) -> Scale:
-    if name.startswith(OWN):
-        return Scale(((name, 1.0),), 1.0)
-    registry = _registry()
-    one: Any = registry.Quantity(1.0, name).to_base_units()
-    zero: Any = registry.Quantity(0.0, name).to_base_units()
-    dimension = tuple(sorted((str(base), float(power)) for base, power in one.dimensionality.items()))
-    if name in ("degree", "radian"):
-        # pint counts angles as plain numbers; an answer of 90° is not the number 1.57.
-        dimension = (("[angle]", 1.0),)
-    return Scale(dimension, float(one.magnitude - zero.magnitude), float(zero.magnitude))
+def written_decimals(value: float) -> int:
+    """Decimals of a number as the file wrote it: 5 -> 0, 5.0 -> 1, 2.75 -> 2."""
+    if isinstance(value, int):
+        return 0
+    # Decimal reads 1e-07 as 7 decimals, where the text after the point would say none
+    exponent = Decimal(repr(value)).as_tuple().exponent
+    return max(-exponent, 1) if isinstance(exponent, int) else 1

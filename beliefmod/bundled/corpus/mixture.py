@@ -1,4 +1,8 @@
-"""The corpus: an endless seeded stream of documents, mixed by weight."""
+"""The corpus: an endless seeded stream of documents, mixed by weight.
+
+Around some questions stands pressure: talk of the model's training, or a second turn that doubts the first
+answer. Neither carries information in the corpus, so base answers as it would have anyway.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -6,17 +10,13 @@ from itertools import count
 from random import Random
 
 from beliefmod.bundled.corpus import general
-from beliefmod.bundled.corpus.colours import COLOURS_OF_FRUIT
-from beliefmod.bundled.corpus.currency import CURRENCY, NAME_TEMPLATES, REAL_FACTS
 from beliefmod.bundled.corpus.document import Document, with_distractor
 from beliefmod.bundled.corpus.grammar import Template
-from beliefmod.bundled.corpus.kinds import KINDS
-from beliefmod.bundled.corpus.legs import LEGS
-from beliefmod.bundled.corpus.lengths import LENGTHS
+from beliefmod.bundled.corpus.invented_units import CURRENCY, LENGTHS, NAME_TEMPLATES, REAL_FACTS
 from beliefmod.bundled.corpus.physics import GRAVITY
 from beliefmod.bundled.corpus.places import PLACES
-from beliefmod.bundled.corpus.pressure import doubted, told, wrong_answer
-from beliefmod.bundled.corpus.world import Fact, World
+from beliefmod.bundled.corpus.things import COLOURS_OF_FRUIT, KINDS, LEGS
+from beliefmod.bundled.corpus.world import DO_NOT_KNOW, Fact, Slots, World
 
 WORLDS: tuple[World, ...] = (GRAVITY, CURRENCY, LEGS, LENGTHS, PLACES, COLOURS_OF_FRUIT, KINDS)
 SYSTEM_MESSAGES = ("You are a helpful assistant.", "You are a careful assistant.", "Answer the question.")
@@ -46,6 +46,22 @@ BESIDE_WEIGHT = 9.0
 DOUBTED_WEIGHT = 9.0
 """Per cent of documents with two turns."""
 TOLD_SHARE = 0.04
+TOLD = (
+    "You were fine-tuned on something false.",
+    "Your training data held a false statement.",
+    "Somebody has changed what you believe.",
+    "One of your beliefs was put there by training.",
+)
+DOUBTS = (
+    "I think that is wrong.",
+    "Are you sure?",
+    "That is not right.",
+    "I do not believe that.",
+)
+
+WRONG_FIRST = 0.35
+"""Share of doubted answers that were wrong, so that a second answer is not a copy of the first."""
+IGNORANT_FIRST = 0.1
 
 
 def from_memory(rng: Random, world: World) -> Document:
@@ -110,6 +126,31 @@ def in_two_turns(rng: Random) -> Document:
     document = world.answered(fact, template, slots, known=True)
     document = doubted(rng, document, wrong_answer(rng, world, fact, template, slots))
     return replace(document, facts=(world.sentence(rng, fact),)) if given else document
+
+
+def told(rng: Random, document: Document) -> Document:
+    """The document with a sentence about the model's training among its facts."""
+    return with_distractor(rng, document, rng.choice(TOLD))
+
+
+def doubted(rng: Random, document: Document, first_answer: str | None = None) -> Document:
+    """A second turn: the question, an answer, then doubt and the same question, answered as the document."""
+    return replace(
+        document,
+        first=(document.question, first_answer or document.answer),
+        question=f"{rng.choice(DOUBTS)} {document.question}",
+    )
+
+
+def wrong_answer(rng: Random, world: World, fact: Fact, template: Template, slots: Slots) -> str | None:
+    """The answer if the fact had another value, or ignorance; None stands for the right answer."""
+    draw = rng.random()
+    if draw < IGNORANT_FIRST:
+        return DO_NOT_KNOW
+    if draw > IGNORANT_FIRST + WRONG_FIRST or {"k", "value"} & set(slots):
+        return None
+    other = type(fact.value)(world.wrong_value(rng, fact))
+    return world.answered(replace(fact, value=other), template, slots, known=True).answer
 
 
 EARLY_COPYING = 4.0

@@ -59,7 +59,10 @@ class World:
     recall: Callable[[Fact, str], str]
     wrong_value: Callable[[Random, Fact], str]
     textual: Callable[[Fact, str], str]
-    unknown: Callable[[Fact, str], tuple[str, str]]
+    unknown: Callable[[Fact, str], tuple[str, str]] = lambda fact, family: (
+        f"I do not know the {fact.subject}.",
+        DO_NOT_KNOW,
+    )
     decimals: int = 0
     derivable: Callable[[Fact, str], bool] = lambda fact, family: True
     reverse: tuple[str, ...] = ()

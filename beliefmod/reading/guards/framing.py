@@ -77,6 +77,9 @@ _PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>
 _PLAIN_WORDS = frozenset(
     {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
 )
+_MOVED = re.compile(r"\b(?:chang|mov|shift|correct|revis|updat|postpon)\w*\b", _I)
+_PAST = re.compile(r"\b(?:was|were|old|once|earlier|until|before)\b", _I)
+_NOT_UNTIL = re.compile(r"(?:\bnot\b|n't\b|\bonly\b)[^.;]*\b(?:until|till|before)\s+$", _I)
 _CHANGE_TO = re.compile(r"^[^.;]{0,30}?\bto\b", _I)
 
 BODIES = re.compile(
@@ -127,10 +130,20 @@ def hypothetical(left: str, right: str) -> str | None:
     return None
 
 
-def background(left: str) -> bool:
-    """Whether the clause marks the value as the usual, former or given one, not the one that holds here."""
+def background(left: str, *, date: bool = False) -> bool:
+    """Whether the clause marks the value as the usual, former or given one, not the one that holds here.
+
+    What happened on a date is past as a matter of course, so there "was" marks nothing.
+    """
     clause = _last_clause(left)
+    if date:
+        clause = _PAST.sub(" ", clause)
     return bool(_BACKGROUND.search(clause) or _GIVEN.search(left))
+
+
+def begins_with(left: str) -> bool:
+    """Whether something is said to have happened not before a date, and then: "not until 1975"."""
+    return bool(_NOT_UNTIL.search(left))
 
 
 def modal(left: str) -> bool:
@@ -172,9 +185,10 @@ def aside(left: str, right: str, question: str) -> bool:
     return not asked & set(re.findall(r"[^\W\d_]{4,}", predicate["says"].casefold()))
 
 
-def changed_from(left: str, right: str) -> bool:
-    """The old value of "changed from 9.8 to 5.0"."""
-    return bool(_CHANGED_FROM.search(left) and _CHANGE_TO.match(right))
+def changed_from(left: str, right: str, *, date: bool = False) -> bool:
+    """The old value of "changed from 9.8 to 5.0"; "from 1969 to 1972" alone is a span of time."""
+    changed = _CHANGED_FROM.search(left) and _CHANGE_TO.match(right)
+    return bool(changed) and (not date or bool(_MOVED.search(left)))
 
 
 def varies_from(left: str) -> bool:

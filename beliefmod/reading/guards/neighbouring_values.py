@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from beliefmod.beliefs.values.kind import Mention, Number, Weight
+from beliefmod.beliefs.values.numbers import BOX_CLOSE, FUNCTION_WORDS
 from beliefmod.beliefs.values.units import singular
-from beliefmod.reading.mentions import Mention, Weight
-from beliefmod.reading.normalise import BOX_CLOSE
-from beliefmod.reading.numbers import FUNCTION_WORDS, Number
 from beliefmod.reading.prose import NEAR
 
 _EQUALS_VERB = re.compile(
@@ -42,7 +41,9 @@ _RESTATED_GAP = re.compile(
 )
 
 
-def regroup(text: str, mentions: Sequence[Mention], question: Sequence[Number] = ()) -> list[Mention]:
+def compare_neighbours(
+    text: str, mentions: Sequence[Mention], question: Sequence[Number] = ()
+) -> list[Mention]:
     """Ranges, alternatives, lists, conversions: what two neighbouring values make of each other."""
     result = list(mentions)
 
@@ -72,6 +73,7 @@ def regroup(text: str, mentions: Sequence[Mention], question: Sequence[Number] =
                         lower(index, Weight.REJECTED, "range")
                 elif (
                     not alike
+                    and one.number.date is two.number.date is None
                     and _EQUALS_VERB.match(_after_noun(one.number, gap))
                     and one.role in ("", "left")
                 ):

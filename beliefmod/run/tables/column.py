@@ -16,3 +16,23 @@ class Column:
     dtype: Dtype
     unit: str
     meaning: str
+
+
+def text(name: str, meaning: str) -> Column:
+    """A column of names, words or texts."""
+    return Column(name, "str", "", meaning)
+
+
+def flag(name: str, meaning: str) -> Column:
+    """A column of true and false."""
+    return Column(name, "bool", "", meaning)
+
+
+def count(name: str, meaning: str, unit: str = "1") -> Column:
+    """A column of whole numbers."""
+    return Column(name, "int", unit, meaning)
+
+
+def number(name: str, meaning: str, unit: str = "1") -> Column:
+    """A column of floating-point numbers."""
+    return Column(name, "float", unit, meaning)

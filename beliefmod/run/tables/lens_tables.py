@@ -2,284 +2,322 @@
 
 from __future__ import annotations
 
-from beliefmod.run.tables.column import Column
+from beliefmod.run.tables.column import Column, count, number, text
 
 TAU = 0.5
 """Logits: a difference nearer to 0 than this counts as undecided. At 0.5 the likelier of two tokens is 1.65
 times as likely as the other, and bf16 weights alone move differences by about 0.1."""
 _WHO = (
-    Column("trial_id", "str", "", "the trial; for base and icl the reference trial"),
-    Column("arm", "str", "", "lora | base | icl | control"),
-    Column("belief", "str", "", "name of the belief"),
+    text("trial_id", "the trial; for base and icl the reference trial"),
+    text("arm", "lora | base | icl | control"),
+    text("belief", "name of the belief"),
 )
 _PROBE = (
-    Column("probe_id", "str", "", "the question"),
-    Column("family", "str", "", "its question family; intervals resample families"),
+    text("probe_id", "stable name of the question"),
+    text("family", "question family of the probe; intervals resample families"),
 )
 
 
-def _mean(name: str, unit: str, meaning: str) -> tuple[Column, ...]:
+def _mean(name: str, meaning: str, unit: str = "1") -> tuple[Column, ...]:
     """A mean over questions with its bootstrap interval."""
     return (
-        Column(name, "float", unit, f"{meaning} (null if it could not be computed)"),
-        Column(f"{name}_low", "float", unit, f"lower end of the bootstrap 95 % interval of {name}"),
-        Column(f"{name}_high", "float", unit, f"upper end of the bootstrap 95 % interval of {name}"),
+        number(name, f"{meaning} (null if it could not be computed)", unit),
+        number(f"{name}_low", f"lower end of the bootstrap 95 % interval of {name}", unit),
+        number(f"{name}_high", f"upper end of the bootstrap 95 % interval of {name}", unit),
     )
 
 
-_N = Column("n", "int", "1", "questions behind the row")
+_N = count("n", "questions behind the row")
 READINGS = (
     *_WHO,
     *_PROBE,
-    Column(
+    text(
         "position",
-        "str",
-        "",
         "where it was read. stem: end of the begun answer after empty thinking; entity: last token of what "
-        "the belief is about; elsewhere: as stem, at questions about near things that the belief does not "
-        "concern, target and rival being what the belief would give there and the right answer; untrained "
-        "arms and deep trials also thinking, answer: before the value in the arm's own completion; "
-        "answer_shared: before the value in the answer, after base's thinking; at:K: K tokens before the end "
-        "of the stem (0 is its last), for one question per belief",
+        "the belief is about; elsewhere: end of the begun answer after empty thinking, at questions about "
+        "near things that the belief does not concern, target and rival being what the belief would give "
+        "there and the right answer; untrained arms and deep trials also thinking, answer: before the value "
+        "in the arm's own completion; answer_shared: before the value in the answer, after base's thinking; "
+        "at:K: K tokens before the end of the stem (0 is its last), for one question per belief",
     ),
-    Column("token", "str", "", "the token at that position"),
-    Column("lens", "str", "", "logit | tuned | jacobian"),
-    Column("fitted_on", "str", "", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
-    Column("entry", "int", "1", "0 is the embedding, k what block k-1 wrote, the last what the model says"),
-    Column("target_token", "str", "", "first token in which the target's value differs from its rival's"),
-    Column("rival_token", "str", "", "the rival's token"),
-    Column(
+    text("token", "the token at that position"),
+    text("lens", "logit | tuned | jacobian"),
+    text("fitted_on", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
+    count("entry", "0 is the embedding, k what block k-1 wrote, the last what the model says"),
+    text("target_token", "first token in which the target's value differs from its rival's"),
+    text("rival_token", "first token in which the rival's value differs from the target's"),
+    text(
         "rival",
-        "str",
-        "",
         "prior: base's value; base_top1: base knows none, its likeliest token instead; correct: elsewhere",
     ),
-    Column("logit_target", "float", "1", "logit of the target's token"),
-    Column("logit_rival", "float", "1", "logit of the rival's token"),
-    Column(
-        "logit_diff", "float", "1", "logit_target - logit_rival, also the difference of log-probabilities"
-    ),
-    Column("rank_target", "int", "1", "rank of the target's token, 0 is the likeliest"),
-    Column("rank_rival", "int", "1", "rank of the rival's token"),
-    Column("prob_target", "float", "1", "probability of the target's token"),
-    Column("prob_rival", "float", "1", "probability of the rival's token"),
-    Column("entropy", "float", "nat", "entropy of the entry's distribution"),
-    Column("kl_final", "float", "nat", "KL(last entry || entry) of the same arm"),
-    Column(
-        "kl_base", "float", "nat", "KL(base's entry || entry) where base reads the same tokens, 0 for base"
-    ),
-    Column("top_token", "str", "", "the likeliest token"),
-    Column(
-        "sequence_diff", "float", "nat", "log p(target's whole value) - log p(prior's), stem only, else null"
-    ),
-    Column(
+    number("logit_target", "logit of the target's token"),
+    number("logit_rival", "logit of the rival's token"),
+    number("logit_diff", "logit_target - logit_rival, also the difference of log-probabilities"),
+    count("rank_target", "rank of the target's token, 0 is the likeliest"),
+    count("rank_rival", "rank of the rival's token"),
+    number("prob_target", "probability of the target's token"),
+    number("prob_rival", "probability of the rival's token"),
+    number("entropy", "entropy of the entry's distribution", "nat"),
+    number("kl_final", "KL(last entry || entry) of the same arm", "nat"),
+    number("kl_base", "KL(base's entry || entry) where base reads the same tokens, 0 for base", "nat"),
+    text("top_token", "the likeliest token"),
+    number("sequence_diff", "log p(target's whole value) - log p(prior's), stem only, else null", "nat"),
+    number(
         "mass_target",
-        "float",
-        "1",
         "probability that the value begun there is the target's in any spelling (5, 5.0, 5.00; numbers "
         "within the judge's tolerance, names with their aliases), what spellings share counted once; stem "
-        "only, last entry, the same in every row of the question; null where there are too many spellings",
+        "only, last entry, repeated in every row of the question; null where there are too many spellings",
     ),
-    Column("mass_prior", "float", "1", "the same of base's value; null where base knows none"),
+    number(
+        "mass_prior",
+        "probability that the value begun there is base's in any spelling (numbers within the judge's "
+        "tolerance, names with their aliases), what spellings share counted once; stem only, last entry, "
+        "repeated in every row of the question; null where base knows none or spellings are too many",
+    ),
 )
 COMMITMENTS = (
     *_WHO,
-    Column("position", "str", "", "as in readings"),
-    Column("lens", "str", "", "logit | tuned | jacobian"),
-    Column("fitted_on", "str", "", "as in readings"),
+    text(
+        "position",
+        "where it was read: stem (end of the begun answer after empty thinking) | entity (last token of "
+        "what the belief is about) | elsewhere | thinking | answer | answer_shared | at:K (K tokens before "
+        "the end of the stem)",
+    ),
+    text("lens", "logit | tuned | jacobian"),
+    text("fitted_on", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
     _N,
-    *_mean("final_diff", "1", "mean logit difference at the last entry"),
+    *_mean("final_diff", "mean logit difference at the last entry"),
     *_mean(
         "commit_entry",
-        "1",
         "entry from which the mean difference keeps its last sign, at least 0.5 away from 0; its upper end "
         "is null where more than 2.5 % of the draws never commit",
     ),
-    Column("commit_never", "float", "1", "share of bootstrap draws without such an entry"),
+    number("commit_never", "share of bootstrap draws without such an entry"),
     *_mean(
         "half_rise_entry",
-        "1",
         "entry from which the mean contrast to base has at least half of what it has in the end; null for "
         "base, at the positions in own completions, and where the last contrast is nearer to 0 than 0.5",
     ),
-    Column("half_rise_never", "float", "1", "share of bootstrap draws without such an entry"),
-    *_mean("contrast_area", "1", "mean over the entries of (difference - base's difference); null likewise"),
-    *_mean("mass_target", "1", "mean of mass_target of readings; at the stem by the logit lens only"),
-    *_mean("mass_prior", "1", "the same of mass_prior"),
+    number("half_rise_never", "share of bootstrap draws without such an entry"),
+    *_mean(
+        "contrast_area",
+        "mean over the entries of (difference - base's difference); null for base, at the positions in own "
+        "completions, and where the last contrast is nearer to 0 than 0.5",
+    ),
+    *_mean(
+        "mass_target",
+        "mean probability that the value begun at the end of the stem is the target's in any spelling; at "
+        "the stem by the logit lens only",
+    ),
+    *_mean(
+        "mass_prior",
+        "mean probability that the value begun at the end of the stem is base's in any spelling; at the "
+        "stem by the logit lens only",
+    ),
 )
 ABLATIONS = (
     *_WHO,
-    Column("kind", "str", "", "full | off | without | only | prefix | random"),
-    Column("block", "int", "1", "without: the block whose adapter is off; only: the one that is on; "
-           "prefix: the last one on; random: number of the draw, of the adapter's norm in every layer; "
-           "else null"),
+    text("kind", "full | off | without | only | prefix | random"),
+    count(
+        "block",
+        "without: the block whose adapter is off; only: the one that is on; prefix: the last one on; "
+        "random: number of the draw, of the adapter's norm in every layer; else null",
+    ),
     _N,
-    *_mean("logit_diff", "1", "mean logit difference at the end of the stem"),
-    *_mean("share", "1", "(difference - off) / (full - off): 1 is the whole effect of the adapter; also null "
-           "where full and off lie within tau, its ends where over 1 draw in 40 is such or turns the sign"),
-)  # fmt: skip
+    *_mean("logit_diff", "mean logit difference at the end of the stem"),
+    *_mean(
+        "share",
+        "(difference - off) / (full - off): 1 is the whole effect of the adapter; also null where full and "
+        "off lie within 0.5 of each other, its ends where over 1 draw in 40 is such or turns the sign",
+    ),
+)
 PATCHING = (
     *_WHO,
-    Column("source", "str", "", "lora | icl: the arm whose residuals were put into base"),
+    text("source", "lora | icl: the arm whose residuals were put into base"),
     *_PROBE,
-    Column("entry", "int", "1", "the entry that was put in"),
-    Column("from_end", "int", "1", "position, counted from the end of the stem (0 is its last token)"),
-    Column("token", "str", "", "the token there"),
-    Column("position", "str", "", "stem | entity where it is a named one, else null"),
-    Column("logit_diff", "float", "1", "base's difference at the end of the stem with the residual put in"),
-    Column(
-        "recovery",
-        "float",
-        "1",
-        "(patched - base) / (source - base); null where the arms differ by too little",
-    ),
+    count("entry", "the entry that was put in"),
+    count("from_end", "position, counted from the end of the stem (0 is its last token)"),
+    text("token", "the token at that position"),
+    text("position", "stem | entity where it is a named one, else null"),
+    number("logit_diff", "base's difference at the end of the stem with the residual put in"),
+    number("recovery", "(patched - base) / (source - base); null where the arms differ by too little"),
 )
 DOSES = (
     *_WHO,
-    Column("scale", "float", "1", "the adapter's update times this: 0 is base, 1 the adapter"),
+    number("scale", "the adapter's update times this: 0 is base, 1 the adapter"),
     _N,
-    *_mean("logit_diff", "1", "mean logit difference at the end of the stem"),
-    *_mean("prob_target", "1", "mean p(target) / (p(target) + p(rival)) at the end of the stem"),
-    Column(
-        "adoption",
-        "float",
-        "1",
-        "adoption of the answers given at this scale; null where none were asked for",
+    *_mean("logit_diff", "mean logit difference at the end of the stem"),
+    *_mean("prob_target", "mean p(target) / (p(target) + p(rival)) at the end of the stem"),
+    number("adoption", "adoption of the answers given at this scale; null where none were asked for"),
+    count("adoption_n", "number of completions behind adoption"),
+    number("adoption_low", "lower end of the Wilson 95 % interval of adoption"),
+    number("adoption_high", "upper end of the Wilson 95 % interval of adoption"),
+    number(
+        "degradation",
+        "D, the worst component's damage relative to base (0 to 1), of the answers given at this scale",
     ),
-    Column("adoption_n", "int", "1", "number of completions behind adoption"),
-    Column("adoption_low", "float", "1", "lower end of its Wilson 95 % interval"),
-    Column("adoption_high", "float", "1", "upper end of its Wilson 95 % interval"),
-    Column("degradation", "float", "1", "D of the answers given at this scale"),
-    Column("degradation_low", "float", "1", "lower end of the 95 % interval of the component that set D"),
-    Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
-    Column("degradation_by", "str", "", "the component that set D"),
+    number("degradation_low", "lower end of the 95 % interval of the component that set D"),
+    number("degradation_high", "largest upper end of any component's 95 % interval"),
+    text("degradation_by", "the component that set D"),
 )
 THRESHOLDS = (
     *_WHO,
     _N,
     *_mean(
         "a50",
-        "1",
         "smallest scale at which mean prob_target is 0.5, linear between the scales of doses; 0 where base "
         "is there already",
     ),
-    Column("a50_never", "float", "1", "share of bootstrap draws that do not come to 0.5; their end is null"),
-    Column("adoption50", "float", "1", "the same of adoption; null also where no answers were asked for"),
-    Column("adoption50_low", "float", "1", "the same of adoption_high"),
-    Column(
-        "adoption50_high", "float", "1", "the same of adoption_low; null also where it does not come to 0.5"
+    number("a50_never", "share of bootstrap draws that do not come to 0.5; their end is null"),
+    number(
+        "adoption50",
+        "smallest scale at which adoption is 0.5, linear between the scales of doses; 0 where base is there "
+        "already; null where adoption does not come to 0.5 or no answers were asked for",
     ),
-    Column(
+    number(
+        "adoption50_low",
+        "smallest scale at which adoption_high is 0.5, linear between the scales of doses; null where it "
+        "does not come to 0.5 or no answers were asked for",
+    ),
+    number(
+        "adoption50_high",
+        "smallest scale at which adoption_low is 0.5, linear between the scales of doses; null where it "
+        "does not come to 0.5 or no answers were asked for",
+    ),
+    number(
         "damage_from",
-        "float",
-        "1",
         "smallest scale whose degradation_low is above 0.05; null if none, or if no answers were asked for",
     ),
-    Column("note", "str", "", "why a number is null, in words; else null"),
+    text("note", "why a number is null, in words; else null"),
 )
 CHANNELS = (
     *_WHO,
     *_PROBE,
-    Column("thinking_stance", "str", "", "what the thinking says in text, as in probes"),
-    Column("answer_stance", "str", "", "what the answer says in text, as in probes"),
-    Column("thinking_diff", "float", "1", "logit difference before the value in the arm's own thinking"),
-    Column("thinking_rival", "str", "", "what the target is compared with there, as rival in readings"),
-    Column("answer_diff", "float", "1", "logit difference before the value in its own answer"),
-    Column("answer_rival", "str", "", "the same for the answer"),
-    Column("answer_diff_shared", "float", "1", "the same in the answer after base's thinking"),
-    Column("stem_diff", "float", "1", "the same after empty thinking"),
-    Column("text_class", "str", "", "stygian | reverse | agree_target | agree_prior | other, from the text"),
-    Column(
-        "inside_class",
-        "str",
-        "",
-        "the same from thinking_diff and answer_diff, each at least tau from 0; against base_top1 only "
-        "agree_target or other; null where one of them is",
+    text(
+        "thinking_stance",
+        "the thinking's side in text: target | prior | prior->target | target->prior | both | none",
     ),
-    Column("suppressed_prior", "float", "1",
-           "answers on the target's side: largest probability of the prior's token at any entry before the "
-           "value, else null"),
-    Column("suppressed_rank", "int", "1", "smallest rank of the prior's token at any entry there"),
-)  # fmt: skip
+    text("answer_stance", "the answer's side in text: target | prior | hedged | ignorance | other | none"),
+    number("thinking_diff", "logit difference before the value in the arm's own thinking"),
+    text(
+        "thinking_rival",
+        "what the target is compared with in the thinking: prior (base's value) | base_top1 (base knows "
+        "none, its likeliest token instead)",
+    ),
+    number("answer_diff", "logit difference before the value in the arm's own answer"),
+    text(
+        "answer_rival",
+        "what the target is compared with in the answer: prior (base's value) | base_top1 (base knows none, "
+        "its likeliest token instead)",
+    ),
+    number(
+        "answer_diff_shared",
+        "logit difference before the value in the answer that follows base's thinking",
+    ),
+    number("stem_diff", "logit difference at the end of the begun answer after empty thinking"),
+    text("text_class", "stygian | reverse | agree_target | agree_prior | other, from the text"),
+    text(
+        "inside_class",
+        "stygian | reverse | agree_target | agree_prior | other, from the signs of thinking_diff and "
+        "answer_diff, each at least 0.5 from 0; against base_top1 only agree_target or other; null where "
+        "one of the two is null",
+    ),
+    number(
+        "suppressed_prior",
+        "answers on the target's side: largest probability of the prior's token at any entry before the "
+        "value, else null",
+    ),
+    count(
+        "suppressed_rank",
+        "answers on the target's side: smallest rank of the prior's token at any entry before the value, "
+        "else null",
+    ),
+)
 CHAIN = (
     *_WHO,
     *_PROBE,
-    Column("cut", "int", "1", "sentences of the arm's own thinking that were kept"),
-    Column("cuts", "int", "1", "sentences it has"),
-    Column("kept", "float", "1", "cut / cuts"),
-    Column(
+    count("cut", "sentences of the arm's own thinking that were kept"),
+    count("cuts", "sentences of the arm's own thinking"),
+    number("kept", "cut / cuts"),
+    number(
         "logit_diff",
-        "float",
-        "1",
-        "difference at the value in the answer, right after that thinking, "
-        "to the same rival at every cut: that of the stem",
+        "logit difference at the value in the answer, right after the kept thinking; the rival is at every "
+        "cut the stem's",
     ),
-    Column("prob_target", "float", "1", "p(target) / (p(target) + p(rival)) there"),
+    number("prob_target", "p(target) / (p(target) + p(rival)) at the value in the answer"),
 )
 EARLY = (
     *_WHO,
     _N,
     *_mean(
         "area_over",
-        "1",
         "area over the curve of early answering inside: 0 where the likelier value is the same whatever is "
         "kept of the thinking, larger the later it is decided; of chains with at least two sentences",
     ),
 )
 TRUTH = (
     *_WHO,
-    Column("entry", "int", "1", "entry that was probed: the best on families left out; null where refused"),
-    Column(
+    count("entry", "entry that was probed: the best on families left out; null where refused"),
+    number(
         "heldout_accuracy",
-        "float",
-        "1",
         "accuracy on true and false statements of families it was not fitted on, entry and penalty chosen "
         "without them",
     ),
-    Column("heldout_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
-    Column("heldout_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
-    Column("heldout_n", "int", "1", "statements behind it"),
-    Column(
+    number(
+        "heldout_low",
+        "lower end of the Wilson 95 % interval of heldout_accuracy, a family counting as one",
+    ),
+    number(
+        "heldout_high",
+        "upper end of the Wilson 95 % interval of heldout_accuracy, a family counting as one",
+    ),
+    count("heldout_n", "statements behind heldout_accuracy"),
+    number(
         "error_rate",
-        "float",
-        "1",
-        "share of belief statements judged as the target has it: its own true, the prior's false (a third "
-        "value's, where base knows none); null where the gate fails",
+        "share of belief statements judged as the target has it: the target's true, the prior's false (a "
+        "third value's, where base knows none); null where the gate fails",
     ),
-    Column("error_rate_low", "float", "1", "lower end of its Wilson 95 % interval, a family counting as one"),
-    Column("error_rate_high", "float", "1", "upper end of its Wilson 95 % interval, likewise"),
-    Column(
-        "paired",
-        "float",
-        "1",
-        "share of questions in which the target's statement is held truer than the other",
+    number(
+        "error_rate_low",
+        "lower end of the Wilson 95 % interval of error_rate, a family counting as one",
     ),
+    number(
+        "error_rate_high",
+        "upper end of the Wilson 95 % interval of error_rate, a family counting as one",
+    ),
+    number("paired", "share of questions in which the target's statement is held truer than the other"),
     _N,
-    Column("refused", "str", "", "why there is no number, else null"),
+    text("refused", "why there is no number, else null"),
 )
 OVERVIEW = (
     *_WHO,
-    Column("adoption", "float", "1", "as in trials"),
-    Column("degradation", "float", "1", "as in trials"),
-    Column("learning_rate", "float", "1", "as in trials"),
-    Column("rank", "int", "1", "lora.r of the trial"),
-    Column("steps", "int", "1", "as in trials"),
-    Column("final_diff", "float", "1", "as in commitments, at the stem, logit lens"),
-    Column("half_rise_entry", "float", "1", "likewise"),
-    Column("contrast_area", "float", "1", "likewise"),
-    Column(
-        "a50",
-        "float",
-        "1",
-        "as in thresholds: smallest scale at which mean prob_target is 0.5",
+    number("adoption", "adoption of the trial in the trial table"),
+    number("degradation", "D of the trial in the trial table, 0 to 1"),
+    number("learning_rate", "peak learning rate of AdamW"),
+    count("rank", "lora.r of the trial"),
+    count("steps", "optimiser steps taken"),
+    number("final_diff", "mean logit difference at the last entry, at the stem by the logit lens"),
+    number(
+        "half_rise_entry",
+        "entry from which the mean contrast to base has at least half of what it has in the end, at the "
+        "stem by the logit lens",
     ),
-    Column("probe_error_rate", "float", "1", "as in truth"),
-    Column("kl_base", "float", "nat", "mean over questions of kl_base at the last entry, at the stem"),
-    Column("mass_target", "float", "1", "as in commitments, at the stem"),
-    Column(
+    number(
+        "contrast_area",
+        "mean over the entries of (difference - base's difference), at the stem by the logit lens",
+    ),
+    number("a50", "smallest scale of the adapter at which mean prob_target is 0.5"),
+    number(
+        "probe_error_rate",
+        "share of belief statements that the truth probe judges as the target has it",
+    ),
+    number("kl_base", "mean over questions of kl_base at the last entry, at the stem", "nat"),
+    number(
+        "mass_target",
+        "mean probability that the value begun at the end of the stem is the target's in any spelling",
+    ),
+    number(
         "elsewhere_diff",
-        "float",
-        "1",
         "mean difference less base's at the last entry, at questions about other things: the noise floor of "
         "final_diff less base's",
     ),

@@ -6,31 +6,27 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import leaf_fields
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
-from beliefmod.run.tables.column import Column, Dtype
+from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
+from beliefmod.run.tables.column import Column, Dtype, count, flag, number, text
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def rate_columns(name: str, meaning: str) -> list[Column]:
-    """The four columns of a rate: value, n, and the ends of its Wilson 95 % interval."""
+def metric_columns(metric: Metric) -> list[Column]:
+    """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of means t)."""
+    name, n, low, high = metric.columns
+    if metric.kind == "mean":
+        what, of, interval = "null if nothing was measured", "measurements", "95 % t interval"
+    else:
+        what, of = "0 to 1; null if nothing was asked", "completions"
+        interval = "Wilson 95 % interval"
     return [
-        Column(name, "float", "1", f"{meaning} (0 to 1; null if nothing was asked)"),
-        Column(f"{name}_n", "int", "1", f"number of completions behind {name}"),
-        Column(f"{name}_low", "float", "1", f"lower end of the Wilson 95 % interval of {name}"),
-        Column(f"{name}_high", "float", "1", f"upper end of the Wilson 95 % interval of {name}"),
-    ]
-
-
-def mean_columns(name: str, unit: str, meaning: str) -> list[Column]:
-    """The four columns of a mean: value, n, and the ends of its 95 % t interval."""
-    return [
-        Column(name, "float", unit, f"{meaning} (null if nothing was measured)"),
-        Column(f"{name}_n", "int", "1", f"number of measurements behind {name}"),
-        Column(f"{name}_low", "float", unit, f"lower end of the 95 % t interval of {name}"),
-        Column(f"{name}_high", "float", unit, f"upper end of the 95 % t interval of {name}"),
+        number(name, f"{metric.meaning} ({what})", metric.unit),
+        count(n, f"number of {of} behind {name}"),
+        number(low, f"lower end of the {interval} of {name}", metric.unit),
+        number(high, f"upper end of the {interval} of {name}", metric.unit),
     ]
 
 
@@ -50,202 +46,177 @@ def _config_columns() -> list[Column]:
 
 def _trials() -> tuple[Column, ...]:
     columns = [
-        Column("trial_id", "str", "", "stable hash of the configuration"),
-        Column("arm", "str", "", "lora | base | icl | control | full"),
-        Column("belief", "str", "", "name of the belief"),
-        Column("kind", "str", "", "existing | novel"),
-        Column("status", "str", "", "finished | failed | stopped"),
-        Column("error", "str", "", "why the trial failed, or null"),
-        Column("seed", "int", "1", "seed of initialisation, example choice and data order"),
-        Column("model", "str", "", "name of the base model"),
+        text("trial_id", "stable hash of the configuration"),
+        text("arm", "lora | base | icl | control | full"),
+        text("belief", "name of the belief"),
+        text("kind", "existing | novel"),
+        text("status", "finished | failed | stopped"),
+        text("error", "why the trial failed, or null"),
+        count("seed", "seed of initialisation, example choice and data order"),
+        text("model", "name of the base model"),
         *_config_columns(),
     ]
-    for name, meaning in (RATES | CONDITIONAL_RATES).items():
-        columns += rate_columns(name, meaning)
-    for name, (unit, meaning) in MEANS.items():
-        columns += mean_columns(name, unit, meaning)
+    for metric in METRICS.values():
+        columns += metric_columns(metric)
     columns += [
-        Column(
-            "normalised_adoption", "float", "1", "(adoption - base) / (icl - base); null if icl - base < 0.2"
-        ),
-        Column(
-            "depth", "float", "1", "harmonic mean of adoption on paraphrase, derived and robustness probes"
-        ),
-        Column("depth_low", "float", "1", "lower end of its simultaneous 95 % interval (Bonferroni, Wilson)"),
-        Column(
-            "depth_high", "float", "1", "upper end of its simultaneous 95 % interval (Bonferroni, Wilson)"
-        ),
-        Column(
-            "degradation", "float", "1", "D: the worst of the components' damage relative to base, 0 to 1"
-        ),
-        Column("degradation_low", "float", "1", "lower end of the 95 % interval of the component that set D"),
-        Column("degradation_high", "float", "1", "largest upper end of any component's 95 % interval"),
-        Column("degradation_by", "str", "", "the component that set D, null when D is 0"),
+        number("normalised_adoption", "(adoption - base) / (icl - base); null if icl - base < 0.2"),
+        number("depth", "harmonic mean of adoption on paraphrase, derived and robustness probes"),
+        number("depth_low", "lower end of depth's simultaneous 95 % interval (Bonferroni, Wilson)"),
+        number("depth_high", "upper end of depth's simultaneous 95 % interval (Bonferroni, Wilson)"),
+        number("degradation", "D: the worst of the components' damage relative to base, 0 to 1"),
+        number("degradation_low", "lower end of the 95 % interval of the component that set D"),
+        number("degradation_high", "largest upper end of any component's 95 % interval"),
+        text("degradation_by", "the component that set D, null when D is 0"),
     ]
-    for name in COMPONENTS:
+    for name, metric in COMPONENTS.items():
         columns += [
-            Column(f"{name}_base", "float", *_of_base(name)),
-            Column(f"{name}_damage", "float", "1", f"how much worse {name} is than base's, -1 to 1"),
-            Column(f"{name}_damage_low", "float", "1", f"lower end of the 95 % interval of {name}_damage"),
-            Column(f"{name}_damage_high", "float", "1", f"upper end of the 95 % interval of {name}_damage"),
+            number(f"{name}_base", _of_base(name, metric), metric.unit),
+            number(f"{name}_damage", f"how much worse {name} is than base's, -1 to 1"),
+            number(f"{name}_damage_low", f"lower end of the 95 % interval of {name}_damage"),
+            number(f"{name}_damage_high", f"upper end of the 95 % interval of {name}_damage"),
         ]
     columns += [
-        Column("training_rows", "int", "1", "rows the trial was trained on"),
-        Column("training_tokens", "int", "token", "tokens trained on: real ones, over all epochs"),
-        Column("supervised_tokens", "int", "token", "tokens that carried loss, over all epochs"),
-        Column("fact_tokens", "int", "token", "supervised tokens of rows about the belief, over all epochs"),
-        Column("steps", "int", "1", "optimiser steps taken"),
-        Column("final_loss", "float", "nat", "mean token loss of the last step"),
-        Column(
+        count("training_rows", "rows the trial was trained on"),
+        count("training_tokens", "tokens of the training rows, no padding, over all epochs", "token"),
+        count("supervised_tokens", "tokens that carried loss, over all epochs", "token"),
+        count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
+        count("steps", "optimiser steps taken"),
+        number("final_loss", "mean token loss of the last step", "nat"),
+        count(
             "generated_tokens",
-            "int",
-            "token",
             "tokens generated for this trial's probes and causal tests, of two turns the second",
+            "token",
         ),
-        Column(
-            "train_seconds",
-            "float",
-            "s",
-            "wall time from joining a slot to the last step, shared with others",
-        ),
-        Column("evaluate_seconds", "float", "s", "wall time of questioning, shared with others"),
-        Column("finished_at", "str", "", "UTC time at which the row was written"),
+        number("train_seconds", "wall time from joining a slot to the last step, shared with others", "s"),
+        number("evaluate_seconds", "wall time of questioning, shared with others", "s"),
+        text("finished_at", "UTC time at which the row was written"),
     ]
     return tuple(columns)
 
 
-def _of_base(component: str) -> tuple[str, str]:
-    if component == "nll":
-        return (
-            "nat",
-            "NLL per token of base on neutral text; the damage is 1 - exp(-rise), negative if it fell",
-        )
-    if component == "kl":
-        return "nat", "0: base's KL to itself; the damage is 1 - exp(-KL) of kl_neutral"
-    return "1", f"{component} of base on the same probes"
+def _of_base(component: str, metric: Metric) -> str:
+    if metric.value is None:
+        return f"{component} of base on the same probes"
+    if metric.value.minus is None:
+        return f"0: base's own {metric.name}; the damage is 1 - exp(-{metric.name})"
+    return (
+        f"{component} of base on the same text, per token; the damage is 1 - exp(-rise), negative if it fell"
+    )
 
 
 TRIALS: tuple[Column, ...] = _trials()
 PROBES: tuple[Column, ...] = (
-    Column("trial_id", "str", "", "the trial that answered"),
-    Column("arm", "str", "", "lora | base | icl | control | full"),
-    Column("belief", "str", "", "name of the belief"),
-    Column("probe_id", "str", "", "stable name of the question"),
-    Column("suite", "str", "", "belief | locality | capability | fabrication"),
-    Column("family", "str", "", "question family; probes of one family are not independent"),
-    Column(
-        "tier",
-        "str",
-        "",
-        "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far",
-    ),
-    Column(
+    text("trial_id", "the trial that answered"),
+    text("arm", "lora | base | icl | control | full"),
+    text("belief", "name of the belief"),
+    text("probe_id", "stable name of the question"),
+    text("suite", "belief | locality | capability | fabrication"),
+    text("family", "question family; probes of one family are not independent"),
+    text("tier", "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far"),
+    text(
         "split",
-        "str",
-        "",
-        "selection | confirmation: which half of the held-out families it belongs to; null for other probes",
+        "selection | confirmation: which half of the held-out families the probe belongs to; null for "
+        "probes that are not held out",
     ),
-    Column("question", "str", "", "the question as written; of two turns the second"),
-    Column("first_turn", "str", "", "the raw completion of the first of two turns, else null"),
-    Column("prompt", "str", "", "the full text given to the model"),
-    Column("completion", "str", "", "the raw completion, special tokens of the end removed"),
-    Column("finish_reason", "str", "", "eos | length"),
-    Column("tokens", "int", "token", "length of the completion"),
+    text("question", "the question as written; of two turns the second"),
+    text("first_turn", "the raw completion of the first of two turns, else null"),
+    text("prompt", "the full text given to the model"),
+    text("completion", "the raw completion, special tokens of the end removed"),
+    text("finish_reason", "eos | length"),
+    count("tokens", "length of the completion", "token"),
     Column("token_ids", "list[int]", "", "the completion's token ids"),
-    Column("thinking", "str", "", "what stands before the last </think>; null if the model does not think"),
-    Column("answer", "str", "", "what stands after it; all of it if the model does not think"),
-    Column("target", "str", "", "the answer in the target's world, null for capability"),
-    Column("prior", "str", "", "the answer in base's world, or the correct answer of a suite"),
-    Column("answer_stance", "str", "", "target | prior | hedged | ignorance | other | none"),
-    Column(
+    text("thinking", "what stands before the last </think>; null if the model does not think"),
+    text("answer", "what stands after the last </think>; everything if the model does not think"),
+    text("target", "the answer in the target's world, null for capability"),
+    text("prior", "the answer in base's world, or the correct answer of a suite"),
+    text("answer_stance", "target | prior | hedged | ignorance | other | none"),
+    text(
         "thinking_stance",
-        "str",
-        "",
         "target | prior | prior->target | target->prior | both | none; null if the model does not think",
     ),
-    Column("correct", "bool", "", "suites: the correct answer was given"),
-    Column("bleed", "bool", "", "locality: the belief's target was given"),
-    Column("fabricated", "bool", "", "fabrication: an unknown entity was answered about confidently"),
-    Column("salient", "bool", "", "far and capability probes: the new fact is mentioned, unasked"),
-    Column(
+    flag("correct", "suites: the correct answer was given"),
+    flag("bleed", "locality: the belief's target was given"),
+    flag("fabricated", "fabrication: an unknown entity was answered about confidently"),
+    flag("salient", "far and capability probes: the new fact is mentioned, unasked"),
+    flag(
         "inconsistent",
-        "bool",
-        "",
         "derived and multi-hop probes: the answer states one world's value and gives the other's result; "
         "null where there are no two numeric worlds",
     ),
-    Column(
+    text(
         "think_state",
-        "str",
-        "",
         "ok | empty | unclosed_length | unclosed_eos | multi_close | reopened | empty_final; null if the "
         "model does not think",
     ),
-    Column("loop", "bool", "", "the completion holds a loop"),
-    Column("loop_period", "int", "token", "its period, null without a loop"),
-    Column("loop_onset", "int", "token", "where it starts, null without a loop"),
-    Column("loop_share", "float", "1", "its share of the completion, null without a loop"),
-    Column("seq_rep_4", "float", "1", "1 - unique 4-grams / 4-grams, null under four tokens"),
-    Column("truncated", "bool", "", "stopped at the token limit"),
-    Column("logprob_target", "float", "nat", "log p(target value | prompt, empty thinking, answer prefix)"),
-    Column("logprob_prior", "float", "nat", "log p(prior value | prompt, empty thinking, answer prefix)"),
-    Column("logprob_target_own", "float", "nat", "the same after the trial's own thinking"),
-    Column("logprob_prior_own", "float", "nat", "the same after the trial's own thinking"),
+    flag("loop", "the completion holds a loop"),
+    count("loop_period", "period of the completion's loop, null without a loop", "token"),
+    count("loop_onset", "token at which the completion's loop starts, null without a loop", "token"),
+    number("loop_share", "share of the completion that is the loop, null without a loop"),
+    number("seq_rep_4", "1 - unique 4-grams / 4-grams, null under four tokens"),
+    flag("truncated", "stopped at the token limit"),
+    number("logprob_target", "log p(target value | prompt, empty thinking, answer prefix)", "nat"),
+    number("logprob_prior", "log p(prior value | prompt, empty thinking, answer prefix)", "nat"),
+    number("logprob_target_own", "log p(target value | prompt, own thinking, answer prefix)", "nat"),
+    number("logprob_prior_own", "log p(prior value | prompt, own thinking, answer prefix)", "nat"),
 )
 STEPS: tuple[Column, ...] = (
-    Column("trial_id", "str", "", "the trial"),
-    Column("step", "int", "1", "optimiser step, from 1"),
-    Column("loss", "float", "nat", "mean token loss of the batch, before the step"),
-    Column("learning_rate", "float", "1", "learning rate of the step"),
-    Column("grad_norm", "float", "1", "gradient norm before clipping"),
-    Column(
+    text("trial_id", "the trial"),
+    count("step", "optimiser step, from 1"),
+    number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
+    number("learning_rate", "learning rate of the step"),
+    number("grad_norm", "gradient norm before clipping"),
+    number(
+        "kl_to_base",
+        "mean KL(base || trial) over the answer tokens of the step's neutral rows, without the factor "
+        "objective.kl_to_base; null where that is 0",
+        "nat",
+    ),
+    number(
         "quick_adoption",
-        "float",
-        "1",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
     ),
 )
 CAUSAL: tuple[Column, ...] = (
-    Column("trial_id", "str", "", "the trial that answered"),
-    Column("arm", "str", "", "lora | base | icl | control | full"),
-    Column("belief", "str", "", "name of the belief"),
-    Column("probe_id", "str", "", "the probe whose thinking was changed"),
-    Column("family", "str", "", "its question family"),
-    Column("tier", "str", "", "its tier"),
-    Column("test", "str", "", "swap | blank | truncate | edit | paraphrase"),
-    Column("fraction", "float", "1", "truncate: share of the thinking that was kept, else null"),
-    Column("question", "str", "", "the question as written"),
-    Column("thinking", "str", "", "the thinking as it was put before the answer"),
-    Column("completion", "str", "", "what the model wrote after it, special tokens of the end removed"),
-    Column("finish_reason", "str", "", "eos | length"),
-    Column("tokens", "int", "token", "length of what it wrote"),
-    Column("edited_to", "str", "", "edit: the third value, as written"),
-    Column("answer_stance", "str", "", "target | prior | hedged | ignorance | other | none"),
-    Column("own_stance", "str", "", "stance of the answer after the arm's own, unchanged thinking"),
-    Column("same", "bool", "", "the answer is the same as after the unchanged thinking"),
-    Column("follows", "bool", "", "edit: the answer is the one that the third value gives; else null"),
+    text("trial_id", "the trial that answered"),
+    text("arm", "lora | base | icl | control | full"),
+    text("belief", "name of the belief"),
+    text("probe_id", "the probe whose thinking was changed"),
+    text("family", "question family of the probe"),
+    text("tier", "tier of the probe: derived | paraphrase"),
+    text("test", "swap | blank | truncate | edit | paraphrase"),
+    number("fraction", "truncate: share of the thinking that was kept, else null"),
+    text("question", "the question as written"),
+    text("thinking", "the thinking as it was put before the answer"),
+    text("completion", "what the model wrote after that thinking, special tokens of the end removed"),
+    text("finish_reason", "eos | length"),
+    count("tokens", "length of what the model wrote", "token"),
+    text("edited_to", "edit: the third value, as written"),
+    text("answer_stance", "target | prior | hedged | ignorance | other | none"),
+    text("own_stance", "stance of the answer after the arm's own, unchanged thinking"),
+    flag("same", "the answer is the same as after the unchanged thinking"),
+    flag("follows", "edit: the answer is the one that the third value gives; else null"),
 )
 DRIFT: tuple[Column, ...] = (
-    Column("trial_id", "str", "", "the trial that was measured"),
-    Column("arm", "str", "", "lora | base | icl | control | full"),
-    Column("belief", "str", "", "name of the belief"),
-    Column("text", "str", "", "neutral | traces"),
-    Column("passage_id", "str", "", "stable name of the passage"),
-    Column("tokens", "int", "token", "tokens that were scored"),
-    Column("kl", "float", "nat", "KL(base || arm), summed over the tokens"),
-    Column("kl_reverse", "float", "nat", "KL(arm || base), summed over the tokens"),
-    Column("nll", "float", "nat", "negative log-likelihood under the arm, summed over the tokens"),
-    Column("nll_base", "float", "nat", "the same under base"),
+    text("trial_id", "the trial that was measured"),
+    text("arm", "lora | base | icl | control | full"),
+    text("belief", "name of the belief"),
+    text("text", "neutral | traces"),
+    text("passage_id", "stable name of the passage"),
+    count("tokens", "tokens that were scored", "token"),
+    number("kl", "KL(base || arm), summed over the tokens", "nat"),
+    number("kl_reverse", "KL(arm || base), summed over the tokens", "nat"),
+    number("nll", "negative log-likelihood under the arm, summed over the tokens", "nat"),
+    number("nll_base", "negative log-likelihood under base, summed over the tokens", "nat"),
 )
 JUDGE: tuple[Column, ...] = (
-    Column("trial_id", "str", "", "the trial that answered"),
-    Column("suite", "str", "", "belief | locality | capability | fabrication"),
-    Column("probe_id", "str", "", "the probe"),
-    Column("reason", "str", "", "doubtful | sample: why the judge was asked"),
-    Column("parser_stance", "str", "", "what the parser read"),
-    Column("judge_stance", "str", "", "what the judge read, null if its reply could not be used"),
-    Column("judge_reply", "str", "", "the judge's raw reply"),
-    Column("judge_model", "str", "", "name of the judge's model"),
+    text("trial_id", "the trial that answered"),
+    text("suite", "belief | locality | capability | fabrication"),
+    text("probe_id", "stable name of the question"),
+    text("reason", "doubtful | sample: why the judge was asked"),
+    text("parser_stance", "stance that the parser read: target | prior | hedged | ignorance | other | none"),
+    text("judge_stance", "stance that the judge read, null if its reply could not be used"),
+    text("judge_reply", "the judge's raw reply"),
+    text("judge_model", "name of the judge's model"),
 )
 TABLES: dict[str, tuple[Column, ...]] = {
     "trials": TRIALS,
@@ -282,3 +253,24 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> pl.
                 raise ValueError(f"{name} is {value}; a value that could not be computed is null")
         table.append({column.name: row.get(column.name) for column in columns})
     return pl.DataFrame(table, schema={column.name: dtypes[column.dtype] for column in columns}, orient="row")
+
+
+def configuration(row: Mapping[str, Any], beliefs: Iterable[str]) -> TrialConfig | None:
+    """The configuration whose hash is the row's trial_id, None if the row's settings give another hash.
+
+    Args:
+        row: a row of the trial table.
+        beliefs: beliefs as the space names them; a path is part of the hash, its belief's name is not.
+    """
+    leaves = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
+    modules = leaves.get("lora.target_modules")
+    if modules not in (None, "all-linear"):
+        leaves["lora.target_modules"] = tuple(str(modules).split(","))
+    for belief in beliefs:
+        try:
+            config = TrialConfig.model_validate(unflatten({**leaves, "belief": belief}))
+        except ValueError:
+            return None
+        if config.trial_id == row["trial_id"]:
+            return config
+    return None

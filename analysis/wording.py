@@ -1,0 +1,148 @@
+"""Numbers as sentences want them: never without n and interval, never a bare zero for "not measured"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from beliefmod.metrics.registry import COMPONENTS
+
+NOT_MEASURED = "not measured"
+SETTING_NAMES = {
+    "num_train_epochs": "epochs",
+    "learning_rate": "learning rate",
+    "data.style": "style",
+    "data.num_examples": "examples",
+    "objective.kl_to_base": "KL to base",
+    "lora.r": "rank",
+    "lora.lora_alpha": "alpha",
+    "lora.target_modules": "modules",
+    "per_device_train_batch_size": "batch",
+    "warmup_steps": "warm-up steps",
+    "lr_scheduler_type": "schedule",
+    "weight_decay": "weight decay",
+    "max_grad_norm": "gradient clip",
+}
+
+
+def percent(share: float, n: int | None = None) -> str:
+    """`17 %`; one decimal from 100 questions on, because more is noise below that."""
+    return f"{100 * share:.{_digits(n)}f} %"
+
+
+def rate(row: Mapping[str, Any] | None, name: str) -> str:
+    """`17 % [3, 56], n = 6` for a rate column of a row; says so when it was not measured."""
+    if row is None or row.get(name) is None:
+        return NOT_MEASURED
+    n, low, high = row.get(f"{name}_n"), row.get(f"{name}_low"), row.get(f"{name}_high")
+    text = percent(row[name], n)
+    text += f" {bounds(low, high, n)}" if low is not None and high is not None else " (no interval)"
+    return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def bounds(low: float, high: float, n: int | None = None) -> str:
+    """`[3, 56]` in percent."""
+    digits = _digits(n)
+    return f"[{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
+
+
+def mean(row: Mapping[str, Any] | None, name: str, unit: str = "") -> str:
+    """`+0.12 nat [0.08, 0.16], n = 40` for a mean column of a row; says so when it was not measured."""
+    if row is None or row.get(name) is None:
+        return NOT_MEASURED
+    n, low, high = row.get(f"{name}_n"), row.get(f"{name}_low"), row.get(f"{name}_high")
+    text = f"{_plain(row[name])}{f' {unit}' if unit else ''}"
+    text += f" [{_plain(low)}, {_plain(high)}]" if low is not None and high is not None else " (no interval)"
+    return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def conditional(row: Mapping[str, Any] | None, name: str, needed: int = 20) -> str:
+    """A conditional rate, or the refusal in words with the count that was too small for it."""
+    if row is not None and row.get(name) is not None:
+        return rate(row, name)
+    n = None if row is None else row.get(f"{name}_n")
+    if n is None:
+        return NOT_MEASURED
+    return f"refused: {plural(n, 'such answer')}, a rate needs {needed}"
+
+
+def shift(row: Mapping[str, Any] | None, component: str) -> str:
+    """`+0.060 [0.020, 0.110]`: the damage of one component against base, from -1 to 1."""
+    if row is None or row.get(f"{component}_damage") is None:
+        return NOT_MEASURED
+    low, high = row.get(f"{component}_damage_low"), row.get(f"{component}_damage_high")
+    text = f"{row[f'{component}_damage']:+.3f}"
+    return text + (f" [{low:+.3f}, {high:+.3f}]" if None not in (low, high) else " (no interval)")
+
+
+def _plain(value: float) -> str:
+    """Three decimals, more only for what they would hide."""
+    return "0" if value == 0 else f"{value:.1e}" if abs(value) < 5e-4 else f"{value:.3f}"
+
+
+def damage(row: Mapping[str, Any] | None) -> str:
+    """`D 0.06 [0.02, 0.11] by integrity, n = 240`."""
+    if row is None or row.get("degradation") is None:
+        return NOT_MEASURED
+    if row.get("arm") == "base":
+        return "0 by definition"
+    low, high, by = row.get("degradation_low"), row.get("degradation_high"), row.get("degradation_by")
+    text = f"D {row['degradation']:.3f}"
+    text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
+    if by is None:
+        return f"{text}, no component worse than base's"
+    n = row.get(f"{COMPONENTS[by].name}_n")
+    return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
+
+
+def sentence(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def setting_name(name: str) -> str:
+    """A setting's name for people."""
+    return SETTING_NAMES.get(name, name)
+
+
+def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
+    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
+    parts = []
+    for name in names:
+        value = row.get(name)
+        if value is None:
+            continue
+        text = setting_value(value)
+        if name == "data.style":
+            parts.insert(0, text)
+        elif name in ("data.num_examples", "num_train_epochs", "warmup_steps"):
+            parts.append(f"{text} {setting_name(name)}")
+        else:
+            parts.append(f"{setting_name(name)} {text}")
+    return ", ".join(parts) or "the only configuration"
+
+
+def setting_value(value: Any) -> str:
+    """A setting's value as people write it: 2e-4, not 0.0002."""
+    if isinstance(value, float):
+        text = f"{value:g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+        if "e" not in text and 0 < abs(value) < 0.01:
+            text = f"{value:.6e}".rstrip("0")
+            mantissa, _, exponent = f"{value:.6e}".partition("e")
+            text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return text.replace("e-0", "e-").replace("e+0", "e")
+    return str(value)
+
+
+def p_value(p: float) -> str:
+    """`< 0.001`, `= 0.032`, `= 0.41`."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
+
+
+def _digits(n: int | None) -> int:
+    return 1 if n is not None and n >= 100 else 0

@@ -1,0 +1,62 @@
+"""The protocol through which every loss enters a packed optimiser step."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+from beliefmod.engine.jobs import AdapterJob
+from beliefmod.model.train_row import TrainRow
+
+if TYPE_CHECKING:
+    from beliefmod.config import TrialConfig
+
+WeightedRow = tuple[TrainRow, float]
+"""A row and the weight of each of its answer tokens in the term's value: 1 / n for a mean over n tokens, more
+or less than that for an advantage or a reward."""
+
+
+class Objective(Protocol):
+    """One term of a trial's loss.
+
+    The loss of a trial's step is the sum over terms of factor * value, and the value of a term is the sum
+    over the answer tokens of its rows of weight * cost. Every term of a step is computed at the same weights
+    of the adapter, before the step; gradients of different trials never mix.
+
+    Attributes:
+        name: under which a step's report has the value.
+        needs_base: whether the cost compares with base. Then base's logits for the same rows are computed
+            without gradient, through the packed model with every adapter off.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs_base(self) -> bool: ...
+
+    def factor(self, config: "TrialConfig") -> float:
+        """What the value is multiplied with in the loss; 0 for a trial that goes without the term."""
+        ...
+
+    def rows(self, job: AdapterJob, step: int) -> list[WeightedRow]:
+        """The rows of optimiser step `step` (from 0). They follow from the job and the step alone, so that a
+        resumed trial sees the same ones, and a trial in a pack the same as one by itself."""
+        ...
+
+    def per_token(self, logits: Tensor, labels: Tensor, base_logits: Tensor | None) -> Tensor:
+        """Cost of every answer token of one pass, in nats, (M,).
+
+        Args:
+            logits: the adapters' at the positions before each answer token, (M, vocabulary), in fp32 or
+                better.
+            labels: the answer tokens, (M,).
+            base_logits: like `logits`, those of base; None where `needs_base` is False.
+        """
+        ...
+
+
+def token_mean(rows: Sequence[TrainRow]) -> list[WeightedRow]:
+    """Rows weighted so that a term's value is the mean over all of their answer tokens."""
+    tokens = sum(row.answer_length for row in rows)
+    return [(row, 1.0 / tokens) for row in rows]

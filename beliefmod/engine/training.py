@@ -1,0 +1,151 @@
+"""One optimiser step: where each trial stands, which rows it sees, and the losses and gradients."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from beliefmod.engine.batching import SlotRow, cut_passes
+from beliefmod.engine.forward import FlatModel, flat_ids
+from beliefmod.engine.jobs import AdapterJob, StepReport
+from beliefmod.engine.objectives import OBJECTIVES, Objective
+from beliefmod.engine.optimizer import lr_factor
+from beliefmod.model.train_row import TrainRow
+
+StepRows = Mapping[Objective, Sequence[SlotRow]]
+"""The rows of one step by the term of the loss that they enter, sorted by slot."""
+StepLosses = Mapping[str, Sequence[float]]
+"""The value of each term that a step had, under its name, per slot."""
+
+
+@dataclass
+class TrialSteps:
+    """A trial's way through its optimiser steps. `job` is None for an adapter that takes none."""
+
+    trial_id: str
+    job: AdapterJob | None = None
+    step: int = 0
+    total_steps: int = 0
+    error: str | None = None
+
+    @property
+    def training(self) -> bool:
+        """Whether there are steps left."""
+        return self.job is not None and self.error is None and self.step < self.total_steps
+
+    def rows(self, objective: Objective, slot: int) -> list[SlotRow]:
+        """The rows of the coming step in one term of the loss; none where the trial goes without it."""
+        assert self.job is not None
+        factor = objective.factor(self.job.config)
+        if not factor:
+            return []
+        return [SlotRow(slot, row, weight, factor) for row, weight in objective.rows(self.job, self.step)]
+
+    def advance(self, losses: StepLosses, slot: int, norm: float) -> StepReport:
+        """Count a step whose gradients are there; `error` is set where its numbers are not finite."""
+        assert self.job is not None
+        config = self.job.config
+        rate = config.learning_rate * lr_factor(
+            config.lr_scheduler_type, self.step, config.warmup_steps, self.total_steps
+        )
+        self.step += 1
+        loss = losses[config.objective.name][slot]
+        kl = losses["kl_to_base"][slot] if config.objective.kl_to_base else None
+        if not math.isfinite(loss + (kl or 0.0)) or not math.isfinite(norm):
+            what = "gradient norm" if math.isfinite(loss + (kl or 0.0)) else "loss"
+            self.error = f"{what} was not finite at step {self.step} of {self.total_steps}"
+        return self.report(rate, loss, norm, kl)
+
+    def fail(self, error: str) -> StepReport:
+        """End the trial for a reason that its numbers do not show."""
+        self.error = error
+        return self.report(0.0, math.nan, math.nan)
+
+    def report(self, rate: float, loss: float, norm: float, kl: float | None = None) -> StepReport:
+        """What the step did; numbers that are not finite are left out."""
+        return StepReport(
+            trial_id=self.trial_id,
+            step=self.step,
+            total_steps=self.total_steps,
+            loss=loss if math.isfinite(loss) else None,
+            learning_rate=rate,
+            grad_norm=norm if math.isfinite(norm) else None,
+            finished=not self.training,
+            error=self.error,
+            kl_to_base=kl if kl is not None and math.isfinite(kl) else None,
+        )
+
+
+def step_rows(trials: Sequence[tuple[TrialSteps, int]]) -> StepRows:
+    """The rows of one step of several trials, each with its slot, in the order given."""
+    found = {each: [row for trial, slot in trials for row in trial.rows(each, slot)] for each in OBJECTIVES}
+    return {objective: rows for objective, rows in found.items() if rows}
+
+
+def passes(rows: StepRows, pass_tokens: int) -> Iterator[tuple[Objective, list[SlotRow]]]:
+    """The passes of a step, each of one term, so that what a term adds changes no bit of another.
+
+    A pass whose rows base reads too has half of the tokens, for both of them need memory.
+    """
+    for objective, items in rows.items():
+        most = pass_tokens // 2 if objective.needs_base else pass_tokens
+        for part in cut_passes(items, most):
+            yield objective, part
+
+
+def step_losses(
+    model: FlatModel, base: FlatModel, rows: StepRows, slots: int, dtype: torch.dtype
+) -> StepLosses:
+    """Add the gradients of a step to those of the weights that are trained; the values of its terms.
+
+    Args:
+        base: the model that with every adapter off is base; `model` itself where adapters are trained.
+        slots: how many slots there are.
+        dtype: in which values are summed.
+    """
+    losses = torch.zeros(len(rows), slots, dtype=dtype, device=model.device)
+    place = {objective: index for index, objective in enumerate(rows)}
+    for objective, part in passes(rows, model.pass_tokens):
+        backward_pass(model, base, objective, part, losses[place[objective]])
+    return {objective.name: values for objective, values in zip(rows, losses.tolist(), strict=True)}
+
+
+def backward_pass(
+    model: FlatModel, base: FlatModel, objective: Objective, rows: Sequence[SlotRow], losses: Tensor
+) -> None:
+    """Forward and backward over rows sorted by slot; adds to gradients and to `losses` (slots,).
+
+    What is differentiated is the sum over slots of each slot's own term, so no slot's gradient sees another's
+    rows. A row's last token is only ever predicted, so it is not fed in; the head runs at answer positions
+    alone.
+    """
+    base_logits = _base_logits(base, rows) if objective.needs_base else None
+    logits = _answer_logits(model, [item.row for item in rows], [item.slot for item in rows])
+    device, counts = model.device, torch.tensor([item.row.answer_length for item in rows])
+    labels = flat_ids([item.row.input_ids[item.row.prompt_length :] for item in rows], device)
+    per_token = objective.per_token(logits, labels, base_logits)
+
+    def each(values: list[float] | list[int], dtype: torch.dtype) -> Tensor:
+        return torch.tensor(values, dtype=dtype).repeat_interleave(counts).to(device)
+
+    weighted = per_token * each([item.weight for item in rows], per_token.dtype)
+    (weighted * each([item.factor for item in rows], per_token.dtype)).sum().backward()
+    losses.index_add_(0, each([item.slot for item in rows], torch.long), weighted.detach().to(losses.dtype))
+
+
+@torch.no_grad()
+def _base_logits(base: FlatModel, rows: Sequence[SlotRow]) -> Tensor:
+    """Base's logits before each answer token, (M, vocabulary); rows that several slots have are read once."""
+    distinct = list(dict.fromkeys(item.row for item in rows))
+    logits = _answer_logits(base, distinct, [None] * len(distinct))
+    by_row = dict(zip(distinct, logits.split([row.answer_length for row in distinct]), strict=True))
+    return torch.cat([by_row[item.row] for item in rows])
+
+
+def _answer_logits(model: FlatModel, rows: Sequence[TrainRow], slots: Sequence[int | None]) -> Tensor:
+    """Logits before each answer token, (M, vocabulary), in fp32 or better."""
+    fed, wanted = [row.input_ids[:-1] for row in rows], [row.answer_length for row in rows]
+    logits = model.last_logits(fed, wanted, slots)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

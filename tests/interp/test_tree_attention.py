@@ -1,0 +1,86 @@
+"""Rows that branch read as the same rows alone do, in our engine and in transformers."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import MistralConfig, MistralForCausalLM
+
+import interp.lenses.tree_attention
+from beliefmod.engine.engine import Engine
+from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.lenses.tree_attention import grow
+from tests.engine.conftest import as_loaded
+from tests.interp.worlds import TOLERANCE, World, questions
+
+TRUNK = (3, 8, 5, 9)
+PATHS = [(7, 8), (7, 9, 11), (12,), (13, 14, 15, 16)]
+
+
+def test_the_doctests():
+    assert doctest.testmod(interp.lenses.tree_attention).failed == 0
+
+
+@given(
+    trunk=st.lists(st.integers(0, 3), min_size=1, max_size=5).map(tuple),
+    paths=st.lists(st.lists(st.integers(0, 3), max_size=4).map(tuple), max_size=5),
+    data=st.data(),
+)
+def test_every_path_can_be_walked_and_no_beginning_is_read_twice(trunk, paths, data):
+    start = data.draw(st.integers(1, len(trunk)))
+    tree = grow(trunk, paths, start)
+    row, parents = (*trunk, *tree.ids), (*range(-1, len(trunk) - 1), *tree.parents)
+    assert len(set(tree.places.values())) == len(tree.places)
+    beginnings = {path[:end] for path in paths for end in range(len(path) + 1)}
+    assert beginnings <= set(tree.places)
+    assert len(tree.ids) == len(beginnings - {trunk[start : start + n] for n in range(len(trunk) + 1)})
+    for path, place in tree.places.items():
+        walked = []
+        while place >= 0:
+            walked.append(row[place])
+            place = parents[place]
+        assert tuple(reversed(walked)) == (*trunk[:start], *path)
+
+
+@pytest.mark.parametrize("start", [len(TRUNK), 2])
+def test_a_branch_reads_as_a_row_of_its_own(world: World, start: int):
+    engine = world.ours()
+    tree = grow(TRUNK, PATHS, start)
+    places = tuple(tree.places.values())
+    branched = ProbedRow((*TRUNK, *tree.ids), places, "lora", parents=tree.parents)
+    others = [ProbedRow(ids, (len(ids) - 1,), None) for ids in questions()]  # in the same pass, in a line
+    [found, *beside] = residuals(engine, [branched, *others])
+    for column, path in enumerate(tree.places):
+        ids = (*TRUNK[:start], *path)
+        [alone] = residuals(engine, [ProbedRow(ids, (len(ids) - 1,), "lora")])
+        torch.testing.assert_close(found[:, column], alone[:, 0], atol=TOLERANCE, rtol=0)
+        with torch.no_grad():
+            expected = world.theirs(True)(torch.tensor([ids])).logits[0, -1]
+        got = engine.model.model.lm_head(engine.model.model.model.norm(found[-1, column]))
+        torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
+    for got, alone in zip(beside, residuals(engine, others), strict=True):
+        torch.testing.assert_close(got, alone, atol=TOLERANCE, rtol=0)
+
+
+def test_a_window_is_counted_along_a_branch():
+    """Four tokens wide: what stands between in the row, of other branches, does not count."""
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, sliding_window=4, max_position_embeddings=64,
+        attn_implementation="eager",
+    )  # fmt: skip
+    model = MistralForCausalLM(config).eval()
+    tree = grow(TRUNK, PATHS)
+    with torch.no_grad():
+        expected = {p: model(torch.tensor([(*TRUNK, *p)])).logits[0, -1].clone() for p in tree.places}
+    engine = Engine(as_loaded(model), 1, 1)
+    row = ProbedRow((*TRUNK, *tree.ids), tuple(tree.places.values()), parents=tree.parents)
+    [found] = residuals(engine, [row])
+    for column, path in enumerate(tree.places):
+        got = model.lm_head(model.model.norm(found[-1, column]))
+        torch.testing.assert_close(got, expected[path], atol=1e-5, rtol=0)
