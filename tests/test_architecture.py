@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from beliefmod.run.tables.all_tables import RUN_TABLES
+from beliefmod.run.tables import RUN_TABLES
 from tests.test_imports import FLOORS, MODULES
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-PATHS = sorted(set(re.findall(r"`((?:beliefmod|analysis|interp|tests|sweeps|benchmarks|docs)/[\w./-]*)`", PAGE)))
+PATHS = sorted(
+    set(re.findall(r"`((?:beliefmod|analysis|interp|tests|sweeps|benchmarks|docs)/[\w./-]*)`", PAGE))
+)
 LOOSE = {"__init__.py", "__main__.py", "config.py", "errors.py", "trial.py"}
 # one thing at several levels: a command and what it runs, a study with its section and its charts
 SHARED_NAMES = {
