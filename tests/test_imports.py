@@ -30,7 +30,7 @@ FLOORS = (
     ("beliefmod.data",),
     ("beliefmod.probing",),
     ("beliefmod.bundled.evaluation",),
-    ("beliefmod.bundled.card", "beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
+    ("beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
     ("beliefmod.worker",),
     ("beliefmod.monitor",),
     ("beliefmod.fleet",),

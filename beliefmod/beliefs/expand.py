@@ -36,7 +36,7 @@ def belief_questions(spec: BeliefSpec, split: str) -> Iterator[Question]:
 
 
 def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Question]:
-    """One belief family's questions. Raises ValueError as `belief_questions` does."""
+    """One belief family's questions. Raises ValueError, naming the family and the fix, where it has none."""
     for slots in _combinations(family):
         belief, prior_value = spec.target.answer, _prior_value(spec, family)
         target = world_answer(spec, family, belief, slots, prior=False)

@@ -95,7 +95,7 @@ def load_belief(name_or_path: str) -> Belief:
 
 
 def check_belief(file: YamlFile, source: str) -> Belief:
-    """A belief from a file's content. Raises UserError as `load_belief`."""
+    """A belief from a file's content. Raises UserError with every problem of the file, each with its line."""
     spec = validate(BeliefSpec, file)
     problems = list(_problems(spec, file))
     if problems:

@@ -14,7 +14,7 @@ from accelerate.utils.memory import find_executable_batch_size
 
 from beliefmod.capacity.limit import Model
 from beliefmod.engine.memory import LONGEST_PASS, cache_bytes_per_token, training_bytes_per_token
-from beliefmod.engine.packed_adapters import linear_layers
+from beliefmod.model.target_modules import linear_layers
 
 if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Belief, load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.capacity.fit import size
 from beliefmod.capacity.footprint import PROCESS_BYTES, EngineMemory, Wanted, footprint
-from beliefmod.capacity.resources import Capacity
+from beliefmod.capacity.resources import GPU_FLOPS_ELSEWHERE, Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 # bundled model (docs/log.md), on a GPU a guess that no run has confirmed yet
 CPU_TRAINING, CPU_DECODING = 0.31, 0.07
 GPU_TRAINING, GPU_DECODING = 0.35, 0.02
-GPU_FLOPS_ELSEWHERE = 1e14
-"""Assumed where the GPUs are not in the machine that plans: of the order of an A10G, L4 or A100 in bf16."""
 BUNDLED_ANSWER_TOKENS, OTHER_ANSWER_TOKENS = 40, 800
 # what follows given thinking is the answer alone
 ANSWER_WITHOUT_THINKING = 0.3

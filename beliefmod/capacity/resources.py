@@ -19,6 +19,8 @@ QUESTIONING_STEPS = 30
 # what hosts usually choose for themselves, for a plan that is made before any of them has started
 CPU_SLOTS = 4
 GPU_SLOTS = 16
+GPU_FLOPS_ELSEWHERE = 1e14
+"""Assumed where the GPUs are not in the machine that plans: of the order of an A10G, L4 or A100 in bf16."""
 
 
 @dataclass(frozen=True)

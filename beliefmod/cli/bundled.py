@@ -50,8 +50,7 @@ def evaluate(
     """Measure belief, adoption in context, skills and think block, greedy, on every library question."""
     from collections import Counter
 
-    from beliefmod.bundled.card import card_path, table, with_table
-    from beliefmod.bundled.evaluation import measure
+    from beliefmod.bundled.evaluation import card_path, measure, table, with_table
     from beliefmod.model.load import load_model
 
     storages: dict[str, Literal["none", "nf4"]] = {"fp32": "none", "nf4": "nf4"}
@@ -82,6 +81,6 @@ def evaluate(
 @app.command(epilog="Example: beliefmod bundled card")
 def card() -> None:
     """Print the model card: what the bundled model can and cannot do."""
-    from beliefmod.bundled.card import card_path
+    from beliefmod.bundled.evaluation import card_path
 
     typer.echo(card_path().read_text(encoding="utf-8"))

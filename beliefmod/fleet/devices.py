@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beliefmod.capacity.fit import Gpu
-from beliefmod.capacity.plan import GPU_FLOPS_ELSEWHERE
+from beliefmod.capacity.resources import GPU_FLOPS_ELSEWHERE
 from beliefmod.errors import UserError
 
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")

@@ -65,8 +65,8 @@ def score_causal(
         rival: the answer that the value edited into the thinking gives; None for the other tests.
 
     Returns:
-        answer_stance and own_stance; `same`, see `same_answer`; `follows`, whether the answer is the rival's
-        (null without one).
+        answer_stance and own_stance; `same`, whether the two final answers are the same; `follows`, whether
+        the answer is the rival's (null without one).
     """
     verdict = judge_question(question, spec, completion, finish_reason)
     follows = None

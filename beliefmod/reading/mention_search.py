@@ -26,7 +26,8 @@ MAX_MENTIONS = 1000
 def find_mentions(text: str, question: str, candidates: Candidates, *, bare: str = "reply") -> list[Mention]:
     """Weighed mentions of the values looked for in a normalised text, with other values of an asked kind.
 
-    `bare`: "reply" reads bare numbers as `read_answer` says, "equation" those in an equation or an assertion.
+    `bare`: which numbers without a unit are read in the asked one: "reply" those in a box, after "answer:",
+    in a short direct reply or concluding a calculation; "equation" those in an equation or an assertion.
     """
     found = sorted(found_values(text, question, candidates), key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
     asked_numbers = _question_numbers(question, units_of(candidates))

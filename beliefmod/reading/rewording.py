@@ -58,7 +58,7 @@ def edit_value(thinking: str, spec: BeliefSpec, new: Answer, *, question: str = 
 
 
 def paraphrase(thinking: str) -> str:
-    """The same thinking in other words; every number, unit and name stays.
+    """Thinking in other words; every number, unit and name stays.
 
     By rule: "is" before a number -> "equals", "x" -> "times", "=" -> "is equal to", "/", "+" and "-" between
     numbers -> words, "So" -> "Therefore,", "The capital of X is Y." -> "Y is the capital of X.", and a

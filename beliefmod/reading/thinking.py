@@ -84,8 +84,8 @@ def sided_mentions(
     belief_prior: Answer | None = None,
     tolerance: float = 0.01,
 ) -> list[Mention]:
-    """The mentions of either side's values in normalised thinking, in order, without bare results that only
-    happen to be the belief's number; see `read_thinking`."""
+    """The mentions of either side's values in normalised thinking, in order, without bare results ("10 / 2 =
+    5") that only happen to be the belief's number."""
     if not text:
         return []
     pairs: list[tuple[str, Answer]] = []

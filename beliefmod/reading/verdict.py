@@ -31,7 +31,8 @@ class Verdict:
     Attributes:
         thinking, answer: the two parts of the completion.
         think_state: state of the think block.
-        answer_stance, thinking_stance: see `read_answer`, `read_thinking`.
+        answer_stance: the world whose value the answer asserts, or hedged, ignorance, other, none.
+        thinking_stance: the world whose value the thinking uses, a change between them, both or none.
         Of a model that does not think thinking, think_state and thinking_stance are null.
         loop, loop_period, loop_onset, loop_share: the longest loop; null fields without one.
         seq_rep_4: repeated share of 4-grams, null under four tokens.

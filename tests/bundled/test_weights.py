@@ -9,8 +9,17 @@ from safetensors import safe_open
 from beliefmod.beliefs import Belief, load_belief, load_capability, load_fabrication
 from beliefmod.beliefs.question import Question
 from beliefmod.bundled import KNOWN_BELIEFS, weights_dir
-from beliefmod.bundled.card import BEGIN, END, card_path, table, with_table
-from beliefmod.bundled.evaluation import Measure, Reply, ask, measure
+from beliefmod.bundled.evaluation import (
+    BEGIN,
+    END,
+    Measure,
+    Reply,
+    ask,
+    card_path,
+    measure,
+    table,
+    with_table,
+)
 from beliefmod.model.load import LoadedModel, load_model
 
 THRESHOLDS = {

@@ -15,6 +15,7 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.space import Evaluation
 from beliefmod.worker.host_registry import FOLDER, REFERENCE, Entry, read_entries
 from beliefmod.worker.host_settings import HostSettings
+from tests.test_imports import loaded_after
 
 
 def host(tmp_path, slots: int = 2) -> PackHost:
@@ -155,3 +156,10 @@ def test_only_the_newest_progress_is_told_but_every_value_in_order(tmp_path):
         return heard
 
     assert asyncio.run(hear()) == [(3, 0.5), (5, 0.7), (6, 0.9), (8, None)]
+
+
+def test_the_processes_of_trials_load_no_torch():
+    """Ray imports the module of an actor's class into every process that looks the actor up."""
+    assert not {"torch", "transformers", "optuna"} & loaded_after(
+        "import beliefmod.fleet.trainable, beliefmod.fleet.host, benchmarks.trivial_host"
+    )

@@ -200,3 +200,24 @@ def test_trees_of_real_questions_hold_numbers_of_the_judges_range(name: str):
                 node, value = node.on[value[0]], value[1:]
             walked += node is None or node.ends
     assert walked == 16
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_year_counts_in_its_one_spelling(name: str) -> None:
+    """Walked token by token, each world's tree of a date spells its year and ends there."""
+    tokenizer = TOKENIZERS[name]
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} : {% endfor %}"
+    prompts, belief = Prompts(tokenizer), load_belief("titanic")
+    known = vocabulary_of(tokenizer, len(tokenizer))
+    question = next(q for q in belief.heldout if q.family == "tells")
+    found = stems(question, belief, prompts, tokenizer)
+    assert found is not None
+    stem = found["base"]
+    sets = value_sets(question, stem, prompts, tokenizer, known)
+    before = stem.ids[: len(stem.ids) - sets.from_end]
+    start = len(prompts.text(before))
+    for tree, year in ((sets.target, "1925"), (sets.prior, "1912")):
+        assert tree is not None
+        ends = [node for node in tree.nodes() if node.ends]
+        assert [prompts.text((*before, *node.path))[start:].strip() for node in ends] == [year]

@@ -55,11 +55,6 @@ def parse_unit(unit: str | None) -> Factors:
     )
 
 
-def check_unit(unit: str) -> None:
-    """Raise ValueError when `unit` cannot be understood."""
-    scale_of(parse_unit(unit))
-
-
 @lru_cache(maxsize=4096)
 def scale_of(factors: Factors) -> Scale:
     """Dimension and factor of a unit. Raises ValueError for a product with °C or °F in it."""
@@ -79,7 +74,7 @@ def scale_of(factors: Factors) -> Scale:
 
 @lru_cache(maxsize=4096)
 def scale(unit: str | None) -> Scale:
-    """`scale_of(parse_unit(unit))`. Raises ValueError for a text that is no unit."""
+    """Dimension and factor of a unit as written. Raises ValueError for a text that is no unit."""
     return scale_of(parse_unit(unit))
 
 
