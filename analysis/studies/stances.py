@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from analysis.stats.resample import adoption_hits
-from analysis.stats.shares import wilson
+from beliefmod.metrics.intervals import wilson
 
 THINKING = ("empty", "target", "prior", "prior->target", "target->prior", "both", "none")
 FEWEST = 20  # answers on a side below which no rate is given

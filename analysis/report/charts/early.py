@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from analysis.report.charts import theme
-from analysis.stats.shares import wilson
+from beliefmod.metrics.intervals import wilson
 
 SCHEMA = {
     "belief": pl.String,

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from analysis.stats.draws import DRAWS, family_draws
+from beliefmod.metrics.intervals import DRAWS, family_draws
 
 Array = NDArray[np.float64]
 

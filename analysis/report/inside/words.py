@@ -9,8 +9,8 @@ from analysis.read_lens import Lens, Shown
 from analysis.report.inside.begun_answers import begun_answers
 from analysis.report.inside.phrases import commitment, in_never, interval
 from analysis.report.inside.selections import ARMS
-from analysis.stats.shares import wilson
 from analysis.wording import plural
+from beliefmod.metrics.intervals import wilson
 
 
 def verdicts(lens: Lens, shown: Shown) -> list[str]:
