@@ -102,9 +102,8 @@ def family_wilson(share: float, families: int) -> tuple[float, float]:
     >>> [round(end, 2) for end in family_wilson(1.0, 4)]
     [0.51, 1.0]
     """
-    found = wilson(round(share * families), families)
-    assert found is not None
-    return min(found[0], share), max(found[1], share)
+    low, high = wilson(round(share * families), families)
+    return min(low, share), max(high, share)
 
 
 def _probed(
