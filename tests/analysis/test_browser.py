@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report.visible import visible
+from analysis.report.blocks import visible
 from analysis.report.write import ReportPaths, write_report
 from tests.analysis.browser import Browser, Page, needs_chromium
 from tests.analysis.conftest import SMALL

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from analysis.find import find
-from analysis.report.compose import status
+from analysis.report.sections.summary import status
 from beliefmod.bundled import weights_dir
 from beliefmod.run.read_run import read_run
 from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run
