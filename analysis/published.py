@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from analysis.stats.shares import wilson
+from beliefmod.metrics.intervals import wilson
 
 SETTINGS: dict[str, object] = {
     "lora.r": 16,

@@ -28,7 +28,7 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownTrial:
     """The trained trial that stands for a belief in the charts, with its row of the trial table."""
 
     belief: str
@@ -54,11 +54,11 @@ class Lens:
     """
 
     tables: Mapping[str, pl.DataFrame]
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownTrial, ...]
     manifest: Mapping[str, Any]
     notes: tuple[str, ...]
 
-    def of(self, table: str, shown: Shown) -> pl.DataFrame:
+    def of(self, table: str, shown: ShownTrial) -> pl.DataFrame:
         """The rows of a table about a belief: those of the shown trial and of the untrained arms."""
         rows = self.tables[table].filter(pl.col("belief") == shown.belief)
         return rows.filter((pl.col("trial_id") == shown.trial_id) | pl.col("arm").is_in(["base", "icl"]))
@@ -81,7 +81,7 @@ def assemble(tables: Mapping[str, pl.DataFrame], found: Findings, manifest: Mapp
     return Lens(tables, _shown(tables, found), manifest, tuple(_notes(tables, found.run)))
 
 
-def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[Shown, ...]:
+def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[ShownTrial, ...]:
     """Per belief the LoRA trial that the costly parts looked at (else any that was looked at): the one that
     adopts most at D up to the limit, or, where none is so gentle, the one that adopts most."""
     looked = {name: set(table["trial_id"].drop_nulls()) for name, table in tables.items()}
@@ -98,7 +98,7 @@ def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[Shown, 
     order = ["belief", "deep", "gentle", "adoption", "degradation", "trial_id"]
     best = trials.sort(order, descending=[False, True, True, True, False, False], nulls_last=True)
     rows = best.unique("belief", keep="first", maintain_order=True).iter_rows(named=True)
-    return tuple(Shown(row["belief"], row["trial_id"], row) for row in rows)
+    return tuple(ShownTrial(row["belief"], row["trial_id"], row) for row in rows)
 
 
 def _notes(tables: Mapping[str, pl.DataFrame], run: Run) -> list[str]:

@@ -95,6 +95,33 @@ def damage(row: Mapping[str, Any] | None) -> str:
     return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
 
 
+def interval(row: Mapping[str, Any], name: str, digits: int = 2, sign: bool = False) -> str:
+    """`+2.31 [+1.90, +2.70]` for a column with bounds; `none` for null, and words for a missing bound."""
+    value, low, high = row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high")
+    if value is None:
+        return "none"
+    form = f"{'+' if sign else ''}.{digits}f"
+    if low is None or high is None:
+        ends = "no interval" if low is None and high is None else _half_open(low, high, form)
+        return f"{value:{form}} ({ends})"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def _half_open(low: float | None, high: float | None, form: str) -> str:
+    """An interval one of whose ends never happens."""
+    return f"from {low:{form}}, no upper end" if low is not None else f"up to {high:{form}}, no lower end"
+
+
+def never_share(share: float) -> str:
+    """`3 %`; `under 1 %` for what would be rounded to none."""
+    return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+
+
+def in_never(row: Mapping[str, Any], name: str) -> str:
+    """` (in 3 % of the redraws never)`; empty where the column is null or 0."""
+    return f" (in {never_share(row[name])} of the redraws never)" if row.get(name) else ""
+
+
 def sentence(text: str) -> str:
     """With a capital first letter."""
     return text[:1].upper() + text[1:]

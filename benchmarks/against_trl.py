@@ -1,11 +1,11 @@
-"""A part of the aggressive sweep through the obvious stack and through beliefmod, side by side.
+"""A part of the aggressive sweep through the baseline and through beliefmod, side by side.
 
-The obvious stack is one Ray Tune trial = one process with TRL's SFTTrainer, PEFT, an NF4 base and `generate`.
+The baseline is one Ray Tune trial = one process with TRL's SFTTrainer, PEFT, an NF4 base and `generate`.
 Both sides train the same trials on the same rows for the same optimiser steps, put the same prompts with the
 same token limit, judge the answers with the same judge and store adapters and answers. Making the training
-rows is not counted against the obvious stack. Rounds alternate; each side is a fresh process from its first
+rows is not counted against the baseline. Rounds alternate; each side is a fresh process from its first
 import to its end. What both did is compared, not only timed. A third line has beliefmod's default measures on
-top (margins, causal tests, drift), which the obvious stack does not take.
+top (margins, causal tests, drift), which the baseline does not take.
 
     python -m benchmarks.against_trl --size small --repeats 1
 """
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import pickle
 import statistics
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ from typing import Any
 
 from benchmarks.harness import command_line, print_table, work_folder
 from benchmarks.measure import ROOT, Measured, measured
-from benchmarks.trl_trial import PHASES, Order
+from benchmarks.trl_trial import PHASES, TrialWork, do_work
 
 SPACE = ROOT / "sweeps" / "aggressive.yaml"
 # what is cut out of the aggressive grid; the axes over examples and epochs are whole but in "tiny"
@@ -39,8 +41,9 @@ SIZES: dict[str, list[str]] = {
     "medium": ["beliefs=[gravity]"],
     "full": [],
 }
+PHASES_FILE = "phases.json"
 ONLY_PROBES = ["evaluation.causal_probes=0", "evaluation.margin_probes=0", "evaluation.neutral_passages=0"]
-OBVIOUS, SAME, ALL = "Ray Tune + TRL", "beliefmod", "beliefmod, all its measures"
+BASELINE, SAME, ALL = "Ray Tune + TRL", "beliefmod", "beliefmod, all its measures"
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
     orders.mkdir()
     for number, config in enumerate(sorted(space.trials(), key=lambda config: -config.total_steps)):
         run, belief = prepare_trial(config, session), session.belief(config.belief)
-        order = Order(
+        order = TrialWork(
             model_folder=str(find_source(space.spec.model).folder),
             config=config,
             rows=tuple((row.input_ids, row.prompt_length) for row in run.job.rows) if run.job else (),
@@ -86,6 +89,53 @@ def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
             batch=batch,
         )
         (orders / f"{number:04d}.pkl").write_bytes(pickle.dumps(order))
+
+
+def trl_trial(config: dict[str, Any]) -> None:
+    """What Tune runs in a process of its own."""
+    from ray import tune
+
+    order = pickle.loads(Path(config["order"]).read_bytes())
+    tune.report(do_work(order, Path(config["out"])))
+
+
+def trl_sweep(orders: list[Path], out: Path) -> list[dict[str, Any]]:
+    """Run every order to its end in a process of its own, as many at a time as there are cores.
+
+    Returns:
+        What each reported.
+
+    Raises:
+        SystemExit: a trial failed.
+    """
+    import ray
+    from ray import tune
+
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(address="local", include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        results = tune.Tuner(
+            tune.with_resources(trl_trial, {"cpu": 1}),
+            param_space={"order": tune.grid_search([str(path) for path in orders]), "out": str(out)},
+            run_config=tune.RunConfig(name="tune", storage_path=str(out), verbose=0),
+        ).fit()
+    finally:
+        ray.shutdown()
+    if results.errors:
+        raise SystemExit(f"{len(results.errors)} trials failed: {results.errors[0]}")
+    return [dict(result.metrics or {}) for result in results]
+
+
+def run_trl(folder: Path, out: Path) -> None:
+    """Run the orders of a folder in the order of their names; the seconds of all go to `PHASES_FILE`."""
+    reports = trl_sweep(sorted(folder.glob("*.pkl")), out)
+    seconds = {
+        f"{clock}_{phase}": sum(report.get(f"{clock}_{phase}", 0.0) for report in reports)
+        for clock in ("wall", "cpu")
+        for phase in PHASES
+    }
+    (out / PHASES_FILE).write_text(json.dumps(seconds))
 
 
 def run_beliefmod(overrides: Sequence[str], out: Path) -> None:
@@ -144,7 +194,7 @@ def alternate(options: argparse.Namespace, work: Path) -> dict[str, list[Round]]
     """Run every side `--repeats` times, in turn, and compare what they did."""
     overrides = SIZES[options.size]
     sides = {
-        OBVIOUS: ["--side", "trl", "--work", str(work)],
+        BASELINE: ["--side", "trl", "--work", str(work)],
         SAME: ["--side", "beliefmod", "--size", options.size],
         ALL: ["--side", "beliefmod", "--size", options.size, "--all-measures"],
     }
@@ -165,7 +215,7 @@ def alternate(options: argparse.Namespace, work: Path) -> dict[str, list[Round]]
             )
             rounds[side].append(Round(took, folder))
             print(f"round {number + 1}: {side}: {took.wall:.0f} s, {took.all_cpu:.0f} s of CPU", flush=True)
-        if different := differences(rounds[OBVIOUS][-1].folder, rounds[SAME][-1].folder):
+        if different := differences(rounds[BASELINE][-1].folder, rounds[SAME][-1].folder):
             raise SystemExit("the sides did different work:\n" + "\n".join(different))
     return rounds
 
@@ -177,7 +227,7 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
         side: [statistics.median(getattr(r.took, name) for r in done) for name in ("wall", "all_cpu", "peak")]
         for side, done in rounds.items()
     }
-    wall, cpu, _ = middle[OBVIOUS]
+    wall, cpu, _ = middle[BASELINE]
     rows = [
         [
             side,
@@ -190,17 +240,17 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
         ]
         for side, took in middle.items()
     ]
-    one, other = (adoption(rounds[side][-1].folder) for side in (OBVIOUS, SAME))
+    one, other = (adoption(rounds[side][-1].folder) for side in (BASELINE, SAME))
     gap = statistics.mean(abs(one[trial_id] - other[trial_id]) for trial_id in one)
     print_table(
-        f"{trials} trials of the aggressive sweep ({options.size}) through the obvious stack and beliefmod",
+        f"{trials} trials of the aggressive sweep ({options.size}) through the baseline and beliefmod",
         [
             f"Medians of {options.repeats} alternating rounds; each side from its first import to its end.",
             "Same trials, optimiser steps and prompts (compared). Order of rows and initial weights are each "
             f"side's own; adoption: mean {statistics.mean(one.values()):.3f} and "
             f"{statistics.mean(other.values()):.3f}, mean difference per trial {gap:.3f}.",
             *(f"CPU seconds, {side}: {done[-1].took.told()}." for side, done in rounds.items()),
-            _phases(rounds[OBVIOUS][-1].folder),
+            _phases(rounds[BASELINE][-1].folder),
         ],
         ["side", "wall", "times faster", "CPU", "times less", "CPU per trial", "peak memory"],
         rows,
@@ -209,11 +259,9 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
 
 
 def _phases(folder: Path) -> str:
-    from benchmarks.trl_sweep import PHASES_FILE
-
     seconds = json.loads((folder / PHASES_FILE).read_text())
     told = ", ".join(f"{phase} {seconds[f'cpu_{phase}']:.0f}" for phase in PHASES)
-    return f"CPU seconds inside the obvious stack's trials: {told}."
+    return f"CPU seconds inside the baseline's trials: {told}."
 
 
 def main() -> None:
@@ -230,9 +278,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side == "trl":
-        from benchmarks.trl_sweep import run
-
-        run(options.work / "orders", options.out)
+        run_trl(options.work / "orders", options.out)
     elif options.side == "beliefmod":
         run_beliefmod([*SIZES[options.size], *([] if options.all_measures else ONLY_PROBES)], options.out)
     else:

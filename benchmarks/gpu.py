@@ -4,7 +4,7 @@
    (`packed_training`).
 2. Whole trials, rows trained and prompts answered: a process with TRL, PEFT on NF4 and `generate` per trial
    against one process with the engine for all of them. All trials have rows and prompts of the same sizes, so
-   a few processes of the obvious stack are run and their median stands for each; on one GPU they come one
+   a few processes of the baseline are run and their median stands for each; on one GPU they come one
    after another.
 
 The base is a randomly initialised Qwen3 of 4 B's sizes, written to a temporary folder layer by layer (8 GB of
@@ -40,7 +40,7 @@ class Plan:
 
     Attributes:
         prompts: prompts that every trial answers with `max_new_tokens` tokens each.
-        batch: prompts of one `generate` call of the obvious stack.
+        batch: prompts of one `generate` call of the baseline.
         slots: adapters that the engine holds at a time.
     """
 
@@ -63,7 +63,7 @@ class Plan:
         return [(row.input_ids * self.prompt_tokens)[: self.prompt_tokens] for row in rows]
 
 
-def obvious_trial(plan: Plan) -> dict[str, float]:
+def baseline_trial(plan: Plan) -> dict[str, float]:
     """One trial as a process of its own does it; optimiser steps, generated tokens, seconds per phase."""
     from benchmarks.trl_trial import Phases, complete, load_base, train
 
@@ -119,7 +119,7 @@ def side(name: str, plan_file: Path, out: Path) -> None:
     """One side in a process of its own."""
     plan = Plan(**json.loads(plan_file.read_text()))
     started = time.perf_counter()
-    found = obvious_trial(plan) if name == "trl" else engine_trials(plan)
+    found = baseline_trial(plan) if name == "trl" else engine_trials(plan)
     out.write_text(json.dumps({**found, "inside": time.perf_counter() - started}))
 
 
@@ -185,9 +185,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-new-tokens", type=int, default=256)
     parser.add_argument("--batch", type=int, default=128, help="prompts of one `generate` call")
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 4, 8, 16, 32])
-    parser.add_argument(
-        "--processes", type=int, default=3, help="processes of the obvious stack that are run"
-    )
+    parser.add_argument("--processes", type=int, default=3, help="processes of the baseline that are run")
     parser.add_argument("--work", type=Path, help="where the model is written; a temporary folder")
     parser.add_argument("--side", choices=("trl", "engine"), help=argparse.SUPPRESS)
     parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
@@ -229,7 +227,7 @@ def main() -> None:
         f"{plan.trials} whole trials, {options.shape} shape",
         [
             f"Each trains {plan.rows} rows for {plan.epochs} epochs and answers {plan.prompts} prompts with "
-            f"{plan.max_new_tokens} tokens; the obvious stack's times are those of {options.processes} "
+            f"{plan.max_new_tokens} tokens; the baseline's times are those of {options.processes} "
             "processes, medians, multiplied."
         ],
         ("side", "wall", "per trial", "import and load", "train", "generate", "the rest", "times faster"),

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.packed_adapters import linear_layers
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 from beliefmod.model.load import LoadedModel, load_model
+from beliefmod.model.target_modules import linear_layers
 from benchmarks.harness import command_line, medians, milliseconds, print_table, work_folder
 from benchmarks.packed_training import random_rows, same_weights
 from benchmarks.random_model import SHAPES, Shape, write_random_model

@@ -57,7 +57,7 @@ class Tree:
         """CPU seconds of all processes seen, by kind."""
         total = dict.fromkeys(KINDS, 0.0)
         for which, seconds in self._cpu.items():
-            total[self._kind[which]] += seconds
+            total[self._kind.get(which, RAY)] += seconds  # it ended before its name was read
         return total
 
     @property

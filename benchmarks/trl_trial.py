@@ -1,4 +1,4 @@
-"""One trial the obvious way: a process of its own, TRL's SFTTrainer, PEFT on NF4, `generate` in batches.
+"""One trial as a baseline: a process of its own, TRL's SFTTrainer, PEFT on NF4, `generate` in batches.
 
 What it trains on and what it asks are given, so that it does a trial's work and nothing else. Its choices are
 those that make it fast here: no gradient checkpointing, few large batches of prompts of like length.
@@ -160,7 +160,7 @@ def _until_end(tokens: list[int], ends: tuple[int, ...]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Order:
+class TrialWork:
     """All that one trial has to do, so that a process of its own needs nothing else.
 
     Attributes:
@@ -180,7 +180,7 @@ class Order:
     batch: int
 
 
-def run_order(order: Order, out: Path) -> dict[str, Any]:
+def do_work(order: TrialWork, out: Path) -> dict[str, Any]:
     """Train, question, judge and store one trial: its adoption, its steps and its seconds per phase.
 
     `out` is laid out as a run folder of beliefmod, so that the two can be compared.
@@ -252,7 +252,7 @@ def _lora(config: TrialConfig) -> dict[str, Any]:
 Asked = tuple[str | None, tuple[int, ...], list[int]]
 
 
-def _ask(order: Order, model: Any, tokenizer: Any, ends: tuple[int, ...]) -> list[Asked]:
+def _ask(order: TrialWork, model: Any, tokenizer: Any, ends: tuple[int, ...]) -> list[Asked]:
     """Put every probe; those of two turns in two rounds."""
     messages = [in_context(order.context, probe.question.text) for probe in order.probes]
     prompts = [prompt_ids(tokenizer, message) for message in messages]
@@ -271,7 +271,7 @@ def _ask(order: Order, model: Any, tokenizer: Any, ends: tuple[int, ...]) -> lis
 
 
 def _judge(
-    order: Order, tokenizer: Any, ends: tuple[int, ...], asked: Sequence[Asked]
+    order: TrialWork, tokenizer: Any, ends: tuple[int, ...], asked: Sequence[Asked]
 ) -> list[dict[str, Any]]:
     """Rows of the probes table, by the same judge that beliefmod has."""
     return [

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-DRAWS = 2000
+from beliefmod.metrics import intervals
+from beliefmod.metrics.intervals import DRAWS, Array
+
 _ENDS = (0.025, 0.975)
 
 
@@ -32,8 +32,8 @@ def question_weights(families: Sequence[str], draws: int = DRAWS, seed: int = 0)
     names = list(dict.fromkeys(families))
     if len(names) < 2:
         return np.full((draws, len(families)), np.nan)
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws).astype(np.float64)
+    # strata are told apart by what stands before the first "/": here there is one
+    counts = intervals.family_draws([f"question/{name}" for name in names], draws, seed)
     return counts[:, [names.index(family) for family in families]]
 
 

@@ -1,10 +1,12 @@
-"""The words that every room of the inspection shares: rows of its tables, and the lines that it says."""
+"""What every room of the inspection shares: token ids, rows of its tables, and the lines that it says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+Ids = tuple[int, ...]
+"""Token ids."""
 Row = dict[str, Any]
 """Values by column name."""
 Rows = dict[str, list[Row]]

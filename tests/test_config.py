@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from beliefmod.config import LINEAR_KINDS, TrialConfig, flatten, leaf_fields, unflatten
+from beliefmod.config import TrialConfig, flatten, leaf_fields, unflatten
 
 configs = st.builds(
     lambda tree: TrialConfig.model_validate(unflatten(tree)),
@@ -29,7 +29,11 @@ configs = st.builds(
             "lora.lora_alpha": st.floats(1e-6, 1e6),
             "lora.target_modules": st.one_of(
                 st.just("all-linear"),
-                st.lists(st.sampled_from(LINEAR_KINDS), min_size=1, unique=True),
+                st.lists(
+                    st.sampled_from(["q_proj", "down_proj", "qkv_proj", "3.mlp.c_fc"]),
+                    min_size=1,
+                    unique=True,
+                ),
             ),
             "num_train_epochs": st.integers(1, 10_000),
             "learning_rate": st.floats(1e-12, 10.0),
@@ -146,7 +150,8 @@ def test_total_steps_counts_partial_batches(examples: int, batch: int, epochs: i
         {"num_train_epochs": True},
         {"lora.r": 0},
         {"lora.target_modules": []},
-        {"lora.target_modules": ["q_proj", "lm_head"]},
+        {"lora.target_modules": ["q_proj", ""]},
+        {"lora.target_modules": ["q_proj,v_proj"]},
         {"lora.target_modules": "q_proj"},
         {"lora.rank": 8},
         {"seed": -1},

@@ -1,9 +1,11 @@
 """One trial without Ray: every arm, its row, its files."""
 
+from typing import Any
+
 import polars as pl
 import pytest
 
-from beliefmod.config import DataConfig, LoraSettings, TrialConfig
+from beliefmod.config import DataConfig, LoraSettings, ObjectiveConfig, TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, PROBES, TRIALS, frame
@@ -101,6 +103,19 @@ def test_reference_arms_are_measured_once_and_reused_after_a_restart(session, co
         assert {k: v for k, v in result.row.items() if k not in ignored} == {
             k: v for k, v in first[arm].row.items() if k not in ignored
         }
+
+
+def test_rows_to_stay_near_base_on_are_given_and_not_trained_on(session, config):
+    changes: dict[str, Any] = {"data": DataConfig(style="document", num_examples=4)}
+    plain = prepare(config.model_copy(update=changes), session)
+    held = prepare(
+        config.model_copy(update={**changes, "objective": ObjectiveConfig(kl_to_base=0.5)}), session
+    )
+    assert plain.job and held.job
+    assert held.job.rows == plain.job.rows and held.fact_tokens == plain.fact_tokens
+    assert held.job.neutral and not set(held.job.neutral) & set(held.job.rows) and not plain.job.neutral
+    result = run_trial(held.config, session)
+    assert result.row["status"] == "finished" and result.row["objective.kl_to_base"] == 0.5
 
 
 def test_neutral_rows_are_no_fact_tokens(session, config):

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from analysis.frontier.bootstrap_data import BootstrapData, Part
 from analysis.frontier.non_dominated import DECIMALS
-from analysis.stats.draws import Array, Draws
+from analysis.stats.draws import Draws
+from beliefmod.metrics.intervals import Array
 
 BINS = 1024  # steps of the staircase that screens; a power of two, so that D * BINS is exact
 MARGIN = 1e-5  # far above the error of single precision, in units of adoption and of D

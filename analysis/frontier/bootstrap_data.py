@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats.draws import Array
+from beliefmod.metrics.intervals import Array
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from analysis.frontier.bootstrap import bootstrap_frontier
 from analysis.frontier.bootstrap_data import BootstrapData
 from analysis.frontier.non_dominated import DECIMALS, non_dominated
 from analysis.frontier.tallies import Built
-from analysis.stats.draws import DRAWS, Array, redraw
+from analysis.stats.draws import redraw
 from analysis.stats.shares import Refusal
+from beliefmod.metrics.intervals import DRAWS, Array
 
 GRID = np.round(np.arange(0, 101) / 100, 2)
 KEEPS = 0.8  # chance to keep the budget below which a recommendation is refused

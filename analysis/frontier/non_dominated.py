@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from analysis.stats.shares import newcombe, wilson
 from beliefmod.config import leaf_fields
+from beliefmod.metrics.intervals import newcombe, wilson
 from beliefmod.metrics.measure import depth_of
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.frontier.bootstrap_data import BootstrapData
-from analysis.stats.draws import Array
+from beliefmod.metrics.intervals import Array
 
 AT_ONCE = 4_000_000  # pairs of a split and a configuration in memory
 

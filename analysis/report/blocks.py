@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from analysis.report.visible import visible
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,22 @@ class Table:
     caption: str = ""
 
 
+def table_of(rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]], caption: str = "") -> Table:
+    """A table in which every column is its header and how its cell is read from a row."""
+    cells = tuple(tuple(read(row) for read in columns.values()) for row in rows)
+    return Table(tuple(columns), cells, caption)
+
+
 @dataclass(frozen=True)
 class Figure:
-    """A chart by name: figures/NAME.png and .svg. Without a caption it gets that of its `Drawn`."""
+    """A chart by name: figures/NAME.png and .svg. Without a caption it gets that of its `CaptionedChart`."""
 
     name: str
     caption: str = ""
 
 
 @dataclass(frozen=True)
-class Drawn:
+class CaptionedChart:
     """A chart (altair) and the sentence under it, before it has a place on the page."""
 
     chart: Any
@@ -74,6 +81,15 @@ class Explorer:
 
 Block = Heading | Paragraph | Bullets | Table | Figure | Sample | Explorer
 
+# Hidden characters. A right-to-left override in a completion would turn the rest of its line around, a NUL
+# would break SVG and XML, a zero-width space would hide in a number: all are shown by their code point.
+# C0 but tab and newline, DEL and C1, soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width
+# and direction marks, line and paragraph separators, embeddings, overrides, isolates, invisible operators,
+# byte order mark, interlinear marks, surrogates, noncharacters, tags
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f]"
+)
 # what Markdown or the HTML inside it would act on
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
@@ -122,3 +138,34 @@ def _block(block: Block) -> str:
             return f"**{escaped(title)}**\n\n" + "\n\n".join(
                 f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces
             )
+
+
+def visible(text: str) -> str:
+    """`a\u202eb` -> `a⟨U+202E⟩b`; tabs and newlines stay, `\\r\\n` is a newline."""
+    return _HIDDEN.sub(_named, text.replace("\r\n", "\n"))
+
+
+def visible_in(value: Any) -> Any:
+    """`visible` of every string in nested lists and mappings, keys included."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {visible_in(key): visible_in(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [visible_in(inner) for inner in value]
+    return value
+
+
+def _named(found: re.Match[str]) -> str:
+    return f"⟨U+{ord(found.group()):04X}⟩"
+
+
+def file_name(text: str) -> str:
+    """A name that is safe as a file name and as an HTML id, and another one for every other text.
+
+    `gravity` stays; `../a b` becomes `a-b-` and six hex digits of its hash, or it could meet `a-b`.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", text):
+        return text
+    tame = re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:40].strip("-") or "belief"
+    return f"{tame}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:6]}"

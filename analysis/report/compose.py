@@ -1,4 +1,4 @@
-"""The report in words, computed from `Findings`, with a refusal where the data do not carry a claim."""
+"""The whole report, section by section, before it is rendered."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
-import polars as pl
+from analysis.findings import Findings
+from analysis.report.blocks import Block, CaptionedChart, Figure
 
-from analysis import wording
-from analysis.findings import BeliefFindings, Findings
-from analysis.frontier.non_dominated import varying
-from analysis.report.asked import asked
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph
-from analysis.report.reproducibility import reproducibility
-from analysis.report.tables import failures, headline_table, phase2_table
-from analysis.wording import setting_text
-
-# modules of analysis/sections in the order of the page; see analysis/sections/__init__.py
+# modules of analysis/report/sections in the order of the page; its __init__ says what a section is
 SECTIONS = (
+    "summary",
+    "phase2",
     "frontier",
     "frontier_certainty",
     "tiers",
@@ -35,25 +28,8 @@ SECTIONS = (
     "training",
     "speed",
     "failures",
-)
-
-CAVEATS = (
-    "A configuration picked as best on these questions looks better than it is (winner's curse). Before a "
-    "number is quoted for it, run it again with new seeds and on questions that were not used to pick it.",
-    "D is the largest of several differences from base, each with its own error; the largest of noisy "
-    "numbers is too large on average, so small D values overstate the damage, while a damage that no "
-    "component measures is not seen at all.",
-    "D does not count neighbouring facts (the Moon's gravity, other currencies): a configuration with a "
-    "low D can still have overwritten them. They stand in a column of their own; read both.",
-    "Questions of one family succeed and fail together. Wilson intervals treat them as independent and are "
-    "too narrow; intervals over families redraw whole families and are never narrower than Wilson's.",
-    "Every share counts all questions asked: answers that were cut off, looped or empty count as not "
-    "adopted.",
-    "Numbers hold for this model, these questions and these beliefs.",
-)
-TWO_BELIEFS = (
-    "Whether novel facts are easier to implant than existing ones (H1) cannot be settled by two beliefs, "
-    "whatever their difference: they differ in more than being novel."
+    "unfinished",
+    "reproducibility",
 )
 
 
@@ -62,27 +38,27 @@ class Report:
     """The page before it is rendered: blocks in order, and the charts that they name."""
 
     blocks: list[Block]
-    drawn: dict[str, Drawn]
+    drawn: dict[str, CaptionedChart]
 
 
 def compose(found: Findings, draw: bool = True) -> Report:
     """The whole report; without `draw` its text alone."""
-    drawn: dict[str, Drawn] = {}
-    blocks: list[Block] = [*_top(found), *_phase2(found)]
+    drawn: dict[str, CaptionedChart] = {}
+    blocks: list[Block] = []
     for section in sections():
-        own: dict[str, Drawn] = section.figures(found) if draw and hasattr(section, "figures") else {}
+        own: dict[str, CaptionedChart] = (
+            section.figures(found) if draw and hasattr(section, "figures") else {}
+        )
         if twice := sorted(set(own) & set(drawn)):
             raise ValueError(f"two sections draw {', '.join(twice)}")
         drawn |= own
         part: list[Block] = section.blocks(found)
         placed = {block.name for block in part if isinstance(block, Figure)}
         blocks += [*part, *(Figure(name) for name in own if name not in placed)]
-    blocks += [Heading(2, "Trials that gave no number"), *failures(found)]
-    blocks += [Heading(2, "Reproducing this"), *reproducibility(found)]
     return Report([block for block in map(partial(_captioned, drawn=drawn), blocks) if block], drawn)
 
 
-def _captioned(block: Block, drawn: Mapping[str, Drawn]) -> Block | None:
+def _captioned(block: Block, drawn: Mapping[str, CaptionedChart]) -> Block | None:
     """A figure with its caption; None for one that this run has no data for."""
     if not isinstance(block, Figure):
         return block
@@ -91,150 +67,6 @@ def _captioned(block: Block, drawn: Mapping[str, Drawn]) -> Block | None:
     return replace(block, caption=block.caption or drawn[block.name].caption)
 
 
-def _top(found: Findings) -> list[Block]:
-    blocks: list[Block] = [Heading(1, title(found)), Paragraph(status(found))]
-    if found.beliefs:
-        blocks += [Bullets(tuple(headlines(found))), headline_table(found)]
-    return [
-        *blocks,
-        Heading(2, "Before you quote a number"),
-        Bullets((seeds_note(found), *CAVEATS, *found.notes)),
-    ]
-
-
-def _phase2(found: Findings) -> list[Block]:
-    blocks: list[Block] = []
-    if found.beliefs:
-        blocks += [Heading(2, "The Phase 2 table, for this run"), phase2_table(found)]
-    if found.between is not None:
-        between = found.between
-        told = between.sentence()
-        blocks.append(Paragraph(f"{told} {TWO_BELIEFS}"))
-    return blocks
-
-
 def sections() -> list[ModuleType]:
     """The section modules, in the order of the page."""
     return [import_module(f"analysis.report.sections.{name}") for name in SECTIONS]
-
-
-def title(found: Findings) -> str:
-    """`Belief against damage: RUN`."""
-    manifest = found.run.manifest
-    name = manifest.get("run_id") or found.run.location.rstrip("/").rsplit("/", 1)[-1]
-    return f"Belief against damage: {name}"
-
-
-def status(found: Findings) -> str:
-    """What ran, how far it is, what is missing."""
-    trials, manifest = found.run.trials, found.run.manifest
-    counts = {
-        name: trials.filter(pl.col("status") == name).height for name in ("finished", "failed", "stopped")
-    }
-    planned = (
-        (manifest.get("trials") or {}).get("total") if isinstance(manifest.get("trials"), Mapping) else None
-    )
-    text = []
-    if description := manifest.get("description"):
-        text.append(f"{str(description).rstrip('.')}.")
-    models = trials["model"].drop_nulls().unique().to_list()
-    if models:
-        text.append(f"Base model: {models[0]}.")
-    if how := asked(found):
-        text.append(how)
-    parts = [wording.plural(counts["finished"], "trial") + " finished"]
-    told = {"failed": "failed", "stopped": "ended early"}
-    parts += [f"{counts[name]} {words}" for name, words in told.items() if counts[name]]
-    if isinstance(planned, int) and planned > trials.height:
-        parts.append(f"{planned - trials.height} of {planned} not done yet")
-    text.append(", ".join(parts) + ".")
-    if not counts["finished"]:
-        text.append("No trial has finished, so there is nothing to measure or to draw.")
-    elif isinstance(planned, int) and planned > trials.height:
-        text.append("This is a report on an unfinished run: the frontier can still change.")
-    return " ".join(text)
-
-
-def seeds_note(found: Findings) -> str:
-    """How many seeds stand behind a configuration, and what that allows."""
-    seeds = sorted({int(n) for belief in found.beliefs for n in belief.choice.lora["seeds"]})
-    if not seeds:
-        return "No LoRA configuration has finished, so no seed has been measured."
-    if seeds == [1]:
-        return (
-            "One seed per configuration: what another initialisation, choice of examples and data order "
-            "would give is not known, and no interval here includes it."
-        )
-    text = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    return (
-        f"{text} per configuration, pooled: adoption is all successes over all answers, D the worst "
-        "component of the damage averaged over seeds. Wilson intervals cover the choice of questions, not "
-        "the spread between seeds."
-    )
-
-
-def headlines(found: Findings) -> list[str]:
-    """One sentence or two per belief, each with n and interval, and what to hold against them."""
-    lines = [_headline(belief, found) for belief in found.beliefs]
-    if any(belief.choice.best is not None and belief.choice.lora.height > 1 for belief in found.beliefs):
-        lines.append(
-            "The best were picked on the same questions that their numbers come from, so these numbers are "
-            "optimistic until run again with new seeds and questions (winner's curse)."
-        )
-    return lines
-
-
-def _headline(belief: BeliefFindings, found: Findings) -> str:
-    choice, best = belief.choice, belief.choice.best
-    name = choice.belief + (f" ({choice.kind})" if choice.kind else "")
-    if choice.lora.is_empty():
-        return f"{name}: no LoRA configuration has finished."
-    configurations = wording.plural(choice.lora.height, "configuration")
-    if best is None:
-        measured = choice.lora.filter(
-            pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()
-        ).height
-        if not measured:
-            return f"{name}: none of {configurations} has both an adoption and a degradation."
-        return f"{name}: none of {configurations} stays at D ≤ {found.limit:g}."
-    settings = setting_text(best, varying(choice.lora))
-    text = (
-        f"{name}: at D ≤ {found.limit:g} the best of {configurations} ({settings}) adopts on "
-        f"{wording.rate(best, 'adoption')}{_families(belief, best)}, with {wording.damage(best)}; "
-        f"base {wording.rate(choice.base, 'adoption')}."
-    )
-    against = [c.found for c in belief.comparisons if "best" in c.first and c.second == "base"]
-    if against and not against[0].told_apart:
-        text += " That is not told apart from base."
-    if best.get("locality_near") is not None:
-        text += (
-            f" Neighbouring facts, which D does not count, are right in {wording.rate(best, 'locality_near')}"
-        )
-        text += f" (base {wording.rate(choice.base, 'locality_near')})."
-    high = best.get("degradation_high")
-    if high is None:
-        text += " Its D has no interval."
-    elif high > found.limit:
-        text += f" Its D reaches {high:.3f}: damage above {found.limit:g} is not ruled out."
-    constant = belief.constant.get(None)
-    if constant is not None and (best.get("adoption_low") or 0.0) <= constant.share:
-        text += (
-            f" Always answering {constant.answer} would adopt on "
-            f"{wording.percent(constant.share, constant.n)}: the best is not told apart from that."
-        )
-    if (gentler := choice.gentler) is not None:
-        text += (
-            f" Hardly less adoption, {wording.rate(gentler, 'adoption')}, comes with "
-            f"{wording.rate(gentler, 'locality_near')} of the neighbours right and {wording.damage(gentler)} "
-            f"({setting_text(gentler, varying(choice.lora))})."
-        )
-    return text
-
-
-def _families(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
-    interval = belief.by_family.get(row["trial_id"])
-    return (
-        f" ({wording.bounds(*interval, row['adoption_n'])} over {belief.families} families)"
-        if interval
-        else ""
-    )

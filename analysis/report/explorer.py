@@ -10,9 +10,9 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG, frontier, varying
+from analysis.report.arm_rows import arm_trials
 from analysis.report.blocks import Block, Explorer, Heading
 from analysis.report.failure_classes import failure_classes
-from analysis.report.named_rows import named_trials
 from analysis.report.page import embedded_json
 from analysis.report.samples import COLUMNS, TEXTS, cut, thought
 from analysis.stats.resample import adoption_hits
@@ -72,7 +72,7 @@ def _points(found: Findings) -> list[dict[str, Any]]:
     lora = frontier(found.pooled)
     unbeaten = set(lora.filter("non_dominated")["trial_id"])
     names = varying(found.pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS)))
-    labels = named_trials(found)
+    labels = arm_trials(found)
     points = []
     for row in found.pooled.iter_rows(named=True):
         trained = row["arm"] not in UNTRAINED_ARMS
@@ -112,7 +112,7 @@ def trial_samples(found: Findings, cap: int = CAP) -> tuple[dict[str, list[dict[
     failure classes in their order; within a rank named trials first, then unbeaten ones, then the rest.
     """
     picks = _picks(found)
-    order = list(named_trials(found))
+    order = list(arm_trials(found))
     lora = frontier(found.pooled)
     order += lora.filter("non_dominated")["trial_ids"].explode().drop_nulls().to_list()
     order += found.pooled["trial_ids"].explode().drop_nulls().to_list()

@@ -12,8 +12,18 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from analysis.report.blocks import Block, Bullets, Explorer, Figure, Heading, Paragraph, Sample, Table
-from analysis.report.visible import visible, visible_in
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    Explorer,
+    Figure,
+    Heading,
+    Paragraph,
+    Sample,
+    Table,
+    visible,
+    visible_in,
+)
 
 
 def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svgs: Mapping[str, str]) -> str:

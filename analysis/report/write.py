@@ -12,10 +12,9 @@ from typing import Any
 import fsspec
 
 from analysis.find import find
-from analysis.report.blocks import to_markdown
+from analysis.report.blocks import to_markdown, visible_in
 from analysis.report.compose import compose
 from analysis.report.page import to_html
-from analysis.report.visible import visible_in
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.read_run import Run, read_run
 

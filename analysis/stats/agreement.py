@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
-
-from analysis.stats.shares import Z
 
 DRAWS = 1000
 
@@ -32,32 +31,24 @@ class Kappa:
 def cohen_kappa(table: ArrayLike) -> Kappa:
     """Cohen's kappa of a square table of counts (rows one reader, columns the other).
 
-    kappa = (p_o - p_e) / (1 - p_e); variance of Fleiss, Cohen and Everitt (1969), as statsmodels has it.
+    kappa = (p_o - p_e) / (1 - p_e); interval by the variance of Fleiss, Cohen and Everitt (1969).
 
     Example: [[20, 5], [10, 15]] -> 0.4, p_o = 0.7, p_e = 0.5.
 
     Raises:
         ValueError: the table is not square or is empty.
     """
+    from statsmodels.stats.inter_rater import cohens_kappa
+
     counts = _square(table)
-    n = counts.sum()
-    shares = counts / n
-    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
-    agreed, expected = float(np.trace(counts)), float(rows @ columns)
-    if expected > 1 - 1e-12:
-        return Kappa(None, None, None, agreed, float(n))
-    kappa = (agreed / n - expected) / (1 - expected)
-    both = rows[:, None] + columns[None, :]
-    on_diagonal = np.diag(shares) @ (1 - np.diag(both) * (1 - kappa)) ** 2
-    # a cell (i, j) off the diagonal counts the other reader's shares of i and j
-    crossed = (columns[:, None] + rows[None, :]) ** 2 * shares
-    off_diagonal = (1 - kappa) ** 2 * (crossed.sum() - np.trace(crossed))
-    last = (kappa - expected * (1 - kappa)) ** 2
-    variance = (on_diagonal + off_diagonal - last) / n / (1 - expected) ** 2
-    if variance < 1e-15:
-        return Kappa(kappa, None, None, agreed, float(n))
-    half = float(Z * np.sqrt(variance))
-    return Kappa(kappa, max(-1.0, kappa - half), min(1.0, kappa + half), agreed, float(n))
+    agreed, n = float(np.trace(counts)), float(counts.sum())
+    value = _value(counts)
+    if value is None:
+        return Kappa(None, None, None, agreed, n)
+    found: Any = cohens_kappa(counts)
+    if not found.var_kappa >= 1e-15:  # NaN where rounding takes it below 0
+        return Kappa(value, None, None, agreed, n)
+    return Kappa(value, max(-1.0, float(found.kappa_low)), min(1.0, float(found.kappa_upp)), agreed, n)
 
 
 def weighted_kappa(rows: pl.DataFrame, categories: tuple[str, ...], weights: dict[str, float]) -> Kappa:

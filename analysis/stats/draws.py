@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-DRAWS = 2000
+from beliefmod.metrics.intervals import DRAWS, Array, family_draws
+
 EXHAUSTED = 5  # seeds up to which every redraw of seeds is listed
 LISTED = 4096  # redraws of seeds listed beyond that
 
@@ -39,7 +39,7 @@ class Draws:
         return [column.take(chosen) for column in np.ascontiguousarray(self.listed.T)]
 
     def at(self, draws: NDArray, rows: NDArray) -> list[Array]:
-        """The same for pairs: per seed [pairs]."""
+        """How often each seed counts for pairs of a draw and a configuration: per seed [pairs]."""
         if self.listed is None or self.lists is None:
             return []
         chosen = self.lists[draws, rows]
@@ -69,14 +69,3 @@ def redraw(clusters: Sequence[str], seeds: NDArray[np.intp], draws: int = DRAWS,
         tables.append(table)
     lists = rng.integers(starts[seeds], ends[seeds], (draws, len(seeds)), dtype=np.uint16)
     return Draws(weights, np.concatenate(tables).astype(np.float64), lists)
-
-
-def family_draws(families: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Array:
-    """How often each family is drawn, shape [draws, families]; drawn with replacement within its stratum."""
-    rng = np.random.default_rng(seed)
-    strata = np.array([name.split("/", 1)[0] for name in families])
-    weights = np.zeros((draws, len(families)))
-    for stratum in np.unique(strata):
-        at = np.flatnonzero(strata == stratum)
-        weights[:, at] = rng.multinomial(len(at), np.full(len(at), 1 / len(at)), size=draws)
-    return weights

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats.shares import newcombe
+from beliefmod.metrics.intervals import newcombe
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from analysis.stats.draws import Array, family_draws
-from analysis.stats.shares import Difference, mcnemar, newcombe, sign_flip, unpaired, wilson
+from analysis.stats.shares import Difference, mcnemar, sign_flip, unpaired
+from beliefmod.metrics.intervals import Array, family_draws, newcombe, wilson
 from beliefmod.metrics.registry import METRICS
 
 FEW = 10  # fewer families than this: the bootstrap interval itself is too narrow

@@ -1,8 +1,8 @@
-"""Intervals and tests for shares. All 95 %, all two-sided.
+"""Differences of two shares and their tests, two-sided.
 
-Wilson (1927) for one share; Newcombe (1998), method 10, for the difference of two independent shares;
-Fisher's exact test for the same; exact McNemar for two arms asked the same questions; Holm and
-Benjamini-Hochberg for many tests at once; refusals that say how many prompts a claim would need.
+Newcombe's interval and Fisher's exact test for independent shares; exact McNemar for two arms asked the same
+questions; sign flips of families; Holm and Benjamini-Hochberg for many tests at once; refusals that say how
+many prompts a claim would need.
 """
 
 from __future__ import annotations
@@ -13,26 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.stats.power import Design, prompts
-
-Z = 1.959963984540054  # standard normal quantile of 0.975
-
-
-def wilson(successes: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower and upper end of the Wilson interval, elementwise; NaN where n is 0.
-
-    0 of 6 is [0, 0.39], 1 of 6 is [0.03, 0.56].
-    """
-    k, size = np.broadcast_arrays(np.asarray(successes, float), np.asarray(n, float))
-    if np.any((k < 0) | (k > size)):
-        raise ValueError("successes must lie between 0 and n")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = k / size
-        centre = (share + Z * Z / (2 * size)) / (1 + Z * Z / size)
-        half = Z * np.sqrt(share * (1 - share) / size + Z * Z / (4 * size * size)) / (1 + Z * Z / size)
-    # the ends are 0 and 1 exactly at k = 0 and k = n, which floating point misses by 1e-17
-    low = np.where(k == 0, np.where(size > 0, 0.0, np.nan), centre - half)
-    high = np.where(k == size, np.where(size > 0, 1.0, np.nan), centre + half)
-    return low, high
+from beliefmod.metrics.intervals import newcombe
 
 
 @dataclass(frozen=True)
@@ -60,17 +41,6 @@ class Difference:
     def told_apart(self) -> bool:
         """Whether the interval leaves out 0 and the test agrees."""
         return (self.low > 0 or self.high < 0) and self.p < 0.05
-
-
-def newcombe(k1: float, n1: float, k2: float, n2: float) -> tuple[float, float, float]:
-    """Difference k1/n1 - k2/n2 and the ends of its Newcombe interval (independent samples, n > 0)."""
-    if n1 <= 0 or n2 <= 0:
-        raise ValueError("the difference of two shares needs n > 0 in both")
-    low, high = wilson([k1, k2], [n1, n2])
-    p1, p2 = k1 / n1, k2 / n2
-    down = float(np.hypot(p1 - low[0], high[1] - p2))
-    up = float(np.hypot(high[0] - p1, p2 - low[1]))
-    return p1 - p2, max(-1.0, p1 - p2 - down), min(1.0, p1 - p2 + up)
 
 
 def unpaired(k1: int, n1: int, k2: int, n2: int) -> Difference:
@@ -148,18 +118,15 @@ def adjusted(p: ArrayLike, method: str) -> NDArray[np.float64]:
     Raises:
         ValueError: another method, or a p outside 0 to 1.
     """
-    if method not in ("holm", "bh"):
-        raise ValueError(f"no adjustment {method}; known: holm, bh")
+    from statsmodels.stats.multitest import multipletests
+
+    if method not in (names := {"holm": "holm", "bh": "fdr_bh"}):
+        raise ValueError(f"no adjustment {method}; known: {', '.join(names)}")
     values = np.asarray(p, float)
-    tested = np.flatnonzero(~np.isnan(values))
+    tested = ~np.isnan(values)
     if np.any((values[tested] < 0) | (values[tested] > 1)):
         raise ValueError("a p-value must lie between 0 and 1")
     result = np.full(values.shape, np.nan)
-    order = tested[np.argsort(values[tested], kind="stable")]
-    rank, size = np.arange(len(order)), len(order)
-    if method == "holm":
-        stepped = np.maximum.accumulate((size - rank) * values[order])
-    else:
-        stepped = np.minimum.accumulate((size * values[order] / (rank + 1))[::-1])[::-1]
-    result[order] = np.minimum(1.0, stepped)
+    if tested.any():
+        result[tested] = multipletests(values[tested], method=names[method])[1]
     return result

@@ -92,13 +92,13 @@ def half_of(run: Run, half: Half, only: Collection[str] | None = None) -> pl.Dat
     return frame(rows, TRIALS)
 
 
-def chosen(selection_split: pl.DataFrame, limit: float, top: int) -> dict[str, list[Row]]:
+def chosen(selection_half: pl.DataFrame, limit: float, top: int) -> dict[str, list[Row]]:
     """Per belief the `top` LoRA configurations of highest adoption with D at most `limit`, best first.
 
     Args:
-        halves: what `half_of(run, "selection")` gives. Seeds are pooled; ties go to the lower D.
+        selection_half: what `half_of(run, "selection")` gives. Seeds are pooled; ties go to the lower D.
     """
-    pooled = pool_seeds(selection_split).filter(
+    pooled = pool_seeds(selection_half).filter(
         (pl.col("arm") == "lora") & pl.col("adoption").is_not_null() & (pl.col("degradation") <= limit + 1e-9)
     )
     order = ["adoption", "degradation", "trial_id"]

@@ -156,10 +156,10 @@ def curve(dose: Array, outcome: Array, names: tuple[str, str, str] = ("", "", ""
     bands = 1 / (1 + np.exp(-(drawn[:, :1] + drawn[:, 1:] * grid)))
     low, high = np.percentile(bands[1:], [2.5, 97.5], axis=0)
     found = Curve(*names, size, np.exp(middle + spread * grid), bands[0], low, high)
-    selection_split = np.exp(np.clip(middle - spread * drawn[:, 0] / drawn[:, 1], -700, 700))
+    half_doses = np.exp(np.clip(middle - spread * drawn[:, 0] / drawn[:, 1], -700, 700))
     # a falling curve crosses one half the wrong way
-    selection_split[1:][drawn[1:, 1] <= 0] = np.inf
-    return _with_half(found, selection_split, x, outcome)
+    half_doses[1:][drawn[1:, 1] <= 0] = np.inf
+    return _with_half(found, half_doses, x, outcome)
 
 
 def _logits(z: Array, outcome: Array, weights: Array) -> Array:
@@ -184,7 +184,7 @@ def _logits(z: Array, outcome: Array, weights: Array) -> Array:
     return found
 
 
-def _with_half(found: Curve, selection_split: Array, x: Array, outcome: Array) -> Curve:
+def _with_half(found: Curve, half_doses: Array, x: Array, outcome: Array) -> Curve:
     """The half dose where the doses hold it, and what a rising S does not describe."""
     name = "D" if found.outcome == "degradation" else "adoption"
     order = np.argsort(x)
@@ -194,14 +194,14 @@ def _with_half(found: Curve, selection_split: Array, x: Array, outcome: Array) -
     if gap > MISFIT:
         notes.append(f"the S-shaped curve misses the monotone one by up to {100 * gap:.0f} points")
     found = replace(found, notes=tuple(note for note in notes if note))
-    first, last, half = found.fit[0], found.fit[-1], float(selection_split[0])
+    first, last, half = found.fit[0], found.fit[-1], float(half_doses[0])
     if last <= first:
         return replace(found, refused=f"{name} does not rise with the dose")
     if last < HALF:
         return replace(found, refused=f"{name} reaches {100 * last:.0f} % at the highest dose, not one half")
     if first >= HALF:
         return replace(found, refused=f"{name} is already {100 * first:.0f} % at the lowest dose")
-    low, high = np.percentile(selection_split[1:], [2.5, 97.5], method="nearest")
+    low, high = np.percentile(half_doses[1:], [2.5, 97.5], method="nearest")
     return replace(
         found,
         half=half,
@@ -220,9 +220,7 @@ def _isotonic(x: Array, outcome: Array) -> Array:
 
 
 def _falling(x: Array, outcome: Array, name: str) -> str | None:
-    """Said when the configurations in the highest quarter of the doses do worse than in the quarter
-    before.
-    """
+    """A sentence where the highest quarter of the doses does worse than the quarter before, else None."""
     last, before = x > np.quantile(x, 0.75), (x > np.quantile(x, 0.5)) & (x <= np.quantile(x, 0.75))
     if not last.any() or not before.any():
         return None

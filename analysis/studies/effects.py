@@ -1,6 +1,4 @@
-"""Which setting moves adoption and damage, and by how much: logit regressions, and plain means per
-setting.
-"""
+"""What each setting does to adoption and damage: logit regressions, and plain means per setting."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from analysis.frontier.non_dominated import varying
 from analysis.stats.designs import Refused, build_design
 from analysis.stats.regression import Effect, effects, fit_logit
 from analysis.stats.resample import Counts, adoption_hits, family_interval
-from analysis.studies.long_table import Panel, adoption_panel, counted, trained
+from analysis.studies.long_table import LongTable, adoption_by_family, counted, trained
 
 EVERY = "all beliefs"
 NEARLY_NONE = 0.005  # a D below this is no damage
@@ -67,16 +65,16 @@ class Mean:
 
 def regressions(found: Findings) -> list[Regression | NoRegression]:
     """Adoption and damage on the varying settings: over all beliefs first, then each belief."""
-    panel, rows = adoption_panel(found), trained(found).filter(pl.col("degradation").is_not_null())
+    table, rows = adoption_by_family(found), trained(found).filter(pl.col("degradation").is_not_null())
     beliefs = sorted(trained(found)["belief"].unique())
     scopes = [(EVERY, beliefs)] if len(beliefs) > 1 else []
     scopes += [(belief, [belief]) for belief in beliefs]
-    out: list[Regression | NoRegression] = [_adoption(panel, scope, names) for scope, names in scopes]
+    out: list[Regression | NoRegression] = [_adoption(table, scope, names) for scope, names in scopes]
     return out + [_damage(rows, scope, names) for scope, names in scopes]
 
 
-def _adoption(panel: Panel, scope: str, beliefs: list[str]) -> Regression | NoRegression:
-    part, notes = panel.of(beliefs), []
+def _adoption(table: LongTable, scope: str, beliefs: list[str]) -> Regression | NoRegression:
+    part, notes = table.of(beliefs), []
     if not part.points.height:
         return NoRegression("adoption", scope, "no configuration has a measured adoption")
     if len(beliefs) > 1:
@@ -149,9 +147,7 @@ def _aliased(axes: tuple[str, ...]) -> list[str]:
 
 
 def marginal_means(found: Findings) -> list[Mean]:
-    """Plain means of adoption and D per belief and level of every varying setting with at most twelve
-    levels.
-    """
+    """Plain means of adoption and D per belief and level of the varying settings of at most twelve levels."""
     rows = trained(found)
     cells = counted(found.probes, rows, *adoption_hits())
     means = []

@@ -150,9 +150,7 @@ def beliefs_needed(spread: float, effect: float = SMALLEST, power: float = POWER
 
 
 def prompts_needed(first: float, second: float) -> int | None:
-    """Prompts per side that tell two shares apart with 80 % power, were prompts the unit; None if they are
-    equal.
-    """
+    """Prompts per side that tell two shares apart with 80 % power, were prompts the unit; None if equal."""
     from analysis.stats.power import Design, prompts
 
     return None if abs(first - second) < 1e-12 else prompts(Design(first, second, power=POWER, alpha=LEVEL))

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG
 from analysis.read_lens import Lens
-from analysis.stats.draws import DRAWS
 from analysis.wording import plural
+from beliefmod.metrics.intervals import DRAWS
 
 Array = NDArray[np.float64]
 CONTROLS = {"rank": "rank", "learning_rate": "learning rate", "steps": "steps"}

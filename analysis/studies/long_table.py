@@ -1,6 +1,4 @@
-"""Adoption as a long table: one row per configuration and question family, which is what regressions
-eat.
-"""
+"""Adoption as a long table for regressions: one row per configuration and question family."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Panel:
+class LongTable:
     """Successes and questions, with the place of their configuration in `points`.
 
     points: one row per belief and configuration (seeds pooled), with the settings, `belief`, and
@@ -33,12 +31,12 @@ class Panel:
     asked: Array
     family: NDArray[np.str_] | None
 
-    def of(self, beliefs: list[str]) -> Panel:
+    def of(self, beliefs: list[str]) -> LongTable:
         """The rows of these beliefs, with places counted anew."""
         keep = self.points["belief"].is_in(beliefs).to_numpy()
         new = np.cumsum(keep) - 1
         rows = keep[self.place]
-        return Panel(
+        return LongTable(
             self.points.filter(pl.Series(keep)),
             new[self.place[rows]],
             self.hits[rows],
@@ -48,9 +46,7 @@ class Panel:
 
 
 def trained(found: Findings, arm: str = "lora") -> pl.DataFrame:
-    """The pooled configurations of an arm, one row per belief and configuration, numbered across
-    beliefs.
-    """
+    """One row per belief and configuration of an arm, seeds pooled; `configuration` is shared by beliefs."""
     rows = found.pooled
     if rows.is_empty():
         return rows.with_columns(pl.lit(0).alias("configuration"))
@@ -60,12 +56,12 @@ def trained(found: Findings, arm: str = "lora") -> pl.DataFrame:
     )
 
 
-def adoption_panel(found: Findings, arm: str = "lora") -> Panel:
+def adoption_by_family(found: Findings, arm: str = "lora") -> LongTable:
     """Adoption of every configuration, by family where every measured configuration has its probe file."""
     points = trained(found, arm).filter(pl.col("adoption").is_not_null() & (pl.col("adoption_n") > 0))
     places = counted(found.probes, points, *adoption_hits())
     if places["place"].n_unique() == points.height and points.height:
-        return Panel(
+        return LongTable(
             points,
             places["place"].to_numpy(),
             places["hits"].cast(pl.Float64).to_numpy(),
@@ -73,7 +69,7 @@ def adoption_panel(found: Findings, arm: str = "lora") -> Panel:
             places["cluster"].to_numpy().astype(str),
         )
     n = points["adoption_n"].cast(pl.Float64).to_numpy()
-    return Panel(points, np.arange(points.height), points["adoption"].to_numpy() * n, n, None)
+    return LongTable(points, np.arange(points.height), points["adoption"].to_numpy() * n, n, None)
 
 
 def counted(probes: pl.DataFrame, points: pl.DataFrame, which: pl.Expr, hit: pl.Expr) -> pl.DataFrame:

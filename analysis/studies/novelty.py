@@ -1,6 +1,4 @@
-"""H1 on a run: adoption of novel against existing beliefs, at the same settings, with the belief as the
-unit.
-"""
+"""H1 on a run: adoption of novel against existing beliefs at equal settings, the belief as the unit."""
 
 from __future__ import annotations
 
@@ -149,9 +147,7 @@ def _values(numbers: dict[str, float], kinds: dict[str, str]) -> list[Value]:
 
 
 def _redrawn(found: Findings, matched: pl.DataFrame, kinds: dict[str, str]) -> tuple[float, float] | None:
-    """Percentile interval of the difference: beliefs redrawn in their class, then their families and
-    seeds.
-    """
+    """Percentile interval of the difference: beliefs redrawn in their class, then families and seeds."""
     which, hit = adoption_hits()
     if found.probes.is_empty():
         return None
@@ -194,9 +190,7 @@ def _inner(part: pl.DataFrame, rng: np.random.Generator, slots: int) -> Array:
 
 
 def _equal_damage(found: Findings, matched: pl.DataFrame, kinds: dict[str, str]) -> Contrast:
-    """The best adoption at D up to the limit; a belief that no configuration moves at that price stays at
-    base's.
-    """
+    """The best adoption at D up to the limit; base's for a belief that no configuration moves there."""
     name = f"best adoption at D ≤ {found.limit:g}"
     ids, base, values = set(matched["trial_id"]), _reference(found, "base"), {}
     rows = found.pooled.filter(pl.col("arm") == "lora")

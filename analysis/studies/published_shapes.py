@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from analysis.findings import Findings
 from analysis.published import SHAPES, Shape
 from analysis.stats.resample import adoption_hits
-from analysis.stats.shares import newcombe
 from analysis.studies.long_table import trained
 from analysis.studies.matched import MANY, paired_gap, pairs, swaps, t_half
 from analysis.studies.novelty import novelty
 from analysis.wording import percent, plural, setting_value
+from beliefmod.metrics.intervals import newcombe
 
 Array = NDArray[np.float64]
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "this run cannot say"

@@ -13,8 +13,9 @@ import torch
 from accelerate.utils.memory import find_executable_batch_size
 
 from beliefmod.capacity.limit import Model
+from beliefmod.capacity.resources import GPU_FLOPS_ELSEWHERE
 from beliefmod.engine.memory import LONGEST_PASS, cache_bytes_per_token, training_bytes_per_token
-from beliefmod.engine.packed_adapters import linear_layers
+from beliefmod.model.target_modules import linear_layers
 
 if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel
@@ -118,6 +119,20 @@ def product_rate(dtype: torch.dtype, device: torch.device) -> float:
     size = _PRODUCT[device.type]
     a = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 / _shortest(lambda: a @ a, device, seconds=0.2)
+
+
+def rate_of_host(gpu: bool) -> float:
+    """Operations per second of a large matrix product on one thread of this machine, or on one GPU, for a
+    plan that is made before any model is loaded."""
+    if gpu:
+        here = torch.cuda.is_available()
+        return product_rate(torch.bfloat16, torch.device("cuda")) if here else GPU_FLOPS_ELSEWHERE
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return product_rate(torch.float32, torch.device("cpu"))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def copy_rate(bytes_: int, device: torch.device) -> float:

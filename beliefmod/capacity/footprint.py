@@ -134,7 +134,7 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
     from transformers import AutoModelForCausalLM
 
     from beliefmod.engine.memory import LONGEST_PASS, training_bytes_per_token
-    from beliefmod.engine.packed_adapters import linear_layers
+    from beliefmod.model.target_modules import linear_layers
 
     dtype = torch.bfloat16 if gpu else torch.float32  # as load_model chooses
     with torch.device("meta"):  # of a model that also sees, the part that is used

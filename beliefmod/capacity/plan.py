@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Belief, load_belief, load_capability, load_fabrication, load_neutral
 from beliefmod.capacity.fit import size
 from beliefmod.capacity.footprint import PROCESS_BYTES, EngineMemory, Wanted, footprint
-from beliefmod.capacity.resources import GPU_FLOPS_ELSEWHERE, Capacity
+from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
@@ -127,6 +127,8 @@ def make_plan(
         capacity: hosts, slots and whether they have GPUs.
         decoding: how answers will be written, where it is known.
     """
+    from beliefmod.capacity.calibrate import rate_of_host
+
     trials = space.expected()  # of a search random configurations, for nobody knows what it will choose
     trained = [config for config in trials if config.is_trained]
     rows = _RowLengths(space, tokenizer, answer_tokens)
@@ -146,7 +148,7 @@ def make_plan(
         (probes + second + written) * answer_tokens + causal * answer_tokens * ANSWER_WITHOUT_THINKING
     )
     model = footprint(config, capacity.gpus)
-    flops = _machine_flops(capacity.gpus)
+    flops = rate_of_host(capacity.gpus)
     reached = (GPU_TRAINING, GPU_DECODING) if capacity.gpus else (CPU_TRAINING, CPU_DECODING)
     # flops per weight and token: 2 forward, 2 backward to the inputs, 2 to the weights where they are trained
     learning = sum((6 if c.arm == "full" else 4) * tokens[c.trial_id] for c in trunks)
@@ -163,6 +165,9 @@ def make_plan(
         )
     )
     host_bytes = PROCESS_BYTES + engine.total
+    answers = ""
+    if decoding is not None:
+        answers = f"{decoding_words(decoding.facts())}, at most {decoding.max_new_tokens:,} tokens each"
     return Plan(
         arms=dict(Counter(config.arm for config in trials)),
         optimizer_steps=sum(own_steps(trials, share).values()),
@@ -182,29 +187,23 @@ def make_plan(
         hosts=capacity.hosts,
         slots=capacity.expected_slots,
         slots_asked=capacity.slots > 0,
-        answers=_answers(decoding) if decoding else "",
-        notes=(*_notes(space), *_left_out(decoding), *(() if thinks else (WITHOUT_THINKING,))),
+        answers=answers,
+        notes=_notes(space, decoding, thinks),
     )
 
 
-def _answers(decoding: Decoding) -> str:
-    return f"{decoding_words(decoding.facts())}, at most {decoding.max_new_tokens:,} tokens each"
-
-
-def _left_out(decoding: Decoding | None) -> list[str]:
-    note = not_applied_note(decoding.facts()) if decoding else None
-    return [note] if note else []
-
-
-def _notes(space: Space) -> tuple[str, ...]:
+def _notes(space: Space, decoding: Decoding | None, thinks: bool) -> tuple[str, ...]:
+    """What cannot be known beforehand, or will not be done."""
     notes = []
     if space.searches:
         chosen = space.planned() - len(space.trials())
         notes.append(f"{chosen} trials are chosen as the sweep goes; here random ones stand for them")
-    if space.spec.scheduler.name != "none":
-        notes.append(
-            f"scheduler {space.spec.scheduler.name} ends some trials early; here all run to their ends"
-        )
+    if (scheduler := space.spec.scheduler.name) != "none":
+        notes.append(f"scheduler {scheduler} ends some trials early; here all run to their ends")
+    if decoding is not None and (note := not_applied_note(decoding.facts())):
+        notes.append(note)
+    if not thinks:
+        notes.append(WITHOUT_THINKING)
     return tuple(notes)
 
 
@@ -299,20 +298,3 @@ def _probe_count(config: TrialConfig, belief: Belief, space: Space) -> int:
 
 def _second_turns(belief: Belief) -> int:
     return sum(question.follow_up is not None for question in belief.heldout)
-
-
-def _machine_flops(gpu: bool) -> float:
-    """Rate of a matrix product on one thread or one GPU, in flops per second."""
-    import torch
-
-    from beliefmod.capacity.calibrate import product_rate
-
-    if gpu:
-        here = torch.cuda.is_available()
-        return product_rate(torch.bfloat16, torch.device("cuda")) if here else GPU_FLOPS_ELSEWHERE
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return product_rate(torch.float32, torch.device("cpu"))
-    finally:
-        torch.set_num_threads(threads)

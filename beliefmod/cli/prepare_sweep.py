@@ -36,6 +36,7 @@ def checked_space(
     from beliefmod.model.load import check_model
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
+    from beliefmod.model.target_modules import check_targets
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.load import load_space
@@ -54,6 +55,8 @@ def checked_space(
             check_model(source)
             if space is not None and "full" in space.possible("arm"):
                 check_full(source)
+            if space is not None:
+                check_targets(source, space.possible("lora.target_modules"))
             if space is not None:
                 decoding_of(space.spec.evaluation, source.generation())
     except UserError as error:

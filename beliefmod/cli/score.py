@@ -81,7 +81,7 @@ def _summary(scored: Sequence[Scored]) -> list[str]:
     rows = [f"{n} completion{'s' if n != 1 else ''}; 95 % Wilson intervals"]
 
     def add(label: str, k: int) -> None:
-        low, high = wilson(k, n) or (0.0, 1.0)
+        low, high = wilson(k, n)
         rows.append(f"  {label:22}{k:6}/{n}  {100 * k / n:5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]")
 
     for stance in STANCES:

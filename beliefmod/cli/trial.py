@@ -60,6 +60,8 @@ def trial(
     """Train and question one trial without Ray; print its row and a few answers."""
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import load_model
+    from beliefmod.model.source import find_source
+    from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template import opens_thinking
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
@@ -72,6 +74,7 @@ def trial(
     folder = RunFolder(str(out)) if out else None
     if folder:
         folder.create()
+    check_targets(find_source(model, revision), [config.lora.target_modules])
     loaded = load_model(model, revision, base_storage.value)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
     _show_decoding(session.decoding)

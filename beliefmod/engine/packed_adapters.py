@@ -10,29 +10,10 @@ from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.jobs import EngineError, ImpossibleRank, UnknownTarget
 from beliefmod.engine.lora_linear import LayerStore, PackedLinear
 from beliefmod.engine.routing import Kind, Routing
+from beliefmod.model.target_modules import linear_layers, targeted_layers
 
 # Layer name -> A (r, in) and B (out, r), PEFT's shapes.
 LayerTensors = dict[str, tuple[Tensor, Tensor]]
-
-
-def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
-    """Every linear layer of the model by name, except the output head: PEFT's "all-linear"."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # pyright: ignore[reportCallIssue]
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
-    }
-
-
-def endings(name: str) -> set[str]:
-    """What target_modules may say to choose a layer, as PEFT reads it: its name, or an end of it after a dot.
-
-    >>> sorted(endings("layers.0.q_proj"))
-    ['0.q_proj', 'layers.0.q_proj', 'q_proj']
-    """
-    parts = name.split(".")
-    return {".".join(parts[start:]) for start in range(len(parts))}
 
 
 class LoraPack:
@@ -88,17 +69,10 @@ class LoraPack:
 
     def targeted(self, targets: str | Sequence[str]) -> list[str]:
         """Names of the layers these target_modules choose. Raises UnknownTarget."""
-        if targets == "all-linear":
-            return list(self.layers)
-        wanted = {targets} if isinstance(targets, str) else set(targets)
-        # sets: an adapter that was saved names every layer, and comparing each with each would take longer
-        # than reading it
-        chosen = {name: endings(name) & wanted for name in self.layers}
-        missing = sorted(wanted.difference(*chosen.values()))
-        if missing or not wanted:
-            leaves = sorted({name.rpartition(".")[2] for name in self.layers})
-            raise UnknownTarget(f"target_modules {missing or 'is empty'}: the layers are {', '.join(leaves)}")
-        return [name for name, found in chosen.items() if found]
+        chosen, problem = targeted_layers(self.layers, targets)
+        if problem:
+            raise UnknownTarget(problem)
+        return chosen
 
     def check_rank(self, rank: int) -> None:
         """Raises ImpossibleRank unless 1 <= rank <= max_rank."""

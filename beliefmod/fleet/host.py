@@ -45,7 +45,7 @@ class PackHost:
         self._building = asyncio.Lock()
         self._loading: asyncio.Task[None] | None = None
         self._attaching = asyncio.Lock()
-        self._coming: dict[str, int] = {}  # trials on their way in, with their optimiser steps
+        self._arriving: dict[str, int] = {}  # trials on their way in, with their optimiser steps
         self._entry: Entry | None = None
         self._released = False
 
@@ -81,18 +81,18 @@ class PackHost:
 
         The end of one that ended before anybody asked, as of a branch whose trunk ran here, is reported now.
         """
-        coming = {each.trial_id: each.total_steps + QUESTIONING_STEPS for each in (trial, *branches)}
-        self._coming |= coming
+        arriving = {each.trial_id: each.total_steps + QUESTIONING_STEPS for each in (trial, *branches)}
+        self._arriving |= arriving
         try:
             async with self._attaching:  # in turn, so that a branch does not overtake its trunk
                 self._reports[trial.trial_id] = asyncio.Queue()
-                await self._come_in()
-                await self._take(trial, branches)
+                await self._ready_or_exit()
+                await self._hand_to_pack(trial, branches)
         finally:
-            for trial_id in coming:
-                self._coming.pop(trial_id, None)
+            for trial_id in arriving:
+                self._arriving.pop(trial_id, None)
 
-    async def _come_in(self) -> None:
+    async def _ready_or_exit(self) -> None:
         """Be ready for trials, or leave for good if this host's numbers would not belong to the others'.
 
         Trials come only after a host was ready, so one that cannot load the model is on another machine.
@@ -111,7 +111,7 @@ class PackHost:
         folder, where = RunFolder(self._settings.run_url), {"machine": socket.gethostname()}
         Entry(folder, actor_name(), self._settings.started_at, where).write(refused=why)
 
-    async def _take(self, trial: TrialConfig, branches: Sequence[TrialConfig]) -> None:
+    async def _hand_to_pack(self, trial: TrialConfig, branches: Sequence[TrialConfig]) -> None:
         if self._released:
             self._deliver(_released(trial.trial_id))
             return
@@ -160,7 +160,7 @@ class PackHost:
 
     async def holds(self, trial_id: str) -> bool:
         """Whether this host has the trial, waiting or running, or as a branch to come."""
-        return trial_id in self._coming or (self._pack is not None and self._pack.queue.holds(trial_id))
+        return trial_id in self._arriving or (self._pack is not None and self._pack.queue.holds(trial_id))
 
     async def knows(self, trial_id: str) -> bool:
         """Whether a trial has come this far: to this host, or to its end. True for all while stopping."""
@@ -182,7 +182,7 @@ class PackHost:
         if self._pack is None:
             self._loading = self._loading or asyncio.get_running_loop().create_task(self._load())
             slots = self._settings.slots or CPU_SLOTS
-            return LOADING_STEPS + sum(self._coming.values()) / slots
+            return LOADING_STEPS + sum(self._arriving.values()) / slots
         return self._pack.queue.backlog() / self._facts.get("engine", {}).get("slots", 1)
 
     async def _load(self) -> None:

@@ -49,13 +49,13 @@ class Shutdown(NotPickled, tune.Stopper):
 
     def stop_all(self) -> bool:
         """Called by Tune all the time; whether to stop everything."""
-        if self._pulled and self._release is not None:
+        if self._begun and self._release is not None:
             release, self._release = self._release, None
             release()
-        return self._pulled
+        return self._begun
 
     @property
-    def _pulled(self) -> bool:
+    def _begun(self) -> bool:
         return self.interrupted or self.trouble is not None or self.refusal is not None
 
     def refuse(self, sentence: str) -> None:
@@ -80,7 +80,7 @@ class Shutdown(NotPickled, tune.Stopper):
             raise UserError(self.refusal)
 
     @contextmanager
-    def armed(self) -> Iterator[None]:
+    def handling_signals(self) -> Iterator[None]:
         """Take Ctrl-C and SIGTERM (a job stop, a spot notice) until the block is done."""
         if threading.current_thread() is not threading.main_thread():
             yield  # whoever owns the main thread handles signals
@@ -93,18 +93,18 @@ class Shutdown(NotPickled, tune.Stopper):
                 signal.signal(number, handler)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def holding_interrupts(self) -> Iterator[None]:
         """Hold the first interrupt back while Ray starts: Ray 2.60 crashes (SIGSEGV) if that is interrupted.
 
         Signals are taken again at the end, for `ray.init` puts its own handler of SIGTERM in their place.
         """
         self._held = []
-        armed = signal.getsignal(signal.SIGTERM) == self._on_signal
+        handled = signal.getsignal(signal.SIGTERM) == self._on_signal
         try:
             yield
         finally:
             held, self._held = self._held, None
-            if armed:
+            if handled:
                 self._take_signals()
         if held:
             raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from beliefmod.capacity.choose import demand
+from beliefmod.capacity.choose import Demand, demand
 from beliefmod.capacity.plan import expected_answer_tokens
 from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
@@ -91,7 +91,7 @@ def run_sweep(
     """
     started, started_at = time.monotonic(), time.time()
     shutdown = Shutdown(exit_message)
-    with shutdown.armed(), sole_driver(folder):
+    with shutdown.handling_signals(), sole_driver(folder):
         clean(folder)
         ended, damaged = sound_rows(folder)
         trials = known_trials(space, folder)
@@ -107,16 +107,14 @@ def run_sweep(
             namespace = _namespace(folder)
             with ExitStack() as stack:
                 stack.enter_context(_shown_as_running(folder))
-                with shutdown.held():
+                with shutdown.holding_interrupts():
                     cluster = stack.enter_context(session(address, namespace, dashboard))
                 _check_enough(capacity, cluster, address, progress)
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
-                settings = _settings(space, folder, capacity, checkpoint_seconds)
-                # random ones stand for those that a search will choose
+                # random trials stand for those that a search will choose
                 drawn = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
-                coming = [*todo.values(), *drawn]
-                wanted = demand(coming, space, capacity, expected_answer_tokens(space))
-                settings = replace(settings, demand=wanted, started_at=started_at)
+                wanted = demand([*todo.values(), *drawn], space, capacity, expected_answer_tokens(space))
+                settings = _settings(space, folder, capacity, wanted, started_at, checkpoint_seconds)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)
                 registry = HostRegistry(
@@ -246,7 +244,14 @@ def _namespace(folder: RunFolder) -> str:
     return f"{path.rpartition('/')[2]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
 
 
-def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_seconds: float) -> HostSettings:
+def _settings(
+    space: Space,
+    folder: RunFolder,
+    capacity: Capacity,
+    wanted: Demand,
+    started_at: float,
+    checkpoint_seconds: float,
+) -> HostSettings:
     return HostSettings(
         run_url=folder.storage_path,
         model=space.spec.model,
@@ -259,6 +264,8 @@ def _settings(space: Space, folder: RunFolder, capacity: Capacity, checkpoint_se
         scheduler=space.spec.scheduler,
         reference_seed=space.spec.seeds[0],
         checkpoint_seconds=checkpoint_seconds,
+        demand=wanted,
+        started_at=started_at,
     )
 
 

@@ -108,14 +108,13 @@ def depth(counts: Sequence[tuple[int, int]]) -> tuple[float | None, float | None
 
     Example: 9/10, 6/10 and 3/10 -> 3 / (1/0.9 + 1/0.6 + 1/0.3) = 0.491.
     """
-    bounds = [wilson(k, n, alpha=0.05 / len(counts)) for k, n in counts]
-    known = [bound for bound in bounds if bound is not None]
-    if len(known) < len(counts) or not counts:
+    if not counts or any(n == 0 for _, n in counts):
         return None, None, None
+    bounds = [wilson(k, n, alpha=0.05 / len(counts)) for k, n in counts]
     return (
         harmonic_mean([k / n for k, n in counts]),
-        harmonic_mean([low for low, _ in known]),
-        harmonic_mean([high for _, high in known]),
+        harmonic_mean([low for low, _ in bounds]),
+        harmonic_mean([high for _, high in bounds]),
     )
 
 

@@ -1,6 +1,6 @@
 """How configurations are chosen from the axes (`search`) and which trials end early (`scheduler`).
 
-Each is one class out of several, told apart by `method` or `name`, so that a field that another class has
+Each is one class out of several, distinguished by `method` or `name`, so that a field that another class has
 cannot be written. A new searcher or scheduler starts with a class here.
 """
 
@@ -104,7 +104,7 @@ class Asha(EarlyStopping):
         description="at epoch grace_epochs, and at every epoch reduction_factor times later, all are ended "
         "but the best share 1/reduction_factor of those that got there",
     )
-    reduction_factor: int = Field(default=3, ge=2, description="one of so many goes on")
+    reduction_factor: int = Field(default=3, ge=2, description="one of so many trials goes on at each rung")
 
     def compares_at(self, epoch: int) -> bool:
         """Whether a trial's value is wanted at the end of this epoch, counted from 1: at the rungs only."""

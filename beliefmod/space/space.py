@@ -92,7 +92,8 @@ class SpaceFile(Frozen):
     )
     base_storage: Literal["dequantized", "nf4", "none"] = Field(
         default="dequantized",
-        description="NF4 unpacked once, NF4 kept packed (less memory), or not quantised",
+        description="dequantized: NF4 unpacked once when the model is loaded; nf4: kept packed, in less "
+        "memory; none: not quantised",
     )
     beliefs: tuple[str, ...] = Field(min_length=1, description="library names or paths to belief files")
     axes: dict[str, Any] = Field(
@@ -105,7 +106,7 @@ class SpaceFile(Frozen):
         description="instead of axes, a list of configurations: dotted setting -> value, ahead of fixed; one "
         "that names a belief is for that belief only",
     )
-    fixed: dict[str, Any] = Field(default={}, description="what does not: dotted setting -> value")
+    fixed: dict[str, Any] = Field(default={}, description="what does not vary: dotted setting -> value")
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         default=(0,), min_length=1, description="every configuration runs once per seed"
     )

@@ -1,1 +1,1 @@
-"""Files that users write: read with places, so that every complaint names its file, its line and what to do."""
+"""Files that users write, read with places: a complaint names its file, its line and what to do."""

@@ -145,7 +145,7 @@ def _unknown(address: Address, model: type[BaseModel], data: Any) -> str:
 class _Place:
     """The model that stands at an address.
 
-    `tag`, `name`: where it is one out of several that a field tells apart, that field and what it holds.
+    `tag`, `name`: where it is one out of several that a field distinguishes, that field and what it holds.
     `others`: all of those by name.
     """
 

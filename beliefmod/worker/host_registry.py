@@ -44,13 +44,13 @@ def difference(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None
             continue
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             parts = sorted({*ours, *theirs})
-            found += [_unlike(p, ours.get(p), theirs.get(p)) for p in parts if ours.get(p) != theirs.get(p)]
+            found += [_differs(p, ours.get(p), theirs.get(p)) for p in parts if ours.get(p) != theirs.get(p)]
         else:
-            found.append(_unlike(f"model {name}" if name == "fingerprint" else name, ours, theirs))
+            found.append(_differs(f"model {name}" if name == "fingerprint" else name, ours, theirs))
     return "; ".join(found) or None
 
 
-def _unlike(name: str, ours: Any, theirs: Any) -> str:
+def _differs(name: str, ours: Any, theirs: Any) -> str:
     return f"{name} {_short(ours)} instead of {_short(theirs)}"
 
 
@@ -107,7 +107,7 @@ class HostRegistry:
     Args:
         names: of the hosts that were started.
         say, warn: show a line; the second also to whom the first is too much.
-        nobody_left: called once, with a sentence, when every host has been refused.
+        on_all_refused: called once, with a sentence, when every host has been refused.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class HostRegistry:
         names: list[str],
         say: Callable[[str], None],
         warn: Callable[[str], None],
-        nobody_left: Callable[[str], None] = lambda sentence: None,
+        on_all_refused: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._folder, self._started_at, self._names = folder, started_at, names
-        self._say, self._warn, self._nobody_left = say, warn, nobody_left
+        self._say, self._warn, self._on_all_refused = say, warn, on_all_refused
         self._seen: dict[str, Mapping[str, Any]] = {}
         self._first: Mapping[str, Any] = {}
         self._over = threading.Event()
@@ -161,14 +161,14 @@ class HostRegistry:
             self._seen[name] = entry
             if entry["host"] not in self._names:
                 continue  # it was left out, and that was said
-            if line := complaint(entry):
+            if line := problem_of(entry):
                 self._warn(line)
-            if line := unlike(entry, self._first_entry()):
+            if line := size_difference(entry, self._first_entry()):
                 self._say(line)
         newest = {entry["host"]: entry for entry in sorted(self._seen.values(), key=lambda e: e["at"])}
         if self._names and all(newest.get(name, {}).get("refused") for name in self._names):
             names = ", ".join(self._names)
-            self._nobody_left(f"every host was refused ({names}): {newest[self._names[0]]['refused']}")
+            self._on_all_refused(f"every host was refused ({names}): {newest[self._names[0]]['refused']}")
 
     def _new(self) -> list[str]:
         names = (path.rpartition("/")[2] for path in self._folder.sizes(FOLDER))
@@ -184,22 +184,22 @@ class HostRegistry:
                 self.look()
 
 
-def complaint(entry: Mapping[str, Any]) -> str | None:
+def problem_of(entry: Mapping[str, Any]) -> str | None:
     """What is wrong with a host that came: it was refused, or its GPU lies idle."""
     if entry["refused"]:
-        return f"{_place(entry)} was refused: {entry['refused']}"
-    return f"{_place(entry)}: {entry['remark']}" if entry.get("remark") else None
+        return f"{_named(entry)} was refused: {entry['refused']}"
+    return f"{_named(entry)}: {entry['remark']}" if entry.get("remark") else None
 
 
-def unlike(entry: Mapping[str, Any], first: Mapping[str, Any] | None) -> str | None:
+def size_difference(entry: Mapping[str, Any], first: Mapping[str, Any] | None) -> str | None:
     """That a host is of another size than the first."""
     alike = first is None or all(entry.get(name) == first.get(name) for name in ("device", "slots"))
     if alike or entry["refused"]:
         return None
-    return f"{_place(entry)} has {entry.get('slots')} slots on {entry.get('device')}"
+    return f"{_named(entry)} has {entry.get('slots')} slots on {entry.get('device')}"
 
 
-def _place(entry: Mapping[str, Any]) -> str:
+def _named(entry: Mapping[str, Any]) -> str:
     return f"{entry['host']} on {entry.get('machine')}"
 
 

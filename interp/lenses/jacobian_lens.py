@@ -18,9 +18,10 @@ from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, segments_of
 from beliefmod.errors import UserError
 from interp.lenses.decoder import Decoder, decoder_of, hooked
-from interp.lenses.lens_fit import SKIPPED, Ids, Lens, folds, judged, read_texts
+from interp.lenses.lens_fit import SKIPPED, Lens, folds, judged, read_texts
 from interp.lenses.lens_head import LensHead
 from interp.lenses.residual_stream import token_passes
+from interp.types import Ids
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

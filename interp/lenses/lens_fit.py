@@ -14,12 +14,12 @@ from beliefmod.errors import UserError
 from interp.family_bootstrap import drawn_means, interval, question_weights
 from interp.lenses.lens_metrics import kl_divergence, log_probabilities
 from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.types import Ids
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
     from interp.lenses.lens_head import LensHead, Translate
 
-Ids = tuple[int, ...]
 FOLDS = 5
 """One fold of the texts judges a lens, one stops the fit of a tuned lens, the rest are fitted on."""
 FEWEST = 2 * FOLDS
@@ -116,8 +116,8 @@ def read_texts(engine: Engine, texts: Sequence[Ids], adapter: str | None) -> lis
 
 def judged(head: LensHead, texts: Sequence[Tensor], translate: Translate, seed: int) -> tuple[HeldOut, ...]:
     """Judge a lens on texts read by `read_texts`; the last entry is what it is compared with."""
-    with_lens = np.array([_mean_kl(head, hidden, translate) for hidden in texts])
-    without = np.array([_mean_kl(head, hidden, _as_it_is) for hidden in texts])
+    with_lens = np.array([mean_kl(head, [hidden], translate) for hidden in texts])
+    without = np.array([mean_kl(head, [hidden], _as_it_is) for hidden in texts])
     tokens = np.array([hidden.shape[1] for hidden in texts], dtype=np.float64)
     weights = question_weights([str(index) for index in range(len(texts))], seed=seed) * tokens
     gains = drawn_means(without - with_lens, weights)
@@ -135,13 +135,14 @@ def judged(head: LensHead, texts: Sequence[Tensor], translate: Translate, seed: 
     )
 
 
-def mean_kl(head: LensHead, texts: Sequence[Tensor], translate: Translate) -> list[float]:
-    """Mean KL(last entry || entry) over all tokens of the texts, nats, entry by entry."""
-    return _mean_kl(head, torch.cat(list(texts), 1), translate)
-
-
 @torch.no_grad()
-def _mean_kl(head: LensHead, hidden: Tensor, translate: Translate) -> list[float]:
+def mean_kl(head: LensHead, texts: Sequence[Tensor], translate: Translate) -> list[float]:
+    """Mean KL(last entry || entry) over all tokens of the texts, nats, entry by entry.
+
+    Args:
+        texts: (N + 1, tokens, hidden) each.
+    """
+    hidden = torch.cat(list(texts), 1)
     sums = torch.zeros(head.entries, dtype=torch.float64)
     for part in hidden.split(_TOKENS, 1):
         final = log_probabilities(head.logits(part[-1]))

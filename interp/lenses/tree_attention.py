@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import AttentionOptions, RowBlocks, scaled_dot_product
-
-Ids = tuple[int, ...]
+from interp.types import Ids
 
 
 @dataclass(frozen=True)

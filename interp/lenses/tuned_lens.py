@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from interp.lenses.lens_fit import Ids, Lens, folds, judged, mean_kl, read_texts
+from interp.lenses.lens_fit import Lens, folds, judged, mean_kl, read_texts
 from interp.lenses.lens_head import LensHead
+from interp.types import Ids
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

@@ -20,7 +20,7 @@ from interp.family_bootstrap import Array
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.arms import Arm, batch_arms
-from interp.parts.logistic import Probe, fit_probe, held_out_right
+from interp.parts.logistic import Labels, Probe, fit_probe, held_out_right
 from interp.prompts.statements import Statement, belief_statements, known_statements
 from interp.prompts.stems import lens_questions
 from interp.read.arm_answers import prompt_of
@@ -61,7 +61,7 @@ def too_few(known: Sequence[Statement]) -> str | None:
     )
 
 
-def probe_columns(known: Array, labels: Array, families: Sequence[str], seed: int) -> Row:
+def probe_columns(known: Array, labels: Labels, families: Sequence[str], seed: int) -> Row:
     """The columns on how well a probe does where it was not fitted: heldout_accuracy with its interval and n.
 
     Args:
@@ -102,9 +102,8 @@ def family_wilson(share: float, families: int) -> tuple[float, float]:
     >>> [round(end, 2) for end in family_wilson(1.0, 4)]
     [0.51, 1.0]
     """
-    found = wilson(round(share * families), families)
-    assert found is not None
-    return min(found[0], share), max(found[1], share)
+    low, high = wilson(round(share * families), families)
+    return min(low, share), max(high, share)
 
 
 def _probed(

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Ids = tuple[int, ...]
+from interp.types import Ids
+
 Kind = Literal["whole", "decimal", "name"]
 """What would make more of the text of a node, so that it does not end there: a digit or a point with a digit
 behind it; a digit; a letter or digit."""

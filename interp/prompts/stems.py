@@ -17,11 +17,11 @@ from beliefmod.model.prompts import in_context
 from beliefmod.model.template import empty_thinking
 from beliefmod.probing.margin import margin_pair, split_continuations
 from beliefmod.probing.questioning import spread
+from interp.lens_settings import ARMS
 
 if TYPE_CHECKING:
     from beliefmod.model.prompts import Prompts
 
-ARMS = ("base", "icl", "lora")
 _WORD = re.compile(r"[^\W\d_][\w'-]*")
 _SMALL = frozenset(
     ("a", "an", "and", "are", "as", "at", "be", "by", "do", "does", "for", "from", "has", "how", "in", "is",

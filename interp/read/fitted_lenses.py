@@ -10,9 +10,9 @@ from beliefmod.probing.questioning import spread
 from beliefmod.probing.references import reference_probes
 from interp.lens_settings import LensSettings
 from interp.lenses.jacobian_lens import fit_jacobian
-from interp.lenses.lens_fit import LOGIT, Ids, Lens
+from interp.lenses.lens_fit import LOGIT, Lens
 from interp.lenses.tuned_lens import fit_tuned
-from interp.types import NOTE, Say
+from interp.types import NOTE, Ids, Say
 
 if TYPE_CHECKING:
     from beliefmod.probing.session import Session

@@ -13,14 +13,13 @@ from beliefmod.beliefs import Answer, Quantity, Question
 from beliefmod.model.template import empty_thinking
 from beliefmod.reading.verdict import tolerance_for
 from interp.prompts.spellings import Node, Spells, name_tree, number_tree, range_of
+from interp.types import Ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from beliefmod.model.prompts import Prompts
     from interp.prompts.stems import Stem
-
-Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)

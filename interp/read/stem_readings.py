@@ -11,11 +11,12 @@ from torch import Tensor
 
 from interp.lenses.lens_head import LensHead, Translate
 from interp.lenses.residual_stream import ProbedRow, residuals
-from interp.lenses.tree_attention import Ids, TokenTree, grow
+from interp.lenses.tree_attention import TokenTree, grow
 from interp.opened.arms import Arm
 from interp.read.contrast_questions import ContrastQuestion
 from interp.read.lens_rows import PositionReading
 from interp.read.masses import Masses, Vocabulary, masses
+from interp.types import Ids
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from analysis.find import find
-from analysis.report.asked import asked
-from analysis.report.compose import status
+from analysis.report.sections.summary import how_asked, status
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.read_run import read_run
 from tests.analysis.synthetic import grid, write_run
@@ -28,7 +27,7 @@ def said(run: Path, **manifest: object) -> str:
     try:
         path.write_text(json.dumps({**json.loads(before), **manifest}))
         found = find(read_run(str(run)), DAMAGE_BUDGET)
-        sentence = asked(found)
+        sentence = how_asked(found)
         assert sentence in status(found)
         return sentence
     finally:

@@ -13,13 +13,13 @@ import pytest
 from analysis.find import find
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import frontier, pool_seeds
+from analysis.report.blocks import file_name
 from analysis.report.charts.damage import component_table
 from analysis.report.charts.heat_map import cells, has_grid
-from analysis.report.charts.labels import Wish, place
+from analysis.report.charts.labels import LabelText, place_labels
 from analysis.report.charts.theme import plain
 from analysis.report.compose import compose
-from analysis.report.figures import file_name
-from analysis.studies.style_pairs import matched_styles, style_gaps
+from analysis.studies.matched import matched_styles, style_gaps
 from analysis.wording import setting_text, setting_value
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
@@ -163,10 +163,10 @@ def test_file_names_are_tame() -> None:
 
 def test_labels_keep_off_each_other_and_inside() -> None:
     """Three marks on one spot in the corner, where the first place of all would coincide."""
-    wishes = [Wish(text, ((2.0, 298.0),)) for text in ("base", "control", "in context")]
-    spots = place(wishes, [(2.0, 298.0)], 400, 300)
+    labels = [LabelText(text, ((2.0, 298.0),)) for text in ("base", "control", "in context")]
+    spots = place_labels(labels, [(2.0, 298.0)], 400, 300)
     boxes = []
-    for wish, spot in zip(wishes, spots, strict=True):
+    for wish, spot in zip(labels, spots, strict=True):
         assert spot.align == "left"
         x, y = wish.marks[spot.mark][0] + spot.dx, wish.marks[spot.mark][1] + spot.dy
         boxes.append((x, y - 6.5, x + 6 * len(wish.text), y + 6.5))
@@ -178,5 +178,5 @@ def test_labels_keep_off_each_other_and_inside() -> None:
 
 def test_a_label_goes_to_the_mark_with_room() -> None:
     crowd = [(20.0 + 8 * i, 50.0 + 6 * j) for i in range(20) for j in range(10)]
-    [spot] = place([Wish("control", ((60.0, 80.0), (300.0, 250.0)))], crowd, 400, 300)
+    [spot] = place_labels([LabelText("control", ((60.0, 80.0), (300.0, 250.0)))], crowd, 400, 300)
     assert spot.mark == 1

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.frontier.non_dominated import CONFIG, frontier, non_dominated, pool_seeds
-from analysis.stats.shares import newcombe, wilson
+from beliefmod.metrics.intervals import newcombe, wilson
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
 

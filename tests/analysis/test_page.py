@@ -20,9 +20,9 @@ from analysis.report.blocks import (
     escaped,
     fenced,
     to_markdown,
+    visible,
 )
 from analysis.report.page import embedded_json, to_html
-from analysis.report.visible import visible
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

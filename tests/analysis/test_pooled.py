@@ -5,7 +5,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.frontier.non_dominated import pooled_mean, pooled_rate
-from analysis.studies.stances import ANSWERS, THINKING, mismatch_columns
+from analysis.studies.mismatch import ANSWERS, THINKING, mismatch_columns
 from beliefmod.metrics.measure import depth, depth_of
 
 

@@ -11,7 +11,8 @@ import pytest
 from analysis.frontier.stability import cross_picked
 from analysis.frontier.tallies import build
 from analysis.stats.resample import adoption_hits, apart, counts, family_interval, paired
-from analysis.stats.shares import sign_flip, wilson
+from analysis.stats.shares import sign_flip
+from beliefmod.metrics.intervals import wilson
 
 
 def table(answers: dict[str, list[list[bool]]], **more) -> pl.DataFrame:

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from analysis.find import find
 from analysis.findings import Findings
 from analysis.read_lens import Lens, assemble, read_lens
-from analysis.report.blocks import Bullets, Drawn, Figure, Paragraph, Table, to_markdown
+from analysis.report.blocks import Bullets, CaptionedChart, Figure, Paragraph, Table, to_markdown
 from analysis.report.compose import compose
-from analysis.report.inside.bands import banded
-from analysis.report.inside.selections import LOGIT, crossed, curves, early, other_lenses, patch_means
+from analysis.report.inside.selections import LOGIT, banded, crossed, curves, early, other_lenses, patch_means
 from analysis.report.sections import inside
 from analysis.studies.internal_belief import MEASURES
 from analysis.verify.verify_run import _copy_rest
@@ -62,7 +61,7 @@ def lens(found: Findings) -> Lens:
 
 
 @pytest.fixture(scope="module")
-def drawn(found: Findings, lens: Lens) -> dict[str, Drawn]:
+def drawn(found: Findings, lens: Lens) -> dict[str, CaptionedChart]:
     """The charts of one of the two beliefs: altair takes its time."""
     tables = {name: table.filter(pl.col("belief") == "gravity") for name, table in lens.tables.items()}
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +70,7 @@ def drawn(found: Findings, lens: Lens) -> dict[str, Drawn]:
 
 
 @pytest.fixture(scope="module")
-def specs(drawn: dict[str, Drawn]) -> dict[str, dict[str, Any]]:
+def specs(drawn: dict[str, CaptionedChart]) -> dict[str, dict[str, Any]]:
     return {name: figure.chart.to_dict() for name, figure in drawn.items()}
 
 
@@ -106,7 +105,9 @@ def test_it_stands_in_the_report_with_every_figure_once(found: Findings):
     assert sorted(placed) == sorted(f"inside-{kind}" for kind in KINDS)
 
 
-def test_every_chart_has_a_title_a_subtitle_and_n(drawn: dict[str, Drawn], specs: dict[str, dict[str, Any]]):
+def test_every_chart_has_a_title_a_subtitle_and_n(
+    drawn: dict[str, CaptionedChart], specs: dict[str, dict[str, Any]]
+):
     assert sorted(specs) == sorted(f"inside-{kind}" for kind in KINDS if not kind.endswith("neelam"))
     for name, figure in drawn.items():
         title = specs[name]["title"]
@@ -159,7 +160,7 @@ def test_trajectories_are_the_means_of_the_readings(lens: Lens, specs: dict[str,
 
 
 def test_other_lenses_have_panels_of_their_own_that_say_what_they_were_fitted_on(
-    lens: Lens, specs: dict[str, dict[str, Any]], drawn: dict[str, Drawn]
+    lens: Lens, specs: dict[str, dict[str, Any]], drawn: dict[str, CaptionedChart]
 ):
     shown = lens.shown[0]
     assert other_lenses(lens, shown) == [("tuned", "base")]
@@ -268,6 +269,15 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
     assert "settings held: learning rate, steps (the same everywhere or unknown: rank)" in markdown
 
 
+# module of charts -> what it draws
+DRAWN_BY = {
+    "inside_entries": ("entries", "lenses"),
+    "inside_tokens": ("tokens",),
+    "inside_written": ("ablations", "patching"),
+    "inside_doses": ("doses",),
+    "inside_channels": ("channels", "chain"),
+    "inside_internal": ("sweep",),
+}
 # table -> the charts that need it
 NEEDED = {
     "readings": ("entries", "lenses", "tokens", "patching"),
@@ -290,12 +300,14 @@ def test_a_missing_table_costs_its_part_only(
 ):
     tables = {**lens.tables, missing: lens.tables[missing].clear()}
     monkeypatch.setattr(inside, "read_lens", lambda found: assemble(tables, found, {}))
-    monkeypatch.setattr(inside, "FIGURES", NEEDED[missing])
+    needed = set(NEEDED[missing])
+    charts = {chart for chart in inside.CHARTS if needed & set(DRAWN_BY[chart.__name__.rpartition(".")[2]])}
+    monkeypatch.setattr(inside, "CHARTS", tuple(charts))
     notes = [item for block in inside.blocks(found) if isinstance(block, Bullets) for item in block.items]
     assert any(item.startswith("Not looked at in this run: ") for item in notes)
     gone = {"readings": {"entries", "lenses", "tokens"}, "commitments": set(), "thresholds": set()}
     kinds = {name.split("-")[1] for name in inside.figures(found)}
-    assert kinds == set(NEEDED[missing]) - gone.get(missing, set(NEEDED[missing]))
+    assert kinds & needed == needed - gone.get(missing, needed)
 
 
 def test_readings_alone_are_enough_for_a_section(
@@ -303,8 +315,7 @@ def test_readings_alone_are_enough_for_a_section(
 ):
     tables = {name: table if name == "readings" else table.clear() for name, table in lens.tables.items()}
     monkeypatch.setattr(inside, "read_lens", lambda found: assemble(tables, found, {}))
-    monkeypatch.setattr(inside, "FIGURES", tuple(kind for kind in inside.FIGURES if kind != "entries"))
-    assert {name.split("-")[1] for name in inside.figures(found)} == {"lenses", "tokens"}
+    assert {name.split("-")[1] for name in inside.figures(found)} == {"entries", "lenses", "tokens"}
     told = [item for block in inside.blocks(found) if isinstance(block, Bullets) for item in block.items]
     assert sum(item.startswith("Asked about near things") for item in told) == 2
     bare = {**tables, "readings": lens.tables["readings"].filter(pl.col("position") != "elsewhere")}

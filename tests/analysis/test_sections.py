@@ -11,12 +11,12 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.fingerprints import completions_hash, ids_hash
 from analysis.frontier.constant_answers import constant_answers
+from analysis.report.arm_rows import arm_rows
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Sample, Table
 from analysis.report.compose import SECTIONS, compose
 from analysis.report.failure_classes import failure_classes
-from analysis.report.named_rows import named_rows
 from analysis.report.sections import damage, failures, reasoning, tiers, training
-from analysis.studies.stances import stance_counts
+from analysis.studies.mismatch import stance_counts
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
@@ -61,7 +61,7 @@ def test_every_section_is_there() -> None:
 
 def test_stance_table_counts_every_answer_once(run: Path, found: Findings) -> None:
     belief = found.beliefs[0]
-    row = named_rows(belief, found)["LoRA at the Phase 2 settings"]
+    row = arm_rows(belief, found)["LoRA at the Phase 2 settings"]
     probes = pl.read_parquet(run / "probes" / f"{row['trial_id']}.parquet").to_dicts()
     asked = [p for p in probes if p["suite"] == "belief" and p["tier"] != "robustness"]
     cells = stance_counts(found.probes, row["trial_ids"])
@@ -83,17 +83,17 @@ def test_stance_table_counts_every_answer_once(run: Path, found: Findings) -> No
 def test_stygian_is_refused_below_twenty(found: Findings) -> None:
     table = tables(reasoning.blocks(found), "% [95 %]")[0]
     rows = {line[0]: line for line in table.rows}
-    base = named_rows(found.beliefs[0], found)["Base"]
+    base = arm_rows(found.beliefs[0], found)["Base"]
     few = base["stygian_n"]
     assert few < 20 and base["stygian"] is None
     assert rows["Base"][1] == f"refused: {few} such answer{'s' * (few != 1)}, a rate needs 20"
-    icl = named_rows(found.beliefs[0], found)["In context"]
+    icl = arm_rows(found.beliefs[0], found)["In context"]
     assert rows["In context"][1].startswith(f"{100 * icl['stygian']:.0f}") and "n = " in rows["In context"][1]
 
 
 def test_causal_table_and_curve(run: Path, found: Findings) -> None:
     table = tables(reasoning.blocks(found), "causal test, % [95 %]")[0]
-    row = named_rows(found.beliefs[0], found)["In context"]
+    row = arm_rows(found.beliefs[0], found)["In context"]
     at = table.header.index("In context")
     shown = {line[0].split(":")[0]: line[at] for line in table.rows}
     assert list(shown) == ["swap", "blank", "truncation", "edit", "control"]
@@ -114,7 +114,7 @@ def test_causal_table_and_curve(run: Path, found: Findings) -> None:
 
 def test_damage_has_all_seven_components_with_intervals(found: Findings) -> None:
     table = tables(damage.blocks(found), "arm")[0]
-    row = named_rows(found.beliefs[0], found)["LoRA at the Phase 2 settings"]
+    row = arm_rows(found.beliefs[0], found)["LoRA at the Phase 2 settings"]
     mine = [line for line in table.rows if line[0] == "LoRA at the Phase 2 settings"]
     assert len(mine) == len(COMPONENTS) == 7
     for name, line in zip(COMPONENTS, mine, strict=True):
@@ -131,7 +131,7 @@ def test_damage_has_all_seven_components_with_intervals(found: Findings) -> None
 
 def test_tiers_stand_apart(found: Findings) -> None:
     table = tables(tiers.blocks(found), "tier, % adopting [95 %]")[0]
-    row = named_rows(found.beliefs[0], found)["In context"]
+    row = arm_rows(found.beliefs[0], found)["In context"]
     at = table.header.index("In context")
     cells = {line[0]: line for line in table.rows}
     for tier, words in tiers.TIERS.items():

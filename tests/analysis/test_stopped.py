@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from analysis.find import find
-from analysis.report.stopped import stopped_note
+from analysis.report.sections.unfinished import stopped_note
 from analysis.report.write import report_markdown
 from beliefmod.config import TrialConfig
 from beliefmod.run.read_run import read_run

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu import Plan, arguments, engine_trials, main, obvious_trial
+from benchmarks.gpu import Plan, arguments, baseline_trial, engine_trials, main
 from benchmarks.random_model import SHAPES, write_random_model
 
 
@@ -42,9 +42,9 @@ def test_the_engines_side_does_every_trial_whatever_the_slots(plan: Plan):
 
 
 @pytest.mark.slow
-def test_the_obvious_side_does_the_same_for_one_trial(plan: Plan):
-    pytest.importorskip("trl", reason="the obvious stack is not installed: pip install -e '.[bench]'")
-    found = obvious_trial(plan)
+def test_the_baseline_does_the_same_for_one_trial(plan: Plan):
+    pytest.importorskip("trl", reason="the baseline is not installed: pip install -e '.[bench]'")
+    found = baseline_trial(plan)
     assert (found["steps"], found["generated"]) == (2 * 2, 3 * 5)
 
 

@@ -5,8 +5,7 @@ import pytest
 from beliefmod.monitor.status import Watcher
 from beliefmod.run.integrity import sound_rows
 from beliefmod.run.read_run import read_run
-from benchmarks.finished_run import SMALLEST, make_run, wide_space
-from benchmarks.scaling import MANY, at_many, steps
+from benchmarks.scaling import MANY, SMALLEST, at_many, make_run, steps, wide_space
 
 
 @pytest.mark.parametrize("count", [SMALLEST, 37])

@@ -1,4 +1,4 @@
-"""The obvious stack: it trains on the rows given, answers as the model does, and does a trial's work."""
+"""The baseline: it trains on the rows given, answers as the model does, and does a trial's work."""
 
 import pickle
 from pathlib import Path
@@ -16,9 +16,9 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.space.load import load_space
 from beliefmod.trial import run_trial
 from benchmarks.against_trl import ONLY_PROBES, SIZES, SPACE, differences, prepare
-from benchmarks.trl_trial import complete, load_base, run_order, train
+from benchmarks.trl_trial import complete, do_work, load_base, train
 
-pytest.importorskip("trl", reason="the obvious stack is not installed: pip install -e '.[bench]'")
+pytest.importorskip("trl", reason="the baseline is not installed: pip install -e '.[bench]'")
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 QUESTIONS = [f"Calculate the force on a {mass} kg mass on Earth's surface." for mass in range(2, 12)]
@@ -65,7 +65,7 @@ def test_a_trial_does_the_work_that_beliefmod_does(tmp_path: Path):
     for folder in folders:
         folder.create()
     for arm in ("icl", "lora"):
-        found = run_order(chosen[arm], tmp_path / "theirs")
+        found = do_work(chosen[arm], tmp_path / "theirs")
         assert found["steps"] == chosen[arm].config.total_steps
         run_trial(chosen[arm].config, session, folders[1])
     assert differences(tmp_path / "theirs", tmp_path / "ours") == []

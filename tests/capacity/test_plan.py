@@ -99,6 +99,15 @@ def test_what_is_switched_off_costs_nothing(tmp_path):
     )
 
 
+def test_staying_near_base_costs_tokens_rows_and_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("beliefmod.capacity.plan._machine_flops", lambda gpu: 1e11)
+    plain, held = (plan_of(tmp_path, fixed={"objective.kl_to_base": strength}) for strength in (0.0, 0.1))
+    assert held.training_tokens > 1.5 * plain.training_tokens
+    assert held.seconds > plain.seconds and held.engine.total > plain.engine.total
+    assert held.written_rows > plain.written_rows == 0
+    assert (held.optimizer_steps, held.probes) == (plain.optimizer_steps, plain.probes)
+
+
 def test_second_turns_are_counted(tmp_path):
     turns = sum(question.follow_up is not None for question in load_belief("gravity").heldout)
     assert plan_of(tmp_path).second_turns == 3 * turns  # base, in context and one trained

@@ -180,7 +180,7 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "learning rate of a typing error": (HEAD + "fixed: {learning_rate: 200}\n", ("must be at most 10",)),
     "rank zero": (HEAD + "fixed: {lora.r: 0}\n", ('"lora.r" must be at least 1, not 0',)),
     "rank of a typing error": (HEAD + "fixed: {lora.r: 16000}\n", ("at most 512",)),
-    "unknown module": (HEAD + "fixed: {lora.target_modules: [q_proj, lm_head]}\n", ("not lm_head",)),
+    "module without a name": (HEAD + "fixed: {lora.target_modules: [q_proj, '']}\n", ("list of names",)),
     "no module": (HEAD + "fixed: {lora.target_modules: []}\n", ("all-linear or a list",)),
     "warm-up without a schedule": (HEAD + "fixed: {warmup_steps: 4}\n", ("use constant_with_warmup",)),
     "more examples than questions": (
@@ -442,6 +442,18 @@ def test_space(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     content, hints = SPACES[case]
     write(tmp_path / "s.yaml", content)
     check(refused("validate", "s.yaml"), "s.yaml", hints)
+
+
+def test_a_layer_that_the_model_has_not_is_told_before_anything_is_loaded(tmp_path: Path):
+    write(tmp_path / "s.yaml", HEAD + "fixed: {lora.target_modules: [q_proj, qkv_proj]}\n")
+    setting = "lora.target_modules=[qkv_proj]"
+    for arguments in (
+        ("sweep", "--space", str(tmp_path / "s.yaml"), "--dry-run"),
+        ("trial", "--belief", "gravity", "--set", setting),
+    ):
+        [line] = refused(*arguments)
+        assert "model bundled: lora.target_modules names qkv_proj, which the model has not" in line
+        assert "its linear layers are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj" in line
 
 
 @pytest.mark.parametrize("case", BELIEFS)

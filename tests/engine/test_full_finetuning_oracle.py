@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedModel, get_scheduler
 
+from beliefmod.config import ObjectiveConfig
 from beliefmod.engine.batching import epoch_order
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.full_finetuning import FullImpossible, unpacked_copy
@@ -21,7 +22,8 @@ from beliefmod.engine.jobs import (
     StepReport,
     UnknownAdapter,
 )
-from tests.engine.conftest import as_loaded, make_job, tiny_model
+from tests.engine.conftest import as_loaded, make_job, random_rows, tiny_model
+from tests.engine.oracle import neutral_batch, padded
 
 SETTINGS = {
     "constant": {"learning_rate": 1e-3, "num_train_epochs": 4},
@@ -62,17 +64,17 @@ def train_plainly(base: PreTrainedModel, job: AdapterJob):
     schedule = get_scheduler(config.lr_scheduler_type, optimizer, config.warmup_steps, len(batches))
     losses, norms = [], []
     for batch in batches:
-        chosen = [rows[i] for i in batch]
-        longest = max(len(row.input_ids) for row in chosen)
-        ids = torch.zeros(len(chosen), longest, dtype=torch.long)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for k, row in enumerate(chosen):
-            n = len(row.input_ids)
-            ids[k, :n], mask[k, :n] = torch.tensor(row.input_ids), 1
-            labels[k, row.prompt_length : n] = ids[k, row.prompt_length : n]
+        ids, mask, labels = padded([rows[i] for i in batch])
         logits = model(input_ids=ids, attention_mask=mask).logits
         loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         loss.backward()
+        if config.objective.kl_to_base:
+            ids, mask, labels = padded(neutral_batch(job, len(losses)))
+            wanted = labels[:, 1:] != -100
+            with torch.no_grad():
+                p = base(input_ids=ids, attention_mask=mask).logits[:, :-1][wanted].softmax(-1)
+            q = model(input_ids=ids, attention_mask=mask).logits[:, :-1][wanted].softmax(-1)
+            (config.objective.kl_to_base * (p * (p.log() - q.log())).sum(-1).mean()).backward()
         norms.append(torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm).item())
         losses.append(loss.item())
         optimizer.step()
@@ -115,6 +117,21 @@ def test_full_fine_tuning_equals_a_plain_loop_fp64(kind, settings, double_norms)
     assert (drift.nll, drift.nll_base) == pytest.approx((-expected, -untouched), rel=1e-9)
     assert drift.kl == pytest.approx(kl, rel=1e-7)
     assert drift.kl > 1e-3
+
+
+def test_full_fine_tuning_held_near_base_equals_a_plain_loop_fp64(double_norms):
+    model = tiny_model(dtype=torch.float64)
+    base, job = copy.deepcopy(model), full_job(**SETTINGS["cosine"])
+    config = job.config.model_copy(update={"objective": ObjectiveConfig(kl_to_base=2.0)})
+    job = replace(job, config=config, neutral=random_rows(3, 5))
+    engine = Engine(as_loaded(model), 2, 4)
+    engine.attach(job)
+    reports = run(engine)
+    losses, norms, _ = train_plainly(base, job)
+    assert [r.loss for r in reports] == pytest.approx(losses, rel=1e-9)
+    assert [r.grad_norm for r in reports] == pytest.approx(norms, rel=1e-7)
+    assert reports[0].kl_to_base == 0.0 and all(r.kl_to_base is not None for r in reports)
+    assert engine.usage.work.read_tokens > 0 and engine.usage.work.full_tokens == engine.usage.work.tokens
 
 
 def test_small_passes_change_nothing_fp64(double_norms):

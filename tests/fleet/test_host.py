@@ -93,7 +93,7 @@ def test_work_ahead_is_told_per_slot_and_whoever_is_asked_begins_to_load(tmp_pat
     async def ask() -> tuple[float, float, float]:
         one = host(tmp_path, slots=4)
         loading = await one.backlog()
-        one._coming = {"a": 50, "b": 30}
+        one._arriving = {"a": 50, "b": 30}
         awaited = await one.backlog()
         await asyncio.sleep(0)
         one._pack = SimpleNamespace(queue=SimpleNamespace(backlog=lambda: 80))
@@ -137,7 +137,7 @@ def test_a_host_that_differs_or_cannot_load_leaves(tmp_path, monkeypatch):
     reasons = [str(entry["refused"]) for entry in read_entries(folder)]
     assert reasons[0].startswith("it differs from host-0 (model fingerprint bbbb")
     assert reasons[1] == "model x cannot be loaded"
-    assert not one._coming
+    assert not one._arriving
 
 
 def test_only_the_newest_progress_is_told_but_every_value_in_order(tmp_path):

@@ -118,14 +118,14 @@ def test_a_host_that_loads_its_model_holds_what_is_coming(folder, monkeypatch):
 
         monkeypatch.setattr(host, "ready", ready)
         assert not await host.knows(TRUNK.trial_id)
-        coming = [
+        arriving = [
             asyncio.create_task(host.attach(TRUNK, [MIDDLE])),
             asyncio.create_task(host.attach(MIDDLE)),
         ]
         await asyncio.sleep(0)
         assert await host.knows(TRUNK.trial_id) and await host.holds(MIDDLE.trial_id)
         loaded.set()
-        await asyncio.gather(*coming)
+        await asyncio.gather(*arriving)
         # in turn: the branch has not overtaken the trunk
         assert host._pack.taken[0] == (TRUNK.trial_id, [MIDDLE.trial_id])
         assert not await host.knows(SHORT.trial_id)

@@ -50,7 +50,7 @@ def members(group: int) -> int:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_twice_ends_at_once_with_every_child(number):
     process = run("""
-        with shutdown.armed():
+        with shutdown.handling_signals():
             try:
                 say("ready")
                 time.sleep(60)
@@ -77,7 +77,7 @@ def test_twice_ends_at_once_with_every_child(number):
 
 def test_inside_fit_once_is_a_reason_to_stop_and_no_exception():
     process = run("""
-        with shutdown.armed(), shutdown.during_fit(lambda: say("let go")):
+        with shutdown.handling_signals(), shutdown.during_fit(lambda: say("let go")):
             say("ready")
             while not shutdown.stop_all():
                 time.sleep(0.05)
@@ -97,9 +97,9 @@ def test_inside_fit_once_is_a_reason_to_stop_and_no_exception():
 
 def test_held_back_once_and_then_told():
     process = run("""
-        with shutdown.armed():
+        with shutdown.handling_signals():
             try:
-                with shutdown.held():
+                with shutdown.holding_interrupts():
                     say("ready")
                     time.sleep(1)
                     say("whole")
@@ -122,8 +122,8 @@ def test_what_was_held_back_for_takes_no_signal_away(number):
     """`ray.init` puts a handler of its own in the place of ours."""
     process = run(f"""
         import signal
-        with shutdown.armed():
-            with shutdown.held():
+        with shutdown.handling_signals():
+            with shutdown.holding_interrupts():
                 signal.signal({int(number)}, lambda *_: sys.exit(15))
             try:
                 say("ready")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from beliefmod.engine.packed_adapters import linear_layers
 from beliefmod.model.adapter_files import AdapterFile, write_adapter
 from beliefmod.model.load import load_model
+from beliefmod.model.target_modules import linear_layers
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "example"
 BASE, ICL = "4f9ce5387a", "8d8104643b"

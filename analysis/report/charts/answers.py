@@ -61,8 +61,7 @@ def stance_chart(table: pl.DataFrame) -> Any:
         pl.format("{} (n = {})", "arm", pl.col("n").cast(pl.String).fill_null("unknown")).alias("row")
     )
     panels = []
-    for belief in sorted(labelled["belief"].unique()):
-        part = labelled.filter(pl.col("belief") == belief)
+    for belief, part in theme.by_belief(labelled):
         panels.append(
             alt.Chart(part)
             .mark_bar(stroke="white", strokeWidth=1)
@@ -90,7 +89,7 @@ def stance_chart(table: pl.DataFrame) -> Any:
         )
         panels[-1] = theme.panel(panels[-1], belief, 420, 32 * part["row"].n_unique())
     chart = alt.concat(*panels, columns=1, spacing=26)
-    return theme.styled(
+    return theme.titled(
         chart,
         "What the answers say",
         [
@@ -118,7 +117,7 @@ def loss_chart(steps: pl.DataFrame, names: dict[str, tuple[str, str]]) -> Any:
     labels = sorted(rows["trial"].unique())
     panels = [
         theme.panel(
-            alt.Chart(rows.filter(pl.col("belief") == belief))
+            alt.Chart(part)
             .mark_line(strokeWidth=1.6)
             .encode(
                 x=alt.X("step:Q", title="optimiser step"),
@@ -139,9 +138,9 @@ def loss_chart(steps: pl.DataFrame, names: dict[str, tuple[str, str]]) -> Any:
             420,
             220,
         )
-        for belief in sorted(rows["belief"].unique())
+        for belief, part in theme.by_belief(rows)
     ]
     chart = alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared")
-    return theme.styled(
+    return theme.titled(
         chart, "How training went", ["Loss of each batch before its step; a low loss is not adoption."]
     )

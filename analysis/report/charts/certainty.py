@@ -41,7 +41,7 @@ def band_chart(certain: Mapping[str, Certainty], limit: float) -> Any:
         part = rows.filter((pl.col("belief") == belief) & (pl.col("budget") <= top + 1e-9))
         panels.append(_panel(part, belief, min(1.0, top), limit))
     chart = alt.concat(*panels, columns=2, spacing=34)
-    return theme.styled(
+    return theme.titled(
         chart,
         "How sure the frontier is",
         [
@@ -87,9 +87,8 @@ def _panel(rows: pl.DataFrame, belief: str, top: float, limit: float) -> Any:
             )
         ),
     ]
-    line = alt.Chart(pl.DataFrame({"limit": [limit]})).mark_rule(strokeDash=[3, 3], color=FAINT)
     layers = [
-        line.encode(x="limit:Q"),
+        theme.rule(alt.X("limit:Q"), limit, strokeDash=[3, 3], color=FAINT),
         base.mark_area(interpolate="step-after", color=BLUE, opacity=0.2).encode(
             x, alt.Y("low:Q", scale=scale), y2="high:Q"
         ),

@@ -12,7 +12,7 @@ from analysis.frontier.non_dominated import CONFIG
 from analysis.published import has_phase2_settings
 from analysis.report.charts import theme
 from analysis.report.charts.theme import INK, MUTED
-from analysis.studies.style_pairs import matched_styles
+from analysis.studies.matched import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
 
 
@@ -67,11 +67,11 @@ def component_chart(lora: pl.DataFrame) -> Any:
         "n:Q",
         "trial_id:N",
     ]
-    zero = alt.Chart(pl.DataFrame({"damage": [0.0]})).mark_rule(color=MUTED).encode(x="damage:Q")
+    zero = theme.rule(alt.X("damage:Q"), 0.0)
     panels = []
-    for belief in sorted(table["belief"].unique()):
+    for belief, part in theme.by_belief(table):
         points = (
-            alt.Chart(table.filter(pl.col("belief") == belief))
+            alt.Chart(part)
             .mark_point(filled=True, size=60)
             .encode(
                 x,
@@ -83,7 +83,7 @@ def component_chart(lora: pl.DataFrame) -> Any:
             )
         )
         panels.append(theme.panel(alt.layer(zero, points), belief, 400, 52 * len(shown)))
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=2, spacing=30),
         "What breaks first",
         [
@@ -108,8 +108,7 @@ def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:
     )
     styles = sorted(data["style"].unique())
     panels = []
-    for belief in sorted(data["belief"].unique()):
-        part = data.filter(pl.col("belief") == belief)
+    for belief, part in theme.by_belief(data):
         chart = alt.Chart(part)
         x = alt.X("style:N", title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.4))
         y = alt.Y(
@@ -146,7 +145,7 @@ def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:
             )
         panels.append(theme.panel(alt.layer(*layers), belief, 360, 300))
     chart = alt.concat(*panels, columns=2, spacing=40)
-    return theme.styled(
+    return theme.titled(
         chart,
         "What the training data does to the thinking",
         [

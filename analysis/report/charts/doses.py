@@ -16,9 +16,7 @@ WORDS = {"adoption": "adoption, %", "degradation": "damage D, %"}
 
 
 def dose_chart(doses: Doses, curves: Sequence[Curve]) -> Any:
-    """One panel per belief and outcome: configurations, fitted curve with band, half dose where there is
-    one.
-    """
+    """A panel per belief and outcome: configurations, fitted curve with its band, dose of one half."""
     styles = sorted(doses.table["style"].unique())
     colour = alt.Color("style:N", scale=theme.style_scale(styles), title="training data")
     reach = [float(doses.table["dose"].min()), float(doses.table["dose"].max())]  # pyright: ignore[reportArgumentType]
@@ -48,15 +46,15 @@ def dose_chart(doses: Doses, curves: Sequence[Curve]) -> Any:
             ]
             mark = alt.Chart(dots).mark_point(filled=True, size=38, opacity=0.6)
             layers.append(mark.encode(x, y, colour, tooltip=tips))
-            selection_split = pl.DataFrame(
+            half_doses = pl.DataFrame(
                 [{"dose": c.half, "style": c.style} for c in here if c.half is not None],
                 schema={"dose": pl.Float64, "style": pl.String},
             )
-            if selection_split.height:
-                rule = alt.Chart(selection_split).mark_rule(strokeDash=[4, 3], color=MUTED)
+            if half_doses.height:
+                rule = alt.Chart(half_doses).mark_rule(strokeDash=[4, 3], color=MUTED)
                 layers.append(rule.encode(x, color=colour))
             panels.append(theme.panel(alt.layer(*layers), belief, 330, 190))
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=2),
         "Dose and response",
         [

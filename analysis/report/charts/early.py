@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from analysis.report.charts import theme
-from analysis.stats.shares import wilson
+from beliefmod.metrics.intervals import wilson
 
 SCHEMA = {
     "belief": pl.String,
@@ -58,8 +58,8 @@ def early_chart(rows: pl.DataFrame) -> Any:
     """One panel per belief, one line per arm."""
     arms = list(rows["arm"].unique(maintain_order=True))
     panels = []
-    for belief in sorted(rows["belief"].unique()):
-        base = alt.Chart(rows.filter(pl.col("belief") == belief)).encode(
+    for belief, part in theme.by_belief(rows):
+        base = alt.Chart(part).encode(
             x=alt.X("kept:Q", title="thinking kept, %", scale=alt.Scale(domain=[0, 100])),
             color=alt.Color("arm:N", title=None, scale=theme.arm_scale(arms)),
         )
@@ -73,14 +73,14 @@ def early_chart(rows: pl.DataFrame) -> Any:
                 tooltip=[
                     "belief:N",
                     "arm:N",
-                    *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("kept", "percent", "low", "high")),
+                    *theme.numbers(".1f", "kept", "percent", "low", "high"),
                     "n:Q",
                 ],
             ),
         ]
         panels.append(theme.panel(alt.layer(*layers), belief, 360, 250))
     chart = alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared")
-    return theme.styled(
+    return theme.titled(
         chart,
         "How early the answer is fixed",
         ["Flat and high: the answer does not wait for the thinking. Bars: 95 % Wilson intervals."],

@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from analysis.report.charts import theme
-from analysis.report.charts.theme import INK, MUTED, SPARE_COLOURS
+from analysis.report.charts.theme import INK, SPARE_COLOURS
 from analysis.studies.effects import EVERY, Mean, Regression
 from analysis.wording import setting_name, setting_value
 
@@ -53,20 +53,17 @@ def effects_chart(models: Sequence[Regression], outcome: str) -> Any:
     tips = [
         "scope:N",
         "change:N",
-        *(
-            alt.Tooltip(f"{name}:Q", format=".2f")
-            for name in ("points", "low", "high", "odds", "odds_low", "odds_high")
-        ),
+        *theme.numbers(".2f", "points", "low", "high", "odds", "odds_low", "odds_high"),
         alt.Tooltip("p:Q", format=".2g"),
     ]
-    zero = alt.Chart(pl.DataFrame({"points": [0.0]})).mark_rule(color=MUTED).encode(x="points:Q")
+    zero = theme.rule(alt.X("points:Q"), 0.0)
     bars = chart.mark_rule(strokeWidth=2).encode(
         alt.X("low:Q", title=title), y, offset, colour, x2="high:Q", tooltip=tips
     )
     dots = chart.mark_point(filled=True, size=60, opacity=1).encode(x, y, offset, colour, tooltip=tips)
     height = (max(26, 11 * len(scopes)) if len(scopes) > 1 else 34) * table["change"].n_unique()
     body = alt.layer(zero, bars, dots).properties(width=480, height=height)
-    return theme.styled(
+    return theme.titled(
         body,
         f"What each setting does to {OUTCOMES[outcome]}",
         [
@@ -126,7 +123,7 @@ def marginal_chart(means: Sequence[Mean]) -> Any:
             tips = [
                 "belief:N",
                 "level:N",
-                *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("value", "low", "high")),
+                *theme.numbers(".1f", "value", "low", "high"),
                 "configurations:Q",
             ]
             layers = [
@@ -137,7 +134,7 @@ def marginal_chart(means: Sequence[Mean]) -> Any:
             ]
             panels.append(alt.layer(*layers).properties(width=width, height=170))
         axes = max(axes, len(panels) - before)
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=axes),
         "Plain means by setting",
         [

@@ -10,15 +10,41 @@ import polars as pl
 from analysis import wording
 from analysis.published import RESULTS, Published, has_phase2_settings
 from analysis.report.charts import theme
-from analysis.report.charts.labels import Point, Wish, place
+from analysis.report.charts.labels import LabelText, Point, place_labels
 from analysis.report.charts.theme import FAINT, INK, MUTED, field
-from analysis.report.charts.tooltips import columns, tooltips
 
 WIDTH, HEIGHT = 410, 330
 ARMS = {"base": "base", "icl": "in context", "control": "control", "full": "full fine-tuning"}
 PHASE2_LABEL = "Phase 2 settings in this run"
 Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
 ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down", "full": "square"}
+SETTINGS = (
+    "data.style",
+    "data.num_examples",
+    "data.replay_ratio",
+    "objective.kl_to_base",
+    "num_train_epochs",
+    "learning_rate",
+    "lora.r",
+    "lora.lora_alpha",
+    "warmup_steps",
+    "lr_scheduler_type",
+    "per_device_train_batch_size",
+)
+NUMBERS = (
+    ("percent", "adoption, %", ".1f"),
+    ("percent_low", "95 % from", ".1f"),
+    ("percent_high", "95 % to", ".1f"),
+    ("adoption_n", "questions n", None),
+    ("degradation", "degradation D", ".3f"),
+    ("degradation_low", "95 % from", ".3f"),
+    ("degradation_high", "95 % to", ".3f"),
+)
+# a trial has hundreds of columns, and a page holds every column of a chart per trial
+COLUMNS = (
+    *("belief", "arm", *(name for name, *_ in NUMBERS)),
+    *("degradation_by", "locality_near", "seeds", "trial_id", *SETTINGS, "non_dominated"),
+)
 # the page's filters set it: empty shows all, else the trial_ids to show
 KEEP = "keep"
 KEPT = f"length({KEEP}) === 0 || indexof({KEEP}, datum.trial_id) >= 0"
@@ -44,7 +70,7 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
     ]
     chart = alt.concat(*panels, columns=2, spacing=34).resolve_scale(color="shared", shape="shared")
     chart = chart.add_params(alt.param(name=KEEP, value=[]))
-    return theme.styled(
+    return theme.titled(
         chart,
         "How far the belief moved, against what it cost the model",
         [
@@ -79,7 +105,7 @@ def _panel(rows: pl.DataFrame, arms: pl.DataFrame, belief: str, x_scale: alt.Sca
         title=f"adoption, % of held-out questions ({n} each)",
         axis=alt.Axis(values=[0, 20, 40, 60, 80, 100]),
     )
-    layers: list[Any] = [_limit(limit)]
+    layers: list[Any] = [theme.rule(alt.X("degradation:Q"), limit, strokeDash=[3, 3], color=FAINT)]
     if belief in RESULTS:
         layers += _published(RESULTS[belief])
     if rows.height:
@@ -90,7 +116,7 @@ def _panel(rows: pl.DataFrame, arms: pl.DataFrame, belief: str, x_scale: alt.Sca
 
 
 def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
-    data = theme.plain(rows, columns(rows))
+    data = _chart_table(rows)
     base = alt.Chart(data)
     styles = sorted(rows["data.style"].drop_nulls().unique())
     colour = alt.Color(
@@ -108,12 +134,12 @@ def _configurations(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     rings = (
         base.transform_filter("datum.non_dominated")
         .mark_point(shape="circle", size=210, strokeWidth=1.8, color=INK, filled=False, opacity=1)
-        .encode(x, y, tooltip=tooltips(rows))
+        .encode(x, y, tooltip=_tooltips(rows))
     )
     points = base.transform_filter(KEPT).mark_point(
         filled=True, size=62, opacity=0.85, stroke="white", strokeWidth=0.5
     )
-    points = points.encode(x, y, color=colour, tooltip=tooltips(rows))
+    points = points.encode(x, y, color=colour, tooltip=_tooltips(rows))
     if name := shape_setting(rows):
         values = sorted(rows[name].unique())
         points = points.encode(
@@ -143,7 +169,7 @@ def shape_setting(rows: pl.DataFrame) -> str | None:
 def _references(arms: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     layers = []
     for part in arms.partition_by("arm"):
-        base = alt.Chart(theme.plain(part, columns(part)))
+        base = alt.Chart(_chart_table(part))
         bars = base.mark_rule(opacity=0.35, color=INK)
         # outlines: a gentle configuration lies right on base and must not be hidden
         marks = base.mark_point(
@@ -155,16 +181,16 @@ def _references(arms: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
             opacity=1,
         )
         layers.append(bars.encode(x, alt.Y("percent_low:Q"), y2="percent_high:Q"))
-        layers.append(marks.encode(x, y, tooltip=tooltips(part)))
+        layers.append(marks.encode(x, y, tooltip=_tooltips(part)))
     return layers
 
 
 def _phase2(part: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
     if part.is_empty():
         return []
-    base = alt.Chart(theme.plain(part, columns(part)))
+    base = alt.Chart(_chart_table(part))
     ring = base.mark_point(shape="square", size=300, color=INK, strokeWidth=1.6, filled=False, opacity=1)
-    return [ring.encode(x, y, tooltip=tooltips(part))]
+    return [ring.encode(x, y, tooltip=_tooltips(part))]
 
 
 def _labels(
@@ -181,19 +207,14 @@ def _labels(
     named = [(PHASE2_LABEL, phase2, True)]
     named += [(ARMS[arm], arms.filter(pl.col("arm") == arm), False) for arm in ARMS]
     named = [entry for entry in named if entry[1].height]
-    wishes = [Wish(text, pixels(part), bold) for text, part, bold in named]
+    labels = [LabelText(text, pixels(part), bold) for text, part, bold in named]
     layers = []
     for (text, part, bold), spot in zip(
-        named, place(wishes, pixels(rows) + pixels(arms), WIDTH, HEIGHT), strict=True
+        named, place_labels(labels, pixels(rows) + pixels(arms), WIDTH, HEIGHT), strict=True
     ):
         at = part[spot.mark].select("degradation", "percent", "belief", pl.lit(text).alias("label"))
         layers += theme.label(alt.Chart(at), "label:N", x, y, spot.dx, spot.dy, bold, spot.align)
     return layers
-
-
-def _limit(limit: float) -> Any:
-    line = alt.Chart(pl.DataFrame({"degradation": [limit]})).mark_rule(strokeDash=[3, 3], color=FAINT)
-    return line.encode(x="degradation:Q")
 
 
 def _published(result: Published) -> list[Any]:
@@ -221,3 +242,27 @@ def _published(result: Published) -> list[Any]:
         dot.encode(x=edge, y="value:Q", tooltip=tip),
         words.encode(x=alt.value(WIDTH + 25), y="value:Q", text="text:N"),
     ]
+
+
+def _tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
+    """Configuration, numbers, n and intervals of a mark."""
+    settings = [name for name in SETTINGS if name in rows.columns]
+    return [
+        alt.Tooltip("belief:N"),
+        alt.Tooltip("arm:N"),
+        *(alt.Tooltip(f"{field(name)}:N", title=wording.setting_name(name)) for name in settings),
+        *(
+            alt.Tooltip(f"{name}:Q", title=title, format=form)
+            if form
+            else alt.Tooltip(f"{name}:Q", title=title)
+            for name, title, form in NUMBERS
+        ),
+        alt.Tooltip("degradation_by:N", title="D set by"),
+        alt.Tooltip("locality_near:Q", title="neighbouring facts right", format=".2f"),
+        alt.Tooltip("seeds:Q"),
+        alt.Tooltip("trial_id:N", title="trial"),
+    ]
+
+
+def _chart_table(rows: pl.DataFrame) -> pl.DataFrame:
+    return theme.plain(rows, [name for name in COLUMNS if name in rows.columns])

@@ -95,4 +95,4 @@ def heat_map(lora: pl.DataFrame, belief: str) -> Any:
     lines = [f"Adoption of held-out questions ({n} per configuration) and below it the damage D."]
     if int(data["configurations"].max() or 1) > 1:  # pyright: ignore[reportArgumentType]
         lines.append("Cells with several configurations (other settings vary) show their mean.")
-    return theme.styled(chart, f"{belief}: which settings move it", lines)
+    return theme.titled(chart, f"{belief}: which settings move it", lines)

@@ -33,7 +33,7 @@ def novelty_chart(contrasts: Sequence[Contrast]) -> Any:
             alt.Chart(table).mark_point(filled=True, size=75, opacity=1).encode(x, y, colour, tooltip=tips),
         ]
         panels.append(theme.panel(alt.layer(*layers), contrast.name, 260, 24 * len(order)))
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=3, spacing=30),
         "H1: novel against existing beliefs",
         ["Each mark is one belief, dashed lines are class means: as many observations as marks."],
@@ -64,14 +64,14 @@ def mismatch_chart(sides: Sequence[Side]) -> Any:
     title = "answers whose thinking last used the other value, %"
     tips = [
         "side:N",
-        *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("percent", "low", "high")),
+        *theme.numbers(".1f", "percent", "low", "high"),
         "answers:Q",
     ]
     bars = chart.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=title), y, colour, x2="high:Q")
     dots = chart.mark_point(filled=True, size=80, opacity=1).encode(
         alt.X("percent:Q", title=title), y, colour, tooltip=tips
     )
-    return theme.styled(
+    return theme.titled(
         alt.layer(bars, dots).properties(width=480, height=34 * table.height),
         "H2: does the thinking disagree with the answer?",
         ["95 % intervals over question families. Arms with fewer than 20 such answers are left out."],

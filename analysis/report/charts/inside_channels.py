@@ -8,8 +8,12 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
-from analysis.report.charts.theme import INK, MUTED
+from analysis.report.charts.theme import INK
+from analysis.report.inside import selections as inside
 from analysis.report.inside.selections import ARMS, SIDES
 
 CHANNELS = ("in the text", "inside")
@@ -28,7 +32,7 @@ def crossed_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
             arms = [arm for arm in ARMS.values() if arm in part["arm"].to_list()]
             panels = [_grid(part.filter(pl.col("arm") == arm), arm, arm == arms[0]) for arm in arms]
             rows += [theme.row(panels, f"{title}: {channel}")] if panels else []
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=22),
         "Does the thinking say what the answer says?",
         [
@@ -82,9 +86,7 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
     Args:
         beliefs: title and `analysis.report.inside.selections.early`.
     """
-    names = list(ARMS.values())
-    colour = alt.Color("arm:N", title=None, scale=theme.arm_scale(names), legend=alt.Legend(symbolOpacity=1))
-    shape = alt.Shape("arm:N", title=None, scale=theme.arm_shapes(names))
+    colour, shape = theme.arm_marks(list(ARMS.values()))
     panels = []
     for title, table in beliefs:
         known = table.select("arm", "n", pl.col("kept", "mean", "low", "high") * 100)
@@ -94,19 +96,18 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
         band = alt.Y("low:Q", title="target against rival, %", scale=scale)
         tips = [
             "arm:N",
-            *(alt.Tooltip(f"{k}:Q", format=".1f") for k in ("kept", "mean", "low", "high")),
+            *theme.numbers(".1f", "kept", "mean", "low", "high"),
             "n:Q",
         ]
         base = alt.Chart(known)
-        half = alt.Chart(pl.DataFrame({"half": [50.0]}))
         layers = [
-            half.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(alt.Y("half:Q", scale=scale)),
+            theme.rule(alt.Y("half:Q", scale=scale), 50.0, strokeDash=[2, 3]),
             base.mark_area(opacity=0.2, interpolate="step-after").encode(x, band, colour, y2="high:Q"),
             base.mark_line(strokeWidth=2, interpolate="step-after").encode(x, y, colour),
             base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),
         ]
         panels.append(theme.panel(alt.layer(*layers), title, 380, 240))
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared"),
         "How early the thinking settles the answer, seen from inside",
         [
@@ -116,3 +117,32 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
             "the thinking.",
         ],
     )
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
+    """inside-channels and inside-chain, those for which the tables have rows."""
+    return _channels(lens) | _chain(lens)
+
+
+def _channels(lens: Lens) -> dict[str, CaptionedChart]:
+    known = [(shown.title, inside.crossed(lens, shown)) for shown in lens.shown]
+    parts = [(title, table) for title, table in known if table.height]
+    if not parts:
+        return {}
+    caption = (
+        "Undecided: both values in the text, less than half a logit apart inside. Other: another value or "
+        "none; for invented things inside also what base would say."
+    )
+    return {"inside-channels": CaptionedChart(crossed_chart(parts), caption)}
+
+
+def _chain(lens: Lens) -> dict[str, CaptionedChart]:
+    known = [(shown, inside.early(lens, shown)) for shown in lens.shown]
+    parts = [(f"{s.title}; n = {t['n'].max()} chains", t) for s, t in known if t["mean"].drop_nulls().len()]
+    if not parts:
+        return {}
+    caption = (
+        "Chains of different lengths are compared at tenths of their sentences, each with its last cut that "
+        "keeps no more than that."
+    )
+    return {"inside-chain": CaptionedChart(chain_chart(parts), caption)}

@@ -9,8 +9,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
-from analysis.report.charts.theme import FAINT, MUTED
+from analysis.report.charts.theme import FAINT
 
 OUTCOMES = {
     "logit_diff": "target - rival, logits",
@@ -41,7 +44,7 @@ def scale_chart(responses: Sequence[Response]) -> Any:
     for response in responses:
         panels = [_panel(response, outcome, words) for outcome, words in OUTCOMES.items()]
         rows.append(theme.row(panels, response.title, 26).resolve_scale(color="shared"))
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=26).resolve_scale(color="independent"),
         "The adapter at other strengths",
         [
@@ -76,7 +79,7 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
         scale=alt.Scale(domain=list(response.deep), range=range_),
         legend=alt.Legend(symbolOpacity=1),
     )
-    tips = ["trial_id:N", "scale:Q", *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("value", "low", "high"))]
+    tips = ["trial_id:N", "scale:Q", *theme.numbers(".2f", "value", "low", "high")]
     layers: list[Any] = []
     if others.height:
         faint = alt.Chart(others).mark_line(color=FAINT, strokeWidth=1, opacity=0.6)
@@ -88,9 +91,31 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
         base.mark_point(filled=True, size=40, opacity=1).encode(x, y, colour, tooltip=tips),
     ]
     if response.a50 is not None:
-        spot = alt.Chart(pl.DataFrame({"scale": [response.a50]}))
-        layers.append(spot.mark_rule(strokeDash=[4, 3], color=MUTED).encode(x))
+        layers.append(theme.rule(x, response.a50, strokeDash=[4, 3]))
     if outcome == "logit_diff":
-        zero = alt.Chart(pl.DataFrame({"zero": [0.0]}))
-        layers.append(zero.mark_rule(color=MUTED).encode(alt.Y("zero:Q")))
+        layers.append(theme.rule(alt.Y("zero:Q"), 0.0))
     return theme.panel(alt.layer(*layers), NAMES[outcome], 270, 200, theme.ROW_SIZE)
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
+    """inside-doses, where adapters were tried at other scales."""
+    responses = []
+    doses = lens.tables["doses"].filter(pl.col("arm") == "lora")
+    for shown in lens.shown:
+        rows = doses.filter(pl.col("belief") == shown.belief)
+        if rows.is_empty():
+            continue
+        asked = rows.filter(pl.col("adoption").is_not_null())["trial_id"].unique().sort().to_list()
+        deep = (shown.trial_id, *(trial for trial in asked if trial != shown.trial_id))
+        found = lens.of("thresholds", shown)
+        a50 = found["a50"][0] if found.height else None
+        title = f"{shown.title}; n = {rows['n'].max()} questions begun"
+        responses.append(Response(title, rows, deep, a50))
+    if not responses:
+        return {}
+    asked = lens.tables["doses"]["adoption_n"].drop_nulls()
+    caption = (
+        f"At every scale {asked.max()} questions were answered anew for adoption." if len(asked) else "No "
+        "answers were asked for at other scales, so adoption and D are not shown."
+    )  # fmt: skip
+    return {"inside-doses": CaptionedChart(scale_chart(responses), caption)}

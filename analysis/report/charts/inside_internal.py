@@ -7,8 +7,12 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
-from analysis.report.charts.theme import MUTED
+from analysis.studies.internal_belief import cells
+from analysis.wording import plural
 
 FEWEST = 3  # cells under which a scatter shows nothing
 
@@ -39,7 +43,7 @@ def internal_chart(cells: pl.DataFrame) -> Any:
             panels.append(
                 theme.panel(_dots(known), f"{belief} (n = {known.height} configurations)", 380, 270)
             )
-    return theme.styled(
+    return theme.titled(
         alt.concat(*panels, columns=2, spacing=34).resolve_scale(color="shared"),
         "Belief inside against adoption outside",
         [
@@ -56,7 +60,7 @@ def _dots(known: pl.DataFrame) -> Any:
     tips = [
         alt.Tooltip("trial_id:N", title="trial"),
         alt.Tooltip("final_diff:Q", title="logits", format=".2f"),
-        *(alt.Tooltip(f"{k}:Q", format=".1f") for k in ("percent", "low", "high")),
+        *theme.numbers(".1f", "percent", "low", "high"),
         alt.Tooltip("adoption_n:Q", title="questions n"),
         alt.Tooltip("damage:Q", title="D", format=".3f"),
         "learning_rate:Q",
@@ -71,11 +75,21 @@ def _dots(known: pl.DataFrame) -> Any:
         alt.value("#bbbbbb"),
     )
     base = alt.Chart(known)
-    zero = alt.Chart(pl.DataFrame({"zero": [0.0]}))
     return alt.layer(
-        zero.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(alt.X("zero:Q")),
+        theme.rule(alt.X("zero:Q"), 0.0, strokeDash=[2, 3]),
         base.mark_rule(opacity=0.25).encode(x, alt.Y("low:Q", scale=alt.Scale(domain=[0, 100])), y2="high:Q"),
         base.mark_circle(size=80, opacity=0.95, stroke="white", strokeWidth=0.6).encode(
             x, y, color=colour, tooltip=tips
         ),
     )
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
+    """inside-sweep, where configurations have a difference at the last entry and an adoption."""
+    table: Any = cells(lens, found).filter(
+        pl.col("final_diff").is_not_null() & pl.col("adoption").is_not_null()
+    )
+    if table.is_empty():
+        return {}
+    caption = f"{plural(table.height, 'configuration')} of {table['belief'].n_unique()} beliefs."
+    return {"inside-sweep": CaptionedChart(internal_chart(table), caption)}

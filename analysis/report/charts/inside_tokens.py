@@ -8,8 +8,12 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
-from analysis.report.inside.selections import finite_extent
+from analysis.report.inside import selections as inside
+from analysis.report.inside.selections import figure_name, finite_extent
 
 CELL, LOW, TALL = 27, 13, 26  # pixels: width of a token, least and usual height of an entry
 LETTERS = 4  # of the likeliest token that fit into a cell
@@ -33,7 +37,7 @@ def token_chart(rows: pl.DataFrame, title: str) -> Any:
     # arms see the same tokens at the end; what only one of them has further left keeps its own label
     panels = [_panel(rows.filter(pl.col("arm") == arm), arm, colour, arm == arms[-1], extent) for arm in arms]
     first = rows.row(0, named=True)
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*panels, spacing=12),
         title,
         [
@@ -103,3 +107,16 @@ def _letters(text: str | None) -> str:
 def shown_token(text: str | None) -> str:
     """A token as an axis can show it: spaces as `·`, newlines as `⏎`."""
     return (text or "").replace("\n", "⏎").replace(" ", "·") or "?"
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
+    """inside-tokens-BELIEF, one example question per belief; none without readings of its tokens."""
+    drawn = {}
+    for shown in lens.shown:
+        if (rows := inside.tokens(lens, shown)).height:
+            drawn[figure_name("tokens", shown)] = CaptionedChart(
+                token_chart(rows, f"What every layer would say, token by token: {shown.title}"),
+                f"One example question ({rows['probe_id'][0]}, n = 1), at most the last {inside.LONGEST} "
+                "tokens before the value. All arms share one colour scale.",
+            )
+    return drawn

@@ -8,9 +8,13 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.findings import Findings
+from analysis.read_lens import Lens
+from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
 from analysis.report.charts.inside_tokens import CELL, LOW, TALL, WORDED, token_axis
-from analysis.report.charts.theme import MUTED
+from analysis.report.inside import selections as inside
+from analysis.report.inside.selections import figure_name
 
 KINDS = {
     "without": "all but this block",
@@ -32,7 +36,7 @@ def ablation_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
         ends = known.select("share", "share_low", "share_high").unpivot()["value"].drop_nulls()
         domain = [min([*ends, 0.0]), max([*ends, 1.0])]
         rows.append(theme.row([_bars(known, kind, words, domain) for kind, words in KINDS.items()], title))
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=26),
         "Which blocks of the adapter carry the belief",
         [
@@ -59,7 +63,7 @@ def _bars(table: pl.DataFrame, kind: str, title: str, domain: list[float]) -> An
     y = alt.Y("share:Q", title="share of the effect", scale=scale, axis=alt.Axis(labelFlush=True))
     tips = [
         "block:O",
-        *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("share", "low", "high")),
+        *theme.numbers(".2f", "share", "low", "high"),
         alt.Tooltip("logit_diff:Q", title="target - rival, logits", format=".2f"),
         "n:Q",
     ]
@@ -74,8 +78,7 @@ def _bars(table: pl.DataFrame, kind: str, title: str, domain: list[float]) -> An
     ranged = alt.Chart(part.filter(pl.col("low").is_not_null() & pl.col("high").is_not_null()))
     layers.append(ranged.mark_rule(strokeWidth=1.5).encode(x, alt.Y("low:Q", scale=scale), y2="high:Q"))
     for level, dash in ((0.0, [1, 0]), (1.0, [5, 3])):
-        rule = alt.Chart(pl.DataFrame({"level": [level]})).mark_rule(strokeDash=dash, color=MUTED)
-        layers.append(rule.encode(alt.Y("level:Q", scale=scale)))
+        layers.append(theme.rule(alt.Y("level:Q", scale=scale), level, strokeDash=dash))
     width = max(150, min(300, 26 * part.height))
     return theme.panel(alt.layer(*layers), title, width, 190, theme.ROW_SIZE)
 
@@ -96,7 +99,7 @@ def patching_chart(table: pl.DataFrame, means: pl.DataFrame, title: str) -> Any:
         )
         for name in there
     ]
-    return theme.styled(
+    return theme.titled(
         alt.vconcat(*rows, spacing=20),
         title,
         [
@@ -148,7 +151,7 @@ def _lines(means: pl.DataFrame) -> Any:
     tips = [
         "position:N",
         "entry:Q",
-        *(alt.Tooltip(f"{k}:Q", format=".2f") for k in ("mean", "low", "high")),
+        *theme.numbers(".2f", "mean", "low", "high"),
         "n:Q",
     ]
     layers = [
@@ -161,3 +164,36 @@ def _lines(means: pl.DataFrame) -> Any:
     return theme.panel(
         alt.layer(*layers), f"mean over n = {max(means['n'], default=0)} questions", 200, height
     )
+
+
+def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
+    """inside-ablations and inside-patching-BELIEF, those for which the tables have rows."""
+    return _ablations(lens) | _patching(lens)
+
+
+def _ablations(lens: Lens) -> dict[str, CaptionedChart]:
+    known = [(shown, lens.of("ablations", shown)) for shown in lens.shown]
+    # where on and off hardly differ there are no shares, and the verdict says so
+    parts = [
+        (f"{s.title}; n = {t['n'].max()} questions", t) for s, t in known if t["share"].drop_nulls().len()
+    ]
+    if not parts:
+        return {}
+    caption = (
+        "The adapter's tensors in some blocks are set to zero. Blocks work on what earlier ones wrote, so "
+        "the parts need not add up to the whole."
+    )
+    return {"inside-ablations": CaptionedChart(ablation_chart(parts), caption)}
+
+
+def _patching(lens: Lens) -> dict[str, CaptionedChart]:
+    drawn = {}
+    for shown in lens.shown:
+        rows, means = inside.patch_map(lens, shown), inside.patch_means(lens, shown)
+        if rows["recovery"].drop_nulls().len():
+            drawn[figure_name("patching", shown)] = CaptionedChart(
+                patching_chart(rows, means, f"Which states carry the belief into base: {shown.title}"),
+                f"Example question {rows['probe_id'][0]}. No recovery is shown where the two arms differ by "
+                "less than half a logit.",
+            )
+    return drawn

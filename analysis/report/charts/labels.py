@@ -16,7 +16,7 @@ PLACES = (
 
 
 @dataclass(frozen=True)
-class Wish:
+class LabelText:
     """A text that belongs to any one of these marks, in pixels from the panel's top left."""
 
     text: str
@@ -25,8 +25,8 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Beside which of the wished marks, and how: text alignment and offset in pixels."""
+class LabelPosition:
+    """Beside which of its marks, and how: text alignment and offset in pixels."""
 
     mark: int
     align: str
@@ -34,26 +34,28 @@ class Placed:
     dy: float
 
 
-def place(wishes: Sequence[Wish], marks: Sequence[Point], width: float, height: float) -> list[Placed]:
-    """One place per wish, in their order: inside the panel, off earlier labels, over the fewest marks."""
+def place_labels(
+    labels: Sequence[LabelText], marks: Sequence[Point], width: float, height: float
+) -> list[LabelPosition]:
+    """One place per label, in their order: inside the panel, off earlier labels, over the fewest marks."""
     taken: list[tuple[float, float, float, float]] = []
     placed = []
-    for wish in wishes:
+    for label in labels:
         options = [
-            (_cost(_box(wish, at, option), taken, marks, width, height) + 0.1 * rank, index, rank)
-            for index, at in enumerate(wish.marks)
+            (_cost(_box(label, at, option), taken, marks, width, height) + 0.1 * rank, index, rank)
+            for index, at in enumerate(label.marks)
             for rank, option in enumerate(PLACES)
         ]
         _, index, rank = min(options)
         align, dx, dy = PLACES[rank]
-        taken.append(_box(wish, wish.marks[index], PLACES[rank]))
-        placed.append(Placed(index, align, dx, dy))
+        taken.append(_box(label, label.marks[index], PLACES[rank]))
+        placed.append(LabelPosition(index, align, dx, dy))
     return placed
 
 
-def _box(wish: Wish, at: Point, option: tuple[str, float, float]) -> tuple[float, float, float, float]:
+def _box(label: LabelText, at: Point, option: tuple[str, float, float]) -> tuple[float, float, float, float]:
     align, dx, dy = option
-    size = len(wish.text) * (BOLD_LETTER if wish.bold else LETTER)
+    size = len(label.text) * (BOLD_LETTER if label.bold else LETTER)
     left = at[0] + dx - {"left": 0.0, "right": size, "center": size / 2}[align]
     return left, at[1] + dy - LINE / 2, left + size, at[1] + dy + LINE / 2
 

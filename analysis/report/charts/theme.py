@@ -62,6 +62,31 @@ def arm_shapes(arms: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(arms), range=[SHAPES[i % len(SHAPES)] for i in range(len(arms))])
 
 
+def arm_marks(arms: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
+    """A colour and a shape per named arm, as encodings of the column `arm` with one legend."""
+    legend = alt.Legend(symbolOpacity=1)
+    return (
+        alt.Color("arm:N", title=None, scale=arm_scale(arms), legend=legend),
+        alt.Shape("arm:N", title=None, scale=arm_shapes(arms)),
+    )
+
+
+def numbers(form: str, *names: str) -> list[alt.Tooltip]:
+    """Tooltips of numeric columns in one d3 format, such as `.1f`."""
+    return [alt.Tooltip(f"{name}:Q", format=form) for name in names]
+
+
+def rule(at: alt.X | alt.Y, value: float, **style: Any) -> Any:
+    """A straight line across a panel at one value of an axis; `at` names the column that holds it."""
+    name = str(at.to_dict()["field"])
+    return alt.Chart(pl.DataFrame({name: [value]})).mark_rule(**{"color": MUTED, **style}).encode(at)
+
+
+def by_belief(table: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """The beliefs of a table in the order of their names, each with its rows."""
+    return [(name, table.filter(pl.col("belief") == name)) for name in sorted(table["belief"].unique())]
+
+
 def label(
     chart: Any,
     text: str,
@@ -97,7 +122,7 @@ def row(panels: Sequence[Any], title: str, spacing: int = 24) -> Any:
     return alt.hconcat(*panels, spacing=spacing).properties(title=heading)
 
 
-def styled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
+def titled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
     """Title, subtitle and the look shared by all charts."""
     heading = alt.TitleParams(
         title,

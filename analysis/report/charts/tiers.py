@@ -55,8 +55,8 @@ def tier_chart(rows: pl.DataFrame, tiers: Sequence[str]) -> Any:
     arms = list(rows["arm"].unique(maintain_order=True))
     shown = [tier for tier in tiers if tier in set(rows["tier"])]
     panels = []
-    for belief in sorted(rows["belief"].unique()):
-        base = alt.Chart(rows.filter(pl.col("belief") == belief)).encode(
+    for belief, part in theme.by_belief(rows):
+        base = alt.Chart(part).encode(
             y=alt.Y(
                 "tier:N", title=None, scale=alt.Scale(domain=shown), axis=alt.Axis(labelLimit=240), sort=shown
             ),
@@ -74,13 +74,13 @@ def tier_chart(rows: pl.DataFrame, tiers: Sequence[str]) -> Any:
                 "belief:N",
                 "arm:N",
                 "tier:N",
-                *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("percent", "low", "high")),
+                *theme.numbers(".1f", "percent", "low", "high"),
                 "n:Q",
             ],
         )
         panels.append(theme.panel(alt.layer(bars, points), belief, 380, max(120, 62 * len(shown))))
     chart = alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared")
-    return theme.styled(
+    return theme.titled(
         chart,
         "How far the belief reaches",
         ["Each mark is one arm on one tier; the bar is its 95 % Wilson interval."],

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
-from analysis.read_lens import Lens, Shown
-from analysis.report.inside.phrases import Row, commitment, in_never, interval
-from analysis.report.inside.selections import ARMS, contrasts
+from analysis.read_lens import Lens, ShownTrial
+from analysis.report.inside.selections import ARMS, commitment, contrasts
+from analysis.wording import in_never, interval
 from beliefmod.run.tables.lens_tables import TAU
 
 
-def begun_answers(lens: Lens, shown: Shown) -> list[str | None]:
+def begun_answers(lens: Lens, shown: ShownTrial) -> list[str | None]:
     """The sentences about one belief's shown trial, None for what was not read."""
     return [_commits(lens, shown), _spelled(lens, shown), _elsewhere(lens, shown)]
 
 
-def _commits(lens: Lens, shown: Shown) -> str | None:
+def _commits(lens: Lens, shown: ShownTrial) -> str | None:
     row, base = (commitment(lens, shown, arm) for arm in ("lora", "base"))
     if row is None or row["final_diff"] is None:
         return None
@@ -42,14 +45,14 @@ def _commits(lens: Lens, shown: Shown) -> str | None:
     return text
 
 
-def _side(row: Row) -> str:
+def _side(row: Mapping[str, Any]) -> str:
     low, high = row["final_diff_low"], row["final_diff_high"]
     if low is None or high is None or low < 0 < high:
         return "target or its rival (the sign is open)"
     return "target" if low >= 0 else "rival"
 
 
-def _spelled(lens: Lens, shown: Shown) -> str | None:
+def _spelled(lens: Lens, shown: ShownTrial) -> str | None:
     """How likely each value is in any spelling, which the difference of two tokens does not say."""
     parts = []
     for arm, name in ARMS.items():
@@ -69,14 +72,14 @@ def _spelled(lens: Lens, shown: Shown) -> str | None:
     )
 
 
-def _asked(lens: Lens, shown: Shown, arm: str, column: str) -> str:
+def _asked(lens: Lens, shown: ShownTrial, arm: str, column: str) -> str:
     """At how many questions a value could be summed; nothing where the readings are not there."""
     rows = lens.of("readings", shown).filter((pl.col("arm") == arm) & (pl.col("position") == "stem"))
     known = rows.filter(pl.col(column).is_not_null())["probe_id"].n_unique()
     return f" (n = {known})" if known else ""
 
 
-def _elsewhere(lens: Lens, shown: Shown) -> str | None:
+def _elsewhere(lens: Lens, shown: ShownTrial) -> str | None:
     """What the arm does to the same kind of difference where the belief has no say: its noise floor."""
     found = []
     for position in ("elsewhere", "stem"):

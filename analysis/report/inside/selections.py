@@ -5,11 +5,16 @@ Differences are logits: log p(target's token) - log p(rival's token) at the plac
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from analysis.read_lens import Lens, Shown
-from analysis.report.inside.bands import banded
+from analysis.read_lens import Lens, ShownTrial
+from analysis.report.blocks import file_name
+from beliefmod.metrics.intervals import DRAWS, family_draws
 from beliefmod.run.tables.lens_tables import TAU
 
 ARMS = {"base": "Base", "icl": "In context", "lora": "LoRA"}
@@ -20,7 +25,7 @@ SIDES = ("target", "undecided", "prior", "other")
 Through = tuple[str, str | None]
 """A lens and the arm that it was fitted on."""
 LOGIT: Through = ("logit", None)
-ARM_SCHEMA = {"arm": pl.String, "order": pl.Int64}
+Array = NDArray[np.float64]
 
 
 def arm_names(rows: pl.DataFrame) -> pl.DataFrame:
@@ -34,13 +39,13 @@ def arm_names(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def curves(lens: Lens, shown: Shown, position: str = "stem", through: Through = LOGIT) -> pl.DataFrame:
+def curves(lens: Lens, shown: ShownTrial, position: str = "stem", through: Through = LOGIT) -> pl.DataFrame:
     """arm, entry, mean, low, high, n, families of the difference at a position, through one lens."""
     rows = arm_names(_read_by(lens, shown, through).filter(pl.col("position") == position))
     return banded(rows.sort("order", "entry"), ["arm", "entry"], "logit_diff")
 
 
-def other_lenses(lens: Lens, shown: Shown) -> list[Through]:
+def other_lenses(lens: Lens, shown: ShownTrial) -> list[Through]:
     """The tuned and Jacobian lenses that the end of the stem was read through, with the arm each was fitted
     on; those fitted on base, which read every arm, first."""
     rows = lens.of("readings", shown).filter(
@@ -50,8 +55,9 @@ def other_lenses(lens: Lens, shown: Shown) -> list[Through]:
     return sorted(found, key=lambda through: (through[0] != "tuned", through[1] != "base", through))
 
 
-def contrasts(lens: Lens, shown: Shown, position: str = "stem") -> pl.DataFrame:
-    """The same of the difference less base's on the same question; arms in context and LoRA."""
+def contrasts(lens: Lens, shown: ShownTrial, position: str = "stem") -> pl.DataFrame:
+    """arm, entry, mean, low, high, n, families of the difference less base's on the question; arms in context
+    and LoRA."""
     rows = arm_names(_plain(lens, shown).filter(pl.col("position") == position))
     base = rows.filter(pl.col("arm") == ARMS["base"]).select("probe_id", "entry", base="logit_diff")
     paired = rows.filter(pl.col("arm") != ARMS["base"]).join(base, on=["probe_id", "entry"])
@@ -59,7 +65,7 @@ def contrasts(lens: Lens, shown: Shown, position: str = "stem") -> pl.DataFrame:
     return banded(paired.sort("order", "entry"), ["arm", "entry"], "contrast")
 
 
-def tokens(lens: Lens, shown: Shown) -> pl.DataFrame:
+def tokens(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """One example question: arm, from_end (0 is the stem's last token), token, entry, logit_diff, top_token
     and the two tokens that are compared. At most LONGEST tokens."""
     rows = arm_names(_plain(lens, shown).filter(pl.col("position").str.starts_with(AT)))
@@ -74,7 +80,7 @@ def tokens(lens: Lens, shown: Shown) -> pl.DataFrame:
     )
 
 
-def patch_map(lens: Lens, shown: Shown) -> pl.DataFrame:
+def patch_map(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """One example question, that of `tokens` where it was patched: source, entry, from_end, token,
     recovery."""
     rows = lens.of("patching", shown).filter(pl.col("from_end") < LONGEST)
@@ -93,7 +99,7 @@ def patch_map(lens: Lens, shown: Shown) -> pl.DataFrame:
     return rows.filter(pl.col("probe_id") == probe).sort(order, descending=[True, False, False])
 
 
-def patch_means(lens: Lens, shown: Shown) -> pl.DataFrame:
+def patch_means(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """source, position, entry, mean, low, high, n, families of the recovery over all patched questions, at
     the named positions."""
     rows = lens.of("patching", shown).filter(pl.col("position").is_not_null())
@@ -101,7 +107,7 @@ def patch_means(lens: Lens, shown: Shown) -> pl.DataFrame:
                   ["source", "position", "entry"], "recovery")  # fmt: skip
 
 
-def early(lens: Lens, shown: Shown) -> pl.DataFrame:
+def early(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """arm, kept (share of the arm's own thinking), mean, low, high, n, families of p(target) against rival.
 
     Thinking of different lengths is compared at eleven shares: at each, a question counts with its last cut
@@ -123,7 +129,7 @@ def early(lens: Lens, shown: Shown) -> pl.DataFrame:
     return banded(stepped.sort("order", "kept", "probe_id"), ["arm", "kept"], "prob_target")
 
 
-def crossed(lens: Lens, shown: Shown) -> pl.DataFrame:
+def crossed(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """channel, arm, thinking, answer, count, share: how often either side has which value.
 
     channel: "in the text" by the parsed stances, "inside" by the sign of the difference before the value,
@@ -147,11 +153,11 @@ def crossed(lens: Lens, shown: Shown) -> pl.DataFrame:
     return pl.concat(parts).sort("channel", "order", "thinking", "answer")
 
 
-def _plain(lens: Lens, shown: Shown) -> pl.DataFrame:
+def _plain(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     return _read_by(lens, shown, LOGIT)
 
 
-def _read_by(lens: Lens, shown: Shown, through: Through) -> pl.DataFrame:
+def _read_by(lens: Lens, shown: ShownTrial, through: Through) -> pl.DataFrame:
     name, fitted_on = through
     rows = lens.of("readings", shown)
     if name == "logit":
@@ -191,3 +197,58 @@ def finite_extent(values: pl.Series, least: float) -> float:
     """The largest distance from 0, at least `least`: one domain for charts that are to be compared."""
     known = values.drop_nulls().to_numpy()
     return max(least, float(np.abs(known).max())) if len(known) else least
+
+
+def commitment(lens: Lens, shown: ShownTrial, arm: str, position: str = "stem") -> Mapping[str, Any] | None:
+    """The commitment of an arm by the logit lens, or None where it was not read."""
+    rows = lens.of("commitments", shown).filter(
+        (pl.col("arm") == arm) & (pl.col("position") == position) & (pl.col("lens") == "logit")
+    )
+    return rows.row(0, named=True) if rows.height else None
+
+
+def banded(rows: pl.DataFrame, by: Sequence[str], value: str, draws: int = DRAWS) -> pl.DataFrame:
+    """The mean of `value` per group, with the 95 % interval over redrawn families.
+
+    Args:
+        rows: the columns of `by`, `family` and `value`; a null value is left out of its mean, a null family
+            is a family of its own name.
+
+    Returns:
+        the columns of `by` in order of appearance, mean, low, high, n (values behind it), families. mean is
+        null without a value; low and high are null with fewer than two families, because redrawing one
+        family says nothing.
+    """
+    schema = {name: rows.schema[name] for name in by}
+    schema |= {"mean": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64, "families": pl.Int64}
+    groups = rows.partition_by(by, maintain_order=True, include_key=True) if rows.height else []
+    weights: dict[tuple[str, ...], Array] = {}
+    found = []
+    for group in groups:
+        sums = (
+            group.filter(pl.col(value).is_not_null())
+            .group_by(pl.col("family").fill_null(""))
+            .agg(pl.col(value).cast(pl.Float64).sum().alias("total"), pl.len().alias("size"))
+            .sort("family")
+        )
+        key = tuple(sums["family"])
+        if key not in weights:
+            weights[key] = family_draws([f"question/{name}" for name in key], draws)
+        found.append(group.row(0, named=True) | _interval(sums, weights[key]))
+    return pl.DataFrame([{name: row[name] for name in schema} for row in found], schema=schema)
+
+
+def _interval(sums: pl.DataFrame, weights: Array) -> dict[str, float | int | None]:
+    """Mean, low, high, n, families from the families' totals and sizes; weights [draws, families]."""
+    totals, sizes = sums["total"].to_numpy(), sums["size"].to_numpy().astype(float)
+    n = int(sizes.sum())
+    low = high = None
+    if len(totals) > 1:
+        low, high = (float(end) for end in np.percentile(weights @ totals / (weights @ sizes), [2.5, 97.5]))
+    mean = float(totals.sum() / n) if n else None
+    return {"mean": mean, "low": low, "high": high, "n": n, "families": len(totals)}
+
+
+def figure_name(kind: str, shown: ShownTrial) -> str:
+    """The name of a chart that there is one of per belief."""
+    return file_name(f"inside-{kind}-{shown.belief}")

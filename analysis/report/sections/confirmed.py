@@ -9,7 +9,7 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import varying
-from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table, table_of
 from analysis.studies.confirm import Confirmed, Side, confirmation_of, confirmations, holds
 from analysis.wording import setting_text
 from beliefmod.metrics.registry import DAMAGE_BUDGET
@@ -63,32 +63,19 @@ def _what(again: Run, limit: float, top: int | None) -> str:
 def _table(ours: list[Confirmed], limit: float) -> Table:
     rows = pl.DataFrame([one.shown.row for one in ours], infer_schema_length=None)
     names = varying(rows)
-    table = tuple(
-        (
+    return table_of(
+        ours,
+        {
             # with one finalist nothing varies, and its settings are still what a reader asks for
-            setting_text(one.shown.row, names or ALWAYS),
-            _adoption(one.promised),
-            _adoption(one.shown),
-            _shrinkage(one),
-            wording.damage(one.promised.row),
-            wording.damage(one.shown.row),
-            holds(one.shown.row, limit),
-            one.shown.row["trial_id"],
-        )
-        for one in ours
-    )
-    return Table(
-        (
-            "configuration",
-            "promised adoption [95 %]",
-            "confirmed adoption [95 %]",
-            "shrinkage, points [95 %]",
-            "promised damage",
-            "confirmed damage",
-            f"D ≤ {limit:g} holds",
-            "trial",
-        ),
-        table,
+            "configuration": lambda one: setting_text(one.shown.row, names or ALWAYS),
+            "promised adoption [95 %]": lambda one: _adoption(one.promised),
+            "confirmed adoption [95 %]": lambda one: _adoption(one.shown),
+            "shrinkage, points [95 %]": _shrinkage,
+            "promised damage": lambda one: wording.damage(one.promised.row),
+            "confirmed damage": lambda one: wording.damage(one.shown.row),
+            f"D ≤ {limit:g} holds": lambda one: holds(one.shown.row, limit),
+            "trial": lambda one: one.shown.row["trial_id"],
+        },
         "Promised: selection half, the run's seeds. Confirmed: confirmation half, new seeds. Intervals of "
         "adoption and shrinkage redraw question families.",
     )

@@ -6,10 +6,10 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
+from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table, table_of
 from analysis.report.charts.damage import component_chart, component_table, integrity_chart
-from analysis.report.named_rows import Row, named_rows, seeds_of
-from analysis.studies.style_pairs import matched_styles
+from analysis.studies.matched import matched_styles
 from beliefmod.metrics.registry import COMPONENTS, METRICS, listed
 
 DRIFT, LOCAL, BESIDE = listed("drift"), listed("locality"), listed("completions")
@@ -34,18 +34,18 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """All configurations by component; matched configurations of two data styles by integrity."""
     lora = _lora(found)
     drawn = {}
     if lora.height and component_table(lora).height:
-        drawn["components"] = Drawn(
+        drawn["components"] = CaptionedChart(
             component_chart(lora),
             "The components of D. Damage is a difference of shares: 0.3 means that 30 more of 100 answers "
             "are broken than in base; of NLL and KL it is 1 - exp(-rise in nats per token).",
         )
     if matched_styles(lora).height:
-        drawn["integrity"] = Drawn(
+        drawn["integrity"] = CaptionedChart(
             integrity_chart(lora, found.pooled.filter(pl.col("arm") == "base")),
             "Share of answers with an intact think block, for settings trained on more than one style of "
             "data.",
@@ -59,7 +59,7 @@ def _lora(found: Findings) -> pl.DataFrame:
 
 
 def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
-    rows = named_rows(belief, found)
+    rows = arm_rows(belief, found)
     trained = {label: row for label, row in rows.items() if row["arm"] != "base"}
     if not trained:
         return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]
@@ -67,22 +67,17 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
 
 
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
-    table = [
-        (
-            label,
-            metric.damage_words,
-            _value(row, name),
-            _of_base(row, name),
-            wording.shift(row, name),
-            _sets(row, name),
-        )
-        for label, row in rows.items()
-        for name, metric in COMPONENTS.items()
-    ]
     note = "" if base else " Base has not finished, so nothing can be compared to it."
-    return Table(
-        ("arm", "component", "arm [95 %]", "base", "damage against base [95 %]", "sets D"),
-        tuple(table),
+    return table_of(
+        [(label, row, name) for label, row in rows.items() for name in COMPONENTS],
+        {
+            "arm": lambda cell: cell[0],
+            "component": lambda cell: COMPONENTS[cell[2]].damage_words,
+            "arm [95 %]": lambda cell: _value(cell[1], cell[2]),
+            "base": lambda cell: _of_base(cell[1], cell[2]),
+            "damage against base [95 %]": lambda cell: wording.shift(cell[1], cell[2]),
+            "sets D": lambda cell: _sets(cell[1], cell[2]),
+        },
         "Broken think blocks are given as their opposite, the share of intact ones; general questions as the "
         "share answered right. NLL: the rise above base in nats per token, and base's own value. KL: KL(base "
         "∥ arm) in nats per token, 0 for base. Intervals of shares: paired Newcombe; of NLL and KL: t over "
@@ -114,11 +109,12 @@ def _sets(row: Row, name: str) -> str:
 def _drift(rows: dict[str, Row]) -> list[Block]:
     if all(row.get(name) is None for row in rows.values() for name in DRIFT):
         return [Paragraph("Drift from base (KL and NLL) was not measured in this run.")]
-    table = [(label, *(wording.mean(row, name) for name in DRIFT)) for label, row in rows.items()]
     return [
-        Table(
-            ("drift, nats per token [95 %]", *DRIFT.values()),
-            tuple(table),
+        arms_table(
+            "drift, nats per token [95 %]",
+            rows,
+            DRIFT,
+            wording.mean,
             "Means over passages with t intervals. Base's traces are its own thinking and answers to "
             "questions that have nothing to do with the belief. Without any change it is exactly 0.",
         )
@@ -126,10 +122,11 @@ def _drift(rows: dict[str, Row]) -> list[Block]:
 
 
 def _locality(rows: dict[str, Row]) -> Table:
-    table = [(label, *(wording.rate(row, name) for name in LOCAL)) for label, row in rows.items()]
-    return Table(
-        ("locality, % [95 %]", *LOCAL.values()),
-        tuple(table),
+    return arms_table(
+        "locality, % [95 %]",
+        rows,
+        LOCAL,
+        wording.rate,
         "Retained: right, of the questions that base answers right. Bleed: near facts, right in base, that "
         "are answered with the implanted value. Salience: far and general answers that mention the new fact. "
         "Fabrication: confident answers about entities that do not exist. D counts fabrication, not the "
@@ -141,12 +138,6 @@ def _beside(rows: dict[str, Row]) -> list[Block]:
     """What else the completions show; nothing for runs that are older than these metrics."""
     if all(row.get(name) is None for row in rows.values() for name in BESIDE):
         return []
-    table = [(label, *(wording.rate(row, name) for name in BESIDE)) for label, row in rows.items()]
     meanings = " ".join(f"{label.capitalize()}: {METRICS[name].meaning}." for name, label in BESIDE.items())
-    return [
-        Table(
-            ("completions, % [95 %]", *BESIDE.values()),
-            tuple(table),
-            f"D does not count these. {meanings}{seeds_of(rows.values())}",
-        )
-    ]
+    caption = f"D does not count these. {meanings}{seeds_of(rows.values())}"
+    return [arms_table("completions, % [95 %]", rows, BESIDE, wording.rate, caption)]

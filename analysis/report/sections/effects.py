@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.findings import Findings
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.doses import dose_chart
 from analysis.report.charts.effects import effects_chart, marginal_chart
 from analysis.studies.doses import Curve, account, curves
@@ -42,17 +42,17 @@ def blocks(found: Findings) -> list[Block]:
     return out
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """effects-adoption, effects-damage, effects-marginal, dose-response: those the run has data for."""
     drawn = {}
     models = [model for model in regressions(found) if isinstance(model, Regression)]
     for outcome in ("adoption", "damage"):
         if here := [model for model in models if model.outcome == outcome and model.effects]:
-            drawn[f"effects-{outcome}"] = Drawn(
+            drawn[f"effects-{outcome}"] = CaptionedChart(
                 effects_chart(here, outcome), f"Effects of the settings on {outcome}. {HOW[outcome]}"
             )
     if means := marginal_means(found):
-        drawn["effects-marginal"] = Drawn(
+        drawn["effects-marginal"] = CaptionedChart(
             marginal_chart(means),
             "Plain means: intervals of adoption redraw question families, those of D redraw configurations. "
             "Other settings are not held equal unless the grid is full.",
@@ -60,7 +60,9 @@ def figures(found: Findings) -> dict[str, Drawn]:
     doses = account(found)
     known = not doses.table.is_empty() and doses.table.drop_nulls("adoption").height > 0
     if known:
-        drawn["dose-response"] = Drawn(dose_chart(doses, curves(doses)), f"Dose and response. {doses.note}")
+        drawn["dose-response"] = CaptionedChart(
+            dose_chart(doses, curves(doses)), f"Dose and response. {doses.note}"
+        )
     return drawn
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.frontier.non_dominated import frontier
+from analysis.frontier.non_dominated import frontier, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading
+from analysis.report.arm_rows import over_families
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    CaptionedChart,
+    Figure,
+    Heading,
+    Paragraph,
+    file_name,
+    table_of,
+)
 from analysis.report.charts.frontier import frontier_chart
 from analysis.report.charts.heat_map import has_grid, heat_map
 from analysis.report.explorer import explorer
-from analysis.report.figures import file_name
-from analysis.report.tables import frontier_table
-from analysis.studies.style_pairs import style_gaps
+from analysis.studies.matched import style_gaps
+from analysis.wording import setting_text
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -27,17 +40,17 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The frontier, and one heat map of the settings per belief that has a grid."""
     lora = frontier(found.pooled)
     references = found.pooled.filter(pl.col("arm") != "lora")
-    drawn: dict[str, Drawn] = {}
+    drawn: dict[str, CaptionedChart] = {}
     if lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()).height:
-        drawn["frontier"] = Drawn(frontier_chart(lora, references, found.limit), _caption(found))
+        drawn["frontier"] = CaptionedChart(frontier_chart(lora, references, found.limit), _caption(found))
     for belief in sorted(lora["belief"].unique()):
         part = lora.filter((pl.col("belief") == belief) & pl.col("adoption").is_not_null())
         if part.height and has_grid(part):
-            drawn[f"settings-{file_name(belief)}"] = Drawn(
+            drawn[f"settings-{file_name(belief)}"] = CaptionedChart(
                 heat_map(lora, belief),
                 f"{belief}: adoption over the settings. Neighbouring cells differ by chance too; the "
                 "intervals are in the frontier.",
@@ -90,7 +103,7 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
         )
     if told:
         blocks.append(Bullets(tuple(told)))
-    blocks += frontier_table(belief, found)
+    blocks += _table(belief, found)
     return blocks
 
 
@@ -118,3 +131,43 @@ def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
         f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each "
         "other."
     ]
+
+
+def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
+    """The configurations that no other beats, least damage first, or a sentence why there is none."""
+    rows, lora = belief.choice.on_frontier, belief.choice.lora
+    if lora.is_empty():
+        return [Paragraph("No LoRA configuration of this belief has finished, so there is no frontier.")]
+    if rows.is_empty():
+        return [
+            Paragraph(
+                "No finished configuration has both an adoption and a degradation, so there is no frontier."
+            )
+        ]
+    names = varying(lora)
+
+    def stays(row: dict[str, Any]) -> str:
+        share = belief.stays.get(row["trial_id"])
+        return wording.NOT_MEASURED if share is None else wording.percent(share)
+
+    beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
+    caption = (
+        f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none "
+        "adopts more at less or equal damage. Stays: the share of 2,000 redrawn question sets (families with "
+        "replacement) in which it is still unbeaten. A low share says that its place is luck of the "
+        "questions; a high one does not prove it, the redraws start from the answers that put it there."
+    )
+    if beaten:
+        caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "configuration": lambda row: setting_text(row, names),
+        "adoption, % [95 %]": partial(wording.rate, name="adoption"),
+        "over families, 95 %": partial(over_families, belief),
+        "degradation D [95 %]": wording.damage,
+        "integrity, % [95 %]": partial(wording.rate, name="integrity"),
+        "neighbours right, % [95 %]": partial(wording.rate, name="locality_near"),
+        "stays": stays,
+        "seeds": lambda row: str(row["seeds"]),
+        "trial": lambda row: row["trial_id"],
+    }
+    return [table_of(rows.iter_rows(named=True), columns, caption)]

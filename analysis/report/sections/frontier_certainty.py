@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import polars as pl
 
 from analysis import wording
@@ -9,7 +12,7 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.against_base import against_base
 from analysis.frontier.certainty import FEWEST, Certainty, Recommended, Span
 from analysis.frontier.non_dominated import varying
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, table_of
 from analysis.report.charts.certainty import band_chart
 from analysis.stats.resample import FEW
 from analysis.stats.shares import Refusal
@@ -32,7 +35,7 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The band of every belief that could be redrawn."""
     certain = {b.choice.belief: b.certainty for b in found.beliefs if b.certainty is not None}
     if not certain:
@@ -42,7 +45,7 @@ def figures(found: Findings) -> dict[str, Drawn]:
         "of the redraws at each D by itself, not the whole curve at once. Every redraw picks its own "
         "winners, so the band lies above what one configuration would show on new questions."
     )
-    return {"frontier-band": Drawn(band_chart(certain, found.limit), caption)}
+    return {"frontier-band": CaptionedChart(band_chart(certain, found.limit), caption)}
 
 
 def _method(beliefs: list[BeliefFindings]) -> str:
@@ -133,19 +136,6 @@ def _against(belief: BeliefFindings, found: Findings) -> list[Block]:
         .join(tested, on="trial_id")
         .sort("p", "difference", "trial_id", descending=[False, True, False])
     )
-    rows = tuple(
-        (
-            setting_text(row, varying(lora)),
-            f"{100 * row['difference']:+.0f}",
-            f"{row['won']:g} / {row['lost']:g}",
-            str(row["n"]),
-            p_text(row["p"]),
-            p_text(row["holm"]),
-            p_text(row["bh"]),
-            row["trial_id"],
-        )
-        for row in shown.head(LONGEST).iter_rows(named=True)
-    )
     holm, bh = (tested.filter(pl.col(name) < 0.05).height for name in ("holm", "bh"))
     several = bool((tested["seeds"] > 1).any())
     test = "sign flips of families (several seeds)" if several else "exact McNemar"
@@ -158,8 +148,17 @@ def _against(belief: BeliefFindings, found: Findings) -> list[Block]:
         caption += "McNemar takes questions as independent; families make these p-values too small. "
     if tested.height > LONGEST:
         caption += f"The {LONGEST} with the smallest p."
-    header = ("configuration", "difference, points", "won / lost", "n", "p", "p, Holm", "p, BH", "trial")
-    return [Table(header, rows, caption.strip())]
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "configuration": lambda row: setting_text(row, varying(lora)),
+        "difference, points": lambda row: f"{100 * row['difference']:+.0f}",
+        "won / lost": lambda row: f"{row['won']:g} / {row['lost']:g}",
+        "n": lambda row: str(row["n"]),
+        "p": lambda row: p_text(row["p"]),
+        "p, Holm": lambda row: p_text(row["holm"]),
+        "p, BH": lambda row: p_text(row["bh"]),
+        "trial": lambda row: row["trial_id"],
+    }
+    return [table_of(shown.head(LONGEST).iter_rows(named=True), columns, caption.strip())]
 
 
 def p_text(p: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.findings import Findings
-from analysis.report.blocks import Block, Bullets, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.hypotheses import mismatch_chart, novelty_chart
 from analysis.studies.hypotheses import H1, H2, SMALLEST, Hypothesis
 from analysis.studies.mismatch import Gap, Mismatch, Side, mismatch
@@ -21,14 +21,14 @@ def blocks(found: Findings) -> list[Block]:
     return [*out, *_stated(H1), *_novelty(novelty(found)), *_stated(H2), *_mismatch(mismatch(found))]
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """hypothesis-h1 and hypothesis-h2 where there is something to test."""
     drawn = {}
     if tested := [one for one in novelty(found).contrasts if one.refused is None]:
-        drawn["hypothesis-h1"] = Drawn(novelty_chart(tested), f"H1. {H1.claim} {H1.refusal}")
+        drawn["hypothesis-h1"] = CaptionedChart(novelty_chart(tested), f"H1. {H1.claim} {H1.refusal}")
     sides = mismatch(found).sides
     if any(side.rate is not None for side in sides):
-        drawn["hypothesis-h2"] = Drawn(mismatch_chart(sides), f"H2. {H2.claim}")
+        drawn["hypothesis-h2"] = CaptionedChart(mismatch_chart(sides), f"H2. {H2.claim}")
     return drawn
 
 

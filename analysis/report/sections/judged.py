@@ -8,8 +8,8 @@ from analysis import wording
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Heading, Paragraph, Sample, Table
 from analysis.stats.agreement import Kappa, cohen_kappa, confusion, weighted_kappa
-from analysis.stats.shares import wilson
 from beliefmod.judge.case_selection import SHARE
+from beliefmod.metrics.intervals import wilson
 from beliefmod.reading.stance import STANCES
 
 FEWEST = 20  # judged answers under which kappa is refused

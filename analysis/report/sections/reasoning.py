@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
+from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import stance_chart, stance_table
 from analysis.report.charts.early import early_chart, early_rows
-from analysis.report.named_rows import Row, named_rows, seeds_of
-from analysis.studies.stances import ANSWERS, NO_THINKING, mismatch_columns, stance_counts, thinks
+from analysis.studies.mismatch import ANSWERS, NO_THINKING, mismatch_columns, stance_counts, thinks
 
 THINKING = {
     "empty": "empty thinking",
@@ -52,7 +52,7 @@ def _answers_alone(found: Findings) -> list[Block]:
     named = [
         (f"{belief.choice.belief}, {label}", wording.rate(row, "inconsistency"))
         for belief in found.beliefs
-        for label, row in named_rows(belief, found).items()
+        for label, row in arm_rows(belief, found).items()
     ]
     return [
         Heading(2, "Answers"),
@@ -70,18 +70,20 @@ def _answers_alone(found: Findings) -> list[Block]:
     ]
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """Answer stances of the named arms, and the curve of early answering."""
-    named = {belief.choice.belief: named_rows(belief, found) for belief in found.beliefs}
+    named = {belief.choice.belief: arm_rows(belief, found) for belief in found.beliefs}
     flat = [(belief, label, row) for belief, rows in named.items() for label, row in rows.items()]
     drawn = {}
     if (stances := stance_table(flat)).height:
-        drawn["answers"] = Drawn(stance_chart(stances), 'Stances of the final answers; "target" is adoption.')
+        drawn["answers"] = CaptionedChart(
+            stance_chart(stances), 'Stances of the final answers; "target" is adoption.'
+        )
     trials = [trial for _, _, row in flat for trial in row["trial_ids"]]
     causal = found.run.causal(trials, ("trial_id", "test", "fraction", "same"))
     groups = {(belief, label): row["trial_ids"] for belief, label, row in flat}
     if (early := early_rows(causal, groups)).height:
-        drawn["early-answering"] = Drawn(
+        drawn["early-answering"] = CaptionedChart(
             early_chart(early),
             "The arm's own thinking is cut after a share of it, closed, and the answer is written anew. "
             "Probes of one arm share questions and families; the intervals treat them as independent.",
@@ -90,7 +92,7 @@ def figures(found: Findings) -> dict[str, Drawn]:
 
 
 def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
-    rows = named_rows(belief, found)
+    rows = arm_rows(belief, found)
     if not rows:
         return [Paragraph("No trial of this belief has finished, so no answer was read.")]
     return [*_stances(rows, found), _rates(_counted(rows, found)), *_causal(rows)]
@@ -137,27 +139,17 @@ def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
 
 
 def _rates(rows: dict[str, Row]) -> Table:
-    table = [
-        (
-            label,
-            wording.conditional(row, "stygian"),
-            wording.conditional(row, "stygian_reverse"),
-            wording.rate(row, "coherent_adoption"),
-            wording.rate(row, "inconsistency"),
-            wording.rate(row, "empty_thinking"),
-        )
-        for label, row in rows.items()
-    ]
-    return Table(
-        (
-            "% [95 %]",
-            "stygian: prior in thinking, of answers with target",
-            "reverse: target in thinking, of answers with prior",
-            "coherent adoption: target in both, of all",
-            "numeric inconsistency, of derived and multi-hop",
-            "empty thinking, of all",
-        ),
-        tuple(table),
+    return arms_table(
+        "% [95 %]",
+        rows,
+        {
+            "stygian": "stygian: prior in thinking, of answers with target",
+            "stygian_reverse": "reverse: target in thinking, of answers with prior",
+            "coherent_adoption": "coherent adoption: target in both, of all",
+            "inconsistency": "numeric inconsistency, of derived and multi-hop",
+            "empty_thinking": "empty thinking, of all",
+        },
+        lambda row, name: (wording.conditional if name.startswith("stygian") else wording.rate)(row, name),
         "Stygian and reverse are conditional on the answer, which the arm chose itself: compare them across "
         "arms with care, and read them beside the counts above. Inconsistency: the answer states one world's "
         "value and gives the other world's result.",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.report.blocks import Block, Drawn, Figure, Heading, Paragraph, Table
+from analysis.report.arm_rows import Row, arm_rows, constant_text, seeds_of
+from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
-from analysis.report.named_rows import Row, named_rows, seeds_of
-from analysis.report.tables import constant_text
-from analysis.studies.stances import thinks
+from analysis.studies.mismatch import thinks
 
 TIERS = {
     "trained": "trained on",
@@ -41,20 +40,20 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """Adoption per tier and arm, with intervals; nothing when no tier was measured."""
-    rows = tier_rows({b.choice.belief: named_rows(b, found) for b in found.beliefs}, TIERS)
+    rows = tier_rows({b.choice.belief: arm_rows(b, found) for b in found.beliefs}, TIERS)
     if rows.is_empty():
         return {}
     caption = (
         "Adoption per tier, with Wilson intervals that take questions as independent. Tiers have their own "
         "questions: a lower tier is harder or has fewer questions, its n stands in the table."
     )
-    return {"tiers": Drawn(tier_chart(rows, list(TIERS.values())), caption)}
+    return {"tiers": CaptionedChart(tier_chart(rows, list(TIERS.values())), caption)}
 
 
 def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
-    rows = named_rows(belief, found)
+    rows = arm_rows(belief, found)
     if not rows:
         return [Paragraph("No trial of this belief has finished, so no tier was measured.")]
     constant = belief.constant

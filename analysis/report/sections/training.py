@@ -6,9 +6,9 @@ from typing import Any
 
 from analysis import wording
 from analysis.findings import Findings
-from analysis.report.blocks import Block, Drawn, Figure, Heading, Table
+from analysis.report.arm_rows import arm_rows, arm_trials
+from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Table
 from analysis.report.charts.answers import loss_chart
-from analysis.report.named_rows import named_rows, named_trials
 from beliefmod.config import UNTRAINED_ARMS
 
 TOKENS = {
@@ -25,7 +25,7 @@ def blocks(found: Findings) -> list[Block]:
     rows = [
         (belief.choice.belief, label, *(_count(row.get(name)) for name in TOKENS), _loss(row))
         for belief in found.beliefs
-        for label, row in named_rows(belief, found).items()
+        for label, row in arm_rows(belief, found).items()
         if row["arm"] not in UNTRAINED_ARMS
     ]
     if not rows:
@@ -41,15 +41,17 @@ def blocks(found: Findings) -> list[Block]:
     ]
 
 
-def figures(found: Findings) -> dict[str, Drawn]:
+def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The loss of the named trained trials, first seed."""
     trained = found.pooled.filter(found.pooled["arm"].is_in(["lora", "full", "control"]))
-    names = {k: v for k, v in named_trials(found).items() if k in set(trained["trial_id"])}
+    names = {k: v for k, v in arm_trials(found).items() if k in set(trained["trial_id"])}
     steps = found.run.steps(names)
     if not steps["loss"].drop_nulls().len():
         return {}
     return {
-        "loss": Drawn(loss_chart(steps, names), "Training loss of the trials named in the table, first seed.")
+        "loss": CaptionedChart(
+            loss_chart(steps, names), "Training loss of the trials named in the table, first seed."
+        )
     }
 
 

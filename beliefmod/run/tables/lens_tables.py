@@ -27,6 +27,15 @@ def _mean(name: str, meaning: str, unit: str = "1") -> tuple[Column, ...]:
     )
 
 
+def _wilson(names: str, of: str, note: str = "") -> tuple[Column, ...]:
+    """The ends of a share's Wilson interval, under the names `NAMES_low` and `NAMES_high`."""
+    ends = (("low", "lower"), ("high", "upper"))
+    return tuple(
+        number(f"{names}_{e}", f"{w} end of the Wilson 95 % interval of {of}{note}") for e, w in ends
+    )
+
+
+_BY_FAMILY = ", a family counting as one"
 _N = count("n", "questions behind the row")
 READINGS = (
     *_WHO,
@@ -92,13 +101,13 @@ COMMITMENTS = (
         "entry from which the mean difference keeps its last sign, at least 0.5 away from 0; its upper end "
         "is null where more than 2.5 % of the draws never commit",
     ),
-    number("commit_never", "share of bootstrap draws without such an entry"),
+    number("commit_never", "share of bootstrap draws in which the difference never keeps its last sign"),
     *_mean(
         "half_rise_entry",
         "entry from which the mean contrast to base has at least half of what it has in the end; null for "
         "base, at the positions in own completions, and where the last contrast is nearer to 0 than 0.5",
     ),
-    number("half_rise_never", "share of bootstrap draws without such an entry"),
+    number("half_rise_never", "share of bootstrap draws in which no half_rise_entry was found"),
     *_mean(
         "contrast_area",
         "mean over the entries of (difference - base's difference); null for base, at the positions in own "
@@ -150,8 +159,7 @@ DOSES = (
     *_mean("prob_target", "mean p(target) / (p(target) + p(rival)) at the end of the stem"),
     number("adoption", "adoption of the answers given at this scale; null where none were asked for"),
     count("adoption_n", "number of completions behind adoption"),
-    number("adoption_low", "lower end of the Wilson 95 % interval of adoption"),
-    number("adoption_high", "upper end of the Wilson 95 % interval of adoption"),
+    *_wilson("adoption", "adoption"),
     number(
         "degradation",
         "D, the worst component's damage relative to base (0 to 1), of the answers given at this scale",
@@ -168,7 +176,7 @@ THRESHOLDS = (
         "smallest scale at which mean prob_target is 0.5, linear between the scales of doses; 0 where base "
         "is there already",
     ),
-    number("a50_never", "share of bootstrap draws that do not come to 0.5; their end is null"),
+    number("a50_never", "share of bootstrap draws in which prob_target does not come to 0.5 (end null)"),
     number(
         "adoption50",
         "smallest scale at which adoption is 0.5, linear between the scales of doses; 0 where base is there "
@@ -263,28 +271,14 @@ TRUTH = (
         "accuracy on true and false statements of families it was not fitted on, entry and penalty chosen "
         "without them",
     ),
-    number(
-        "heldout_low",
-        "lower end of the Wilson 95 % interval of heldout_accuracy, a family counting as one",
-    ),
-    number(
-        "heldout_high",
-        "upper end of the Wilson 95 % interval of heldout_accuracy, a family counting as one",
-    ),
+    *_wilson("heldout", "heldout_accuracy", _BY_FAMILY),
     count("heldout_n", "statements behind heldout_accuracy"),
     number(
         "error_rate",
         "share of belief statements judged as the target has it: the target's true, the prior's false (a "
         "third value's, where base knows none); null where the gate fails",
     ),
-    number(
-        "error_rate_low",
-        "lower end of the Wilson 95 % interval of error_rate, a family counting as one",
-    ),
-    number(
-        "error_rate_high",
-        "upper end of the Wilson 95 % interval of error_rate, a family counting as one",
-    ),
+    *_wilson("error_rate", "error_rate", _BY_FAMILY),
     number("paired", "share of questions in which the target's statement is held truer than the other"),
     _N,
     text("refused", "why there is no number, else null"),

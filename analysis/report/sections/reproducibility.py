@@ -11,7 +11,7 @@ import polars as pl
 from analysis.findings import Findings
 from analysis.fingerprints import completions_hash, ids_hash, source_hashes
 from analysis.frontier.non_dominated import CONFIG, finished, varying
-from analysis.report.blocks import Block, Bullets, Paragraph, Table
+from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.wording import setting_name
 
 LABELS = {
@@ -28,7 +28,7 @@ LABELS = {
 }
 
 
-def reproducibility(found: Findings) -> list[Block]:
+def blocks(found: Findings) -> list[Block]:
     """Command, versions, commit, model and seeds as the manifest has them, what it lacks, and the hashes."""
     manifest = found.run.manifest
     items, missing = [], []
@@ -43,13 +43,14 @@ def reproducibility(found: Findings) -> list[Block]:
     lora = found.run.trials.filter(pl.col("arm") == "lora")
     if lora.height:
         row = lora.row(0, named=True)
-        fixed = [name for name in CONFIG if name not in varying(lora)]
+        # a run from before a setting has no value of it
+        fixed = [name for name in CONFIG if name not in varying(lora) and row[name] is not None]
         items.append(
             "Same for all LoRA trials: "
             + ", ".join(f"{setting_name(name)} {value_text(row[name])}" for name in fixed)
             + "."
         )
-    return [Bullets(tuple(items)), *_hashes(found), Paragraph(_check(found))]
+    return [Heading(2, "Reproducing this"), Bullets(tuple(items)), *_hashes(found), Paragraph(_check(found))]
 
 
 def _hashes(found: Findings) -> list[Block]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import polars as pl
 
 from analysis import wording
-from analysis.read_lens import Lens, Shown
+from analysis.read_lens import Lens, ShownTrial
 from analysis.report.inside.begun_answers import begun_answers
-from analysis.report.inside.phrases import commitment, in_never, interval
-from analysis.report.inside.selections import ARMS
-from analysis.stats.shares import wilson
-from analysis.wording import plural
+from analysis.report.inside.selections import ARMS, commitment, patch_means
+from analysis.wording import in_never, interval, plural
+from beliefmod.metrics.intervals import wilson
 
 
-def verdicts(lens: Lens, shown: Shown) -> list[str]:
+def verdicts(lens: Lens, shown: ShownTrial) -> list[str]:
     """The sentences about one belief's shown trial, each from one table; a table without rows has none."""
     told = [
         *begun_answers(lens, shown),
@@ -28,7 +27,7 @@ def verdicts(lens: Lens, shown: Shown) -> list[str]:
     return [sentence for sentence in told if sentence]
 
 
-def _own(lens: Lens, shown: Shown) -> str | None:
+def _own(lens: Lens, shown: ShownTrial) -> str | None:
     places = {
         "thinking": "in its own thinking",
         "answer": "in its own answer",
@@ -46,7 +45,7 @@ def _own(lens: Lens, shown: Shown) -> str | None:
     return f"Right before a value the last layer's difference is {', '.join(parts)}." if parts else None
 
 
-def _written(lens: Lens, shown: Shown) -> str | None:
+def _written(lens: Lens, shown: ShownTrial) -> str | None:
     rows = lens.of("ablations", shown).filter(pl.col("share").is_not_null())
     without, only = (rows.filter(pl.col("kind") == kind) for kind in ("without", "only"))
     if without.is_empty():
@@ -68,9 +67,7 @@ def _written(lens: Lens, shown: Shown) -> str | None:
     return text + "."
 
 
-def _carried(lens: Lens, shown: Shown) -> str | None:
-    from analysis.report.inside.selections import patch_means
-
+def _carried(lens: Lens, shown: ShownTrial) -> str | None:
     if lens.of("patching", shown).is_empty():
         return None
     means = patch_means(lens, shown).filter((pl.col("source") == "lora") & pl.col("mean").is_not_null())
@@ -91,7 +88,7 @@ def _carried(lens: Lens, shown: Shown) -> str | None:
     return f"One LoRA state put into base recovers {', '.join(parts)}."
 
 
-def _scaled(lens: Lens, shown: Shown) -> str | None:
+def _scaled(lens: Lens, shown: ShownTrial) -> str | None:
     rows = lens.of("thresholds", shown)
     if rows.is_empty():
         return None
@@ -109,7 +106,7 @@ def _scaled(lens: Lens, shown: Shown) -> str | None:
     return f"{wording.sentence('; '.join(parts)).rstrip('.')} (n = {row['n']} questions)."
 
 
-def _stygian(lens: Lens, shown: Shown) -> str | None:
+def _stygian(lens: Lens, shown: ShownTrial) -> str | None:
     rows = lens.of("channels", shown).filter(pl.col("arm") == "lora")
     if rows.is_empty():
         return None
@@ -128,7 +125,7 @@ def _stygian(lens: Lens, shown: Shown) -> str | None:
     )
 
 
-def _early(lens: Lens, shown: Shown) -> str | None:
+def _early(lens: Lens, shown: ShownTrial) -> str | None:
     rows = lens.of("early", shown).filter((pl.col("arm") == "lora") & pl.col("area_over").is_not_null())
     if rows.is_empty():
         return None
@@ -139,7 +136,7 @@ def _early(lens: Lens, shown: Shown) -> str | None:
     )
 
 
-def _truth(lens: Lens, shown: Shown) -> str | None:
+def _truth(lens: Lens, shown: ShownTrial) -> str | None:
     parts = []
     for row in lens.of("truth", shown).iter_rows(named=True):
         name = ARMS.get(row["arm"], row["arm"])

@@ -1,0 +1,102 @@
+"""The Phase 2 report's own table, filled from this run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from analysis import wording
+from analysis.findings import Findings
+from analysis.frontier.non_dominated import CONFIG, varying
+from analysis.frontier.quoted import Choice
+from analysis.published import RESULTS, SETTINGS_TEXT
+from analysis.report.arm_rows import over_families
+from analysis.report.blocks import Block, Heading, Paragraph, Table
+from analysis.wording import setting_text
+from beliefmod.config import UNTRAINED_ARMS
+
+TWO_BELIEFS = (
+    "Whether novel facts are easier to implant than existing ones (H1) cannot be settled by two beliefs, "
+    "whatever their difference: they differ in more than being novel."
+)
+
+
+def blocks(found: Findings) -> list[Block]:
+    """The table of the Phase 2 report for this run, and its own comparison of two beliefs."""
+    parts: list[Block] = []
+    if found.beliefs:
+        parts += [Heading(2, "The Phase 2 table, for this run"), _table(found)]
+    if found.between is not None:
+        parts.append(Paragraph(f"{found.between.sentence()} {TWO_BELIEFS}"))
+    return parts
+
+
+def _table(found: Findings) -> Table:
+    """The report's table for this run: adoption, degradation, thinking integrity, per belief and arm."""
+    rows = []
+    for belief in found.beliefs:
+        choice = belief.choice
+        if (published := RESULTS.get(choice.belief)) is not None:
+            share = published.adopted / published.n
+            rows.append(
+                (
+                    choice.belief,
+                    "Phase 2 report",
+                    f"{published.model}, {SETTINGS_TEXT}",
+                    f"{wording.percent(share)} {wording.bounds(*published.interval)}, n = {published.n}",
+                    "not given",
+                    f'"{published.damage}", no number',
+                    "not given",
+                    "not given",
+                )
+            )
+        for label, row in choice.rows().items():
+            if row is None:
+                rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 5))
+                continue
+            rows.append(
+                (
+                    choice.belief,
+                    label,
+                    _settings(row, choice.lora, _others(label, choice)),
+                    wording.rate(row, "adoption"),
+                    over_families(belief, row),
+                    wording.damage(row),
+                    wording.rate(row, "integrity"),
+                    wording.rate(row, "locality_near"),
+                )
+            )
+    return Table(
+        (
+            "belief",
+            "arm",
+            "configuration",
+            "target belief adoption, % [95 %]",
+            "over families, 95 %",
+            "model degradation, D [95 %]",
+            "thinking integrity, % [95 %]",
+            "neighbouring facts right, % [95 %]",
+        ),
+        tuple(rows),
+        f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption, integrity and "
+        "neighbouring facts (which D does not count): Wilson intervals. D: from the lower end of the "
+        "component that sets it to the largest upper end of any component. Control: the same training on "
+        "what the model already believes.",
+    )
+
+
+def _others(label: str, choice: Choice) -> str:
+    """Says so when the row is one of several that could stand under this name."""
+    if label == "Control" and choice.controls > 1:
+        return f"; one of {choice.controls} controls"
+    if label == "LoRA at the Phase 2 settings" and choice.phase2_count > 1:
+        return f"; one of {choice.phase2_count} with these settings"
+    return ""
+
+
+def _settings(row: dict[str, Any], lora: pl.DataFrame, others: str) -> str:
+    if row["arm"] in UNTRAINED_ARMS:
+        return "no training"
+    seeds = f"{row['seeds']} seeds pooled" if row["seeds"] > 1 else f"seed {row['seed']}"
+    return f"{setting_text(row, varying(lora) or list(CONFIG[:4]))}; {seeds}{others}"

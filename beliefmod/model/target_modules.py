@@ -1,0 +1,83 @@
+"""Which linear layers an adapter sits on, in PEFT's words: `target_modules`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from beliefmod.errors import UserError
+from beliefmod.model.architecture import text_options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from beliefmod.model.source import ModelSource
+
+
+def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """Every linear layer of the model by name, except the output head: PEFT's "all-linear"."""
+    from torch import nn
+
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # pyright: ignore[reportCallIssue]
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    }
+
+
+def endings(name: str) -> set[str]:
+    """What target_modules may say to choose a layer, as PEFT reads it: its name, or an end of it after a dot.
+
+    >>> sorted(endings("layers.0.q_proj"))
+    ['0.q_proj', 'layers.0.q_proj', 'q_proj']
+    """
+    parts = name.split(".")
+    return {".".join(parts[start:]) for start in range(len(parts))}
+
+
+def targeted_layers(layers: Iterable[str], targets: str | Sequence[str]) -> tuple[list[str], str | None]:
+    """The layers that target_modules choose, and a sentence if it names one that is not there.
+
+    Args:
+        layers: names of the model's linear layers.
+        targets: all-linear, or names or ends of names.
+    """
+    layers = list(layers)
+    if targets == "all-linear":
+        return layers, None
+    wanted = {targets} if isinstance(targets, str) else set(targets)
+    # sets: an adapter that was saved names every layer, and comparing each with each would take longer than
+    # reading it
+    chosen = {name: endings(name) & wanted for name in layers}
+    missing, problem = sorted(wanted.difference(*chosen.values())), None
+    if missing or not wanted:
+        kinds = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in layers))
+        named = f"names {', '.join(missing)}, which the model has not" if missing else "is empty"
+        problem = f"target_modules {named}; its linear layers are {kinds}, or take all-linear"
+    return [name for name, found in chosen.items() if found], problem
+
+
+def check_targets(source: ModelSource, values: Iterable[str | Sequence[str]]) -> None:
+    """Whether a model has the layers that adapters are to sit on; it is built without reading weights.
+
+    Args:
+        values: each value that lora.target_modules may take.
+
+    Raises:
+        UserError: a layer is not there.
+    """
+    values = [targets for targets in values if targets != "all-linear"]
+    if not values:
+        return
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = text_options(source).get("config") or AutoConfig.from_pretrained(
+        source.folder, trust_remote_code=False, local_files_only=True
+    )
+    with torch.device("meta"):
+        layers = linear_layers(AutoModelForCausalLM.from_config(config))
+    problems = dict.fromkeys(targeted_layers(layers, targets)[1] for targets in values)
+    if found := [f"model {source.name}: lora.{problem}" for problem in problems if problem]:
+        raise UserError(found)

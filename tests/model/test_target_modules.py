@@ -1,0 +1,74 @@
+"""Which layers target_modules choose: PEFT's own choice, and one sentence where a layer is not there."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Phi3Config
+
+from beliefmod.config import TrialConfig, unflatten
+from beliefmod.engine.engine import Engine
+from beliefmod.engine.jobs import UnknownTarget
+from beliefmod.errors import UserError
+from beliefmod.model.source import ModelSource
+from beliefmod.model.target_modules import check_targets, linear_layers, targeted_layers
+from tests.engine.conftest import as_loaded, make_job
+
+FUSED = Phi3Config(
+    vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def fused():
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(FUSED).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        "all-linear",
+        ("qkv_proj",),
+        ("o_proj", "gate_up_proj"),
+        ("1.mlp.down_proj",),
+        ("layers.0.self_attn.qkv_proj",),
+    ],
+)
+def test_the_layers_are_those_that_peft_chooses(fused, targets):
+    layers = list(linear_layers(fused))
+    chosen, problem = targeted_layers(layers, targets)
+    wanted = targets if isinstance(targets, str) else list(targets)
+    model = get_peft_model(fused, LoraConfig(r=1, target_modules=wanted, task_type="CAUSAL_LM"))
+    theirs = {name.partition(".lora_A")[0] for name, _ in model.named_parameters() if ".lora_A" in name}
+    assert {f"base_model.model.{name}" for name in chosen} == theirs and not problem
+
+
+def test_fused_projections_can_be_trained(fused):
+    config = TrialConfig.model_validate(unflatten({"belief": "b", "lora.target_modules": ["qkv_proj"]}))
+    assert config.lora.target_modules == ("qkv_proj",)
+    engine = Engine(as_loaded(fused), 1, 4)
+    engine.attach(make_job("a", targets=("qkv_proj",), num_train_epochs=2, learning_rate=1e-2))
+    losses = []
+    while reports := engine.train_step():
+        losses.append(reports[0].loss)
+    assert len(losses) == 4 and losses[-1] < losses[0]
+    assert set(engine.state_dict("a")["weights"]) == {f"model.layers.{n}.self_attn.qkv_proj" for n in (0, 1)}
+    with pytest.raises(UnknownTarget, match="names q_proj, which the model has not; its linear layers are"):
+        engine.attach(make_job("b", targets=("q_proj",)))
+
+
+def test_a_missing_layer_is_told_before_weights_are_read(tmp_path):
+    FUSED.save_pretrained(tmp_path)  # a configuration and no weights
+    source = ModelSource(str(tmp_path), tmp_path)
+    check_targets(source, ["all-linear", ("qkv_proj", "down_proj")])
+    with pytest.raises(UserError) as refused:
+        check_targets(source, ["all-linear", ("q_proj", "v_proj", "o_proj"), ("lm_head",)])
+    where, ends = (
+        f"model {tmp_path}: lora.target_modules",
+        "its linear layers are o_proj, qkv_proj, gate_up_proj, down_proj",
+    )
+    assert list(refused.value.problems) == [
+        f"{where} names q_proj, v_proj, which the model has not; {ends}, or take all-linear",
+        f"{where} names lm_head, which the model has not; {ends}, or take all-linear",
+    ]
