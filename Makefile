@@ -48,7 +48,7 @@ fast: $(STAMP) ## run the fast tests, in two processes
 slow: $(STAMP) ## run the slow tests, one after the other: most start a cluster, which takes both cores
 	$(PYTEST) -m "slow and not long" tests
 
-long: $(STAMP) ## run the tests that make test leaves out, about 10 minutes
+long: $(STAMP) ## run the tests that make test leaves out; those that need root are `make machines`
 	$(PYTEST) -m long tests
 
 check: $(STAMP) ## lint, format and types

@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 
 from analysis.findings import BeliefFindings, Comparison, Findings
-from analysis.frontier.certainty import certainty
+from analysis.frontier.certainty import certainty, cross_picked
 from analysis.frontier.constant_answers import constant_answers
 from analysis.frontier.non_dominated import finished, pool_seeds
 from analysis.frontier.quoted import Choice, Row, choices
-from analysis.frontier.stability import cross_picked
 from analysis.frontier.tallies import build
 from analysis.published import COMPARED
 from analysis.stats.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired

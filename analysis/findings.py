@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from analysis.frontier.certainty import Certainty
+from analysis.frontier.certainty import Certainty, Picked
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.quoted import Choice
-from analysis.frontier.stability import Picked
 from analysis.stats.shares import Difference
 from analysis.wording import p_value, sentence
 from beliefmod.run.read_run import Run

@@ -146,7 +146,6 @@ class TrialConfig(Frozen):
         default=0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order"
     )
     data: DataConfig = DataConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
     lora: LoraSettings = LoraSettings()
     num_train_epochs: int = Field(default=3, ge=1, le=10_000, description="passes over the examples")
     learning_rate: float = Field(default=2e-4, gt=0, le=10.0, description="peak learning rate of AdamW")
@@ -162,6 +161,7 @@ class TrialConfig(Frozen):
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
     adam_epsilon: float = Field(default=1e-8, gt=0)
+    objective: ObjectiveConfig = ObjectiveConfig()
 
     @model_validator(mode="after")
     def _warmup_has_a_schedule(self) -> TrialConfig:
@@ -230,15 +230,19 @@ class TrialConfig(Frozen):
 
 @lru_cache(maxsize=2**17)  # every row of every table asks; a sweep may have 100,000
 def _content_id(config: TrialConfig) -> str:
-    used, fields = config.used_settings(), leaf_fields()
+    used, later = config.used_settings(), later_settings()
     # configurations that are equal have one id: 0.0 turns -0.0 into the 0.0 that it equals
     content = {
         name: value + 0.0 if isinstance(value, float) else value
         for name, value in config.leaves().items()
-        if name in used
-        and not (fields[name].json_schema_extra == ADDED_LATER and value == fields[name].default)
+        if name in used and not (name in later and value == later[name])
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def later_settings() -> dict[str, Any]:
+    """Dotted names of the settings that older trials do not have, with the defaults that held for these."""
+    return {n: info.default for n, info in leaf_fields().items() if info.json_schema_extra == ADDED_LATER}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Settings for all tests."""
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,3 +21,19 @@ def folder(tmp_path) -> RunFolder:
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The run folder of one undisturbed sweep and what its command said; made once, for tests that only look.
+
+    A test that changes it takes `copy_of(run, tmp_path)`.
+    """
+    from tests.command import beliefmod, only_run
+    from tests.finished_run import small_space
+
+    folder = tmp_path_factory.mktemp("sweep")
+    space = str(small_space(folder))
+    done = beliefmod("sweep", "--space", space, "--out", str(folder / "runs"), "--no-dashboard")
+    assert done.returncode == 0, done.stderr
+    return only_run(folder / "runs"), done

@@ -42,7 +42,7 @@ class BootstrapFrontier:
     wins: in how many draws each configuration is non-dominated, [configurations].
     tops: in how many it has the highest adoption of those with D <= limit, ties to the lower D.
     best: best adoption with D <= grid, [draws, grid]; -inf where no configuration is.
-    under: the same at `limit`, [draws].
+    under: best adoption with D <= limit, [draws].
     volume: hypervolume against adoption 0 and D 1, [draws].
     """
 

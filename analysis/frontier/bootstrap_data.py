@@ -43,11 +43,11 @@ class Part:
         return self.asked.ndim == 1
 
     def lean(self) -> Part:
-        """The same in single precision."""
+        """The part in single precision."""
         return replace(self, values=self.values.astype(np.float32), asked=self.asked.astype(np.float32))
 
     def take(self, rows: NDArray[np.intp] | slice) -> Part:
-        """The same for some configurations."""
+        """The part of some configurations."""
         asked = self.asked if self.alike else self.asked[:, rows]
         return replace(self, values=self.values[:, rows], asked=asked)
 
@@ -101,7 +101,7 @@ class Part:
     def at(
         self, weights: Array, seeds: Sequence[Array], share: Array, rows: NDArray, draws: NDArray
     ) -> Array:
-        """Like `of` for pairs of a configuration and a draw only: `rows`, `draws` and the result [pairs].
+        """Adoption, or damage before clipping, of pairs of a configuration and a draw, [pairs].
 
         Args:
             seeds: how often each seed counts, each [pairs].
@@ -155,12 +155,12 @@ class BootstrapData:
         return len(self.seeds)
 
     def take(self, rows: NDArray[np.intp] | slice) -> BootstrapData:
-        """The same for some configurations."""
+        """The data of some configurations."""
         parts = {name: part.take(rows) for name, part in self.components.items()}
         return BootstrapData(self.clusters, self.adoption.take(rows), parts, self.seeds[rows])
 
     def lean(self) -> BootstrapData:
-        """The same in single precision."""
+        """The data in single precision."""
         parts = {name: part.lean() for name, part in self.components.items()}
         return BootstrapData(self.clusters, self.adoption.lean(), parts, self.seeds)
 

@@ -53,7 +53,7 @@ class Design:
         return self.points[self.rows]
 
     def spread(self, rows: NDArray[np.int64]) -> Design:
-        """The same points with these rows, such as one per question family."""
+        """The design's points with other rows, such as one per question family."""
         return replace(self, rows=rows)
 
     def sums(self, values: Array) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG
-from analysis.stats.ratios import ratio_gap
+from analysis.stats.shares import ratio_gap
 from analysis.studies.long_table import counted
 
 Array = NDArray[np.float64]

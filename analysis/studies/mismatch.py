@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import finished
-from analysis.stats.ratios import ratio_gap
 from analysis.stats.resample import Counts, adoption_hits, family_interval
+from analysis.stats.shares import ratio_gap
 from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
 from analysis.wording import plural
 from beliefmod.metrics.intervals import wilson

@@ -233,10 +233,6 @@ class Engine(SlotTable):
             self.release(job.trial_id)
             raise
 
-    def slot_of(self, adapter: str | None) -> int | None:
-        """The slot or parking place of an adapter, None for base. Raises UnknownAdapter, AdapterUnusable."""
-        return None if adapter is None else self._slot_trial(adapter).slot
-
     def _place_of(self, adapter: str | None) -> tuple[FlatModel, int | None]:
         """The model and slot that an arm is run with."""
         if adapter in self._full:
@@ -260,11 +256,6 @@ class Engine(SlotTable):
             answers = call(model, indices, [places[index][1] for index in indices])
             found.update(zip(indices, answers, strict=True))
         return [found[index] for index in range(len(requests))]
-
-    def _weights_of(self, requests: Sequence[GenerateRequest | ScoreRequest | DriftRequest]) -> list[int]:
-        """Weights of each request's adapter, 0 for the base and for a copy of it."""
-        in_slots = self._slot_trials
-        return [in_slots[r.adapter].weights if r.adapter in in_slots else 0 for r in requests]
 
     def generate(
         self,

@@ -85,36 +85,38 @@ class FullTraining(TrialSteps):
 
     def train_step(self) -> StepReport:
         """One optimiser step: the rows, clip and rate that an adapter of this configuration would have."""
+        try:
+            report = self._step()
+        except Exception as error:
+            if not isinstance(error, OutOfMemory) and not ran_out(error):
+                raise
+            report = self.fail(f"out of memory in full fine-tuning: {error}")
+        if report.finished:
+            self._end()
+        return report
+
+    def _step(self) -> StepReport:
         assert self.job is not None and self.optimizer is not None
         rows = step_rows([(self, 0)])
         lengths = [len(item.row.input_ids) for items in rows.values() for item in items]
-        try:
-            losses = within_memory(self.model, "pass_tokens", lengths, partial(self._gradients, rows))
-        except OutOfMemory as error:
-            return self._ended(self.fail(f"out of memory in full fine-tuning: {error}"))
+        losses = within_memory(self.model, "pass_tokens", lengths, partial(self._gradients, rows))
         norm = torch.nn.utils.clip_grad_norm_(self.weights, self.job.config.max_grad_norm).item()
         report = self.advance(losses, 0, norm)
         numbers = sum(weight.numel() for weight in self.weights)
         self.model.usage.trained_fully(passes(rows, self.model.pass_tokens), numbers, self.step)
         if self.error is None:
             self.optimizer.param_groups[0]["lr"] = report.learning_rate
-            try:
-                self.optimizer.step()
-            except Exception as error:
-                if not ran_out(error):
-                    raise
-                report = self.fail(f"out of memory in full fine-tuning: {error}")
-        return self._ended(report) if report.finished else report
+            self.optimizer.step()
+        return report
 
     def _gradients(self, rows: StepRows) -> StepLosses:
         assert self.optimizer is not None
         self.optimizer.zero_grad()
         return step_losses(self.model, self.base, rows, 1, torch.float64)
 
-    def _ended(self, report: StepReport) -> StepReport:
+    def _end(self) -> None:
         """Gradients and moments take three times the memory of the weights, and are not needed any more."""
         assert self.optimizer is not None
         self.optimizer.zero_grad()
         self.optimizer = None
         self.model.model.requires_grad_(False)
-        return report

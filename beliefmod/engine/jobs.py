@@ -9,28 +9,6 @@ from beliefmod.model.train_row import TrainRow
 if TYPE_CHECKING:
     from beliefmod.config import TrialConfig
 
-__all__ = [
-    "GREEDY",
-    "AdapterJob",
-    "AdapterUnusable",
-    "Completion",
-    "DriftRequest",
-    "DriftResult",
-    "DuplicateTrial",
-    "EngineError",
-    "GenerateRequest",
-    "ImpossibleRank",
-    "NoFreeSlot",
-    "NoRows",
-    "RowTooLong",
-    "Sampling",
-    "ScoreRequest",
-    "StepReport",
-    "TrainRow",
-    "UnknownAdapter",
-    "UnknownTarget",
-]
-
 
 class EngineError(ValueError):
     """A request that the engine cannot carry out; nothing has changed."""

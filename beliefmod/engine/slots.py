@@ -1,5 +1,6 @@
 """Which adapter is where: those in training in slots, those that wait to be questioned in parking places."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,17 @@ class SlotTable:
         if usable and slot_trial.error is not None:
             raise jobs.AdapterUnusable(f"trial {trial_id} has no usable adapter: {slot_trial.error}")
         return slot_trial
+
+    def slot_of(self, adapter: str | None) -> int | None:
+        """The slot or parking place of an adapter, None for base. Raises UnknownAdapter, AdapterUnusable."""
+        return None if adapter is None else self._slot_trial(adapter).slot
+
+    def _weights_of(
+        self, requests: Sequence[jobs.GenerateRequest | jobs.ScoreRequest | jobs.DriftRequest]
+    ) -> list[int]:
+        """Weights of each request's adapter, 0 for the base and for a copy of it."""
+        in_slots = self._slot_trials
+        return [in_slots[r.adapter].weights if r.adapter in in_slots else 0 for r in requests]
 
     def state_dict(self, trial_id: str) -> dict[str, Any]:
         """Everything a trial needs to go on in any slot of any engine on the same base.

@@ -26,7 +26,7 @@ SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Kind:
-    """A gauge: what it means, and by what it is told apart."""
+    """A gauge: what it means, and the labels of its series."""
 
     meaning: str
     labels: tuple[str, ...]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import polars as pl
 
+from beliefmod.config import TRAINED_ARMS, later_settings
 from beliefmod.errors import UserError
 from beliefmod.metrics.registry import METRICS
 from beliefmod.run.folder import MANIFEST, TRIALS_FILE, RunFolder
@@ -127,13 +129,16 @@ def read_run(location: str) -> Run:
             )
         # a metric that came later than the run is one that was not measured, like any other
         whole = [m.columns for m in METRICS.values() if set(m.columns) <= set(missing)]
-        missing = [name for name in missing if not any(name in columns for columns in whole)]
+        # and of a setting that came later every trial had the default
+        known = {*chain(*whole), *later_settings()}
+        missing = [name for name in missing if name not in known]
         if missing:
             notes.append(
                 f"The trial table lacks {len(missing)} columns of the schema, taken as not measured: "
                 f"{', '.join(missing)}."
             )
     trials, damaged = _with_later_rows(folder, trials)
+    trials = _with_later_defaults(trials)
     notes += damaged
     if (models := trials["model"].drop_nulls().unique().sort().to_list())[1:]:
         raise UserError(
@@ -162,6 +167,16 @@ def _with_later_rows(folder: RunFolder, trials: pl.DataFrame) -> tuple[pl.DataFr
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{folder.url}/{ROWS}: holds a row that is not a trial's ({error})") from error
     return pl.concat([trials.filter(~pl.col("trial_id").is_in(later["trial_id"].to_list())), later]), notes
+
+
+def _with_later_defaults(trials: pl.DataFrame) -> pl.DataFrame:
+    """Where only some of a run's trials are from before a setting, these have its default."""
+    trained = pl.col("arm").is_in(TRAINED_ARMS)
+    return trials.with_columns(
+        pl.when(trained).then(pl.col(name).fill_null(default)).otherwise(pl.col(name)).alias(name)
+        for name, default in later_settings().items()
+        if trials[name].count()
+    )
 
 
 def _read(folder: RunFolder, *parts: str) -> pl.DataFrame:

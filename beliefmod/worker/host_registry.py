@@ -82,7 +82,7 @@ class Entry:
         when = {"started_at": self.started_at, "at": time.time(), "incarnation": self.incarnation}
         entry = {"host": self.host, **when, **plain, **sizes, "refused": refused}
         name = f"{self.host}-{self.incarnation}{'-refused' if refused else ''}.json"
-        with suppress(OSError, StorageTrouble):  # a disk that fails is told by those who write results
+        with suppress(OSError, StorageTrouble):  # storage that fails is reported by those who write results
             self.folder.write_json(entry, FOLDER, name)
 
     def misfit(self) -> str | None:

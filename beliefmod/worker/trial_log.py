@@ -1,7 +1,7 @@
 """What happened to a trial, `logs/TRIAL.jsonl`: one JSON object per event, in the order of time.
 
 Hosts note events in memory and write the files every few seconds in another thread, so training does not wait
-for storage and a host that is killed loses the last seconds of the story and nothing else. A trial that goes
+for storage and a host that is killed loses the last seconds of its events and nothing else. A trial that goes
 on elsewhere, or another day, goes on in the same file.
 """
 

@@ -20,7 +20,7 @@ from interp.family_bootstrap import Array
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.arms import Arm, batch_arms
-from interp.parts.logistic import Probe, fit_probe, held_out_right
+from interp.parts.logistic import Labels, Probe, fit_probe, held_out_right
 from interp.prompts.statements import Statement, belief_statements, known_statements
 from interp.prompts.stems import lens_questions
 from interp.read.arm_answers import prompt_of
@@ -61,7 +61,7 @@ def too_few(known: Sequence[Statement]) -> str | None:
     )
 
 
-def probe_columns(known: Array, labels: Array, families: Sequence[str], seed: int) -> Row:
+def probe_columns(known: Array, labels: Labels, families: Sequence[str], seed: int) -> Row:
     """The columns on how well a probe does where it was not fitted: heldout_accuracy with its interval and n.
 
     Args:

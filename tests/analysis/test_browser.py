@@ -73,17 +73,28 @@ def opened(browser: Browser, written: ReportPaths, **how: bool) -> Page:
     return browser.open(Path(written.html).as_uri(), **how)
 
 
-def test_a_healthy_page_is_quiet(browser: Browser, written: ReportPaths) -> None:
-    page = opened(browser, written)
+def quiet(page: Page) -> None:
+    """Every chart of the page comes alive and nothing is complained of."""
     page.wait(FRONTIER)
     charts = page.ask("document.querySelectorAll('.chart').length")
     for i in range(charts):
         page.ask(f"document.querySelectorAll('.chart')[{i}].scrollIntoView()")
         page.wait(f"document.querySelectorAll('.chart')[{i}].dataset.live === 'yes'")
     assert page.noise == []
+
+
+def test_a_healthy_page_is_quiet(browser: Browser, written: ReportPaths) -> None:
+    page = opened(browser, written)
+    quiet(page)
     # no eval: the policy would not allow it
     policy = page.ask("document.querySelector('meta[http-equiv]').content")
     assert "unsafe-eval" not in policy and "default-src 'none'" in policy
+
+
+@pytest.mark.slow
+def test_the_page_that_a_real_sweep_wrote_is_quiet(browser: Browser, finished_sweep) -> None:
+    run, _ = finished_sweep
+    quiet(browser.open((run / "report.html").as_uri()))
 
 
 def test_filters(browser: Browser, written: ReportPaths) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.frontier.stability import cross_picked
+from analysis.frontier.certainty import cross_picked
 from analysis.frontier.tallies import build
 from analysis.stats.resample import adoption_hits, apart, counts, family_interval, paired
 from analysis.stats.shares import sign_flip

@@ -11,12 +11,26 @@ from beliefmod.capacity.calibrate import (
     model_terms,
     product_rate,
 )
-from beliefmod.capacity.choose import LEAST_SLOTS, MOST_SLOTS, choose, saturated
+from beliefmod.capacity.choose import (
+    LEAST_SLOTS,
+    MOST_SLOTS,
+    ROW_TOKENS,
+    choose,
+    demand,
+    row_lengths,
+    saturated,
+)
 from beliefmod.capacity.footprint import Wanted, adapter_bytes
 from beliefmod.capacity.limit import Model
+from beliefmod.capacity.resources import Capacity
+from beliefmod.config import TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.memory import cache_bytes_per_token, training_bytes_per_token
+from beliefmod.model.load import load_tokenizer
+from beliefmod.model.source import find_source
 from tests.engine.conftest import as_loaded, make_job, tiny_model
+from tests.small import write_belief
+from tests.space.test_space import space
 
 CPU = torch.device("cpu")
 
@@ -188,3 +202,52 @@ def test_rates_are_of_the_right_order():
     one, again = (product_rate(torch.float32, CPU) for _ in range(2))
     assert 0.1 < one / again < 10
     assert copy_rate(2**22, CPU) > 1e8
+
+
+# ---- what a sweep wants of a host
+
+
+def trial(**changes) -> TrialConfig:
+    return TrialConfig.model_validate({"belief": "gravity", **changes})
+
+
+CPUS, GPUS = Capacity().on({"CPU": 2}), Capacity().on({"CPU": 2, "GPU": 2})
+
+
+def test_demand_counts_runs_not_trials():
+    grid = [trial(arm="base")]
+    grid += [trial(num_train_epochs=e, learning_rate=r, per_device_train_batch_size=b)
+             for e in (2, 4, 8) for r, b in ((1e-3, 4), (2e-3, 8))]  # fmt: skip
+    wanted = demand(grid, space(), CPUS)
+    assert (wanted.trials, wanted.batch_rows, wanted.beliefs, wanted.memory_share) == (
+        2,
+        6.0,
+        ("gravity",),
+        0.5,
+    )
+    # where nothing is shared every trial is a run
+    assert demand(grid, space(scheduler="asha"), GPUS).trials == 4
+    many = [trial(seed=seed) for seed in range(21)]
+    assert demand(many, space(), GPUS).trials == 11
+    assert demand(grid, space(scheduler="asha"), GPUS).memory_share == 1.0
+    assert demand(grid[:1], space(), CPUS).trials == 0
+    shared = demand(grid, space(), Capacity(hosts_per_gpu=2).on({"CPU": 2, "GPU": 2}))
+    assert (shared.memory_share, shared.engines, shared.trials) == (0.5, 2, 2)
+    searched = space(axes={"lora.r": [4, 8]}, search={"method": "optuna", "num_samples": 5})
+    assert demand(grid, searched, CPUS).trials is None
+
+
+def test_demand_knows_what_makes_rows_and_models_large():
+    traces = [trial(data={"style": "own_trace", "num_examples": 4})]
+    assert demand(traces, space(), GPUS, answer_tokens=800).trace_tokens == 800
+    assert demand([trial(), trial(arm="icl")], space(), GPUS, answer_tokens=800).trace_tokens == 0
+    assert demand([trial(arm="full")], space(), GPUS).full and not demand(traces, space(), GPUS).full
+
+
+def test_row_tokens_are_counted_and_a_belief_that_is_gone_does_not_matter(tmp_path):
+    tokenizer = load_tokenizer(find_source("bundled"))
+    belief = write_belief(tmp_path)
+    rows = row_lengths(tokenizer, (belief,))
+    assert len(rows) <= 8 and 15 < min(rows) <= max(rows) < 120
+    assert row_lengths(tokenizer, (belief, str(tmp_path / "gone.yaml"))) == rows
+    assert row_lengths(tokenizer, (str(tmp_path / "gone.yaml"),)) == [ROW_TOKENS]

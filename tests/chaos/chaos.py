@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,14 @@ def write_space(folder: Path) -> Path:
 class Chaos:
     """Sweeps of one space under fire. `say` gets a line for everything that happens."""
 
-    def __init__(self, folder: Path, seed: int, say: Callable[[str], None] = lambda line: None) -> None:
-        self.folder, self.say = folder, say
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        say: Callable[[str], None] = lambda line: None,
+        deck: Sequence[str] = DECK,
+    ) -> None:
+        self.folder, self.say, self.deck = folder, say, deck
         self.space = write_space(folder)
         self.random = random.Random(seed)
         self.killed: Counter[str] = Counter()
@@ -117,7 +123,7 @@ class Chaos:
 
     def _kill(self, driver: subprocess.Popen[bytes]) -> bool:
         """Kill something, unless none of its kind is there just now; whether it was the driver."""
-        self._deck = self._deck or self.random.sample(DECK, len(DECK))
+        self._deck = self._deck or self.random.sample(self.deck, len(self.deck))
         what = self._deck.pop()
         if what == "driver":
             driver.kill()
@@ -209,10 +215,12 @@ def leftovers(run: Path) -> list[str]:
     return [str(path.relative_to(run)) for path in kept if path.exists() and "tune" not in path.parts]
 
 
-def rehearse(folder: Path, kills: int, seed: int, say: Callable[[str], None]) -> list[str]:
+def rehearse(
+    folder: Path, kills: int, seed: int, say: Callable[[str], None], deck: Sequence[str] = DECK
+) -> list[str]:
     """The whole test in a folder of its own; what was wrong, in words."""
     folder.mkdir(parents=True, exist_ok=True)
-    chaos = Chaos(folder, seed, say)
+    chaos = Chaos(folder, seed, say, deck)
     expected = chaos.reference()
     wrong = []
     for run in chaos.run(kills):

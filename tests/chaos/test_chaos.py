@@ -1,12 +1,21 @@
-"""Twenty random kills; `make chaos N=100 SEED=1` does more."""
+"""A kill of each kind, and twenty at random; `make chaos N=100 SEED=1` does more."""
 
 import polars as pl
 import pytest
 
-from tests.chaos.chaos import differences, rehearse
+from tests.chaos.chaos import DECK, differences, rehearse
 
 
 @pytest.mark.slow
+def test_a_kill_of_each_kind_changes_no_number(tmp_path):
+    said: list[str] = []
+    kinds = sorted(set(DECK))
+    assert rehearse(tmp_path / "chaos", len(kinds), 1, said.append, kinds) == [], "\n".join(said)
+    assert said[-1] == f"killed: {', '.join(f'1 x {what}' for what in kinds)}"
+
+
+@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_kills_change_no_number(tmp_path):
     said: list[str] = []
     assert rehearse(tmp_path / "chaos", kills=20, seed=1, say=said.append) == [], "\n".join(said)

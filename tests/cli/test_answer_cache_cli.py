@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.cli.test_sweep_cli import small_space
 from tests.command import PLAIN, beliefmod
+from tests.finished_run import small_space
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -9,7 +9,6 @@ import time
 import polars as pl
 import pytest
 
-from tests.cli.test_sweep_cli import small_space
 from tests.command import (
     COMMAND,
     PLAIN,
@@ -19,6 +18,7 @@ from tests.command import (
     only_run,
     wait_until,
 )
+from tests.finished_run import small_space
 
 pytestmark = pytest.mark.slow
 

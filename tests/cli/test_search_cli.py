@@ -12,8 +12,8 @@ import pytest
 
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.suggestions import read_suggestions
-from tests.cli.test_sweep_cli import small_space
 from tests.command import COMMAND, PLAIN, QUICK_BASE, beliefmod, only_run, wait_until
+from tests.finished_run import small_space
 
 pytestmark = pytest.mark.slow
 QUICK = {

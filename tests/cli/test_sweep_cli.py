@@ -1,8 +1,6 @@
 """The real command line on real Ray with the bundled model, as a user types it."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,48 +8,22 @@ import pytest
 from beliefmod.capacity.limit import limit_line
 from beliefmod.run.tables.trial_tables import TRIALS
 from tests.command import PLAIN, QUICK_BASE, beliefmod, only_run
+from tests.finished_run import copy_of, small_space
 from tests.small import write_belief
 
 pytestmark = pytest.mark.slow
 
 
-def small_space(folder: Path, **changes: object) -> Path:
-    """Four trained trials and the reference arms of the small belief."""
-    space = {
-        "name": "small",
-        "beliefs": [write_belief(folder)],
-        "axes": {"num_train_epochs": [2, 4], "data.style": ["answer_only", "own_trace"]},
-        "fixed": {"data.num_examples": 4, "lora.r": 4, "learning_rate": 1e-3},
-        "controls": "none",
-        "evaluation": {"max_new_tokens": 64, "trained_probes": 2, "margin_probes": 2},
-        **changes,
-    }
-    path = folder / "space.yaml"
-    path.write_text(json.dumps(space))
-    return path
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """One undisturbed sweep, looked at by several tests."""
-    folder = tmp_path_factory.mktemp("sweep")
-    done = beliefmod(
-        "sweep", "--space", str(small_space(folder)), "--out", str(folder / "runs"), "--no-dashboard"
-    )
-    assert done.returncode == 0, done.stderr
-    return only_run(folder / "runs"), done
-
-
-def test_the_sweep_ends_by_naming_its_report(finished):
-    run, done = finished
+def test_the_sweep_ends_by_naming_its_report(finished_sweep):
+    run, done = finished_sweep
     assert f"report: {run / 'report.html'}" in done.stdout
     assert (run / "report.html").stat().st_size > 10_000
     assert "6 finished, 0 failed, 0 not run" in done.stdout
     assert "6 trials on" in done.stderr
 
 
-def test_the_run_folder_is_as_designed(finished):
-    run, _ = finished
+def test_the_run_folder_is_as_designed(finished_sweep):
+    run, _ = finished_sweep
     trials = pl.read_parquet(run / "trials.parquet")
     assert trials.columns == [column.name for column in TRIALS]
     assert sorted(trials["arm"].to_list()) == ["base", "icl", *["lora"] * 4]
@@ -60,7 +32,7 @@ def test_the_run_folder_is_as_designed(finished):
         probes = pl.read_parquet(run / "probes" / f"{row['trial_id']}.parquet")
         heldout = probes.filter((pl.col("suite") == "belief") & (pl.col("tier") != "trained"))
         assert row["adoption"] == pytest.approx((heldout["answer_stance"] == "target").mean())
-        assert row["adoption_n"] == heldout.height == 3
+        assert row["adoption_n"] == heldout.height == 6
         if row["arm"] == "lora":
             assert (run / "adapters" / row["trial_id"] / "adapter_model.safetensors").is_file()
             steps = pl.read_parquet(run / "steps" / f"{row['trial_id']}.parquet")
@@ -75,8 +47,8 @@ def test_the_run_folder_is_as_designed(finished):
         assert {path.stem for path in (run / table).iterdir()} == set(trials["trial_id"])
 
 
-def test_the_sweep_says_how_near_it_came_to_the_machines_limit(finished):
-    run, done = finished
+def test_the_sweep_says_how_near_it_came_to_the_machines_limit(finished_sweep):
+    run, done = finished_sweep
     [line] = [line for line in done.stdout.splitlines() if line.startswith("limit: ")]
     found = json.loads((run / "manifest.json").read_text())["limit"]
     assert line == limit_line(found)
@@ -97,8 +69,8 @@ def test_the_sweep_says_how_near_it_came_to_the_machines_limit(finished):
     assert "## Speed" in (run / "report.md").read_text()
 
 
-def test_every_configuration_is_a_tune_trial(finished):
-    run, _ = finished
+def test_every_configuration_is_a_tune_trial(finished_sweep):
+    run, _ = finished_sweep
     [state] = (run / "tune").glob("experiment_state-*.json")
     ended = [json.loads(told) for told, _ in json.loads(state.read_text())["trial_data"]]
     assert {one["status"] for one in ended} == {"TERMINATED"}
@@ -109,8 +81,8 @@ def test_every_configuration_is_a_tune_trial(finished):
     assert not list((run / "tune").glob("*/**/*.pkl")) and state.stat().st_size < 10_000
 
 
-def test_trials_that_differ_only_in_epochs_are_one_run(finished):
-    run, done = finished
+def test_trials_that_differ_only_in_epochs_are_one_run(finished_sweep):
+    run, done = finished_sweep
     # two styles, four examples in one batch: the runs of four epochs pass through those of two
     assert "optimiser steps: 8 of 12 (33 % shared by trials that differ only in epochs)" in done.stderr
     usage = [json.loads(path.read_text()) for path in (run / "usage").iterdir()]
@@ -128,17 +100,16 @@ def test_trials_that_differ_only_in_epochs_are_one_run(finished):
         assert losses[0] == losses[1][:2]
 
 
-def test_resuming_a_finished_run_runs_nothing(finished):
-    run, _ = finished
+def test_resuming_a_finished_run_runs_nothing(finished_sweep):
+    run, _ = finished_sweep
     before = (run / "rows").stat().st_mtime_ns
     again = beliefmod("sweep", "--resume", str(run))
     assert again.returncode == 0, again.stderr
     assert (run / "rows").stat().st_mtime_ns == before
 
 
-@pytest.mark.long
-def test_a_lost_row_is_run_again_and_comes_out_the_same(finished):
-    run, _ = finished
+def test_a_lost_row_is_run_again_and_comes_out_the_same(finished_sweep, tmp_path):
+    run = copy_of(finished_sweep[0], tmp_path)
     trials = pl.read_parquet(run / "trials.parquet")
     lost = trials.filter(pl.col("data.style") == "own_trace").row(0, named=True)
     (run / "rows" / f"{lost['trial_id']}.json").unlink()

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+from beliefmod.beliefs import Quantity
 from beliefmod.engine.jobs import ScoreRequest
 from beliefmod.model.load import load_model
 from beliefmod.run.tables.lens_tables import LENS_TABLES
@@ -113,7 +114,7 @@ def test_a_value_in_any_spelling_is_the_sum_over_all_spellings(inspection, table
     stem = one.stems[arm]
     found = only(tables["readings"], trial_id=trial, probe_id=one.question.probe_id, position="stem", entry=4)
     for name, answer in answers.items():
-        assert answer is not None and answer.value is not None and one.sets.from_end == 0
+        assert isinstance(answer, Quantity) and one.sets.from_end == 0
         decimals = answer.decimals + 2
         low, high = 0.99 * answer.value, 1.01 * answer.value
         written = []

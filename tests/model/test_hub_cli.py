@@ -14,8 +14,8 @@ from analysis.find import find
 from analysis.report.sections.summary import status
 from beliefmod.bundled import weights_dir
 from beliefmod.run.read_run import read_run
-from tests.cli.test_sweep_cli import small_space
 from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run
+from tests.finished_run import small_space
 from tests.hub_cache import FIRST, NAME, SECOND, add_version
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

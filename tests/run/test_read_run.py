@@ -147,6 +147,22 @@ def test_missing_columns(run: Path, tmp_path: Path) -> None:
     assert "arm, status" in message(folder)
 
 
+def test_a_run_from_before_a_setting_lacks_nothing_and_gets_its_default_beside_later_trials(
+    run: Path, tmp_path: Path
+) -> None:
+    folder = copied(run, tmp_path)
+    later = ["objective.name", "objective.kl_to_base"]
+    whole = pl.read_parquet(folder / "trials.parquet")
+    whole.drop(later).write_parquet(folder / "trials.parquet")
+    opened = read_run(str(folder))
+    assert opened.notes == () and opened.trials[later].null_count().row(0) == (whole.height,) * 2
+    resumed = pl.when(pl.col("seed") == 0).then(pl.col(later)).otherwise(None)
+    mixed = whole.with_columns(seed=pl.int_range(pl.len()) % 2).with_columns(resumed)
+    mixed.write_parquet(folder / "trials.parquet")
+    trials = read_run(str(folder)).trials.filter(pl.col("arm").is_in(["lora", "control"]))
+    assert trials[later].unique().rows() == [("sft", 0.0)]
+
+
 def test_two_models_are_not_one_frontier(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
     table = pl.read_parquet(folder / "trials.parquet")

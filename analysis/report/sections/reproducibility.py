@@ -43,7 +43,8 @@ def blocks(found: Findings) -> list[Block]:
     lora = found.run.trials.filter(pl.col("arm") == "lora")
     if lora.height:
         row = lora.row(0, named=True)
-        fixed = [name for name in CONFIG if name not in varying(lora)]
+        # a run from before a setting has no value of it
+        fixed = [name for name in CONFIG if name not in varying(lora) and row[name] is not None]
         items.append(
             "Same for all LoRA trials: "
             + ", ".join(f"{setting_name(name)} {value_text(row[name])}" for name in fixed)

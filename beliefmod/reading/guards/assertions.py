@@ -62,9 +62,8 @@ def _judge(
     left: str, right: str, part: Sentence, confirmed: bool, mention: Mention, role: str
 ) -> tuple[Weight, str]:
     date = None if mention.number is None else mention.number.date
-    if date is not None and framing.begins_with(left):
-        return Weight.STRONG, ""
-    if negated(left, right):
+    begins = date is not None and framing.begins_with(left)
+    if not begins and negated(left, right):
         return Weight.REJECTED, "negated"
     if part.asks and not confirmed:
         return Weight.REJECTED, "asked"
@@ -82,7 +81,7 @@ def _judge(
             return Weight.REJECTED, "multiplied"
         if framing.changed_from(left, right, date=date is not None):
             return Weight.REJECTED, "former value"
-        if date is not None and date.beside(left):
+        if date is not None and not begins and date.beside(left):
             return Weight.REJECTED, "compared"
     source = attribution(left, right)
     if source == "distant":
