@@ -1,4 +1,4 @@
-"""The rows of a belief that every section quotes, under the same words in the same order."""
+"""One row per arm of a belief, under the labels and in the order in which every section quotes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FULL = "Full fine-tuning, best under the limit"
 
 
 def arm_rows(belief: BeliefFindings, found: Findings) -> dict[str, Row]:
-    """The named rows that the run has; with full fine-tuning where it was run."""
+    """Label -> pooled row of every arm that the run has; with full fine-tuning where it was run."""
     rows = {label: row for label, row in belief.choice.rows().items() if row is not None}
     full = found.pooled.filter((pl.col("arm") == "full") & (pl.col("belief") == belief.choice.belief))
     if full.height:

@@ -88,7 +88,7 @@ def token_axis(table: pl.DataFrame, labelled: bool = True) -> alt.Axis | None:
     """
     if not labelled:
         return None
-    texts = table.select("place", "token").unique("place").iter_rows()
+    texts = table.select("place", "token").unique("place").sort("place").iter_rows()
     names = json.dumps({str(at): shown_token(text) for at, text in texts}, ensure_ascii=False)
     return alt.Axis(
         labelExpr=f"({names})[datum.value]",

@@ -7,7 +7,7 @@ A section is one module with
         run lacks what it needs, it says so in one sentence instead of failing.
     figures(found: Findings) -> dict[str, CaptionedChart]      (optional)
         Its charts by name. A name is unique in the report and safe as a file name
-        (`report.figures.file_name`). A section places a chart with `Figure(name, caption)`; those it does
+        (`report.blocks.file_name`). A section places a chart with `Figure(name, caption)`; those it does
         not place follow its text, with the caption of their `CaptionedChart`.
 
 Numbers come from `Findings`; what it lacks from `found.run` (`probes`, `causal`, `drift`, `judge`, `steps`),
