@@ -65,7 +65,7 @@ def test_permutation_is_symmetric_and_never_0(novel: list[float], existing: list
 
 
 def test_welch_by_hand() -> None:
-    # variances of the means 0.04 / 3 and 0.01 / 3, so df = (5 / 3)^2 / ((4 / 3)^2 / 2 + (1 / 3)^2 / 2) = 50 / 17
+    # variances of the means 0.04 / 3 and 0.01 / 3: df = (5 / 3)^2 / ((4 / 3)^2 / 2 + (1 / 3)^2 / 2) = 50 / 17
     half = student.ppf(0.975, 50 / 17) * (0.05 / 3) ** 0.5
     assert welch([0.5, 0.7, 0.9], [0.1, 0.2, 0.3]) == pytest.approx((0.5 - half, 0.5 + half))
     assert welch([1, 1, 1], [0, 0, 0]) == (-1, 1)
