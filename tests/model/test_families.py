@@ -69,6 +69,19 @@ FAMILIES = {
     "gemma2": ("gemma", hf.Gemma2Config, GEMMA2),
     "gemma3": ("gemma", hf.Gemma3TextConfig, GEMMA3),
     "phi3-fused-partial-rotary": ("qwen3-instruct", hf.Phi3Config, {"partial_rotary_factor": 0.5}),
+    "olmo2-norms-after": ("qwen3-instruct", hf.Olmo2Config, {}),
+    "granite-multipliers": (
+        "qwen3-instruct",
+        hf.GraniteConfig,
+        {
+            "embedding_multiplier": 3.0,
+            "attention_multiplier": 0.4,
+            "residual_multiplier": 0.5,
+            "logits_scaling": 2.0,
+        },
+    ),
+    "smollm3-no-position-in-one-layer": ("qwen3-instruct", hf.SmolLM3Config, {"no_rope_layers": [1, 0]}),
+    "cohere2": ("qwen3-instruct", hf.Cohere2Config, {"sliding_window": WINDOW, "layer_types": ALTERNATING}),
     "glm-partial-rotary": ("qwen3-instruct", hf.GlmConfig, {"partial_rotary_factor": 0.5, "head_dim": 16}),
 }
 
