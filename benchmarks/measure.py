@@ -1,14 +1,18 @@
-"""Wall time, CPU time and memory of a command with every process it starts."""
+"""A command or a function in a process of its own: wall time, CPU time and memory of all that it starts."""
 
 from __future__ import annotations
 
+import importlib
+import json
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,8 +29,8 @@ class Tree:
     """A process and its descendants, seen again and again; those that ended keep what they had used."""
 
     root: psutil.Process
-    _cpu: dict[tuple[int, float], float] = field(default_factory=dict)
-    _kind: dict[tuple[int, float], str] = field(default_factory=dict)
+    _cpu: dict[psutil.Process, float] = field(default_factory=dict)
+    _kind: dict[psutil.Process, str] = field(default_factory=dict)
 
     def processes(self) -> list[psutil.Process]:
         """Those alive now."""
@@ -38,13 +42,11 @@ class Tree:
     def look(self) -> None:
         """Take down every process's CPU time and kind."""
         for process in self.processes():
-            try:
-                times, which = process.cpu_times(), (process.pid, process.create_time())
-                self._cpu[which] = times.user + times.system
-                if self._kind.get(which, RAY) == RAY:
-                    self._kind[which] = self._kind_of(process)
-            except psutil.Error:
-                continue
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                self._cpu[process] = times.user + times.system
+                if self._kind.get(process, RAY) == RAY:
+                    self._kind[process] = self._kind_of(process)
 
     def _kind_of(self, process: psutil.Process) -> str:
         if process.pid == self.root.pid:
@@ -56,8 +58,8 @@ class Tree:
     def cpu(self) -> dict[str, float]:
         """CPU seconds of all processes seen, by kind."""
         total = dict.fromkeys(KINDS, 0.0)
-        for which, seconds in self._cpu.items():
-            total[self._kind.get(which, RAY)] += seconds  # it ended before its name was read
+        for process, seconds in self._cpu.items():
+            total[self._kind.get(process, RAY)] += seconds  # it ended before its name was read
         return total
 
     @property
@@ -69,21 +71,9 @@ class Tree:
         """Proportional set sizes now, bytes, by kind: what would be free without them."""
         total = dict.fromkeys(KINDS, 0)
         for process in self.processes():
-            try:
-                kind = self._kind.get((process.pid, process.create_time()), RAY)
-            except psutil.Error:
-                continue
-            total[kind] += proportional_set_size(process.pid)
+            with suppress(psutil.Error):
+                total[self._kind.get(process, RAY)] += process.memory_full_info().pss
         return total
-
-
-def proportional_set_size(pid: int) -> int:
-    """Bytes, shared pages divided among those who share them; 0 for a process that ended."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 @dataclass(frozen=True)
@@ -155,3 +145,26 @@ def measured(
         tail = "\n".join(log.read_text().splitlines()[-30:])
         raise SystemExit(f"{tail}\npython -m {module} failed with exit code {command.returncode}")
     return Measured(wall, tree.cpu, tree.started, peak)
+
+
+def measured_call(
+    function: Callable[..., Any], *arguments: Any, log: Path, **watched: Any
+) -> tuple[Any, Measured]:
+    """Call a module's function in a fresh process: what it returned, and what the process took.
+
+    Args:
+        arguments: plain values, for they go through JSON, as what it returns does.
+        watched: further arguments of `measured`.
+    """
+    # the module that was started has another name here than in the new process
+    spec, result = sys.modules[function.__module__].__spec__, log.with_suffix(".json")
+    assert spec is not None
+    words = [spec.name, function.__name__, json.dumps(arguments), str(result)]
+    took = measured("benchmarks.measure", words, log, **watched)
+    return json.loads(result.read_text()), took
+
+
+if __name__ == "__main__":
+    module, name, given, answer = sys.argv[1:]
+    returned = getattr(importlib.import_module(module), name)(*json.loads(given))
+    Path(answer).write_text(json.dumps(returned))
