@@ -18,12 +18,11 @@ import os
 import pickle
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.harness import command_line, print_table, sweep, work_folder
-from benchmarks.measure import ROOT, Measured, measured_call
+from benchmarks.measure import ROOT, Measured, measured
 from benchmarks.trl_trial import PHASES, TrialWork, do_work
 
 SPACE = ROOT / "sweeps" / "aggressive.yaml"
@@ -44,13 +43,12 @@ ONLY_PROBES = ["evaluation.causal_probes=0", "evaluation.margin_probes=0", "eval
 BASELINE, SAME, ALL = "Ray Tune + TRL", "beliefmod", "beliefmod, all its measures"
 
 
-@dataclass(frozen=True)
-class Round:
-    """One side, once: what it took, the folder it left, and CPU seconds by phase where it tells them."""
+class Round(NamedTuple):
+    """One side, once: the folder it left, CPU seconds by phase where it tells them, and what it took."""
 
-    took: Measured
     folder: Path
     phases: dict[str, float] | None
+    took: Measured
 
 
 def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
@@ -187,14 +185,9 @@ def alternate(options: argparse.Namespace, work: Path) -> dict[str, list[Round]]
             # a parent of its own: beliefmod keeps answers beside its runs, and no round may find another's
             folder = work / f"{number}-{list(sides).index(side)}" / "run"
             folder.mkdir(parents=True)
-            phases, took = measured_call(
-                function,
-                str(folder),
-                *arguments,
-                log=folder.with_name("log"),
-                memory_seconds=options.memory_seconds,
-            )
-            rounds[side].append(Round(took, folder, phases))
+            given, log = [str(folder), *arguments], folder.with_name("log")
+            phases, took = measured(function, *given, log=log, memory_seconds=options.memory_seconds)
+            rounds[side].append(Round(folder, phases, took))
             print(f"round {number + 1}: {side}: {took.wall:.0f} s, {took.all_cpu:.0f} s of CPU", flush=True)
         if different := differences(rounds[BASELINE][-1].folder, rounds[SAME][-1].folder):
             raise SystemExit("the sides did different work:\n" + "\n".join(different))

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import command_line, one_thread, print_table, work_folder
-from benchmarks.measure import measured_call
+from benchmarks.measure import measured
 from benchmarks.packed_training import compare, print_packed, random_rows
 from benchmarks.random_model import SHAPES, write_random_model
 
@@ -128,7 +128,7 @@ def whole_trials(plan: Plan, processes: int, work: Path) -> list[list[str]]:
     """
     runs: list[dict[str, float]] = []
     for name in ["engine", *["trl"] * processes]:
-        found, took = measured_call(side, name, asdict(plan), log=work / "log")
+        found, took = measured(side, name, asdict(plan), log=work / "log")
         runs.append({**found, "wall": took.wall})
         print(f"{name}: {took.wall:.0f} s", flush=True)
     engine, *processes_of_trl = runs

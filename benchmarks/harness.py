@@ -18,6 +18,7 @@ import psutil
 
 if TYPE_CHECKING:
     from beliefmod.fleet.sweep import Outcome
+    from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
 
 
@@ -74,19 +75,25 @@ def medians(rounds: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in rounds.items()}
 
 
+def new_run(space: Space, out: Path, **more: Any) -> RunFolder:
+    """A run folder with a manifest, and `more` in that."""
+    from beliefmod.run.folder import MANIFEST, RunFolder
+    from beliefmod.run.manifest import new_manifest
+
+    folder = RunFolder(str(out))
+    folder.create()
+    started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    folder.write_json({**new_manifest(out.name, space, started_at), **more}, MANIFEST)
+    return folder
+
+
 def sweep(space: Space, out: Path, **options: Any) -> Outcome:
     """What `beliefmod sweep` does on this machine, without its report, into a new folder."""
     from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.sweep import run_sweep
-    from beliefmod.run.folder import MANIFEST, RunFolder
-    from beliefmod.run.manifest import new_manifest
-    from beliefmod.trial import now
 
-    folder = RunFolder(str(out))
-    folder.create()
-    folder.write_json(new_manifest(out.name, space, now()), MANIFEST)
     alone: dict[str, Any] = {"address": None, "capacity": Capacity(), "dashboard": False, "quiet": True}
-    return run_sweep(space, folder, **alone, **options)
+    return run_sweep(space, new_run(space, out), **alone, **options)
 
 
 def print_table(

@@ -1,4 +1,4 @@
-"""A command or a function in a process of its own: wall time, CPU time and memory of all that it starts."""
+"""A function in a process of its own: wall time, CPU time and memory of it and of all that it starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +78,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command took.
+    """What a process took with all that it started.
 
     Attributes:
         wall: seconds.
@@ -106,27 +106,32 @@ class Measured:
 
 
 def measured(
-    module: str,
-    arguments: Sequence[str],
+    function: Callable[..., Any],
+    *arguments: Any,
     log: Path,
-    *,
     memory_seconds: float = 0.0,
     on_look: Callable[[float, Tree], None] = lambda moment, tree: None,
-) -> Measured:
-    """Run `python -m module arguments` in the checkout; its output goes to `log`.
+) -> tuple[Any, Measured]:
+    """Call a module's function in a fresh process: what it returned, and what the process took.
 
     Args:
+        arguments: plain values, for they go through JSON, as what it returns does.
+        log: where the output goes; the result lies beside it.
         memory_seconds: how often memory is sampled, which takes some milliseconds per process; 0: not.
         on_look: called at every look with the seconds since the start.
 
     Raises:
         SystemExit: it failed; the end of its log is shown.
     """
+    # by the module's own name: one that was started is `__main__` here
+    spec, result = sys.modules[function.__module__].__spec__, log.with_suffix(".json")
+    assert spec is not None
+    words = [spec.name, function.__name__, json.dumps(arguments), str(result)]
     peak, sampled = 0, time.monotonic()
     with log.open("w") as output:
         started = time.perf_counter()
         command = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=output, stderr=output
+            [sys.executable, "-m", "benchmarks.measure", *words], cwd=ROOT, stdout=output, stderr=output
         )
         tree = Tree(psutil.Process(command.pid))
         try:
@@ -143,25 +148,10 @@ def measured(
                 command.wait()
     if command.returncode:
         tail = "\n".join(log.read_text().splitlines()[-30:])
-        raise SystemExit(f"{tail}\npython -m {module} failed with exit code {command.returncode}")
-    return Measured(wall, tree.cpu, tree.started, peak)
-
-
-def measured_call(
-    function: Callable[..., Any], *arguments: Any, log: Path, **watched: Any
-) -> tuple[Any, Measured]:
-    """Call a module's function in a fresh process: what it returned, and what the process took.
-
-    Args:
-        arguments: plain values, for they go through JSON, as what it returns does.
-        watched: further arguments of `measured`.
-    """
-    # the module that was started has another name here than in the new process
-    spec, result = sys.modules[function.__module__].__spec__, log.with_suffix(".json")
-    assert spec is not None
-    words = [spec.name, function.__name__, json.dumps(arguments), str(result)]
-    took = measured("benchmarks.measure", words, log, **watched)
-    return json.loads(result.read_text()), took
+        raise SystemExit(
+            f"{tail}\n{spec.name}.{function.__name__} failed with exit code {command.returncode}"
+        )
+    return json.loads(result.read_text()), Measured(wall, tree.cpu, tree.started, peak)
 
 
 if __name__ == "__main__":

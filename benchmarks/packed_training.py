@@ -158,7 +158,7 @@ def print_packed(
         f"Packed training, {shape} shape",
         [
             f"Rows of {low} to {high} tokens, batches of {BATCH}, rank {options.rank}; medians of "
-            f"{options.repeats} alternating rounds; {torch.get_num_threads()} threads."
+            f"{options.repeats} alternating rounds; threads: {torch.get_num_threads()}."
         ],
         ("candidate", "ms per adapter step", "against NF4", "against dequantised"),
         table(times),

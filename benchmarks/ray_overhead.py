@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.harness import command_line, medians, print_table, sweep, work_folder
-from benchmarks.measure import KINDS, TRIALS, Measured, Tree, measured_call
+from benchmarks.measure import KINDS, TRIALS, Measured, Tree, measured
 
 SAMPLES = 40
 # memory is compared between these shares of the trials: caches and pools have filled up before the first
@@ -55,9 +55,7 @@ def observe(trials: int) -> tuple[Watch, Measured]:
     with work_folder() as place:
         work = Path(place)
         watch = Watch(work / "run", trials)
-        _, took = measured_call(
-            trivial_sweep, str(watch.folder), trials, log=work / "log", on_look=watch.look
-        )
+        _, took = measured(trivial_sweep, str(watch.folder), trials, log=work / "log", on_look=watch.look)
         if len(list((watch.folder / "rows").glob("*.json"))) < trials:
             raise SystemExit(
                 f"{(work / 'log').read_text()[-3000:]}\n{watch.done} of {trials} trials have a row"

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import yaml
 
-from beliefmod.cli.prepare_sweep import create_run
 from beliefmod.config import TrialConfig
-from beliefmod.run.folder import FILES, RunFolder
+from beliefmod.run.folder import FILES, SPACE, RunFolder
 from beliefmod.run.tables.trial_tables import TABLES
 from beliefmod.space import Space, SpaceFile
-from benchmarks.harness import command_line, medians, print_table, work_folder
-from benchmarks.measure import ROOT, measured_call
+from benchmarks.harness import command_line, medians, new_run, print_table, work_folder
+from benchmarks.measure import ROOT, measured
 
 MANY = 100_000
 SMALLER = 4
@@ -55,8 +55,9 @@ def make_run(path: Path, space: Space) -> RunFolder:
 
     Every trial has its own configuration, row and tables, with the answers of `docs/example`.
     """
-    folder = RunFolder(str(path))
-    create_run(folder, folder.name, space, None, status="finished")
+    folder = new_run(space, path, status="finished")
+    spec = space.spec.model_dump(mode="json")
+    folder.write_bytes(yaml.dump(spec, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)).encode(), SPACE)
     for name in ("rows", *TABLE_KINDS):
         (path / name).mkdir()
     rows = [json.loads(file.read_text()) for file in sorted((EXAMPLE / "rows").glob("*.json"))]
@@ -92,7 +93,6 @@ def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], objec
     """What is timed, by its name, in order."""
     from beliefmod.monitor.status import Watcher
     from beliefmod.monitor.tally import Tally
-    from beliefmod.run.folder import RunFolder
     from beliefmod.run.integrity import clean, drop_kept, sound_rows
     from beliefmod.space.shared_runs import families, run_order
 
@@ -161,7 +161,7 @@ def _medians(trials: int, report: bool, repeats: int) -> dict[str, Any]:
     """What `time_steps` finds in processes of its own: seconds as medians, the rest of the last."""
     with work_folder() as place:
         log = Path(place) / "log"
-        told = [measured_call(time_steps, trials, report, log=log)[0] for _ in range(repeats)]
+        told = [measured(time_steps, trials, report, log=log)[0] for _ in range(repeats)]
     rounds = {name: [one["seconds"][name] for one in told] for name in told[-1]["seconds"]}
     return {**told[-1], "seconds": medians(rounds)}
 
