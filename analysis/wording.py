@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.metrics.registry import COMPONENTS, MIN_ANSWERS
 
 NOT_MEASURED = "not measured"
 SETTING_NAMES = {
@@ -56,14 +56,14 @@ def mean(row: Mapping[str, Any] | None, name: str, unit: str = "") -> str:
     return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
 
 
-def conditional(row: Mapping[str, Any] | None, name: str, needed: int = 20) -> str:
+def conditional(row: Mapping[str, Any] | None, name: str) -> str:
     """A conditional rate, or the refusal in words with the count that was too small for it."""
     if row is not None and row.get(name) is not None:
         return rate(row, name)
     n = None if row is None else row.get(f"{name}_n")
     if n is None:
         return NOT_MEASURED
-    return f"refused: {plural(n, 'such answer')}, a rate needs {needed}"
+    return f"refused: {plural(n, 'such answer')}, a rate needs {MIN_ANSWERS}"
 
 
 def shift(row: Mapping[str, Any] | None, component: str) -> str:

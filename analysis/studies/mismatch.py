@@ -15,11 +15,11 @@ from analysis.stats.resample import Counts, adoption_hits, family_interval
 from analysis.stats.shares import ratio_gap
 from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
 from analysis.wording import plural
-from beliefmod.metrics.intervals import wilson
+from beliefmod.metrics.intervals import Estimate, rate
+from beliefmod.metrics.registry import MIN_ANSWERS
 
 Array = NDArray[np.float64]
 THINKING = ("empty", "target", "prior", "prior->target", "target->prior", "both", "none")
-FEWEST = 20  # answers on a side below which no rate is given
 ANSWERS = ("target", "prior", "hedged", "ignorance", "other", "none")
 NO_THINKING = "the model's chat template has no place for thinking"
 BELIEFS_AS_CLUSTERS = 5  # fewer beliefs than this cannot stand for beliefs in general
@@ -224,7 +224,7 @@ def stance_counts(probes: pl.DataFrame, trial_ids: Sequence[str]) -> dict[str, d
 def mismatch_columns(cells: Mapping[str, Mapping[str, int]]) -> dict[str, float | int | None]:
     """`stygian` and `stygian_reverse` with n and Wilson's interval, counted over the table of all seeds.
 
-    The share of answers on one side whose thinking last used the other; refused (None) under `FEWEST`.
+    The share of answers on one side whose thinking last used the other; refused (None) under MIN_ANSWERS.
     """
     columns: dict[str, float | int | None] = {}
     for name, side, other in (("stygian", "target", "prior"), ("stygian_reverse", "prior", "target")):
@@ -232,12 +232,6 @@ def mismatch_columns(cells: Mapping[str, Mapping[str, int]]) -> dict[str, float 
         k = sum(
             counts.get(side, 0) for thinking, counts in cells.items() if thinking.rpartition("->")[2] == other
         )
-        low, high = wilson(k, n)
-        enough = n >= FEWEST
-        columns |= {
-            name: k / n if enough else None,
-            f"{name}_n": n,
-            f"{name}_low": float(low) if enough else None,
-            f"{name}_high": float(high) if enough else None,
-        }
+        found = rate(k, n) if n >= MIN_ANSWERS else Estimate(None, n, None, None)
+        columns |= found.columns(name)
     return columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import yaml
 
 from analysis.frontier.non_dominated import finished
 from analysis.recompute import (
-    Difference,
     causal_again,
     differences,
     effort,
@@ -200,8 +199,9 @@ class Trials:
             ) from None
         columns = [column.name for column in TABLES["trials"]]
         self.done.mismatches += [
-            f"rows/{stored['trial_id']}.json against trials.parquet: {found}"
-            for found in _twice(differences(twin, stored, columns))
+            f"rows/{stored['trial_id']}.json against trials.parquet: {one.where} is {one.stored!r} there and "
+            f"{one.again!r} in the table"
+            for one in differences(twin, stored, columns)
         ]
 
     def _expected(self, belief: Belief) -> dict[tuple[str, str], Probe]:
@@ -217,10 +217,6 @@ class _Identity:
 
     trial_id: str
     arm: str
-
-
-def _twice(found: Iterable[Difference]) -> Iterator[str]:
-    yield from (f"{one.where} is {one.stored!r} there and {one.again!r} in the table" for one in found)
 
 
 def _space(folder: RunFolder) -> SpaceFile:

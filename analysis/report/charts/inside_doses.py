@@ -107,8 +107,8 @@ def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
             continue
         asked = rows.filter(pl.col("adoption").is_not_null())["trial_id"].unique().sort().to_list()
         deep = (shown.trial_id, *(trial for trial in asked if trial != shown.trial_id))
-        found = lens.of("thresholds", shown)
-        a50 = found["a50"][0] if found.height else None
+        thresholds = lens.of("thresholds", shown)
+        a50 = thresholds["a50"][0] if thresholds.height else None
         title = f"{shown.title}; n = {rows['n'].max()} questions begun"
         responses.append(Response(title, rows, deep, a50))
     if not responses:

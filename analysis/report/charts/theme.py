@@ -78,7 +78,9 @@ def numbers(form: str, *names: str) -> list[alt.Tooltip]:
 
 def rule(at: alt.X | alt.Y, value: float, **style: Any) -> Any:
     """A straight line across a panel at one value of an axis; `at` names the column that holds it."""
-    name = str(at.to_dict()["field"])
+    encoded = at.to_dict()
+    assert isinstance(encoded, dict)  # altair returns a list for conditions only
+    name = str(encoded["field"])
     return alt.Chart(pl.DataFrame({name: [value]})).mark_rule(**{"color": MUTED, **style}).encode(at)
 
 

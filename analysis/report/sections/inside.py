@@ -116,8 +116,8 @@ def commitment_table(lens: Lens) -> list[Block]:
         return []
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "belief": lambda row: row["belief"],
-        "arm": lambda row: ARMS.get(row["arm"], row["arm"]),
-        "read at": lambda row: POSITIONS.get(row["position"], row["position"]),
+        "arm": lambda row: str(ARMS.get(row["arm"], row["arm"])),
+        "read at": lambda row: str(POSITIONS.get(row["position"], row["position"])),
         "lens": lambda row: row["lens"] + (f" (fitted on {row['fitted_on']})" if row["fitted_on"] else ""),
         "last difference, logits [95 %]": partial(interval, name="final_diff", sign=True),
         "commits at entry": partial(_entry, name="commit_entry", never="commit_never"),
