@@ -13,17 +13,15 @@ top (margins, causal tests, drift), which the baseline does not take.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import pickle
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.harness import command_line, print_table, work_folder
+from benchmarks.harness import command_line, print_table, sweep, work_folder
 from benchmarks.measure import ROOT, Measured, measured
 from benchmarks.trl_trial import PHASES, TrialWork, do_work
 
@@ -41,17 +39,16 @@ SIZES: dict[str, list[str]] = {
     "medium": ["beliefs=[gravity]"],
     "full": [],
 }
-PHASES_FILE = "phases.json"
 ONLY_PROBES = ["evaluation.causal_probes=0", "evaluation.margin_probes=0", "evaluation.neutral_passages=0"]
 BASELINE, SAME, ALL = "Ray Tune + TRL", "beliefmod", "beliefmod, all its measures"
 
 
-@dataclass(frozen=True)
-class Round:
-    """One side, once: what it took and the folder it left."""
+class Round(NamedTuple):
+    """One side, once: the folder it left, CPU seconds by phase where it tells them, and what it took."""
 
-    took: Measured
     folder: Path
+    phases: dict[str, float] | None
+    took: Measured
 
 
 def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
@@ -99,11 +96,11 @@ def trl_trial(config: dict[str, Any]) -> None:
     tune.report(do_work(order, Path(config["out"])))
 
 
-def trl_sweep(orders: list[Path], out: Path) -> list[dict[str, Any]]:
-    """Run every order to its end in a process of its own, as many at a time as there are cores.
+def run_trl(out: str, orders: str) -> dict[str, float]:
+    """Run every order of a folder, by name, in a process of its own, as many at a time as there are cores.
 
     Returns:
-        What each reported.
+        CPU seconds of all trials by phase.
 
     Raises:
         SystemExit: a trial failed.
@@ -117,41 +114,22 @@ def trl_sweep(orders: list[Path], out: Path) -> list[dict[str, Any]]:
     try:
         results = tune.Tuner(
             tune.with_resources(trl_trial, {"cpu": 1}),
-            param_space={"order": tune.grid_search([str(path) for path in orders]), "out": str(out)},
-            run_config=tune.RunConfig(name="tune", storage_path=str(out), verbose=0),
+            param_space={"order": tune.grid_search(sorted(map(str, Path(orders).glob("*.pkl")))), "out": out},
+            run_config=tune.RunConfig(name="tune", storage_path=out, verbose=0),
         ).fit()
     finally:
         ray.shutdown()
     if results.errors:
         raise SystemExit(f"{len(results.errors)} trials failed: {results.errors[0]}")
-    return [dict(result.metrics or {}) for result in results]
+    reports = [result.metrics or {} for result in results]
+    return {phase: sum(report["cpu"].get(phase, 0.0) for report in reports) for phase in PHASES}
 
 
-def run_trl(folder: Path, out: Path) -> None:
-    """Run the orders of a folder in the order of their names; the seconds of all go to `PHASES_FILE`."""
-    reports = trl_sweep(sorted(folder.glob("*.pkl")), out)
-    seconds = {
-        f"{clock}_{phase}": sum(report.get(f"{clock}_{phase}", 0.0) for report in reports)
-        for clock in ("wall", "cpu")
-        for phase in PHASES
-    }
-    (out / PHASES_FILE).write_text(json.dumps(seconds))
-
-
-def run_beliefmod(overrides: Sequence[str], out: Path) -> None:
-    """What `beliefmod sweep` does, without its report."""
-    from beliefmod.capacity.resources import Capacity
-    from beliefmod.fleet.sweep import run_sweep
-    from beliefmod.run.folder import MANIFEST, RunFolder
-    from beliefmod.run.manifest import new_manifest
+def run_beliefmod(out: str, *overrides: str) -> None:
+    """The sweep of the space with these overrides."""
     from beliefmod.space.load import load_space
-    from beliefmod.trial import now
 
-    space = load_space(SPACE, overrides)
-    folder = RunFolder(str(out))
-    folder.create()
-    folder.write_json(new_manifest(out.name, space, now()), MANIFEST)
-    outcome = run_sweep(space, folder, address=None, capacity=Capacity(), dashboard=False, quiet=True)
+    outcome = sweep(load_space(SPACE, overrides), Path(out))
     if outcome.failed or outcome.missing:
         raise SystemExit(f"{outcome.failed} trials failed, {outcome.missing} were not run")
 
@@ -193,27 +171,23 @@ def adoption(folder: Path) -> dict[str, float]:
 def alternate(options: argparse.Namespace, work: Path) -> dict[str, list[Round]]:
     """Run every side `--repeats` times, in turn, and compare what they did."""
     overrides = SIZES[options.size]
-    sides = {
-        BASELINE: ["--side", "trl", "--work", str(work)],
-        SAME: ["--side", "beliefmod", "--size", options.size],
-        ALL: ["--side", "beliefmod", "--size", options.size, "--all-measures"],
+    sides: dict[str, tuple[Callable[..., Any], list[str]]] = {
+        BASELINE: (run_trl, [str(work / "orders")]),
+        SAME: (run_beliefmod, [*overrides, *ONLY_PROBES]),
+        ALL: (run_beliefmod, overrides),
     }
     if options.without_all_measures:
         del sides[ALL]
     prepare([*overrides, *ONLY_PROBES], options.batch, work)
     rounds: dict[str, list[Round]] = {side: [] for side in sides}
     for number in range(options.repeats):
-        for side, arguments in sides.items():
+        for side, (function, arguments) in sides.items():
             # a parent of its own: beliefmod keeps answers beside its runs, and no round may find another's
             folder = work / f"{number}-{list(sides).index(side)}" / "run"
             folder.mkdir(parents=True)
-            took = measured(
-                "benchmarks.against_trl",
-                [*arguments, "--out", str(folder)],
-                folder.with_name("log"),
-                memory_seconds=options.memory_seconds,
-            )
-            rounds[side].append(Round(took, folder))
+            given, log = [str(folder), *arguments], folder.with_name("log")
+            phases, took = measured(function, *given, log=log, memory_seconds=options.memory_seconds)
+            rounds[side].append(Round(folder, phases, took))
             print(f"round {number + 1}: {side}: {took.wall:.0f} s, {took.all_cpu:.0f} s of CPU", flush=True)
         if different := differences(rounds[BASELINE][-1].folder, rounds[SAME][-1].folder):
             raise SystemExit("the sides did different work:\n" + "\n".join(different))
@@ -241,6 +215,7 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
         for side, took in middle.items()
     ]
     one, other = (adoption(rounds[side][-1].folder) for side in (BASELINE, SAME))
+    phases = rounds[BASELINE][-1].phases or {}
     gap = statistics.mean(abs(one[trial_id] - other[trial_id]) for trial_id in one)
     print_table(
         f"{trials} trials of the aggressive sweep ({options.size}) through the baseline and beliefmod",
@@ -250,18 +225,13 @@ def report(options: argparse.Namespace, rounds: dict[str, list[Round]]) -> None:
             f"side's own; adoption: mean {statistics.mean(one.values()):.3f} and "
             f"{statistics.mean(other.values()):.3f}, mean difference per trial {gap:.3f}.",
             *(f"CPU seconds, {side}: {done[-1].took.told()}." for side, done in rounds.items()),
-            _phases(rounds[BASELINE][-1].folder),
+            "CPU seconds inside the baseline's trials: "
+            f"{', '.join(f'{phase} {seconds:.0f}' for phase, seconds in phases.items())}.",
         ],
         ["side", "wall", "times faster", "CPU", "times less", "CPU per trial", "peak memory"],
         rows,
         ("torch", "transformers", "peft", "trl", "bitsandbytes", "ray"),
     )
-
-
-def _phases(folder: Path) -> str:
-    seconds = json.loads((folder / PHASES_FILE).read_text())
-    told = ", ".join(f"{phase} {seconds[f'cpu_{phase}']:.0f}" for phase in PHASES)
-    return f"CPU seconds inside the baseline's trials: {told}."
 
 
 def main() -> None:
@@ -272,18 +242,9 @@ def main() -> None:
         "--memory-seconds", type=float, default=5.0, help="how often to sample memory; 0: not"
     )
     parser.add_argument("--without-all-measures", action="store_true", help="leave the third line out")
-    parser.add_argument("--side", choices=("trl", "beliefmod"), help=argparse.SUPPRESS)
-    parser.add_argument("--all-measures", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.side == "trl":
-        run_trl(options.work / "orders", options.out)
-    elif options.side == "beliefmod":
-        run_beliefmod([*SIZES[options.size], *([] if options.all_measures else ONLY_PROBES)], options.out)
-    else:
-        with work_folder() as work:
-            report(options, alternate(options, Path(work)))
+    with work_folder() as work:
+        report(options, alternate(options, Path(work)))
 
 
 if __name__ == "__main__":

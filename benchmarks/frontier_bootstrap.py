@@ -137,14 +137,8 @@ def main() -> None:
     for name in ("pymoo", "moocore"):
         total = middle["values"] + middle[name]
         split = f"{middle['values']:.1f} s values, {middle[name]:.1f} s fronts and hypervolumes"
-        rows.append(
-            [
-                f"{name}, scaled from {options.few} redraws",
-                f"{total:.1f} s",
-                f"{total / middle['ours']:.0f}",
-                split,
-            ]
-        )
+        scaled = f"{name}, scaled from {options.few} redraws"
+        rows.append([scaled, f"{total:.1f} s", f"{total / middle['ours']:.0f}", split])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print_table(
         f"Bootstrap of the frontier: {options.configurations:,} configurations x {options.seeds} seeds x "

@@ -7,8 +7,9 @@
    a few processes of the baseline are run and their median stands for each; on one GPU they come one
    after another.
 
-The base is a randomly initialised Qwen3 of 4 B's sizes, written to a temporary folder layer by layer (8 GB of
-disk) and quantised to NF4 by both sides. It never ends an answer, so every answer has the token limit.
+The base is a randomly initialised Qwen3 of 4 B's sizes, written to a temporary folder (8 GB of disk, and of
+memory while it is made) and quantised to NF4 by both sides. It never ends an answer, so every answer has the
+token limit.
 
     python -m benchmarks.gpu               # on a machine with a GPU, about 20 minutes
     python -m benchmarks.gpu --tiny        # tries the script on a CPU
@@ -17,17 +18,16 @@ disk) and quantised to NF4 by both sides. It never ends an answer, so every answ
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks.harness import command_line, medians, one_thread, print_table, work_folder
-from benchmarks.measure import Measured, measured
-from benchmarks.packed_training import HEADER, compare, random_rows, table
+from benchmarks.harness import command_line, one_thread, print_table, work_folder
+from benchmarks.measure import measured
+from benchmarks.packed_training import compare, print_packed, random_rows
 from benchmarks.random_model import SHAPES, write_random_model
 
 PHASES = ("load", "train", "generate")
@@ -115,12 +115,9 @@ def engine_trials(plan: Plan) -> dict[str, float]:
     return {"steps": steps, "generated": generated, **phases.wall}
 
 
-def side(name: str, plan_file: Path, out: Path) -> None:
-    """One side in a process of its own."""
-    plan = Plan(**json.loads(plan_file.read_text()))
-    started = time.perf_counter()
-    found = baseline_trial(plan) if name == "trl" else engine_trials(plan)
-    out.write_text(json.dumps({**found, "inside": time.perf_counter() - started}))
+def side(name: str, plan: dict[str, Any]) -> dict[str, float]:
+    """One side, for a process of its own; `plan` has the fields of `Plan`."""
+    return (baseline_trial if name == "trl" else engine_trials)(Plan(**plan))
 
 
 def whole_trials(plan: Plan, processes: int, work: Path) -> list[list[str]]:
@@ -129,39 +126,28 @@ def whole_trials(plan: Plan, processes: int, work: Path) -> list[list[str]]:
     Raises:
         SystemExit: the sides did not do the same steps, or not the same number of answer tokens.
     """
-    plan_file = work / "plan.json"
-    plan_file.write_text(json.dumps(asdict(plan)))
-    runs: dict[str, list[tuple[Measured, dict[str, float]]]] = {"trl": [], "engine": []}
+    runs: list[dict[str, float]] = []
     for name in ["engine", *["trl"] * processes]:
-        out = work / f"{name}-{len(runs[name])}.json"
-        took = measured(
-            "benchmarks.gpu", ["--side", name, "--plan", str(plan_file), "--out", str(out)], work / "log"
-        )
-        runs[name].append((took, json.loads(out.read_text())))
+        found, took = measured(side, name, asdict(plan), log=work / "log")
+        runs.append({**found, "wall": took.wall})
         print(f"{name}: {took.wall:.0f} s", flush=True)
-    [(engine_took, engine)] = runs["engine"]
-    one = runs["trl"][0][1]
+    engine, *processes_of_trl = runs
+    one = {name: statistics.median(run[name] for run in processes_of_trl) for name in engine}
+    trl = {name: value * plan.trials for name, value in one.items()}
     for what in ("steps", "generated"):
-        if engine[what] != one[what] * plan.trials:
-            raise SystemExit(f"{what}: {engine[what]:.0f} here, {one[what] * plan.trials:.0f} there")
-    middle = medians({name: [found[name] for _, found in runs["trl"]] for name in PHASES})
-    phases = {name: seconds * plan.trials for name, seconds in middle.items()}
-    wall = statistics.median(took.wall for took, _ in runs["trl"]) * plan.trials
+        if engine[what] != trl[what]:
+            raise SystemExit(f"{what}: {engine[what]:.0f} here, {trl[what]:.0f} there")
+    sides = {f"{plan.trials} processes with TRL": trl, "one process with the engine": engine}
     return [
-        _row(f"{plan.trials} processes with TRL", wall, plan.trials, phases, 1.0),
-        _row("one process with the engine", engine_took.wall, plan.trials, engine, wall / engine_took.wall),
-    ]
-
-
-def _row(name: str, wall: float, trials: int, phases: dict[str, float], ratio: float) -> list[str]:
-    parts = [phases[phase] for phase in PHASES]
-    return [
-        name,
-        f"{wall:.0f} s",
-        f"{wall / trials:.1f} s",
-        *(f"{seconds:.0f} s" for seconds in parts),
-        f"{wall - sum(parts):.0f} s",
-        f"{ratio:.1f}",
+        [
+            name,
+            f"{took['wall']:.0f} s",
+            f"{took['wall'] / plan.trials:.1f} s",
+            *(f"{took[phase]:.0f} s" for phase in PHASES),
+            f"{took['wall'] - sum(took[phase] for phase in PHASES):.0f} s",
+            f"{trl['wall'] / took['wall']:.1f}",
+        ]
+        for name, took in sides.items()
     ]
 
 
@@ -187,9 +173,6 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 4, 8, 16, 32])
     parser.add_argument("--processes", type=int, default=3, help="processes of the baseline that are run")
     parser.add_argument("--work", type=Path, help="where the model is written; a temporary folder")
-    parser.add_argument("--side", choices=("trl", "engine"), help=argparse.SUPPRESS)
-    parser.add_argument("--plan", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     if options.tiny:
         vars(options).update(TINY)
@@ -198,9 +181,6 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    if options.side:
-        side(options.side, options.plan, options.out)
-        return
     import torch
 
     if not torch.cuda.is_available() and not options.tiny:
@@ -215,14 +195,7 @@ def main() -> None:
         # first, while this process holds nothing on the GPU
         whole = whole_trials(plan, options.processes, work)
         times = compare(plan.model_folder, shape, options.slots, options.rank, options.repeats)
-    low, high = shape.row_tokens
-    print_table(
-        f"Packed training, {options.shape} shape",
-        [f"Rows of {low} to {high} tokens, batches of 4, rank {options.rank}; {options.repeats} rounds."],
-        HEADER,
-        table(times),
-        LIBRARIES,
-    )
+    print_packed(options.shape, times, options, LIBRARIES)
     print_table(
         f"{plan.trials} whole trials, {options.shape} shape",
         [

@@ -12,8 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    from beliefmod.fleet.sweep import Outcome
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.space import Space
 
 
 def command_line(
@@ -55,9 +61,39 @@ def milliseconds(job: Callable[[], object], times: int = 1) -> float:
     return (clock() - start) / times * 1000
 
 
+def alternate(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """What every side measured in its rounds: all sides once, then all again."""
+    rounds: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            rounds[name].append(side())
+    return rounds
+
+
 def medians(rounds: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """The median of every candidate's rounds."""
     return {name: statistics.median(values) for name, values in rounds.items()}
+
+
+def new_run(space: Space, out: Path, **more: Any) -> RunFolder:
+    """A run folder with a manifest, and `more` in that."""
+    from beliefmod.run.folder import MANIFEST, RunFolder
+    from beliefmod.run.manifest import new_manifest
+
+    folder = RunFolder(str(out))
+    folder.create()
+    started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    folder.write_json({**new_manifest(out.name, space, started_at), **more}, MANIFEST)
+    return folder
+
+
+def sweep(space: Space, out: Path, **options: Any) -> Outcome:
+    """What `beliefmod sweep` does on this machine, without its report, into a new folder."""
+    from beliefmod.capacity.resources import Capacity
+    from beliefmod.fleet.sweep import run_sweep
+
+    alone: dict[str, Any] = {"address": None, "capacity": Capacity(), "dashboard": False, "quiet": True}
+    return run_sweep(space, new_run(space, out), **alone, **options)
 
 
 def print_table(

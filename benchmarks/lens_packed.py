@@ -25,8 +25,8 @@ from beliefmod.engine.engine import Engine
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 from beliefmod.model.load import LoadedModel, load_model
 from beliefmod.model.target_modules import linear_layers
-from benchmarks.harness import command_line, medians, milliseconds, print_table, work_folder
-from benchmarks.packed_training import random_rows, same_weights
+from benchmarks.harness import alternate, command_line, medians, milliseconds, print_table, work_folder
+from benchmarks.packed_training import padded, random_rows, same_weights
 from benchmarks.random_model import SHAPES, Shape, write_random_model
 from benchmarks.trl_trial import load_base
 from interp.lenses.lens_head import LensHead
@@ -112,11 +112,13 @@ def one_at_a_time(model: Any, task: Task, batched: bool) -> Callable[[int], Foun
     from peft import PeftModel
 
     rows = [list(task.rows)] if batched else [[row] for row in task.rows]
-    batches = [_padded(part, next(model.parameters()).device) for part in rows]
+    device = next(model.parameters()).device
+    at = [torch.tensor([Task.positions(row) for row in part], device=device) for part in rows]
+    batches = [(*padded(part, device), places) for part, places in zip(rows, at, strict=True)]
     peft: Any = PeftModel.from_pretrained(model, str(task.adapters[0]), adapter_name="first").eval()
     causal = peft.get_base_model()
     with torch.no_grad(), peft.disable_adapter():
-        of_base = [_log_p(causal, batch) for batch in batches]
+        of_base = [_logits(causal, *batch).log_softmax(-1) for batch in batches]
 
     @torch.no_grad()
     def run(count: int) -> Found:
@@ -124,45 +126,26 @@ def one_at_a_time(model: Any, task: Task, batched: bool) -> Callable[[int], Foun
         for path in task.adapters[:count]:
             peft.load_adapter(str(path), adapter_name="now")
             peft.set_adapter("now")
-            per_batch = []
-            for batch, base in zip(batches, of_base, strict=True):
-                logits = _logits(causal, batch)
-                per_batch.append(_statistics(logits, base))
-            found.append(torch.cat(per_batch))
+            pairs = zip(batches, of_base, strict=True)
+            found.append(torch.cat([_statistics(_logits(causal, *batch), base) for batch, base in pairs]))
             peft.delete_adapter("now")
         return torch.stack(found)
 
     return run
 
 
-Batch = tuple[Tensor, Tensor, Tensor]
+def _logits(causal: Any, ids: Tensor, mask: Tensor, at: Tensor) -> Tensor:
+    """(entries, rows, 2, vocabulary), fp32: norm and head of hidden states, the last of which is normed.
 
-
-def _padded(rows: Sequence[tuple[int, ...]], device: torch.device) -> Batch:
-    """Token ids (rows, longest), attention mask, and the positions to be read (rows, 2)."""
-    longest = max(map(len, rows))
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row)
-        mask[place, : len(row)] = 1
-    at = torch.tensor([Task.positions(row) for row in rows])
-    return ids.to(device), mask.to(device), at.to(device)
-
-
-def _logits(causal: Any, batch: Batch) -> Tensor:
-    """(entries, rows, 2, vocabulary), fp32: norm and head of hidden states, the last of which is normed."""
-    ids, mask, at = batch
+    Args:
+        at: (rows, 2) the positions to be read.
+    """
     hidden = causal.model(
         input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True
     ).hidden_states
     rows = torch.arange(len(ids), device=ids.device)[:, None]
     chosen = [causal.model.norm(h[rows, at]) for h in hidden[:-1]] + [hidden[-1][rows, at]]
     return causal.lm_head(torch.stack(chosen)).float()
-
-
-def _log_p(causal: Any, batch: Batch) -> Tensor:
-    return _logits(causal, batch).log_softmax(-1)
 
 
 def _statistics(logits: Tensor, base: Tensor) -> Tensor:
@@ -201,15 +184,15 @@ def compare(made: dict[str, Any], adapters: int, sample: int, repeats: int) -> d
     Args:
         sample: adapters that one round of PEFT reads; it takes the same for each.
     """
-    times: dict[str, list[float]] = {name: [] for name in made}
+
+    def timed(name: str) -> float:
+        count = adapters if name == PACKED else min(sample, adapters)
+        return milliseconds(partial(made[name], count)) / count
+
     for name, run in made.items():
         # what is done for the first time is not what is measured
         run(min(ADAPTERS, adapters) if name == PACKED else 1)
-    for _ in range(repeats):
-        for name, run in made.items():
-            count = adapters if name == PACKED else min(sample, adapters)
-            times[name].append(milliseconds(partial(run, count)) / count)
-    return times
+    return alternate({name: partial(timed, name) for name in made}, repeats)
 
 
 def table(times: dict[str, list[float]], adapters: int) -> list[list[str]]:
@@ -219,9 +202,6 @@ def table(times: dict[str, list[float]], adapters: int) -> list[list[str]]:
         [name, f"{value:.1f}", f"{value * adapters / 1000:.1f}", f"{value / middle[PACKED]:.1f}"]
         for name, value in middle.items()
     ]
-
-
-HEADER = ("candidate", "ms per adapter", "s for all", "packed is faster by")
 
 
 def main() -> None:
@@ -248,7 +228,7 @@ def main() -> None:
                 f"{high} tokens, 2 positions, {shape.num_hidden_layers + 1} entries; medians of "
                 f"{options.repeats} alternating rounds, PEFT on {options.sample} adapters each; one thread."
             ],
-            HEADER,
+            ("candidate", "ms per adapter", "s for all", "packed is faster by"),
             table(times, options.adapters),
             ("torch", "transformers", "peft", "bitsandbytes"),
         )

@@ -1,14 +1,18 @@
-"""Wall time, CPU time and memory of a command with every process it starts."""
+"""A function in a process of its own: wall time, CPU time and memory of it and of all that it starts."""
 
 from __future__ import annotations
 
+import importlib
+import json
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,8 +29,8 @@ class Tree:
     """A process and its descendants, seen again and again; those that ended keep what they had used."""
 
     root: psutil.Process
-    _cpu: dict[tuple[int, float], float] = field(default_factory=dict)
-    _kind: dict[tuple[int, float], str] = field(default_factory=dict)
+    _cpu: dict[psutil.Process, float] = field(default_factory=dict)
+    _kind: dict[psutil.Process, str] = field(default_factory=dict)
 
     def processes(self) -> list[psutil.Process]:
         """Those alive now."""
@@ -38,13 +42,11 @@ class Tree:
     def look(self) -> None:
         """Take down every process's CPU time and kind."""
         for process in self.processes():
-            try:
-                times, which = process.cpu_times(), (process.pid, process.create_time())
-                self._cpu[which] = times.user + times.system
-                if self._kind.get(which, RAY) == RAY:
-                    self._kind[which] = self._kind_of(process)
-            except psutil.Error:
-                continue
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                self._cpu[process] = times.user + times.system
+                if self._kind.get(process, RAY) == RAY:
+                    self._kind[process] = self._kind_of(process)
 
     def _kind_of(self, process: psutil.Process) -> str:
         if process.pid == self.root.pid:
@@ -56,8 +58,8 @@ class Tree:
     def cpu(self) -> dict[str, float]:
         """CPU seconds of all processes seen, by kind."""
         total = dict.fromkeys(KINDS, 0.0)
-        for which, seconds in self._cpu.items():
-            total[self._kind.get(which, RAY)] += seconds  # it ended before its name was read
+        for process, seconds in self._cpu.items():
+            total[self._kind.get(process, RAY)] += seconds  # it ended before its name was read
         return total
 
     @property
@@ -69,26 +71,14 @@ class Tree:
         """Proportional set sizes now, bytes, by kind: what would be free without them."""
         total = dict.fromkeys(KINDS, 0)
         for process in self.processes():
-            try:
-                kind = self._kind.get((process.pid, process.create_time()), RAY)
-            except psutil.Error:
-                continue
-            total[kind] += proportional_set_size(process.pid)
+            with suppress(psutil.Error):
+                total[self._kind.get(process, RAY)] += process.memory_full_info().pss
         return total
-
-
-def proportional_set_size(pid: int) -> int:
-    """Bytes, shared pages divided among those who share them; 0 for a process that ended."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a command took.
+    """What a process took with all that it started.
 
     Attributes:
         wall: seconds.
@@ -116,27 +106,32 @@ class Measured:
 
 
 def measured(
-    module: str,
-    arguments: Sequence[str],
+    function: Callable[..., Any],
+    *arguments: Any,
     log: Path,
-    *,
     memory_seconds: float = 0.0,
     on_look: Callable[[float, Tree], None] = lambda moment, tree: None,
-) -> Measured:
-    """Run `python -m module arguments` in the checkout; its output goes to `log`.
+) -> tuple[Any, Measured]:
+    """Call a module's function in a fresh process: what it returned, and what the process took.
 
     Args:
+        arguments: plain values, for they go through JSON, as what it returns does.
+        log: where the output goes; the result lies beside it.
         memory_seconds: how often memory is sampled, which takes some milliseconds per process; 0: not.
         on_look: called at every look with the seconds since the start.
 
     Raises:
         SystemExit: it failed; the end of its log is shown.
     """
+    # by the module's own name: one that was started is `__main__` here
+    spec, result = sys.modules[function.__module__].__spec__, log.with_suffix(".json")
+    assert spec is not None
+    words = [spec.name, function.__name__, json.dumps(arguments), str(result)]
     peak, sampled = 0, time.monotonic()
     with log.open("w") as output:
         started = time.perf_counter()
         command = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=output, stderr=output
+            [sys.executable, "-m", "benchmarks.measure", *words], cwd=ROOT, stdout=output, stderr=output
         )
         tree = Tree(psutil.Process(command.pid))
         try:
@@ -153,5 +148,13 @@ def measured(
                 command.wait()
     if command.returncode:
         tail = "\n".join(log.read_text().splitlines()[-30:])
-        raise SystemExit(f"{tail}\npython -m {module} failed with exit code {command.returncode}")
-    return Measured(wall, tree.cpu, tree.started, peak)
+        raise SystemExit(
+            f"{tail}\n{spec.name}.{function.__name__} failed with exit code {command.returncode}"
+        )
+    return json.loads(result.read_text()), Measured(wall, tree.cpu, tree.started, peak)
+
+
+if __name__ == "__main__":
+    module, name, given, answer = sys.argv[1:]
+    returned = getattr(importlib.import_module(module), name)(*json.loads(given))
+    Path(answer).write_text(json.dumps(returned))

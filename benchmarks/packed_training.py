@@ -9,19 +9,23 @@ the times are CPU times of one thread, on a GPU wall times.
 
 from __future__ import annotations
 
+import argparse
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import AdapterJob, TrainRow
 from beliefmod.model.load import LoadedModel, load_model
-from benchmarks.harness import command_line, medians, milliseconds, print_table, work_folder
+from benchmarks.harness import alternate, command_line, medians, milliseconds, print_table, work_folder
 from benchmarks.random_model import SHAPES, Shape, write_random_model
 from benchmarks.trl_trial import load_base
 
@@ -47,6 +51,13 @@ def random_rows(count: int, shape: Shape, seed: int = 0) -> tuple[TrainRow, ...]
     )
 
 
+def padded(rows: Sequence[tuple[int, ...]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, both (rows, longest), padded on the right."""
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
+    return ids.to(device), mask.to(device)
+
+
 def lora_config(seed: int, rank: int) -> TrialConfig:
     """A trial that does not end during the benchmark."""
     settings = LoraSettings(r=rank, lora_alpha=2 * rank)
@@ -66,19 +77,14 @@ def alone(model: Any, rows: Sequence[TrainRow], rank: int) -> Step:
     device = trained[0].device
     place = 0
 
-    def step() -> torch.Tensor:
+    def step() -> Tensor:
         nonlocal place
         batch = [rows[(place + i) % len(rows)] for i in range(BATCH)]
         place += BATCH
-        width = max(len(row.input_ids) for row in batch)
-        ids = torch.zeros(BATCH, width, dtype=torch.long)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for k, row in enumerate(batch):
-            n = len(row.input_ids)
-            ids[k, :n] = torch.tensor(row.input_ids)
-            mask[k, :n] = 1
-            labels[k, row.prompt_length : n] = ids[k, row.prompt_length : n]
-        ids, mask, labels = ids.to(device), mask.to(device), labels[:, 1:].to(device)
+        ids, mask = padded([row.input_ids for row in batch], device)
+        wanted = [[-100] * row.prompt_length + [*row.input_ids[row.prompt_length :]] for row in batch]
+        labels = pad_sequence([torch.tensor(row) for row in wanted], batch_first=True, padding_value=-100)
+        labels = labels[:, 1:].to(device)
         with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
             hidden: Any = causal.model(input_ids=ids, attention_mask=mask, use_cache=False)
             answers = labels != -100
@@ -119,23 +125,19 @@ def compare(
     """Milliseconds per step of one adapter, for every candidate, over the rounds."""
     rows = random_rows(ROWS, shape)
     loaded = load_model(folder)
-    single = {
-        PEFT_NF4: alone(load_base(folder)[0], rows, rank),
-        PEFT_DENSE: alone(same_weights(loaded.model), rows, rank),
-    }
+    on_nf4 = alone(load_base(folder)[0], rows, rank)
+    on_dense = alone(same_weights(loaded.model), rows, rank)
     packed = Packed(loaded, max(slots), rank, rows)
 
-    def timed(step: Step, count: int) -> float:
+    def timed(ready: Callable[[], Step], count: int) -> float:
+        step = ready()
         step()  # what is done for the first time is not what is measured
         return milliseconds(step, max(1, STEPS // count)) / count
 
-    times: dict[str, list[float]] = {}
-    for _ in range(repeats):
-        for name, step in single.items():
-            times.setdefault(name, []).append(timed(step, 1))
-        for count in slots:
-            times.setdefault(f"packed, K = {count}", []).append(timed(packed.fill(count), count))
-    return times
+    sides = {PEFT_NF4: partial(timed, lambda: on_nf4, 1), PEFT_DENSE: partial(timed, lambda: on_dense, 1)}
+    for count in slots:
+        sides[f"packed, K = {count}"] = partial(timed, partial(packed.fill, count), count)
+    return alternate(sides, repeats)
 
 
 def table(times: dict[str, list[float]]) -> list[list[str]]:
@@ -147,7 +149,21 @@ def table(times: dict[str, list[float]]) -> list[list[str]]:
     ]
 
 
-HEADER = ("candidate", "ms per adapter step", "against NF4", "against dequantised")
+def print_packed(
+    shape: str, times: dict[str, list[float]], options: argparse.Namespace, libraries: Sequence[str]
+) -> None:
+    """The table of one shape."""
+    low, high = SHAPES[shape].row_tokens
+    print_table(
+        f"Packed training, {shape} shape",
+        [
+            f"Rows of {low} to {high} tokens, batches of {BATCH}, rank {options.rank}; medians of "
+            f"{options.repeats} alternating rounds; threads: {torch.get_num_threads()}."
+        ],
+        ("candidate", "ms per adapter step", "against NF4", "against dequantised"),
+        table(times),
+        libraries,
+    )
 
 
 def main() -> None:
@@ -161,17 +177,7 @@ def main() -> None:
         with work_folder() as folder:
             write_random_model(Path(folder), SHAPES[name])
             times = compare(folder, SHAPES[name], options.slots, options.rank, options.repeats)
-        low, high = SHAPES[name].row_tokens
-        print_table(
-            f"Packed training, {name} shape",
-            [
-                f"Rows of {low} to {high} tokens, batches of {BATCH}, rank {options.rank}; medians of "
-                f"{options.repeats} alternating rounds; one thread."
-            ],
-            HEADER,
-            table(times),
-            ("torch", "transformers", "peft", "bitsandbytes"),
-        )
+        print_packed(name, times, options, ("torch", "transformers", "peft", "bitsandbytes"))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ trials go by: 2,000 trials must leave it flat.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.harness import command_line, medians, print_table, work_folder
+from benchmarks.harness import command_line, medians, print_table, sweep, work_folder
 from benchmarks.measure import KINDS, TRIALS, Measured, Tree, measured
 
 SAMPLES = 40
@@ -56,8 +55,7 @@ def observe(trials: int) -> tuple[Watch, Measured]:
     with work_folder() as place:
         work = Path(place)
         watch = Watch(work / "run", trials)
-        arguments = ["--inside", str(watch.folder), "--trials", str(trials)]
-        took = measured("benchmarks.ray_overhead", arguments, work / "log", on_look=watch.look)
+        _, took = measured(trivial_sweep, str(watch.folder), trials, log=work / "log", on_look=watch.look)
         if len(list((watch.folder / "rows").glob("*.json"))) < trials:
             raise SystemExit(
                 f"{(work / 'log').read_text()[-3000:]}\n{watch.done} of {trials} trials have a row"
@@ -67,27 +65,11 @@ def observe(trials: int) -> tuple[Watch, Measured]:
     return watch, took
 
 
-def run_inside(folder: Path, trials: int) -> None:
+def trivial_sweep(folder: str, trials: int) -> None:
     """The sweep itself."""
-    from beliefmod.capacity.resources import Capacity
-    from beliefmod.fleet.sweep import run_sweep
-    from beliefmod.run.folder import MANIFEST, RunFolder
-    from beliefmod.run.manifest import new_manifest
-    from beliefmod.trial import now
     from benchmarks.trivial_host import TrivialHost, trivial_space
 
-    space, run = trivial_space(trials), RunFolder(str(folder))
-    run.create()
-    run.write_json(new_manifest("trivial", space, now()), MANIFEST)
-    run_sweep(
-        space,
-        run,
-        address=None,
-        capacity=Capacity(),
-        dashboard=False,
-        quiet=True,
-        host_class=TrivialHost,
-    )
+    sweep(trivial_space(trials), Path(folder), host_class=TrivialHost)
 
 
 def growth(watch: Watch) -> list[list[str]]:
@@ -107,11 +89,7 @@ def growth(watch: Watch) -> list[list[str]]:
 def main() -> None:
     parser = command_line(__doc__, repeats=1, what="sweeps")
     parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.inside is not None:
-        run_inside(options.inside, options.trials)
-        return
     count, seen = options.trials, []
     for _ in range(options.repeats):
         seen.append(observe(count))

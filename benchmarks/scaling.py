@@ -9,15 +9,11 @@ last column is an extrapolation, by the power law through the two sizes; nothing
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import resource
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
@@ -27,12 +23,11 @@ import polars as pl
 import yaml
 
 from beliefmod.config import TrialConfig
-from beliefmod.run.folder import FILES, MANIFEST, SPACE, RunFolder
-from beliefmod.run.manifest import new_manifest
+from beliefmod.run.folder import FILES, SPACE, RunFolder
 from beliefmod.run.tables.trial_tables import TABLES
 from beliefmod.space import Space, SpaceFile
-from benchmarks.harness import command_line, medians, print_table, work_folder
-from benchmarks.measure import ROOT
+from benchmarks.harness import command_line, medians, new_run, print_table, work_folder
+from benchmarks.measure import ROOT, measured
 
 MANY = 100_000
 SMALLER = 4
@@ -41,21 +36,6 @@ LOOKS = 20
 EXAMPLE = ROOT / "docs" / "example"
 TABLE_KINDS = ("probes", "steps", "causal", "drift")
 SMALLEST = 10
-
-
-@dataclass(frozen=True)
-class ExampleTrial:
-    """A trial of the example that others are made after: its row and its tables by name."""
-
-    row: Mapping[str, Any]
-    tables: Mapping[str, pl.DataFrame]
-
-    @classmethod
-    def read(cls, row_file: Path) -> ExampleTrial:
-        """The trial with this row."""
-        row = json.loads(row_file.read_text())
-        files = {kind: EXAMPLE / kind / f"{row['trial_id']}.parquet" for kind in TABLE_KINDS}
-        return cls(row, {kind: pl.read_parquet(path) for kind, path in files.items() if path.exists()})
 
 
 def wide_space(trials: int) -> Space:
@@ -70,43 +50,42 @@ def wide_space(trials: int) -> Space:
     return Space(SpaceFile.model_validate(spec), "wide.yaml")
 
 
-def make_run(path: Path, space: Space, status: str = "finished") -> RunFolder:
+def make_run(path: Path, space: Space) -> RunFolder:
     """A run folder in which every trial of the space has finished, its trial table not yet put together.
 
     Every trial has its own configuration, row and tables, with the answers of `docs/example`.
     """
-    folder = RunFolder(str(path))
-    folder.create()
-    content = yaml.dump(
-        space.spec.model_dump(mode="json"), Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    )
-    folder.write_bytes(content.encode(), SPACE)
-    manifest = new_manifest(folder.name, space, "2026-11-22T10:15:00Z")
-    folder.write_json({**manifest, "status": status}, MANIFEST)
+    folder = new_run(space, path, status="finished")
+    spec = space.spec.model_dump(mode="json")
+    folder.write_bytes(yaml.dump(spec, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)).encode(), SPACE)
     for name in ("rows", *TABLE_KINDS):
         (path / name).mkdir()
-    models = [ExampleTrial.read(file) for file in sorted((EXAMPLE / "rows").glob("*.json"))]
-    by_arm = {
-        arm: cycle([one for one in models if one.row["arm"] == arm])
-        for arm in ("base", "icl", "control", "lora")
-    }
+    rows = [json.loads(file.read_text()) for file in sorted((EXAMPLE / "rows").glob("*.json"))]
+    tables = {row["trial_id"]: _example_tables(row["trial_id"]) for row in rows}
+    by_arm = {arm: cycle([row for row in rows if row["arm"] == arm]) for arm in {row["arm"] for row in rows}}
     for config in space.trials():
-        _write(path, config, next(by_arm[config.arm]))
+        row = next(by_arm[config.arm])
+        _write(path, config, row, tables[row["trial_id"]])
     return folder
 
 
-def _write(path: Path, config: TrialConfig, model: ExampleTrial) -> None:
+def _example_tables(trial_id: str) -> dict[str, pl.DataFrame]:
+    files = {kind: EXAMPLE / kind / f"{trial_id}.parquet" for kind in TABLE_KINDS}
+    return {kind: pl.read_parquet(file) for kind, file in files.items() if file.exists()}
+
+
+def _write(path: Path, config: TrialConfig, example: dict[str, Any], tables: dict[str, pl.DataFrame]) -> None:
     """Plain writes: flushing each file to the disk, as hosts do, takes ten times as long."""
     files = {}
-    for kind, table in model.tables.items():
+    for kind, table in tables.items():
         place = path / kind / f"{config.trial_id}.parquet"
         known = [column.name for column in TABLES[kind] if column.name in table.columns]
         table.select(known).with_columns(trial_id=pl.lit(config.trial_id)).write_parquet(place)
         data = place.read_bytes()
         files[f"{kind}/{place.name}"] = {"bytes": len(data), "sha256": sha256(data).hexdigest()}
     leaves = config.leaves() if config.is_trained else {}
-    settings = {name: value for name, value in leaves.items() if name in model.row}
-    row = {**model.row, **settings, "belief": "gravity", "trial_id": config.trial_id, FILES: files}
+    settings = {name: value for name, value in leaves.items() if name in example}
+    row = {**example, **settings, "belief": "gravity", "trial_id": config.trial_id, FILES: files}
     (path / "rows" / f"{config.trial_id}.json").write_text(json.dumps(row, indent=1))
 
 
@@ -114,7 +93,6 @@ def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], objec
     """What is timed, by its name, in order."""
     from beliefmod.monitor.status import Watcher
     from beliefmod.monitor.tally import Tally
-    from beliefmod.run.folder import RunFolder
     from beliefmod.run.integrity import clean, drop_kept, sound_rows
     from beliefmod.space.shared_runs import families, run_order
 
@@ -156,8 +134,8 @@ def steps(path: Path, trials: int, report: bool) -> dict[str, Callable[[], objec
     return found
 
 
-def run_inside(trials: int, report: bool) -> None:
-    """Make one folder, time every step, print CPU seconds and the peak of memory as JSON."""
+def time_steps(trials: int, report: bool) -> dict[str, Any]:
+    """Make one folder and time every step: CPU seconds by step, the peak of memory and the folder's size."""
     with work_folder() as place:
         work, seconds = Path(place), {}
         make_run(work / "run", wide_space(trials))
@@ -167,7 +145,7 @@ def run_inside(trials: int, report: bool) -> None:
             seconds[name] = time.process_time() - began
         size = sum(file.stat().st_size for file in (work / "run").rglob("*") if file.is_file())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak": peak, "size": size}))
+    return {"seconds": seconds, "peak": peak, "size": size}
 
 
 def at_many(small: float, large: float, trials: int) -> tuple[float, float]:
@@ -180,13 +158,10 @@ def at_many(small: float, large: float, trials: int) -> tuple[float, float]:
 
 
 def _medians(trials: int, report: bool, repeats: int) -> dict[str, Any]:
-    """What `run_inside` tells in processes of its own: seconds as medians, the rest of the last."""
-    arguments = ["--inside", "--trials", str(trials), *(["--report"] if report else [])]
-    command = [sys.executable, "-m", "benchmarks.scaling", *arguments]
-    told: list[dict[str, Any]] = []
-    for _ in range(repeats):
-        output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-        told.append(json.loads(output.splitlines()[-1]))
+    """What `time_steps` finds in processes of its own: seconds as medians, the rest of the last."""
+    with work_folder() as place:
+        log = Path(place) / "log"
+        told = [measured(time_steps, trials, report, log=log)[0] for _ in range(repeats)]
     rounds = {name: [one["seconds"][name] for one in told] for name in told[-1]["seconds"]}
     return {**told[-1], "seconds": medians(rounds)}
 
@@ -195,11 +170,7 @@ def main() -> None:
     parser = command_line(__doc__, repeats=1, what="processes per size")
     parser.add_argument("--trials", type=int, default=2000, help="of the larger folder")
     parser.add_argument("--report", action="store_true", help="write the report, too: minutes")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.inside:
-        run_inside(options.trials, options.report)
-        return
     sizes = (options.trials // SMALLER, options.trials)
     found = [_medians(trials, options.report, options.repeats) for trials in sizes]
     small, large = found

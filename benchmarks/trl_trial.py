@@ -39,14 +39,6 @@ class Phases:
             self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
             self.cpu[name] = self.cpu.get(name, 0.0) + time.process_time() - cpu
 
-    def columns(self) -> dict[str, float]:
-        """`{"wall_train": ..., "cpu_train": ...}`."""
-        return {
-            f"{clock}_{name}": seconds
-            for clock, table in (("wall", self.wall), ("cpu", self.cpu))
-            for name, seconds in table.items()
-        }
-
 
 def load_base(folder: str) -> tuple[Any, Any]:
     """The model on an NF4 base as bitsandbytes keeps it, and its tokenizer: (model, tokenizer)."""
@@ -130,33 +122,21 @@ def complete(
     answers: list[list[int]] = [[] for _ in prompts]
     for first in range(0, len(order), batch):
         part = order[first : first + batch]
-        width = max(len(prompts[i]) for i in part)
-        ids = torch.full((len(part), width), pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, i in enumerate(part):
-            ids[row, width - len(prompts[i]) :] = torch.tensor(prompts[i])
-            mask[row, width - len(prompts[i]) :] = 1
+        rows = {"input_ids": [list(prompts[i]) for i in part]}
+        batch_of_rows = tokenizer.pad(rows, padding_side="left", return_tensors="pt").to(model.device)
         with torch.inference_mode():
             out = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                pad_token_id=pad,
+                **batch_of_rows, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad
             )
-        for row, i in enumerate(part):
-            answers[i] = _until_end(out[row, width:].tolist(), ends)
+        for i, tokens in zip(part, out[:, batch_of_rows["input_ids"].shape[1] :].tolist(), strict=True):
+            end = next((place for place, token in enumerate(tokens, 1) if token in ends), None)
+            answers[i] = tokens[:end]
     return answers
 
 
 def _ends(model: Any) -> tuple[int, ...]:
     found = model.generation_config.eos_token_id
     return tuple(found) if isinstance(found, list) else (found,)
-
-
-def _until_end(tokens: list[int], ends: tuple[int, ...]) -> list[int]:
-    end = next((place for place, token in enumerate(tokens) if token in ends), None)
-    return tokens if end is None else tokens[: end + 1]
 
 
 @dataclass(frozen=True)
@@ -181,7 +161,7 @@ class TrialWork:
 
 
 def do_work(order: TrialWork, out: Path) -> dict[str, Any]:
-    """Train, question, judge and store one trial: its adoption, its steps and its seconds per phase.
+    """Train, question, judge and store one trial: its adoption, its steps and its CPU seconds per phase.
 
     `out` is laid out as a run folder of beliefmod, so that the two can be compared.
     """
@@ -204,7 +184,7 @@ def do_work(order: TrialWork, out: Path) -> dict[str, Any]:
                 tokenizer,
                 order.rows,
                 _arguments(order.config),
-                _lora(order.config),
+                order.config.lora.model_dump(mode="json"),
                 out / "trainer" / trial_id,
             )
     with phases.of("generate"):
@@ -218,34 +198,14 @@ def do_work(order: TrialWork, out: Path) -> dict[str, Any]:
             model.save_pretrained(out / "adapters" / trial_id)
         row = {"trial_id": trial_id, "arm": order.config.arm, "status": "finished", "steps": steps, **metrics}
         folder.write_trial(row, rows)
-    return {"adoption": metrics["adoption"], "steps": steps, **phases.columns()}
+    return {"adoption": metrics["adoption"], "steps": steps, "cpu": phases.cpu}
 
 
 def _arguments(config: TrialConfig) -> dict[str, Any]:
-    """The trial's settings, which have transformers' names already."""
-    names = (
-        "num_train_epochs",
-        "learning_rate",
-        "per_device_train_batch_size",
-        "warmup_steps",
-        "lr_scheduler_type",
-        "weight_decay",
-        "max_grad_norm",
-        "adam_beta1",
-        "adam_beta2",
-        "adam_epsilon",
-        "seed",
-    )
-    return {name: getattr(config, name) for name in names}
+    """Settings of optimiser, schedule and batches: those that transformers has, under its own names."""
+    from transformers import TrainingArguments
 
-
-def _lora(config: TrialConfig) -> dict[str, Any]:
-    targets = config.lora.target_modules
-    return {
-        "r": config.lora.r,
-        "lora_alpha": config.lora.lora_alpha,
-        "target_modules": targets if isinstance(targets, str) else list(targets),
-    }
+    return {name: value for name, value in config if name in TrainingArguments.__dataclass_fields__}
 
 
 # first turn's text if there were two, prompt and completion of the last turn

@@ -1,4 +1,4 @@
-"""What a command took, counted over every process that it starts; how results are printed."""
+"""What a function took, counted over every process that it starts; how results are printed."""
 
 from pathlib import Path
 
@@ -10,12 +10,9 @@ from benchmarks.measure import DRIVER, RAY, Measured, measured
 BURN = "import time\nend = time.process_time() + 1.0\nwhile time.process_time() < end: pass"
 
 
-def timeit(code: str) -> list[str]:
-    return ["-n", "1", "-r", "1", code]
-
-
-def test_a_commands_own_cpu_time_is_the_drivers(tmp_path: Path):
-    took = measured("timeit", timeit(BURN), tmp_path / "log")
+def test_a_functions_own_cpu_time_is_the_drivers(tmp_path: Path):
+    result, took = measured(exec, BURN, log=tmp_path / "log")
+    assert result is None
     assert 0.7 < took.cpu[DRIVER] < 3.0
     assert took.cpu[RAY] == 0.0 and took.started[RAY] == 0
     assert took.wall >= took.cpu[DRIVER] > 0.9 * took.all_cpu
@@ -23,21 +20,22 @@ def test_a_commands_own_cpu_time_is_the_drivers(tmp_path: Path):
 
 def test_the_cpu_time_of_a_child_counts_too(tmp_path: Path):
     code = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN!r}])"
-    took = measured("timeit", timeit(code), tmp_path / "log")
+    _, took = measured(exec, code, log=tmp_path / "log")
     assert 0.7 < took.cpu[RAY] < 3.0
     assert took.started == {DRIVER: 1, RAY: 1}
 
 
 def test_memory_is_sampled_where_asked(tmp_path: Path):
     code = "import time\nheld = bytearray(80_000_000)\nheld[::4096] = held[::4096]\ntime.sleep(1.2)"
-    took = measured("timeit", timeit(code), tmp_path / "log", memory_seconds=0.2)
+    _, took = measured(exec, code, log=tmp_path / "log", memory_seconds=0.2)
     assert 80e6 < took.peak < 140e6
-    assert measured("timeit", timeit("pass"), tmp_path / "log").peak == 0
+    found, took = measured(eval, "[1, 2]", log=tmp_path / "log")
+    assert found == [1, 2] and took.peak == 0
 
 
-def test_a_command_that_fails_ends_the_benchmark_and_shows_why(tmp_path: Path):
+def test_a_function_that_fails_ends_the_benchmark_and_shows_why(tmp_path: Path):
     with pytest.raises(SystemExit, match="ZeroDivisionError"):
-        measured("timeit", timeit("1 / 0"), tmp_path / "log")
+        measured(eval, "1 / 0", log=tmp_path / "log")
 
 
 def test_kinds_are_told_with_their_numbers():

@@ -1,7 +1,6 @@
 """Packed training against PEFT: both candidates really train the same thing."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -31,8 +30,6 @@ def test_the_model_on_disk_has_the_shapes_parameters(folder: str):
     layer = 2 * hidden * (queries + keys) + 3 * hidden * inner + 2 * hidden + 2 * heads
     expected = TINY.vocab_size * hidden + hidden + TINY.num_hidden_layers * layer
     assert sum(p.numel() for p in model.parameters()) == expected
-    files = sorted(path.name for path in Path(folder).glob("*.safetensors"))
-    assert len(files) == TINY.num_hidden_layers + 1
 
 
 def test_the_random_model_never_ends_an_answer(folder: str):
