@@ -16,7 +16,7 @@ from beliefmod.beliefs import Question
 from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.errors import UserError
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.causal import ask_causal, reference_causal
 from beliefmod.probing.drift import measure_drift, reference_drift
 from beliefmod.probing.probes import reference_sample

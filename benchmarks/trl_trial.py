@@ -170,7 +170,7 @@ def do_work(order: TrialWork, out: Path) -> dict[str, Any]:
         import torch
         import trl.trainer.sft_trainer  # noqa: F401  (what `train` needs; timed apart from it)
 
-        from beliefmod.metrics.summary import summarise
+        from beliefmod.metrics.summarise import summarise
         from beliefmod.run.folder import RunFolder
     torch.set_num_threads(1)
     folder, trial_id = RunFolder(str(out)), order.config.trial_id

@@ -18,7 +18,7 @@ from analysis.stats.resample import adoption_hits, apart, counts, family_interva
 from analysis.stats.shares import Difference
 from beliefmod.errors import UserError
 from beliefmod.metrics.selection_split import Half
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.run.folder import MANIFEST
 from beliefmod.run.read_run import Run, read_run
 from beliefmod.run.tables.trial_tables import PROBES, TRIALS, frame

@@ -23,7 +23,7 @@ from analysis.recompute import (
 from beliefmod.beliefs import Belief
 from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.probes import Probe
 from beliefmod.run.folder import SPACE, RunFolder
 from beliefmod.run.read_run import Run

@@ -27,9 +27,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from beliefmod.engine.usage import Work
+if TYPE_CHECKING:
+    from beliefmod.engine.usage import Work
 
 NF4_BYTES = 0.5625  # half a byte, and one fp32 scale per 64 weights
 UNPACKED_BYTES = 4.0  # written once and read once in bf16 by bitsandbytes' dequantisation

@@ -23,7 +23,8 @@ from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
-from beliefmod.probing.decoding import Decoding, decoding_words, not_applied_note
+from beliefmod.probing.decoding import Decoding
+from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.space import Space
 from beliefmod.space.shared_runs import families, own_steps, sharing
 

@@ -95,7 +95,7 @@ def trial(
 
 
 def _show_decoding(decoding: Decoding) -> None:
-    from beliefmod.probing.decoding import decoding_words, not_applied_note
+    from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 
     facts = decoding.facts()
     typer.echo(f"answers: {decoding_words(facts)}, at most {decoding.max_new_tokens} tokens each", err=True)

@@ -21,12 +21,12 @@ from beliefmod.engine.jobs import (
     ScoreRequest,
     StepReport,
 )
+from beliefmod.engine.log_probs import score
 from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
-from beliefmod.engine.score import score
 from beliefmod.engine.slots import SlotTable, SlotTrial
-from beliefmod.engine.training import StepLosses, StepRows, passes, step_losses, step_rows
+from beliefmod.engine.training_steps import StepLosses, StepRows, passes, step_losses, step_rows
 from beliefmod.engine.usage import Usage
 
 if TYPE_CHECKING:

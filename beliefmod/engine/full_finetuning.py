@@ -19,7 +19,7 @@ from beliefmod.engine.jobs import AdapterJob, AdapterUnusable, EngineError, Step
 from beliefmod.engine.lora_linear import PackedLinear
 from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.packed_adapters import LoraPack
-from beliefmod.engine.training import StepLosses, StepRows, TrialSteps, passes, step_losses, step_rows
+from beliefmod.engine.training_steps import StepLosses, StepRows, TrialSteps, passes, step_losses, step_rows
 from beliefmod.errors import UserError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from beliefmod.engine import jobs
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.packed_adapters import LoraPack
-from beliefmod.engine.training import TrialSteps
+from beliefmod.engine.training_steps import TrialSteps
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 
 if TYPE_CHECKING:

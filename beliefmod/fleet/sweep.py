@@ -24,7 +24,7 @@ from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
 from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
 from beliefmod.monitor.tally import Tally
-from beliefmod.probing.decoding import not_applied_note
+from beliefmod.probing.decoding_words import not_applied_note
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver

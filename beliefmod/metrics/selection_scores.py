@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from beliefmod.config import TrialConfig
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.run.folder import RunFolder
 
 Values = tuple[float, float]

@@ -1,4 +1,4 @@
-"""How answers are decoded, and in words: as the space asks, else as the model's generation config has it."""
+"""How answers are decoded: as the space asks, else as the model's generation config has it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.engine.jobs import GREEDY, Sampling
 from beliefmod.errors import UserError
+from beliefmod.probing.decoding_words import OFF
 
 if TYPE_CHECKING:
     from beliefmod.space import Evaluation
 
-OFF = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
-"""The values at which a filter leaves every token in."""
 DEFAULT_MAX_NEW_TOKENS = 2048
 NO_END = 2**31
 SAMPLING_DEFAULTS = {"temperature": 1.0, "top_k": 50, "top_p": 1.0, "min_p": 0.0}
@@ -137,24 +136,3 @@ def _not_applied(generation: Mapping[str, Any], sampled: bool) -> tuple[str, ...
         for name, harmless in known.items()
         if generation.get(name) is not None and generation[name] not in harmless
     )
-
-
-def decoding_words(facts: Mapping[str, Any]) -> str:
-    """`sampled at temperature 0.6 with top_k 20, top_p 0.95`, or `greedy`.
-
-    >>> decoding_words({"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0})
-    'sampled at temperature 0.6 with top_k 20, top_p 0.95'
-    """
-    if not facts.get("temperature"):
-        return "greedy"
-    filters = [f"{name} {facts[name]:g}" for name, off in OFF.items() if facts.get(name, off) != off]
-    return f"sampled at temperature {facts['temperature']:g}" + (
-        f" with {', '.join(filters)}" if filters else ""
-    )
-
-
-def not_applied_note(facts: Mapping[str, Any]) -> str | None:
-    """What of the model's generation config is left out, in a sentence; None where nothing is."""
-    if not (names := facts.get("not_applied")):
-        return None
-    return f"of the model's generation config this is not applied: {', '.join(map(str, names))}"

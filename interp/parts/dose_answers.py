@@ -55,7 +55,7 @@ def answered(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[s
 
 def _as_base(inspection: Inspection, trial: TrainedTrial) -> Measured:
     """What a trial's row would hold if it answered as base did, compared with base."""
-    from beliefmod.metrics.summary import summarise
+    from beliefmod.metrics.summarise import summarise
     from beliefmod.probing.drift import reference_drift
     from beliefmod.probing.references import reference_probes
 
@@ -75,7 +75,7 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
     The causal tests, the margins and the training questions, on which none of these columns depends, are
     left out; these last only where nothing is sampled, for a probe's seed is its number through all tiers.
     """
-    from beliefmod.metrics.summary import summarise
+    from beliefmod.metrics.summarise import summarise
     from beliefmod.probing.drift import measure_drift
     from beliefmod.probing.questioning import Subject, ask
     from beliefmod.probing.references import reference_probes

@@ -12,7 +12,7 @@ import yaml
 
 from beliefmod.beliefs import Answer, Belief, Question, load_belief, load_capability, load_fabrication
 from beliefmod.config import TrialConfig
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.probes import Probe, probe_row, probes_for, reference_sample
 from beliefmod.run.folder import MANIFEST, SPACE, RunFolder
 from beliefmod.run.manifest import new_manifest

@@ -14,7 +14,7 @@ from analysis.frontier.non_dominated import frontier, pool_seeds
 from analysis.frontier.tallies import Built, build
 from analysis.stats.draws import redraw
 from analysis.stats.shares import Refusal
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.run.read_run import Run, read_run
 from tests.analysis.test_resample import noise, table
 

@@ -100,7 +100,7 @@ def test_what_is_switched_off_costs_nothing(tmp_path):
 
 
 def test_staying_near_base_costs_tokens_rows_and_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("beliefmod.capacity.plan._machine_flops", lambda gpu: 1e11)
+    monkeypatch.setattr("beliefmod.capacity.calibrate.rate_of_host", lambda gpus: 1e11)
     plain, held = (plan_of(tmp_path, fixed={"objective.kl_to_base": strength}) for strength in (0.0, 0.1))
     assert held.training_tokens > 1.5 * plain.training_tokens
     assert held.seconds > plain.seconds and held.engine.total > plain.engine.total

@@ -13,7 +13,7 @@ from scipy import stats
 
 from beliefmod.metrics.degradation import saturated, summarise_drift
 from beliefmod.metrics.registry import COMPONENTS
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 
 
 def passage(i: int, text: str = "neutral", tokens: int = 10, **sums: float | None) -> dict[str, Any]:

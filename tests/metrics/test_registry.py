@@ -15,7 +15,7 @@ import beliefmod.metrics.registry as registry
 from beliefmod.metrics.measure import CURVES
 from beliefmod.metrics.metric import Above, Is, Known, Not
 from beliefmod.metrics.registry import COMPONENTS, METRICS
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, PROBES, frame
 from tests.metrics.test_summary import row
 

@@ -9,7 +9,7 @@ import pytest
 from beliefmod.metrics.degradation import degradation
 from beliefmod.metrics.intervals import wilson
 from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
-from beliefmod.metrics.summary import normalised_adoption, summarise
+from beliefmod.metrics.summarise import normalised_adoption, summarise
 from beliefmod.run.tables.trial_tables import TRIALS
 
 

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from beliefmod.metrics.degradation import degradation
 from beliefmod.metrics.intervals import Estimate
 from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, MIN_ANSWERS, RATES
-from beliefmod.metrics.summary import summarise
+from beliefmod.metrics.summarise import summarise
 from beliefmod.reading.stance import STANCES
 from beliefmod.reading.thinking import THINKING_STANCES, thinking_class
 from tests.metrics.test_summary import row

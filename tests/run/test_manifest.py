@@ -34,18 +34,19 @@ def test_a_run_keeps_to_the_commit_that_it_began_with(folder, home):
 def test_hosts_are_told_the_commit_and_the_manifest_keeps_it_beside_what_they_tell(folder, home):
     from types import SimpleNamespace
 
+    from beliefmod.capacity.choose import Demand
     from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.sweep import _note_hosts, _settings
 
     asked = space(model=NAME, revision="main")
     folder.write_json(new_manifest("run", asked, "now", FIRST), MANIFEST)
-    assert _settings(asked, folder, Capacity(), 30.0).revision == FIRST
+    assert _settings(asked, folder, Capacity(), Demand(), 0.0, 30.0).revision == FIRST
     fleet = SimpleNamespace(first={"name": NAME, "dtype": "float32", "self_tests": {}})
     _note_hosts(folder, fleet, Capacity())  # pyright: ignore[reportArgumentType]
     assert folder.read_json(MANIFEST)["model"] == {
         "name": NAME, "revision": "main", "commit": FIRST, "base_storage": "dequantized", "dtype": "float32"
     }  # fmt: skip
-    assert _settings(asked, folder, Capacity(), 30.0).revision == FIRST
+    assert _settings(asked, folder, Capacity(), Demand(), 0.0, 30.0).revision == FIRST
 
 
 def test_a_run_that_does_not_know_its_commit_learns_it_once(folder, home, model_folder):

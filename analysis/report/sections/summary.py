@@ -13,7 +13,7 @@ from analysis.frontier.non_dominated import varying
 from analysis.report.arm_rows import constant_text
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.wording import setting_text
-from beliefmod.probing.decoding import decoding_words
+from beliefmod.probing.decoding_words import decoding_words
 
 CAVEATS = (
     "A configuration picked as best on these questions looks better than it is (winner's curse). Before a "

@@ -1,0 +1,30 @@
+"""How answers were decoded, in words, from what a manifest keeps of it. Loads nothing of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+OFF = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
+"""The values at which a filter leaves every token in."""
+
+
+def decoding_words(facts: Mapping[str, Any]) -> str:
+    """`sampled at temperature 0.6 with top_k 20, top_p 0.95`, or `greedy`.
+
+    >>> decoding_words({"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0})
+    'sampled at temperature 0.6 with top_k 20, top_p 0.95'
+    """
+    if not facts.get("temperature"):
+        return "greedy"
+    filters = [f"{name} {facts[name]:g}" for name, off in OFF.items() if facts.get(name, off) != off]
+    return f"sampled at temperature {facts['temperature']:g}" + (
+        f" with {', '.join(filters)}" if filters else ""
+    )
+
+
+def not_applied_note(facts: Mapping[str, Any]) -> str | None:
+    """What of the model's generation config is left out, in a sentence; None where nothing is."""
+    if not (names := facts.get("not_applied")):
+        return None
+    return f"of the model's generation config this is not applied: {', '.join(map(str, names))}"
