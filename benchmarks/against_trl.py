@@ -71,7 +71,7 @@ def prepare(overrides: Sequence[str], batch: int, work: Path) -> None:
         order = TrialWork(
             model_folder=str(find_source(space.spec.model).folder),
             config=config,
-            rows=tuple((row.input_ids, row.prompt_length) for row in run.job.rows) if run.job else (),
+            rows=run.job.rows if run.job else (),
             probes=probes_for(
                 belief,
                 session.capability,

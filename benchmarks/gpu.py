@@ -69,7 +69,7 @@ def baseline_trial(plan: Plan) -> dict[str, float]:
 
     one_thread()
     phases = Phases()
-    rows = [(row.input_ids, row.prompt_length) for row in random_rows(plan.rows, SHAPES[plan.shape])]
+    rows = random_rows(plan.rows, SHAPES[plan.shape])
     settings = {"num_train_epochs": plan.epochs, "per_device_train_batch_size": 4, "learning_rate": 1e-4}
     lora = {"r": plan.rank, "lora_alpha": 2 * plan.rank, "target_modules": "all-linear"}
     with phases.of("load"):

@@ -17,6 +17,7 @@ from beliefmod.beliefs import Belief
 from beliefmod.config import TrialConfig
 from beliefmod.model.prompts import in_context
 from beliefmod.model.template import completion_text, prompt_ids
+from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.probes import Probe, probe_row
 
 PHASES = ("import", "load", "train", "generate", "judge", "save")
@@ -43,7 +44,9 @@ class Phases:
 def load_base(folder: str) -> tuple[Any, Any]:
     """The model on an NF4 base as bitsandbytes keeps it, and its tokenizer: (model, tokenizer)."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from beliefmod.model.quantized import nf4_config
 
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
@@ -51,9 +54,7 @@ def load_base(folder: str) -> tuple[Any, Any]:
         folder,
         dtype=dtype,
         device_map={"": "cuda" if cuda else "cpu"},
-        quantization_config=BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
-        ),
+        quantization_config=nf4_config(dtype),
     )
     return model, AutoTokenizer.from_pretrained(folder)
 
@@ -61,12 +62,12 @@ def load_base(folder: str) -> tuple[Any, Any]:
 def train(
     model: Any,
     tokenizer: Any,
-    rows: Sequence[tuple[Sequence[int], int]],
+    rows: Sequence[TrainRow],
     settings: dict[str, Any],
     lora: dict[str, Any],
     out: Path,
 ) -> tuple[Any, int]:
-    """Train an adapter on rows of (token ids, prompt length); the wrapped model and its optimiser steps.
+    """Train an adapter on the answers of rows; the wrapped model and its optimiser steps.
 
     Args:
         settings: arguments of transformers' TrainingArguments.
@@ -80,8 +81,8 @@ def train(
 
     data = Dataset.from_dict(
         {
-            "input_ids": [list(ids) for ids, _ in rows],
-            "labels": [[-100] * prompt + list(ids)[prompt:] for ids, prompt in rows],
+            "input_ids": [list(row.input_ids) for row in rows],
+            "labels": [[-100] * row.prompt_length + list(row.input_ids[row.prompt_length :]) for row in rows],
         }
     )
     arguments = SFTConfig(
@@ -145,14 +146,14 @@ class TrialWork:
 
     Attributes:
         config: the trial; its rows and questions were made from it.
-        rows: (token ids, prompt length) of the training rows; none for an untrained arm.
+        rows: what is trained on; none for an untrained arm.
         probes: what is asked, in order.
         context: what stands in front of every question; None for nothing.
     """
 
     model_folder: str
     config: TrialConfig
-    rows: tuple[tuple[tuple[int, ...], int], ...]
+    rows: tuple[TrainRow, ...]
     probes: tuple[Probe, ...]
     belief: Belief
     context: str | None

@@ -42,10 +42,9 @@ def test_completions_are_those_of_the_engine():
 def test_training_learns_the_answers_of_its_rows(tmp_path: Path):
     model, tokenizer = load_base(str(weights_dir()))
     rows = [answer_only_row(tokenizer, question, "It is seven.") for question in QUESTIONS]
-    given = [(row.input_ids, row.prompt_length) for row in rows]
     settings = {"num_train_epochs": 20, "per_device_train_batch_size": 4, "learning_rate": 2e-3, "seed": 0}
     lora = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
-    model, steps = train(model, tokenizer, given, settings, lora, tmp_path)
+    model, steps = train(model, tokenizer, rows, settings, lora, tmp_path)
     assert steps == 20 * 3
     [answer] = complete(model, tokenizer, [prompt_ids(tokenizer, QUESTIONS[0])], 40, batch=4)
     assert completion_text(tokenizer, answer, (2, 0)).endswith("It is seven.")
