@@ -181,6 +181,8 @@ def test_a_digit_in_the_report_is_found_with_its_line(run: Path):
     assert found.mismatches[0].startswith(f"report.md, line {number + 1}: says ")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_added_and_dropped_lines_of_the_report_are_found(run: Path):
     path = run / "report.md"
     lines = path.read_text().splitlines()
@@ -198,6 +200,8 @@ def test_a_changed_belief_file_is_found(run: Path):
     assert only(verify_run(str(run)), "target: stored")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_report_written_with_another_limit_agrees(run: Path):
     write_report(run, limit=0.2)
     assert limit_in((run / "report.md").read_text()) == 0.2
