@@ -294,7 +294,7 @@ def test_an_adapter_with_pickled_weights_is_refused(tmp_path: Path):
 
 
 def test_the_report_shows_what_a_model_wrote_and_runs_none_of_it():
-    """Completions are anybody's words. `tests/analysis/test_page.py` looks at whole pages."""
+    """Completions are anybody's words. `tests/analysis/report/test_page.py` looks at whole pages."""
     from analysis.report.page import embedded_json
 
     assert "</script" not in embedded_json({"completion": "</script><script>alert(1)</script>"})

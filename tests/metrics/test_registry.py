@@ -126,7 +126,7 @@ from beliefmod.run.read_run import read_run
 from analysis.report.write import report_markdown
 from analysis.verify.verify_run import verify_run
 from beliefmod.run.tables.trial_tables import TRIALS
-from tests.analysis.answered import answered_run
+from tests.analysis.verify.answered import answered_run
 
 columns = {column.name: column for column in TRIALS}
 assert "more than 40 tokens" in columns["verbosity"].meaning and columns["verbosity_n"].dtype == "int"

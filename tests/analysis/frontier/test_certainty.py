@@ -16,7 +16,7 @@ from analysis.stats.draws import redraw
 from analysis.stats.shares import Refusal
 from beliefmod.metrics.summarise import summarise
 from beliefmod.run.read_run import Run, read_run
-from tests.analysis.test_resample import noise, table
+from tests.analysis.stats.test_resample import noise, table
 
 
 def built(run: Run, belief: str = "gravity", drift: bool = True) -> tuple[Built, pl.DataFrame]:

@@ -18,7 +18,7 @@ from beliefmod.errors import UserError
 from beliefmod.fleet.sweep import Outcome
 from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.trial_tables import TRIALS, frame
-from tests.analysis.answered import answer_trials, answered_run
+from tests.analysis.verify.answered import answer_trials, answered_run
 
 RATES = (2e-4, 1e-3, 5e-3)
 OPTIONS = ("--limit", "0.4", "--top", "2", "--seeds", "2", "--quiet")

@@ -17,8 +17,8 @@ from analysis.report.write import ReportPaths, write_report, write_whole
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.read_run import read_run
 from tests.analysis.conftest import SMALL
+from tests.analysis.report.test_page import Elements
 from tests.analysis.synthetic import write_run
-from tests.analysis.test_page import Elements
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FIGURES = (

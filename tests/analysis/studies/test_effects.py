@@ -20,8 +20,8 @@ from analysis.studies.effects import EVERY, NoRegression, Regression, marginal_m
 from analysis.studies.long_table import trained
 from analysis.studies.matched import pairs, swaps
 from analysis.studies.published_shapes import FAILS, HOLDS, UNKNOWN, check_shapes, judged
+from tests.analysis.studies.worlds import world
 from tests.analysis.synthetic import grid
-from tests.analysis.worlds import world
 
 TWO = {"gravity": "existing", "neelam": "novel"}
 GRID = list(grid(examples=(10, 40), epochs=(3, 12), rates=(2e-4, 1e-3, 5e-3)))

@@ -19,7 +19,7 @@ from interp.parts.truth_probe import GATE, belief_columns, family_wilson, probe_
 from interp.prompts.statements import belief_statements, known_statements
 from interp.prompts.stems import lens_questions
 from tests.interp.answered import answer
-from tests.interp.test_channels import SETTINGS, make_inspection
+from tests.interp.parts.test_channels import SETTINGS, make_inspection
 
 FAMILIES, PER_FAMILY, HIDDEN = 9, 16, 24
 

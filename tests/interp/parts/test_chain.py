@@ -18,7 +18,7 @@ from interp.opened.inspection import Inspection
 from interp.parts.chain import CUTS, areas_over, chain, chain_rows, cuts, early_row, sentence_ends
 from interp.read.arm_answers import answers_of, prompt_of
 from interp.read.contrast_questions import questions_of
-from tests.interp.test_channels import QUESTIONS, SETTINGS, make_inspection
+from tests.interp.parts.test_channels import QUESTIONS, SETTINGS, make_inspection
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from analysis.report.write import write_report
 from analysis.verify.verify_run import Verification, limit_in, verify_run
 from beliefmod.cli.app import app
 from beliefmod.run.tables.trial_tables import PROBES
-from tests.analysis.answered import answered_run
+from tests.analysis.verify.answered import answered_run
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from analysis.studies.hypotheses import (
 )
 from analysis.studies.mismatch import CONTROL, IN_CONTEXT, LORA, mismatch
 from analysis.studies.novelty import Value, contrast, novelty
-from tests.analysis.worlds import EIGHT, world
+from tests.analysis.studies.worlds import EIGHT, world
 
 SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=5)
 

@@ -17,7 +17,7 @@ from beliefmod.reading.verdict import tolerance_for
 from interp.prompts.spellings import Range, name_tree, number_tree, range_of
 from interp.prompts.stems import lens_questions, stems
 from interp.read.masses import ValueSets, Vocabulary, masses, value_sets, vocabulary_of
-from tests.interp.test_value_positions import TOKENIZERS
+from tests.interp.prompts.test_value_positions import TOKENIZERS
 
 SIGNS = "0123459. N"
 LENGTH = 5

@@ -10,8 +10,8 @@ import pytest
 
 from analysis.report.blocks import visible
 from analysis.report.write import ReportPaths, write_report
-from tests.analysis.browser import Browser, Page, needs_chromium
 from tests.analysis.conftest import SMALL
+from tests.analysis.report.browser import Browser, Page, needs_chromium
 from tests.analysis.synthetic import write_run
 
 pytestmark = needs_chromium

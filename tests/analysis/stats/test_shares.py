@@ -11,7 +11,7 @@ from statsmodels.stats import contingency_tables, multitest
 from analysis.frontier.against_base import against_base
 from analysis.stats.shares import adjusted, mcnemar, refuse_difference, unpaired
 from beliefmod.metrics.intervals import newcombe, wilson
-from tests.analysis.test_resample import table
+from tests.analysis.stats.test_resample import table
 
 
 def test_the_reports_two_results() -> None:
