@@ -75,6 +75,7 @@ class TrialQueue:
     def __init__(self, keeps_branches: bool) -> None:
         self._keeps_branches = keeps_branches
         self._waiting: dict[str, TrialConfig] = {}
+        self._starting: dict[str, TrialConfig] = {}
         self._running: dict[str, TrialRun] = {}
         self._branches = Branches()
         self._left: set[str] = set()
@@ -107,9 +108,9 @@ class TrialQueue:
             self._queue(branches[-1], branches[:-1])
 
     def holds(self, trial_id: str) -> bool:
-        """Whether a trial waits, runs or is yet to be reached by the run of its trunk."""
+        """Whether a trial waits, starts, runs or is yet to be reached by the run of its trunk."""
         with self._wake:
-            if trial_id in self._waiting or trial_id in self._running:
+            if any(trial_id in group for group in (self._waiting, self._starting, self._running)):
                 return True
             return any(branch.trial_id == trial_id for branch in self._branches.all())
 
@@ -131,7 +132,8 @@ class TrialQueue:
     def backlog(self) -> int:
         """Optimiser steps of waiting and running trials, with a constant for questioning each."""
         with self._wake:
-            configs = [*self._waiting.values(), *(run.config for run in self._running.values())]
+            running = [run.config for run in self._running.values()]
+            configs = [*self._waiting.values(), *self._starting.values(), *running]
             done = sum(len(run.steps) for run in self._running.values())
             branches = len(self._branches.all())
         work = sum(config.total_steps + QUESTIONING_STEPS for config in configs)
@@ -150,22 +152,29 @@ class TrialQueue:
             return not self._closed
 
     def next_ready(self, has_room: Callable[[TrialConfig], bool]) -> TrialConfig | None:
-        """Take the next trial that can start out of the queue: untrained arms, then the most steps."""
+        """Take the next trial that can start out of the queue: untrained arms, then the most steps.
+
+        It is still held while it starts, which takes a while, so that an owner who comes back in that time
+        does not queue it again; `start`, `put_back` or `end` says what became of it.
+        """
         with self._wake:
             ready = [c for c in self._waiting.values() if not c.is_trained or has_room(c)]
             if not ready:
                 return None
             config = min(ready, key=lambda c: (c.is_trained, -c.total_steps))
-            return self._waiting.pop(config.trial_id)
+            self._starting[config.trial_id] = self._waiting.pop(config.trial_id)
+            return config
 
     def put_back(self, config: TrialConfig) -> None:
         """A trial found no room after all."""
         with self._wake:
+            self._starting.pop(config.trial_id, None)
             self._waiting[config.trial_id] = config
 
     def start(self, run: TrialRun) -> None:
         """A trial runs; branches behind the checkpoint that it came back from are queued anew."""
         with self._wake:
+            self._starting.pop(run.config.trial_id, None)
             self._running[run.config.trial_id] = run
             self._queue_anew(self._branches.passed(run))
 
@@ -186,6 +195,7 @@ class TrialQueue:
     def end(self, config: TrialConfig) -> None:
         """A trial has ended; branches that its run has not made are queued anew."""
         with self._wake:
+            self._starting.pop(config.trial_id, None)
             self._running.pop(config.trial_id, None)
             self._queue_anew(self._branches.take(config.trial_id))
 
@@ -224,8 +234,10 @@ class TrialQueue:
         """Every trial, taken out: none will run here."""
         with self._wake:
             running = [run.config for run in self._running.values()]
-            configs = [*self._waiting.values(), *running, *self._branches.all()]
+            starting = self._starting.values()
+            configs = [*self._waiting.values(), *starting, *running, *self._branches.all()]
             self._waiting.clear()
+            self._starting.clear()
             self._running.clear()
             self._branches.clear()
             return configs
