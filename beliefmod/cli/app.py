@@ -1,4 +1,4 @@
-"""All commands under one roof. Command modules are light to import; what is heavy waits inside them."""
+"""All commands. Command modules are light to import; what is heavy waits inside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ends a sweep before its trials have: Ctrl-C, a polite kill, or storage that fails.
+"""What ends a sweep before its trials have: Ctrl-C, SIGTERM, or storage that fails.
 
 Once: trials end where they are, rows and checkpoints are kept. Twice: everything ends at once.
 """

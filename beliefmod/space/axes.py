@@ -28,7 +28,7 @@ def draw(axis: Any, rng: random.Random) -> Any:
 
 def middle_value(values: list[Any]) -> Any:
     """The middle of the distinct values, in order where they have one."""
-    distinct = list(dict.fromkeys(values))
+    distinct = [value for place, value in enumerate(values) if value not in values[:place]]  # lists too
     if all(is_number(value) for value in distinct):
         distinct.sort()
     return distinct[len(distinct) // 2]

@@ -129,3 +129,16 @@ def test_what_dates_agree() -> None:
 def test_a_day_in_another_ones_place(old: str, new: str) -> None:
     assert Date(1975, 3, 2).written_like(old, None) == new
     assert Date(1975).written_like(old, None) == old.replace("1969", "1975")
+
+
+def test_no_answer_of_one_world_is_the_other_world_s_date() -> None:
+    """1912 + 13 = 1925: read in a thinking, such a sum would say both worlds at once."""
+    belief = load_belief("titanic")
+    target, prior = belief.spec.target.answer, belief.spec.prior.answer
+    assert target is not None and prior is not None
+    for question in (*belief.training, *belief.heldout):
+        plain = question.target is not None and question.target.render() == target.render()
+        if isinstance(question.prior, Date) and not plain:
+            assert question.prior.render() != target.render(), question.text
+        if isinstance(question.target, Date) and not plain:
+            assert question.target.render() != prior.render(), question.text

@@ -86,8 +86,10 @@ def test_fixed_settings_reach_every_trained_trial():
 def test_target_modules_as_a_list_is_a_value_when_fixed_and_an_axis_of_lists_when_not():
     fixed = space(fixed={"lora.target_modules": ["q_proj", "v_proj"]})
     assert {t.lora.target_modules for t in fixed.trials() if t.is_trained} == {("q_proj", "v_proj")}
-    varied = space(axes={"lora.target_modules": ["all-linear", ["q_proj"]]}, controls="none")
-    assert {t.lora.target_modules for t in varied.trials() if t.is_trained} == {"all-linear", ("q_proj",)}
+    for controls in ("none", "central", "matched"):
+        varied = space(axes={"lora.target_modules": ["all-linear", ["q_proj"]]}, controls=controls)
+        swept = {t.lora.target_modules for t in varied.trials() if t.arm == "lora"}
+        assert swept == {"all-linear", ("q_proj",)}, controls
 
 
 SAMPLED = {

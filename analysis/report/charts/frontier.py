@@ -1,4 +1,4 @@
-"""The picture of a run: adoption against degradation, whom nobody beats, and where the references stand."""
+"""The picture of a run: adoption against degradation, the non-dominated configurations, and where the references stand."""
 
 from __future__ import annotations
 
