@@ -1,4 +1,4 @@
-"""The picture of a run: adoption against degradation, the non-dominated configurations, and where the references stand."""
+"""The picture of a run: adoption against degradation, the non-dominated set, and the references."""
 
 from __future__ import annotations
 

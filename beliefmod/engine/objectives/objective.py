@@ -24,7 +24,7 @@ class Objective(Protocol):
     of the adapter, before the step; gradients of different trials never mix.
 
     Attributes:
-        name: under which a step's report has the value.
+        name: under which a step's losses hold the value; `training_steps.py` says which a report shows.
         needs_base: whether the cost compares with base. Then base's logits for the same rows are computed
             without gradient, through the packed model with every adapter off.
     """

@@ -52,7 +52,7 @@ READINGS = (
     text("token", "the token at that position"),
     text("lens", "logit | tuned | jacobian"),
     text("fitted_on", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
-    count("entry", "0 is the embedding, k what block k-1 wrote, the last what the model says"),
+    count("entry", "0 is the embedding, k the residual stream after block k-1, the last what the model says"),
     text("target_token", "first token in which the target's value differs from its rival's"),
     text("rival_token", "first token in which the rival's value differs from the target's"),
     text(
