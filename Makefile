@@ -48,8 +48,8 @@ fast: $(STAMP) ## run the fast tests, in two processes
 slow: $(STAMP) ## run the slow tests, one after the other: most start a cluster, which takes both cores
 	$(PYTEST) -m "slow and not long" tests
 
-long: $(STAMP) ## run the tests that make test leaves out; those that need root are `make machines`
-	$(PYTEST) -m long tests
+long: $(STAMP) ## run the tests that make test leaves out, what failed once more by itself; `make machines` needs root
+	$(PYTEST) -m long tests || $(PYTEST) -m long --last-failed --last-failed-no-failures none tests
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .
