@@ -1,4 +1,4 @@
-"""The labelled completions, read from `development.jsonl` and `kept.jsonl`, with the questions they answer."""
+"""The labelled completions of `development.jsonl` and `kept.jsonl`, with the questions that they answer."""
 
 from __future__ import annotations
 
