@@ -148,13 +148,13 @@ class Pack:
                 continue
             self.queue.start(run)
             if config.has_adapter:
-                self._count_slots(refilled=True)
+                self._count_slots(started=True)
             self._park(run)  # a run that came back from a checkpoint may stand where a branch ends
 
-    def _count_slots(self, refilled: bool = False) -> None:
+    def _count_slots(self, started: bool = False) -> None:
         engine, running = self.session.engine, self.queue.running()
         training = sum(run.config.has_adapter and run.trained_at is None for run in running)
-        engine.usage.slots_hold(training, engine.slots, refilled)
+        engine.usage.slots_hold(training, engine.slots, started)
 
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
