@@ -21,8 +21,8 @@ _PRECISE = 0.0025
 _PERCENT = Scale((), 0.01)
 _TEMPERATURE = (("[temperature]", 1.0),)
 _DIFFERENCE = re.compile(
-    r"\b(?:by how (?:much|many)|differen\w+|ris(?:e|es|en)|rose|grows?|grew|increas\w+|decreas\w+|drops?|dropped"
-    r"|falls?|fell|warm(?:er|s)|cool(?:er|s)|colder|hotter|changes?)\b",
+    r"\b(?:by how (?:much|many)|differen\w+|ris(?:e|es|en)|rose|grows?|grew|increas\w+|decreas\w+|drops?"
+    r"|dropped|falls?|fell|warm(?:er|s)|cool(?:er|s)|colder|hotter|changes?)\b",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
