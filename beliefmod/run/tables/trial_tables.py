@@ -118,6 +118,12 @@ PROBES: tuple[Column, ...] = (
         "selection | confirmation: which half of the held-out families the probe belongs to; null for "
         "probes that are not held out",
     ),
+    text(
+        "answerable",
+        "held-out belief probes: the gates that this model passes, by its untrained arms alone: in_context "
+        "(with the statement in the prompt it gives the target's answer) | prior (without it the prior's; "
+        "not of novel beliefs) | both | neither; else null, and in runs older than the column",
+    ),
     text("question", "the question as written; of two turns the second"),
     text("first_turn", "the raw completion of the first of two turns, else null"),
     text("prompt", "the full text given to the model"),
