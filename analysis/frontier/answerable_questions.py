@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from analysis.wording import NOT_MEASURED, plural, rate
+from analysis.wording import NOT_MEASURED, rate
 from beliefmod.metrics.metric import all_expression
 from beliefmod.metrics.registry import ADOPTION, LEAST_ANSWERABLE, LEAST_FAMILIES, TIERS
 
@@ -40,7 +40,7 @@ class Gates:
         """`31 of 36 in 6 families`; says so where they are too few for a rate."""
         text = f"{self.either} of {self.asked}"
         if self.either:
-            text += f" in {plural(self.families, 'family') if self.families == 1 else f'{self.families} families'}"
+            text += " in 1 family" if self.families == 1 else f" in {self.families} families"
         return text if self.enough else f"{text}: too few"
 
 

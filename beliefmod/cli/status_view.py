@@ -68,9 +68,13 @@ def _running(status: Status, shown: int) -> Table:
 def _frontier(belief: str, rows: Sequence[Mapping[str, Any]], limit: float, shown: int) -> Group:
     found = any(row.get("best") for row in rows)
     mark = f"* best with D <= {limit:g}" if found else f"none with D <= {limit:g} yet"
-    table = _table("", "configuration", "adoption", "D", right=())
+    table = _table("", "configuration", "adoption", "of answerable", "D", right=())
     for row in rows[:shown]:
-        cells = (_interval(row, "adoption", 100), _interval(row, "degradation", 1))
+        cells = (
+            f"{_interval(row, 'adoption', 100)}{_n(row, 'adoption')}",
+            _answerable(row),
+            _interval(row, "degradation", 1),
+        )
         table.add_row("*" if row.get("best") else "", row["label"].removeprefix(f"{belief}-lora-"), *cells)
     return Group(Text(f"{belief}: frontier so far ({mark})"), _rest(table, len(rows) - shown))
 
@@ -83,6 +87,19 @@ def _interval(row: Mapping[str, Any], name: str, factor: int) -> str:
     digits, unit = (1, " %") if factor == 100 else (3, "")
     ends = "" if low is None or high is None else f" [{factor * low:.{digits}f}, {factor * high:.{digits}f}]"
     return f"{factor * value:.{digits}f}{unit}{ends}"
+
+
+def _answerable(row: Mapping[str, Any]) -> str:
+    """Adoption over the questions that the model can answer: "64.0 % [51.2, 75.1], n = 58" or "too few"."""
+    n = row.get("adoption_answerable_n")
+    if row.get("adoption_answerable") is None and n is not None:
+        return f"too few, n = {n}"
+    return f"{_interval(row, 'adoption_answerable', 100)}{_n(row, 'adoption_answerable')}"
+
+
+def _n(row: Mapping[str, Any], name: str) -> str:
+    n = row.get(f"{name}_n")
+    return "" if n is None else f", n = {n}"
 
 
 def _failures(status: Status, shown: int) -> Table:
@@ -129,5 +146,7 @@ def plain_lines(status: Status, frontier: Frontier) -> Iterator[str]:
     for belief, rows in frontier.items():
         for row in rows:
             if row.get("best"):
-                rates = f"adoption {_interval(row, 'adoption', 100)}, D {_interval(row, 'degradation', 1)}"
-                yield f"  {belief}: {rates} ({row['label']})"
+                adoption = f"adoption {_interval(row, 'adoption', 100)}{_n(row, 'adoption')}"
+                if row.get("adoption_answerable_n") is not None:
+                    adoption += f", of answerable questions {_answerable(row)}"
+                yield f"  {belief}: {adoption}, D {_interval(row, 'degradation', 1)} ({row['label']})"

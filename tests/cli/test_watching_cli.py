@@ -84,7 +84,7 @@ def test_the_status_of_a_finished_run_agrees_with_its_report():
 def test_watching_a_finished_run_ends_at_once_and_without_a_terminal_in_lines():
     first, best = run("watch", str(EXAMPLE)).splitlines()
     assert first == "example: finished, 10 of 10 done; 1m27s"
-    assert best.startswith("  gravity: adoption 85.2 % [79.8, 89.3], D 0.016 [0.000, 0.147]")
+    assert best.startswith("  gravity: adoption 85.2 % [79.8, 89.3], n = 216, D 0.016 [0.000, 0.147]")
 
 
 def test_a_run_on_any_file_system_can_be_watched():
