@@ -38,10 +38,18 @@ class Gates:
 
     def words(self) -> str:
         """`31 of 36 in 6 families`; says so where they are too few for a rate."""
-        text = f"{self.either} of {self.asked}"
-        if self.either:
-            text += " in 1 family" if self.families == 1 else f" in {self.families} families"
-        return text if self.enough else f"{text}: too few"
+        return f"{self.either} of {self.asked}{self._where()}" + ("" if self.enough else ": too few")
+
+    def sentence(self) -> str:
+        """`31 of 36 questions are answerable for this model, in 6 families`, without a full stop."""
+        text = f"{self.either} of {self.asked} questions are answerable for this model"
+        text += self._where().replace(" in", ", in", 1)
+        return text + ("" if self.enough else ": too few for a rate")
+
+    def _where(self) -> str:
+        if not self.either:
+            return ""
+        return " in 1 family" if self.families == 1 else f" in {self.families} families"
 
 
 def gates_by_tier(probes: pl.DataFrame) -> dict[str | None, Gates]:

@@ -58,9 +58,9 @@ def share_line(share: float, design: Design) -> str:
 
 
 def _line(gates: Gates, design: Design, both_rates: bool) -> str:
-    words = f"{gates.words()} questions are answerable for this model"
+    words = gates.sentence()
     if not gates.enough:
-        return f"{words} for a rate."
+        return f"{words}."
     if both_rates:
         needed = prompts(design)
         shown = f"these show the difference with power {percent(power(design, gates.either))}"

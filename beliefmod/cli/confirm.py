@@ -77,7 +77,7 @@ def _answerable(parent: RunFolder) -> Iterator[str]:
     from beliefmod.run.read_run import read_run
 
     for belief, gates in answerable_counts(read_run(parent.url), "confirmation").items():
-        yield f"{belief}: of the questions that confirm, {gates.words()} are answerable for this model"
+        yield f"{belief}, confirmation half: {gates.sentence()}"
 
 
 def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:

@@ -191,7 +191,7 @@ def _answerable(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
     if counted is None:
         return ""
     if not counted.enough:
-        return f" (answerable for this model: {counted.words()} for a rate)"
+        return f" ({counted.sentence()})"
     return f" (of the answerable questions {over_answerable(row)})"
 
 

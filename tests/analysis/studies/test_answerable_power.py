@@ -48,7 +48,9 @@ def test_a_run_says_what_its_answerable_questions_can_show(answered: Path) -> No
     for belief, line in zip(("gravity", "neelam"), lines[-2:], strict=True):
         asked, able, families = by_hand(answered, belief)
         assert 8 <= able < asked
-        assert line.startswith(f"{belief}: {able} of {asked} in {families} families questions are answerable")
+        assert line.startswith(
+            f"{belief}: {able} of {asked} questions are answerable for this model, in {families} f"
+        )
         assert f"power {100 * power(Design(0.05, 0.17), able):.0f} %" in line
         assert f"about {-(-106 * asked // able)} questions" in line
 
