@@ -97,7 +97,7 @@ def pooled_rate(group: pl.DataFrame, name: str) -> dict[str, Any]:
     """
     asked = group.filter(pl.col(f"{name}_n") > 0)
     if asked.is_empty():
-        return {} if group[f"{name}_n"].is_null().all() else {f"{name}_n": 0}
+        return {}
     n = int(asked[f"{name}_n"].sum())
     if asked[name].null_count():
         return {f"{name}_n": n}
