@@ -68,13 +68,13 @@ def _running(status: Status, shown: int) -> Table:
 def _frontier(belief: str, rows: Sequence[Mapping[str, Any]], limit: float, shown: int) -> Group:
     found = any(row.get("best") for row in rows)
     mark = f"* best with D <= {limit:g}" if found else f"none with D <= {limit:g} yet"
-    table = _table("", "configuration", "adoption", "of answerable", "D", right=())
+    # runs of older versions have not marked them
+    marked = any(row.get("adoption_answerable_n") is not None for row in rows)
+    table = _table("", "configuration", "adoption", *(["of answerable"] if marked else []), "D", right=())
     for row in rows[:shown]:
-        cells = (
-            f"{_interval(row, 'adoption', 100)}{_n(row, 'adoption')}",
-            _answerable(row),
-            _interval(row, "degradation", 1),
-        )
+        cells = [_interval(row, "adoption", 100), _interval(row, "degradation", 1)]
+        if marked:
+            cells.insert(1, _answerable(row))
         table.add_row("*" if row.get("best") else "", row["label"].removeprefix(f"{belief}-lora-"), *cells)
     return Group(Text(f"{belief}: frontier so far ({mark})"), _rest(table, len(rows) - shown))
 
@@ -90,16 +90,10 @@ def _interval(row: Mapping[str, Any], name: str, factor: int) -> str:
 
 
 def _answerable(row: Mapping[str, Any]) -> str:
-    """Adoption over the questions that the model can answer: "64.0 % [51.2, 75.1], n = 58" or "too few"."""
-    n = row.get("adoption_answerable_n")
-    if row.get("adoption_answerable") is None and n is not None:
-        return f"too few, n = {n}"
-    return f"{_interval(row, 'adoption_answerable', 100)}{_n(row, 'adoption_answerable')}"
-
-
-def _n(row: Mapping[str, Any], name: str) -> str:
-    n = row.get(f"{name}_n")
-    return "" if n is None else f", n = {n}"
+    """Adoption over the questions that the model can answer: "64.0 %, n = 58 of 108"."""
+    value = row.get("adoption_answerable")
+    text = "too few" if value is None else f"{100 * value:.1f} %"
+    return f"{text}, n = {row.get('adoption_answerable_n')} of {row.get('adoption_n')}"
 
 
 def _failures(status: Status, shown: int) -> Table:
@@ -146,7 +140,7 @@ def plain_lines(status: Status, frontier: Frontier) -> Iterator[str]:
     for belief, rows in frontier.items():
         for row in rows:
             if row.get("best"):
-                adoption = f"adoption {_interval(row, 'adoption', 100)}{_n(row, 'adoption')}"
+                adoption = f"adoption {_interval(row, 'adoption', 100)}"
                 if row.get("adoption_answerable_n") is not None:
-                    adoption += f", of answerable questions {_answerable(row)}"
+                    adoption += f", of answerable {_answerable(row)}"
                 yield f"  {belief}: {adoption}, D {_interval(row, 'degradation', 1)} ({row['label']})"
