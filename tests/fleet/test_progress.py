@@ -108,6 +108,10 @@ def test_best_is_highest_adoption_within_the_budget():
     for trial_id, adoption, damage in zip(table, (0.5, 0.4, 0.9), (0.05, 0.0, 0.06), strict=True):
         tally.report(trial_id, {"status": "finished", "adoption": adoption, "degradation": damage})
     assert tally.best["gravity"][:2] == (0.5, 0.05)
+    assert "adoption 50%, D 0.05" in tally.best_lines()[0]
+    last = {"status": "finished", "adoption": 0.6, "adoption_answerable": 0.75, "degradation": 0.05}
+    tally.report(next(iter(table)), last)
+    assert "adoption 60%, 75% of the questions it can answer, D 0.05" in tally.best_lines()[0]
 
 
 def test_clock():
@@ -152,7 +156,7 @@ def test_trials_leave_a_head_that_is_too_small_for_them():
 def test_what_a_host_has_chosen_fills_slots_and_parking():
     on = Capacity(cores=8).on({"CPU": 2.0})
     chosen = replace(on, cores=8).chosen([{"engine": {"slots": 3, "parking": 2}}])
-    assert (chosen.slots, chosen.parking, chosen.concurrent) == (3, 2, 2 * (3 + 1))
+    assert (chosen.slots, chosen.parking, chosen.concurrent) == (3, 2, 2 * (3 + 2))
     # a host of another kind says nothing, and what the user asked for stays
     assert Capacity(hosts=1, slots=7).on({"CPU": 2.0}).chosen([{}]).slots == 7
     assert replace(chosen, cores=1).concurrent == 8
