@@ -17,7 +17,7 @@ from beliefmod.beliefs.values.quantity import quantities, side_of, units_of
 from beliefmod.beliefs.values.scale import Scale, scale
 from beliefmod.beliefs.values.units import OWN
 from beliefmod.reading.guards.assertions import weigh
-from beliefmod.reading.guards.subject import said_of
+from beliefmod.reading.guards.said_of import said_of
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import regions
 
