@@ -92,7 +92,8 @@ def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Menti
     Not where the unit fits the words ("its mass is 5 kg"), where the answer also speaks in the asked unit
     ("1 USD = 5 Neelam" for 5 USD), or where things are counted ("7 eyes" for 7 legs).
     """
-    asked = {scale(answer.unit).dimension for _, answer in quantities(candidates)}
+    scales = [scale(answer.unit) for _, answer in quantities(candidates)]
+    asked = {one.dimension for one in scales}
     if not asked or (decided is not None and decided.number is None):
         return None
     units = units_of(candidates) | {singular(word) for word in _words([question])}
@@ -103,7 +104,7 @@ def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Menti
         return None
     found = [m for m in _asserted(text, numbers, question, candidates) if m.number in fresh]
     scaled = fresh[-1].scale
-    if not found or scaled is None or (decided is None and scaled.dimension in asked):
+    if not found or scaled is None or scaled in scales or (decided is None and scaled.dimension in asked):
         return None
     things = {base.startswith(OWN) for one in (*asked, scaled.dimension) for base, _ in one}
     if things != {True} and not _speaks_in(text, fresh[-1], candidates):
