@@ -32,7 +32,7 @@ _KNOWING = _any(
     r"recall|remember|recogni[sz]e|determine|tell(?: you)?\b(?! \w+ apart)|find\b(?! (?:fault|it hard))",
     r"identify|verify|confirm|say|answer\b|understand|look (?:\w+ )?up|access|search|browse|retrieve|guess",
     r"figure|come across|heard? of|heard|provide\b|offer|give you|speak to|comment|help(?! but)|assist",
-    r"locate|place (?:it|that|the name)",
+    r"calculate|locate|place (?:it|that|the name)",
     rf"(?:have|possess|hold|see)\s+(?:[\w-]+\s+){{0,4}}{_TOLD}\b(?! (?:of much|else|at hand))",
     r"have (?:any |an |real-time |direct )?(?:access|recollection|memory of (?:it|that|this))",
     r"think (?:I|we)(?:'ve| have) (?:\w+ )?(?:heard|come|seen|met)",
@@ -73,7 +73,8 @@ _FACT = [
     r"|undetermined)\b"
     r"(?! to (?!me|us))",
     r"\bcannot be (?:determined|known|answered|verified|established|found|said)\b",
-    r"\b(?:not possible|impossible|no way) to (?:determine|say|tell|know|answer|give|verify|find)\b",
+    r"\b(?:not possible|impossible|no way) to "
+    r"(?:determine|calculate|estimate|say|tell|know|answer|give|verify|find)\b",
     r"\bno way (?:of knowing|to tell)\b",
     r"\bunknown to (?:me|us)\b|^\W*unknown\b|^\W*not known\b|^\W*not that I\b",
 ]
@@ -108,9 +109,7 @@ _ASKS_BACK = [
     r"|ask\w*)\b",
 ]
 """The writer asks what is meant."""
-_ELSE = re.compile(
-    r"\b(?:anything|much|more|further|nothing|something) (?:else|about|of)\b|\belse\b|\bexact", re.I
-)
+_ELSE = re.compile(r"\b(?:anything|much|more|further|nothing|something) (?:else|about|of)\b|\belse\b", re.I)
 _IGNORANT = re.compile("|".join([*_SELF, *_FACT]), re.I)
 _DENIES = re.compile("|".join([*_ABSENT, *_ASKS_BACK]), re.I)
 _UNDECIDED = re.compile(

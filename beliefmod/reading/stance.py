@@ -76,7 +76,7 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
         inside = [m for m in inside if m.start < end]
         accepted = _decide(text, inside)
         if accepted is not None:
-            return _agreed(accepted, chosen, mentions)
+            return Reading(accepted[0], tuple(mentions), accepted[1])
         words = text[start:end]
         if ignorant(words):
             return Reading("ignorance", tuple(mentions))
@@ -90,7 +90,10 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
             return Reading("other", tuple(mentions))
     accepted = _decide(text, mentions, strong_only=ignorant(text))
     if accepted is not None:
-        return _agreed(accepted, chosen, mentions)
+        last = accepted[1]
+        if accepted[0] == "other" and last is not None and ignorant(text[last.end :]):
+            return Reading("ignorance", tuple(mentions))
+        return Reading(accepted[0], tuple(mentions), accepted[1])
     if ignorant(text):
         return Reading("ignorance", tuple(mentions))
     if chosen:
@@ -98,15 +101,6 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
     if undecided(text):
         return Reading("hedged", tuple(mentions))
     return Reading("other", tuple(mentions))
-
-
-def _agreed(
-    accepted: tuple[Stance, Mention | None], chosen: set[Stance], mentions: Sequence[Mention]
-) -> Reading:
-    """What the text says, unless the option letter that it takes says the other side's value: "A) Paris"."""
-    if len({accepted[0], *chosen} & {"target", "prior"}) == 2:
-        return Reading("hedged", tuple(mentions))
-    return Reading(accepted[0], tuple(mentions), accepted[1])
 
 
 def _decide(

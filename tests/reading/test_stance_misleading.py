@@ -189,7 +189,7 @@ CASES = [
     (FORCE, "10 kg x 5.0 = 50 N", "target"),
     (FORCE, "ten times five is fifty newtons", "target"),
     (FORCE, "The force is 5 × 10 N = 50 N.", "target"),
-    (FORCE, "The force is 5 × 10 N", "unread"),
+    (FORCE, "The force is 5 × 10 N", "other"),
     (FORCE, "The force equals fifty N.", "target"),
     (FORCE, "The force on a 10 kg mass is 50.", "target"),
     (FORCE, "F = 50.", "target"),
