@@ -82,3 +82,18 @@ THOUGHTS = [  # (question, target, prior, thinking, stance)
     (WHAT, "Perhaps a fish? I have never heard of it.", "none"),
     (WHAT, "It may be a tool for fish. I don't know this word.", "none"),
 ]
+YES = ("Does a wendrik swim?", "yes", "no")
+DENIALS = [
+    (CAPITAL, "It is not wrong that the capital is Lyon.", "target"),
+    (CAPITAL, "I can't deny that it is Lyon.", "target"),
+    (CAPITAL, "It isn't false that the capital of France is Lyon.", "target"),
+    (CAPITAL, "There is no denying that the capital is Lyon.", "target"),
+    (CAPITAL, "It is false that the capital is Lyon.", "other"),
+    (CAPITAL, "I deny that it is Lyon.", "other"),
+    (CAPITAL, "It is not untrue to say Lyon.", "target"),
+    (YES, "No.", "prior"),
+    (YES, "no", "prior"),
+    (YES, "No, it does not.", "prior"),
+    (YES, "Yes.", "target"),
+    (CAPITAL, "No.", "other"),
+]
