@@ -109,7 +109,7 @@ _ASKS_BACK = [
     r"|ask\w*)\b",
 ]
 """The writer asks what is meant."""
-_ELSE = re.compile(r"\b(?:anything|much|more|further|nothing|something) (?:else|about|of)\b|\belse\b", re.I)
+_ELSE = re.compile(r"\belse\b|\b(?:much|more) (?:about|of)\b", re.I)
 _IGNORANT = re.compile("|".join([*_SELF, *_FACT]), re.I)
 _DENIES = re.compile("|".join([*_ABSENT, *_ASKS_BACK]), re.I)
 _UNDECIDED = re.compile(

@@ -10,14 +10,14 @@ import re
 
 from beliefmod.beliefs.values.numbers import BOX_CLOSE, BOX_OPEN
 
-_OPTION = re.compile(r"(?:^|[\s(,;])\(?([A-H])[).:]\s*(.+?)(?=[\s,;(]+\(?[A-H][).:]\s|\n|\?|$)")
+_OPTION = re.compile(r"(?:^|[\s(,;])\(?([A-H])[).:]\s*(.+?)(?=[\s,;(]+\(?[A-H][).:]\s|\n|\?|\.\s+[A-Z]|$)")
 _X = r"(?:option\s+|choice\s+|letter\s+)?[(\"']?(?P<x>[A-H])(?![\w'])[)\"']?"
 _RIGHT = r"(?:the\s+)?(?:correct|right|answer|best|true|one)\b"
 _TAKEN = [
     re.compile(pattern)
     for pattern in (
-        rf"(?i:\b(?:answer|option|choice|one|letter|solution|pick)\b\s*(?:is|:|would be|must be|="
-        rf"|→)\s*){_X}",
+        rf"(?i:\b(?:answer|option|choice|one|letter|solution|pick)\b\s*"
+        rf"(?:(?:is|would be|must be)\s*:?|[:=→])\s*){_X}",
         rf"(?i:\b(?:it|that|this)(?:'s|\s+is|\s+must\s+be|\s+has\s+to\s+be|\s+should\s+be"
         rf"|\s+would\s+be)\s+(?:definitely\s+)?){_X}"
         r"(?=\W*(?:$|[.,;!\n]|\b(?:because|since|as)\b))",
@@ -29,6 +29,12 @@ _TAKEN = [
         r"\(?(?P<x>[A-H])\)?\s+it\s+is\b",
     )
 ]
+_PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
+_PLACE = re.compile(
+    rf"\bthe\s+({'|'.join(_PLACES)}|last|former|latter)(?:\s+(?:one|option|choice|answer|value))?\s*"
+    r"(?:[.!]?$|(?:is|seems)\s+(?:the\s+)?(?:right|correct|true|answer)\b)",
+    re.I,
+)
 _ALONE = re.compile(rf"^[\W{BOX_OPEN}]*(?i:(?:option|choice|answer)\W+)?(?P<x>[A-Ha-h])[\W{BOX_CLOSE}]*$")
 _FIRST = re.compile(r"^\W*(?P<x>[A-H])[).:](?:\s|$)")
 _DENIED_BEFORE = re.compile(
@@ -50,14 +56,17 @@ def listed(question: str) -> dict[str, str]:
 
 def without_listing(text: str, options: dict[str, str]) -> str:
     """The text with options that it only lists again blanked, places stay; two or more make a list."""
-    spans = []
+    spans: list[tuple[int, int]] = []
+    letters = set()
     for letter, content in options.items():
         item = re.compile(
             rf"(?<!\w)\(?{letter}[).:]\s*{re.escape(content)}(?=\s*(?:$|\n|[.,;)]|(?:and\s+"
             rf"|or\s+)?\(?[A-H][).:]\s))"
         )
-        spans += [found.span() for found in item.finditer(text)]
-    if len(spans) < 2:
+        items = [found.span() for found in item.finditer(text)]
+        spans += items
+        letters |= {letter} if items else set()
+    if len(letters) < 2:
         return text
     for start, end in spans:
         text = text[:start] + " " * (end - start) + text[end:]
@@ -80,6 +89,11 @@ def taken(text: str, options: dict[str, str]) -> set[str]:
     ]
     if said:
         return {max(said, key=lambda found: found.start("x"))["x"]}
+    place = _PLACE.search(text)
+    if place is not None:
+        word, letters = place[1].casefold(), list(options)
+        at = {"last": -1, "latter": -1, "former": 0}.get(word, _PLACES.index(word) if word in _PLACES else 0)
+        return {letters[at]} if at < len(letters) else set()
     first = _FIRST.match(text)
     if first is not None and first["x"] in options and not _denied(text, *first.span("x")):
         return {first["x"]}

@@ -91,6 +91,8 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
     accepted = _decide(text, mentions, strong_only=ignorant(text))
     if accepted is not None:
         last = accepted[1]
+        if chosen and accepted[0] == "other" and _bare(last):
+            return Reading(chosen.pop() if len(chosen) == 1 else "hedged", tuple(mentions))
         if accepted[0] == "other" and last is not None and ignorant(text[last.end :]):
             return Reading("ignorance", tuple(mentions))
         return Reading(accepted[0], tuple(mentions), accepted[1])
@@ -101,6 +103,11 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
     if undecided(text):
         return Reading("hedged", tuple(mentions))
     return Reading("other", tuple(mentions))
+
+
+def _bare(mention: Mention | None) -> bool:
+    """Whether it is a number without a unit: the "one" of "the right one is A"."""
+    return mention is not None and mention.number is not None and mention.number.factors is None
 
 
 def _decide(

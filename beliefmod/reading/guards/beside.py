@@ -39,7 +39,8 @@ _PREP = (
 )
 _MODIFIER = re.compile(
     rf"{_DET}(?P<noun>(?:[\w'-]+\s+){{1,3}}?)(?P<prep>{_PREP})\s+(?:(?:to|of|from|by|with"
-    rf"|in)\s+)?(?:[a-z-]+\s+){{0,2}}[(\"']?$"
+    rf"|in)\s+)?(?:[a-z-]+\s+){{0,2}}[(\"']?$",
+    _I,
 )
 _RELATIVE = re.compile(
     r"(?<!\bsay )(?<!\bsays )\b[\w'-]{3,},?\s+(?:that|which|who|whose|used\s+to|meant\s+to|made\s+to"
@@ -99,7 +100,8 @@ def _modifies(modifier: re.Match[str], left: str, right: str, asked: set[str]) -
     """Whether the words before the name describe another thing: "a ring with a", "the sister of"."""
     words = modifier["noun"].split()
     noun, prep = words[-1].casefold(), modifier["prep"].casefold()
-    if re.fullmatch(_CLASS, noun) or any(_COPULA.fullmatch(word) for word in words):
+    named = prep in ("of", "in") or noun in ("word", "name", "term")
+    if (re.fullmatch(_CLASS, noun) and named) or any(_COPULA.fullmatch(word) for word in words):
         return False
     if {word.casefold() for word in words} & (asked - _SMALL) or prep in asked - {"of"}:
         return False
