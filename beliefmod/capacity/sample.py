@@ -162,7 +162,7 @@ def _speeds(session: Session, prompts: Sequence[tuple[int, ...]], choice: Choice
             prompt_token, many_step, many_rows = _decoding(session, many)
             row_seconds = max(0.0, (many_step - few_step) / max(1.0, many_rows - few_rows))
             step = max(0.0, many_step - row_seconds * many_rows)
-        read = _reading(session, names[0], [ids for ids in prompts if len(ids) > _READ_TOKENS])
+        read = _reading(session, names[0], words)
         train = min(_training(session) for _ in range(2))
     finally:
         for name in names:
@@ -186,8 +186,10 @@ def _decoding(session: Session, requests: Sequence[GenerateRequest]) -> tuple[fl
     return reading / sum(len(request.input_ids) for request in requests), step, rows
 
 
-def _reading(session: Session, name: str, texts: Sequence[tuple[int, ...]]) -> float:
+def _reading(session: Session, name: str, words: Sequence[int]) -> float:
     """Seconds of a token that an adapter or base reads for the drift between them."""
+    ends = range(2 * _READ_TOKENS, len(words) + 1, 2 * _READ_TOKENS)
+    texts = [tuple(words[end - 2 * _READ_TOKENS : end]) for end in ends]
     requests = [
         DriftRequest(name, ids[:-_READ_TOKENS], ids[-_READ_TOKENS:]) for ids in spread(texts, _FEW_ROWS)
     ]
