@@ -72,7 +72,8 @@ class Footprint:
         unit: weights of an adapter of rank 1 on every linear layer.
         number_bytes: of a number in the model's dtype.
         token_bytes: activations of one token in a training pass.
-        longest_pass: tokens beyond which a pass is cut, however much memory there is.
+        longest_pass: tokens beyond which a pass is cut: more gain nothing, or on a CPU take memory that is not
+            the engine's alone.
     """
 
     weights: int
@@ -133,13 +134,15 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
     from accelerate.utils import compute_module_sizes
     from transformers import AutoModelForCausalLM
 
-    from beliefmod.engine.memory import LONGEST_PASS, training_bytes_per_token
+    from beliefmod.engine.memory import CPU_PASS_BYTES, LONGEST_PASS, training_bytes_per_token
     from beliefmod.model.target_modules import linear_layers
 
     dtype = torch.bfloat16 if gpu else torch.float32  # as load_model chooses
+    longest = LONGEST_PASS["cuda" if gpu else "cpu"]
     with torch.device("meta"):  # of a model that also sees, the part that is used
         model = AutoModelForCausalLM.from_config(config.get_text_config(), dtype=dtype)
     dense = compute_module_sizes(model)[""]
+    token_bytes = training_bytes_per_token(model, dtype)
     layers = linear_layers(model).values()
     linear = sum(layer.in_features * layer.out_features for layer in layers)
     return Footprint(
@@ -148,6 +151,6 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         packed=dense - linear * (dtype.itemsize - NF4_BYTES),
         unit=sum(layer.in_features + layer.out_features for layer in layers),
         number_bytes=dtype.itemsize,
-        token_bytes=training_bytes_per_token(model, dtype),
-        longest_pass=LONGEST_PASS["cuda" if gpu else "cpu"],
+        token_bytes=token_bytes,
+        longest_pass=longest if gpu else max(1, min(longest, CPU_PASS_BYTES // token_bytes)),
     )
