@@ -161,6 +161,7 @@ def make_plan(
             rank=max((c.lora.r for c in trained if c.has_adapter), default=0),
             slots=slots,
             step_tokens=mean_step_tokens(trunks, tokens),
+            answer_share=rows.answer_share(trunks),
             full=any(c.arm == "full" for c in trained),
         )
     )

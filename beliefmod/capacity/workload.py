@@ -50,6 +50,17 @@ class RowLengths:
         batches = steps_per_epoch(count, config.per_device_train_batch_size)
         return config.total_steps * count / batches * self._mean("", config.data.style)
 
+    def answer_share(self, configs: Sequence[TrialConfig]) -> float:
+        """Part of the tokens of these trials' rows about their beliefs that carry loss."""
+        rows = [self._mean(config.belief, config.data.style) for config in configs]
+        answers = [self._answer(config, row) for config, row in zip(configs, rows, strict=True)]
+        return sum(answers) / max(1.0, sum(rows)) if rows else 1.0
+
+    def _answer(self, config: TrialConfig, row: float) -> float:
+        if config.data.style == "document":
+            return row
+        return self.answers.icl if config.data.style == "own_trace" else self.reply(config.belief)
+
     def reply(self, belief: str) -> float:
         """Tokens of a bare answer to a training question."""
         questions = load_belief(belief).training[:40]

@@ -80,7 +80,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert plan.seconds > 0
     assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
     memory, note = plan.lines()[-2:]
-    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 89 MiB)")
+    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 84 MiB)")
     assert "assumed, not measured" in note
     assert plan.lines()[-4] == "hosts x slots     2 x about 4, each host chooses"
 
