@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number
+from beliefmod.space.chat_template import template_text
 from beliefmod.space.model_name import revision_problem
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
-from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, sweepable
+from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 
@@ -51,7 +52,12 @@ def setting_problems(file: YamlFile) -> Iterator[str]:
 
 
 def model_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
-    """A revision of what has none, and filters of a sampling that never happens."""
+    """A revision of what has none, a chat template that is none, filters of a sampling that never happens."""
+    if spec.chat_template is not None:
+        try:
+            template_text(spec.chat_template)
+        except UserError as error:
+            yield f"{file.where(('chat_template',))}: {error}"
     if spec.revision is not None and (problem := revision_problem(spec.model, spec.revision)):
         yield f"{file.where(('revision',))}: {problem}"
     if spec.evaluation.temperature == 0:
@@ -124,6 +130,12 @@ def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[s
             if given not in (beliefs := file.data.get("beliefs") or []):
                 named = ", ".join(map(str, beliefs)) if isinstance(beliefs, list) else shown(beliefs)
                 yield f"{where}: belief {shown(given)} of {dotted(group)} is none of beliefs ({named})"
+        elif name in setting_groups():
+            twice = [f"{name}.{key}" for key in given] if isinstance(given, Mapping) else []
+            if any(full in settings for full in twice):
+                yield f'{where}: {dotted(group)} gives settings of "{name}" in two ways; keep one'
+            else:
+                yield f'{where}: "{name}" in {dotted(group)} needs "setting: value" lines below it'
         elif name not in known:
             yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
         elif group == ("axes",):

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.config import TrialConfig, leaf_fields, step_values, unflatten
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
-from beliefmod.run.tables.column import Column, Dtype, count, flag, number, text
+from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -118,6 +118,12 @@ PROBES: tuple[Column, ...] = (
         "selection | confirmation: which half of the held-out families the probe belongs to; null for "
         "probes that are not held out",
     ),
+    text(
+        "answerable",
+        "held-out belief probes: the gates that this model passes, by its untrained arms alone: in_context "
+        "(with the statement in the prompt it gives the target's answer) | prior (without it the prior's; "
+        "not of novel beliefs) | both | neither; else null, and in runs older than the column",
+    ),
     text("question", "the question as written; of two turns the second"),
     text("first_turn", "the raw completion of the first of two turns, else null"),
     text("prompt", "the full text given to the model"),
@@ -129,7 +135,8 @@ PROBES: tuple[Column, ...] = (
     text("answer", "what stands after the last </think>; everything if the model does not think"),
     text("target", "the answer in the target's world, null for capability"),
     text("prior", "the answer in base's world, or the correct answer of a suite"),
-    text("answer_stance", "target | prior | hedged | ignorance | other | none"),
+    text("answer_stance", ANSWERS),
+    text("number_of", "wrong_unit: the world whose number the answer gives, target | prior; else null"),
     text(
         "thinking_stance",
         "target | prior | prior->target | target->prior | both | none; null if the model does not think",
@@ -165,12 +172,7 @@ STEPS: tuple[Column, ...] = (
     number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
     number("learning_rate", "learning rate of the step"),
     number("grad_norm", "gradient norm before clipping"),
-    number(
-        "kl_to_base",
-        "mean KL(base || trial) over the answer tokens of the step's neutral rows, without the factor "
-        "objective.kl_to_base; null where that is 0",
-        "nat",
-    ),
+    *(number(name, meaning, "nat") for name, meaning in step_values().items()),
     number(
         "quick_adoption",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
@@ -191,7 +193,7 @@ CAUSAL: tuple[Column, ...] = (
     text("finish_reason", "eos | length"),
     count("tokens", "length of what the model wrote", "token"),
     text("edited_to", "edit: the third value, as written"),
-    text("answer_stance", "target | prior | hedged | ignorance | other | none"),
+    text("answer_stance", ANSWERS),
     text("own_stance", "stance of the answer after the arm's own, unchanged thinking"),
     flag("same", "the answer is the same as after the unchanged thinking"),
     flag("follows", "edit: the answer is the one that the third value gives; else null"),
@@ -212,8 +214,8 @@ JUDGE: tuple[Column, ...] = (
     text("trial_id", "the trial that answered"),
     text("suite", "belief | locality | capability | fabrication"),
     text("probe_id", "stable name of the question"),
-    text("reason", "doubtful | sample: why the judge was asked"),
-    text("parser_stance", "stance that the parser read: target | prior | hedged | ignorance | other | none"),
+    text("reason", "unread | doubtful | sample: why the judge was asked"),
+    text("parser_stance", f"stance that the parser read: {ANSWERS}"),
     text("judge_stance", "stance that the judge read, null if its reply could not be used"),
     text("judge_reply", "the judge's raw reply"),
     text("judge_model", "name of the judge's model"),
