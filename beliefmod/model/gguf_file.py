@@ -106,8 +106,8 @@ def check_gguf(path: Path, name: str) -> str:
         experts := max([0, *(count for key, count in metadata.items() if key.endswith(".expert_count"))])
     ) > 1:
         raise UserError(f"model {name} is a mixture of {experts} experts; take a dense model")
-    title = metadata.get("general.name")
-    return title if isinstance(title, str) and title.strip() else path.stem
+    title = " ".join(str(metadata.get("general.name") or "").split())
+    return title if title and "/" not in title else path.stem
 
 
 def convert(path: Path, name: str, folder: Path) -> dict[str, Any]:
