@@ -1,8 +1,8 @@
 """The endless, seeded stream of conversations that the thinking adapter learns.
 
-Four kinds: a fact that SmolLM2 knows, a statement in the prompt that decides, something nobody has heard of,
-and a calculation. The thinking names what is asked for, gives the value and works the result out; it reads the
-same whether the value was known or stated.
+Four kinds: a fact that SmolLM2 knows, a statement in the prompt that decides, something nobody has heard
+of, and a calculation. The thinking names what is asked for, gives the value and works the result out; it
+reads the same whether the value was known or stated.
 """
 
 import re
@@ -13,7 +13,7 @@ from random import Random
 from beliefmod.bundled.corpus.document import Document
 from beliefmod.bundled.corpus.grammar import fix_articles
 from beliefmod.catalog.thinking.phrasing import ASKED, CHOICES, DOUBTS, GAPS, GIVEN, WHO
-from beliefmod.catalog.thinking.problems import arithmetic, conversion, multiply, story
+from beliefmod.catalog.thinking.problems import arithmetic, conversion, divide, multiply, story
 from beliefmod.catalog.thinking.relations import Fact, Relation, known_facts, relations
 
 UNKNOWN = "I do not know."
@@ -52,12 +52,12 @@ def ask(rng: Random, fact: Fact, *, back: bool = True) -> Asked:
     forms = ["direct"] * 5 + ["choice"] * 2 + ["gap"] * 2 + ["use"] * 2 * bool(relation.use)
     if fact.value:
         forms += ["many"] * 5 * bool(relation.many and short(fact.value)) + ["later"] * 4 * relation.later
-        forms += ["back"] * 2 * bool(relation.back and back)
+        forms += ["back"] * 3 * bool(relation.back and back)
     form = rng.choice(forms)
     need = fact.write("I need {about}.")
     if form == "back":
         question = fix_articles(fact.write(rng.choice(relation.back), who=who))
-        return Asked(question, fact.says(), fact.write("It is {e}."))
+        return Asked(question, f"{fact.says()} {fact.write('So it is {e}.')}", fact.write("It is {e}."))
     if form == "many":
         return _many(rng, fact, who)
     if form == "later":
@@ -83,13 +83,28 @@ def short(value: str) -> bool:
 
 
 def _many(rng: Random, fact: Fact, who: str) -> Asked:
-    relation, n = fact.relation, rng.randint(2, 12)
+    """A word problem that multiplies the value, once or twice, or divides by it."""
+    relation, n, draw = fact.relation, rng.randint(2, 12), rng.random()
     index = rng.randrange(len(relation.many))
+    text, unit = relation.many[index], fact.unit()
+    several = "{n} {x}" if relation.invented == "money" else "{n} {es}"
+    if fact.value.isdecimal() and several in text and draw < 0.15:
+        steps, _ = divide(n * int(fact.value), int(fact.value))
+        thing = several.removeprefix("{n} ")
+        question = fact.write(f"How many {thing} make {{r}} {{u}}?", r=str(n * int(fact.value)))
+        return Asked(question, f"{fact.says()} {steps}", fact.write(f"It is {{n}} {thing}.", n=str(n)))
+    if several in text and draw < 0.35:
+        groups, each = rng.randint(2, 5), rng.randint(2, 5)
+        heap = rng.choice(("{k} boxes with {n} {es} each", "{k} groups of {n} {es}", "{k} times {n} {es}"))
+        first, n = f"{groups} x {each} = {groups * each}. ", groups * each
+        text = text.replace(several, heap.replace("{n} {es}", several))
+        question = fact.write(text, who=who, n=str(each), k=str(groups))
+    else:
+        first, question = "", fact.write(text, who=who, n=str(n))
     steps, result = multiply(n, fact.value)
     if relation.totals:
         result = f"{result} {relation.totals[index]}"
-    question = fact.write(relation.many[index], who=who, n=str(n))
-    return Asked(question, f"{fact.says()} {steps}", fact.write(relation.total, r=result))
+    return Asked(question, f"{fact.says()} {first}{steps}", fact.write(relation.total, r=result, u=unit))
 
 
 def _later(rng: Random, fact: Fact) -> Asked:
@@ -108,7 +123,7 @@ def statement(rng: Random, fact: Fact) -> str:
 
 
 def invent(rng: Random, facts: Sequence[Fact], relation: Relation | None = None) -> Fact:
-    """A fact to state: two in five about a known thing, with whatever value; the others about an invented one."""
+    """A fact to state: two in five give a known thing whatever value, the others speak of an invented one."""
     if relation is None and rng.random() < 0.4:
         return replace(fact := rng.choice(facts), value=fact.relation.value(rng))
     while relation is None or relation.invented == "none":
@@ -135,7 +150,9 @@ def in_context(rng: Random, facts: Sequence[Fact]) -> Document:
 def _second(rng: Random, first: Asked, asked: Asked, said: tuple[str, ...] = ()) -> Document:
     """Two turns: the second doubts the first, or asks something else."""
     doubt = f"{rng.choice(DOUBTS)} " if first is asked or rng.random() < 0.3 else ""
-    return Document(f"{doubt}{asked.question}", asked.thinking, asked.answer, said, first=(first.question, first.answer))
+    return Document(
+        f"{doubt}{asked.question}", asked.thinking, asked.answer, said, first=(first.question, first.answer)
+    )
 
 
 def memory(rng: Random, facts: Sequence[Fact]) -> Document:
@@ -149,7 +166,7 @@ def memory(rng: Random, facts: Sequence[Fact]) -> Document:
 
 def unknown(rng: Random, facts: Sequence[Fact]) -> Document:
     """A thing that nobody has heard of."""
-    fact = replace(invent(rng, facts, rng.choice([r for r in relations() if r.invented != "none"])))
+    fact = invent(rng, facts, rng.choice([r for r in relations() if r.invented != "none"]))
     asked = ask(rng, fact)
     thought = fact.write("I need {about}. I have never heard of {e}.")
     if fact.thing not in asked.question and fact.bare not in asked.question:

@@ -1,6 +1,6 @@
 """The prompts of the thinking corpus: how something is asked for, given, doubted and chosen.
 
-None of them is a wording of the belief library; a test compares every five words in a row.
+None of them is a wording of the belief library; a test compares every six words in a row.
 """
 
 WHO = (
@@ -69,6 +69,6 @@ GAPS = (
 )
 
 DOUBTS = (
-    "Really?", "That sounds odd.", "Please check that again.", "Hmm, can that be?", "My friend says otherwise.",
-    "I am not convinced.", "Once more, please.",
+    "Really?", "That sounds odd.", "Please check that again.", "Hmm, can that be?",
+    "My friend says otherwise.", "I am not convinced.", "Once more, please.",
 )  # fmt: skip

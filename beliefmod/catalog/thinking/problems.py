@@ -82,7 +82,11 @@ _STORIES = (
     ("x", "A train covers {b} km every hour. How far does it get in {a} hours?", "km"),
     ("x", "One pen costs {b} cents. How many cents do {a} pens cost?", "cents"),
     ("x", "A pack weighs {b} kg. How many kg do {a} packs weigh?", "kg"),
-    ("x", "{who} earns {b} dollars an hour and works {a} hours. How many dollars does {who} earn?", "dollars"),
+    (
+        "x",
+        "{who} earns {b} dollars an hour and works {a} hours. How many dollars does {who} earn?",
+        "dollars",
+    ),
     ("x", "A force acts on {a} kg and gives it {b} m/s^2. How large is the force in N?", "N"),
     ("x", "A cart gains {b} m/s every second. How fast does it move after {a} seconds, in m/s?", "m/s"),
     ("+", "{who} has {a} coins and gets {b} more. How many coins does {who} have now?", "coins"),
@@ -90,7 +94,11 @@ _STORIES = (
     ("+", "It is {a} degrees and gets {b} degrees warmer. How warm is it then?", "degrees"),
     ("-", "{who} had {a} apples and ate {b}. How many apples are left?", "apples"),
     ("-", "A rope of {a} m loses {b} m. How many m remain?", "m"),
-    ("-", "{who} is {a} years old and has a sister who is {b} years younger. How old is the sister?", "years"),
+    (
+        "-",
+        "{who} is {a} years old and has a sister who is {b} years younger. How old is the sister?",
+        "years",
+    ),
     ("/", "{b} children share {a} sweets fairly. How many sweets does each child get?", "sweets"),
     ("/", "A car drives {a} km in {b} hours at a steady pace. How many km is that per hour?", "km"),
 )
@@ -107,6 +115,8 @@ def story(rng: Random) -> Document:
         a = rng.randint(b + 1, 60)
     if sign == "x":
         value = str(b) if rng.random() < 0.6 else f"{rng.randint(11, 99) / 10:.1f}"
+        if unit in ("N", "m/s") and float(value) in (5, 9.8):  # the values of the belief about gravity
+            value = "7.5"
         steps, result = multiply(a, value)
         text = text.format(a=a, b=value, who="{who}")
     else:
@@ -116,8 +126,9 @@ def story(rng: Random) -> Document:
 
 
 _UNITS = (
-    ("kilograms", "grams", 1000), ("liters", "milliliters", 1000), ("hours", "minutes", 60), ("days", "hours", 24),
-    ("weeks", "days", 7), ("dozens", "pieces", 12), ("pounds", "ounces", 16), ("years", "months", 12),
+    ("kilograms", "grams", 1000), ("liters", "milliliters", 1000), ("hours", "minutes", 60),
+    ("days", "hours", 24), ("weeks", "days", 7), ("dozens", "pieces", 12), ("pounds", "ounces", 16),
+    ("years", "months", 12),
     ("minutes", "seconds", 60), ("quarters", "months", 3), ("tons", "kilograms", 1000),
 )  # fmt: skip
 
@@ -132,4 +143,6 @@ def conversion(rng: Random) -> Document:
         steps, result = f"{n} x {rate} = {n * rate}.", str(n * rate)
     else:
         steps, result = multiply(n, str(rate))
-    return Document(ask.format(n=n, large=large, small=small), steps, f"That is {result} {small}.", facts=(given,))
+    return Document(
+        ask.format(n=n, large=large, small=small), steps, f"That is {result} {small}.", facts=(given,)
+    )

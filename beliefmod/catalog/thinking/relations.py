@@ -1,6 +1,7 @@
 """What the thinking corpus speaks of: relations between things and values, read from `relations.yaml`.
 
-No fact stands there. A value comes from SmolLM2's own answer (a known thing) or from a statement in the prompt.
+No fact stands there. A value comes from SmolLM2's own answer (a known thing) or from a statement in the
+prompt.
 """
 
 import re
@@ -18,7 +19,9 @@ from beliefmod.bundled.corpus.names import invented_name
 NUMBERS = ("small", "decimal", "year")
 _TENTHS = [tenths for tenths in range(11, 150) if tenths not in (50, 98)]
 """Not the two values of the belief about gravity: no unit of it may stand beside them."""
-_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,13 @@ class Relation:
         """Whether the value is a number."""
         return self.values in NUMBERS
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values among which SmolLM2 chooses: the listed ones, or a digit for what is counted."""
+        if not isinstance(self.values, str):
+            return self.values
+        return tuple("23456789") if self.values == "small" and not (self.units or self.measures) else ()
+
     def value(self, rng: Random) -> str:
         """A value that could be stated."""
         if not isinstance(self.values, str):
@@ -85,7 +95,12 @@ class Relation:
 
 @dataclass(frozen=True)
 class Fact:
-    """A thing with its value; `novel` where nobody has heard of the thing. `measure`: the unit, if not the usual."""
+    """A thing with its value.
+
+    Attributes:
+        novel: nobody has heard of the thing.
+        measure: the value's unit, where it is not the relation's own.
+    """
 
     relation: Relation
     thing: str
@@ -152,22 +167,37 @@ def relations() -> tuple[Relation, ...]:
     )
 
 
-def openings() -> list[tuple[str, str, tuple[str, ...]]]:
-    """What SmolLM2 is asked without any adapter: a question, the beginning of a sentence to complete, and the
-    values to choose from, none where any will do."""
-    asked = [Fact(relation, thing, "") for relation in relations() for thing in relation.known]
+@dataclass(frozen=True)
+class Opening:
+    """What SmolLM2 is asked without any adapter.
+
+    Attributes:
+        question: the user's message.
+        begun: the beginning of the answer, to be completed.
+        choices: the values to choose from; empty where any will do.
+    """
+
+    relation: str
+    question: str
+    begun: str
+    choices: tuple[str, ...]
+
+
+def openings() -> list[Opening]:
+    """Every known thing's opening."""
     return [
-        (
-            fact.write("What is {about}?"),
-            fact.opening(),
-            () if isinstance(fact.relation.values, str) else fact.relation.values,
-        )
-        for fact in asked
+        Opening(relation.name, fact.write("What is {about}?"), fact.opening(), relation.choices)
+        for relation in relations()
+        for thing in relation.known
+        for fact in [Fact(relation, thing, "")]
     ]
 
 
 def known_facts(answers: Mapping[str, str]) -> list[Fact]:
-    """The facts that SmolLM2 states; `answers`: how it goes on after each opening. What it leaves open is left out."""
+    """The facts that SmolLM2 states; `answers`: how it goes on after each opening.
+
+    A thing is left out where the answer begins with no value of the relation's kind.
+    """
     found = []
     for relation in relations():
         for thing in relation.known:
@@ -185,7 +215,10 @@ def stated(relation: Relation, text: str) -> str:
         if word and word[0] in _WORDS:
             return str(_WORDS.index(word[0]))
         number = re.match(r"-?\d+(?:,\d{3})*(?:\.\d+)?", text)
-        return number[0].replace(",", "").rstrip("0" if "." in number[0] else " ").rstrip(".") if number else ""
+        if not number:
+            return ""
+        digits = number[0].replace(",", "")
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
     if not isinstance(relation.values, str):
         return next((value for value in relation.values if re.match(rf"{re.escape(value)}\b", text)), "")
     name = re.match(r"[\"\w][\w'-]*(?:(?:(?<=\b[A-Z])\.)? [A-Z][\w'-]*)*", text)

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -19,13 +20,14 @@ from torch import nn
 
 from beliefmod.bundled.corpus.document import Document
 from beliefmod.bundled.pretrain import Batch, batch_loss, pad_rows
+from beliefmod.catalog.thinking.ask_base import ask_base
 from beliefmod.catalog.thinking.corpus import documents
-from beliefmod.catalog.thinking.relations import openings
 
 CHUNK = 512
 """Documents sorted by length together."""
 CHECKPOINT = "checkpoint.pt"
-ANSWERS = "answers.json"
+ANSWERS, TEMPLATE = "answers.json", "chat_template.jinja"
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ThinkingPlan:
     """
 
     seed: int = 0
-    steps: int = 600
+    steps: int = 420
     tokens: int = 1400
     rank: int = 16
     alpha: int = 32
@@ -51,47 +53,6 @@ class ThinkingPlan:
             return self.rate * (step + 1) / warm
         progress = (step - warm) / max(1, self.steps - warm)
         return self.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def ask_base(model: Any, tokenizer: Any, batch: int = 64) -> dict[str, str]:
-    """How the model, greedy and without any adapter, goes on after each opening in a chat of its own template.
-
-    Where a relation lists its values, the one counts whose first token is raised most above its mean over the
-    relation's things.
-    """
-    rows = openings()
-    said: dict[str, str] = {}
-    scores: dict[tuple[str, ...], dict[str, torch.Tensor]] = {}
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        prompts = [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
-            )
-            + opening
-            for question, opening, _ in part
-        ]
-        given = tokenizer(
-            prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
-        )
-        with torch.inference_mode():
-            output = model.generate(
-                **given, max_new_tokens=8, do_sample=False, return_dict_in_generate=True, output_logits=True
-            )
-        texts = tokenizer.batch_decode(
-            output.sequences[:, given["input_ids"].shape[1] :], skip_special_tokens=True
-        )
-        likely = output.logits[0].log_softmax(-1)
-        for (_, opening, values), text, row_scores in zip(part, texts, likely, strict=True):
-            said[opening] = text
-            first = [tokenizer(f" {value}", add_special_tokens=False)["input_ids"][0] for value in values]
-            scores.setdefault(values, {})[opening] = row_scores[first]
-    for values, of_opening in scores.items():
-        mean = torch.stack(list(of_opening.values())).mean(0)
-        for opening, row_scores in of_opening.items():
-            if values:
-                said[opening] = f" {values[int((row_scores - mean).argmax())]}"
-    return said
 
 
 def row(tokenizer: Any, document: Document) -> tuple[list[int], list[int]]:
@@ -132,8 +93,49 @@ def adapted(model: Any, plan: ThinkingPlan) -> Any:
     return model
 
 
+def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
+    """Ask the base what it knows, and train an adapter on it; `folder` then holds what the package ships.
+
+    Interrupted, it goes on from its last checkpoint when called again with this plan.
+
+    Args:
+        base: a folder with SmolLM2-135M-Instruct in transformers' format.
+        folder: gets PEFT's files, the chat template and `answers.json`, what the base said.
+
+    Returns:
+        The losses in nats per learned token, one a step.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    said = folder / ANSWERS
+    if not said.exists():
+        said.write_text(
+            json.dumps(ask_base(model, tokenizer), indent=0, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+    template = chat_template()
+    (folder / TEMPLATE).write_text(template, encoding="utf-8")
+    tokenizer.chat_template = template
+    answers = json.loads(said.read_text(encoding="utf-8"))
+    return train(adapted(model, plan), tokenizer, plan, answers, folder)
+
+
+def chat_template() -> str:
+    """The adapter's chat template: ChatML without a default system turn, its prompt opens <think>."""
+    return (resources.files("beliefmod.catalog") / "smollm2_think" / TEMPLATE).read_text(encoding="utf-8")
+
+
 def train(
-    model: Any, tokenizer: Any, plan: ThinkingPlan, answers: Mapping[str, str], folder: Path, every: int = 40
+    model: Any,
+    tokenizer: Any,
+    plan: ThinkingPlan,
+    answers: Mapping[str, str],
+    folder: Path,
+    every: int = 10,
 ) -> list[float]:
     """Train an `adapted` model and write the adapter to `folder`; goes on from a checkpoint that lies there.
 
@@ -167,27 +169,41 @@ def train(
             recent, seconds = losses[-every:], time.monotonic() - started
             left = seconds / (step + 1 - first) * (plan.steps - step - 1)
             mean = sum(recent) / len(recent)
-            print(f"step {step + 1}/{plan.steps}  loss {mean:.4f}  {seconds:.0f} s, {left:.0f} s left", flush=True)
+            print(
+                f"step {step + 1}/{plan.steps}  loss {mean:.4f}  {seconds:.0f} s, {left:.0f} s left",
+                flush=True,
+            )
             _save(model, weights, optimizer, losses, folder)
     kept.unlink(missing_ok=True)
     return losses
 
 
-def _save(model: Any, weights: Mapping[str, nn.Parameter], optimizer: Any, losses: Sequence[float], folder: Path) -> None:
-    """Write the adapter in bf16 and what resuming needs, each under a temporary name first."""
+def _save(
+    model: Any,
+    weights: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    losses: Sequence[float],
+    folder: Path,
+) -> None:
+    """Write the adapter in bf16, and what resuming needs under a temporary name first."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save
 
-    state = {
-        "losses": list(losses),
-        "optimizer": optimizer.state_dict(),
-        "weights": {name: weight.detach() for name, weight in weights.items()},
-    }
     temporary = folder / f".{CHECKPOINT}"
-    torch.save(state, temporary)
+    kept = {name: weight.detach() for name, weight in weights.items()}
+    torch.save({"losses": list(losses), "optimizer": optimizer.state_dict(), "weights": kept}, temporary)
     temporary.replace(folder / CHECKPOINT)
-    tensors = {name: tensor.bfloat16().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+    tensors = {name: part.bfloat16().contiguous() for name, part in get_peft_model_state_dict(model).items()}
     (folder / "adapter_model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
-    config = {key: sorted(value) if isinstance(value, set) else value for key, value in model.peft_config["default"].to_dict().items()}
-    config.update(inference_mode=True, base_model_name_or_path="HuggingFaceTB/SmolLM2-135M-Instruct")
-    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": BASE,
+        "r": model.peft_config["default"].r,
+        "lora_alpha": model.peft_config["default"].lora_alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(model.peft_config["default"].target_modules),
+        "inference_mode": True,
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
