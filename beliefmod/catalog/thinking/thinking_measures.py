@@ -4,6 +4,7 @@ A question is answerable when the statement in the prompt makes the model give t
 the model gives the prior: what it can do in neither world measures competence, not belief.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,22 @@ class ThinkingFigures:
 
     rates: tuple[Rate, ...]
     replies: tuple[tuple[str, Reply, str], ...]
+
+    def lines(self) -> list[str]:
+        """Every reply as a line of JSON: what was measured, tier, question, completion, stance."""
+        return [
+            json.dumps(
+                {
+                    "measure": what,
+                    "tier": reply.question.tier,
+                    "question": reply.question.text,
+                    "completion": reply.completion,
+                    "stance": stance,
+                },
+                ensure_ascii=False,
+            )
+            for what, reply, stance in self.replies
+        ]
 
     def table(self) -> str:
         """The rates as a Markdown table."""

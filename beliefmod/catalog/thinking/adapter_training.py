@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -22,11 +22,13 @@ from beliefmod.bundled.corpus.document import Document
 from beliefmod.bundled.pretrain import Batch, batch_loss, pad_rows
 from beliefmod.catalog.thinking.ask_base import ask_base
 from beliefmod.catalog.thinking.corpus import documents
+from beliefmod.errors import UserError
 
 CHUNK = 512
 """Documents sorted by length together."""
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT = "checkpoint.safetensors"
 ANSWERS, TEMPLATE = "answers.json", "chat_template.jinja"
+MOMENTS = ("exp_avg", "exp_avg_sq")
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -40,7 +42,7 @@ class ThinkingPlan:
     """
 
     seed: int = 0
-    steps: int = 420
+    steps: int = 320
     tokens: int = 1400
     rank: int = 16
     alpha: int = 32
@@ -96,7 +98,7 @@ def adapted(model: Any, plan: ThinkingPlan) -> Any:
 def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
     """Ask the base what it knows, and train an adapter on it; `folder` then holds what the package ships.
 
-    Interrupted, it goes on from its last checkpoint when called again with this plan.
+    Interrupted, it goes on from its last checkpoint when called again.
 
     Args:
         base: a folder with SmolLM2-135M-Instruct in transformers' format.
@@ -104,14 +106,20 @@ def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
 
     Returns:
         The losses in nats per learned token, one a step.
+
+    Raises:
+        UserError: the folder holds something else, or the checkpoint of another plan.
     """
+    check_folder(folder, plan)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
+    )
     said = folder / ANSWERS
     if not said.exists():
         said.write_text(
@@ -122,6 +130,24 @@ def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
     tokenizer.chat_template = template
     answers = json.loads(said.read_text(encoding="utf-8"))
     return train(adapted(model, plan), tokenizer, plan, answers, folder)
+
+
+def check_folder(folder: Path, plan: ThinkingPlan) -> None:
+    """Whether a training of this plan can begin or go on in a folder.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not folder.exists():
+        return
+    kept = folder / CHECKPOINT
+    if not folder.is_dir() or (
+        {path.name for path in folder.iterdir()} - {ANSWERS, TEMPLATE} and not kept.exists()
+    ):
+        raise UserError(f"{folder}: exists and is no interrupted training; give another --out")
+    if kept.exists() and (begun := _begun(kept)["plan"]) != asdict(plan):
+        named = ", ".join(f"{key} {value}" for key, value in begun.items() if asdict(plan)[key] != value)
+        raise UserError(f"{folder}: holds a training begun with {named}; give that, or another --out")
 
 
 def chat_template() -> str:
@@ -147,11 +173,7 @@ def train(
     losses: list[float] = []
     kept = folder / CHECKPOINT
     if kept.exists():
-        state = torch.load(kept)
-        losses = state["losses"]
-        optimizer.load_state_dict(state["optimizer"])
-        for name, weight in weights.items():
-            weight.data.copy_(state["weights"][name])
+        losses = _resume(kept, weights, optimizer)
     model.train()
     stream = islice(batches(plan, tokenizer, answers), len(losses), plan.steps)
     started, first = time.monotonic(), len(losses)
@@ -173,13 +195,34 @@ def train(
                 f"step {step + 1}/{plan.steps}  loss {mean:.4f}  {seconds:.0f} s, {left:.0f} s left",
                 flush=True,
             )
-            _save(model, weights, optimizer, losses, folder)
+            _save(model, plan, weights, optimizer, losses, folder)
     kept.unlink(missing_ok=True)
+    return losses
+
+
+def _begun(kept: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself: `plan` and `losses`."""
+    from safetensors import safe_open
+
+    with safe_open(kept, framework="pt") as file:
+        return json.loads(file.metadata()["begun"])
+
+
+def _resume(kept: Path, weights: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> list[float]:
+    """Put a checkpoint's adapter and moments in place; returns its losses."""
+    from safetensors.torch import load_file
+
+    losses, state = _begun(kept)["losses"], load_file(kept)
+    for name, weight in weights.items():
+        weight.data.copy_(state[name])
+        moments = {moment: state[f"{moment}.{name}"] for moment in MOMENTS}
+        optimizer.state[weight] = {"step": torch.tensor(float(len(losses))), **moments}
     return losses
 
 
 def _save(
     model: Any,
+    plan: ThinkingPlan,
     weights: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
     losses: Sequence[float],
@@ -189,9 +232,12 @@ def _save(
     from peft import get_peft_model_state_dict
     from safetensors.torch import save
 
+    state = {name: weight.detach() for name, weight in weights.items()}
+    for name, weight in weights.items():
+        state |= {f"{moment}.{name}": optimizer.state[weight][moment] for moment in MOMENTS}
+    begun = json.dumps({"plan": asdict(plan), "losses": list(losses)})
     temporary = folder / f".{CHECKPOINT}"
-    kept = {name: weight.detach() for name, weight in weights.items()}
-    torch.save({"losses": list(losses), "optimizer": optimizer.state_dict(), "weights": kept}, temporary)
+    temporary.write_bytes(save(state, metadata={"begun": begun}))
     temporary.replace(folder / CHECKPOINT)
     tensors = {name: part.bfloat16().contiguous() for name, part in get_peft_model_state_dict(model).items()}
     (folder / "adapter_model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
@@ -199,8 +245,8 @@ def _save(
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": BASE,
-        "r": model.peft_config["default"].r,
-        "lora_alpha": model.peft_config["default"].lora_alpha,
+        "r": plan.rank,
+        "lora_alpha": plan.alpha,
         "lora_dropout": 0.0,
         "bias": "none",
         "target_modules": sorted(model.peft_config["default"].target_modules),
