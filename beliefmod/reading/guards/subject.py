@@ -84,7 +84,7 @@ def subject_of(left: str, right: str, asked: Asked, before: str) -> str | None:
 
 
 def _of_phrase(left: str, verb: str, asked: Asked, before: str) -> str | None:
-    """The same of the words in front of the verb."""
+    """What the words in front of a verb speak of, as `subject_of` tells it."""
     pieces = [piece for piece in re.split(r"[;:,—(]", left) if re.search(r"\w", piece)]
     if not pieces:
         return None
