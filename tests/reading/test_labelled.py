@@ -49,12 +49,12 @@ def test_a_sentence_about_something_else_changes_nothing(asked: str, data: st.Da
     side = data.draw(st.sampled_from(["target", "prior"]))
     answer = question.target if side == "target" else question.prior
     assert answer is not None
-    said = f"It is {answer.render()}."
     others = data.draw(st.lists(st.sampled_from(OF_OTHERS[asked]), max_size=2))
-    before = data.draw(st.booleans())
-    assert (
-        _read(asked, " ".join([*others, said] if before and asked == "capital" else [said, *others])) == side
-    )
+    if data.draw(st.booleans()):
+        text = " ".join([*others, f"The answer is {answer.render()}."])
+    else:
+        text = " ".join([f"It is {answer.render()}.", *others])
+    assert _read(asked, text) == side
 
 
 @given(
