@@ -49,6 +49,7 @@ SETS = {
     "an answer all the same": (_stance, [(TOWN, said, "target") for said in ignorance.CONFIDENT]),
     "confident": (_confident, [(ZEMBLA, said, True) for said in ignorance.CONFIDENT]),
     "names": (_stance, _answers(names.CASES)),
+    "owners": (_stance, _answers(names.OWNERS)),
     "denials": (_stance, _answers(names.DENIALS)),
     "thoughts": (_thinking, _answers(names.THOUGHTS)),
     "multiple choice": (_stance, _answers(choice.CASES)),
