@@ -18,8 +18,8 @@ def said(rows: dict[str, dict]) -> list[str]:
 def test_the_arm_with_most_unread_answers_is_named_with_its_bounds():
     (text,) = said({"Base": row(0.0, 0.02), "LoRA": row(0.4, 0.1), "Control": row(0.1, 0.0)})
     assert text == (
-        "Not understood were at most 10 % of an arm's answers (LoRA); its adoption lies between 40 %, if none of "
-        "them is the target's, and 50 %, if all are."
+        "Not understood were at most 10 % of an arm's answers (LoRA); its adoption lies between 40 %, if "
+        "none of them is the target's, and 50 %, if all are."
     )
 
 
