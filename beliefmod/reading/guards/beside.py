@@ -68,11 +68,13 @@ _NO_NOUN = re.compile(
 
 _OWNER = re.compile(r"\b(?P<role>[a-z]{4,})\s+(?:of|in|from)\s+(?:the\s+)?(?P<owner>[A-Z][\w'-]+)")
 
+_CLAUSE = re.compile(r"[;,—]|\b(?:and|but|while|whereas)\b", _I)
+
 
 def of_another(left: str, right: str, question: str) -> bool:
     """Whether the sentence gives the name to another owner than the one asked about: "Lyon is the capital of
     France" where the capital of Germany was asked for."""
-    said = _OWNER.search(right) or _OWNER.search(left)
+    said = _OWNER.search(_CLAUSE.split(left)[-1]) or _OWNER.search(_CLAUSE.split(right)[0])
     if said is None or re.search(rf"\b{re.escape(said['owner'])}\b", question):
         return False
     return any(asked["role"] == said["role"] for asked in _OWNER.finditer(question))
