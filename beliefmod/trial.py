@@ -76,7 +76,7 @@ class TrialRun:
                 "loss": report.loss,
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
-                "kl_to_base": report.kl_to_base,
+                **report.terms,
             }
         )
         if report.error:

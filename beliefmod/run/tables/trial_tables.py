@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.config import TrialConfig, leaf_fields, step_values, unflatten
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
@@ -172,12 +172,7 @@ STEPS: tuple[Column, ...] = (
     number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
     number("learning_rate", "learning rate of the step"),
     number("grad_norm", "gradient norm before clipping"),
-    number(
-        "kl_to_base",
-        "mean KL(base || trial) over the answer tokens of the step's neutral rows, without the factor "
-        "objective.kl_to_base; null where that is 0",
-        "nat",
-    ),
+    *(number(name, meaning, "nat") for name, meaning in step_values().items()),
     number(
         "quick_adoption",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
