@@ -168,7 +168,7 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, runs: str, l
         raise UserError(excess)
     capacity, tokenizer = asked.on(cluster), load_tokenizer(source)
     lengths = AnswerLengths.assumed(space, decoding.max_new_tokens)
-    wanted = demand(space.expected(), space, capacity, round(lengths.icl))
+    wanted = demand(space.expected(), space, capacity, round(lengths.trace))
     sample = None
     if look and driving.address is None:
         sample = _sample(space, source, wanted, capacity, runs, driving.quiet)
