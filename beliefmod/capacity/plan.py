@@ -20,6 +20,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
+from beliefmod.metrics.capability_pick import EXPECTED as EXPECTED_PICK
 from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
@@ -205,6 +206,10 @@ def _notes(space: Space, decoding: Decoding | None, thinks: bool) -> tuple[str, 
         notes.append(note)
     if not thinks:
         notes.append(WITHOUT_THINKING)
+    notes.append(
+        f"before any trial base is asked up to {len(load_capability())} general questions, easy ones first, "
+        f"once on one host; about {EXPECTED_PICK} that suit it are put to every arm and counted above"
+    )
     return tuple(notes)
 
 
@@ -288,13 +293,7 @@ def _probe_count(config: TrialConfig, belief: Belief, space: Space) -> int:
         # a document answers at least two questions
         trained = min(trained, config.data.num_examples * (2 if config.data.style == "document" else 1))
     trained = min(trained, len(belief.training))
-    return (
-        len(belief.heldout)
-        + trained
-        + len(belief.locality)
-        + len(load_capability())
-        + len(load_fabrication())
-    )
+    return len(belief.heldout) + trained + len(belief.locality) + EXPECTED_PICK + len(load_fabrication())
 
 
 def _second_turns(belief: Belief) -> int:

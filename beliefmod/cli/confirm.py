@@ -42,6 +42,7 @@ def confirm(
     from beliefmod.cli.sweep import run_space, settle
     from beliefmod.run.folder import MANIFEST, RunFolder
     from beliefmod.run.manifest import commit_in
+    from beliefmod.run.sources import keep_questions
 
     parent = RunFolder.open(run)
     folder = RunFolder(f"{parent.url}/{FOLDER}")
@@ -54,6 +55,7 @@ def confirm(
         if not dry_run:
             run_id = f"{parent.url.rpartition('/')[2]}-{FOLDER}"
             create_run(folder, run_id, space, commit_in(parent), confirmation=asked)
+            keep_questions(parent, folder)
     for line in _plan(space):
         if dry_run or not driving.quiet:
             typer.echo(line, err=not dry_run)
