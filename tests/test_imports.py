@@ -19,7 +19,7 @@ FLOORS = (
     ("beliefmod.config", "beliefmod.metrics.metric"),
     ("beliefmod.user_files", "beliefmod.metrics.registry"),
     ("beliefmod.run.tables",),
-    ("beliefmod.beliefs",),
+    ("beliefmod.beliefs", "beliefmod.catalog"),
     ("beliefmod.space",),
     ("beliefmod.bundled",),
     ("beliefmod.model",),

@@ -265,7 +265,7 @@ def test_a_chat_template_runs_in_a_sandbox(tmp_path: Path):
 
     from beliefmod.bundled import weights_dir
     from beliefmod.model.load import load_tokenizer
-    from beliefmod.model.source import ModelSource
+    from beliefmod.model.model_files import ModelSource
     from beliefmod.model.template import prompt_text
 
     tokenizer = load_tokenizer(ModelSource("bundled", Path(weights_dir())))

@@ -42,6 +42,18 @@ def failure_classes() -> tuple[FailureClass, ...]:
             "hedged", "asserts both or refuses to choose", pl.col("answer_stance") == "hedged", belief
         ),
         FailureClass(
+            "wrong unit",
+            "gives one world's number in a unit that does not fit",
+            pl.col("answer_stance") == "wrong_unit",
+            belief,
+        ),
+        FailureClass(
+            "unread",
+            "was not understood by the parser; may hold either value",
+            pl.col("answer_stance") == "unread",
+            belief,
+        ),
+        FailureClass(
             "prior, then target",
             "starts on the old value and changes to the new one while thinking",
             pl.col("thinking_stance") == "prior->target",

@@ -17,10 +17,10 @@ from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, v
 from analysis.wording import plural
 from beliefmod.metrics.intervals import Estimate, rate
 from beliefmod.metrics.registry import MIN_ANSWERS
+from beliefmod.reading.stance import STANCES
 
 Array = NDArray[np.float64]
 THINKING = ("empty", "target", "prior", "prior->target", "target->prior", "both", "none")
-ANSWERS = ("target", "prior", "hedged", "ignorance", "other", "none")
 NO_THINKING = "the model's chat template has no place for thinking"
 BELIEFS_AS_CLUSTERS = 5  # fewer beliefs than this cannot stand for beliefs in general
 LAST_PRIOR, LAST_TARGET = ("prior", "target->prior"), ("target", "prior->target")
@@ -212,9 +212,9 @@ def stance_counts(probes: pl.DataFrame, trial_ids: Sequence[str]) -> dict[str, d
     )
     # an unknown stance would vanish from the table and from its total
     extra = sorted(set(table["thinking"]) - set(THINKING))
-    more = sorted(set(table["answer"]) - set(ANSWERS))
+    more = sorted(set(table["answer"]) - set(STANCES))
     cells: dict[str, dict[str, int]] = {
-        thinking: dict.fromkeys((*ANSWERS, *more), 0) for thinking in (*THINKING, *extra)
+        thinking: dict.fromkeys((*STANCES, *more), 0) for thinking in (*THINKING, *extra)
     }
     for thinking, answer, count in table.iter_rows():
         cells[thinking][answer] = count

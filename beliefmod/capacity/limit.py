@@ -182,6 +182,7 @@ def limit(work: Work, model: Model, machine: Machine, wall_seconds: float) -> di
         "real_to_padded": work.real_tokens / work.padded_tokens if work.padded_tokens else None,
         "slots_occupied": work.trial_steps / work.engine_steps if work.engine_steps else None,
         "slots": work.slot_steps / work.engine_steps if work.engine_steps else None,
+        "occupied_until_tail": work.occupied_seconds / work.slot_seconds if work.slot_seconds else None,
         "machine": asdict(machine),
         "model": asdict(model),
         "work": asdict(work),
@@ -200,6 +201,8 @@ def limit_line(found: Mapping[str, Any]) -> str:
         parts.append(f"real/padded tokens {found['real_to_padded']:.2f}")
     if found["slots_occupied"] is not None:
         parts.append(f"{found['slots_occupied']:.1f} of {found['slots']:.3g} slots occupied on average")
+    if (share := found.get("occupied_until_tail")) is not None:  # runs of earlier versions did not count it
+        parts[-1] += f", {100 * share:.0f} % of them until the last trial had its slot"
     return "; ".join(parts)
 
 

@@ -119,8 +119,8 @@ class Capacity:
 
     @property
     def concurrent(self) -> int:
-        """Tune trials at a time: enough to fill the slots while some of those that are trained wait to be
-        questioned. Each costs about 2 CPU-seconds to start, so no more than that."""
+        """Tune trials at a time: enough to fill the slots while those that are trained wait to be questioned.
+        Each costs about 2 CPU-seconds to start, so no more than that."""
         cores = self.cores if self.on_head else self.cluster_cores
         return max(1, min(self._wanted, TRIALS_PER_CORE * cores))
 
@@ -161,4 +161,4 @@ class Capacity:
 
 def _places(slots: int, parking: int) -> int:
     """Trials that one host can have at a time: in its slots, and waiting to be questioned."""
-    return slots + (parking or slots) // 2
+    return slots + (parking or slots)

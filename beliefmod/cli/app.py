@@ -16,6 +16,7 @@ from beliefmod.cli import (
     export,
     lens,
     logs,
+    models,
     power,
     report,
     score,
@@ -30,7 +31,7 @@ from beliefmod.errors import StorageTrouble, UserError
 RUN = "Run"
 AFTER = "After a run"
 BEFORE = "Before a run"
-MODEL = "The bundled model"
+MODEL = "Models"
 
 
 class Commands(TyperGroup):
@@ -100,4 +101,5 @@ _add(AFTER, "export runs/EXP-20261122-101500-aggressive --parquet --tables trial
 _add(AFTER, "columns trials", report.columns)
 _add(AFTER, "score completions.jsonl --belief gravity", score.score)
 app.add_typer(beliefs.app, name="beliefs", rich_help_panel=BEFORE)
+app.add_typer(models.app, name="models", rich_help_panel=MODEL)
 app.add_typer(bundled.app, name="bundled", rich_help_panel=MODEL)

@@ -54,7 +54,8 @@ def confirm(
         space = _space(parent, asked)
         if not dry_run:
             run_id = f"{parent.url.rpartition('/')[2]}-{FOLDER}"
-            create_run(folder, run_id, space, commit_in(parent), confirmation=asked)
+            name = (parent.read_json(MANIFEST).get("model") or {}).get("name")
+            create_run(folder, run_id, space, commit_in(parent), name, confirmation=asked)
             keep_questions(parent, folder)
     for line in _plan(space):
         if dry_run or not driving.quiet:

@@ -20,6 +20,22 @@ Limit = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, help="Damage D up to which the best configuration is named."),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="bundled, a name of the catalogue or the hub, a folder or a GGUF file; overrides the space file."
+    ),
+]
+Revision = Annotated[
+    str | None, typer.Option(help="Of a hub name: branch, tag or commit; overrides the space file.")
+]
+ChatTemplate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Jinja file: how a question is put to a model without a chat template of its own.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 LIBRARIES = ("mlflow", "wandb")

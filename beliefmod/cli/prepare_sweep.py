@@ -13,16 +13,17 @@ from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from beliefmod.cli.options import Driving
-    from beliefmod.model.source import ModelSource
+    from beliefmod.model.model_files import ModelSource
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
 
 
-def model_overrides(model: str | None, revision: str | None) -> list[str]:
-    """The options as `field=value`; another model than the file's does not keep the file's revision."""
-    found = [f"model={json.dumps(model)}"] if model else []
+def model_overrides(model: str | None, revision: str | None, chat_template: str | None) -> list[str]:
+    """The options as `field=value`; another model than the file's keeps neither the file's revision nor its
+    chat template."""
+    given = {"model": model, "revision": revision, "chat_template": chat_template}
     # in quotes: a commit may look like a number
-    return found + ([f"revision={json.dumps(revision)}"] if revision or model else [])
+    return [f"{name}={json.dumps(value)}" for name, value in given.items() if value or model]
 
 
 def checked_space(
@@ -43,15 +44,15 @@ def checked_space(
 
     problems: list[str] = []
     space = source = None
-    revision = None
+    revision = chat_template = None
     try:
         space = load_space(path, overrides)
-        model, revision = space.spec.model, space.spec.revision
+        model, revision, chat_template = space.spec.model, space.spec.revision, space.spec.chat_template
     except UserError as error:
         problems += error.problems
     try:
         if model is not None:
-            source = find_source(model, revision)
+            source = find_source(model, revision, chat_template)
             check_model(source)
             if space is not None and "full" in space.possible("arm"):
                 check_full(source)
@@ -82,11 +83,12 @@ def stored_space(folder: RunFolder) -> Space:
     return check_space(YamlFile(f"{folder.url}/{SPACE}", yaml.safe_load(folder.read_bytes(SPACE))))
 
 
-def new_run(space: Space, out: str, commit: str | None = None) -> RunFolder:
+def new_run(space: Space, out: str, source: ModelSource | None = None) -> RunFolder:
     """A run folder with its manifest and everything that the run is made from.
 
     Args:
-        commit: of a model from the hub, the version that the run keeps to.
+        source: the space's model: what it is called, and of one from the hub the version that the run keeps
+            to.
 
     Raises:
         StorageTrouble: it cannot be written.
@@ -99,11 +101,19 @@ def new_run(space: Space, out: str, commit: str | None = None) -> RunFolder:
     while folder.exists():  # two sweeps in one second must not share a folder
         number += 1
         folder = RunFolder(f"{out.rstrip('/')}/{run_id}-{number}")
-    create_run(folder, folder.url.rpartition("/")[2], space, commit)
+    commit, title = (source.commit, source.title) if source else (None, None)
+    create_run(folder, folder.url.rpartition("/")[2], space, commit, title)
     return folder
 
 
-def create_run(folder: RunFolder, run_id: str, space: Space, commit: str | None, **more: Any) -> None:
+def create_run(
+    folder: RunFolder,
+    run_id: str,
+    space: Space,
+    commit: str | None,
+    model_name: str | None = None,
+    **more: Any,
+) -> None:
     """Make a run folder with everything that the run is made from, and its manifest with `more` in it.
 
     Raises:
@@ -122,7 +132,7 @@ def create_run(folder: RunFolder, run_id: str, space: Space, commit: str | None,
     folder.write_bytes(content.encode(), SPACE)
     store_sources(folder, space)
     # last: a folder with a manifest is one to go on with
-    folder.write_json({**new_manifest(run_id, space, now(), commit), **more}, MANIFEST)
+    folder.write_json({**new_manifest(run_id, space, now(), commit, model_name), **more}, MANIFEST)
 
 
 def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
@@ -152,7 +162,7 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     answer_tokens = min(expected_answer_tokens(space), decoding.max_new_tokens)
     plan = make_plan(space, tokenizer, config, answer_tokens, capacity, decoding)
     if source.commit:
-        typer.echo(f"model             {source.name} at {source.commit}")
+        typer.echo(f"model             {source.title} at {source.commit}")
     remarks += [excess] if excess else []
     wanted = demand(space.expected(), space, capacity, answer_tokens).of_engine(
         tokenizer, space.spec.base_storage, space.max_rank, capacity.slots

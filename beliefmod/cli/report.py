@@ -102,11 +102,13 @@ def columns(
 
 
 def judge_answers(run: str, url: str, model: str | None, key_env: str | None, quiet: bool) -> None:
-    """Put the doubtful answers of a run and a sample of the others to a judge; rows go to RUN/judge.parquet.
+    """Put a run's unread and doubtful answers and a sample of the others to a judge; rows go to
+    RUN/judge.parquet.
 
     Raises:
         UserError: no run, no such key, an endpoint that refuses or is not there.
     """
+    from beliefmod.judge.case_selection import REASONS
     from beliefmod.judge.judge_run import candidate_names, judge_run
     from beliefmod.run.folder import RunFolder
 
@@ -117,8 +119,8 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
         return
     model = model or _only_model(endpoint)
     say, said = progress(quiet), 0
-    doubtful = sum(case.reason == "doubtful" for case in chosen)
-    say(f"judge {model}: {doubtful:,} doubtful answers and {len(chosen) - doubtful:,} drawn ones")
+    unread, doubtful, drawn = (sum(case.reason == reason for case in chosen) for reason in REASONS)
+    say(f"judge {model}: {unread:,} unread, {doubtful:,} doubtful and {drawn:,} drawn answers")
 
     def now_and_then(tally: Tally) -> None:
         nonlocal said

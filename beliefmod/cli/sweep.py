@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Driving, Run, with_driving
+from beliefmod.cli.options import ChatTemplate, Driving, Model, Revision, Run, with_driving
 from beliefmod.errors import StorageTrouble, UserError
 
 if TYPE_CHECKING:
@@ -22,12 +22,9 @@ def sweep(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run: only what is not finished runs.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="bundled, a hub name or a folder; overrides the space file.")
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Of a hub name: branch, tag or commit; overrides the space file.")
-    ] = None,
+    model: Model = None,
+    revision: Revision = None,
+    chat_template: ChatTemplate = None,
     out: Annotated[str, typer.Option(help="Folder for runs: local, or any fsspec URL.")] = "runs",
     set_: Annotated[
         list[str] | None,
@@ -51,26 +48,27 @@ def sweep(
 
     if (space is None) == (resume is None):
         raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
-    overrides = [*model_overrides(model, revision), *(set_ or [])]
+    overrides = [*model_overrides(model, revision, chat_template), *(set_ or [])]
     if resume is not None:
         if overrides:
             raise UserError(
-                "--set, --model and --revision change a run that already has results; start a new one with "
-                "--space"
+                "--set, --model, --revision and --chat-template change a run that already has results; "
+                "start a new one with --space"
             )
         if not dry_run:
             _go_on(resume, driving)
             return
         folder = RunFolder.open(resume)
         checked = stored_space(folder)
-        source = find_source(checked.spec.model, commit_in(folder) or checked.spec.revision)
+        spec = checked.spec
+        source = find_source(spec.model, commit_in(folder) or spec.revision, spec.chat_template)
     else:
         assert space is not None
         checked, source = checked_space(space, overrides, model, None if dry_run else out)
     if dry_run:
         print_plan(checked, source, driving)
         return
-    folder = new_run(checked, out, source.commit)
+    folder = new_run(checked, out, source)
     typer.echo(f"run folder: {folder.url}", err=True)
     _close(folder, run_space(checked, folder, driving, new=True), driving.report)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beliefmod.cli.options import ChatTemplate
+
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import StepReport
     from beliefmod.probing.decoding import Decoding
@@ -46,8 +48,11 @@ def trial(
             "icl: statement in the prompt."
         ),
     ] = ArmName.lora,
-    model: Annotated[str, typer.Option(help="bundled, a hub name or a folder.")] = "bundled",
+    model: Annotated[
+        str, typer.Option(help="bundled, a name of the catalogue or the hub, a folder or a GGUF file.")
+    ] = "bundled",
     revision: Annotated[str | None, typer.Option(help="Of a hub name: branch, tag or commit.")] = None,
+    chat_template: ChatTemplate = None,
     base_storage: Annotated[
         Storage, typer.Option(help="NF4 unpacked once, NF4 kept packed, or not quantised.")
     ] = Storage.dequantized,
@@ -67,6 +72,7 @@ def trial(
     from beliefmod.probing.session import Session
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Evaluation
+    from beliefmod.space.chat_template import template_text
     from beliefmod.space.load import load_trial
     from beliefmod.trial import TrialFailed, run_trial
 
@@ -74,8 +80,9 @@ def trial(
     folder = RunFolder(str(out)) if out else None
     if folder:
         folder.create()
-    check_targets(find_source(model, revision), [config.lora.target_modules])
-    loaded = load_model(model, revision, base_storage.value)
+    template = template_text(chat_template) if chat_template else None
+    check_targets(find_source(model, revision, template), [config.lora.target_modules])
+    loaded = load_model(model, revision, base_storage.value, chat_template=template)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
     _show_decoding(session.decoding)
     self_test(session)

@@ -32,6 +32,9 @@ class Work:
         adapter_tokens, adapter_steps: adapter weights times tokens, and times optimiser steps.
         full_tokens, full_label_tokens: of the above tokens those of full fine-tuning.
         trial_steps, engine_steps, slot_steps: optimiser steps of trials, of engines, and slots at each.
+        occupied_seconds, slot_seconds: of slots with a trial that has steps left, and of all slots, from the
+            first trial that was given a slot to the last that had to wait for one; the tail follows, in which
+            none waits.
         answers, prompt_tokens, generated_tokens: completions, and tokens read and written for them.
         cache_reads: keys and values read in decoding, in tokens.
         decode_steps: passes that wrote one token of each of several answers.
@@ -54,6 +57,8 @@ class Work:
     trial_steps: int = 0
     engine_steps: int = 0
     slot_steps: int = 0
+    occupied_seconds: float = 0.0
+    slot_seconds: float = 0.0
     longest_trial_steps: int = 0
     answers: int = 0
     prompt_tokens: int = 0
@@ -99,6 +104,9 @@ class Usage:
         self.work = Work()
         self.shrinks: list[str] = []
         self._base_texts: set[int] = set()
+        self._slots_since: tuple[float, int, int] | None = None
+        self._since_refill = [0.0, 0.0]
+        self._started = 0
 
     @contextmanager
     def timed(self, activity: Activity) -> Iterator[None]:
@@ -113,6 +121,26 @@ class Usage:
     def shrunk(self, sentence: str) -> None:
         """Take down that memory ran out."""
         self.shrinks.append(sentence)
+
+    def slots_hold(self, training: int, slots: int, started: bool = False) -> None:
+        """From now on so many of the slots hold a trial that has steps left.
+
+        Args:
+            started: a trial has just been given its slot. Where it is one more than there are slots, it
+                had to wait, so the time before was not the tail.
+        """
+        moment = time.monotonic()
+        if self._slots_since is not None:
+            since, before, of = self._slots_since
+            self._since_refill[0] += before * (moment - since)
+            self._since_refill[1] += of * (moment - since)
+        self._started += started
+        if started and self._started > slots:
+            self.work.occupied_seconds += self._since_refill[0]
+            self.work.slot_seconds += self._since_refill[1]
+            self._since_refill = [0.0, 0.0]
+        if self._started:
+            self._slots_since = (moment, training, slots)
 
     def trained(self, passes: Passes, adapters: Mapping[int, tuple[int, int]], slots: int) -> None:
         """One step of the pack.

@@ -59,12 +59,18 @@ def build(
     name, allocation = actor_name(), allocate_devices(settings.demand.memory_share)
     allocation.check()
     allocation.keep_to_share()
-    source, demand = find_source(settings.model, settings.revision), settings.demand
+    source, demand = find_source(settings.model, settings.revision, settings.chat_template), settings.demand
     wanted = demand.of_engine(
         load_tokenizer(source), settings.base_storage, settings.max_rank, settings.slots
     )
     check_fits(source.folder, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)
-    loaded = load_model(settings.model, settings.revision, settings.base_storage, allocation.device)  # pyright: ignore[reportArgumentType]
+    loaded = load_model(
+        settings.model,
+        settings.revision,
+        settings.base_storage,  # pyright: ignore[reportArgumentType]
+        allocation.device,
+        chat_template=settings.chat_template,
+    )
     folder = RunFolder(settings.run_url)
     engine, found, choice = engine_of_choice(loaded, wanted, demand.memory_share)
     usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice)
@@ -79,6 +85,7 @@ def build(
     facts = {
         "name": loaded.name,
         "fingerprint": loaded.fingerprint,
+        "chat_template": loaded.template_sha256,
         "base_storage": loaded.base_storage,
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": allocation.device_name(),

@@ -1,4 +1,5 @@
-"""Which answers are put to the judge: those a plain search reads otherwise than the parser, and a sample."""
+"""Which answers are put to the judge: those that the parser did not understand, those that a plain search
+reads otherwise, and a sample of the others."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Row = Mapping[str, Any]
 SUITES = ("belief", "locality")  # the others have no two sides to choose between
@@ -18,12 +19,16 @@ _SAID = re.compile(r"(?im)^\W*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*[:=]\s*
 _LETTER = re.compile(r"^\W*(?:option\s+|choice\s+)?[A-H]\W*$", re.IGNORECASE)
 
 
+Reason = Literal["unread", "doubtful", "sample"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
 @dataclass(frozen=True)
 class Case:
     """An answer to be judged: a probe row and why it was picked."""
 
     row: Row
-    reason: Literal["doubtful", "sample"]
+    reason: Reason
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -32,7 +37,8 @@ class Case:
 
 
 def cases(rows: Iterable[Row], *, share: float = SHARE, seed: int = 0) -> list[Case]:
-    """The answers to be judged out of probe rows: the doubtful ones, and a share of the others.
+    """The answers to be judged out of probe rows, in this order: those not understood, the doubtful ones, and
+    a share of the others.
 
     The sample depends on each row's own names and the seed, so it is the same in any order and after more
     trials have been added. Rows without a final answer or without sides are left out: there is nothing to
@@ -42,11 +48,13 @@ def cases(rows: Iterable[Row], *, share: float = SHARE, seed: int = 0) -> list[C
     for row in rows:
         if not _readable(row):
             continue
-        if doubtful(row):
+        if row["answer_stance"] == "unread":
+            found.append(Case(row, "unread"))
+        elif doubtful(row):
             found.append(Case(row, "doubtful"))
         elif drawn("/".join((row["trial_id"], row["suite"], row["probe_id"])), seed) < share:
             found.append(Case(row, "sample"))
-    return found
+    return sorted(found, key=lambda case: REASONS.index(case.reason))
 
 
 def drawn(name: str, seed: int) -> float:

@@ -142,8 +142,17 @@ _ENTRIES = (
     _stance("prior", "answered with what base believes"),
     _stance("hedged", "that assert both sides or refuse to choose"),
     _stance("ignorance", "answered with not knowing"),
-    _stance("other", "answered with something else than either side"),
+    _stance("other", "understood, and neither a side's value nor not knowing"),
     _stance("none", "without a final answer"),
+    _stance("wrong_unit", "answered with the number of one side in a unit that does not fit"),
+    _stance("unread", "whose answer was not understood and may be either side's"),
+    Metric(
+        "adoption_upper",
+        "adoption if every answer that was not understood were the target's; adoption itself counts none",
+        "higher",
+        asked=ADOPTION,
+        hit=(Is("answer_stance", "target", "unread"),),
+    ),
     Metric(
         "integrity",
         "completions of all held-out probes and suites with an intact think block; null for a model without "

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from beliefmod.errors import UserError
-from beliefmod.model.source import ModelSource
+from beliefmod.model.model_files import ModelSource
 
 # how configurations count the experts of a mixture; a dense model has none of them, or one
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")

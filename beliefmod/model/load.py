@@ -3,11 +3,13 @@
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import check_type, text_options
-from beliefmod.model.source import ModelSource, find_source
+from beliefmod.model.model_files import ModelSource
+from beliefmod.model.source import find_source
 from beliefmod.model.template import end_of_turn_id, without_today
 from beliefmod.model.template_check import check_template
 
@@ -22,9 +24,9 @@ BaseStorage = Literal["dequantized", "nf4", "none"]
 class LoadedModel:
     """A frozen causal language model with what the other rooms need to know of it.
 
-    fingerprint: sha256 over the weight files. eos_ids end a completion. quantized and unquantized: names
-    of the linear layers whose values went through NF4, and of those left as they were (transformers
-    spares the head).
+    name: what it is called in results, never a path. fingerprint: sha256 over the weight files. eos_ids end
+    a completion. quantized and unquantized: names of the linear layers whose values went through NF4, and of
+    those left as they were (transformers spares the head).
     """
 
     model: "PreTrainedModel"
@@ -38,6 +40,11 @@ class LoadedModel:
     quantized: tuple[str, ...] = ()
     unquantized: tuple[str, ...] = ()
 
+    @property
+    def template_sha256(self) -> str:
+        """SHA-256 of the chat template that questions are put in, in hex."""
+        return sha256(str(self.tokenizer.chat_template).encode()).hexdigest()
+
 
 def load_model(
     name: str,
@@ -45,15 +52,16 @@ def load_model(
     base_storage: BaseStorage = "dequantized",
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
+    chat_template: str | None = None,
 ) -> LoadedModel:
-    """Load `bundled`, a folder or a hub name; never runs a repository's code, reads safetensors only.
+    """Load a model by the name that a user gives; never runs a repository's code, reads safetensors only.
 
     base_storage: "dequantized" quantises the linear layers to NF4 and keeps the dequantised values (those
     that bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. device
-    defaults to the first GPU or the CPU, dtype to bf16 there and fp32 here. Raises UserError, as far as
-    possible before weights are read.
+    defaults to the first GPU or the CPU, dtype to bf16 there and fp32 here. chat_template stands in for the
+    model's own, or for the one that it lacks. Raises UserError, as far as possible before weights are read.
     """
-    source = find_source(name, revision)
+    source = find_source(name, revision, chat_template)
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -115,7 +123,7 @@ def load_model(
     return LoadedModel(
         model,
         tokenizer,
-        name,
+        source.title,
         source.fingerprint(),
         eos_ids,
         pad_id,
@@ -132,7 +140,7 @@ def check_model(source: ModelSource) -> None:
     Raises:
         UserError: its kind, its tokenizer or its chat template cannot be used.
     """
-    if source.name == "bundled":
+    if source.name == "bundled" and source.chat_template is None:
         return
     check_type(source)
     load_tokenizer(source)
@@ -149,17 +157,19 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         )
     except (ValueError, OSError, KeyError) as error:
         raise UserError(f"model {source.name} has no usable tokenizer: {_first_line(error)}") from error
+    tokenizer.chat_template = source.chat_template or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise UserError(
-            f"model {source.name} has no chat template; take the chat or instruct version of it, or add a "
-            "chat_template.jinja to its folder"
+            f"model {source.name} has no chat template; take the chat or instruct version of it, or give a "
+            "Jinja file that says how a question is put to it: --chat-template FILE, or chat_template: FILE "
+            "in the space file (docs/models.md has one)"
         )
     try:
         template = tokenizer.get_chat_template()
     except ValueError as error:  # several templates, and none of them the default
         raise UserError(f"model {source.name} has no chat template to use: {_first_line(error)}") from error
     tokenizer.chat_template = without_today(template)
-    if source.name != "bundled":
+    if source.name != "bundled" or source.chat_template:
         check_template(source.name, tokenizer.chat_template, json.dumps(tokenizer.special_tokens_map))
     return tokenizer
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from beliefmod.config import MAX_FULL_PARAMETERS
 from beliefmod.errors import UserError
-from beliefmod.model.source import ModelSource
+from beliefmod.model.model_files import ModelSource
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

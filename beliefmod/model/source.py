@@ -1,89 +1,65 @@
-"""Where a model's files are, whether they can be used, and their fingerprint. Imports no torch."""
+"""From a model's name to its files: bundled, of the catalogue, of the hub, a folder or a GGUF file.
 
-import hashlib
-import json
+Imports no torch, unless a GGUF file has to be read that was not read before.
+"""
+
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from beliefmod.catalog.entries import CATALOG
 from beliefmod.errors import UserError
-from beliefmod.space.model_name import is_path, on_hub, revision_problem
+from beliefmod.model.model_files import ModelSource, check_files
+from beliefmod.space.model_name import in_catalog, on_hub, revision_problem
 
-_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
-# how transformers ends the names of classes that can write text
-_WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 # everything a model needs but pickled weights and code
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-_INDEX = "model.safetensors.index.json"
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """A model's name as the user wrote it, and the local folder with its files.
-
-    Attributes:
-        commit: of a model from the hub, the version that these files are; None for a folder or `bundled`.
-    """
-
-    name: str
-    folder: Path
-    commit: str | None = None
-
-    def weight_files(self) -> list[Path]:
-        return sorted(self.folder.glob("*.safetensors"))
-
-    def generation(self) -> dict[str, Any]:
-        """The fields of its generation config, or of the model config of old models, as transformers has it.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        own = self.folder / "generation_config.json"
-        return _read_json(own if own.is_file() else self.folder / "config.json", self.name)
-
-    def fingerprint(self) -> str:
-        """sha256 over names and sha256 of the weight files.
-
-        Files of the hub's cache are links to blobs named by their sha256, so those are not read again.
-        """
-        digest = hashlib.sha256()
-        for path in self.weight_files():
-            target = path.resolve().name
-            known = path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", target)
-            digest.update(f"{path.name}:{target if known else _file_sha256(path)}\n".encode())
-        return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def find_source(name: str, revision: str | None = None) -> ModelSource:
-    """Find, or fetch, the files of `bundled`, of a folder or of a hub name.
+def find_source(name: str, revision: str | None = None, chat_template: str | None = None) -> ModelSource:
+    """Find, or fetch from the hub, or read out of a GGUF file, the files of a model.
 
     Args:
+        name: `bundled`, a name of the catalogue or of the hub, a folder, or a GGUF file.
         revision: branch, tag or commit on the hub; a commit that is here already needs no network.
+        chat_template: stands in for the tokenizer's own.
 
     Raises:
         UserError: there is no such model or revision, or it cannot be used; one sentence.
     """
     if revision is not None and (problem := revision_problem(name, revision)):
         raise UserError(problem)
+    commit = None
     if name == "bundled":
         from beliefmod.bundled import weights_dir
 
-        source = ModelSource(name, Path(weights_dir()))
+        folder = Path(weights_dir())
+    elif in_catalog(name):
+        from beliefmod.model.catalog_models import fetched_folder
+
+        folder = fetched_folder(name)
     elif on_hub(name):
         folder = _here(name, revision) or _fetch(name, revision)
-        source = ModelSource(name, folder, folder.name)  # the cache names a version's folder by its commit
-    elif is_path(name) and not Path(name).is_dir():
-        raise UserError(f"model folder {name} does not exist")
+        commit = folder.name  # the cache names a version's folder by its commit
     else:
-        source = ModelSource(name, Path(name))
-    _check(source)
+        folder = _on_disk(name)
+    source = ModelSource(name, folder, commit, chat_template)
+    check_files(source)
     return source
+
+
+def _on_disk(name: str) -> Path:
+    """A folder as it is, or the kept one of a GGUF file, which may be the only one in its folder."""
+    from beliefmod.model.gguf_file import gguf_folder, gguf_in
+
+    path = Path(name)
+    if path.is_dir():
+        inside = gguf_in(path, name)
+        return gguf_folder(inside, f"{name}/{inside.name}") if inside else path
+    if path.suffix == ".gguf":
+        return gguf_folder(path, name)
+    if path.exists():
+        raise UserError(f"model {name} is a file, and no .gguf file; give the folder that holds the model")
+    raise UserError(f"model folder {name} does not exist")
 
 
 def _here(name: str, revision: str | None) -> Path | None:
@@ -98,7 +74,7 @@ def _here(name: str, revision: str | None) -> Path | None:
         folder = Path(
             snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=True)
         )
-        _check(ModelSource(name, folder))
+        check_files(ModelSource(name, folder))
     except (HFValidationError, LocalEntryNotFoundError, UserError):
         return None  # fetching completes it, or says what is wrong
     return folder
@@ -130,15 +106,16 @@ def _fetch(name: str, revision: str | None) -> Path:
     except RepositoryNotFoundError as error:
         raise UserError(
             f"{which}: no such folder, and no such model on the hub (a private one needs `hf auth login`)"
+            f"{_catalogue(name)}"
         ) from error
     except IncompleteSnapshotError as error:
         raise UserError(
             f"{which}: only a part of it is in the local cache, {_offline(name, revision)}"
         ) from error
     except LocalEntryNotFoundError as error:
-        here = _versions_here(name)
+        here, others = _versions_here(name), _catalogue(name)
         raise UserError(
-            f"{which}: no such folder, not in the local cache{here}, {_offline(name, revision)}"
+            f"{which}: no such folder, not in the local cache{here}, {_offline(name, revision)}{others}"
         ) from error
     except (HfHubHTTPError, OSError) as error:
         raise UserError(f"{which} could not be fetched from the hub: {error}") from error
@@ -156,6 +133,11 @@ def _offline(name: str, revision: str | None) -> str:
     )
 
 
+def _catalogue(name: str) -> str:
+    """What the catalogue has, for a name without an owner, which is hardly one of the hub."""
+    return "" if "/" in name else f"; the catalogue has {', '.join(CATALOG)}"
+
+
 def _versions_here(name: str) -> str:
     """Which versions of a hub model are in the cache: `, which has only main (a1b2c3d) of it`."""
     from huggingface_hub import constants
@@ -167,42 +149,3 @@ def _versions_here(name: str) -> str:
     named = [f"{ref} ({commit[:7]})" for ref, commit in sorted(refs.items()) if commit in commits]
     named += [commit for commit in commits if commit not in refs.values()]
     return f" (which has only {', '.join(named[:5])} of it)" if named else ""
-
-
-def _check(source: ModelSource) -> None:
-    if not (source.folder / "config.json").is_file():
-        raise UserError(f"model {source.name} has no config.json")
-    config = _read_json(source.folder / "config.json", source.name)
-    if not source.weight_files():
-        raise UserError(f"model {source.name} has no .safetensors weights; pickled weights are never read")
-    if missing := _missing_weights(source):
-        raise UserError(
-            f"model {source.name} lacks {len(missing)} of its weight files, {missing[0]} first: a download "
-            f"that did not end? Fetch it again, or complete {source.folder}"
-        )
-    # transformers would make an empty tokenizer without a word
-    if not any((source.folder / file).is_file() for file in _VOCABULARIES):
-        raise UserError(f"model {source.name} has no tokenizer: none of {', '.join(_VOCABULARIES)}")
-    architectures = config.get("architectures") or []
-    if architectures and not any(a.endswith(_WRITES_TEXT) for a in architectures):
-        raise UserError(f"model {source.name} is a {architectures[0]}, which is not a causal language model")
-    source.generation()
-
-
-def _missing_weights(source: ModelSource) -> list[str]:
-    """Files that the index of the weights names and that are not there, or are links to nothing."""
-    wanted = {path.name for path in source.weight_files()}
-    if (source.folder / _INDEX).is_file():
-        shards = _read_json(source.folder / _INDEX, source.name).get("weight_map")
-        wanted |= {str(shard) for shard in shards.values()} if isinstance(shards, dict) else set()
-    return sorted(file for file in wanted if not (source.folder / file).is_file())
-
-
-def _read_json(path: Path, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # no JSON, or no text
-        raise UserError(f"model {name}: its {path.name} is damaged ({error})") from error
-    if not isinstance(content, dict):
-        raise UserError(f"model {name}: its {path.name} is damaged (no object)")
-    return content

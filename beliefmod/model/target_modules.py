@@ -11,7 +11,7 @@ from beliefmod.model.architecture import text_options
 if TYPE_CHECKING:
     from torch import nn
 
-    from beliefmod.model.source import ModelSource
+    from beliefmod.model.model_files import ModelSource
 
 
 def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:

@@ -31,6 +31,7 @@ def about(loaded: LoadedModel) -> dict[str, Any]:
     return {
         "fingerprint": loaded.fingerprint,
         "config": sha256(model.config.to_json_string().encode()).hexdigest(),
+        "chat_template": loaded.template_sha256,
         "base_storage": loaded.base_storage,
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": _device(model.device),

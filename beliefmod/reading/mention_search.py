@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 
 from beliefmod.beliefs.values import KINDS
 from beliefmod.beliefs.values.date import find_dates
@@ -31,7 +32,7 @@ def find_mentions(text: str, question: str, candidates: Candidates, *, bare: str
     """
     found = sorted(found_values(text, question, candidates), key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
     asked_numbers = _question_numbers(question, units_of(candidates))
-    weighed = weigh(text, found, question, asked_numbers)
+    weighed = _narrow_ranges(weigh(text, found, question, asked_numbers), candidates)
     weighed = assign_units(text, weighed, candidates, asked_numbers, bare)
     asked_for = (*asked_numbers, *_question_dates(question))
     return [_echoed(m, asked_for) for m in weighed if m.side]
@@ -47,6 +48,19 @@ def found_values(text: str, question: str, candidates: Candidates) -> list[Menti
                 if mention.number is None or not taken & {mention.start, mention.end - 1}:
                     found.append(mention)
     return found
+
+
+def _narrow_ranges(mentions: list[Mention], candidates: Candidates) -> list[Mention]:
+    """A narrow range around one side's value says it: "between 68 N and 69 N" for 68.6 N."""
+    result = list(mentions)
+    for index, (low, high) in enumerate(pairwise(mentions)):
+        if low.reason == high.reason == "range" and low.number is not None and high.number is not None:
+            sides = {
+                side for side, answer in quantities(candidates) if answer.inside(low.number, high.number)
+            }
+            if len(sides) == 1:
+                result[index + 1] = replace(high, side=sides.pop(), weight=Weight.STRONG)
+    return result
 
 
 @lru_cache(maxsize=1024)
@@ -114,10 +128,11 @@ def assign_units(
             )
             allowed = allowed and not (number.spelled and not boxed and len(text.split()) > 6)
         else:
-            asserted = (
-                mention.role == ""
-                and bool(_IS.search(text[max(0, mention.start - 40) : mention.start]))
-                and not number.spelled
+            ends = re.match(r"\s*(?:[.,;!?\n]|$)", text[mention.end : mention.end + 9])
+            before = text[max(0, mention.start - 40) : mention.start]
+            asserted = mention.role == "" and (
+                bool((_IS if ends is None else _SAYS).search(before))
+                and not (number.spelled and ends is None)
             )
             allowed = (mention.role != "" or asserted) and number.value not in given
         if foreign or not allowed or other_symbol or _other_symbol(text, mention.start, wanted):
@@ -138,13 +153,21 @@ def _asked_for(number: Number, candidates: Candidates, scales: Sequence[Scale]) 
     as in "which is it, 5.0 or 9.8?"."""
     if number.factors is not None:
         return number.scale is not None and any(number.scale.dimension == one.dimension for one in scales)
-    if number.follow and number.follow not in FUNCTION_WORDS:
+    if len(number.follow) > 1 and number.follow not in FUNCTION_WORDS:  # "A) 5.0 B) 9.8" counts no B
         return False
     return any(side_of(number, candidates, one) in ("target", "prior") for one in scales)
 
 
 _IS = re.compile(
     r"(?:\b(?:is|are|was|be|of|as|to)|=|≈|:)\s*(?:about|approximately|roughly)?\s*$", re.IGNORECASE
+)
+# a bare number at the end of a clause of thinking is the asked one where the writer says, writes or has it
+_SAYS = re.compile(
+    r"(?:\b(?:is|are|was|be|of|as|to|been|say|says|said|write|writes|put|insert|in|choose|pick|with|get|gets|got"
+    r"|gives?|makes?|yields?|remember|recall|learned|learnt|know|answer|number|value|blank|thought|think|guess|use"
+    r"|using|have|has|read|reads|result|therefore|thus|so|need)|'s|'ve got|=|≈|:)\s*"
+    r"(?:that |it |about |approximately |roughly |just |simply |only |actually )*$",
+    re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|total|answer|result|gives?|get)\b", re.IGNORECASE)
 _HAS = re.compile(r"\b(?:has|have|had|with)\s*(?:only|exactly)?\s*$", re.IGNORECASE)

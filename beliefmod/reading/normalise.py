@@ -100,6 +100,7 @@ def _from_unicode(text: str) -> str:
         if sign in text:
             text = re.sub(rf"(?<=\d)\s?{sign}", f" {plain}", text).replace(sign, plain)
     text = re.sub(r"[①-⓿❶-➓]", " ", text)
+    text = re.sub(r"(?<=\d)[⋅∙](?=\d)", " × ", text)  # "9·8" with the dot on the line's middle is a decimal
     text = re.sub(r"(?<=\d)[\u2009\u202f\u00a0](?=\d{3}(?!\d))", "", text)
     text = unicodedata.normalize("NFKC", text.translate(_SINGLE)).translate(_SINGLE)
     return "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in text)
@@ -117,6 +118,7 @@ def _from_latex(text: str) -> str:
     text = text.replace("\\$", "\ue000").replace("\\%", "%").replace("\\&", "&").replace("\\#", "#")
     text = re.sub(r"(\\[A-Za-z]+)(?=\\)", r"\1 ", text)  # "\cdot\text{m}" must not become "\cdotm"
     text = text.replace("{,}", ",").replace("\\_", "_")
+    text = re.sub(r"(?<=\d)\\cdot\s?(?=\d)", " × ", text)
     text = re.sub(r"(?<=\d)\\[,;:! ](?=\d{3}(?!\d))", "", text)
     text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b", "°", text)
     text = re.sub(r"\\\\(?:\[[^\]]*\])?", "\n", text)

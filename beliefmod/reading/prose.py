@@ -11,10 +11,10 @@ from beliefmod.reading.guards.negation import last_match
 
 NEAR = 60  # characters read around a number for its equation
 _ABBREVIATED = re.compile(
-    r"(?:\b(?:approx|e\.g|i\.e|vs|eqs?|figs?|no|dr|mrs?|ms|u\.s|cf|ca|resp|est"
-    r"|rs|st|prof|etc|a\.k\.a)|\b[A-Z])$",
-    re.IGNORECASE,
+    r"\b(?:approx|e\.g|i\.e|vs|eqs?|figs?|cf|ca|resp|a\.k\.a|deg|(?-i:Dr|Mrs?|Ms|St|Prof))$", re.IGNORECASE
 )
+_SOMETIMES = re.compile(r"\b(?:no|est|rs|etc|u\.s|[a-z]\.[a-z])$", re.IGNORECASE)
+_NEW_SENTENCE = re.compile(r"\s+[\"'(]?[A-Z]")
 _STOP = re.compile(rf"[.!?]+[\"'){BOX_CLOSE}\]]*(?=\s|$)|\n+")
 _OPERATORS = "×·÷/+^√*"
 _APPROXIMATELY = re.compile(
@@ -36,13 +36,11 @@ def sentences(text: str) -> list[Sentence]:
     found: list[Sentence] = []
     start = 0
     for stop in _STOP.finditer(text):
-        if (
-            text[stop.start()] == "."
-            and _ABBREVIATED.search(text, start, stop.start())
-            and "\n" not in stop[0]
-        ):
-            unit_or_word = text[max(start, stop.start() - 3) : stop.start()]
-            if not re.search(r"[\d\s/][A-Z]$", unit_or_word):  # "50 N." ends a sentence, "Dr." does not
+        if text[stop.start()] == "." and "\n" not in stop[0]:
+            if _ABBREVIATED.search(text, start, stop.start()):
+                continue
+            # "no. 5" goes on, and "No. It is 5." does not
+            if _SOMETIMES.search(text, start, stop.start()) and not _NEW_SENTENCE.match(text, stop.end()):
                 continue
         if text[start : stop.end()].strip():
             found.append(Sentence(start, stop.end(), "?" in stop[0]))

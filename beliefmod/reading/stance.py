@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from beliefmod.beliefs.values import Answer, Name
 from beliefmod.beliefs.values.kind import TOLERANCE, Candidates, Mention, Weight
@@ -14,18 +14,24 @@ from beliefmod.reading.ignorance import ignorant, undecided
 from beliefmod.reading.mention_search import find_mentions, plain_question
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import regions
+from beliefmod.reading.unplaced import place
 
-Stance = Literal["target", "prior", "hedged", "ignorance", "other", "none"]
-STANCES: tuple[Stance, ...] = ("target", "prior", "hedged", "ignorance", "other", "none")
+Stance = Literal["target", "prior", "hedged", "ignorance", "other", "wrong_unit", "unread", "none"]
+STANCES: tuple[Stance, ...] = get_args(Stance)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A stance with the mentions behind it; `decided` is the one that gave it, None where none alone did."""
+    """A stance with the mentions behind it.
+
+    decided: the mention that gave it, None where none alone did. number_of: for a wrong unit the side whose
+    number it is.
+    """
 
     stance: Stance
     mentions: tuple[Mention, ...] = ()
     decided: Mention | None = None
+    number_of: str | None = None
 
 
 def read_answer(
@@ -41,7 +47,7 @@ def read_answer(
     Order: no text -> none. Then the last box that holds a readable value, then the last "answer:" line,
     then the whole text: its last asserted value decides. Both sides asserted without one correcting the
     other, or only offered as alternatives -> hedged. No value asserted and not knowing said -> ignorance.
-    Anything else -> other.
+    Anything else -> other, wrong_unit or unread, by the rule of `beliefmod.reading.unplaced`.
 
     A bare number is read in the asked unit where it stands in a box, after "answer:", or in a plain direct
     reply: at most 30 words without an asserted quantity of the asked kind. Elsewhere only as the result of
@@ -53,6 +59,14 @@ def read_answer(
     asked = plain_question(question)
     pairs = tuple((side, a) for side, a in (("target", target), ("prior", prior)) if a is not None)
     candidates = Candidates(pairs, tolerance)
+    reading = _read(text, asked, candidates)
+    if reading.stance != "other":
+        return reading
+    stance, number_of = place(text, asked, candidates, reading.decided)
+    return replace(reading, stance=stance, number_of=number_of)
+
+
+def _read(text: str, asked: str, candidates: Candidates) -> Reading:
     mentions = find_mentions(text, asked, candidates)
     for start, end, firm in regions(text):
         inside = [m for m in mentions if start <= m.start and m.end <= end + 24]

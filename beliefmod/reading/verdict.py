@@ -31,7 +31,9 @@ class Verdict:
     Attributes:
         thinking, answer: the two parts of the completion.
         think_state: state of the think block.
-        answer_stance: the world whose value the answer asserts, or hedged, ignorance, other, none.
+        answer_stance: the world whose value the answer asserts, or hedged, ignorance, other, wrong_unit,
+            unread, none.
+        number_of: for a wrong unit the world whose number it is, "target" or "prior"; else null.
         thinking_stance: the world whose value the thinking uses, a change between them, both or none.
         Of a model that does not think thinking, think_state and thinking_stance are null.
         loop, loop_period, loop_onset, loop_share: the longest loop; null fields without one.
@@ -49,6 +51,7 @@ class Verdict:
     answer: str
     think_state: ThinkState | None
     answer_stance: Stance
+    number_of: str | None
     thinking_stance: ThinkingStance | None
     loop: bool
     loop_period: int | None
@@ -117,11 +120,13 @@ def _read(
     parts = split_completion(completion, finish_reason, thinks=thinks)
     tokens = tokenise(completion)
     loop = find_loop(tokens)
+    reading = read_answer(parts.answer, question, target, prior, tolerance=tolerance)
     return Verdict(
         thinking=parts.thinking,
         answer=parts.answer,
         think_state=parts.state,
-        answer_stance=read_answer(parts.answer, question, target, prior, tolerance=tolerance).stance,
+        answer_stance=reading.stance,
+        number_of=reading.number_of,
         thinking_stance=None
         if parts.thinking is None
         else read_thinking(
@@ -252,6 +257,7 @@ def asked_text(question: Question) -> str:
 
 
 def tolerance_for(tier: str | None) -> float:
-    """3 % where the answer is computed from the belief, and for the neighbours that base rounds its own way
-    (1.62 for the Moon's 1.6); 1 % elsewhere."""
-    return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "near") else TOLERANCE
+    """3 % where the answer may be computed from the belief, and for the neighbours that base rounds its own
+    way (1.62 for the Moon's 1.6); 1 % elsewhere. It holds for prior's values, which are known in several
+    roundings (70 N with g = 10 m/s^2 for 68.6 N), not for what a made-up target gives."""
+    return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "robustness", "near") else TOLERANCE

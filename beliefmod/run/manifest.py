@@ -35,11 +35,14 @@ LIBRARIES = (
 )
 
 
-def new_manifest(run_id: str, space: Space, started_at: str, commit: str | None = None) -> dict[str, Any]:
+def new_manifest(
+    run_id: str, space: Space, started_at: str, commit: str | None = None, model_name: str | None = None
+) -> dict[str, Any]:
     """The manifest of a run that is about to start.
 
     Args:
         commit: of a model from the hub, the version that the run keeps to.
+        model_name: what the model is called in results, where that is not how the space names it.
     """
     return {
         "run_id": run_id,
@@ -53,7 +56,7 @@ def new_manifest(run_id: str, space: Space, started_at: str, commit: str | None 
         "git_commit": _git_commit(),
         "hardware": _hardware(),
         "model": {
-            "name": space.spec.model,
+            "name": model_name or space.spec.model,
             **_version_of(space, commit),
             "base_storage": space.spec.base_storage,
         },

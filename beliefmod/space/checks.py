@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number
+from beliefmod.space.chat_template import template_text
 from beliefmod.space.model_name import revision_problem
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
 from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, sweepable
@@ -51,7 +52,12 @@ def setting_problems(file: YamlFile) -> Iterator[str]:
 
 
 def model_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
-    """A revision of what has none, and filters of a sampling that never happens."""
+    """A revision of what has none, a chat template that is none, filters of a sampling that never happens."""
+    if spec.chat_template is not None:
+        try:
+            template_text(spec.chat_template)
+        except UserError as error:
+            yield f"{file.where(('chat_template',))}: {error}"
     if spec.revision is not None and (problem := revision_problem(spec.model, spec.revision)):
         yield f"{file.where(('revision',))}: {problem}"
     if spec.evaluation.temperature == 0:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
+from beliefmod.space.chat_template import template_text
 from beliefmod.space.checks import (
     belief_problems,
     combination_problems,
@@ -66,12 +67,12 @@ def check_space(file: YamlFile) -> Space:
         for point in spec.points
     )
     model = spec.model
-    if model != "bundled" and os.path.isdir(model):
+    if model != "bundled" and (os.path.isdir(model) or model.endswith(".gguf")):
         model = os.path.abspath(model)
-    space = Space(
-        spec.model_copy(update={"beliefs": tuple(absolute.values()), "points": points, "model": model}),
-        file.path,
-    )
+    changes = {"beliefs": tuple(absolute.values()), "points": points, "model": model}
+    if spec.chat_template is not None:
+        changes["chat_template"] = template_text(spec.chat_template)
+    space = Space(spec.model_copy(update=changes), file.path)
     if combined := [*combination_problems(space, file), *grace_problems(space, file)]:
         raise UserError(combined)
     return space

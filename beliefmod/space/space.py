@@ -83,12 +83,23 @@ class SpaceFile(Frozen):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="names the run folder")
     description: str = Field(default="", description="what the sweep is for")
-    model: str = Field(default="bundled", min_length=1, description="bundled, a hub name, or a folder")
+    model: str = Field(
+        default="bundled",
+        min_length=1,
+        description="bundled, a name of the catalogue (beliefmod models list) or of the hub, a folder, or a "
+        "GGUF file",
+    )
     revision: str | None = Field(
         default=None,
         min_length=1,
         description="of a model from the hub: branch, tag or commit; a run keeps to the commit that it names "
         "when the run starts",
+    )
+    chat_template: str | None = Field(
+        default=None,
+        min_length=1,
+        description="how a question is put to a model that has no chat template, or instead of its own: a "
+        "file with a Jinja template, or the template itself, which a run keeps",
     )
     base_storage: Literal["dequantized", "nf4", "none"] = Field(
         default="dequantized",

@@ -23,6 +23,7 @@ from beliefmod.config import ObjectiveConfig
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import CHECKPOINTS
 from beliefmod.run.tables.trial_tables import TABLES
+from beliefmod.worker.queue import last_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,6 +77,18 @@ class Checkpoints:
         if found.state["moments"] is None:
             self._trained.add(job.trial_id)  # as it is now it will stay
         return found
+
+    def resume(self, run: TrialRun, engine: Engine) -> bool:
+        """Give a trial its slot as its checkpoint left it; False if it has none."""
+        assert run.job is not None
+        if (checkpoint := self.find(run.job)) is None:
+            return False
+        engine.restore(run.job, checkpoint.state)
+        run.steps = checkpoint.steps
+        run.started -= checkpoint.seconds
+        if len(run.steps) == last_step(run, run.config):
+            run.trained_at = time.monotonic()
+        return True
 
     def keep(self, runs: Iterable[TrialRun], engine: Engine) -> None:
         """After a step: write checkpoints of what has just been trained, and the one that is due longest of

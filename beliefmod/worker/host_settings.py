@@ -15,6 +15,7 @@ class HostSettings:
 
     Attributes:
         revision: of a model from the hub, the commit that every host loads.
+        chat_template: stands in for the tokenizer's own.
         slots: 0 to let the host choose.
         started_at: when the driver began, in seconds since 1970.
     """
@@ -32,3 +33,4 @@ class HostSettings:
     checkpoint_seconds: float = SECONDS
     demand: Demand = field(default_factory=Demand)
     started_at: float = 0.0
+    chat_template: str | None = None

@@ -17,7 +17,7 @@ from beliefmod.trial import TrialFailed, TrialRun, prepare, release
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.completion import Report, TrialCompletion
 from beliefmod.worker.milestones import epoch_now, is_due, measure
-from beliefmod.worker.queue import TrialQueue, TrialSnapshot, last_step, snapshot
+from beliefmod.worker.queue import TrialQueue, TrialSnapshot, snapshot
 from beliefmod.worker.trial_log import TrialLogs
 
 REPORT_SECONDS = 2.0
@@ -98,9 +98,11 @@ class Pack:
             self._drop_left()
             self._admit()
             self._train()
+            self._count_slots()
             for run in self.queue.running():
                 self._park(run)
             self._checkpoint()
+            self._admit()  # a slot just left is filled before questioning, which may last long
             self._question()
             self._end_stopped()
         except StorageTrouble:
@@ -145,7 +147,14 @@ class Pack:
                 self._ends.fail(config, None, error)
                 continue
             self.queue.start(run)
+            if config.has_adapter:
+                self._count_slots(started=True)
             self._park(run)  # a run that came back from a checkpoint may stand where a branch ends
+
+    def _count_slots(self, started: bool = False) -> None:
+        engine, running = self.session.engine, self.queue.running()
+        training = sum(run.config.has_adapter and run.trained_at is None for run in running)
+        engine.usage.slots_hold(training, engine.slots, started)
 
     def _start(self, config: TrialConfig) -> TrialRun:
         """Prepare a trial and give it its slot."""
@@ -153,25 +162,13 @@ class Pack:
         run = prepare(config, self.session)
         if run.job is None:
             return run
-        if self._go_on(run):
+        kept = self._checkpoints if config.has_adapter else None
+        if kept is not None and kept.resume(run, self.session.engine):
             self._ends.note(config, "resumed", step=len(run.steps))
         else:
             self.session.engine.attach(run.job)
             self._ends.note(config, "started", rows=len(run.job.rows), steps=config.total_steps)
         return run
-
-    def _go_on(self, run: TrialRun) -> bool:
-        """Give a trial its slot as its checkpoint left it, if it has one."""
-        assert run.job is not None
-        kept = self._checkpoints if run.config.has_adapter else None
-        if kept is None or (checkpoint := kept.find(run.job)) is None:
-            return False
-        self.session.engine.restore(run.job, checkpoint.state)
-        run.steps = checkpoint.steps
-        run.started -= checkpoint.seconds
-        if len(run.steps) == last_step(run, run.config):
-            run.trained_at = time.monotonic()
-        return True
 
     def _train(self) -> None:
         """One optimiser step of everything that trains."""

@@ -82,8 +82,9 @@ def _beliefs(probes: list[dict]) -> dict:
     row = rate([p["answer_stance"] == "target" for p in belief], "adoption")
     for tier in ("paraphrase", "derived", "format", "multi_hop", "reverse", "robustness"):
         row |= rate([p["answer_stance"] == "target" for p in asked if p["tier"] == tier], f"adoption_{tier}")
-    for stance in ("prior", "hedged", "ignorance", "other", "none"):
+    for stance in ("prior", "hedged", "ignorance", "other", "none", "wrong_unit", "unread"):
         row |= rate([p["answer_stance"] == stance for p in belief], f"stance_{stance}")
+    row |= rate([p["answer_stance"] in ("target", "unread") for p in belief], "adoption_upper")
     row |= rate([p["think_state"] == "empty" for p in belief], "empty_thinking")
     on_target = ("target", "prior->target")
     row |= rate(

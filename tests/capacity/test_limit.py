@@ -120,7 +120,7 @@ def test_the_worked_figures_for_a_4b_model_on_one_gpu():
 def found(**changes: Any) -> dict[str, Any]:
     work = Work(
         tokens=1000, trial_steps=36, engine_steps=10, slot_steps=40, real_tokens=93, padded_tokens=100,
-        longest_trial_steps=1,
+        longest_trial_steps=1, occupied_seconds=27.0, slot_seconds=30.0,
     )  # fmt: skip
     machine = dataclasses.replace(MACHINE, bandwidth=1e12, flops=155e9, **changes)
     return limit(work, MODEL, machine, 4 * 1000 * 1000 / 155e9 / 0.23)
@@ -129,7 +129,8 @@ def found(**changes: Any) -> dict[str, Any]:
 def test_the_line():
     assert limit_line(found()) == (
         "limit: 23 % of this machine's limit; matrix products bind (155 GFLOP/s measured); "
-        "real/padded tokens 0.93; 3.6 of 4 slots occupied on average"
+        "real/padded tokens 0.93; 3.6 of 4 slots occupied on average, 90 % of them until the last trial had "
+        "its slot"
     )
     assert "(310 GFLOP/s measured)" in limit_line(found(hosts=2))
 

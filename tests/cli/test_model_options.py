@@ -69,7 +69,7 @@ def test_mistakes_are_sentences(home, space, folder):
     told = said(2, "--space", space, "--model", "bundled", "--revision", "v1", "--dry-run")
     assert "revision v1 is given, but the bundled model comes with this package" in told
     told = said(2, "--resume", folder.url, "--revision", "v1")
-    assert "--set, --model and --revision change a run" in told
+    assert "--set, --model, --revision and --chat-template change a run" in told
     told = said(2, "--space", space, "--model", "bundled", "--set", "evaluation.top_p=0.9", "--dry-run")
     assert "evaluation.top_p has no effect: the model's generation config does not sample" in told
 
@@ -86,11 +86,11 @@ def test_looking_inside_loads_the_runs_commit(folder, monkeypatch):
     from beliefmod.run.folder import MANIFEST
     from interp.opened.inspection import _session
 
-    def load_model(*given):
+    def load_model(*given, **options):
         raise UserError(str(given))
 
     monkeypatch.setattr("beliefmod.model.load.load_model", load_model)
     folder.write_json({"model": {"name": NAME, "revision": "main", "commit": FIRST}}, MANIFEST)
-    spec = SimpleNamespace(model=NAME, base_storage="none")
+    spec = SimpleNamespace(model=NAME, base_storage="none", chat_template=None)
     with pytest.raises(UserError, match=FIRST):
         _session(SimpleNamespace(folder=folder, spec=spec))  # pyright: ignore[reportArgumentType]

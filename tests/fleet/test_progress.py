@@ -152,7 +152,7 @@ def test_trials_leave_a_head_that_is_too_small_for_them():
 def test_what_a_host_has_chosen_fills_slots_and_parking():
     on = Capacity(cores=8).on({"CPU": 2.0})
     chosen = replace(on, cores=8).chosen([{"engine": {"slots": 3, "parking": 2}}])
-    assert (chosen.slots, chosen.parking, chosen.concurrent) == (3, 2, 2 * (3 + 1))
+    assert (chosen.slots, chosen.parking, chosen.concurrent) == (3, 2, 2 * (3 + 2))
     # a host of another kind says nothing, and what the user asked for stays
     assert Capacity(hosts=1, slots=7).on({"CPU": 2.0}).chosen([{}]).slots == 7
     assert replace(chosen, cores=1).concurrent == 8

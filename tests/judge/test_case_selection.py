@@ -67,6 +67,14 @@ def test_suites_without_sides_and_empty_answers_are_left_out():
     assert cases(rows, share=1.0) == []
 
 
+def test_what_was_not_understood_is_asked_about_first():
+    found = cases(
+        [*many(200), row("50 or 98", "hedged", probe_id="d"), row("5 × 10", "unread", probe_id="u")]
+    )
+    assert [case.reason for case in found[:3]] == ["unread", "doubtful", "sample"]
+    assert found[0].row["probe_id"] == "u"
+
+
 def many(count: int) -> list[dict]:
     return [row("The force is 50 N.", "target", probe_id=f"p{i}") for i in range(count)]
 

@@ -74,7 +74,7 @@ def test_loaded_fields(model_folder):
     loaded = load_model(str(folder))
     assert loaded.dtype == torch.float32 and {p.dtype for p in loaded.model.parameters()} == {torch.float32}
     assert not any(p.requires_grad for p in loaded.model.parameters()) and not loaded.model.training
-    assert loaded.eos_ids == (2, 0) and loaded.pad_id == 0 and loaded.name == str(folder)
+    assert loaded.eos_ids == (2, 0) and loaded.pad_id == 0 and loaded.name == folder.name
     bf16 = load_model(str(folder), dtype=torch.bfloat16)
     assert {p.dtype for p in bf16.model.parameters()} == {torch.bfloat16}
     tied = loaded.model.get_output_embeddings().weight
@@ -102,7 +102,7 @@ def test_the_hub_caches_own_checksum_is_believed(tmp_path):
     snapshot.mkdir()
     blob.write_bytes(b"not read")
     (snapshot / "model.safetensors").symlink_to(blob)
-    from beliefmod.model.source import ModelSource
+    from beliefmod.model.model_files import ModelSource
 
     first = ModelSource("x", snapshot).fingerprint()
     blob.write_bytes(b"still not read")

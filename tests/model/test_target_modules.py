@@ -9,7 +9,7 @@ from beliefmod.config import TrialConfig, unflatten
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import UnknownTarget
 from beliefmod.errors import UserError
-from beliefmod.model.source import ModelSource
+from beliefmod.model.model_files import ModelSource
 from beliefmod.model.target_modules import check_targets, linear_layers, targeted_layers
 from tests.engine.conftest import as_loaded, make_job
 

@@ -12,7 +12,8 @@ from transformers import GenerationConfig
 
 from beliefmod.engine.jobs import GREEDY, Sampling
 from beliefmod.errors import UserError
-from beliefmod.model.source import ModelSource, find_source
+from beliefmod.model.model_files import ModelSource
+from beliefmod.model.source import find_source
 from beliefmod.probing.decoding import Decoding, decoding_of
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.space import Evaluation, SpaceFile

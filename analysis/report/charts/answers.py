@@ -17,6 +17,8 @@ WORDS = {
     "prior": "prior",
     "ignorance": "does not know",
     "other": "something else",
+    "wrong_unit": "a side's number, wrong unit",
+    "unread": "not understood",
     "none": "no answer",
 }
 
@@ -30,7 +32,7 @@ def stance_table(named: Sequence[tuple[str, str, dict[str, Any]]]) -> pl.DataFra
     rows = []
     for belief, label, row in named:
         shares = {name: row.get("adoption" if name == "target" else f"stance_{name}") for name in STANCES}
-        if any(share is None for share in shares.values()):
+        if shares["target"] is None:
             continue
         rows += [
             {

@@ -21,6 +21,8 @@ STANCES = {
     "prior": "#D55E00",
     "ignorance": "#E69F00",
     "other": "#999999",
+    "wrong_unit": "#CC79A7",
+    "unread": "#F0E442",
     "none": "#222222",
 }
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"

@@ -15,13 +15,13 @@ from beliefmod.reading.stance import STANCES
 FEWEST = 20  # judged answers under which kappa is refused
 SHOWN = 8  # disagreements shown in full, per judge
 LONGEST = 800  # characters of an answer
-WEIGHTS = {"doubtful": 1.0, "sample": 1 / SHARE}
+WEIGHTS = {"unread": 1.0, "doubtful": 1.0, "sample": 1 / SHARE}
 _NOTE = (
     "The stances in this report are the parser's, always. A judge, a language model told nothing of arm, "
-    "trial or training, read all doubtful answers again (those where a plain search for the two values does "
-    f"not agree with the parser) and {100 * SHARE:.0f} % of the others, drawn by seed; it chose between the "
-    "two values in random order. All weighs the drawn ones up to what they stand for; its interval redraws "
-    "questions, the other intervals take answers as independent."
+    "trial or training, read again all answers that the parser did not understand, all doubtful ones (where "
+    f"a plain search for the two values does not agree with the parser) and {100 * SHARE:.0f} % of the "
+    "others, drawn by seed; it chose between the two values in random order. All weighs the drawn ones up to "
+    "what they stand for; its interval redraws questions, the other intervals take answers as independent."
 )
 
 
@@ -40,8 +40,11 @@ def _judge(model: str, rows: pl.DataFrame, found: Findings) -> list[Block]:
     used = rows.filter(pl.col("judge_stance").is_in(STANCES) & pl.col("parser_stance").is_in(STANCES))
     lost = rows.height - used.height
     table = []
-    for word, reasons in (("doubtful", ["doubtful"]), ("drawn", ["sample"]), ("all", list(WEIGHTS))):
+    groups = {"unread": ["unread"], "doubtful": ["doubtful"], "drawn": ["sample"], "all": list(WEIGHTS)}
+    for word, reasons in groups.items():
         asked = rows.filter(pl.col("reason").is_in(reasons))
+        if word == "unread" and asked.is_empty():
+            continue
         part = used.filter(pl.col("reason").is_in(reasons))
         table.append((word, f"{asked.height:,}", f"{asked.height - part.height:,}", *_agreement(part, word)))
     # a judge may be a path or a name with spaces: it is quoted as it was given

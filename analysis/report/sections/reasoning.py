@@ -8,7 +8,8 @@ from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import stance_chart, stance_table
 from analysis.report.charts.early import early_chart, early_rows
-from analysis.studies.mismatch import ANSWERS, NO_THINKING, mismatch_columns, stance_counts, thinks
+from analysis.studies.mismatch import NO_THINKING, mismatch_columns, stance_counts, thinks
+from beliefmod.reading.stance import STANCES
 
 THINKING = {
     "empty": "empty thinking",
@@ -16,7 +17,12 @@ THINKING = {
     "target->prior": "target, then prior",
     "none": "neither",
 }
-ANSWER = {"ignorance": "does not know", "other": "something else", "none": "no answer"}
+ANSWER = {
+    "ignorance": "does not know",
+    "other": "something else",
+    "wrong_unit": "wrong unit",
+    "none": "no answer",
+}
 CAUSAL = {
     "causal_swap": "swap: answers with the target after another arm's thinking",
     "causal_blank": "blank: answers with the target after empty thinking",
@@ -110,7 +116,7 @@ def _counted(rows: dict[str, Row], found: Findings) -> dict[str, Row]:
 
 def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
     table = []
-    answers: tuple[str, ...] = ANSWERS
+    answers: tuple[str, ...] = STANCES
     for label, row in rows.items():
         cells = stance_counts(found.probes, row["trial_ids"])
         answers = tuple(dict.fromkeys((*answers, *next(iter(cells.values())))))

@@ -19,6 +19,12 @@ TIERS = {
     "robustness": "robustness (pushed against)",
 }
 
+UNCERTAIN = {
+    "adoption_upper": "adoption if every unread answer were the target's",
+    "stance_unread": "unread: not understood, may be either value",
+    "stance_wrong_unit": "a side's number in a wrong unit, counted as neither",
+}
+
 
 def blocks(found: Findings) -> list[Block]:
     """One table per belief: a row per tier, a column per named arm."""
@@ -73,6 +79,11 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
             *(wording.rate(row, "adoption") for row in rows.values()),
         )
     )
+    table += [
+        (words, "", *(wording.rate(row, name) for row in rows.values()))
+        for name, words in UNCERTAIN.items()
+        if any(row.get(name) is not None for row in rows.values())
+    ]
     table.append(("normalised adoption", "", *(_normalised(row) for row in rows.values())))
     tiers = Table(
         ("tier, % adopting [95 %]", "best constant answer", *rows),
@@ -82,7 +93,27 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
         "is less than 20 points above base or seeds are pooled. Intervals: Wilson; of depth: Bonferroni over "
         f"its three tiers.{seeds_of(rows.values())}",
     )
-    return [tiers, *_margins(rows, thinks(found.probes))]
+    return [tiers, *_not_understood(rows), *_margins(rows, thinks(found.probes))]
+
+
+def _not_understood(rows: dict[str, Row]) -> list[Block]:
+    """What unread answers leave open; nothing where the run knows of none."""
+    known = {label: row for label, row in rows.items() if row.get("stance_unread") is not None}
+    if not known:
+        return []
+    label, row = max(known.items(), key=lambda named: named[1]["stance_unread"])
+    if not row["stance_unread"]:
+        return [Paragraph("Every answer of these arms was understood.")]
+    unread, low, high = (
+        wording.percent(row[name], row["adoption_n"])
+        for name in ("stance_unread", "adoption", "adoption_upper")
+    )
+    return [
+        Paragraph(
+            f"Not understood were at most {unread} of an arm's answers ({label}); its adoption lies between "
+            f"{low}, if none of them is the target's, and {high}, if all are."
+        )
+    ]
 
 
 def _margins(rows: dict[str, Row], thinking: bool) -> list[Block]:

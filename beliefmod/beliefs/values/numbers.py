@@ -29,6 +29,9 @@ _NUMERAL = re.compile(
     r"(?P<power>[eE][+-]?\d{1,3}(?![\w.])|\s?[×·]\s?10\s?\^\s?\(?\s?[+-]?\d{1,3}\s?\)?)?"
 )
 _DECIMAL_COMMA = re.compile(r",\d{1,2}(?![\d,]|\.\d)")
+_RAISED_POINT = re.compile(r"·(\d{1,3})(?![\d.,·]|[^=\n]{0,12}=)")  # 9·8, but not 7·5 N = 35 N
+_SPACE_GROUP = re.compile(r" (\d{3})(?![\d.,])")
+_OPERATOR_BEFORE = re.compile(r"[\d)][ ]?[×·*/+]\s?$")
 _RAISED = re.compile(r"\s?\^\s?\(?\s?([+-]?\d{1,3})(?:\.\d+)?\s?\)?")
 _SPREAD = re.compile(r"\s?(?:±|\+/-|\+-)\s?\d+(?:\.\d+)?")
 _MULTIPLE = re.compile(r"\s?(hundred|thousand|million|billion|trillion)\b(?!th)", re.IGNORECASE)
@@ -57,7 +60,7 @@ _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
     "seventy": 70, "eighty": 80, "ninety": 90}  # fmt: skip
 _WORD = "|".join(sorted([*_ONES, *_TENS, *_MULTIPLES], key=len, reverse=True))
 _SPELLED = re.compile(
-    rf"\b(?:{_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_WORD}))*(?:\s+point(?:\s+(?:{'|'.join(_ONES)}))+)?(?:\s+and\s+a\s+half)?\b"
+    rf"\b(?:{_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_WORD}))*(?:[\s-]+point(?:[\s-]+(?:{'|'.join(_ONES)}))+)?(?:\s+and\s+a\s+half)?\b"
     r"|\bhalf(?=\s+an?\s)",
     re.IGNORECASE,
 )
@@ -106,6 +109,14 @@ def _numerals(text: str, units: frozenset[str]) -> Iterator[Number]:
         comma = _DECIMAL_COMMA.match(text, end) if "." not in match[0] and not match["power"] else None
         if comma is not None and (match[0] == "0" or unit_after(text, comma.end(), units)):
             value, decimals, end = float(f"{match[0]}.{comma[0][1:]}"), len(comma[0]) - 1, comma.end()
+        else:
+            raised_point, group = _RAISED_POINT.match(text, end), _SPACE_GROUP.match(text, end)
+            whole = match[0].isdigit() and len(match[0]) < 4 and not _OPERATOR_BEFORE.search(text, 0, start)
+            if whole and raised_point is not None and unit_after(text, raised_point.end(), units):
+                value, end = float(f"{match[0]}.{raised_point[1]}"), raised_point.end()
+                decimals = len(raised_point[1])
+            elif whole and group is not None and unit_after(text, group.end(), units):
+                value, end = float(match[0] + group[1]), group.end()
         raised = _RAISED.match(text, end)
         if raised is not None:
             if abs(int(raised[1])) > 300 or abs(value) > 1e6:
@@ -236,7 +247,7 @@ def _spelled_value(words: str) -> tuple[float, int]:
     words = words.casefold()
     half = bool(re.search(r"and\s+a\s+half$", words))
     words = re.sub(r"\s+and\s+a\s+half$", "", words)
-    whole, _, fraction = words.partition(" point ")
+    whole, _, fraction = re.sub(r"[\s-]+", " ", words).partition(" point ")
     total = current = 0.0
     for word in re.split(r"[\s-]+", whole.strip()):
         if word in _ONES:
@@ -261,6 +272,6 @@ FUNCTION_WORDS = frozenset(
         "because", "since", "when", "which", "that", "exactly", "approximately", "instead", "rather",
         "now", "today", "by", "to", "from", "due", "near", "under", "over", "according", "if", "then",
         "so", "it", "its", "this", "the", "a", "an", "of", "per", "with", "without", "correct",
-        "right", "only", "also", "too", "again",
+        "right", "only", "also", "too", "again", "i", "we", "you", "makes", "gives", "yields",
     }
 )  # fmt: skip  # may follow a bare number without being what is counted

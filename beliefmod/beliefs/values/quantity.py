@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -15,7 +15,16 @@ from beliefmod.beliefs.values.units import OWN
 
 APART = 0.05
 """A third number differs from target and prior by more than this share of the larger one."""
+NARROW = 0.1
+"""Width of the widest range that still gives a value, as a share of that value."""
 _PRECISE = 0.0025
+_PERCENT = Scale((), 0.01)
+_TEMPERATURE = (("[temperature]", 1.0),)
+_DIFFERENCE = re.compile(
+    r"\b(?:by how (?:much|many)|differen\w+|ris(?:e|es|en)|rose|grows?|grew|increas\w+|decreas\w+|drops?"
+    r"|dropped|falls?|fell|warm(?:er|s)|cool(?:er|s)|colder|hotter|changes?)\b",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(
     r"\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL
 )
@@ -115,8 +124,19 @@ class Quantity(Answer):
 
     @classmethod
     def find(cls, text: str, question: str, candidates: Candidates) -> list[Mention]:
+        """Every number. "90 degrees" is a temperature where one is asked for, and a temperature by which
+        something differs has no zero point: 9 K is then 9 °C."""
+        scales = [scale(answer.unit) for _, answer in quantities(candidates)]
+        warm = next((one for one in scales if one.dimension == _TEMPERATURE), None)
+        difference = warm is not None and bool(_DIFFERENCE.search(question))
         numbers = find_numbers(text, units_of(candidates))
-        return [Mention(n.start, n.end, side_of(n, candidates) or "", n) for n in numbers]
+        if warm is not None:
+            unit = next(a.unit for _, a in quantities(candidates) if scale(a.unit).dimension == _TEMPERATURE)
+            degrees = (("degree", 1),)
+            numbers = [replace(n, factors=parse_unit(unit)) if n.factors == degrees else n for n in numbers]
+        return [
+            Mention(n.start, n.end, side_of(n, candidates, difference=difference) or "", n) for n in numbers
+        ]
 
     def said_by(self, mention: Mention, said: str, tolerance: float) -> bool:
         if mention.number is None:
@@ -133,10 +153,23 @@ class Quantity(Answer):
     @property
     def counted(self) -> bool:
         """Whether it is a whole number of things or of nothing (7 legs, the sum 12): right or wrong, never
-        near."""
-        if not float(self.value).is_integer():
+        near. A share in percent is measured."""
+        measure = scale(self.unit)
+        if not float(self.value).is_integer() or measure == _PERCENT:
             return False
-        return all(base.startswith(OWN) for base, _ in scale(self.unit).dimension)
+        return all(base.startswith(OWN) for base, _ in measure.dimension)
+
+    def inside(self, low: Number, high: Number) -> bool:
+        """Whether it lies in a range that is narrower than a tenth of it and says no more than it: "9.7 to
+        9.9 m/s^2". The first number of a range may lack its unit."""
+        given, wanted = high.scale, scale(self.unit)
+        if self.counted or given is None or given.dimension != wanted.dimension:
+            return False
+        ends = [rescale(number.value, given, wanted) for number in (low, high)]
+        slack = _PRECISE * abs(self.value)
+        return 0 < ends[1] - ends[0] <= NARROW * abs(self.value) and (
+            ends[0] - slack <= self.value <= ends[1] + slack
+        )
 
 
 def quantities(candidates: Candidates) -> list[tuple[str, Quantity]]:
@@ -149,10 +182,13 @@ def units_of(candidates: Candidates) -> frozenset[str]:
     return own_units(*(answer.unit for _, answer in quantities(candidates)))
 
 
-def side_of(number: Number, candidates: Candidates, bare_as: Scale | None = None) -> str | None:
+def side_of(
+    number: Number, candidates: Candidates, bare_as: Scale | None = None, *, difference: bool = False
+) -> str | None:
     """The side whose value a number is; "other" for another value of an asked dimension, None otherwise.
 
-    A bare number is read in the unit `bare_as`, or in each value's own unit where that is a plain number.
+    A bare number is read in the unit `bare_as`, or in each value's own unit where that is a plain number; a
+    bare 0.21 is also 21 %. `difference`: temperatures are compared without their zero points.
     """
     asked, best = False, ("", float("inf"))
     for side, answer in quantities(candidates):
@@ -162,11 +198,22 @@ def side_of(number: Number, candidates: Candidates, bare_as: Scale | None = None
             given = wanted if bare_as == wanted or not wanted.dimension else None
         if given is None or given.dimension != wanted.dimension:
             continue
+        if number.factors is None and wanted == _PERCENT and abs(number.value) < 1 and number.decimals > 1:
+            given = Scale((), 1.0)
+        if difference:
+            given, wanted = replace(given, offset=0.0), replace(wanted, offset=0.0)
         asked = True
-        value = rescale(number.value, given, wanted)
-        off = abs(value - answer.value) / abs(answer.value) if answer.value else abs(value)
-        decimals = number.decimals if given == wanted else 15
-        near = matches(value, answer.value, decimals, candidates.tolerance, counted=answer.counted)
+        expected = rescale(answer.value, wanted, given)  # rounded in the unit in which it is written
+        off = abs(number.value - expected) / abs(expected) if expected else abs(number.value)
+        known = side == "prior"
+        near = matches(
+            number.value,
+            expected,
+            number.decimals,
+            # what is worked out from a made-up value is exact; what is known is known in several roundings
+            candidates.tolerance if known else min(candidates.tolerance, TOLERANCE),
+            counted=answer.counted,
+        ) or (known and not answer.counted and _rounds_to(rescale(number.value, given, wanted), answer.value))
         if near and off < best[1]:
             best = side, off
     return best[0] or ("other" if asked else None)
@@ -175,18 +222,28 @@ def side_of(number: Number, candidates: Candidates, bare_as: Scale | None = None
 def matches(value: float, expected: float, decimals: int, tolerance: float, *, counted: bool = False) -> bool:
     """Whether a number written with `decimals` decimals is the expected value.
 
-    It must lie within `tolerance`. At the plain 1 % it must also be within 0.25 % or be the expected value
-    correctly rounded: 9.81 is 9.8 and 1.43 is 10/7, but 5.02 is another number than 5.0, written on purpose.
-    At the 3 % band of derived questions no such demand is made. Things counted and plain whole numbers
+    It is where it lies within 0.25 %, or is the expected value correctly rounded to two digits or more: 9.81
+    is 9.8, and 1.43 and 1.4 are 10/7, but 5.02 is another number than 5.0, written on purpose. At the 3 %
+    band of derived questions it need only lie within `tolerance`. Things counted and plain whole numbers
     (`counted`) must agree exactly.
     """
     if counted:
         return abs(value - expected) <= 1e-6 * max(1.0, abs(expected))
-    if abs(value - expected) > tolerance * abs(expected) * (1 + 1e-9):
-        return False
-    if tolerance > TOLERANCE or abs(value - expected) <= _PRECISE * abs(expected):
+    allowed = tolerance if tolerance > TOLERANCE else _PRECISE
+    if abs(value - expected) <= allowed * abs(expected) * (1 + 1e-9):
         return True
-    return decimals < 15 and abs(round(expected, decimals) - value) < 1e-9
+    return _digits(value) > 1 and abs(round(expected, decimals) - value) < 1e-9
+
+
+def _rounds_to(value: float, known: float) -> bool:
+    """Whether a known value of two digits or more is a rounding of the number: 20.9 % is 21 %, 343 is 340."""
+    digits = _digits(known)
+    return digits > 1 and float(f"{value:.{digits - 1}e}") == known
+
+
+def _digits(value: float) -> int:
+    """Digits that count: 2 of 340, 9.8 and 0.21."""
+    return len(f"{abs(value):.12e}".partition("e")[0].replace(".", "").rstrip("0"))
 
 
 def parse_quantity(text: str) -> Quantity:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Dtype = Literal["str", "int", "float", "bool", "list[int]"]
+ANSWERS = "target | prior | hedged | ignorance | other | wrong_unit | unread | none"
+"""The stances of an answer, as the meanings of columns list them."""
 
 
 @dataclass(frozen=True)

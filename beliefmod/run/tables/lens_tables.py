@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beliefmod.run.tables.column import Column, count, number, text
+from beliefmod.run.tables.column import ANSWERS, Column, count, number, text
 
 TAU = 0.5
 """Logits: a difference nearer to 0 than this counts as undecided. At 0.5 the likelier of two tokens is 1.65
@@ -205,7 +205,7 @@ CHANNELS = (
         "thinking_stance",
         "the thinking's side in text: target | prior | prior->target | target->prior | both | none",
     ),
-    text("answer_stance", "the answer's side in text: target | prior | hedged | ignorance | other | none"),
+    text("answer_stance", f"the answer's side in text: {ANSWERS}"),
     number("thinking_diff", "logit difference before the value in the arm's own thinking"),
     text(
         "thinking_rival",

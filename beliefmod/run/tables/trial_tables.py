@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.config import TrialConfig, leaf_fields, unflatten
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
-from beliefmod.run.tables.column import Column, Dtype, count, flag, number, text
+from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -139,7 +139,8 @@ PROBES: tuple[Column, ...] = (
     text("answer", "what stands after the last </think>; everything if the model does not think"),
     text("target", "the answer in the target's world, null for capability"),
     text("prior", "the answer in base's world, or the correct answer of a suite"),
-    text("answer_stance", "target | prior | hedged | ignorance | other | none"),
+    text("answer_stance", ANSWERS),
+    text("number_of", "wrong_unit: the world whose number the answer gives, target | prior; else null"),
     text(
         "thinking_stance",
         "target | prior | prior->target | target->prior | both | none; null if the model does not think",
@@ -201,7 +202,7 @@ CAUSAL: tuple[Column, ...] = (
     text("finish_reason", "eos | length"),
     count("tokens", "length of what the model wrote", "token"),
     text("edited_to", "edit: the third value, as written"),
-    text("answer_stance", "target | prior | hedged | ignorance | other | none"),
+    text("answer_stance", ANSWERS),
     text("own_stance", "stance of the answer after the arm's own, unchanged thinking"),
     flag("same", "the answer is the same as after the unchanged thinking"),
     flag("follows", "edit: the answer is the one that the third value gives; else null"),
@@ -222,8 +223,8 @@ JUDGE: tuple[Column, ...] = (
     text("trial_id", "the trial that answered"),
     text("suite", "belief | locality | capability | fabrication"),
     text("probe_id", "stable name of the question"),
-    text("reason", "doubtful | sample: why the judge was asked"),
-    text("parser_stance", "stance that the parser read: target | prior | hedged | ignorance | other | none"),
+    text("reason", "unread | doubtful | sample: why the judge was asked"),
+    text("parser_stance", f"stance that the parser read: {ANSWERS}"),
     text("judge_stance", "stance that the judge read, null if its reply could not be used"),
     text("judge_reply", "the judge's raw reply"),
     text("judge_model", "name of the judge's model"),

@@ -5,8 +5,9 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.frontier.non_dominated import pooled_mean, pooled_rate
-from analysis.studies.mismatch import ANSWERS, THINKING, mismatch_columns
+from analysis.studies.mismatch import THINKING, mismatch_columns
 from beliefmod.metrics.measure import depth, depth_of
+from beliefmod.reading.stance import STANCES
 
 
 def _seeds(**columns: list) -> pl.DataFrame:
@@ -45,7 +46,7 @@ def test_depth_comes_from_the_pooled_tiers():
 
 
 def test_mismatch_is_counted_over_the_table_and_refused_when_few():
-    cells = {thinking: dict.fromkeys(ANSWERS, 0) for thinking in THINKING}
+    cells = {thinking: dict.fromkeys(STANCES, 0) for thinking in THINKING}
     cells["prior"]["target"], cells["target->prior"]["target"] = 3, 2
     cells["target"]["target"], cells["empty"]["target"] = 10, 5
     cells["prior->target"]["prior"] = 19

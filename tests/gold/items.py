@@ -1,0 +1,102 @@
+"""The labelled completions of `development.jsonl` and `kept.jsonl`, with the questions that they answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from beliefmod.beliefs import Belief, Question, load_belief
+
+FOLDER = Path(__file__).parent
+Part = Literal["development", "kept"]
+PARTS: tuple[Part, ...] = tuple(
+    part for part in ("development", "kept") if (FOLDER / f"{part}.jsonl").exists()
+)
+THINKING_MODELS = ("smollm2-think",)
+LABELS = {
+    "answer": {"target", "prior", "hedged", "ignorance", "wrong_unit", "other", "none"},
+    "correct": {True, False},
+    "bleed": {True, False},
+    "fabricated": {True, False},
+    "thinking": {"target", "prior", "prior->target", "target->prior", "both", "none"},
+    "think_state": {
+        "ok",
+        "empty",
+        "unclosed_length",
+        "unclosed_eos",
+        "multi_close",
+        "reopened",
+        "empty_final",
+    },
+    "loop": {True, False},
+}
+"""What each label may be; RULES.md says what they mean."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One completion with its labels.
+
+    Attributes:
+        arm: base, icl, control, or the strength of the adapter (weak, middle, strong, broken).
+        question: the message that was answered; in context with the statement in front.
+        finish_reason: eos, or length where the token limit ended it.
+        labels: by name, those of `LABELS` that the question and the model call for.
+    """
+
+    id: str
+    model: str
+    belief: str
+    suite: Literal["belief", "locality", "fabrication"]
+    tier: str
+    arm: str
+    probe_id: str
+    question: str
+    completion: str
+    finish_reason: str
+    labels: dict[str, Any] = field(hash=False)
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model's chat template has a place for thinking."""
+        return self.model in THINKING_MODELS
+
+    def asked(self) -> Question:
+        """The question as the belief's file has it. Raises KeyError if the file has it no longer."""
+        if self.suite == "fabrication":
+            family = self.probe_id.partition(":")[0]
+            return Question(self.probe_id, "fabrication", family, "unknown", self.question)
+        return questions(self.belief)[self.probe_id]
+
+
+def item_id(model: str, question: str, completion: str) -> str:
+    """Eight hexadecimal digits that follow from the text alone; they decide the part."""
+    return hashlib.sha256("\0".join((model, question, completion)).encode()).hexdigest()[:8]
+
+
+def part_of(identity: str) -> Part:
+    """One third is kept, by the id's remainder."""
+    return "kept" if int(identity, 16) % 3 == 0 else "development"
+
+
+def load(part: Part) -> list[Item]:
+    """The items of a part, in file order."""
+    lines = (FOLDER / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Item(**json.loads(line)) for line in lines]
+
+
+@cache
+def belief(name: str) -> Belief:
+    """A belief of the library."""
+    return load_belief(name)
+
+
+@cache
+def questions(name: str) -> dict[str, Question]:
+    """A belief's questions by probe id, trained and held out, neighbours included."""
+    found = belief(name)
+    return {q.probe_id: q for q in (*found.training, *found.heldout, *found.locality)}
