@@ -57,6 +57,7 @@ class Plan:
         optimizer_steps, training_tokens: with what trials share that differ only in epochs counted once.
             Tokens are those of every term of the loss.
         steps: the optimiser steps in words, with how many are shared.
+        suite: capability questions of which base is asked as many as a pick needs, before any trial.
         second_turns: probes that are asked something after their first answer.
         causal_answers: answers after changed thinking, at most.
         written_rows: answers that base writes for training: own traces and neutral rows, on every host.
@@ -72,6 +73,7 @@ class Plan:
     steps: str
     training_tokens: int
     probes: int
+    suite: int
     second_turns: int
     causal_answers: int
     written_rows: int
@@ -102,6 +104,7 @@ class Plan:
             f"optimiser steps   {self.steps}",
             f"training tokens   {self.training_tokens:,}",
             f"probes            {self.probes:,}, {self.second_turns:,} with a second turn",
+            f"general questions up to {self.suite:,} of base at first ({self.suite * self.trace_tokens:,} tokens)",
             f"causal answers    at most {self.causal_answers:,}",
             f"rows by base      {self.written_rows:,} (own traces and neutral rows)",
             f"drift tokens      about {self.drift_tokens:,}",
@@ -176,6 +179,7 @@ def make_plan(
         steps=sharing(trials, share),
         training_tokens=round(sum(tokens.values())),
         probes=probes,
+        suite=len(load_capability()),
         second_turns=second,
         causal_answers=causal,
         written_rows=written,
@@ -206,10 +210,6 @@ def _notes(space: Space, decoding: Decoding | None, thinks: bool) -> tuple[str, 
         notes.append(note)
     if not thinks:
         notes.append(WITHOUT_THINKING)
-    notes.append(
-        f"before any trial base is asked up to {len(load_capability())} general questions, easy ones first, "
-        f"once on one host; about {EXPECTED_PICK} that suit it are put to every arm and counted above"
-    )
     return tuple(notes)
 
 
