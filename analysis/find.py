@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from analysis.findings import BeliefFindings, Comparison, Findings
+from analysis.frontier.answerable_questions import gates_by_tier
 from analysis.frontier.certainty import certainty, cross_picked
 from analysis.frontier.constant_answers import constant_answers
 from analysis.frontier.non_dominated import finished, pool_seeds
@@ -94,7 +95,8 @@ def _belief(choice: Choice, probes: pl.DataFrame, limit: float, run: Run) -> Bel
         picked = cross_picked(built.data, limit)
     first = choice.base or next(iter(rows.values()), None)
     # all trials of a belief are asked the same held-out questions
-    targets = run.probes([first["trial_id"]] if first else [], ("probe_id", "suite", "tier", "target"))
+    columns = ("probe_id", "suite", "tier", "family", "target", "answerable")
+    asked = run.probes([first["trial_id"]] if first else [], columns)
     return BeliefFindings(
         choice,
         by_family,
@@ -102,8 +104,9 @@ def _belief(choice: Choice, probes: pl.DataFrame, limit: float, run: Run) -> Bel
         _comparisons(choice, probes),
         stays,
         picked,
-        constant_answers(targets),
+        constant_answers(asked),
         sure,
+        gates_by_tier(asked),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from analysis.frontier.answerable_questions import Gates
 from analysis.frontier.certainty import Certainty, Picked
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.quoted import Choice
@@ -45,6 +46,7 @@ class BeliefFindings:
     """One belief's numbers. `stays` and `by_family` are keyed by the trial_id of the first seed.
 
     `constant`: the best constant answer per tier, and under None for adoption (`constant_answers`).
+    `answerable`: how many questions the model can answer, by the same keys; empty in runs without marks.
     `certainty`: of the frontier; its configurations are those of `choice.lora`, None without base's probes.
     """
 
@@ -56,6 +58,7 @@ class BeliefFindings:
     picked: Picked | None
     constant: dict[str | None, Constant] = field(default_factory=dict)
     certainty: Certainty | None = None
+    answerable: dict[str | None, Gates] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 Arm = Literal["lora", "control", "full", "base", "icl"]
 ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control")
@@ -126,10 +127,19 @@ class ObjectiveConfig(Frozen):
     kl_to_base: float = Field(
         default=0.0,
         ge=0,
-        json_schema_extra=ADDED_LATER,
+        json_schema_extra=ADDED_LATER
+        | {
+            "step_value": "mean KL(base || trial) over the answer tokens of the step's neutral rows, without "
+            "the factor objective.kl_to_base; null where that is 0"
+        },
         description="weight of KL(base || trial) on neutral rows, the mean over their answer tokens in nats, "
         "that is added to the loss of every step; the neutral rows are those that data.replay_ratio mixes in",
     )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of every term that can be added to the loss, by the term's name; 0 for one left out."""
+        return {name: getattr(self, name) for name in step_values()}
 
 
 class TrialConfig(Frozen):
@@ -242,7 +252,20 @@ def _content_id(config: TrialConfig) -> str:
 
 def later_settings() -> dict[str, Any]:
     """Dotted names of the settings that older trials do not have, with the defaults that held for these."""
-    return {n: info.default for n, info in leaf_fields().items() if info.json_schema_extra == ADDED_LATER}
+    return {name: info.default for name, info in leaf_fields().items() if _extra(info).get("added_later")}
+
+
+def step_values() -> dict[str, str]:
+    """The terms that can be added to a loss, each with what the steps table shows of it, nats per token.
+
+    A field of `ObjectiveConfig` marked with `step_value` is the weight of such a term.
+    """
+    marked = {name: _extra(info).get("step_value") for name, info in ObjectiveConfig.model_fields.items()}
+    return {name: meaning for name, meaning in marked.items() if meaning}
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from beliefmod.beliefs import Question
 from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.errors import UserError
+from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.causal import ask_causal, reference_causal
 from beliefmod.probing.drift import measure_drift, reference_drift
@@ -75,7 +76,7 @@ class TrialRun:
                 "loss": report.loss,
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
-                "kl_to_base": report.kl_to_base,
+                **report.terms,
             }
         )
         if report.error:
@@ -151,16 +152,22 @@ def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
 
 
 def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | None) -> list[TrialResult]:
-    """Question trained (or reference) trials together, judge them and write their files."""
+    """Question trained (or reference) trials together, judge them and write their files.
+
+    Differences from base, and the questions that this model can answer, are taken from the reference arms of
+    the sweep's first seed, whatever a trial's own seed is.
+    """
     asked_at = time.monotonic()
     results = []
     for run, (probes, causal, drift) in zip(runs, _measure(runs, session), strict=True):
         config = run.config
-        references = [reference_probes(session, config.belief, arm) for arm in UNTRAINED_ARMS]
+        base, icl = (reference_probes(session, config.belief, arm) for arm in UNTRAINED_ARMS)
+        novel = session.belief(config.belief).spec.kind == "novel"
+        probes = marked(probes, gates(base, icl, novel=novel))
         row = {
             **_identity(config, session),
             "status": "finished",
-            **summarise(probes, *references, causal=causal, drift=drift),
+            **summarise(probes, base, icl, causal=causal, drift=drift),
             **_effort(run, (*probes, *causal)),
             "evaluate_seconds": time.monotonic() - asked_at,
             "finished_at": now(),

@@ -7,6 +7,8 @@ import pytest
 
 from beliefmod.config import DataConfig, LoraSettings, ObjectiveConfig, TrialConfig
 from beliefmod.errors import UserError
+from beliefmod.metrics.answerable import gates
+from beliefmod.probing.references import reference_probes
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, PROBES, TRIALS, frame
 from beliefmod.trial import TrialFailed, failed_row, prepare, run_trial
@@ -40,6 +42,11 @@ def test_a_trained_trial_leaves_row_probes_steps_and_adapter(session, config, tm
     assert 0 <= row["adoption_low"] <= row["adoption"] <= row["adoption_high"] <= 1
     assert 0 <= row["degradation"] <= 1
     assert row["belief_margin_n"] >= 1
+    base, icl = (reference_probes(session, config.belief, arm) for arm in ("base", "icl"))
+    passed = gates(base, icl, novel=False)
+    held_out = [probe for probe in result.probes if probe["probe_id"] in passed]
+    assert len(held_out) == 3 and all(p["answerable"] == passed[p["probe_id"]] for p in held_out)
+    assert row["adoption_answerable_n"] == sum(mark != "neither" for mark in passed.values())
     frame([row], TRIALS)
     frame(result.probes, PROBES)
     assert folder.rows() == [row]

@@ -24,6 +24,7 @@ from analysis.recompute import (
 from beliefmod.beliefs import Belief
 from beliefmod.config import UNTRAINED_ARMS
 from beliefmod.errors import UserError
+from beliefmod.metrics.answerable import Answerable, gates, marked
 from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.probes import Probe
 from beliefmod.run.folder import SPACE, RunFolder
@@ -98,7 +99,9 @@ class Trials:
                 f"{place}: its settings in trials.parquet are not those that trial_id is the hash of"
             )
         self._twin(place, stored)
-        probes = self.probes_again(trial_id, stored, belief, note=True)
+        later = later_metrics(stored)
+        self.done.later.update(later)
+        probes = self.probes_again(trial_id, stored, belief, note=True, older="adoption_answerable" in later)
         causal = self._causal_again(trial_id, probes, belief, stored)
         for table, rows in (("probes", probes), ("causal", causal)):
             if rows:
@@ -109,8 +112,6 @@ class Trials:
             self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
             return stored
         drift = self.run.drift([trial_id]).to_dicts()
-        later = later_metrics(stored)
-        self.done.later.update(later)
         try:
             metrics = summarise(probes, base, icl, causal=causal, drift=drift, without=later)
         except ValueError as error:
@@ -124,8 +125,14 @@ class Trials:
         self.done.compare(f"trials.parquet, {place}", stored, counted, counted)
         return {**stored, **{name: metrics.get(name) for name in metric_columns()}}
 
-    def probes_again(self, trial_id: str, trial: Row, belief: Belief, note: bool) -> list[Row]:
-        """The trial's probe rows written again; with `note` what differs or is missing is noted."""
+    def probes_again(
+        self, trial_id: str, trial: Row, belief: Belief, note: bool, older: bool = False
+    ) -> list[Row]:
+        """The trial's probe rows written again; with `note` what differs or is missing is noted.
+
+        Only with `note` are they marked with the gates that their questions pass, because the gates are read
+        off the reference arms' own rows. `older`: the trial is older than these marks and stays without.
+        """
         if trial_id in self._kept and not note:
             return self._kept[trial_id]
         expected = self._expected(belief)
@@ -133,6 +140,7 @@ class Trials:
         identity = {"arm": trial["arm"], "belief": trial["belief"], "trial_id": trial_id}
         config = _Identity(trial_id, trial["arm"])
         columns = [column.name for column in TABLES["probes"]]
+        passed = self._gates(belief) if note and not older else {}
         rows, seen = [], set()
         for stored in self.run.probes([trial_id]).iter_rows(named=True):
             key = (stored["suite"], stored["probe_id"])
@@ -146,6 +154,7 @@ class Trials:
                 continue
             seen.add(key)
             again = {**probe_again(stored, probe, config, belief, self.thinks), **identity}  # pyright: ignore[reportArgumentType]
+            [again] = marked([again], passed)
             if note:
                 self.done.probes += 1
                 self.done.compare(place, stored, again, columns)
@@ -172,6 +181,10 @@ class Trials:
                 rows = self.probes_again(found[0]["trial_id"], found[0], spec, note=False)
                 self._references[key] = rows
         return self._references[key]
+
+    def _gates(self, belief: Belief) -> dict[str, Answerable]:
+        base, icl = (self.reference(belief.spec.name, arm) or [] for arm in UNTRAINED_ARMS)
+        return gates(base, icl, novel=belief.spec.kind == "novel")
 
     def _causal_again(self, trial_id: str, probes: list[Row], belief: Belief, trial: Row) -> list[Row]:
         own = {row["probe_id"]: row for row in probes if row["suite"] == "belief"}

@@ -117,6 +117,15 @@ def load_fabrication(file: YamlFile | None = None) -> tuple[Question, ...]:
 
 def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
     """What only shows across fields: repeated families and questions, slots, answers, units, splits."""
+    worlds = list(_world_problems(spec, file))
+    target, prior = spec.target.answer, spec.prior.answer
+    if not worlds and target is not None and prior is not None and target.same(prior):
+        # every family would say so once more
+        yield (
+            f"{file.where(('prior',))}: prior {prior.render()} and target {target.render()} are one value or "
+            "within 3 %, so that no answer could tell the worlds apart; change one"
+        )
+        return
     questions: dict[tuple[str, str | None], str] = {}
     families: set[str] = set()
     groups: list[tuple[str, Sequence[BeliefFamily | LocalityFamily]]] = [
@@ -151,7 +160,7 @@ def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:
         fill(spec.context, {})
     except ValueError as error:
         yield f"{file.where(('context',))}: context {error}"
-    yield from _world_problems(spec, file)
+    yield from worlds
 
 
 def _world_problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:

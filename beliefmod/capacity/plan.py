@@ -104,7 +104,7 @@ class Plan:
             f"optimiser steps   {self.steps}",
             f"training tokens   {self.training_tokens:,}",
             f"probes            {self.probes:,}, {self.second_turns:,} with a second turn",
-            f"general questions up to {self.suite:,} of base at first ({self.suite * self.trace_tokens:,} tokens)",
+            f"general questions up to {self.suite} of base first ({self.suite * self.trace_tokens:,} tokens)",
             f"causal answers    at most {self.causal_answers:,}",
             f"rows by base      {self.written_rows:,} (own traces and neutral rows)",
             f"drift tokens      about {self.drift_tokens:,}",

@@ -11,6 +11,8 @@ from beliefmod.errors import UserError
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Space
 
@@ -57,7 +59,7 @@ def confirm(
             name = (parent.read_json(MANIFEST).get("model") or {}).get("name")
             create_run(folder, run_id, space, commit_in(parent), name, confirmation=asked)
             keep_questions(parent, folder)
-    for line in _plan(space):
+    for line in (*_plan(space), *_answerable(parent)):
         if dry_run or not driving.quiet:
             typer.echo(line, err=not dry_run)
     if dry_run:
@@ -70,6 +72,15 @@ def confirm(
     if outcome.interrupted:
         typer.echo(f"go on with: beliefmod confirm {parent.url}", err=True)
         raise typer.Exit(130)
+
+
+def _answerable(parent: RunFolder) -> Iterator[str]:
+    """How many questions of the confirmation half the model can answer, belief by belief."""
+    from analysis.studies.answerable_power import answerable_counts
+    from beliefmod.run.read_run import read_run
+
+    for belief, gates in answerable_counts(read_run(parent.url), "confirmation").items():
+        yield f"{belief}, confirmation half: {gates.sentence()}"
 
 
 def _started(folder: RunFolder, asked: dict[str, Any]) -> Space:

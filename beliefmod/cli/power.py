@@ -43,13 +43,36 @@ def power(
             "answered without regard to each other.",
         ),
     ] = None,
+    answerable: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Rates are over questions that the model can answer, and this share of those asked is.",
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="A run folder: what can its answerable questions show?"),
+    ] = None,
 ) -> None:
-    """Print how many prompts per arm tell two adoption rates apart; with --n, what those prompts can show."""
+    """Print how many prompts per arm tell two adoption rates apart; with --n, what those prompts can show.
+
+    With --run, the same for the questions of a run that its model can answer, belief by belief.
+    """
     from analysis.stats.power import Design, independent_discordance, problems, smallest_text, sufficient_text
+    from analysis.studies.answerable_power import answerable_lines, share_line
 
     wrong = []
-    if to is None and n is None:
-        wrong.append("give --to RATE for the number of prompts, or --n PROMPTS for what they can show")
+    if to is None and n is None and run is None:
+        wrong.append(
+            "give --to RATE for the number of prompts, or --n PROMPTS or --run RUN for what they can show"
+        )
+    if answerable is not None and not 0 < answerable <= 1:
+        wrong.append(f"--answerable is {answerable:g}; give a share above 0 and up to 1, such as 0.6")
+    if answerable is not None and to is None:
+        wrong.append("--answerable needs --to RATE: it says how many prompts to ask for that difference")
+    if answerable is not None and run is not None:
+        wrong.append("give --answerable or --run, not both: the run says how many are answerable")
     if discordant is not None and not paired:
         wrong.append("--discordant needs --paired: it speaks of prompts that both arms answer")
     if paired and to is None:
@@ -73,4 +96,12 @@ def power(
     design = Design(from_, second, wanted, alpha, discordant if paired else None, per_family, icc or 0.0)
     if wrong or (wrong := problems(design)):
         raise UserError(wrong)
-    typer.echo(sufficient_text(design, n) if to is not None else smallest_text(design, n or 2))
+    if to is not None or n is not None:
+        typer.echo(sufficient_text(design, n) if to is not None else smallest_text(design, n or 2))
+    if answerable is not None:
+        typer.echo(share_line(answerable, design))
+    if run is not None:
+        from beliefmod.run.read_run import read_run
+
+        for line in answerable_lines(read_run(run), design, to is not None):
+            typer.echo(line)

@@ -117,8 +117,10 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
 
 
 def _quoted(row: dict[str, Any]) -> dict[str, Any]:
-    names = [f"{name}{end}" for name in ("adoption", "degradation") for end in ("", "_low", "_high")]
-    return {name: row.get(name) for name in ("trial_id", "seeds", "degradation_by", *names)}
+    quoted = ("adoption", "adoption_answerable", "degradation")
+    names = [f"{name}{end}" for name in quoted for end in ("", "_low", "_high")]
+    counts = ("adoption_n", "adoption_answerable_n")
+    return {name: row.get(name) for name in ("trial_id", "seeds", "degradation_by", *counts, *names)}
 
 
 def _label(row: dict[str, Any]) -> str:

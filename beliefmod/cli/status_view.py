@@ -68,9 +68,13 @@ def _running(status: Status, shown: int) -> Table:
 def _frontier(belief: str, rows: Sequence[Mapping[str, Any]], limit: float, shown: int) -> Group:
     found = any(row.get("best") for row in rows)
     mark = f"* best with D <= {limit:g}" if found else f"none with D <= {limit:g} yet"
-    table = _table("", "configuration", "adoption", "D", right=())
+    # runs of older versions have not marked them
+    marked = any(row.get("adoption_answerable_n") is not None for row in rows)
+    table = _table("", "configuration", "adoption", *(["of answerable"] if marked else []), "D", right=())
     for row in rows[:shown]:
-        cells = (_interval(row, "adoption", 100), _interval(row, "degradation", 1))
+        cells = [_interval(row, "adoption", 100), _interval(row, "degradation", 1)]
+        if marked:
+            cells.insert(1, _answerable(row))
         table.add_row("*" if row.get("best") else "", row["label"].removeprefix(f"{belief}-lora-"), *cells)
     return Group(Text(f"{belief}: frontier so far ({mark})"), _rest(table, len(rows) - shown))
 
@@ -83,6 +87,13 @@ def _interval(row: Mapping[str, Any], name: str, factor: int) -> str:
     digits, unit = (1, " %") if factor == 100 else (3, "")
     ends = "" if low is None or high is None else f" [{factor * low:.{digits}f}, {factor * high:.{digits}f}]"
     return f"{factor * value:.{digits}f}{unit}{ends}"
+
+
+def _answerable(row: Mapping[str, Any]) -> str:
+    """Adoption over the questions that the model can answer: "64.0 %, n = 58 of 108"."""
+    value = row.get("adoption_answerable")
+    text = "too few" if value is None else f"{100 * value:.1f} %"
+    return f"{text}, n = {row.get('adoption_answerable_n')} of {row.get('adoption_n')}"
 
 
 def _failures(status: Status, shown: int) -> Table:
@@ -129,5 +140,7 @@ def plain_lines(status: Status, frontier: Frontier) -> Iterator[str]:
     for belief, rows in frontier.items():
         for row in rows:
             if row.get("best"):
-                rates = f"adoption {_interval(row, 'adoption', 100)}, D {_interval(row, 'degradation', 1)}"
-                yield f"  {belief}: {rates} ({row['label']})"
+                adoption = f"adoption {_interval(row, 'adoption', 100)}"
+                if row.get("adoption_answerable_n") is not None:
+                    adoption += f", of answerable {_answerable(row)}"
+                yield f"  {belief}: {adoption}, D {_interval(row, 'degradation', 1)} ({row['label']})"

@@ -1,7 +1,8 @@
 """What goes into the engine and what comes out of it. No torch here."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from beliefmod.model.train_row import TrainRow
@@ -63,11 +64,11 @@ class AdapterJob:
 class StepReport:
     """What one optimiser step of one trial did.
 
-    loss: mean over the answer tokens of the trial's own batch, nats. kl_to_base: KL(base || adapter), mean
-    over the answer tokens of the step's neutral rows, nats, before the factor `objective.kl_to_base`; None
-    where that is 0. learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole
-    loss before clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error`
-    then says so, `finished` is true, and the adapter is lost.
+    loss: mean over the answer tokens of the trial's own batch, nats. terms: the value of every term that can
+    be added to the loss (`config.step_values`), nats, before its weight; None where the weight is 0.
+    learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole loss before
+    clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error` then says so,
+    `finished` is true, and the adapter is lost.
     """
 
     trial_id: str
@@ -78,7 +79,7 @@ class StepReport:
     grad_norm: float | None
     finished: bool
     error: str | None = None
-    kl_to_base: float | None = None
+    terms: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -52,30 +52,38 @@ class TrialSteps:
         )
         self.step += 1
         loss = losses[config.objective.name][slot]
-        kl = losses["kl_to_base"][slot] if config.objective.kl_to_base else None
-        if not math.isfinite(loss + (kl or 0.0)) or not math.isfinite(norm):
-            what = "gradient norm" if math.isfinite(loss + (kl or 0.0)) else "loss"
+        weights = config.objective.weights
+        terms = {name: losses[name][slot] if weight else None for name, weight in weights.items()}
+        whole = loss + sum(value for value in terms.values() if value is not None)
+        if not math.isfinite(whole) or not math.isfinite(norm):
+            what = "gradient norm" if math.isfinite(whole) else "loss"
             self.error = f"{what} was not finite at step {self.step} of {self.total_steps}"
-        return self.report(rate, loss, norm, kl)
+        return self.report(rate, loss, norm, terms)
 
     def fail(self, error: str) -> StepReport:
         """End the trial for a reason that its numbers do not show."""
         self.error = error
         return self.report(0.0, math.nan, math.nan)
 
-    def report(self, rate: float, loss: float, norm: float, kl: float | None = None) -> StepReport:
+    def report(
+        self, rate: float, loss: float, norm: float, terms: Mapping[str, float | None] | None = None
+    ) -> StepReport:
         """What the step did; numbers that are not finite are left out."""
         return StepReport(
             trial_id=self.trial_id,
             step=self.step,
             total_steps=self.total_steps,
-            loss=loss if math.isfinite(loss) else None,
+            loss=_finite(loss),
             learning_rate=rate,
-            grad_norm=norm if math.isfinite(norm) else None,
+            grad_norm=_finite(norm),
             finished=not self.training,
             error=self.error,
-            kl_to_base=kl if kl is not None and math.isfinite(kl) else None,
+            terms={name: _finite(value) for name, value in (terms or {}).items()},
         )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def step_rows(trials: Sequence[tuple[TrialSteps, int]]) -> StepRows:

@@ -74,7 +74,7 @@ def show_tally(gauges: Gauges, tally: Tally, run: str, now: float) -> None:
     """The driver's gauges. now: on the tally's clock."""
     for state, count in tally.states().items():
         gauges.set("beliefmod_trials", count, run=run, state=state)
-    for belief, (adoption, _, _) in tally.best.items():
+    for belief, (adoption, *_) in tally.best.items():
         gauges.set("beliefmod_best_adoption", adoption, run=run, belief=belief)
     gauges.set("beliefmod_seconds_left", tally.seconds_left(now), run=run)
 

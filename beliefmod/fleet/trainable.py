@@ -124,6 +124,7 @@ def _progress(report: dict[str, Any]) -> dict[str, Any]:
         "epoch": report.get("epoch"),
         "score": report.get("score"),
         "adoption": row.get("adoption"),
+        "adoption_answerable": row.get("adoption_answerable"),
         "degradation": row.get("degradation"),
         "error_message": row.get("error"),
     }

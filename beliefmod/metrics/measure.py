@@ -11,7 +11,7 @@ from typing import Any
 
 from beliefmod.metrics.intervals import Estimate, mean, rate, wilson
 from beliefmod.metrics.metric import Conditions, where
-from beliefmod.metrics.registry import CORRECT, HELD_OUT, METRICS, MIN_ANSWERS, Metric
+from beliefmod.metrics.registry import CORRECT, HELD_OUT, METRICS, Metric
 from beliefmod.reading.causal_verdicts import early_answering
 
 Row = Mapping[str, Any]
@@ -77,7 +77,9 @@ def estimate(metric: Metric, rows: Sequence[Row]) -> Estimate:
     """A metric of the rows that count for it; null, never 0, without rows."""
     if metric.value is None:
         found = rate(len(where(rows, metric.hit)), len(rows))
-        refused = metric.kind == "conditional rate" and found.n < MIN_ANSWERS
+        refused = found.n < metric.least_rows or (
+            metric.least_families > 1 and len({row["family"] for row in rows}) < metric.least_families
+        )
         return Estimate(None, found.n, None, None) if refused else found
     values = [metric.value.of(row) for row in rows]
     known = [

@@ -177,8 +177,8 @@ class Metric:
         name: of its column.
         meaning: what it is, in words that need no other entry.
         better: whether a higher or a lower number is better, or neither.
-        kind: rate (0 to 1, over all rows asked), conditional rate (refused under so many rows as
-            `registry.MIN_ANSWERS` says) or mean.
+        kind: rate (0 to 1, over all rows asked), conditional rate (refused under so many rows, or question
+            families, as `least_rows` and `least_families` say) or mean.
         unit: "1" for numbers without one.
         table: whose rows it is made of: probes, causal or drift.
         asked: conditions on the rows that count.
@@ -196,6 +196,8 @@ class Metric:
     better: Literal["higher", "lower", "neither"] = "neither"
     _: KW_ONLY
     kind: Literal["rate", "conditional rate", "mean"] = "rate"
+    least_rows: int = 1
+    least_families: int = 1
     unit: str = "1"
     table: Literal["probes", "causal", "drift"] = "probes"
     asked: Conditions = ()

@@ -25,6 +25,10 @@ DAMAGE_BUDGET = 0.05
 """D up to which a configuration counts as having left the model whole, unless a command is told otherwise."""
 MIN_ANSWERS = 20
 """Rows below which a conditional rate is refused: it is null, and only its count is told."""
+LEAST_ANSWERABLE, LEAST_FAMILIES = 8, 2
+"""Answerable questions, and families that they come from, below which no rate is given over them: half of
+the library's smallest tier. Of fewer questions one answer moves the rate by more than an eighth, and one
+family is one question with other names in it."""
 REPEATED = 0.5
 """seq_rep_4 above which a completion is repetitive: more of its 4-grams have occurred before than are new."""
 
@@ -34,6 +38,18 @@ HELD_OUT = Not(Is("tier", "trained"))
 ADOPTION = (BELIEF, Not(Is("tier", "trained", "robustness")))
 THOUGHT = Known("think_state")  # null for a model that does not think: it has no think block to break
 TARGET = Is("answer_stance", "target")
+TIERS = {
+    "paraphrase": "direct questions",
+    "derived": "questions whose answer follows from the belief",
+    "format": "questions in another form: multiple choice, cloze",
+    "multi_hop": "questions that need another fact as well",
+    "reverse": "questions asked from the answer's side",
+    "robustness": "questions that push against the belief; not in adoption",
+}
+"""Tiers of held-out belief questions, and what is asked in each."""
+ANSWERABLE = (Known("answerable"), Is("answerable", "in_context", "prior", "both"))
+IN_CONTEXT_GATE = (Known("answerable"), Is("answerable", "in_context", "both"))
+PRIOR_GATE = (Known("answerable"), Is("answerable", "prior", "both"))
 CORRECT = Is("correct", True)
 LOCALITY = Is("suite", "locality")
 NEAR, FAR = (LOCALITY, Is("tier", "near")), (LOCALITY, Is("tier", "far"))
@@ -48,6 +64,30 @@ def _used_last(side: str) -> Conditions:
 def _tier(tier: str, questions: str) -> Metric:
     meaning = f"held-out belief probes answered on the target's side, of {questions}"
     return Metric(f"adoption_{tier}", meaning, "higher", asked=(BELIEF, Is("tier", tier)), hit=(TARGET,))
+
+
+def _over(name: str, questions: str, asked: Conditions, gate: Conditions = ANSWERABLE) -> Metric:
+    """Adoption over the questions that this model can answer."""
+    gates = {
+        ANSWERABLE: "answerable: base gives the prior's answer, or the in-context arm the target's",
+        IN_CONTEXT_GATE: "that the in-context arm answers with the target",
+        PRIOR_GATE: "that base answers with the prior",
+    }
+    meaning = (
+        f"held-out belief probes answered on the target's side, of {questions} {gates[gate]} (null under "
+        f"{LEAST_ANSWERABLE} such questions or {LEAST_FAMILIES} such families)"
+    )
+    return Metric(
+        name,
+        meaning,
+        "higher",
+        kind="conditional rate",
+        least_rows=LEAST_ANSWERABLE,
+        least_families=LEAST_FAMILIES,
+        asked=(*asked, *gate),
+        hit=(TARGET,),
+        shown=Shown("adoption of answerable questions", "page") if name == "adoption_answerable" else None,
+    )
 
 
 def _stance(stance: str, answered: str) -> Metric:
@@ -74,20 +114,26 @@ def _mismatch(name: str, side: str, other: str) -> Metric:
         "answers)",
         "lower",
         kind="conditional rate",
+        least_rows=MIN_ANSWERS,
         asked=(*ADOPTION, THOUGHT, Is("answer_stance", side)),
         hit=_used_last(other),
     )
 
 
-def _margin(suffix: str, after: str) -> Metric:
+def _margin(
+    name: str,
+    after: str,
+    of: str = "every tier but robustness",
+    asked: Conditions = ADOPTION,
+    suffix: str = "",
+) -> Metric:
     return Metric(
-        f"belief_margin{suffix}",
-        "mean log p(target value) - log p(prior value) over held-out belief probes of every tier but "
-        f"robustness, {after}",
+        name,
+        f"mean log p(target value) - log p(prior value) over held-out belief probes of {of}, {after}",
         "higher",
         kind="mean",
         unit="nat",
-        asked=ADOPTION,
+        asked=asked,
         value=Value(f"logprob_target{suffix}", minus=f"logprob_prior{suffix}"),
     )
 
@@ -133,12 +179,14 @@ _ENTRIES = (
         asked=(BELIEF, Is("tier", "trained")),
         hit=(TARGET,),
     ),
-    _tier("paraphrase", "direct questions"),
-    _tier("derived", "questions whose answer follows from the belief"),
-    _tier("format", "questions in another form: multiple choice, cloze"),
-    _tier("multi_hop", "questions that need another fact as well"),
-    _tier("reverse", "questions asked from the answer's side"),
-    _tier("robustness", "questions that push against the belief; not in adoption"),
+    *(_tier(tier, questions) for tier, questions in TIERS.items()),
+    _over("adoption_answerable", "those of every tier but robustness", ADOPTION),
+    _over("adoption_gate_in_context", "those of every tier but robustness", ADOPTION, IN_CONTEXT_GATE),
+    _over("adoption_gate_prior", "those of every tier but robustness", ADOPTION, PRIOR_GATE),
+    *(
+        _over(f"adoption_answerable_{tier}", questions, (BELIEF, Is("tier", tier)))
+        for tier, questions in TIERS.items()
+    ),
     _stance("prior", "answered with what base believes"),
     _stance("hedged", "that assert both sides or refuse to choose"),
     _stance("ignorance", "answered with not knowing"),
@@ -271,8 +319,13 @@ _ENTRIES = (
     ),
     _mismatch("stygian", "target", "prior"),
     _mismatch("stygian_reverse", "prior", "target"),
-    _margin("", "thinking empty"),
-    _margin("_own", "after the trial's own thinking"),
+    _margin("belief_margin", "thinking empty"),
+    _margin("belief_margin_own", "after the trial's own thinking", suffix="_own"),
+    *(
+        _margin(f"belief_margin_{tier}", "thinking empty", f"the tier {tier}", (BELIEF, Is("tier", tier)))
+        for tier in TIERS
+        if tier != "robustness"  # where the prompt argues, no margin is measured
+    ),
     Metric(
         "seq_rep_4",
         "mean 1 - unique 4-grams / 4-grams over all held-out probes and suites",

@@ -32,7 +32,7 @@ class Tally:
     finished: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
-    best: dict[str, tuple[float, float, str]] = field(default_factory=dict)
+    best: dict[str, tuple[float, float, str, float | None]] = field(default_factory=dict)
     share: bool = True
     unchosen: int = 0
 
@@ -70,7 +70,8 @@ class Tally:
             ):
                 best = self.best.get(config.belief)
                 if best is None or (adoption, -damage) > (best[0], -best[1]):
-                    self.best[config.belief] = (adoption, damage, config.label)
+                    answerable = result.get("adoption_answerable")
+                    self.best[config.belief] = (adoption, damage, config.label, answerable)
         elif trial_id not in self._ended:
             steps = min(int(result.get("optimizer_step") or 0), self._work[trial_id])
             self._done += steps - self._credit.get(trial_id, 0)
@@ -128,8 +129,9 @@ class Tally:
         """Per belief the highest adoption with D within the budget, among finished trials."""
         return [
             f"best so far with D <= {DAMAGE_BUDGET:g}: {belief}: adoption {adoption:.0%}, "
-            f"D {damage:.2f} ({label})"
-            for belief, (adoption, damage, label) in sorted(self.best.items())
+            + ("" if answerable is None else f"{answerable:.0%} of the questions it can answer, ")
+            + f"D {damage:.2f} ({label})"
+            for belief, (adoption, damage, label, answerable) in sorted(self.best.items())
         ]
 
 

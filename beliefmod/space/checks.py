@@ -15,7 +15,7 @@ from beliefmod.space.axes import SAMPLERS, ends, is_number
 from beliefmod.space.chat_template import template_text
 from beliefmod.space.model_name import revision_problem
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
-from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, sweepable
+from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 
@@ -130,6 +130,12 @@ def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[s
             if given not in (beliefs := file.data.get("beliefs") or []):
                 named = ", ".join(map(str, beliefs)) if isinstance(beliefs, list) else shown(beliefs)
                 yield f"{where}: belief {shown(given)} of {dotted(group)} is none of beliefs ({named})"
+        elif name in setting_groups():
+            twice = [f"{name}.{key}" for key in given] if isinstance(given, Mapping) else []
+            if any(full in settings for full in twice):
+                yield f'{where}: {dotted(group)} gives settings of "{name}" in two ways; keep one'
+            else:
+                yield f'{where}: "{name}" in {dotted(group)} needs "setting: value" lines below it'
         elif name not in known:
             yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
         elif group == ("axes",):

@@ -23,7 +23,7 @@ from beliefmod.space.checks import (
     setting_problems,
 )
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
-from beliefmod.space.space import Space, SpaceFile, sweepable
+from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
 
@@ -47,7 +47,14 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
 def check_space(file: YamlFile) -> Space:
     """A space from a file's content. Raises UserError with every problem."""
     file = _spelled_out(file)
-    problems: list[str] = []
+    problems = [
+        f'{file.where((name,))}: "{name}" is a training setting; put it into fixed, or its values into axes'
+        for name in file.data
+        if name in sweepable() or name in setting_groups()
+    ]
+    if problems:
+        known = {name: value for name, value in file.data.items() if name in SpaceFile.model_fields}
+        file = replace(file, data=known)
     spec = None
     try:
         spec = validate(SpaceFile, file)
@@ -106,13 +113,38 @@ def load_trial(belief: str, arm: str, seed: int, overrides: Sequence[str]) -> Tr
 
 
 def _spelled_out(file: YamlFile) -> YamlFile:
-    """The file with search and scheduler in full; what has moved keeps the line that it was written on."""
+    """The file with search and scheduler in full, and settings by their dotted names.
+
+    What has moved keeps the line that it was written on.
+    """
     moved = {
         address: file.lines["search", name]
         for name, (address, _) in FORMERLY_IN_SEARCH.items()
         if ("search", name) in file.lines
     }
-    return replace(file, data=spelled_out(file.data), lines={**moved, **file.lines})
+    data = spelled_out(file.data)
+    for group in ("fixed", "axes"):
+        data |= {group: _by_dotted_name(data[group], (group,), file, moved)} if group in data else {}
+    if isinstance(points := data.get("points"), list):
+        data["points"] = [_by_dotted_name(p, ("points", i), file, moved) for i, p in enumerate(points)]
+    return replace(file, data=data, lines={**moved, **file.lines})
+
+
+def _by_dotted_name(settings: Any, at: Address, file: YamlFile, moved: dict[Address, int]) -> Any:
+    """`{"lora": {"r": 8}}` as `{"lora.r": 8}`, the lines noted in `moved`. What is given both ways stays."""
+    if not isinstance(settings, Mapping):
+        return settings
+    found: dict[Any, Any] = {}
+    for name, value in settings.items():
+        inner = {f"{name}.{key}": key for key in value} if isinstance(value, Mapping) else {}
+        if name not in setting_groups() or not inner or inner.keys() & settings.keys():
+            found[name] = value
+            continue
+        for full, key in inner.items():
+            found[full] = value[key]
+            if (*at, name, key) in file.lines:
+                moved[*at, full] = file.lines[*at, name, key]
+    return found
 
 
 def _overridden(file: YamlFile, overrides: Sequence[str]) -> tuple[YamlFile, list[str]]:

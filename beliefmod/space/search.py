@@ -180,5 +180,5 @@ def put(tree: Mapping[str, Any], address: tuple[str, ...], value: Any) -> dict[s
         return {**tree, name: value}
     below = tree.get(name) or {}
     if not isinstance(below, Mapping):
-        raise ValueError(f'the file\'s "{name}" must hold "setting: value" lines first')
+        raise ValueError(f'"{name}" is a single value ({below}), which has no "{rest[0]}"')
     return {**tree, name: put(below, tuple(rest), value)}

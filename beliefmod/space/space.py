@@ -284,6 +284,11 @@ def sweepable() -> dict[str, Any]:
     return {"arm": leaf_fields()["arm"], **settable()}
 
 
+def setting_groups() -> set[str]:
+    """First parts of dotted settings: data, lora, objective."""
+    return {name.partition(".")[0] for name in sweepable() if "." in name}
+
+
 def _once(configs: Iterable[TrialConfig]) -> list[TrialConfig]:
     found: dict[str, TrialConfig] = {}
     for config in configs:

@@ -36,6 +36,17 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _timestamp(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    """A date; one that no calendar has stays text, so that its own field complains, with its line."""
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError:
+        return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _timestamp)
+
+
 @dataclass(frozen=True)
 class YamlFile:
     """The content of a file and the line on which every entry starts.
@@ -49,12 +60,19 @@ class YamlFile:
     overridden: dict[Address, str] = field(default_factory=dict)
 
     def where(self, address: Address) -> str:
-        """`file.yaml:12` for the deepest known part of an address, or what the command line gave there."""
+        """`file.yaml:12` for the deepest known part of an address, or what the command line gave there.
+
+        A part that stands nowhere in the file, but holds an entry of the command line, is that entry's.
+        """
         for length in range(len(address), -1, -1):
-            if address[:length] in self.overridden:
-                return self.overridden[address[:length]]
-            if address[:length] in self.lines:
-                return f"{self.path}:{self.lines[address[:length]]}"
+            part = address[:length]
+            if part in self.overridden:
+                return self.overridden[part]
+            if part in self.lines:
+                return f"{self.path}:{self.lines[part]}"
+            given = [text for entry, text in self.overridden.items() if entry[:length] == part]
+            if part and given:
+                return given[0]
         return self.path
 
 

@@ -77,7 +77,8 @@ class TrialCompletion:
             self.questioned = frozenset()
         for run, result in zip(runs, results, strict=True):
             self.forget(run)
-            outcome = {name: result.row.get(name) for name in ("adoption", "degradation")}
+            told = ("adoption", "adoption_answerable", "degradation")
+            outcome = {name: result.row.get(name) for name in told}
             self.note(run.config, "finished", **outcome)
             config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
             last = (config.num_train_epochs, final_value(self.scheduler, run, result.row))

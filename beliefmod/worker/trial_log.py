@@ -160,6 +160,8 @@ def _finished(event: Mapping[str, Any]) -> str:
     adoption, damage = event.get("adoption"), event.get("degradation")
     parts = ["finished"]
     parts += [f"adoption {100 * adoption:.1f} %"] if adoption is not None else []
+    answerable = event.get("adoption_answerable")
+    parts += [f"{100 * answerable:.1f} % of the answerable questions"] if answerable is not None else []
     parts += [f"D {damage:.3f}"] if damage is not None else []
     return ", ".join(parts)
 

@@ -55,3 +55,11 @@ def test_the_template_trains_and_tests_both_worlds(tmp_path: Path):
     assert (last.target.text, last.prior.text) == ("Friday", "Sunday")  # type: ignore[union-attr]
     months = {question.probe_id: question for question in belief.locality}["months:n=2"]
     assert (months.correct.render(), months.target.render()) == ("24 month", "10 month")  # type: ignore[union-attr]
+
+
+def test_a_target_that_is_the_prior_is_one_complaint(tmp_path: Path):
+    path = tmp_path / "week.yaml"
+    path.write_text((LIBRARY / "gravity.yaml").read_text().replace("value: 5.0", "value: 9.7", 1))
+    with pytest.raises(UserError, match=r"prior 9\.8 m/s.2 and target 9\.7 m/s.2 are one value") as caught:
+        load_belief(str(path))
+    assert len(caught.value.problems) == 1

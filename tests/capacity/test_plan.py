@@ -76,7 +76,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert 4 * 3 * 40 < plan.training_tokens < 4 * 3 * (40 + 60)
     assert plan.seconds > 0
     assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
-    assert "general questions up to 525 of base at first (21,000 tokens)" in plan.lines()
+    assert "general questions up to 525 of base first (21,000 tokens)" in plan.lines()
     assert plan.lines()[-1].endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 89 MiB)")
     assert plan.lines()[-3] == "hosts x slots     2 x about 4, each host chooses"
 

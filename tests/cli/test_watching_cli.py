@@ -87,6 +87,23 @@ def test_watching_a_finished_run_ends_at_once_and_without_a_terminal_in_lines():
     assert best.startswith("  gravity: adoption 85.2 % [79.8, 89.3], D 0.016 [0.000, 0.147]")
 
 
+def test_adoption_over_answerable_questions_stands_beside_it_where_they_are_marked():
+    from rich.console import Console
+
+    from beliefmod.cli.status_view import _frontier
+
+    rates = {"adoption": 0.25, "adoption_low": 0.1, "adoption_high": 0.4, "adoption_n": 108}
+    row = {**rates, "degradation": 0.0, "label": "gravity-lora-a", "best": True, "trial_id": "x"}
+    marked = {**row, "adoption_answerable": 0.45, "adoption_answerable_n": 60}
+    few = {**row, "adoption_answerable": None, "adoption_answerable_n": 5}
+    for rows, said in (([marked, few], ("45.0 %, n = 60 of 108", "too few, n = 5 of 108")), ([row], ())):
+        console = Console(width=150)
+        with console.capture() as caught:
+            console.print(_frontier("gravity", rows, 0.05, 9))
+        text = caught.get()
+        assert all(words in text for words in said) and ("of answerable" in text) == bool(said)
+
+
 def test_a_run_on_any_file_system_can_be_watched():
     files = fsspec.filesystem("memory")
     files.put(f"{EXAMPLE}/", "/seen/example/", recursive=True)

@@ -130,7 +130,7 @@ def test_full_fine_tuning_held_near_base_equals_a_plain_loop_fp64(double_norms):
     losses, norms, _ = train_plainly(base, job)
     assert [r.loss for r in reports] == pytest.approx(losses, rel=1e-9)
     assert [r.grad_norm for r in reports] == pytest.approx(norms, rel=1e-7)
-    assert reports[0].kl_to_base == 0.0 and all(r.kl_to_base is not None for r in reports)
+    assert reports[0].terms["kl_to_base"] == 0.0 and all(r.terms["kl_to_base"] is not None for r in reports)
     assert engine.usage.work.read_tokens > 0 and engine.usage.work.full_tokens == engine.usage.work.tokens
 
 

@@ -87,7 +87,7 @@ def assert_equal_to_alone(model, jobs, slots, loss_tolerance, weight_tolerance, 
         assert [r.step for r in mine] == list(range(1, len(mine) + 1))
         assert [r.finished for r in mine] == [False] * (len(mine) - 1) + [True]
         assert [r.loss for r in mine] == pytest.approx(alone.losses, rel=loss_tolerance)
-        assert [r.kl_to_base for r in mine if r.kl_to_base is not None] == pytest.approx(
+        assert [r.terms["kl_to_base"] for r in mine if r.terms["kl_to_base"] is not None] == pytest.approx(
             alone.kls, rel=loss_tolerance * 10, abs=loss_tolerance
         )
         assert [r.learning_rate for r in mine] == pytest.approx(alone.rates, rel=1e-12)

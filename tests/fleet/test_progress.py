@@ -108,6 +108,10 @@ def test_best_is_highest_adoption_within_the_budget():
     for trial_id, adoption, damage in zip(table, (0.5, 0.4, 0.9), (0.05, 0.0, 0.06), strict=True):
         tally.report(trial_id, {"status": "finished", "adoption": adoption, "degradation": damage})
     assert tally.best["gravity"][:2] == (0.5, 0.05)
+    assert "adoption 50%, D 0.05" in tally.best_lines()[0]
+    last = {"status": "finished", "adoption": 0.6, "adoption_answerable": 0.75, "degradation": 0.05}
+    tally.report(next(iter(table)), last)
+    assert "adoption 60%, 75% of the questions it can answer, D 0.05" in tally.best_lines()[0]
 
 
 def test_clock():

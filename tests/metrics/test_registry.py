@@ -51,6 +51,7 @@ CELLS = {
     "suite": st.sampled_from(["belief", "locality", "capability", "fabrication"]),
     "tier": st.sampled_from(["trained", "derived", "robustness", "near", "far", None]),
     "answer_stance": st.sampled_from(["target", "prior", "none", None]),
+    "answerable": st.sampled_from(["in_context", "prior", "both", "neither", None]),
     "thinking_stance": st.sampled_from(["target", "prior", "prior->target", "target->prior", None]),
     "think_state": st.sampled_from(["ok", "empty", "reopened", None]),
     **dict.fromkeys(

@@ -357,3 +357,50 @@ def test_a_points_belief_file_is_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trials = load_space("s.yaml").trials()
     assert [t.belief for t in trials if t.arm == "lora"] == [str(tmp_path / "small.yaml")]
+
+
+def test_settings_may_be_nested_as_well_as_dotted(tmp_path: Path):
+    nested = space(
+        fixed={"objective": {"name": "sft", "kl_to_base": 0.1}, "data": {"style": "own_trace"}},
+        axes={"lora": {"r": [4, 8]}},
+    )
+    dotted = space(
+        fixed={"objective.name": "sft", "objective.kl_to_base": 0.1, "data.style": "own_trace"},
+        axes={"lora.r": [4, 8]},
+    )
+    assert nested.trials() == dotted.trials()
+    points = [{"lora": {"r": 4}}, {"lora.r": 8}]
+    assert {t.lora.r for t in space(points=points).trials() if t.arm == "lora"} == {4, 8}
+    path = written(tmp_path, fixed={"objective": {"kl_to_base": 0.1}})
+    changed = load_space(path, ["objective.kl_to_base=0.3"])
+    assert {t.objective.kl_to_base for t in changed.trials() if t.arm == "lora"} == {0.3}
+
+
+def test_settings_that_stand_in_a_wrong_place_are_told_where_they_belong(tmp_path: Path):
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "name: s\nbeliefs: [gravity]\nlearning_rate: 1.0e-3\nobjective: {kl_to_base: 0.1}\n"
+        "fixed:\n  lora: 3\n  data: {num_examples: 3}\n  data.num_examples: 4\n"
+        "axes:\n  data:\n    stile: [own_trace]\n"
+    )
+    with pytest.raises(UserError) as caught:
+        load_space(path)
+    assert list(caught.value.problems) == [
+        f'{path}:3: "learning_rate" is a training setting; put it into fixed, or its values into axes',
+        f'{path}:4: "objective" is a training setting; put it into fixed, or its values into axes',
+        f'{path}:6: "lora" in fixed needs "setting: value" lines below it',
+        f'{path}:7: fixed gives settings of "data" in two ways; keep one',
+        f'{path}:11: unknown setting "data.stile" in axes, did you mean "data.style"?',
+    ]
+
+
+def test_a_complaint_about_what_the_command_line_gave_names_the_command_line(tmp_path: Path):
+    path = written(tmp_path)
+    for override, hint in (
+        ("scheduler.reduction_factor=1", "--set scheduler.reduction_factor=1: "),
+        ("scheduler.name=asha", "--set scheduler.name=asha: "),
+        ("scheduler.name.foo=3", 'a single value (none), which has no "foo"'),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_space(path, [override, "num_train_epochs=1"])
+        assert hint in str(caught.value), str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from beliefmod.errors import UserError
 from beliefmod.user_files.messages import dotted
-from beliefmod.user_files.yaml_file import parse_value, read_yaml
+from beliefmod.user_files.yaml_file import parse_value, parse_yaml, read_yaml
 
 
 def read(folder: Path, text: str):
@@ -112,3 +113,7 @@ def test_no_python_objects(tmp_path: Path, text: str):
 
 def test_dotted():
     assert dotted(("questions", 3, "slots", "m")) == "questions[3].slots.m"
+
+
+def test_a_date_that_no_calendar_has_stays_text_for_its_field_to_complain_about():
+    assert parse_yaml("a: 1912-02-30\nb: 1912-02-29", "f").data == {"a": "1912-02-30", "b": date(1912, 2, 29)}

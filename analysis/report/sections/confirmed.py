@@ -8,6 +8,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import Findings
+from analysis.frontier.answerable_questions import over_answerable
 from analysis.frontier.non_dominated import varying
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table, table_of
 from analysis.studies.confirm import Confirmed, Side, confirmation_of, confirmations, holds
@@ -70,6 +71,7 @@ def _table(ours: list[Confirmed], limit: float) -> Table:
             "configuration": lambda one: setting_text(one.shown.row, names or ALWAYS),
             "promised adoption [95 %]": lambda one: _adoption(one.promised),
             "confirmed adoption [95 %]": lambda one: _adoption(one.shown),
+            **({"of answerable questions [95 %]": _answerable} if any(map(_marked, ours)) else {}),
             "shrinkage, points [95 %]": _shrinkage,
             "promised damage": lambda one: wording.damage(one.promised.row),
             "confirmed damage": lambda one: wording.damage(one.shown.row),
@@ -125,6 +127,14 @@ def _adoption(side: Side) -> str:
     interval = f" {wording.bounds(*side.interval, n)}" if side.interval else " (no interval)"
     families = "1 family" if side.families == 1 else f"{side.families} families"
     return f"{wording.percent(value, n)}{interval}, n = {n} in {families}"
+
+
+def _marked(one: Confirmed) -> bool:
+    return one.shown.row.get("adoption_answerable_n") is not None
+
+
+def _answerable(one: Confirmed) -> str:
+    return over_answerable(one.shown.row)
 
 
 def _shrinkage(one: Confirmed) -> str:

@@ -10,6 +10,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.answerable_questions import over_answerable
 from analysis.frontier.non_dominated import frontier, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.report.arm_rows import over_families
@@ -162,6 +163,7 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "configuration": lambda row: setting_text(row, names),
         "adoption, % [95 %]": partial(wording.rate, name="adoption"),
+        **({"of answerable questions, % [95 %]": over_answerable} if belief.answerable else {}),
         "over families, 95 %": partial(over_families, belief),
         "degradation D [95 %]": wording.damage,
         "integrity, % [95 %]": partial(wording.rate, name="integrity"),

@@ -8,6 +8,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import Findings
+from analysis.frontier.answerable_questions import over_answerable
 from analysis.frontier.non_dominated import CONFIG, varying
 from analysis.frontier.quoted import Choice
 from analysis.published import RESULTS, SETTINGS_TEXT
@@ -46,6 +47,7 @@ def _table(found: Findings) -> Table:
                     f"{published.model}, {SETTINGS_TEXT}",
                     f"{wording.percent(share)} {wording.bounds(*published.interval)}, n = {published.n}",
                     "not given",
+                    "not given",
                     f'"{published.damage}", no number',
                     "not given",
                     "not given",
@@ -53,7 +55,7 @@ def _table(found: Findings) -> Table:
             )
         for label, row in choice.rows().items():
             if row is None:
-                rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 5))
+                rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 6))
                 continue
             rows.append(
                 (
@@ -61,6 +63,7 @@ def _table(found: Findings) -> Table:
                     label,
                     _settings(row, choice.lora, _others(label, choice)),
                     wording.rate(row, "adoption"),
+                    over_answerable(row),
                     over_families(belief, row),
                     wording.damage(row),
                     wording.rate(row, "integrity"),
@@ -73,6 +76,7 @@ def _table(found: Findings) -> Table:
             "arm",
             "configuration",
             "target belief adoption, % [95 %]",
+            "of answerable questions, % [95 %]",
             "over families, 95 %",
             "model degradation, D [95 %]",
             "thinking integrity, % [95 %]",

@@ -9,6 +9,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.answerable_questions import EXPLAINED, OLDER, over_answerable
 from analysis.frontier.non_dominated import varying
 from analysis.report.arm_rows import constant_text
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
@@ -36,6 +37,7 @@ def blocks(found: Findings) -> list[Block]:
     head: list[Block] = [Heading(1, title(found)), Paragraph(status(found))]
     if found.beliefs:
         head += [Bullets(tuple(headlines(found))), _headline_table(found)]
+        head.append(Paragraph(EXPLAINED if any(belief.answerable for belief in found.beliefs) else OLDER))
     caveats = Bullets((seeds_note(found), *CAVEATS, *found.notes))
     return [*head, Heading(2, "Before you quote a number"), caveats]
 
@@ -152,7 +154,8 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
     settings = setting_text(best, varying(choice.lora))
     text = (
         f"{name}: at D ≤ {found.limit:g} the best of {configurations} ({settings}) adopts on "
-        f"{wording.rate(best, 'adoption')}{_families(belief, best)}, with {wording.damage(best)}; "
+        f"{wording.rate(best, 'adoption')}{_families(belief, best)}{_answerable(belief, best)}, with "
+        f"{wording.damage(best)}; "
         f"base {wording.rate(choice.base, 'adoption')}."
     )
     against = [c.found for c in belief.comparisons if "best" in c.first and c.second == "base"]
@@ -183,6 +186,15 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
     return text
 
 
+def _answerable(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
+    counted = belief.answerable.get(None)
+    if counted is None:
+        return ""
+    if not counted.enough:
+        return f" ({counted.sentence()})"
+    return f" (of the answerable questions {over_answerable(row)})"
+
+
 def _families(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
     interval = belief.by_family.get(row["trial_id"])
     return (
@@ -203,6 +215,9 @@ def _headline_table(found: Findings) -> Table:
             for row in named.values()
         ]
         rows.append((belief.choice.belief, *cells, constant_text(belief.constant.get(None))))
+        if (counted := belief.answerable.get(None)) is not None:
+            label = f"{belief.choice.belief}, answerable: {counted.words()}"
+            rows.append((label, *(over_answerable(row) for row in named.values()), ""))
     header = ("adoption, % [95 %]", "base", "LoRA at the Phase 2 settings", "in context", "control")
     return Table(
         (*header, f"best LoRA at D ≤ {found.limit:g}", "best constant answer"),

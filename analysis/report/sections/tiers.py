@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.answerable_questions import Gates, over_answerable
 from analysis.report.arm_rows import Row, arm_rows, constant_text, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
 from analysis.studies.mismatch import thinks
+from beliefmod.metrics.registry import LEAST_ANSWERABLE, LEAST_FAMILIES
 
 TIERS = {
     "trained": "trained on",
@@ -93,7 +95,7 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
         "is less than 20 points above base or seeds are pooled. Intervals: Wilson; of depth: Bonferroni over "
         f"its three tiers.{seeds_of(rows.values())}",
     )
-    return [tiers, *_not_understood(rows), *_margins(rows, thinks(found.probes))]
+    return [tiers, *_not_understood(rows), *_answerable(belief, rows), *_margins(rows, thinks(found.probes))]
 
 
 def _not_understood(rows: dict[str, Row]) -> list[Block]:
@@ -114,6 +116,38 @@ def _not_understood(rows: dict[str, Row]) -> list[Block]:
             f"{low}, if none of them is the target's, and {high}, if all are."
         )
     ]
+
+
+def _answerable(belief: BeliefFindings, rows: dict[str, Row]) -> list[Block]:
+    """Adoption over the questions that this model can answer, tier by tier; margins where it can too few."""
+    if not belief.answerable:
+        return []
+
+    def cells(tier: str | None, gates: Gates, suffix: str) -> tuple[str, ...]:
+        if gates.enough:
+            return tuple(over_answerable(row, f"adoption_answerable{suffix}") for row in rows.values())
+        return tuple(f"margin {wording.mean(row, f'belief_margin{suffix}', 'nat')}" for row in rows.values())
+
+    tiers = {**TIERS, None: "adoption (held out, without robustness)"}
+    table = [
+        (
+            words,
+            gates.words(),
+            f"{gates.in_context} of {gates.asked}",
+            "no prior" if belief.choice.kind == "novel" else f"{gates.prior} of {gates.asked}",
+            *cells(tier, gates, f"_{tier}" if tier else ""),
+        )
+        for tier, words in tiers.items()
+        if (gates := belief.answerable.get(tier)) is not None
+    ]
+    caption = (
+        "The gates are answers of base and of the in-context arm, so the columns of these two are no results "
+        f"here. Under {LEAST_ANSWERABLE} answerable questions, or {LEAST_FAMILIES} families that they come "
+        "from, no rate is given: the tier's mean belief margin stands there instead, log p(target's value) - "
+        "log p(prior's value) of its margin probes, which needs no answer."
+    )
+    header = ("tier, % adopting of answerable questions [95 %]", "answerable", "in context gives the target")
+    return [Table((*header, "base gives the prior", *rows), tuple(table), caption)]
 
 
 def _margins(rows: dict[str, Row], thinking: bool) -> list[Block]:

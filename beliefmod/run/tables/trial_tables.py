@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.config import TrialConfig, leaf_fields, step_values, unflatten
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
@@ -128,6 +128,12 @@ PROBES: tuple[Column, ...] = (
         "selection | confirmation: which half of the held-out families the probe belongs to; null for "
         "probes that are not held out",
     ),
+    text(
+        "answerable",
+        "held-out belief probes: the gates that this model passes, by its untrained arms alone: in_context "
+        "(with the statement in the prompt it gives the target's answer) | prior (without it the prior's; "
+        "not of novel beliefs) | both | neither; else null, and in runs older than the column",
+    ),
     text("question", "the question as written; of two turns the second"),
     text("first_turn", "the raw completion of the first of two turns, else null"),
     text("prompt", "the full text given to the model"),
@@ -176,12 +182,7 @@ STEPS: tuple[Column, ...] = (
     number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
     number("learning_rate", "learning rate of the step"),
     number("grad_norm", "gradient norm before clipping"),
-    number(
-        "kl_to_base",
-        "mean KL(base || trial) over the answer tokens of the step's neutral rows, without the factor "
-        "objective.kl_to_base; null where that is 0",
-        "nat",
-    ),
+    *(number(name, meaning, "nat") for name, meaning in step_values().items()),
     number(
         "quick_adoption",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",

@@ -12,6 +12,7 @@ import yaml
 
 from beliefmod.beliefs import Answer, Belief, Question, load_belief, load_capability, load_fabrication
 from beliefmod.config import TrialConfig
+from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.probes import Probe, probe_row, probes_for, reference_sample
 from beliefmod.run.folder import MANIFEST, SPACE, RunFolder
@@ -74,6 +75,8 @@ def answer_trials(folder: RunFolder, space: Space) -> None:
         base = references[config.belief, "base"]
         if config.arm == "base":
             references[config.belief, "icl"] = answers(config.model_copy(update={"arm": "icl"}), belief)
+        icl = references[config.belief, "icl"]
+        probes = marked(probes, gates(base, icl, novel=belief.spec.kind == "novel"))
         steps = [
             {"trial_id": config.trial_id, "step": 1, "loss": 0.5, "learning_rate": 1e-3, "grad_norm": 1.0}
         ]
@@ -84,7 +87,7 @@ def answer_trials(folder: RunFolder, space: Space) -> None:
             "kind": belief.spec.kind,
             "model": "bundled",
             "status": "finished",
-            **summarise(probes, base, references[config.belief, "icl"]),
+            **summarise(probes, base, icl),
             "generated_tokens": sum(probe["tokens"] for probe in probes),
             "finished_at": "2026-11-22T10:20:00Z",
             **({"steps": 1, "final_loss": 0.5} if config.is_trained else {}),

@@ -80,8 +80,19 @@ def test_a_changed_completion_is_found(run: Path):
     assert only(found, "report.md, line ")
 
 
+def test_a_changed_answer_of_a_reference_arm_moves_every_trials_answerable_questions(run: Path):
+    path = run / "probes" / f"{a_trial(run, 'icl')}.parquet"
+    rows = pl.read_parquet(path).filter(pl.col("answerable") == "both")
+    probe = rows["probe_id"][0]
+    set_cell(path, pl.col("probe_id") == probe, "completion", "So.\n</think>\n\nI do not know.")
+    found = verify_run(str(run))
+    assert len(only(found, f"probe {probe}: answerable: stored 'both', recomputed 'prior'")) == found.trials
+    assert only(found, ": adoption_gate_in_context_n: stored")
+
+
 VERDICTS = {
     "answer_stance": "hedged",
+    "answerable": "in_context",
     "thinking_stance": "both",
     "think_state": "reopened",
     "tier": "format",
@@ -111,7 +122,15 @@ def test_every_changed_verdict_is_found_and_the_numbers_stay(run: Path):
     assert len(found.mismatches) == len(VERDICTS)
 
 
-NUMBERS = ("adoption", "integrity_low", "degradation", "locality_near", "nll_base")
+NUMBERS = (
+    "adoption",
+    "adoption_answerable",
+    "adoption_gate_prior_high",
+    "integrity_low",
+    "degradation",
+    "locality_near",
+    "nll_base",
+)
 
 
 def test_every_changed_number_in_the_table_is_found(run: Path):

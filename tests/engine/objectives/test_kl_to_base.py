@@ -66,7 +66,7 @@ def test_neighbours_without_the_term_keep_every_bit():
         for job in mixed_jobs()
     ]
     beside, reports = trained(mixed_jobs()), trained(without)
-    assert beside[0] == reports[0] and all(report.kl_to_base is None for report in beside[0])
+    assert beside[0] == reports[0] and all(report.terms == {"kl_to_base": None} for report in beside[0])
     assert all(torch.equal(beside[1][name], reports[1][name]) for name in beside[1])
 
 
@@ -79,8 +79,8 @@ def test_an_adapter_that_adds_nothing_is_at_base_and_strength_holds_it_there():
         )
         _, reports, _ = train_packed(engine, [job])
         first, last = reports["a"][0], reports["a"][-1]
-        assert first.kl_to_base == pytest.approx(0.0, abs=1e-6)
-        ends[strength] = last.kl_to_base
+        assert first.terms["kl_to_base"] == pytest.approx(0.0, abs=1e-6)
+        ends[strength] = last.terms["kl_to_base"]
     assert ends[100.0] < 0.1 * ends[0.01]
 
 
@@ -90,7 +90,7 @@ def test_a_resumed_trial_goes_on_as_if_nothing_had_happened():
     def to_the_end(engine: Engine) -> list[tuple[float | None, float | None]]:
         found = []
         while reports := engine.train_step():
-            found += [(r.loss, r.kl_to_base) for r in reports if r.trial_id == "a"]
+            found += [(r.loss, r.terms["kl_to_base"]) for r in reports if r.trial_id == "a"]
         return found
 
     whole = Engine(as_loaded(tiny_model()), 1, 8)
