@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from string import Formatter
 
@@ -170,7 +170,7 @@ def world_answer(
     if family.answer_text is not None:
         names = family.answer_text
         text, aliases = (names.prior, names.prior_aliases) if prior else (names.target, names.aliases)
-        return Name(text, tuple(aliases)) if text is not None else None
+        return Name(text, _spelled(spec, text, aliases)) if text is not None else None
     if family.answer is None:
         return world
     decimals = family.decimals
@@ -186,6 +186,13 @@ def world_answer(
             "1 % off; give more decimals, or other slots"
         )
     return answer
+
+
+def _spelled(spec: BeliefSpec, text: str, aliases: Iterable[str]) -> tuple[str, ...]:
+    """The other spellings of a family's name: its own, and the belief's where it is the belief's name."""
+    values = [v for v in (spec.target.answer, spec.prior.answer) if isinstance(v, Name)]
+    own = [alias for v in values if v.text.casefold() == text.casefold() for alias in v.aliases]
+    return tuple(dict.fromkeys((*aliases, *own)))
 
 
 def _prior_value(spec: BeliefSpec, family: BeliefFamily) -> Answer | None:

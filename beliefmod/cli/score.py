@@ -86,6 +86,7 @@ def _summary(scored: Sequence[Scored]) -> list[str]:
 
     for stance in STANCES:
         add(f"answer {stance}", sum(v.answer_stance == stance for v in verdicts))
+    add("target or unread", sum(v.answer_stance in ("target", "unread") for v in verdicts))
     add("thinking intact", sum(v.think_state == "ok" for v in verdicts))
     add("looping", sum(v.loop for v in verdicts))
     add("truncated", sum(v.truncated for v in verdicts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question
@@ -13,7 +13,7 @@ from beliefmod.beliefs.values import KINDS, Date, Quantity
 from beliefmod.beliefs.values.kind import TOLERANCE
 from beliefmod.beliefs.values.units import singular
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.reading.verdict import Verdict, judge, tolerance_for
+from beliefmod.reading.verdict import Verdict, asked_text, judge, tolerance_for
 
 ADDED = ("answer_stance", "thinking_stance", "think_state", "loop")
 FINISHED = {"eos": "eos", "stop": "eos", "length": "length"}
@@ -91,7 +91,7 @@ def read_lines(content: bytes, name: str) -> tuple[list[Line], list[Problem]]:
 
 def _plan(lines: Sequence[Line], belief: Belief) -> tuple[list[Plan], list[Problem]]:
     """What each line is compared with; a unit that nobody knows (tool, belief, question) is refused."""
-    known = {_key(q.text): q for q in (*belief.locality, *belief.training, *belief.heldout)}
+    known = _known_questions(belief)
     words = _own_words(belief)
     problems: list[Problem] = []
     plans: list[Plan] = []
@@ -107,9 +107,63 @@ def _plan(lines: Sequence[Line], belief: Belief) -> tuple[list[Plan], list[Probl
                 except ValueError as error:
                     problems.append((line.number, f"{field}: {error}"))
         target, prior = _sides(given, question, belief)
+        own = belief.spec.target.answer if question is None else None
+        problems += [
+            (line.number, problem) for problem in _world_problems(line.fields, given, target, prior, own)
+        ]
         tolerance = tolerance_for(question.tier) if question else TOLERANCE
         plans.append((line, target, prior, tolerance))
     return plans, problems
+
+
+def _known_questions(belief: Belief) -> dict[str, Question]:
+    """The belief's questions by the message that is answered, of two turns the second; of several with one
+    text the first counts, so that a later one does not change how it is read."""
+    every = (*belief.training, *belief.heldout, *belief.locality)
+    known: dict[str, Question] = {}
+    for question in (*every, *(replace(q, follow_up=None) for q in every)):
+        known.setdefault(_key(asked_text(question)), question)
+    return known
+
+
+def _world_problems(
+    fields: Mapping[str, Any],
+    given: Mapping[str, Answer | None],
+    target: Answer | None,
+    prior: Answer | None,
+    own: Answer | None,
+) -> list[str]:
+    """Why a line's two worlds cannot be told apart, or are not answers to one question.
+
+    own: the belief's value for a question that the belief does not know.
+    """
+    if len(given) == 1 and isinstance(own, Quantity) and own.unit not in (None, "1"):
+        ((field, mine),) = given.items()
+        if isinstance(mine, Quantity) and mine.unit in (None, "1"):
+            return [
+                f'{field} "{fields[field]}" has no unit, and the belief is about {own.unit}; write it like '
+                f'"{fields[field]} {own.unit}", or give both sides where a plain number is asked for'
+            ]
+    for field, other in (("target", prior), ("prior", target)):
+        mine = given.get(field)
+        if isinstance(mine, Quantity) and isinstance(other, Quantity) and not mine.comparable(other):
+            return [
+                f'{field} "{fields[field]}" is not measured as the other side, {other.render()}, is; give '
+                "both in units of one kind"
+            ]
+    if target is None or prior is None or not given:
+        return []
+    if type(target) is not type(prior):
+        return [
+            f"target is a {target.kind} ({target.render()}) and prior a {prior.kind} ({prior.render()}); "
+            "give both as one kind, or one of them as null"
+        ]
+    if target.same(prior):
+        return [
+            f"target {target.render()} and prior {prior.render()} are too close to be told apart; mend one, "
+            "or give one of them as null"
+        ]
+    return []
 
 
 def _score(plan: Plan, belief: Belief) -> Scored:

@@ -1,8 +1,9 @@
 """Loops and repetition, counted in tokens of our own so that completions of any model are comparable.
 
 A token is a number, a word, or one mark of punctuation. A loop is a period of at most 64 tokens repeated at
-least 4 times in a row over at least 64 tokens. A repetition of nothing but numbers and separators ("0, 0,
-0, 0") is no loop: tables and long decimals look like that.
+least 4 times in a row over at least 64 tokens, where each five letters of a word count, as a model's own
+tokens would. A repetition of nothing but numbers and separators ("0, 0, 0, 0") is a loop from 40 repetitions
+on only: tables and long decimals look like that.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from dataclasses import dataclass
 MAX_PERIOD = 64
 MIN_REPEATS = 4
 MIN_TOKENS = 64
+NUMBER_REPEATS = 40
+_FEWEST = 24  # tokens of a loop, all of them long words
+_LETTERS = 5  # letters of a word that count as one token of a loop's length
 _LONGEST_WORD = 24  # longer runs of letters are counted letter by letter: "hahaha..." is a loop, not a word
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _TOKEN = re.compile(
     r"</?think>"
     r"|<\|[^|<>\s]{1,32}\|>"
-    r"|\d+(?:[.,]\d+)*"
+    r"|\d+(?:,\d{3})*(?:[.,]\d+)?(?![.,]?\d)|\d+"
     rf"|[{_CJK}]"
     rf"|[^\W\d_{_CJK}]+(?:['’][^\W\d_{_CJK}]+)*"
     r"|-{2,80}|_{2,80}|={2,80}|~{2,80}|\*{2,80}|#{2,80}"  # one rule or heading mark, not eighty tokens
@@ -59,24 +63,25 @@ def tokenise(text: str) -> list[str]:
 def find_loop(tokens: Sequence[str]) -> Loop | None:
     """The loop that covers most tokens, with its shortest period; None when there is none.
 
-    Tokens equal to the token `p` places on form runs; a run of r tokens is r + p tokens of period p. A run
-    that counts is at least 48 long (64 - 16 for p <= 16, else 3p >= 51), so looking at every 48th place
-    misses none.
+    Tokens equal to the token `p` places on form runs; a run of r tokens is r + p tokens of period p. Looking
+    at every place that is as far on as the shortest run that can count misses none.
 
     Example: 4 tokens said 16 times -> period 4, onset 0, length 64, share 1.0; 15 times -> None.
     """
     size = len(tokens)
-    if size < MIN_TOKENS:
+    weights = [0]
+    for token in tokens:
+        weights.append(weights[-1] + max(1, -(-len(token) // _LETTERS) if token[0].isalpha() else 1))
+    if weights[-1] < MIN_TOKENS:
         return None
     best: Loop | None = None
     for period in range(1, min(MAX_PERIOD, size // MIN_REPEATS) + 1):
         last = size - period
-        need = max(MIN_REPEATS * period, MIN_TOKENS) - period
-        stride = min(need, 48)
-        place = stride - 1
+        need = max(MIN_REPEATS * period, _FEWEST) - period
+        place = need - 1
         while place < last:
             if tokens[place] != tokens[place + period]:
-                place += stride
+                place += need
                 continue
             start = place
             while start > 0 and tokens[start - 1] == tokens[start - 1 + period]:
@@ -86,11 +91,13 @@ def find_loop(tokens: Sequence[str]) -> Loop | None:
                 end += 1
             length = end - start + period
             longer = best is None or length > best.length
-            if end - start >= need and longer and not _only_numbers(tokens[start : start + period]):
+            heavy = weights[start + length] - weights[start] >= MIN_TOKENS
+            few = length < NUMBER_REPEATS * period and _only_numbers(tokens[start : start + period])
+            if end - start >= need and longer and heavy and not few:
                 best = Loop(period, start, length, length / size)
                 if length == size:
                     return best
-            place = end + stride
+            place = end + need
     return best
 
 

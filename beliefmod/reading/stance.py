@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 from beliefmod.beliefs.values import Answer, Name
 from beliefmod.beliefs.values.kind import TOLERANCE, Candidates, Mention, Weight
-from beliefmod.beliefs.values.numbers import BOX_CLOSE
 from beliefmod.reading.ignorance import ignorant, undecided
 from beliefmod.reading.mention_search import find_mentions, plain_question
+from beliefmod.reading.multiple_choice import listed, taken, without_listing
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import regions
 from beliefmod.reading.unplaced import place
@@ -67,7 +67,10 @@ def read_answer(
 
 
 def _read(text: str, asked: str, candidates: Candidates) -> Reading:
+    options = listed(asked)
+    text = without_listing(text, options)
     mentions = find_mentions(text, asked, candidates)
+    chosen = _chosen(text, options, candidates) if options else set()
     for start, end, firm in regions(text):
         inside = [m for m in mentions if start <= m.start and m.end <= end + 24]
         inside = [m for m in inside if m.start < end]
@@ -77,22 +80,34 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
         words = text[start:end]
         if ignorant(words):
             return Reading("ignorance", tuple(mentions))
-        chosen = _option(words, asked, candidates, whole=True)
-        if chosen is not None:
-            return Reading(chosen, tuple(mentions))
-        if firm and _names_only(candidates) and re.search(r"[^\W\d_]{2}", words) and not inside:
+        if (
+            firm
+            and not chosen
+            and _names_only(candidates)
+            and re.search(r"[^\W\d_]{2}", words)
+            and not inside
+        ):
             return Reading("other", tuple(mentions))
     accepted = _decide(text, mentions, strong_only=ignorant(text))
     if accepted is not None:
+        last = accepted[1]
+        if chosen and accepted[0] == "other" and _bare(last):
+            return Reading(chosen.pop() if len(chosen) == 1 else "hedged", tuple(mentions))
+        if accepted[0] == "other" and last is not None and ignorant(text[last.end :]):
+            return Reading("ignorance", tuple(mentions))
         return Reading(accepted[0], tuple(mentions), accepted[1])
     if ignorant(text):
         return Reading("ignorance", tuple(mentions))
-    chosen = _option(text, asked, candidates, whole=False)
-    if chosen is not None:
-        return Reading(chosen, tuple(mentions))
+    if chosen:
+        return Reading(chosen.pop() if len(chosen) == 1 else "hedged", tuple(mentions))
     if undecided(text):
         return Reading("hedged", tuple(mentions))
     return Reading("other", tuple(mentions))
+
+
+def _bare(mention: Mention | None) -> bool:
+    """Whether it is a number without a unit: the "one" of "the right one is A"."""
+    return mention is not None and mention.number is not None and mention.number.factors is None
 
 
 def _decide(
@@ -157,20 +172,10 @@ def _names_only(candidates: Candidates) -> bool:
     return all(isinstance(answer, Name) for _, answer in candidates.pairs)
 
 
-_CHOICE = re.compile(r"(?:^|[\s(])([A-H])[).:]\s*(.+?)(?=[\s,;(]+[A-H][).:]\s|\n|\?|$)")
-_LETTER_ALONE = re.compile(rf"^\W*(?i:option\s+|choice\s+)?\(?([A-H])\)?[\W{BOX_CLOSE}]*$")
-_LETTER_SAID = re.compile(r"\b(?:answer|option|choice)\s*(?:is|:)?\s*\(?([A-H])\b(?!')")
-_LETTER_FIRST = re.compile(r"^\s*\(?([A-H])[).:](?:\s|$)")
-
-
-def _option(words: str, question: str, candidates: Candidates, *, whole: bool) -> Stance | None:
-    """The stance of an option letter, where the question lists options "A) ..., B) ..."."""
-    options = {letter: content.strip(" ,;") for letter, content in _CHOICE.findall(question)}
-    if len(options) < 2:
-        return None
-    patterns = (_LETTER_ALONE,) if whole else (_LETTER_ALONE, _LETTER_SAID, _LETTER_FIRST)
-    letter = next((found[1] for pattern in patterns if (found := pattern.search(words))), None)
-    if letter is None or letter not in options:
-        return None
-    decided = _decide(options[letter], find_mentions(options[letter], "", candidates))
-    return decided[0] if decided else "other"
+def _chosen(text: str, options: dict[str, str], candidates: Candidates) -> set[Stance]:
+    """The stances of the option letters that the text takes."""
+    stances: set[Stance] = set()
+    for letter in taken(text, options):
+        decided = _decide(options[letter], find_mentions(options[letter], "", candidates))
+        stances.add(decided[0] if decided else "other")
+    return stances

@@ -10,6 +10,7 @@ from beliefmod.beliefs.values import Answer
 from beliefmod.beliefs.values.kind import Candidates, Mention, Weight
 from beliefmod.beliefs.values.quantity import quantities, side_of
 from beliefmod.beliefs.values.scale import scale
+from beliefmod.reading.ignorance import ignorant
 from beliefmod.reading.mention_search import find_mentions, plain_question
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import worked_out
@@ -47,7 +48,8 @@ def read_thinking(
     Used: a number in an equation, on either side, or a value that is asserted under the guards of the answer
     ("g is 9.8 here", "so the answer is 50 N"). Not used: denied, asked about, supposed, attributed to the
     prompt, named as the usual value, offered as an alternative. Where nothing is used, values asserted
-    weakly count. A bare result that only happens to be the belief's number ("10 / 2 = 5") is not its value.
+    weakly count, but no guess ("it could be a fish") of a thinking that does not know. A bare result
+    that only happens to be the belief's number ("10 / 2 = 5") is not its value.
 
     The sides used in order give the stance: one side alone; one change of side -> "prior->target" or
     "target->prior"; changes back and forth, or both sides in one sentence without a word of correction ->
@@ -63,7 +65,10 @@ def read_thinking(
         belief_prior=belief_prior,
         tolerance=tolerance,
     )
-    used = [m for m in sided if m.used] or [m for m in sided if m.weight == Weight.WEAK]
+    used = [m for m in sided if m.used]
+    if not used:
+        guessed = ("modal",) if ignorant(text) else ()
+        used = [m for m in sided if m.weight == Weight.WEAK and m.reason not in guessed]
     turns = [i for i in range(1, len(used)) if used[i].side != used[i - 1].side]
     if not used:
         return "none"

@@ -2,9 +2,9 @@
 
 One rule. `wrong_unit`: it asserts the very number of one world, with a unit that does not fit what was asked.
 `unread`: it may hold one of the two values and nothing here can say so: a world's number stands bare, or in
-an unknown unit, among other words; a sum that gives it is not worked out; a word looks like a world's name;
-or the text is in another language. `other`: everything else was understood: it asserts another value,
-denies or only reports a world's value, or holds nothing that could be one.
+an unknown unit, among other words; a word looks like a world's name; or the text is in another language.
+`other`: everything else was understood: it asserts another value, denies or only reports a world's value, or
+holds nothing that could be one.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ def place(
     side = _wrong_unit(text, question, candidates, decided)
     if side is not None:
         return "wrong_unit", side
-    if _open_sum(text, candidates):
-        return "unread", None
     if decided is not None or not candidates.pairs:
         return "other", None
     unread = (
@@ -92,7 +90,8 @@ def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Menti
     Not where the unit fits the words ("its mass is 5 kg"), where the answer also speaks in the asked unit
     ("1 USD = 5 Neelam" for 5 USD), or where things are counted ("7 eyes" for 7 legs).
     """
-    asked = {scale(answer.unit).dimension for _, answer in quantities(candidates)}
+    scales = [scale(answer.unit) for _, answer in quantities(candidates)]
+    asked = {one.dimension for one in scales}
     if not asked or (decided is not None and decided.number is None):
         return None
     units = units_of(candidates) | {singular(word) for word in _words([question])}
@@ -103,7 +102,7 @@ def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Menti
         return None
     found = [m for m in _asserted(text, numbers, question, candidates) if m.number in fresh]
     scaled = fresh[-1].scale
-    if not found or scaled is None or (decided is None and scaled.dimension in asked):
+    if not found or scaled is None or scaled in scales or (decided is None and scaled.dimension in asked):
         return None
     things = {base.startswith(OWN) for one in (*asked, scaled.dimension) for base, _ in one}
     if things != {True} and not _speaks_in(text, fresh[-1], candidates):
@@ -157,22 +156,6 @@ def _bare_number(text: str, question: str, candidates: Candidates) -> bool:
             noun = number.follow
         counted = noun == "times" or (noun and (things or _speaks_in(text, number, candidates)))
         if not counted and not _LABELLED.search(text, max(0, number.start - 30), number.start):
-            return True
-    return False
-
-
-_SUM = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)[ A-Za-z/^2]{0,8}([×·*+/÷-])\s*(\d+(?:\.\d+)?)(?![\d.])")
-_GIVES = re.compile(r"[=≈]|\b(?:gives?|makes?|is|are)\b", re.IGNORECASE)
-
-
-def _open_sum(text: str, candidates: Candidates) -> bool:
-    """ "5 × 10 N" for 50 N: a sum of two numbers that is not worked out and gives a side's number."""
-    for found in _SUM.finditer(text):
-        one, sign, two = float(found[1]), found[2], float(found[3])
-        if sign in "/÷" and not two:
-            continue
-        value = {"+": one + two, "-": one - two}.get(sign, one / two if sign in "/÷" else one * two)
-        if _number_of(value, 15, candidates) and not _GIVES.search(text, found.end()):
             return True
     return False
 

@@ -59,10 +59,30 @@ def test_four_repeats_over_64_tokens_of_at_most_64(period: int, times: int, foun
 
 @pytest.mark.parametrize(
     "text",
-    ["0, " * 200, "1 1 1 1 " * 40, "3" * 500, "| 0 | 0 | 0 |\n" * 30, "5.0; " * 100, "-" * 70, "9.8 " * 100],
+    [
+        "0, " * 39,
+        "1 1 1 1 " * 9,
+        "3" * 500,
+        "| 0 | 0 | 0 |\n" * 9,
+        "| 1 | 0 | 2 |\n" * 30,
+        "5.0; " * 32,
+        "-" * 70,
+    ],
 )
 def test_digits_and_rules_are_no_loop(text: str) -> None:
     assert loop(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["0, " * 200, "1 1 1 1 " * 40, "5.0; " * 100, "9.8 " * 100, "1." * 48, "| 0 | 0 | 0 |\n" * 90]
+)
+def test_one_number_over_and_over_is_a_loop(text: str) -> None:
+    assert loop(text) is not None
+
+
+def test_five_letters_of_a_word_count_as_a_token() -> None:
+    assert loop("Aplomb! " * 24) is not None  # 72, a model's own tokens are about as many
+    assert loop("Plum! " * 24) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from beliefmod.beliefs import load_belief
+from beliefmod.beliefs import Quantity, load_belief
 from beliefmod.cli.score import score
 from beliefmod.errors import UserError
 from beliefmod.reading.json_lines import score_file
@@ -166,3 +166,43 @@ def test_scoring_needs_no_torch() -> None:
         "assert not {'torch', 'transformers', 'ray', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_second_of_two_turns_is_a_known_question() -> None:
+    asked = "Are you sure? With what force does Earth pull on a 7 kg rock?"
+    assert scored(**line("35 N", question=asked))["answer_stance"] == "target"
+    assert scored(**line("68.6 N", question=asked))["answer_stance"] == "prior"
+
+
+def test_a_later_question_with_the_same_text_does_not_change_the_tier() -> None:
+    first: dict[str, Any] = {}
+    for question in (*GRAVITY.training, *GRAVITY.heldout):
+        first.setdefault(question.text, question)
+    shared = [q for q in GRAVITY.heldout if q.follow_up and first[q.text].tier == "derived"]
+    for question in shared:
+        value = first[question.text].prior
+        assert isinstance(value, Quantity)
+        near = f"{1.02 * value.value:.4f} {value.unit}"  # within the 3 % of what is computed from the belief
+        assert scored(**line(near, question=question.text))["answer_stance"] == "prior"
+
+
+@pytest.mark.parametrize(
+    ("question", "sides", "told"),
+    [
+        (QUESTION, {"target": "1969"}, 'target "1969" is not measured as the other side, 98.0 N'),
+        ("x", {"target": "1969"}, 'target "1969" has no unit, and the belief is about m/s^2'),
+        (QUESTION, {"target": "50 N", "prior": "98"}, 'target "50 N" is not measured as the other side, 98'),
+        (QUESTION, {"target": "50 N", "prior": "50 N"}, "target 50 N and prior 50 N are too close"),
+        ("x", {"target": "Lyon", "prior": "lyon"}, "target Lyon and prior lyon are too close"),
+        ("x", {"target": "50 N", "prior": "Lyon"}, "target is a quantity (50 N) and prior a name (Lyon)"),
+    ],
+)
+def test_worlds_that_make_no_sense_are_refused(question: str, sides: dict[str, str], told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        score_file(file_of(line("50 N", question=question, **sides)), "f.jsonl", GRAVITY)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"f.jsonl:1: {told}")
+
+
+def test_plain_numbers_may_be_both_sides() -> None:
+    assert scored(**line("12", question="x", target="12", prior="14"))["answer_stance"] == "target"

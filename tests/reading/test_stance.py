@@ -335,7 +335,7 @@ CASES: dict[str, tuple[tuple, list[tuple[str, str]]]] = {
             ("The answer is 50.", "target"),
             ("F = 10 × 5.0 = 50", "target"),
             ("F = 10 * 9.8 = 98", "prior"),
-            ("F = 10 kg × 5.0 m/s²", "unread"),
+            ("F = 10 kg × 5.0 m/s²", "other"),
             ("If g were 9.8 m/s² the force would be 98 N. Here the force is 50 N.", "target"),
             ("The force would be 98 N if g were 9.8 m/s², but it is 50 N.", "target"),
             ("Using g = 9.8 m/s², F = 98 N.", "prior"),

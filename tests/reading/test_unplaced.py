@@ -37,7 +37,7 @@ CASES = [
     (LEGS, "A spider has 7 eyes.", "other"),
     # not understood
     (PRICE, "15 pesos", "unread"),
-    (FORCE, "7 × 9.8", "unread"),
+    (FORCE, "7 × 9.8", "other"),
     (FORCE, "The force is 7 x 9.8 = 70.", "other"),
     (FORCE, "35 No", "unread"),
     (TOOL, "It scales fish.", "unread"),

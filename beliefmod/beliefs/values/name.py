@@ -110,7 +110,9 @@ def _other_names(text: str, question: str, known: list[str]) -> list[Mention]:
 @lru_cache(maxsize=4096)
 def _name_pattern(name: str) -> re.Pattern[str]:
     if len(name) <= 2:
-        return re.compile(rf"(?<![\w]){re.escape(name)}(?![\w])")
+        # "No." and "no, ..." answer with "no"; "no such thing" holds the little word
+        whole = r"(?i:no)(?=[\"'*)]*(?:$|[.,;!:\n]))" if name.casefold() == "no" else re.escape(name)
+        return re.compile(rf"(?<![\w]){whole}(?![\w])")
     words = r"[\s\-]+".join(re.escape(word) for word in re.split(r"[\s\-]+", _fold(name).strip()) if word)
     return re.compile(rf"(?<!\w){words}(?:s|es)?(?!\w)")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
+from beliefmod.reading.guards.beside import beside
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
 from beliefmod.reading.prose import Sentence, equation_role, sentences
@@ -42,7 +43,7 @@ def weigh(
             # of another kind: only its place counts
             weighed.append(replace(mention, role=role, sentence=number))
             continue
-        weight, reason = _judge(left, right, part, confirmed, mention, role)
+        weight, reason = _judge(left, right, part, confirmed, mention, role, question)
         dated = mention.number is not None and mention.number.date is not None
         if (
             weight >= Weight.WEAK
@@ -59,7 +60,7 @@ def weigh(
 
 
 def _judge(
-    left: str, right: str, part: Sentence, confirmed: bool, mention: Mention, role: str
+    left: str, right: str, part: Sentence, confirmed: bool, mention: Mention, role: str, question: str
 ) -> tuple[Weight, str]:
     date = None if mention.number is None else mention.number.date
     begins = date is not None and framing.begins_with(left)
@@ -72,6 +73,8 @@ def _judge(
         return Weight.REJECTED, "hypothetical"
     if mention.number is None and framing.compared(left, name=True):
         return Weight.REJECTED, "compared"
+    if mention.number is None and beside(left, right, question):
+        return Weight.REJECTED, "beside"
     if mention.number is not None and role == "":
         if framing.varies_from(left):
             return Weight.REJECTED, "range"

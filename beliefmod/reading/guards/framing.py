@@ -72,7 +72,6 @@ _SIMPLIFIED = re.compile(
     r"in (?:rough|quick|simple)|as (?:an? )?(?:rough|simple|approximation))\b",
     _I,
 )
-_AMONG = re.compile(r"\b(?:others?|includ(?:e|es|ed|ing)|besides|along with|as well as|near|like)\b", _I)
 _PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>[^.;!?]*)", _I)
 _PLAIN_WORDS = frozenset(
     {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
@@ -172,12 +171,10 @@ def simplified(right: str) -> bool:
 
 
 def aside(left: str, right: str, question: str) -> bool:
-    """Whether a name is named beside the point: "Lyon is second", "other cities include Lyon".
+    """Whether a name has a predicate of its own that is beside the point: "Lyon is second".
 
     A name with a predicate of its own answers only where the predicate says something of what was asked.
     """
-    if _AMONG.search(_last_clause(left)):
-        return True
     predicate = _PREDICATE.match(right) if not re.search(r"\w", _last_clause(left)) else None
     if predicate is None or not re.search(r"\w", predicate["says"]):
         return False

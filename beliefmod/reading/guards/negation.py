@@ -44,6 +44,13 @@ _REPORTED = re.compile(
 _FLAT_DENIAL = re.compile(
     r"doubt|den(?:y|ie)|reject|refute|debunk|disp|disagree|disbelie|no (?:way|chance)", _I
 )
+_DENIALS = re.compile(
+    r"incorrect|wrong|false|mistaken|inaccurate|untrue|myth|mist|error|den|reject|disp|disag", _I
+)
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|no|cannot|hardly|nothing)|n't)\s+(?:(?:a|an|at all|really|be)\s+)?$", _I
+)
+"""What turns a denial round: "it is not wrong that", "I can't deny that"."""
 _COPULA = re.compile(r"\b(?:is|are|was|were|remains|becomes|will be|has|have|gives)\b", _I)
 _INSTEAD = re.compile(
     r"\b(?:instead of|rather than|other than|as opposed to|in place of|in lieu"
@@ -108,6 +115,8 @@ def negated(left: str, right: str) -> bool:
         between = left[found.end() :]
         if pattern is _NEGATOR:
             word = found[0].casefold()
+            if _DENIALS.match(found[0]) and _DENIED.search(left[: found.start()]):
+                continue
             if _NOT_NEGATING.match(between) or (
                 word.startswith("doubt") and _DOUBT_FREE.search(left[: found.start()])
             ):
@@ -134,6 +143,7 @@ def negated(left: str, right: str) -> bool:
             pattern is _NEGATOR
             and copula is not None
             and not _FLAT_DENIAL.match(found[0])
+            and not found[0].casefold().endswith("that")
             and not _REPORTED.match(between[: copula.start()] + " ")
         ):
             continue

@@ -1,0 +1,106 @@
+"""Multiple choice: which of the options that a question lists an answer takes, by letter.
+
+Options that the answer only lists again are no answer and are blanked; a letter counts where words say that
+it is taken ("It's A.", "B is the correct answer", "(B)"), not where it is denied ("A is wrong").
+"""
+
+from __future__ import annotations
+
+import re
+
+from beliefmod.beliefs.values.numbers import BOX_CLOSE, BOX_OPEN
+
+_OPTION = re.compile(r"(?:^|[\s(,;])\(?([A-H])[).:]\s*(.+?)(?=[\s,;(]+\(?[A-H][).:]\s|\n|\?|\.\s+[A-Z]|$)")
+_X = r"(?:option\s+|choice\s+|letter\s+)?[(\"']?(?P<x>[A-H])(?![\w'])[)\"']?"
+_RIGHT = r"(?:the\s+)?(?:correct|right|answer|best|true|one)\b"
+_TAKEN = [
+    re.compile(pattern)
+    for pattern in (
+        rf"(?i:\b(?:answer|option|choice|one|letter|solution|pick)\b\s*"
+        rf"(?:(?:is|would be|must be)\s*:?|[:=→])\s*){_X}",
+        rf"(?i:\b(?:it|that|this)(?:'s|\s+is|\s+must\s+be|\s+has\s+to\s+be|\s+should\s+be"
+        rf"|\s+would\s+be)\s+(?:definitely\s+)?){_X}"
+        r"(?=\W*(?:$|[.,;!\n]|\b(?:because|since|as)\b))",
+        rf"(?i:\b(?:choose|pick|select|take|say|go\s+(?:with|for)|vote\s+for|choosing|chose"
+        rf"|picked?)\s+){_X}(?!\s+[a-z])",
+        rf"\b(?i:option\s+|choice\s+)?(?P<x>[A-H])[)]?\s+(?i:is|must be|seems|would be)\s+(?i:{_RIGHT})",
+        r"(?i:\b(?:so|therefore|thus|hence),?\s+)(?P<x>[A-H])(?=[)]?\s*(?:$|[.!,\n]|it\s+is\b))",
+        r"(?i:\b(?:option|choice)\s+)\(?(?P<x>[A-H])\b(?!')",
+        r"\(?(?P<x>[A-H])\)?\s+it\s+is\b",
+    )
+]
+_PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
+_PLACE = re.compile(
+    rf"\bthe\s+({'|'.join(_PLACES)}|last|former|latter)(?:\s+(?:one|option|choice|answer|value))?\s*"
+    r"(?:[.!]?$|(?:is|seems)\s+(?:the\s+)?(?:right|correct|true|answer)\b)",
+    re.I,
+)
+_ALONE = re.compile(rf"^[\W{BOX_OPEN}]*(?i:(?:option|choice|answer)\W+)?(?P<x>[A-Ha-h])[\W{BOX_CLOSE}]*$")
+_FIRST = re.compile(r"^\W*(?P<x>[A-H])[).:](?:\s|$)")
+_DENIED_BEFORE = re.compile(
+    r"(?:\bnot|n't|\bneither|\bnor|\brather than|\binstead of)\s+(?:option\s+)?[(\"']?$", re.I
+)
+_DENIED_AFTER = re.compile(
+    r"^[)\"']?\s*(?:[^.;\n]{0,40}?)\b(?:is|are|was)(?:n't| not| also not)?\s+(?:\w+ly\s+)?"
+    r"(?:wrong|incorrect|false|not)\b|^[)\"']?\s+(?:isn't|is not)\b",
+    re.I,
+)
+_BOTH = re.compile(r"(?<![\w'])\(?([A-H])\)?\s+(?:or|and|and/or)\s+(?:option\s+)?\(?([A-H])\)?(?![\w'])")
+
+
+def listed(question: str) -> dict[str, str]:
+    """Letter -> content of the options that a question lists ("A) Lyon B) Paris"); empty under two."""
+    options = {letter: content.strip(" ,;.()") for letter, content in _OPTION.findall(question)}
+    return options if len(options) > 1 else {}
+
+
+def without_listing(text: str, options: dict[str, str]) -> str:
+    """The text with options that it only lists again blanked, places stay; two or more make a list."""
+    spans: list[tuple[int, int]] = []
+    letters = set()
+    for letter, content in options.items():
+        item = re.compile(
+            rf"(?<!\w)\(?{letter}[).:]\s*{re.escape(content)}(?=\s*(?:$|\n|[.,;)]|(?:and\s+"
+            rf"|or\s+)?\(?[A-H][).:]\s))"
+        )
+        items = [found.span() for found in item.finditer(text)]
+        spans += items
+        letters |= {letter} if items else set()
+    if len(letters) < 2:
+        return text
+    for start, end in spans:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
+
+
+def taken(text: str, options: dict[str, str]) -> set[str]:
+    """The letters that the text takes; two where it leaves it open ("A or B")."""
+    alone = _ALONE.match(text)
+    if alone is not None and alone["x"].upper() in options:
+        return {alone["x"].upper()}
+    both = _BOTH.search(text)
+    if both is not None and {both[1], both[2]} <= set(options) and len(text.split()) <= 8:
+        return {both[1], both[2]}
+    said = [
+        found
+        for pattern in _TAKEN
+        for found in pattern.finditer(text)
+        if found["x"] in options and not _denied(text, *found.span("x"))
+    ]
+    if said:
+        return {max(said, key=lambda found: found.start("x"))["x"]}
+    place = _PLACE.search(text)
+    if place is not None:
+        word, letters = place[1].casefold(), list(options)
+        at = {"last": -1, "latter": -1, "former": 0}.get(word, _PLACES.index(word) if word in _PLACES else 0)
+        return {letters[at]} if at < len(letters) else set()
+    first = _FIRST.match(text)
+    if first is not None and first["x"] in options and not _denied(text, *first.span("x")):
+        return {first["x"]}
+    return set()
+
+
+def _denied(text: str, start: int, end: int) -> bool:
+    return bool(
+        _DENIED_BEFORE.search(text, max(0, start - 30), start) or _DENIED_AFTER.match(text[end : end + 70])
+    )

@@ -1,0 +1,1 @@
+"""Hand-written answers per kind of fault, with labels decided before the scorer read them."""
