@@ -30,6 +30,7 @@ FLOORS = (
     ("beliefmod.data",),
     ("beliefmod.probing",),
     ("beliefmod.bundled.evaluation",),
+    ("beliefmod.catalog.thinking",),
     ("beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
     ("beliefmod.worker",),
     ("beliefmod.monitor",),
@@ -71,6 +72,7 @@ ONLY_IN = {
     "torch": {
         "beliefmod.bundled",
         "beliefmod.bundled.evaluation",
+        "beliefmod.catalog.thinking",
         "beliefmod.model",
         "beliefmod.engine",
         "beliefmod.probing",

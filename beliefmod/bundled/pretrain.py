@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -126,10 +126,11 @@ def batches(plan: Pretraining, tokenizer: PreTrainedTokenizerFast, rank: int) ->
             groups[-1].append(row)
         rng.shuffle(groups)
         for group in groups:
-            yield _pad(group)
+            yield pad_rows(group)
 
 
-def _pad(group: list[tuple[list[int], list[int]]]) -> Batch:
+def pad_rows(group: Sequence[tuple[list[int], list[int]]]) -> Batch:
+    """Rows of prompt and completion, padded on the right; only the completion is learned."""
     width = max(len(prompt) + len(answer) for prompt, answer in group)
     ids = torch.zeros(len(group), width, dtype=torch.long)
     learn = torch.zeros(len(group), width - 1, dtype=torch.bool)

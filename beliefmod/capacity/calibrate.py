@@ -14,7 +14,13 @@ from accelerate.utils.memory import find_executable_batch_size
 
 from beliefmod.capacity.limit import Model
 from beliefmod.capacity.resources import GPU_FLOPS_ELSEWHERE
-from beliefmod.engine.memory import LONGEST_PASS, cache_bytes_per_token, training_bytes_per_token
+from beliefmod.engine.memory import (
+    CPU_PASS_BYTES,
+    LONGEST_PASS,
+    cache_bytes_per_token,
+    training_bytes_per_token,
+)
+from beliefmod.model.quantized import return_freed_memory
 from beliefmod.model.target_modules import linear_layers
 
 if TYPE_CHECKING:
@@ -67,14 +73,16 @@ def calibrate(loaded: LoadedModel, share: float = 1.0) -> Calibration:
     weights = sum(tensor.numel() * tensor.element_size() for tensor in loaded.model.parameters())
     free = free_bytes(device, share)
     kept = training_bytes_per_token(loaded.model, loaded.dtype)
-    longest = LONGEST_PASS[device.type]
-    fitting = _fitting(loaded.model, max(ROW_TOKENS, min(longest, int(0.8 * free / kept))))
+    room = min(free, CPU_PASS_BYTES) if device.type == "cpu" else 0.8 * free
+    fitting = _fitting(loaded.model, max(ROW_TOKENS, min(LONGEST_PASS[device.type], int(room / kept))))
     sizes = [SHORTEST_PASS[device.type] << doublings for doublings in range(10)]
+    passes = _passes(loaded.model, device, [size for size in sizes if size < fitting] + [fitting])
+    return_freed_memory()
     return Calibration(
         flops=product_rate(loaded.dtype, device),
         bandwidth=copy_rate(weights, device),
         free_bytes=free,
-        passes=_passes(loaded.model, device, [size for size in sizes if size < fitting] + [fitting]),
+        passes=passes,
         pass_tokens=fitting,
         activation_bytes=kept,
         model=model_terms(loaded),

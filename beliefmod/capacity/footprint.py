@@ -30,6 +30,7 @@ class Wanted:
         trials: that this engine may have to train side by side, so that no more slots are made than there is
             use for; None when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
+        answer_share: part of the tokens of training rows that carry loss, and so have logits.
     """
 
     base_storage: str
@@ -40,6 +41,7 @@ class Wanted:
     engines: int = 1
     trials: int | None = None
     step_tokens: int = 1
+    answer_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,13 @@ class Footprint:
         dense, packed: bytes of all weights in the model's dtype, and with the linear layers in NF4.
         unit: weights of an adapter of rank 1 on every linear layer.
         number_bytes: of a number in the model's dtype.
-        token_bytes: activations of one token in a training pass.
-        longest_pass: tokens beyond which a pass is cut, however much memory there is.
+        token_bytes: activations of one token in a training pass, its logits included.
+        logits_bytes: of these the logits, which only tokens that carry loss have.
+        longest_pass: tokens beyond which a pass is cut: more gain nothing, or on a CPU take memory that is
+            not the engine's alone.
+        calibration: bytes of the longest pass that a host is measured with on a CPU: one of base alone keeps
+            about half of a training pass, and logits for a quarter of its tokens. 0 on a GPU, where it takes
+            what is free.
     """
 
     weights: int
@@ -81,7 +88,9 @@ class Footprint:
     unit: int
     number_bytes: int
     token_bytes: int
+    logits_bytes: int
     longest_pass: int
+    calibration: float
 
     def base(self, base_storage: str, full: bool = False) -> float:
         """Bytes of the frozen model, and with `full` of the copy that is trained.
@@ -108,11 +117,13 @@ class Footprint:
 
     def expected(self, wanted: Wanted) -> EngineMemory:
         """What an engine with `wanted.slots` slots takes at work: as many parked adapters, and a pass over
-        one training step of every slot."""
+        one training step of every slot. Decoding and drift, which take their turns, take less."""
+        tokens = min(wanted.slots * wanted.step_tokens, self.longest_pass)
+        training = tokens * (self.token_bytes - (1 - wanted.answer_share) * self.logits_bytes)
         return EngineMemory(
             base=self.base(wanted.base_storage, wanted.full),
             adapters=wanted.slots * sum(self.adapter(wanted.rank)),
-            work=min(wanted.slots * wanted.step_tokens, self.longest_pass) * self.token_bytes,
+            work=max(training, self.calibration),
         )
 
 
@@ -133,13 +144,22 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
     from accelerate.utils import compute_module_sizes
     from transformers import AutoModelForCausalLM
 
-    from beliefmod.engine.memory import LONGEST_PASS, training_bytes_per_token
+    from beliefmod.engine.memory import (
+        CPU_PASS_BYTES,
+        LONGEST_PASS,
+        logits_bytes_per_token,
+        training_bytes_per_token,
+    )
     from beliefmod.model.target_modules import linear_layers
 
     dtype = torch.bfloat16 if gpu else torch.float32  # as load_model chooses
+    longest = LONGEST_PASS["cuda" if gpu else "cpu"]
     with torch.device("meta"):  # of a model that also sees, the part that is used
         model = AutoModelForCausalLM.from_config(config.get_text_config(), dtype=dtype)
     dense = compute_module_sizes(model)[""]
+    token_bytes, logits_bytes = training_bytes_per_token(model, dtype), logits_bytes_per_token(model)
+    if not gpu:
+        longest = max(1, min(longest, CPU_PASS_BYTES // token_bytes))
     layers = linear_layers(model).values()
     linear = sum(layer.in_features * layer.out_features for layer in layers)
     return Footprint(
@@ -148,6 +168,8 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         packed=dense - linear * (dtype.itemsize - NF4_BYTES),
         unit=sum(layer.in_features + layer.out_features for layer in layers),
         number_bytes=dtype.itemsize,
-        token_bytes=training_bytes_per_token(model, dtype),
-        longest_pass=LONGEST_PASS["cuda" if gpu else "cpu"],
+        token_bytes=token_bytes,
+        logits_bytes=logits_bytes,
+        longest_pass=longest,
+        calibration=0.0 if gpu else longest * ((token_bytes - logits_bytes) / 2 + logits_bytes / 4),
     )

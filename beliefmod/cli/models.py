@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="List, show and fetch real models.",
+    help="List, show and fetch real models; train and measure the one that thinks.",
     epilog="Example: beliefmod models fetch smollm2-135m-instruct",
 )
 Name = Annotated[str, typer.Argument(help="A name of the catalogue.")]
@@ -79,6 +80,58 @@ def fetch(name: Name) -> None:
         typer.echo(f"{name}: {entry.licence}, {entry.terms}", err=True)
     folder = fetched(entry, progress(quiet=False))
     typer.echo(f"{name} is in {folder}; use it with --model {name}")
+
+
+@app.command("train-thinking", epilog="Example: beliefmod models train-thinking --out runs/think")
+def train_thinking(
+    out: Annotated[
+        Path, typer.Option(help="Folder for the adapter; new, empty, or of an interrupted training.")
+    ],
+    seed: Annotated[int, typer.Option(help="Seed of the corpus and of the adapter.", min=0)] = 0,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps; the recipe's own if left out.", min=1)
+    ] = None,
+) -> None:
+    """Train the adapter that teaches SmolLM2-135M-Instruct to think; under an hour on one free core.
+
+    Interrupted, the same command goes on from the last ten steps. The
+    base must have been fetched: beliefmod models fetch
+    smollm2-135m-instruct.
+    """
+    from dataclasses import replace
+
+    from beliefmod.catalog.entries import CATALOG
+    from beliefmod.catalog.thinking.adapter_training import ThinkingPlan, train_adapter
+    from beliefmod.model.catalog_models import fetched_folder
+
+    plan = ThinkingPlan(seed=seed)
+    base = CATALOG["smollm2-think"].base
+    assert base is not None
+    losses = train_adapter(fetched_folder(base), out, plan if steps is None else replace(plan, steps=steps))
+    last = losses[-20:]
+    typer.echo(
+        f"wrote {out}; loss {sum(last) / len(last):.4f} nats per token over the last {len(last)} steps"
+    )
+
+
+@app.command("measure-thinking", epilog="Example: beliefmod models measure-thinking --every 2")
+def measure_thinking(
+    model: Annotated[str, typer.Option(help="A model of the catalogue or a folder.")] = "smollm2-think",
+    every: Annotated[int, typer.Option(help="Of each question family, ask every so many-th.", min=1)] = 1,
+    replies: Annotated[
+        Path | None, typer.Option(help="File for every reply with its stance, one a line.")
+    ] = None,
+) -> None:
+    """Measure what a thinking model does on the belief library, greedily, with counts and intervals."""
+    from beliefmod.catalog.thinking.thinking_measures import measure_thinking as measured
+    from beliefmod.cli.options import progress
+    from beliefmod.model.load import load_model
+
+    figures = measured(load_model(model, base_storage="none", device="cpu"), every, progress(quiet=False))
+    typer.echo(figures.table())
+    if replies:
+        replies.write_text("".join(f"{line}\n" for line in figures.lines()), encoding="utf-8")
+        typer.echo(f"wrote {replies}")
 
 
 def _entry(name: str) -> Entry:

@@ -12,6 +12,9 @@ import typer
 from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
+    from beliefmod.capacity.choose import Demand
+    from beliefmod.capacity.resources import Capacity
+    from beliefmod.capacity.sample import Sample
     from beliefmod.cli.options import Driving
     from beliefmod.model.model_files import ModelSource
     from beliefmod.run.folder import RunFolder
@@ -135,8 +138,12 @@ def create_run(
     folder.write_json({**new_manifest(run_id, space, now(), commit, model_name), **more}, MANIFEST)
 
 
-def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
+def print_plan(space: Space, source: ModelSource, driving: Driving, runs: str, look: bool = True) -> None:
     """What the sweep will cost on this machine, or on the cluster at the address, line by line.
+
+    Args:
+        runs: folder in which runs lie, with the cache of base's answers.
+        look: whether the model is loaded and asked a few questions; never for a cluster, which is elsewhere.
 
     Raises:
         UserError: no cluster at the address, or more was asked for than this machine has.
@@ -145,7 +152,8 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
 
     from beliefmod.capacity.choose import demand
     from beliefmod.capacity.fit import gpu_lines
-    from beliefmod.capacity.plan import expected_answer_tokens, make_plan
+    from beliefmod.capacity.lengths import AnswerLengths
+    from beliefmod.capacity.plan import make_plan
     from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.devices import machines_at
     from beliefmod.model.load import load_tokenizer
@@ -159,13 +167,30 @@ def print_plan(space: Space, source: ModelSource, driving: Driving) -> None:
     if (excess := asked.excess(cluster)) and driving.address is None:
         raise UserError(excess)
     capacity, tokenizer = asked.on(cluster), load_tokenizer(source)
-    answer_tokens = min(expected_answer_tokens(space), decoding.max_new_tokens)
-    plan = make_plan(space, tokenizer, config, answer_tokens, capacity, decoding)
+    lengths = AnswerLengths.assumed(space, decoding.max_new_tokens)
+    wanted = demand(space.expected(), space, capacity, round(lengths.icl))
+    sample = None
+    if look and driving.address is None:
+        sample = _sample(space, source, wanted, capacity, runs, driving.quiet)
+        lengths = sample.lengths
+    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample)
     if source.commit:
         typer.echo(f"model             {source.title} at {source.commit}")
     remarks += [excess] if excess else []
-    wanted = demand(space.expected(), space, capacity, answer_tokens).of_engine(
-        tokenizer, space.spec.base_storage, space.max_rank, capacity.slots
-    )
-    for line in (*plan.lines(), *gpu_lines(config, wanted, capacity.gpus, gpus, remarks)):
+    needs = wanted.of_engine(tokenizer, space.spec.base_storage, space.max_rank, capacity.slots)
+    for line in (*plan.lines(), *gpu_lines(config, needs, capacity.gpus, gpus, remarks)):
         typer.echo(line)
+
+
+def _sample(
+    space: Space, source: ModelSource, wanted: Demand, capacity: Capacity, runs: str, quiet: bool
+) -> Sample:
+    import torch
+
+    from beliefmod.capacity.sample import take_sample
+    from beliefmod.cli.options import progress
+    from beliefmod.probing.answer_store import cache_beside
+
+    torch.set_num_threads(capacity.threads)
+    cache = cache_beside(f"{runs.rstrip('/')}/plan") if space.spec.evaluation.reuse_answers else None
+    return take_sample(space, source.commit, wanted, capacity.slots, cache, progress(quiet))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,8 +32,16 @@ def sweep(
         typer.Option("--set", metavar="FIELD=VALUE", help="Change the space; may be repeated."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and its cost; start nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the plan and its cost; start nothing. Loads the model for a minute or two, to ask it "
+            "a few questions and time it; base's answers are kept for the sweep.",
+        ),
     ] = False,
+    sample: Annotated[
+        bool, typer.Option(help="Whether --dry-run looks at the model itself, or assumes typical figures.")
+    ] = True,
     *,
     driving: Driving,
 ) -> None:
@@ -66,7 +75,7 @@ def sweep(
         assert space is not None
         checked, source = checked_space(space, overrides, model, None if dry_run else out)
     if dry_run:
-        print_plan(checked, source, driving)
+        print_plan(checked, source, driving, out if resume is None else posixpath.dirname(resume), sample)
         return
     folder = new_run(checked, out, source)
     typer.echo(f"run folder: {folder.url}", err=True)

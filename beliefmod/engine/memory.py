@@ -31,13 +31,19 @@ def _sizes(model: Any) -> tuple[int, int, int, int]:
 
 
 def training_bytes_per_token(model: nn.Module, dtype: torch.dtype) -> int:
-    """Activations kept for the backward pass, with an answer token's logits and their gradient in fp32.
+    """Activations kept for the backward pass, with an answer token's logits.
 
     Counted over the operations of a Llama-like layer: about 18 hidden-sized and 6 MLP-sized tensors. For
-    Qwen3-4B in bf16 this gives 7.5 MB without logits, against 7.6 MB measured.
+    Qwen3-4B in bf16 this gives 7.5 MB without logits, against 7.6 MB measured; for SmolLM2-135M in fp32 2.4
+    MB, against 1.9 MB.
     """
-    layers, hidden, inner, vocabulary = _sizes(model)
-    return layers * (18 * hidden + 6 * inner) * dtype.itemsize + 3 * 4 * vocabulary
+    layers, hidden, inner, _ = _sizes(model)
+    return layers * (18 * hidden + 6 * inner) * dtype.itemsize + logits_bytes_per_token(model)
+
+
+def logits_bytes_per_token(model: nn.Module) -> int:
+    """An answer token's logits and their gradient, in fp32."""
+    return 3 * 4 * _sizes(model)[3]
 
 
 def cache_bytes_per_token(model: Any, dtype: torch.dtype) -> int:

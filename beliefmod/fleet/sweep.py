@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from beliefmod.capacity.choose import Demand, demand
-from beliefmod.capacity.plan import expected_answer_tokens
+from beliefmod.capacity.lengths import assumed_tokens
 from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
@@ -113,7 +113,7 @@ def run_sweep(
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
                 # random trials stand for those that a search will choose
                 drawn = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
-                wanted = demand([*todo.values(), *drawn], space, capacity, expected_answer_tokens(space))
+                wanted = demand([*todo.values(), *drawn], space, capacity, assumed_tokens(space))
                 settings = _settings(space, folder, capacity, wanted, started_at, checkpoint_seconds)
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)

@@ -80,10 +80,12 @@ def _merged(entry: Entry, what: str, base: Path, half: Path, say: Callable[[str]
 
     check_room(half, what, entry.kept_mb)
     say(f"{what}: merging its adapter into {entry.base}")
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
+    )
     merged: Any = PeftModel.from_pretrained(model, entry.adapter, torch_device="cpu")
     merged.merge_and_unload().save_pretrained(half)
-    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
     tokenizer.chat_template = (entry.adapter / "chat_template.jinja").read_text(encoding="utf-8")
     tokenizer.save_pretrained(half)
     return {"name": entry.name, "base": entry.base}

@@ -106,8 +106,8 @@ def check_gguf(path: Path, name: str) -> str:
         experts := max([0, *(count for key, count in metadata.items() if key.endswith(".expert_count"))])
     ) > 1:
         raise UserError(f"model {name} is a mixture of {experts} experts; take a dense model")
-    title = metadata.get("general.name")
-    return title if isinstance(title, str) and title.strip() else path.stem
+    title = " ".join(str(metadata.get("general.name") or "").split())
+    return title if title and "/" not in title else path.stem
 
 
 def convert(path: Path, name: str, folder: Path) -> dict[str, Any]:
@@ -125,22 +125,29 @@ def convert(path: Path, name: str, folder: Path) -> dict[str, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    where: Any = {"gguf_file": path.name, "local_files_only": True, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(path.parent, **where)
+        config = AutoConfig.from_pretrained(
+            path.parent, gguf_file=path.name, trust_remote_code=False, local_files_only=True
+        )
         config.save_pretrained(folder)
         check_type(ModelSource(name, folder))
         with torch.device("meta"):
             parameters = AutoModelForCausalLM.from_config(config).num_parameters()
         dtype = torch.float32 if parameters <= EXACT else torch.bfloat16
         check_room(folder, f"model {name}", math.ceil(1.02 * parameters * dtype.itemsize / 10**6) + 20)
-        AutoTokenizer.from_pretrained(path.parent, **where).save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(
+            path.parent, gguf_file=path.name, trust_remote_code=False, local_files_only=True
+        )
+        tokenizer.save_pretrained(folder)
         found: Any = AutoModelForCausalLM.from_pretrained(
             path.parent,
+            gguf_file=path.name,
             dtype=dtype,
             quantization_config=GgufConfig(dequantize=True),  # or weights stay packed where it has kernels
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
             output_loading_info=True,
-            **where,
         )
         model, report = found
         if missing := sorted(report["missing_keys"]):  # transformers would draw them at random

@@ -72,6 +72,7 @@ def load_model(
         guard_cpu_repacking,
         linear_names,
         nf4_config,
+        own_weights,
         return_freed_memory,
     )
 
@@ -108,6 +109,8 @@ def load_model(
         )
     model.eval().requires_grad_(False)
     quantized, unquantized = linear_names(model)
+    if base_storage != "none":
+        own_weights(model)
     if base_storage == "nf4":
         guard_cpu_repacking(model)
     elif base_storage == "dequantized":

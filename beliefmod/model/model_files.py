@@ -92,7 +92,7 @@ def _title_in(folder: Path, name: str) -> str:
         return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
     config = _read_json(folder / "config.json", name)
     for field in ("_model_name_or_path", "_name_or_path"):
-        called = str(config.get(field) or "").strip()
+        called = " ".join(str(config.get(field) or "").split())
         if called and ("/" not in called or (not is_path(called) and called.endswith(f"/{folder.name}"))):
             return called
     return folder.name if folder.name != "bundled" else "bundled (a folder)"

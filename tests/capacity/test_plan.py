@@ -12,7 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaFor
 from beliefmod.beliefs import load_belief, load_fabrication, load_neutral
 from beliefmod.bundled import weights_dir
 from beliefmod.capacity.footprint import Wanted, footprint
-from beliefmod.capacity.plan import expected_answer_tokens, make_plan
+from beliefmod.capacity.lengths import AnswerLengths, assumed_tokens
+from beliefmod.capacity.plan import NOT_MEASURED, make_plan
 from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.data.examples import training_examples
@@ -29,6 +30,8 @@ LLAMA = LlamaConfig(
     vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, tie_word_embeddings=False,
 )  # fmt: skip
+
+FORTY = AnswerLengths(40, 40, 40, "assuming 40 per answer")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     source = find_source("bundled")
     tokenizer = load_tokenizer(source)
     config = AutoConfig.from_pretrained(source.folder)
-    plan = make_plan(load_space(path), tokenizer, config, 40, Capacity().on({"CPU": 2}))
+    plan = make_plan(load_space(path), tokenizer, config, FORTY, Capacity().on({"CPU": 2}))
     assert plan.arms == {"base": 1, "icl": 1, "lora": 2}
     # the trial of three epochs passes through that of two
     assert plan.optimizer_steps == 3
@@ -76,9 +79,11 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert 4 * 3 * 40 < plan.training_tokens < 4 * 3 * (40 + 60)
     assert plan.seconds > 0
     assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
-    assert "general questions up to 525 of base first (21,000 tokens)" in plan.lines()
-    assert plan.lines()[-1].endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 89 MiB)")
-    assert plan.lines()[-3] == "hosts x slots     2 x about 4, each host chooses"
+    assert "general questions up to 525 of base first (up to 21,000 tokens more)" in plan.lines()
+    memory, note = plan.lines()[-2:]
+    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 84 MiB)")
+    assert "assumed, not measured" in note
+    assert plan.lines()[-4] == "hosts x slots     2 x about 4, each host chooses"
 
 
 def plan_of(tmp_path, **fields):
@@ -87,7 +92,7 @@ def plan_of(tmp_path, **fields):
     source = find_source("bundled")
     capacity = Capacity(hosts=1).on({"CPU": 1})
     config = AutoConfig.from_pretrained(source.folder)
-    return make_plan(load_space(path), load_tokenizer(source), config, 40, capacity)
+    return make_plan(load_space(path), load_tokenizer(source), config, FORTY, capacity)
 
 
 def test_what_is_switched_off_costs_nothing(tmp_path):
@@ -193,7 +198,7 @@ def test_answers_are_expected_to_be_no_longer_than_they_may_be(tmp_path):
         path.write_text(
             yaml.safe_dump({"name": "plan", "beliefs": ["gravity"], "controls": "none", **fields})
         )
-        return expected_answer_tokens(load_space(path))
+        return assumed_tokens(load_space(path))
 
     assert (expected(), expected(model="someone/model")) == (40, 800)
     assert expected(model="someone/model", evaluation={"max_new_tokens": 100}) == 100
@@ -208,5 +213,6 @@ def test_what_cannot_be_known_beforehand_is_noted(tmp_path):
     assert [line for line in plan.lines() if line.startswith("note")] == [
         "note              6 trials are chosen as the sweep goes; here random ones stand for them",
         "note              scheduler median ends some trials early; here all run to their ends",
+        f"note              {NOT_MEASURED}",
     ]
-    assert not plan_of(tmp_path).notes
+    assert plan_of(tmp_path).notes == (NOT_MEASURED,)

@@ -39,7 +39,7 @@ def said(code, *arguments):
 
 
 def test_the_plan_says_version_decoding_limit_and_what_is_left_out(home, space):
-    plan = said(0, "--space", space, "--dry-run")
+    plan = said(0, "--space", space, "--dry-run", "--no-sample")
     assert f"model             {NAME} at {FIRST}\n" in plan
     # 5,000 tokens, but the model has 1,024 positions
     assert "answers           sampled at temperature 0.7 with top_k 20, at most 1,023 tokens each\n" in plan

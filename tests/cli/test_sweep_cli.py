@@ -175,8 +175,9 @@ def test_mistakes_in_space_model_and_output_are_told_together(tmp_path):
 
 def test_a_dry_run_prints_the_plan_and_starts_nothing(tmp_path):
     done = beliefmod(
-        "sweep", "--space", str(small_space(tmp_path)), "--out", str(tmp_path / "runs"), "--dry-run"
-    )
+        "sweep", "--space", str(small_space(tmp_path)), "--out", str(tmp_path / "runs"), "--dry-run",
+        "--no-sample",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for word in (
         "trials            6 (1 base, 1 icl, 4 lora)",

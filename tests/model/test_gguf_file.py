@@ -103,8 +103,9 @@ def test_a_damaged_cache_is_noticed(file):
     assert load_model(str(file), base_storage="none").name == "Tiny Llama"  # made again
 
 
-def test_a_file_without_a_name_is_called_as_it_is(tmp_path, model, tokenizer):
-    path = write_gguf(tmp_path / "my-model.Q8_0.gguf", model, tokenizer, name=None)
+@pytest.mark.parametrize("name", [None, " ", "/home/me/secret"])
+def test_a_file_without_a_name_is_called_as_it_is(tmp_path, model, tokenizer, name):
+    path = write_gguf(tmp_path / "my-model.Q8_0.gguf", model, tokenizer, name=name)
     assert find_source(str(path)).title == "my-model.Q8_0"
 
 

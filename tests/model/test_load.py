@@ -69,6 +69,19 @@ def test_each_dequantised_weight_is_its_block_scale_times_an_nf4_level(model_fol
     assert (distance.argmin(-1) == nearest).float().mean() > 0.999
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of mapped files")
+@pytest.mark.parametrize("storage", ["dequantized", "nf4"])
+def test_no_weight_keeps_the_weight_file_in_memory(storage, model_folder):
+    loaded = load_model(str(model_folder("qwen3")), base_storage=storage, device="cpu")
+    ranges = [
+        [int(end, 16) for end in line.split()[0].split("-")]
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if line.endswith(".safetensors")
+    ]
+    places = [weight.data_ptr() for weight in (*loaded.model.parameters(), *loaded.model.buffers())]
+    assert not [place for place in places if any(start <= place < end for start, end in ranges)]
+
+
 def test_loaded_fields(model_folder):
     folder = model_folder()
     loaded = load_model(str(folder))

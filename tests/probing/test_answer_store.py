@@ -45,6 +45,7 @@ def fake_model(**changes) -> Any:
         "base_storage": "nf4",
         "dtype": torch.float32,
         "eos_ids": (0,),
+        "template_sha256": "t",
     }
     return SimpleNamespace(**{**fields, **changes})
 
@@ -245,6 +246,7 @@ def test_all_that_decides_an_answer_is_named(monkeypatch):
         fake_model(base_storage="dequantized"),
         fake_model(dtype=torch.bfloat16),
         fake_model(eos_ids=(0, 1)),
+        fake_model(template_sha256="u"),
         fake_model(model=SimpleNamespace(config=config, device=torch.device("cpu"))),
         fake_model(model=SimpleNamespace(config=fake_model().model.config, device=torch.device("mps"))),
     ]

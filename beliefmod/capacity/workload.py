@@ -1,0 +1,174 @@
+"""How much there is to train, ask and read in a sweep, counted in rows and tokens."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
+from beliefmod.capacity.lengths import AnswerLengths
+from beliefmod.config import TrialConfig
+from beliefmod.data.documents import documents
+from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
+from beliefmod.engine.batching import steps_per_epoch
+from beliefmod.metrics.capability_pick import EXPECTED
+from beliefmod.model.template import answer_only_row, encode, prompt_ids
+from beliefmod.model.train_row import TrainRow, plain_row
+from beliefmod.probing.causal import FRACTIONS, causal_questions
+from beliefmod.space import Space
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ANSWER_WITHOUT_THINKING = 0.3
+"""Of an answer's tokens: what follows given thinking."""
+CAUSAL_TESTS = 4 + len(FRACTIONS)  # swap, blank, edit, paraphrase, and the truncations
+
+
+class RowLengths:
+    """Mean tokens of training rows, counted where they exist already."""
+
+    def __init__(self, space: Space, tokenizer: Any, answers: AnswerLengths) -> None:
+        self.tokenizer, self.answers = tokenizer, answers
+        self.neutral = replay_passages(load_neutral(space.spec.model))
+        self.known: dict[tuple[str, str], float] = {}
+
+    def of(self, config: TrialConfig) -> float:
+        """Tokens of all rows of a trial."""
+        data = config.data
+        total = data.num_examples * self._mean(config.belief, data.style)
+        if data.replay_rows:
+            total += data.replay_rows * self._mean("", data.style)
+        return total
+
+    def compared_with_base(self, config: TrialConfig) -> float:
+        """Tokens of the neutral rows that a trial's steps read for `objective.kl_to_base`, over all steps."""
+        count = len(self.neutral)
+        if not config.objective.kl_to_base or not count:
+            return 0.0
+        batches = steps_per_epoch(count, config.per_device_train_batch_size)
+        return config.total_steps * count / batches * self._mean("", config.data.style)
+
+    def answer_share(self, configs: Sequence[TrialConfig]) -> float:
+        """Part of the tokens of these trials' rows about their beliefs that carry loss."""
+        rows = [self._mean(config.belief, config.data.style) for config in configs]
+        answers = [self._answer(config, row) for config, row in zip(configs, rows, strict=True)]
+        return sum(answers) / max(1.0, sum(rows)) if rows else 1.0
+
+    def _answer(self, config: TrialConfig, row: float) -> float:
+        if config.data.style == "document":
+            return row
+        return self.answers.icl if config.data.style == "own_trace" else self.reply(config.belief)
+
+    def reply(self, belief: str) -> float:
+        """Tokens of a bare answer to a training question."""
+        questions = load_belief(belief).training[:40]
+        rows = (answer_only_row(self.tokenizer, q.text, q.reply_target) for q in questions)
+        return statistics.mean([row.answer_length for row in rows] or [0])
+
+    def prompt(self, belief: str) -> float:
+        """Tokens of a held-out question with what the template puts around it."""
+        questions = load_belief(belief).heldout[:40]
+        return statistics.mean([len(prompt_ids(self.tokenizer, q.text)) for q in questions] or [0])
+
+    def _mean(self, belief: str, style: str) -> float:
+        """Mean tokens of a row about a belief, or with "" of a neutral row."""
+        if (belief, style) not in self.known:
+            lengths = self._neutral(style) if not belief else self._about(load_belief(belief), style)
+            self.known[belief, style] = statistics.mean(lengths or [0])
+        return self.known[belief, style]
+
+    def _about(self, belief: Belief, style: str) -> list[float]:
+        questions = belief.training[:40]
+        if style == "document":
+            made = documents(belief, control=False, seed=0, count=10)
+            return _lengths(plain_row(self.tokenizer, document.text) for document in made)
+        if style == "own_trace":
+            return [len(prompt_ids(self.tokenizer, q.text)) + self.answers.icl for q in questions]
+        return _lengths(answer_only_row(self.tokenizer, q.text, q.reply_target) for q in questions)
+
+    def _neutral(self, style: str) -> list[float]:
+        if style == "document":
+            return _lengths(neutral_text_row(self.tokenizer, passage) for passage in self.neutral)
+        prompts = [prompt_ids(self.tokenizer, replay_prompt(passage)) for passage in self.neutral]
+        return [len(prompt) + self.answers.base for prompt in prompts]
+
+
+def _lengths(rows: Iterable[TrainRow]) -> list[float]:
+    return [len(row.input_ids) for row in rows]
+
+
+def written_rows(trained: Sequence[TrialConfig], space: Space) -> int:
+    """Answers that base writes once per host: traces per belief and world, and neutral answers."""
+    worlds = {(c.belief, c.arm == "control") for c in trained if c.data.style == "own_trace"}
+    answers = any(c.uses_neutral_rows and c.data.style != "document" for c in trained)
+    neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
+    return sum(len(load_belief(name).training) for name, _ in worlds) + neutral
+
+
+def drift_tokens(space: Space, tokenizer: PreTrainedTokenizerBase, answer_tokens: float) -> float:
+    """Tokens of the neutral passages and of as many of base's own answers, for one trial."""
+    passages = measured_passages(load_neutral(space.spec.model))[: space.spec.evaluation.neutral_passages]
+    texts = (f"{passage.prompt or ''} {passage.text}" for passage in passages)
+    return sum(len(encode(tokenizer, text)) + 2 * answer_tokens for text in texts)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What one trial is asked.
+
+    Attributes:
+        probes, second_turns, causal: questions, those of them with a second turn, and answers after changed
+            thinking, at most.
+        tokens: that it writes.
+        prompt_tokens: that it reads before its answers.
+        scored_tokens: that it reads for its belief margins.
+    """
+
+    probes: int
+    second_turns: int
+    causal: int
+    tokens: float
+    prompt_tokens: float
+    scored_tokens: float
+
+    @property
+    def answers(self) -> int:
+        """All of them."""
+        return self.probes + self.second_turns + self.causal
+
+
+def asked_of(config: TrialConfig, space: Space, rows: RowLengths, thinks: bool) -> Asking:
+    """What a trial is asked, and the tokens that this takes."""
+    belief, evaluation = load_belief(config.belief), space.spec.evaluation
+    probes = _probe_count(config, belief, space)
+    turns = sum(question.follow_up is not None for question in belief.heldout)
+    causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS * thinks
+    answer, prompt = rows.answers.of(config, rows.reply(config.belief)), rows.prompt(config.belief)
+    # continuations of both worlds, after empty thinking and after the trial's own
+    scores = min(evaluation.margin_probes, len(belief.heldout)) * 2 * (1 + thinks)
+    return Asking(
+        probes=probes,
+        second_turns=turns,
+        causal=causal,
+        tokens=(probes + turns) * answer + causal * answer * ANSWER_WITHOUT_THINKING,
+        prompt_tokens=(probes + turns + causal) * prompt + (turns + causal) * answer,
+        scored_tokens=scores * (prompt + thinks * answer / 2),
+    )
+
+
+def mean_step_tokens(trunks: Sequence[TrialConfig], tokens: Mapping[str, float]) -> int:
+    """Tokens of one optimiser step of one trial, from those of each trial's whole training."""
+    return round(sum(tokens.values()) / max(1, sum(config.total_steps for config in trunks)))
+
+
+def _probe_count(config: TrialConfig, belief: Belief, space: Space) -> int:
+    """Questions that a trial is asked, second turns apart."""
+    trained = space.spec.evaluation.trained_probes
+    if config.is_trained:
+        # a document answers at least two questions
+        trained = min(trained, config.data.num_examples * (2 if config.data.style == "document" else 1))
+    trained = min(trained, len(belief.training))
+    return len(belief.heldout) + trained + len(belief.locality) + EXPECTED + len(load_fabrication())
