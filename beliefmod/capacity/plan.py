@@ -66,7 +66,7 @@ class Plan:
         optimizer_steps, training_tokens: with what trials share that differ only in epochs counted once.
             Tokens are those of every term of the loss.
         steps: the optimiser steps in words, with how many are shared.
-        suite, suite_tokens: questions of the whole capability suite and tokens of base's answers to it; before
+        suite, suite_tokens: questions of the capability suite, and tokens of base's answers to it; before
             any trial base is asked as many as a pick needs, which neither tokens nor seconds below count.
         second_turns: probes that are asked something after their first answer.
         causal_answers: answers after changed thinking, at most.
