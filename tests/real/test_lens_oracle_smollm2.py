@@ -73,7 +73,7 @@ def readings(smollm2, tmp_path_factory) -> tuple[Path, list[tuple[int, ...]], di
     assert arms is not None
     rows = [arms[arm].ids for arm in ("base", "icl")]
     folder = tmp_path_factory.mktemp("adapter") / "lora"
-    adapter = random_adapter(loaded.model, size=0.05)
+    adapter = random_adapter(loaded.model, size=0.02)
     write_adapter(folder, adapter, linear_names(loaded.model.model)[1])
     engine = Engine(loaded, 1, RANK)
     engine.load_adapter(folder, "lora")
@@ -92,6 +92,7 @@ def test_the_lens_is_theirs_on_real_weights(readings, smollm2, library, adapter)
     scale = max(float(values.abs().max()) for values in ours[adapter])
     which = f"{library.__name__}, {adapter or 'base'}"
     print(f"{which}: largest difference {difference:.1e}, logits up to {scale:.0f}")
-    assert difference < TOLERANCE
+    # of all 100 million numbers; the largest logits are where float32 rounds by as much as 1e-4
+    assert difference < 0.1 * TOLERANCE * scale
     if adapter:  # the arms are not one
         assert worst([ours[None][0][-1]], [ours["lora"][0][-1]]) > 0.1
