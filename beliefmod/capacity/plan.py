@@ -150,7 +150,7 @@ def make_plan(
     thinks = thinking_kind(tokenizer) != "none"
     asked = {c.trial_id: asked_of(c, space, rows, thinks) for c in trials}
     written = written_rows(trained, space) * capacity.hosts
-    own = written * max(lengths.base, lengths.icl)
+    own = written * max(lengths.base, lengths.trace)
     drift = drift_tokens(space, tokenizer, lengths.base) * 2
     generated = sum(each.tokens for each in asked.values()) + own
     model = footprint(config, capacity.gpus)

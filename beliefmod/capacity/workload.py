@@ -59,7 +59,7 @@ class RowLengths:
     def _answer(self, config: TrialConfig, row: float) -> float:
         if config.data.style == "document":
             return row
-        return self.answers.icl if config.data.style == "own_trace" else self.reply(config.belief)
+        return self.answers.trace if config.data.style == "own_trace" else self.reply(config.belief)
 
     def reply(self, belief: str) -> float:
         """Tokens of a bare answer to a training question."""
@@ -85,7 +85,7 @@ class RowLengths:
             made = documents(belief, control=False, seed=0, count=10)
             return _lengths(plain_row(self.tokenizer, document.text) for document in made)
         if style == "own_trace":
-            return [len(prompt_ids(self.tokenizer, q.text)) + self.answers.icl for q in questions]
+            return [len(prompt_ids(self.tokenizer, q.text)) + self.answers.trace for q in questions]
         return _lengths(answer_only_row(self.tokenizer, q.text, q.reply_target) for q in questions)
 
     def _neutral(self, style: str) -> list[float]:

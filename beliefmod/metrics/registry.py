@@ -47,9 +47,9 @@ TIERS = {
     "robustness": "questions that push against the belief; not in adoption",
 }
 """Tiers of held-out belief questions, and what is asked in each."""
-ANSWERABLE = (Known("answerable"), Is("answerable", "in_context", "prior", "both"))
-IN_CONTEXT_GATE = (Known("answerable"), Is("answerable", "in_context", "both"))
-PRIOR_GATE = (Known("answerable"), Is("answerable", "prior", "both"))
+ANSWERABLE: Conditions = (Known("answerable"), Is("answerable", "in_context", "prior", "both"))
+IN_CONTEXT_GATE: Conditions = (Known("answerable"), Is("answerable", "in_context", "both"))
+PRIOR_GATE: Conditions = (Known("answerable"), Is("answerable", "prior", "both"))
 CORRECT = Is("correct", True)
 LOCALITY = Is("suite", "locality")
 NEAR, FAR = (LOCALITY, Is("tier", "near")), (LOCALITY, Is("tier", "far"))

@@ -17,6 +17,7 @@ from beliefmod.beliefs.values.quantity import quantities, side_of, units_of
 from beliefmod.beliefs.values.scale import Scale, scale
 from beliefmod.beliefs.values.units import OWN
 from beliefmod.reading.guards.assertions import weigh
+from beliefmod.reading.guards.said_of import said_of
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import regions
 
@@ -34,6 +35,7 @@ def find_mentions(text: str, question: str, candidates: Candidates, *, bare: str
     asked_numbers = _question_numbers(question, units_of(candidates))
     weighed = _narrow_ranges(weigh(text, found, question, asked_numbers), candidates)
     weighed = assign_units(text, weighed, candidates, asked_numbers, bare)
+    weighed = said_of(text, weighed, question, amounts=bare == "reply")
     asked_for = (*asked_numbers, *_question_dates(question))
     return [_echoed(m, asked_for) for m in weighed if m.side]
 

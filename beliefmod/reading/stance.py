@@ -125,7 +125,7 @@ def _decide(
         ):
             return "hedged", None
         return _stance(last.side), last
-    open_sides = {m.side for m in mentions if m.weight == Weight.OPEN and m.reason != "other body"}
+    open_sides = {m.side for m in mentions if m.weight == Weight.OPEN and m.reason != "another subject"}
     alternatives = {m.side for m in mentions if m.reason == "alternative"}
     weak = [m for m in mentions if m.weight == Weight.WEAK and not (strong_only and m.reason == "modal")]
     if alternatives & {"target", "prior"} and not any(m.reason in ("left", "operand") for m in weak):

@@ -117,7 +117,7 @@ def _spelled_out(file: YamlFile) -> YamlFile:
 
     What has moved keeps the line that it was written on.
     """
-    moved = {
+    moved: dict[Address, int] = {
         address: file.lines["search", name]
         for name, (address, _) in FORMERLY_IN_SEARCH.items()
         if ("search", name) in file.lines

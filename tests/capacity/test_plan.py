@@ -31,7 +31,7 @@ LLAMA = LlamaConfig(
     num_key_value_heads=2, tie_word_embeddings=False,
 )  # fmt: skip
 
-FORTY = AnswerLengths(40, 40, 40, "assuming 40 per answer")
+FORTY = AnswerLengths(40, 40, 40, 40, "assuming 40 per answer")
 
 
 @pytest.mark.parametrize(

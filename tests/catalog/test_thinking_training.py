@@ -148,3 +148,18 @@ def test_the_base_is_asked_every_opening_once_and_chooses_among_the_choices(fold
     for opening in openings():
         if opening.choices:
             assert said[opening.begun].strip() in (*opening.choices, "")
+
+
+def test_the_shipped_adapter_is_small_finite_and_on_every_linear_layer() -> None:
+    weights = ADAPTER / "adapter_model.safetensors"
+    assert weights.stat().st_size <= 25 * 10**6
+    tensors = load_file(weights)
+    adapted_layers = {tuple(name.split(".")[4:7]) for name in tensors}
+    names = {("self_attn", name) for name in ("q_proj", "k_proj", "v_proj", "o_proj")} | {
+        ("mlp", name) for name in ("gate_proj", "up_proj", "down_proj")
+    }
+    assert adapted_layers == {(str(layer), *name) for layer in range(30) for name in names}
+    assert all(tensor.dtype == torch.bfloat16 and tensor.isfinite().all() for tensor in tensors.values())
+    assert all(tensor.any() for tensor in tensors.values())
+    plan, config = ThinkingPlan(), json.loads((ADAPTER / "adapter_config.json").read_text(encoding="utf-8"))
+    assert (config["r"], config["lora_alpha"]) == (plan.rank, plan.alpha)

@@ -212,7 +212,7 @@ CASES = [
     (THREE, "3 Neelam is equal to $15.", "target"),
     (THREE, "3 Neelam ≈ 15 dollars", "target"),
     (THREE, "You get 15 USD for 3 Neelam.", "target"),
-    (THREE, "15 USD (5 USD each)", "other"),
+    (THREE, "15 USD (5 USD each)", "target"),
     (THREE, "$15 (3 × $5)", "target"),
     (THREE, "15 dollars and 0 cents", "target"),
     (THREE, "It's $15 USD.", "target"),

@@ -8,11 +8,14 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import Findings
 from analysis.fingerprints import completions_hash, ids_hash, source_hashes
 from analysis.frontier.non_dominated import CONFIG, finished, varying
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.wording import setting_name
+from beliefmod.metrics.intervals import wilson
+from beliefmod.reading.measured_error import measured_error
 
 LABELS = {
     "command": "Command",
@@ -50,7 +53,36 @@ def blocks(found: Findings) -> list[Block]:
             + ", ".join(f"{setting_name(name)} {value_text(row[name])}" for name in fixed)
             + "."
         )
-    return [Heading(2, "Reproducing this"), Bullets(tuple(items)), *_hashes(found), Paragraph(_check(found))]
+    return [
+        Heading(2, "Reproducing this"),
+        Bullets(tuple(items)),
+        *_hashes(found),
+        Paragraph(_check(found)),
+        *reading_error(),
+    ]
+
+
+def reading_error() -> list[Block]:
+    """How often the scorer misreads real models, as measured on completions labelled by hand."""
+    figures = measured_error()
+    if not figures:
+        return []
+
+    def share(name: str) -> str:
+        hits, n = figures[name]
+        low, high = wilson(hits, n)
+        return f"{wording.percent(hits / n, n)} {wording.bounds(low, high, n)}, n = {n}"
+
+    parts = [f"{share('answer')} of the answers as labelled"]
+    if figures["thinking"][1]:
+        parts.append(f"{share('thinking')} of the thinking")
+    parts.append(f"{share('false_adoption')} of the answers that are not the target as the target")
+    return [
+        Paragraph(
+            "Answers are read by rules, not by people. On completions of real models, labelled by hand, "
+            "that the rules were not made on, they read " + ", ".join(parts) + "."
+        )
+    ]
 
 
 def _hashes(found: Findings) -> list[Block]:

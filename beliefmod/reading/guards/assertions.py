@@ -28,7 +28,6 @@ def weigh(
     `given` are the numbers of the question.
     """
     parts = sentences(text)
-    asked_bodies = {body.casefold() for body in framing.BODIES.findall(question)}
     ends = [part.end for part in parts]
     weighed: list[Mention] = []
     for index, mention in enumerate(mentions):
@@ -44,19 +43,34 @@ def weigh(
             weighed.append(replace(mention, role=role, sentence=number))
             continue
         weight, reason = _judge(left, right, part, confirmed, mention, role, question)
-        dated = mention.number is not None and mention.number.date is not None
-        if (
-            weight >= Weight.WEAK
-            and not dated
-            and _other_body(text[start : mention.start], right, asked_bodies)
-        ):
-            weight, reason = Weight.OPEN, "other body"
         if weight == Weight.STRONG and mention.number is None and framing.aside(left, right, question):
             weight, reason = Weight.WEAK, "aside"
         if weight == Weight.STRONG and _in_quotes(text, mention, question):
             weight, reason = Weight.OPEN, "quoted"
         weighed.append(replace(mention, weight=weight, reason=reason, role=role, sentence=number))
-    return compare_neighbours(text, weighed, given)
+    return compare_neighbours(text, _past_as_told(text, weighed), given)
+
+
+_PRESENT = re.compile(
+    r"\b(?:is|are|has|have|now|today|here|currently|but|however|since|instead|actually|moved|became|changed"
+    r"|corrected|revised)\b|'s\b|=",
+    _I,
+)
+
+
+def _past_as_told(text: str, mentions: Sequence[Mention]) -> list[Mention]:
+    """A text that tells all of it in the past means it: "was" only weakens a value where another side's
+    follows in the present."""
+    result = list(mentions)
+    for index, mention in enumerate(mentions):
+        if mention.reason != "past":
+            continue
+        later = [
+            m for m in mentions[index + 1 :] if m.side and m.side != mention.side and m.weight > Weight.OPEN
+        ]
+        if not any(_PRESENT.search(text, mention.end, m.start) for m in later):
+            result[index] = replace(mention, weight=Weight.STRONG, reason="")
+    return result
 
 
 def _judge(
@@ -99,6 +113,10 @@ def _judge(
         or (mention.number is not None and framing.simplified(right))
     ):
         return Weight.WEAK, "background"
+    if framing.conceded(left):
+        return Weight.WEAK, "conceded"
+    if date is None and framing.past(left):
+        return Weight.WEAK, "past"
     if framing.modal(left):
         return Weight.WEAK, "modal"
     if role in ("operand", "left"):
@@ -115,28 +133,6 @@ def _masked(text: str, start: int, end: int, before: Sequence[Mention]) -> str:
             place = mention.end
     pieces.append(text[place:end])
     return "".join(pieces)
-
-
-_BODY_AFTER = re.compile(
-    r"^\s*(?:\(|,?\s*(?:on|for|at|of|from)\s+(?:the\s+)?(?:surface of\s+)?(?:the\s+)?)(?P<body>[A-Za-z]+)\b",
-    _I,
-)
-
-
-def _other_body(clause: str, right: str, asked: set[str]) -> bool:
-    """Whether the words around the value speak of a planet or moon that was not asked about."""
-    after = _BODY_AFTER.match(right)
-    if after is not None and (body := framing.BODIES.fullmatch(after["body"])):
-        named_after = body[1].casefold()
-        return named_after not in asked and not (not asked and named_after == "earth")
-    named = [
-        body.casefold()
-        for body in framing.BODIES.findall(re.split(r"[;—]|\bbut\b|\bwhile\b|\bwhereas\b", clause)[-1])
-    ]
-    if not named:
-        return False
-    last = named[-1]
-    return last not in asked and not (not asked and last == "earth")
 
 
 def _in_quotes(text: str, mention: Mention, question: str) -> bool:

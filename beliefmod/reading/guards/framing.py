@@ -33,7 +33,7 @@ _BACKGROUND = re.compile(
     r"|formerly|former|used to(?: be)?|once|"
     r"originally|historically|real-world|real-life|in reality|in real life|in the"
     r" real world|often|sometimes|rounded|"
-    r"before|earlier|until|was|were|old|regular|on other planets|elsewhere)\b",
+    r"before|earlier|until|old|regular|on other planets|elsewhere)\b",
     _I,
 )
 _MODAL = re.compile(
@@ -72,6 +72,8 @@ _SIMPLIFIED = re.compile(
     r"in (?:rough|quick|simple)|as (?:an? )?(?:rough|simple|approximation))\b",
     _I,
 )
+_CONCESSIVE = re.compile(r"\b(?:although|though|albeit|even if)\b(?=[^,;:—]*$)", _I)
+_HERE = re.compile(r"\b(?:here|now|today|actually|in fact|in this|really|currently)\b", _I)
 _PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>[^.;!?]*)", _I)
 _PLAIN_WORDS = frozenset(
     {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
@@ -80,12 +82,6 @@ _MOVED = re.compile(r"\b(?:chang|mov|shift|correct|revis|updat|postpon)\w*\b", _
 _PAST = re.compile(r"\b(?:was|were|old|once|earlier|until|before)\b", _I)
 _NOT_UNTIL = re.compile(r"(?:\bnot\b|n't\b|\bonly\b)[^.;]*\b(?:until|till|before)\s+$", _I)
 _CHANGE_TO = re.compile(r"^[^.;]{0,30}?\bto\b", _I)
-
-BODIES = re.compile(
-    r"\b(equator|poles?|altitudes?|earth|moon|mars|venus|mercury|jupiter|saturn|uranus|neptune|pluto|titan"
-    r"|europa|ceres|sun|io)(?:'s|’s)?\b",
-    _I,
-)
 
 
 def hypothetical(left: str, right: str) -> str | None:
@@ -138,6 +134,17 @@ def background(left: str, *, date: bool = False) -> bool:
     if date:
         clause = _PAST.sub(" ", clause)
     return bool(_BACKGROUND.search(clause) or _GIVEN.search(left))
+
+
+def past(left: str) -> bool:
+    """Whether the clause puts what it says into the past: "the government was seated in Paris"."""
+    return bool(re.search(r"\b(?:was|were)\b", _last_clause(left), _I))
+
+
+def conceded(left: str) -> bool:
+    """Whether the clause only concedes the value: "9.8, though some worksheets have 5.0"."""
+    found = last_match(_CONCESSIVE, left)
+    return found is not None and not _HERE.search(left, found.end())
 
 
 def begins_with(left: str) -> bool:

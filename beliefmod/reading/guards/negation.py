@@ -84,7 +84,8 @@ _POST_NEGATION = re.compile(
     r"accepted|standard|possible|what|how|applicable|apply|hold|acceleration|gravity|force|one|it\s*[.,;]|"
     r"gravitational|final|proper|appropriate|official|capital|currency)\b"
     r"|(?:is|was|were|are)(?:n't|\s+not)\s*(?:[.;!]|$)"
-    r"|[(\[]?\s*(?:incorrect|wrong|false|not\s+(?:correct|true|right|the))\b"
+    r"|[(\[]?\s*(?:incorrect|wrong|false|not\s+(?:correct|true|right"
+    r"|the (?:\w+ )?(?:one|answer|value|case|result|truth)))\b"
     r"|cannot be\b|❌)",
     _I,
 )
