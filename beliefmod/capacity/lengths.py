@@ -26,13 +26,15 @@ class AnswerLengths:
     """Tokens of an answer with its thinking and its end token.
 
     Attributes:
-        base, icl: means of the untrained arms.
+        base, icl: means of the untrained arms over all that they are asked.
+        trace: mean in context to questions about the belief, which training on own traces repeats.
         longest: of those that were seen, which the answers beside it in a batch wait for.
         source: where the figures come from, for a person.
     """
 
     base: float
     icl: float
+    trace: float
     longest: int
     source: str
 
@@ -40,17 +42,17 @@ class AnswerLengths:
     def assumed(cls, space: Space, limit: int) -> AnswerLengths:
         """Without a look at the model. limit: tokens that an answer may have."""
         tokens = min(assumed_tokens(space), limit)
-        return cls(tokens, tokens, tokens, f"assuming {tokens} per answer, not measured")
+        return cls(tokens, tokens, tokens, tokens, f"assuming {tokens} per answer, not measured")
 
     @classmethod
-    def of_sample(cls, base: Sequence[int], icl: Sequence[int]) -> AnswerLengths:
-        """From answers that were followed to their ends or to the limit, at least two of each arm."""
+    def of_sample(cls, base: Sequence[int], icl: Sequence[int], trace: Sequence[int]) -> AnswerLengths:
+        """From answers that were followed to their ends or to the limit, at least two of base."""
         low, *_, high = quantiles(base, n=10, method="inclusive")
         source = (
             f"{fmean(base):.0f} per answer of base, {low:.0f} to {high:.0f} for eight in ten of {len(base)}; "
             f"{fmean(icl):.0f} in context, {len(icl)} asked"
         )
-        return cls(fmean(base), fmean(icl), max(*base, *icl), source)
+        return cls(fmean(base), fmean(icl), fmean(trace), max(*base, *icl, *trace), source)
 
     @classmethod
     def of_pilot(cls, lengths: Sequence[int], cut: int, limit: int) -> AnswerLengths:
@@ -62,7 +64,7 @@ class AnswerLengths:
             f"{mean:.0f} per answer: {cut} of {len(lengths)} asked went on beyond {max(lengths)} tokens, and "
             f"there was no time to follow them, so {rest} are assumed for those"
         )
-        return cls(mean, mean, limit, source)
+        return cls(mean, mean, mean, limit, source)
 
     def of(self, config: TrialConfig, reply: float) -> float:
         """Mean of a trial's answers, by its arm and what it is trained on.

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from beliefmod.beliefs import load_capability
 from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.speeds import Speeds
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.generate import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
+from beliefmod.metrics.capability_pick import EXPECTED
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.answer_store import AnswerStore, KeptAnswers
@@ -73,33 +75,34 @@ def take_sample(
     session = Session(loaded, engine, spec.evaluation, spec.seeds[0], answers=answers)
     asked = [
         *(("base", *each) for each in spread(_probes(space, session), QUESTIONS)),
-        *(("icl", *each) for each in spread(_probes(space, session, heldout=True), IN_CONTEXT)),
+        *(("icl", *each) for each in spread(_probes(space, session), IN_CONTEXT)),
+        *(("trace", *each) for each in spread(_probes(space, session, heldout=True), IN_CONTEXT)),
     ]
     say(
-        f"sample: asking {QUESTIONS} questions of base and {IN_CONTEXT} with the statement in context, in "
+        f"sample: asking {len(asked)} questions, {QUESTIONS} of them without the statement in context, in "
         f"{SECONDS:.0f} s or so at most"
     )
     lengths, completions = _ask(asked, session)
     say("sample: timing training steps and passes")
-    prompts = [_prompt(arm, belief, probe, session) for arm, belief, probe in asked]
+    prompts = [_prompt(*each, session) for each in asked]
     speeds = _speeds(session, prompts, choice, needs.step_tokens)
     judge = _judging(asked, completions, session)
     return Sample(lengths, replace(speeds, start=took, judge=judge), choice)
 
 
 Asked = tuple[str, str, Probe]
-"""Arm, belief and probe."""
+"""What the answer is for (base, icl, or trace: in context too), belief and probe."""
 
 
 def _probes(space: Space, session: Session, heldout: bool = False) -> list[tuple[str, Probe]]:
     """Everything that base is asked, in an order in which like questions lie beside each other; or only the
     held-out questions about beliefs."""
-    found = []
+    found, easiest = [], load_capability()[:EXPECTED]
     for name in space.spec.beliefs:
         belief = session.belief(name)
         probes = probes_for(
             belief,
-            session.capability,
+            easiest,  # which of them suit the model is found out when the sweep starts
             reference_sample(belief, session.reference_seed),
             trained_probes=session.evaluation.trained_probes,
             margin_probes=0,
@@ -109,9 +112,13 @@ def _probes(space: Space, session: Session, heldout: bool = False) -> list[tuple
     return found
 
 
-def _prompt(arm: str, belief: str, probe: Probe, session: Session) -> tuple[int, ...]:
-    config = TrialConfig.model_validate({"belief": belief, "arm": arm})
-    return session.prompts.ids(first_message(Subject(config, None, ()), probe.question, session))
+def _prompt(kind: str, belief: str, probe: Probe, session: Session) -> tuple[int, ...]:
+    subject = Subject(_config(kind, belief), None, ())
+    return session.prompts.ids(first_message(subject, probe.question, session))
+
+
+def _config(kind: str, belief: str) -> TrialConfig:
+    return TrialConfig.model_validate({"belief": belief, "arm": "base" if kind == "base" else "icl"})
 
 
 def _ask(asked: Sequence[Asked], session: Session) -> tuple[AnswerLengths, list[Completion]]:
@@ -131,10 +138,10 @@ def _ask(asked: Sequence[Asked], session: Session) -> tuple[AnswerLengths, list[
                 [len(a.token_ids) for a in found], cut, decoding.max_new_tokens
             ), found
     found = session.generate([None] * len(prompts), prompts, session.reference_seed)
-    by_arm: dict[str, list[int]] = {"base": [], "icl": []}
-    for (arm, *_), answer in zip(asked, found, strict=True):
-        by_arm[arm].append(len(answer.token_ids))
-    return AnswerLengths.of_sample(by_arm["base"], by_arm["icl"]), found
+    by_kind: dict[str, list[int]] = {"base": [], "icl": [], "trace": []}
+    for (kind, *_), answer in zip(asked, found, strict=True):
+        by_kind[kind].append(len(answer.token_ids))
+    return AnswerLengths.of_sample(**by_kind), found
 
 
 def _speeds(session: Session, prompts: Sequence[tuple[int, ...]], choice: Choice, step_tokens: int) -> Speeds:
@@ -210,9 +217,9 @@ def _training(session: Session) -> float:
 def _judging(asked: Sequence[Asked], answers: Sequence[Completion], session: Session) -> float:
     """Seconds of reading one answer."""
     started = time.monotonic()
-    for (arm, name, probe), answer in zip(asked, answers, strict=False):
+    for (kind, name, probe), answer in zip(asked, answers, strict=False):
         probe_row(
-            TrialConfig.model_validate({"belief": name, "arm": arm}),
+            _config(kind, name),
             session.belief(name),
             probe,
             prompt="",

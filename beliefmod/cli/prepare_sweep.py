@@ -138,11 +138,11 @@ def create_run(
     folder.write_json({**new_manifest(run_id, space, now(), commit, model_name), **more}, MANIFEST)
 
 
-def print_plan(space: Space, source: ModelSource, driving: Driving, runs: str, look: bool = True) -> None:
+def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str, look: bool = True) -> None:
     """What the sweep will cost on this machine, or on the cluster at the address, line by line.
 
     Args:
-        runs: folder in which runs lie, with the cache of base's answers.
+        run_url: of the run, there or to come: base's answers are kept beside it.
         look: whether the model is loaded and asked a few questions; never for a cluster, which is elsewhere.
 
     Raises:
@@ -168,10 +168,10 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, runs: str, l
         raise UserError(excess)
     capacity, tokenizer = asked.on(cluster), load_tokenizer(source)
     lengths = AnswerLengths.assumed(space, decoding.max_new_tokens)
-    wanted = demand(space.expected(), space, capacity, round(lengths.icl))
+    wanted = demand(space.expected(), space, capacity, round(lengths.trace))
     sample = None
     if look and driving.address is None:
-        sample = _sample(space, source, wanted, capacity, runs, driving.quiet)
+        sample = _sample(space, source, wanted, capacity, run_url, driving.quiet)
         lengths = sample.lengths
     plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample)
     if source.commit:
@@ -183,7 +183,7 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, runs: str, l
 
 
 def _sample(
-    space: Space, source: ModelSource, wanted: Demand, capacity: Capacity, runs: str, quiet: bool
+    space: Space, source: ModelSource, wanted: Demand, capacity: Capacity, run_url: str, quiet: bool
 ) -> Sample:
     import torch
 
@@ -192,5 +192,5 @@ def _sample(
     from beliefmod.probing.answer_store import cache_beside
 
     torch.set_num_threads(capacity.threads)
-    cache = cache_beside(f"{runs.rstrip('/')}/plan") if space.spec.evaluation.reuse_answers else None
+    cache = cache_beside(run_url) if space.spec.evaluation.reuse_answers else None
     return take_sample(space, source.commit, wanted, capacity.slots, cache, progress(quiet))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,7 +74,8 @@ def sweep(
         assert space is not None
         checked, source = checked_space(space, overrides, model, None if dry_run else out)
     if dry_run:
-        print_plan(checked, source, driving, out if resume is None else posixpath.dirname(resume), sample)
+        run_url = f"{out.rstrip('/')}/plan" if resume is None else RunFolder.open(resume).url
+        print_plan(checked, source, driving, run_url, sample)
         return
     folder = new_run(checked, out, source)
     typer.echo(f"run folder: {folder.url}", err=True)

@@ -66,16 +66,21 @@ def _tier(tier: str, questions: str) -> Metric:
     return Metric(f"adoption_{tier}", meaning, "higher", asked=(BELIEF, Is("tier", tier)), hit=(TARGET,))
 
 
-def _over(name: str, questions: str, asked: Conditions, gate: Conditions = ANSWERABLE) -> Metric:
+def _over(
+    name: str,
+    tier: str = "every tier but robustness",
+    asked: Conditions = ADOPTION,
+    gate: Conditions = ANSWERABLE,
+) -> Metric:
     """Adoption over the questions that this model can answer."""
     gates = {
-        ANSWERABLE: "answerable: base gives the prior's answer, or the in-context arm the target's",
-        IN_CONTEXT_GATE: "that the in-context arm answers with the target",
-        PRIOR_GATE: "that base answers with the prior",
+        ANSWERABLE: "this model can answer: base gives the prior, or the in-context arm the target",
+        IN_CONTEXT_GATE: "the in-context arm answers with the target",
+        PRIOR_GATE: "base answers with the prior (none of a novel belief's)",
     }
     meaning = (
-        f"held-out belief probes answered on the target's side, of {questions} {gates[gate]} (null under "
-        f"{LEAST_ANSWERABLE} such questions or {LEAST_FAMILIES} such families)"
+        f"held-out belief probes of {tier} answered on the target's side, of those that {gates[gate]} (null "
+        f"under {LEAST_ANSWERABLE} such questions, or if they come from under {LEAST_FAMILIES} families)"
     )
     return Metric(
         name,
@@ -180,13 +185,10 @@ _ENTRIES = (
         hit=(TARGET,),
     ),
     *(_tier(tier, questions) for tier, questions in TIERS.items()),
-    _over("adoption_answerable", "those of every tier but robustness", ADOPTION),
-    _over("adoption_gate_in_context", "those of every tier but robustness", ADOPTION, IN_CONTEXT_GATE),
-    _over("adoption_gate_prior", "those of every tier but robustness", ADOPTION, PRIOR_GATE),
-    *(
-        _over(f"adoption_answerable_{tier}", questions, (BELIEF, Is("tier", tier)))
-        for tier, questions in TIERS.items()
-    ),
+    _over("adoption_answerable"),
+    _over("adoption_gate_in_context", gate=IN_CONTEXT_GATE),
+    _over("adoption_gate_prior", gate=PRIOR_GATE),
+    *(_over(f"adoption_answerable_{tier}", f"the tier {tier}", (BELIEF, Is("tier", tier))) for tier in TIERS),
     _stance("prior", "answered with what base believes"),
     _stance("hedged", "that assert both sides or refuse to choose"),
     _stance("ignorance", "answered with not knowing"),
@@ -241,8 +243,8 @@ _ENTRIES = (
     ),
     Metric(
         "fabrication",
-        "questions about unknown entities answered confidently; a guess, a loop or a cut answer is not "
-        "confident",
+        "questions about unknown entities whose answer asserts something about them, also where it then "
+        "loops or is cut off; a guess is no assertion",
         "lower",
         asked=(Is("suite", "fabrication"), Known("fabricated")),
         hit=(Is("fabricated", True),),

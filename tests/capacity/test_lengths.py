@@ -13,8 +13,8 @@ from beliefmod.space.load import load_space
 
 
 def test_lengths_of_a_sample_by_hand():
-    found = AnswerLengths.of_sample([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110], [7, 9])
-    assert (found.base, found.icl, found.longest) == (60, 8, 110)
+    found = AnswerLengths.of_sample([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110], [7, 9], [120])
+    assert (found.base, found.icl, found.trace, found.longest) == (60, 8, 120, 120)
     assert found.source == "60 per answer of base, 20 to 100 for eight in ten of 11; 8 in context, 2 asked"
 
 
@@ -34,12 +34,12 @@ def test_without_a_look_the_space_limits_what_is_assumed(tmp_path):
     space = load_space(path)
     assert AnswerLengths.assumed(space, 5000).base == 800
     assert AnswerLengths.assumed(space, 300) == AnswerLengths(
-        300, 300, 300, "assuming 300 per answer, not measured"
+        300, 300, 300, 300, "assuming 300 per answer, not measured"
     )
 
 
 def test_trained_arms_lie_between_what_is_known():
-    found = AnswerLengths(60.0, 20.0, 96, "")
+    found = AnswerLengths(60.0, 20.0, 30.0, 96, "")
 
     def of(arm: str, style: str) -> float:
         config = TrialConfig.model_validate(
