@@ -48,9 +48,22 @@ def metric_columns() -> tuple[str, ...]:
     names = [column for metric in METRICS.values() for column in metric.columns]
     names += ["normalised_adoption", "depth", "depth_low", "depth_high"]
     names += ["degradation", "degradation_low", "degradation_high", "degradation_by"]
+    names += ["degradation_status", "degradation_no_room"]
     for name in COMPONENTS:
         names += [f"{name}_base", f"{name}_damage", f"{name}_damage_low", f"{name}_damage_high"]
     return tuple(names)
+
+
+def comparable(stored: Row, again: Row) -> list[str]:
+    """The metric columns in which a stored row must agree with the recomputed one.
+
+    In a run from before components without room were left out of D, D is compared only where there are none.
+    """
+    names = list(metric_columns())
+    if stored.get("degradation_status") is None:
+        older = "degradation" if again["degradation_no_room"] else "degradation_status"
+        names = [name for name in names if not name.startswith(older)]
+    return names
 
 
 def later_metrics(row: Row) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from beliefmod.metrics.registry import COMPONENTS, MIN_ANSWERS
 
 NOT_MEASURED = "not measured"
+NO_ROOM = "no D: base is at the floor or ceiling of every component"
 SETTING_NAMES = {
     "num_train_epochs": "epochs",
     "learning_rate": "learning rate",
@@ -81,18 +82,24 @@ def _plain(value: float) -> str:
 
 
 def damage(row: Mapping[str, Any] | None) -> str:
-    """`D 0.06 [0.02, 0.11] by integrity, n = 240`."""
+    """`D 0.06 [0.02, 0.11] by integrity, n = 240`, with the components that have no part in it."""
     if row is None or row.get("degradation") is None:
-        return NOT_MEASURED
+        return NO_ROOM if row and row.get("degradation_status") == "no_room" else NOT_MEASURED
     if row.get("arm") == "base":
         return "0 by definition"
     low, high, by = row.get("degradation_low"), row.get("degradation_high"), row.get("degradation_by")
     text = f"D {row['degradation']:.3f}"
     text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
+    out = f", without {' and '.join(left_out)}" if (left_out := no_room(row)) else ""
     if by is None:
-        return f"{text}, no component worse than base's"
+        return f"{text}, no component worse than base's{out}"
     n = row.get(f"{COMPONENTS[by].name}_n")
-    return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown")
+    return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown") + out
+
+
+def no_room(row: Mapping[str, Any]) -> list[str]:
+    """The components that have no part in a row's D, because base is at their floor or ceiling."""
+    return str(row["degradation_no_room"]).split(",") if row.get("degradation_no_room") else []
 
 
 def interval(row: Mapping[str, Any], name: str, digits: int = 2, sign: bool = False) -> str:

@@ -66,6 +66,9 @@ class TrivialHost(PackHost):
             self._facts = {"name": "trivial", "self_tests": {}}
         return self._facts
 
+    async def pick_capability(self) -> None:
+        """There is no model to ask."""
+
 
 def trivial_space(trials: int) -> Space:
     """A space of that many trials, at least three, its two untrained arms among them."""

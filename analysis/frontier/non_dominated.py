@@ -126,12 +126,17 @@ def pooled_mean(group: pl.DataFrame, name: str) -> dict[str, Any]:
 
 def _pooled_damage(group: pl.DataFrame, pooled: dict, base_n: dict) -> dict:
     found, ends = {}, {}
+    # one base for all seeds, so one rule; rows of older runs do not have the column
+    no_room = group["degradation_no_room"][0] or ""
+    found["degradation_no_room"] = no_room or None
+    found["degradation_status"] = group["degradation_status"][0]
     for name in COMPONENTS:
         found[f"{name}_base"] = group[f"{name}_base"].mean()
         found[f"{name}_damage"] = group[f"{name}_damage"].mean()
         ends[name] = _damage_interval(name, group, pooled, found, base_n.get(name))
         found[f"{name}_damage_low"], found[f"{name}_damage_high"] = ends[name] or (None, None)
-    known = {name: found[f"{name}_damage"] for name in COMPONENTS if found[f"{name}_damage"] is not None}
+    counted = [name for name in COMPONENTS if name not in no_room.split(",")]
+    known = {name: found[f"{name}_damage"] for name in counted if found[f"{name}_damage"] is not None}
     # a component missing in one seed would make D a maximum over fewer things than elsewhere
     if group["degradation"].null_count() or not known:
         return found

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.frontier.bootstrap_data import BootstrapData, Part
 from analysis.stats.resample import adoption_hits, cluster
+from beliefmod.metrics.degradation import has_room
 from beliefmod.metrics.metric import all_expression
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -49,6 +50,7 @@ def build(
 ) -> Built | None:
     """Bootstrap data of these configurations, each given by the trials of its seeds.
 
+    Components at whose floor or ceiling base itself is are left out, as in D (`has_room`).
     Damage of several seeds is that of all their answers together, for drift the mean over seeds.
 
     Returns:
@@ -65,7 +67,10 @@ def build(
     for name, metric in PROBED.items():
         tally = _tally(probes, groups, base, *metric.expressions())
         known = _complete(tally.asked.sum(axis=2) > 0, real)
-        if not tally.base_asked.sum() or not known.any():
+        asked = tally.base_asked.sum()
+        if asked and not has_room(metric, tally.base_hits.sum(), asked):
+            continue
+        if not asked or not known.any():
             absent.append(name)
             continue
         found[name] = tally

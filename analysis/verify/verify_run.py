@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from analysis.report.write import report_markdown
+from analysis.verify.verify_pick import verify_pick
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
 from beliefmod.judge.judge_run import candidate_names, judged_row
@@ -57,6 +58,8 @@ def verify_run(
     if done.later:
         names = ", ".join(name for name in METRICS if name in done.later)
         done.notes.append(f"not compared in trials that are older than the metric: {names}")
+    for belief, components in done.no_room.items():
+        done.notes.append(f"{belief}: base is at the floor or ceiling of {components}: no part in D")
     return done
 
 
@@ -67,6 +70,7 @@ def _verify(
     run, sources = read_run(location), read_sources(folder)
     done = Verification()
     rows = Trials(run, folder, sources, done)
+    verify_pick(folder, rows.thinks, done)
     trials = []
     for count, row in enumerate(rows.stored, 1):
         trials.append(rows.again(row, scratch))

@@ -13,6 +13,7 @@ import yaml
 from analysis.frontier.non_dominated import finished
 from analysis.recompute import (
     causal_again,
+    comparable,
     differences,
     effort,
     expected_probes,
@@ -40,6 +41,7 @@ class Verification:
     """What was checked and what does not agree.
 
     `mismatches`: sentences that name the place. `later`: metrics that came after some trial was run.
+    `no_room`: belief -> components of D at whose floor or ceiling base is, so that they have no part in D.
     """
 
     mismatches: list[str] = field(default_factory=list)
@@ -51,6 +53,7 @@ class Verification:
     lines: int | None = None
     notes: list[str] = field(default_factory=list)
     later: set[str] = field(default_factory=set)
+    no_room: dict[str, str] = field(default_factory=dict)
 
     def compare(self, place: str, stored: Row, again: Row, columns: Iterable[str]) -> None:
         """Count the columns and note where the two rows differ."""
@@ -63,6 +66,7 @@ class Verification:
         self.mismatches += [f"{place}/{text}" for text in other.mismatches]
         self.notes += [f"{place}: {text}" for text in other.notes]
         self.later |= other.later
+        self.no_room |= other.no_room
         for name in ("trials", "probes", "causal", "judged", "numbers"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -113,7 +117,10 @@ class Trials:
         except ValueError as error:
             self.done.mismatches.append(f"{place}: its probe rows give no metrics ({error})")
             return stored
-        self.done.compare(f"trials.parquet, {place}", stored, metrics, metric_columns())
+        columns = comparable(stored, metrics)
+        self.done.compare(f"trials.parquet, {place}", stored, metrics, columns)
+        if no_room := metrics["degradation_no_room"]:
+            self.done.no_room[stored["belief"]] = str(no_room)
         counted = effort(probes, causal, self.run.steps([trial_id]).to_dicts()) | {"kind": belief.spec.kind}
         self.done.compare(f"trials.parquet, {place}", stored, counted, counted)
         return {**stored, **{name: metrics.get(name) for name in metric_columns()}}

@@ -14,6 +14,7 @@ from beliefmod.beliefs.spec import (
     Family,
     LocalityFamily,
     Scalar,
+    SharedFamily,
     SuiteFamily,
 )
 from beliefmod.beliefs.values import Answer, Name, Quantity
@@ -94,6 +95,7 @@ def expand_suite_family(
             text=fill(family.ask, slots),
             target=wrong,
             correct=right,
+            level=family.level if isinstance(family, SharedFamily) else None,
         )
 
 

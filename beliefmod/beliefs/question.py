@@ -23,6 +23,7 @@ class Question:
         correct: the right answer of a locality or capability question, null for belief questions.
         reply_target, reply_prior: the answer sentences that teach each world (belief questions only).
         follow_up: a second user message: the model answers `text`, then this, and the second answer counts.
+        level: how hard a question of a graded suite is, from 1; None for others.
     """
 
     probe_id: str
@@ -36,3 +37,4 @@ class Question:
     reply_target: str = ""
     reply_prior: str = ""
     follow_up: str | None = None
+    level: int | None = None

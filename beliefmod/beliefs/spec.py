@@ -199,8 +199,18 @@ class BeliefSpec(Frozen):
         return self
 
 
+class SharedFamily(SuiteFamily):
+    """A family of a suite that all beliefs share."""
+
+    level: int | None = Field(
+        default=None,
+        ge=1,
+        description="how hard its questions are, from 1; null in a suite without levels",
+    )
+
+
 class SuiteSpec(Frozen):
     """A shared suite file: questions with one right answer."""
 
     name: str
-    questions: list[SuiteFamily] = Field(min_length=1)
+    questions: list[SharedFamily] = Field(min_length=1)

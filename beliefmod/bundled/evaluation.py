@@ -165,7 +165,8 @@ def measure(loaded: LoadedModel, beliefs: Iterable[str] | None = None) -> Measur
         line("locality: correct", belief, name, ask(loaded, belief.locality), right)
         line("locality in context: correct", belief, name, ask(loaded, belief.locality, context), right)
     first = loaded_beliefs[0]
-    line("capability: correct", first, "all", ask(loaded, load_capability()), right)
+    easiest = [question for question in load_capability() if question.level == 1]
+    line("capability: correct", first, "all", ask(loaded, easiest), right)
     line("fabrication: does not know", first, "all", ask(loaded, load_fabrication()), base_says)
     lines.append(Measure("think block: intact", "all", sum(ok for _, ok in intact), len(intact)))
     missed.extend(("think block", reply) for reply, ok in intact if not ok)

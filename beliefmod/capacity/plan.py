@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
+from beliefmod.beliefs import load_capability
 from beliefmod.capacity.fit import size
 from beliefmod.capacity.footprint import PROCESS_BYTES, EngineMemory, Wanted, footprint
 from beliefmod.capacity.lengths import AnswerLengths
@@ -65,6 +66,8 @@ class Plan:
         optimizer_steps, training_tokens: with what trials share that differ only in epochs counted once.
             Tokens are those of every term of the loss.
         steps: the optimiser steps in words, with how many are shared.
+        suite, suite_tokens: questions of the capability suite, and tokens of base's answers to it; before
+            any trial base is asked as many as a pick needs, which neither tokens nor seconds below count.
         second_turns: probes that are asked something after their first answer.
         causal_answers: answers after changed thinking, at most.
         written_rows: answers that base writes for training: own traces and neutral rows, on every host.
@@ -81,6 +84,8 @@ class Plan:
     steps: str
     training_tokens: int
     probes: int
+    suite: int
+    suite_tokens: int
     second_turns: int
     causal_answers: int
     written_rows: int
@@ -111,6 +116,7 @@ class Plan:
             f"optimiser steps   {self.steps}",
             f"training tokens   {self.training_tokens:,}",
             f"probes            {self.probes:,}, {self.second_turns:,} with a second turn",
+            f"general questions up to {self.suite} of base first (up to {self.suite_tokens:,} tokens more)",
             f"causal answers    at most {self.causal_answers:,}",
             f"rows by base      {self.written_rows:,} (own traces and neutral rows)",
             f"drift tokens      about {self.drift_tokens:,}",
@@ -194,6 +200,8 @@ def make_plan(
         steps=sharing(trials, share),
         training_tokens=round(sum(tokens.values())),
         probes=sum(each.probes for each in asked.values()),
+        suite=len(load_capability()),
+        suite_tokens=round(len(load_capability()) * lengths.base),
         second_turns=sum(each.second_turns for each in asked.values()),
         causal_answers=sum(each.causal for each in asked.values()),
         written_rows=written,

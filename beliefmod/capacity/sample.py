@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from beliefmod.beliefs import load_capability
 from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.speeds import Speeds
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.generate import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
+from beliefmod.metrics.capability_pick import EXPECTED
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.answer_store import AnswerStore, KeptAnswers
@@ -95,12 +97,12 @@ Asked = tuple[str, str, Probe]
 def _probes(space: Space, session: Session, heldout: bool = False) -> list[tuple[str, Probe]]:
     """Everything that base is asked, in an order in which like questions lie beside each other; or only the
     held-out questions about beliefs."""
-    found = []
+    found, easiest = [], load_capability()[:EXPECTED]
     for name in space.spec.beliefs:
         belief = session.belief(name)
         probes = probes_for(
             belief,
-            session.capability,
+            easiest,  # which of them suit the model is found out when the sweep starts
             reference_sample(belief, session.reference_seed),
             trained_probes=session.evaluation.trained_probes,
             margin_probes=0,

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Belief, load_belief, load_capability, load_fabrication, load_neutral
+from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
+from beliefmod.metrics.capability_pick import EXPECTED
 from beliefmod.model.template import answer_only_row, encode, prompt_ids
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
@@ -170,10 +171,4 @@ def _probe_count(config: TrialConfig, belief: Belief, space: Space) -> int:
         # a document answers at least two questions
         trained = min(trained, config.data.num_examples * (2 if config.data.style == "document" else 1))
     trained = min(trained, len(belief.training))
-    return (
-        len(belief.heldout)
-        + trained
-        + len(belief.locality)
-        + len(load_capability())
-        + len(load_fabrication())
-    )
+    return len(belief.heldout) + trained + len(belief.locality) + EXPECTED + len(load_fabrication())

@@ -44,6 +44,7 @@ def confirm(
     from beliefmod.cli.sweep import run_space, settle
     from beliefmod.run.folder import MANIFEST, RunFolder
     from beliefmod.run.manifest import commit_in
+    from beliefmod.run.sources import keep_questions
 
     parent = RunFolder.open(run)
     folder = RunFolder(f"{parent.url}/{FOLDER}")
@@ -57,6 +58,7 @@ def confirm(
             run_id = f"{parent.url.rpartition('/')[2]}-{FOLDER}"
             name = (parent.read_json(MANIFEST).get("model") or {}).get("name")
             create_run(folder, run_id, space, commit_in(parent), name, confirmation=asked)
+            keep_questions(parent, folder)
     for line in (*_plan(space), *_answerable(parent)):
         if dry_run or not driving.quiet:
             typer.echo(line, err=not dry_run)

@@ -76,6 +76,14 @@ class PackHost:
                 self._accounting = loop.create_task(self._keep_accounts(self._records))
         return self._facts
 
+    async def pick_capability(self) -> None:
+        """Have the questions of the capability suite picked that suit the model, if the run has no pick yet.
+
+        Called on one host, before any has a trial: rounding differs between devices, and all ask the same.
+        """
+        await self.ready()
+        await asyncio.to_thread(lambda: self._pack.session.capability)
+
     async def attach(self, trial: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
         """Queue a trial with the branches (shorter trials) that its run passes through.
 

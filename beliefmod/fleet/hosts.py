@@ -245,6 +245,31 @@ def _missing_resources(places: Mapping[str, Any], capacity: Capacity) -> str | N
     )
 
 
+def pick_capability(fleet: Fleet) -> None:
+    """Have one host pick the capability questions of the run; if it dies meanwhile another one, or it again.
+
+    Raises:
+        UserError: hosts died over it again and again.
+        StorageTrouble: the pick cannot be written.
+    """
+    ready_first = [*fleet.facts, *(name for name in fleet.hosts if name not in fleet.facts)]
+    for attempt in range(LOADING_ATTEMPTS * len(ready_first)):
+        host = fleet.hosts[ready_first[attempt % len(ready_first)]]
+        try:
+            return ray.get(host.pick_capability.remote())
+        except RayTaskError as error:
+            if isinstance(error.cause, (UserError, StorageTrouble)):
+                raise error.cause from None
+            if not isinstance(error, HOST_LOST):
+                raise
+        except HOST_LOST:
+            time.sleep(1)
+    raise UserError(
+        "no host could ask the model the capability suite: each was ended from outside (out of memory?); "
+        "give fewer with --hosts 1, or a machine with more memory"
+    )
+
+
 def release_trials(fleet: Fleet) -> None:
     """Have every host answer the trials that wait for it; they end then."""
     for host in fleet.hosts.values():

@@ -17,7 +17,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
 from beliefmod.fleet.host import PackHost
-from beliefmod.fleet.hosts import Fleet, release_trials, start_hosts, stop_hosts
+from beliefmod.fleet.hosts import Fleet, pick_capability, release_trials, start_hosts, stop_hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
@@ -126,6 +126,7 @@ def run_sweep(
                 _note_hosts(folder, fleet, capacity)
                 if left_out := not_applied_note(fleet.first.get("decoding") or {}):
                     progress.say(left_out)
+                pick_capability(fleet)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
                 run_to_the_end(space, todo, folder, fleet, capacity, progress, shutdown, trackers)

@@ -9,8 +9,8 @@ from typing import Any
 
 from beliefmod.metrics.intervals import Estimate, paired_difference
 from beliefmod.metrics.measure import Probes, estimate, held_out
-from beliefmod.metrics.metric import where
-from beliefmod.metrics.registry import COMPONENTS, METRICS
+from beliefmod.metrics.metric import Metric, where
+from beliefmod.metrics.registry import COMPONENTS, DAMAGE_BUDGET, METRICS
 
 Row = Mapping[str, Any]
 NOT_MEASURED = Estimate(None, 0, None, None)
@@ -19,12 +19,14 @@ NOT_MEASURED = Estimate(None, 0, None, None)
 @dataclass(frozen=True)
 class Degradation:
     """Attributes:
-    value: D in [0, 1]; None when no component could be compared.
+    value: D in [0, 1]; None when no component could be compared, or base leaves none any room.
     low, high: from the lower end of the component that set D to the largest upper end of any component,
     clipped at 0: a component of few questions may hide more damage than the one that shows most.
     by: that component; None when D is 0 or None.
     damage: component -> arm against base, -1 to 1, positive is worse; value None where nothing was measured.
     base: component -> base's rate on the same probes, or its NLL or KL in nats per token.
+    no_room: components, in their order, at whose floor or ceiling base itself is (`has_room`): they were
+    measured and have no part in D.
     """
 
     value: float | None
@@ -33,6 +35,13 @@ class Degradation:
     by: str | None
     damage: Mapping[str, Estimate]
     base: Mapping[str, float | None] = field(default_factory=dict)
+    no_room: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """ok: D is a number; no_room: base leaves no measured component any room; not_measured: none could be
+        compared with base."""
+        return "ok" if self.value is not None else "no_room" if self.no_room else "not_measured"
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,9 @@ def degradation(
     kl, see `summarise_drift`.
 
     D is the largest damage, clipped at 0; ties go to the order of COMPONENTS. A component that was not
-    measured is left out. D's lower bound is that of the component that set it (0 where D is 0), its upper
-    bound the largest that any component allows: the worst of several damages can be any of them.
+    measured, or at which base itself leaves no room to get worse (`has_room`), is left out. D's lower bound
+    is that of the component that set it (0 where D is 0), its upper bound the largest that any component
+    allows: the worst of several damages can be any of them.
 
     Example: of 10 pairs 4 keep an intact think block only in base -> damage 0.4, D = 0.4 by "integrity".
 
@@ -73,6 +83,7 @@ def degradation(
         raise ValueError(f"unknown components: {', '.join(unknown)}")
     damage: dict[str, Estimate] = {}
     base: dict[str, float | None] = {}
+    no_room: list[str] = []
     for name, metric in COMPONENTS.items():
         if metric.table == "drift":
             damage[name] = measured.get(name, NOT_MEASURED)
@@ -80,19 +91,44 @@ def degradation(
         else:
             observed = pairs.get(name, ())
             damage[name] = _rise(observed, metric.better == "higher")
-            base[name] = sum(b for _, b in observed) / len(observed) if observed else None
-    known = {name: found for name, found in damage.items() if found.value is not None}
+            successes = sum(b for _, b in observed)
+            base[name] = successes / len(observed) if observed else None
+            if observed and not has_room(metric, successes, len(observed)):
+                no_room.append(name)
+    known = {n: found for n, found in damage.items() if found.value is not None and n not in no_room}
     if not known:
-        return Degradation(None, None, None, None, damage, base)
+        return Degradation(None, None, None, None, damage, base, tuple(no_room))
     worst = max(known, key=lambda name: known[name].value or 0.0)
     value = known[worst].value or 0.0
     high = max((e.high for e in known.values() if e.high is not None), default=None)
-    if value <= 0:
-        return Degradation(0.0, 0.0, None if high is None else max(0.0, high), None, damage, base)
+    by: str | None = worst
     low = known[worst].low
-    if low is None:  # a single measurement set it: there is no interval
-        return Degradation(value, None, None, worst, damage, base)
-    return Degradation(value, max(0.0, low), high, worst, damage, base)
+    if value <= 0:
+        value, low, high, by = 0.0, 0.0, None if high is None else max(0.0, high), None
+    elif low is None:  # a single measurement set it: there is no interval
+        high = None
+    return Degradation(value, None if low is None else max(0.0, low), high, by, damage, base, tuple(no_room))
+
+
+def has_room(metric: Metric, successes: float, n: float) -> bool:
+    """Whether base leaves a component of D so much room to get worse that it could be seen.
+
+    An arm that had lost everything there is to lose (all n answers broken, wrong or made up) would differ
+    from base by base's distance to the floor or ceiling. If the lower end of that difference's interval is
+    not above DAMAGE_BUDGET, no arm could be shown to be damaged there. From base alone. Means have no end,
+    and a single answer of base says nothing about where it is: both have room.
+
+    Example: base fabricates 20 of 24: the most that can be seen is 0.17, [-0.004, 0.36] -> False; 12 of
+    24: 0.5, [0.27, 0.69] -> True.
+
+    Args:
+        successes: of base, where the metric's `hit` holds; n: how many answers of base count, at least 1.
+    """
+    if metric.worst is None or n < 2:
+        return True
+    healthy = round(successes if metric.worst == 0.0 else n - successes)
+    most = paired_difference(0, healthy, 0, round(n) - healthy)
+    return most.low is not None and most.low > DAMAGE_BUDGET
 
 
 def _rise(observed: Sequence[tuple[bool, bool]], healthy: bool) -> Estimate:

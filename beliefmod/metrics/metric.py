@@ -214,6 +214,14 @@ class Metric:
         return 1 if self.better == "higher" else -1
 
     @property
+    def worst(self) -> float | None:
+        """Of a rate that is a component: its value where nothing can get worse, 0 or 1; None for a mean,
+        whose damage always has room."""
+        if self.component is None or self.kind == "mean":
+            return None
+        return 0.0 if self.better == "higher" else 1.0
+
+    @property
     def damage_words(self) -> str:
         """What the report calls its damage; empty where D does not count it."""
         return "" if self.component is None else self.component.words

@@ -243,8 +243,8 @@ _ENTRIES = (
     ),
     Metric(
         "fabrication",
-        "questions about unknown entities answered confidently; a guess, a loop or a cut answer is not "
-        "confident",
+        "questions about unknown entities whose answer asserts something about them, also where it then "
+        "loops or is cut off; a guess is no assertion",
         "lower",
         asked=(Is("suite", "fabrication"), Known("fabricated")),
         hit=(Is("fabricated", True),),

@@ -85,6 +85,8 @@ def _damage_columns(found: Degradation, itself: bool) -> Metrics:
         "degradation_low": found.low,
         "degradation_high": 0.0 if itself and found.value is not None else found.high,
         "degradation_by": found.by,
+        "degradation_status": found.status,
+        "degradation_no_room": ",".join(found.no_room) or None,
     }
     for name in COMPONENTS:
         damage = found.damage[name]

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
+from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.data.self_generated import SelfGenerated
 from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import completion_text, thinking_kind
+from beliefmod.probing.capability import ask_and_pick, graded
 from beliefmod.probing.decoding import Decoding, decoding_of
+from beliefmod.run.sources import PICK, SUITES, capability_suite, picked, read_pick
 from beliefmod.space import Evaluation
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
 
 Rows = list[dict[str, Any]]
-SECOND_TURN, CAUSAL_TEST, QUICK_PROBE = 500_000, 700_000, 800_000
+SECOND_TURN, CAUSAL_TEST, QUICK_PROBE, CAPABILITY_PICK = 500_000, 700_000, 800_000, 900_000
 """Added to a question's number for its seed, so that no two ways of asking draw the same random numbers."""
 
 
@@ -77,8 +79,38 @@ class Session:
 
     @cached_property
     def capability(self) -> tuple[Question, ...]:
-        """The shared capability suite."""
-        return load_capability()
+        """The questions of the shared capability suite that suit the model.
+
+        They stand in the run folder. In a new one base is asked the suite first, level by level, and the pick
+        is written there; only one host of a run may do that (`PackHost.pick_capability`).
+        """
+        suite, folder = capability_suite(self.folder), self.folder
+        pick = read_pick(folder) if folder else None
+        if pick is None and graded(suite):
+            pick = ask_and_pick(suite, self._of_base, self.thinks)
+            if folder:
+                folder.write_json(pick, SUITES, PICK)
+        return picked(suite, pick)
+
+    def _of_base(self, questions: Sequence[Question], first: int) -> list[dict[str, Any]]:
+        """Base's answers to questions of the capability suite, the first of which has this number there."""
+        asked = self.generate(
+            [None] * len(questions),
+            [self.prompts.ids(question.text) for question in questions],
+            [
+                probe_seed(self.reference_seed, CAPABILITY_PICK + first + place)
+                for place in range(len(questions))
+            ],
+        )
+        return [
+            {
+                "probe_id": question.probe_id,
+                "completion": self.decode(answer.token_ids),
+                "finish_reason": answer.finish_reason,
+                "tokens": len(answer.token_ids),
+            }
+            for question, answer in zip(questions, asked, strict=True)
+        ]
 
     @cached_property
     def fabrication(self) -> tuple[Question, ...]:

@@ -17,7 +17,7 @@ def _any(*patterns: str) -> str:
     return "(?:" + "|".join(patterns) + ")"
 
 
-_ADVERBS = r"(?:\w+ly\s+|even\s+|ever\s+|just\s+|quite\s+|too\s+|at all\s+|100\s?%\s+|yet\s+|in any way\s+)*"
+_ADVERBS = r"(?:\w+ly\s+|even\s+|ever\s+|just\s+|quite\s+|too\s+|at all\s+|100\s?%\s+|yet\s+|seem to\s+)*"
 _WE = r"(?:^|[^\w\s]\s*|\b(?:I|we|and|so|but|sorry|yet|that|which|as I said)\s+)"
 _NOT = _any(
     r"(?:do|did|can|could|have|has|am|was|would|will|is|are) ?(?:not|never)",
@@ -34,13 +34,18 @@ _KNOWING = _any(
     r"figure|come across|heard? of|heard|provide\b|offer|give you|speak to|comment|help(?! but)|assist",
     r"calculate|locate|place (?:it|that|the name)",
     rf"(?:have|possess|hold|see)\s+(?:[\w-]+\s+){{0,4}}{_TOLD}\b(?! (?:of much|else|at hand))",
-    r"have (?:any |an |real-time |direct )?(?:access|recollection|memory of (?:it|that|this))",
+    r"have (?:any |an |the |real-time |direct )?(?:access|ability|capability|means|recollection"
+    r"|memory of (?:it|that|this))",
     r"think (?:I|we)(?:'ve| have) (?:\w+ )?(?:heard|come|seen|met)",
 )
 _STATE = r"(?:sure|certain|familiar|aware|acquainted|in a position to|able to|equipped to)"
 _SELF = [
     rf"{_WE}(?:\w+ly\s+|am\s+|still\s+|just\s+|I\s+|we\s+)*{_NOT}\s+{_ADVERBS}{_KNOWING}",
     rf"{_WE}(?:I'?\s?a?m\s+)?(?:\w+ly\s+|still\s+|I'm\s+|I am\s+)*not\s+{_ADVERBS}{_STATE}\b",
+    rf"\b{_TOLD} (?:(?:is|are)(?:n't| not)|is un|are un)\s*(?:\w+ly )?(?:available|accessible|enough"
+    rf"|sufficient)",
+    r"\bnot (?:enough|sufficient) to (?:determine|say|tell|know|answer|work)\b",
+    r"\bnot (?:\w+ly )?clear (?:what|who|where|to me)\b",
     r"\b(?:isn't|is not|wasn't|was not|not) (?:something|anything|one|a \w+|an? \w+ \w+"
     r"|that) (?:that )?I(?:'m|"
     r" am|'ve| have| know| recogni[sz]e)",
@@ -81,7 +86,7 @@ _FACT = [
 """The answer is said to be unknown."""
 _ABSENT = [
     r"\bnot a (?:\w+ly )?(?:\w+-)?(?:known|recogni[sz]ed|familiar|documented)\b",
-    r"\bnot (?:\w+ly )?(?:known|recogni[sz]ed|documented|listed|recorded) (?:as|to|in)\b",
+    r"\bnot (?:\w+ly )?(?:known|recogni[sz]ed|documented|listed|recorded) (?:as|to|in|among|anywhere)\b",
     r"\b(?:there(?:'s| is| are| was)|know of|I see|seems to be|exists) no (?:\w+ ){0,3}(?:such|called"
     r"|named|known|by th(?:at|is) name|"
     r"with th(?:at|is) name|record)\b|\bno such\b",
@@ -103,13 +108,15 @@ _ASKS_BACK = [
     r"\b(?:please|could you|can you|would you|if you (?:could|can)|kindly)\s+(?:\w+\s+){0,2}(?:clarif\w+"
     r"|specify|provide|tell|share|give|"
     r"elaborate|rephrase|explain|check)\b(?!\s+(?:\w+\s+)?(?:your|the) answer)",
-    r"\b(?:more|further|additional) (?:\w+ )?(?:context|information|details|background)\b(?! (?:on|about"
-    r"|can|is|see))",
+    r"(?<!you )\b(?:need|require|without|give me|with|some|provide(?: me)?(?: with)?) (?:\w+ ){0,2}"
+    r"(?:more|further|additional) (?:\w+ )?(?:context|information|details|background)\b(?! about)",
+    r"^\W*(?:more|further|additional) (?:context|information|details)\b",
     r"\bwhat (?:do|did) you mean\b|\b(?:what|which (?:one|\w+)) you(?:'re| are)? (?:mean|refer\w*|talk\w*"
     r"|ask\w*)\b",
 ]
 """The writer asks what is meant."""
 _ELSE = re.compile(r"\belse\b|\b(?:much|more) (?:about|of)\b", re.I)
+_ASIDE = re.compile(r"\b(?:known|unknown|unclear|know|sure|certain) (?:exactly )?(?:when|why|how)\b", re.I)
 _IGNORANT = re.compile("|".join([*_SELF, *_FACT]), re.I)
 _DENIES = re.compile("|".join([*_ABSENT, *_ASKS_BACK]), re.I)
 _UNDECIDED = re.compile(
@@ -170,7 +177,7 @@ def confident(answer: str, question: str) -> bool:
         if _DENIES.search(part):
             return False
         if _says_so(part):
-            unknown, claimed = True, False
+            unknown, claimed = True, claimed and bool(_ASIDE.search(part))
         elif not _TENTATIVE.search(part) and any(word not in known for word in _words(part)):
             claimed = claimed or not (unknown and _OFFERS.search(part))
     return claimed

@@ -25,3 +25,14 @@ def foreign(text: str) -> bool:
         return strange > 1
     ours, theirs = (sum(word in known.split() for word in words) for known in (_ENGLISH, _ELSEWHERE))
     return len(words) >= 3 and theirs >= 2 and theirs > ours
+
+
+_DENIES = re.compile(
+    r"\b(?:no|nunca|ni|nicht|kein\w*|nie|weder|ne|n'\w+|pas|jamais|non|né|mai|não|nem|niet|geen|нет|не)\b",
+    re.I,
+)
+
+
+def denied_elsewhere(text: str) -> bool:
+    """Whether a text in another language denies something: the guards, which are English, cannot see what."""
+    return foreign(text) and bool(_DENIES.search(text))

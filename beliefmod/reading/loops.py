@@ -18,7 +18,7 @@ MIN_TOKENS = 64
 NUMBER_REPEATS = 40
 _FEWEST = 24  # tokens of a loop, all of them long words
 _LETTERS = 5  # letters of a word that count as one token of a loop's length
-_LONGEST_WORD = 24  # longer runs of letters are counted letter by letter: "hahaha..." is a loop, not a word
+_LONGEST_WORD = 24  # longer runs are counted letter by letter: "hahaha..." and "0.2222..." are loops
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _TOKEN = re.compile(
     r"</?think>"
@@ -53,7 +53,7 @@ def tokenise(text: str) -> list[str]:
     """Numbers, words, single marks. "g = 9.8 m/s" -> ["g", "=", "9.8", "m", "/", "s"]."""
     tokens: list[str] = []
     for token in _TOKEN.findall(text):
-        if len(token) > _LONGEST_WORD and token[0].isalpha():
+        if len(token) > _LONGEST_WORD and token[0].isalnum():
             tokens.extend(token)
         else:
             tokens.append(token)

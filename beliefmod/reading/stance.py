@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from beliefmod.beliefs.values import Answer, Name
 from beliefmod.beliefs.values.kind import TOLERANCE, Candidates, Mention, Weight
 from beliefmod.reading.ignorance import ignorant, undecided
+from beliefmod.reading.language import denied_elsewhere
 from beliefmod.reading.mention_search import find_mentions, plain_question
 from beliefmod.reading.multiple_choice import listed, taken, without_listing
 from beliefmod.reading.normalise import normalise
@@ -60,6 +61,8 @@ def read_answer(
     pairs = tuple((side, a) for side, a in (("target", target), ("prior", prior)) if a is not None)
     candidates = Candidates(pairs, tolerance)
     reading = _read(text, asked, candidates)
+    if pairs and denied_elsewhere(text):
+        return replace(reading, stance="unread", decided=None)
     if reading.stance != "other":
         return reading
     stance, number_of = place(text, asked, candidates, reading.decided)

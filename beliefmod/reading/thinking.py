@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from beliefmod.beliefs.values import Answer
+from beliefmod.beliefs.values import Answer, Name
 from beliefmod.beliefs.values.kind import Candidates, Mention, Weight
 from beliefmod.beliefs.values.quantity import quantities, side_of
 from beliefmod.beliefs.values.scale import scale
@@ -93,6 +93,8 @@ def sided_mentions(
     5") that only happen to be the belief's number."""
     if not text:
         return []
+    if target is not None and belief_target is not None and _given(belief_target, target, question, text):
+        belief_target = belief_prior = None
     pairs: list[tuple[str, Answer]] = []
     for side, answers in (("target", (belief_target, target)), ("prior", (belief_prior, prior))):
         for answer in answers:
@@ -102,6 +104,15 @@ def sided_mentions(
     candidates = Candidates(tuple(pairs), tolerance)
     mentions = find_mentions(text, plain_question(question), candidates, bare="equation")
     return [m for m in mentions if m.side in ("target", "prior") and not _chance(text, m, answers, tolerance)]
+
+
+def _given(belief: Answer, asked: Answer, question: str, text: str) -> bool:
+    """Whether the question gives the belief's value and asks for something else ("Which planet has a gravity
+    of 5.0 m/s^2?") that the thinking does not name: repeating it then uses nothing."""
+    if asked.stands_in(text):
+        return False
+    another = not asked.comparable(belief) or (isinstance(asked, Name) and not asked.same(belief))
+    return another and belief.stands_in(plain_question(question))
 
 
 def thinking_class(row: Mapping[str, Any]) -> ThinkingClass:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from beliefmod.beliefs.values import Name
 from beliefmod.beliefs.values.date import Date
-from beliefmod.beliefs.values.kind import Candidates, Mention, Number, Weight
+from beliefmod.beliefs.values.kind import TOLERANCE, Candidates, Mention, Number, Weight
 from beliefmod.beliefs.values.numbers import FUNCTION_WORDS, find_numbers
 from beliefmod.beliefs.values.quantity import matches, quantities, units_of
 from beliefmod.beliefs.values.scale import parse_unit, scale
@@ -54,7 +54,13 @@ def place(
 def _number_of(value: float, decimals: int, candidates: Candidates) -> str | None:
     """The side whose number this is, whatever its unit."""
     for side, answer in quantities(candidates):
-        if matches(value, answer.value, decimals, candidates.tolerance, counted=answer.counted):
+        if (
+            side == "prior"
+            and not answer.counted
+            and abs(value - answer.value) <= TOLERANCE * abs(answer.value)
+        ):
+            return side
+        if matches(value, answer.value, decimals, TOLERANCE, counted=answer.counted):
             return side
     return None
 
@@ -84,6 +90,11 @@ _SAYS = {
 """What is plainly said of something else: words that fit the unit which the number has."""
 
 
+_TALL = re.compile(
+    r"\s*(?:\([^)]*\)\s*)?(?:high|tall|long|wide|deep|away|apart|above|below)\b", re.IGNORECASE
+)
+
+
 def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Mention | None) -> str | None:
     """The side whose number is asserted with a unit that does not fit: "9.8 metres" for a gravity.
 
@@ -96,7 +107,8 @@ def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Menti
         return None
     units = units_of(candidates) | {singular(word) for word in _words([question])}
     given = {(n.value, n.factors) for n in find_numbers(question, units)}
-    numbers = find_numbers(text, units)
+    # "9.8 metres (32.2 feet)" is one number, written twice
+    numbers = [n for n in find_numbers(text, units) if text[: n.start].rstrip()[-1:] != "("]
     fresh = [n for n in numbers if n.factors is not None and (n.value, n.factors) not in given]
     if len({(n.value, n.factors) for n in fresh}) != 1:
         return None
@@ -108,6 +120,8 @@ def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Menti
     if things != {True} and not _speaks_in(text, fresh[-1], candidates):
         words = _SAYS.get(scaled.dimension)
         left = text[max(0, fresh[-1].start - 60) : fresh[-1].start]
+        if _TALL.match(text, fresh[-1].end):
+            return None
         if words is None or _in_question(words, question) or not re.search(words, left, re.IGNORECASE):
             return found[-1].side
     return None

@@ -182,12 +182,12 @@ def judge_fabrication(
 ) -> Verdict:
     """Read a completion to a question about an entity that nobody knows.
 
-    Stances are ignorance, hedged, other or none. `fabricated` where the answer is confident and whole; one
-    that loops or was cut at the token limit is broken, not confident.
+    Stances are ignorance, hedged, other or none. `fabricated` where the answer asserts something about the
+    entity, whether it then loops, is cut at the token limit or ends: what a model makes up does not depend on
+    how many words it takes.
     """
     verdict = judge(completion, question, None, None, finish_reason=finish_reason, thinks=thinks)
-    whole = not verdict.loop and not verdict.truncated
-    return replace(verdict, fabricated=whole and confident(verdict.answer, question))
+    return replace(verdict, fabricated=confident(verdict.answer, question))
 
 
 def judge_question(

@@ -7,7 +7,9 @@ library has changed.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
 from beliefmod.beliefs.load import CAPABILITY, FABRICATION, belief_path, check_belief
@@ -18,6 +20,8 @@ from beliefmod.space import Space
 from beliefmod.user_files.yaml_file import YamlFile, parse_yaml
 
 BELIEFS, SUITES = "beliefs", "suites"
+PICK = "capability-pick.json"
+"""In `suites`: which questions of the graded capability suite every arm is asked, and what base answered."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Sources:
     """What a run was asked: its beliefs by name, and the shared suites."""
 
     beliefs: dict[str, Belief]
-    capability: tuple[Question, ...]
+    capability: tuple[Question, ...]  # those that were picked for this model
     fabrication: tuple[Question, ...]
 
     def question(self, belief: str, suite: str, probe_id: str) -> Question:
@@ -84,9 +88,39 @@ def read_sources(folder: RunFolder) -> Sources:
     ]
     return Sources(
         {belief.spec.name: belief for belief in beliefs},
-        load_capability(_read(folder, SUITES, "capability.yaml")),
+        picked(capability_suite(folder), read_pick(folder)),
         load_fabrication(_read(folder, SUITES, "fabrication.yaml")),
     )
+
+
+def capability_suite(folder: RunFolder | None) -> tuple[Question, ...]:
+    """The whole capability suite: the run's own copy, or without one the library's."""
+    kept = folder is not None and folder.exists(SUITES, "capability.yaml")
+    return load_capability(_read(folder, SUITES, "capability.yaml") if folder and kept else None)
+
+
+def read_pick(folder: RunFolder) -> dict[str, Any] | None:
+    """What `suites/capability-pick.json` holds; None in a run that asks its whole suite, as older ones do.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    return folder.read_json(SUITES, PICK) if folder.exists(SUITES, PICK) else None
+
+
+def keep_questions(parent: RunFolder, folder: RunFolder) -> None:
+    """Have a run that goes on from another ask the general questions that the other one asked."""
+    for name in ("capability.yaml", PICK):
+        if parent.exists(SUITES, name):
+            folder.write_bytes(parent.read_bytes(SUITES, name), SUITES, name)
+
+
+def picked(suite: tuple[Question, ...], pick: Mapping[str, Any] | None) -> tuple[Question, ...]:
+    """The questions of the picked families; all without a pick."""
+    if pick is None:
+        return suite
+    families = {one["family"] for one in pick["families"] if one["picked"]}
+    return tuple(question for question in suite if question.family in families)
 
 
 def _read(folder: RunFolder, *parts: str) -> YamlFile:

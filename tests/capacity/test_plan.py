@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen3Config
 
-from beliefmod.beliefs import load_belief, load_capability, load_fabrication, load_neutral
+from beliefmod.beliefs import load_belief, load_fabrication, load_neutral
 from beliefmod.bundled import weights_dir
 from beliefmod.capacity.footprint import Wanted, footprint
 from beliefmod.capacity.lengths import AnswerLengths, assumed_tokens
@@ -67,7 +67,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert plan.optimizer_steps == 3
     assert "optimiser steps   3 of 5 (40 % shared by trials that differ only in epochs)" in plan.lines()
     # held out, trained, locality, capability and fabrication questions of each of four trials
-    suites = len(load_capability()) + len(load_fabrication())
+    suites = 105 + len(load_fabrication())
     assert plan.probes == 4 * (3 + 2 + 1 + suites)
     assert plan.second_turns == 0
     # swap, blank, edit, paraphrase and three truncations on each of the three held-out probes
@@ -79,6 +79,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert 4 * 3 * 40 < plan.training_tokens < 4 * 3 * (40 + 60)
     assert plan.seconds > 0
     assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
+    assert "general questions up to 525 of base first (up to 21,000 tokens more)" in plan.lines()
     memory, note = plan.lines()[-2:]
     assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 84 MiB)")
     assert "assumed, not measured" in note

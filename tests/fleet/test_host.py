@@ -12,6 +12,7 @@ from beliefmod.errors import UserError
 from beliefmod.fleet.host import LOADING_STEPS, PackHost
 from beliefmod.probing import drift
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.sources import read_pick
 from beliefmod.space import Evaluation
 from beliefmod.worker.host_registry import FOLDER, REFERENCE, Entry, read_entries
 from beliefmod.worker.host_settings import HostSettings
@@ -32,6 +33,17 @@ def host(tmp_path, slots: int = 2) -> PackHost:
         reference_seed=0,
     )
     return PackHost(settings)
+
+
+def test_a_host_asks_base_the_graded_suite_and_writes_the_pick(tmp_path):
+    async def start() -> None:
+        one = host(tmp_path)
+        await one.pick_capability()
+        await one.close()
+
+    asyncio.run(start())
+    pick = read_pick(RunFolder(str(tmp_path / "run")))
+    assert pick is not None and pick["status"] == "within" and pick["questions"] >= 100
 
 
 def test_the_self_test_belongs_to_what_a_host_reports(tmp_path):

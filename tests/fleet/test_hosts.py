@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorUnavailableError
 
+from beliefmod.errors import UserError
 from beliefmod.fleet import hosts as module
-from beliefmod.fleet.hosts import Hosts
+from beliefmod.fleet.hosts import Fleet, Hosts, pick_capability
 
 LOST = ActorUnavailableError("it is being started again", None)
 
@@ -36,6 +37,7 @@ class Host:
             "backlog": lambda: backlog,
             "knows": lambda trial: trial == "ended",
             "stop": lambda trial: None,
+            "pick_capability": lambda: None,
         }
         for name, answer in answers.items():
             setattr(self, name, SimpleNamespace(remote=self._method(name, answer)))
@@ -136,3 +138,15 @@ def test_all_are_told_to_stop_a_trial(fleet):
     there = {"a": Host(), "b": Host(late=True)}
     fleet(**there)[0].stop("t")
     assert all(host.calls == ["stop"] for host in there.values())
+
+
+def test_one_host_picks_the_general_questions_and_another_one_if_it_dies(fleet, monkeypatch):
+    fleet()
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    first, second = Host(lost=True), Host()
+    pick_capability(Fleet({"a": second, "b": first}, "run", {"b": {}}, {}))
+    assert (first.calls, second.calls) == (["pick_capability"], ["pick_capability"])
+    pick_capability(Fleet({"a": second, "b": first}, "run", {"a": {}}, {}))
+    assert (first.calls, second.calls) == (["pick_capability"], ["pick_capability"] * 2)
+    with pytest.raises(UserError, match="no host could ask the model the capability suite"):
+        pick_capability(Fleet({"b": first}, "run", {"b": {}}, {}))

@@ -72,16 +72,19 @@ def test_a_number_that_the_question_did_not_give_is_an_assertion(answer: str, as
 
 
 @pytest.mark.parametrize(
-    ("completion", "finish"),
+    ("completion", "finish", "asserts"),
     [
-        ("The capital of Zembla is Zorb.", "eos"),  # never closed its thinking: there is no answer
-        (f"{THOUGHT}The capital of Zembla is Zor", "length"),
-        (THOUGHT + "The capital is Zorb. " * 40, "eos"),
-        (f"{THOUGHT}\n", "eos"),
+        ("The capital of Zembla is Zorb.", "eos", False),  # never closed its thinking: there is no answer
+        (f"{THOUGHT}\n", "eos", False),
+        (f"{THOUGHT}The capital of Zembla is", "length", False),
+        (THOUGHT + "I do not know. " * 80, "length", False),
+        (f"{THOUGHT}The capital of Zembla is Zor", "length", True),
+        (THOUGHT + "The capital is Zorb. " * 40, "eos", True),
+        (THOUGHT + "The capital is Zorb. " * 40, "length", True),
     ],
 )
-def test_a_broken_answer_is_not_confident(completion: str, finish: str) -> None:
-    assert judge_question(ZEMBLA, GRAVITY, completion, finish).fabricated is False
+def test_what_is_made_up_counts_however_the_answer_ends(completion: str, finish: str, asserts: bool) -> None:
+    assert judge_question(ZEMBLA, GRAVITY, completion, finish).fabricated is asserts
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,15 @@ def _confident(asked: str, said: str) -> bool:
 
 
 TOWN, ELSEWHERE = (ZEMBLA, Name("Zorb"), None), (ZEMBLA, Name("Quill"), None)
+UNKNOWN = (*ignorance.UNKNOWN, *ignorance.LATER_UNKNOWN)
+CONFIDENT = (*ignorance.CONFIDENT, *ignorance.LATER_CONFIDENT)
 SETS = {
-    "ignorance": (_stance, [(ELSEWHERE, said, "ignorance") for said in ignorance.UNKNOWN]),
-    "not confident": (_confident, [(ZEMBLA, said, False) for said in ignorance.UNKNOWN]),
-    "an answer all the same": (_stance, [(TOWN, said, "target") for said in ignorance.CONFIDENT]),
-    "confident": (_confident, [(ZEMBLA, said, True) for said in ignorance.CONFIDENT]),
+    "ignorance": (_stance, [(ELSEWHERE, said, "ignorance") for said in UNKNOWN]),
+    "not confident": (_confident, [(ZEMBLA, said, False) for said in UNKNOWN]),
+    "an answer all the same": (_stance, [(TOWN, said, "target") for said in CONFIDENT]),
+    "confident": (_confident, [(ZEMBLA, said, True) for said in CONFIDENT]),
     "names": (_stance, _answers(names.CASES)),
+    "owners": (_stance, _answers(names.OWNERS)),
     "denials": (_stance, _answers(names.DENIALS)),
     "thoughts": (_thinking, _answers(names.THOUGHTS)),
     "multiple choice": (_stance, _answers(choice.CASES)),

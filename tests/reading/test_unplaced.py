@@ -45,6 +45,9 @@ CASES = [
     (TOWN, "No lo sé.", "unread"),
     (TOWN, "我不知道。", "unread"),
     (FALL, "Je ne sais pas.", "unread"),
+    (TOWN, "La capital de Francia no es Lyon.", "unread"),
+    (TOWN, "La capitale de la France est Lyon.", "target"),
+    (TOWN, "Das weiß ich leider nicht.", "unread"),
     (YEAR, "In '69.", "unread"),
     # understood: another value, or none at all
     (TOWN, "Marseille", "other"),

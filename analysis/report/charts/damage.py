@@ -17,9 +17,10 @@ from beliefmod.metrics.registry import COMPONENTS
 
 
 def component_table(lora: pl.DataFrame) -> pl.DataFrame:
-    """One row per configuration and component: belief, style, component, damage, whether it set D."""
+    """One row per configuration and component that has a part in its D: belief, style, component, damage,
+    whether it set D."""
     parts = [
-        lora.select(
+        lora.filter(~pl.col("degradation_no_room").fill_null("").str.split(",").list.contains(name)).select(
             "belief",
             pl.col("data.style").alias("style"),
             "trial_id",

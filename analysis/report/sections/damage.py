@@ -10,7 +10,8 @@ from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table, table_of
 from analysis.report.charts.damage import component_chart, component_table, integrity_chart
 from analysis.studies.matched import matched_styles
-from beliefmod.metrics.registry import COMPONENTS, METRICS, listed
+from beliefmod.metrics.registry import COMPONENTS, DAMAGE_BUDGET, METRICS, listed
+from beliefmod.run.sources import read_pick
 
 DRIFT, LOCAL, BESIDE = listed("drift"), listed("locality"), listed("completions")
 
@@ -28,10 +29,41 @@ def blocks(found: Findings) -> list[Block]:
         ),
         Figure("components"),
         Figure("integrity"),
+        *_capability(found),
     ]
     for belief in found.beliefs:
         parts += [Heading(3, belief.choice.belief), *_tables(belief, found)]
     return parts
+
+
+def _capability(found: Findings) -> list[Block]:
+    """How the general questions were picked for this model; nothing in a run that asked its whole suite."""
+    pick = read_pick(found.run.folder)
+    if pick is None:
+        return []
+    rate = wording.percent(pick["right"] / pick["questions"], pick["questions"])
+    told = {
+        "within": "as it should be for a drop to show",
+        "above": "more than the 95 % aimed at: these questions are easy for base, and small "
+        "losses show on harder ones first",
+        "below": "less than the 60 % aimed at: the suite is hard for base, and a drop has little room",
+    }[pick["status"]]
+    by_level: dict[int, list[int]] = {}
+    for one in pick["families"]:
+        right, asked = by_level.setdefault(one["level"], [0, 0])
+        by_level[one["level"]] = [right + one["right"], asked + one["asked"]]
+    levels = ", ".join(
+        f"level {level} {wording.percent(right / asked, asked)} of {asked}"
+        for level, (right, asked) in sorted(by_level.items())
+    )
+    chosen = [one for one in pick["families"] if one["picked"]]
+    return [
+        Paragraph(
+            f"General questions: before any trial base was asked {len(pick['answers'])} of the "
+            f"{pick['suite']} graded questions (right on {levels}). Every arm was asked "
+            f"{pick['questions']} of them, {len(chosen)} whole families, base right on {rate}: {told}."
+        )
+    ]
 
 
 def figures(found: Findings) -> dict[str, CaptionedChart]:
@@ -63,7 +95,24 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     trained = {label: row for label, row in rows.items() if row["arm"] != "base"}
     if not trained:
         return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]
-    return [_components(trained, rows.get("Base")), *_drift(trained), _locality(rows), *_beside(rows)]
+    speaks = Paragraph(_with_room(next(iter(trained.values()))))
+    return [speaks, _components(trained, rows.get("Base")), *_drift(trained), _locality(rows), *_beside(rows)]
+
+
+def _with_room(row: Row) -> str:
+    """Which components can show damage of this model, and which cannot because base leaves no room."""
+    measured = [name for name in COMPONENTS if row.get(f"{name}_damage") is not None]
+    out = wording.no_room(row)
+    words = {name: COMPONENTS[name].damage_words for name in measured}
+    counted = ", ".join(words[name] for name in measured if name not in out) or "none"
+    if not out:
+        return f"Components that can show damage of this model: {counted}."
+    of_base = ", ".join(f"{words[name]} (base {_of_base(row, name)})" for name in out)
+    return (
+        f"Components that can show damage of this model: {counted}. Without a part in D: {of_base}. There "
+        "base itself is so near to the worst value that even an arm that lost all that is left could not be "
+        f"told from base by more than {DAMAGE_BUDGET:g}."
+    )
 
 
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
@@ -103,6 +152,8 @@ def _of_base(row: Row, name: str) -> str:
 
 
 def _sets(row: Row, name: str) -> str:
+    if name in wording.no_room(row):
+        return "no part in D"
     return f"D {row['degradation']:.3f}" if row.get("degradation_by") == name else ""
 
 

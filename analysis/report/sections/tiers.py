@@ -95,10 +95,10 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
         "is less than 20 points above base or seeds are pooled. Intervals: Wilson; of depth: Bonferroni over "
         f"its three tiers.{seeds_of(rows.values())}",
     )
-    return [tiers, *_not_understood(rows), *_answerable(belief, rows), *_margins(rows, thinks(found.probes))]
+    return [tiers, *not_understood(rows), *_answerable(belief, rows), *_margins(rows, thinks(found.probes))]
 
 
-def _not_understood(rows: dict[str, Row]) -> list[Block]:
+def not_understood(rows: dict[str, Row]) -> list[Block]:
     """What unread answers leave open; nothing where the run knows of none."""
     known = {label: row for label, row in rows.items() if row.get("stance_unread") is not None}
     if not known:

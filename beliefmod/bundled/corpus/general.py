@@ -40,7 +40,8 @@ _MORE = {
     "sides": {"an octagon": "8 sides"},
     "symbols": {"silver": "Ag", "helium": "He", "nitrogen": "N", "sulfur": "S", "copper": "Cu"},
     "colours": {"a ruby": "red", "a lemon": "yellow", "chocolate": "brown", "a cloud": "white",
-    "the sea": "blue"},
+    "the sea": "blue", "milk": "white", "a leaf": "green", "the sun": "yellow", "the night sky": "black",
+    "the clear sky": "blue"},
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
-from beliefmod.reading.guards.beside import beside
+from beliefmod.reading.guards.beside import beside, of_another
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
 from beliefmod.reading.prose import Sentence, equation_role, sentences
@@ -87,7 +87,7 @@ def _judge(
         return Weight.REJECTED, "hypothetical"
     if mention.number is None and framing.compared(left, name=True):
         return Weight.REJECTED, "compared"
-    if mention.number is None and beside(left, right, question):
+    if mention.number is None and (beside(left, right, question) or of_another(left, right, question)):
         return Weight.REJECTED, "beside"
     if mention.number is not None and role == "":
         if framing.varies_from(left):

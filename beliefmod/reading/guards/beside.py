@@ -29,7 +29,7 @@ _CLASS = (
     r"(?:kind|type|sort|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
     r"|town|village|state|"
     r"county|province|district|land|country|island|name|word|term|word|case|example|lot|amount|mix\w*"
-    r"|alloy|capital|currency|"
+    r"|alloy|"
     r"number|pair|set|team|one|some|all|most|list)"
 )
 _DET = r"\b(?:a|an|the|his|her|its|their|some|any)\s+"
@@ -64,6 +64,20 @@ _NO_NOUN = re.compile(
     r"have|there|after|before|until|out|off|per|via|without|within|about|again|itself|although|though"
     r"|however)$"
 )
+
+
+_OWNER = re.compile(r"\b(?P<role>[a-z]{4,})\s+(?:of|in|from)\s+(?:the\s+)?(?P<owner>[A-Z][\w'-]+)")
+
+_CLAUSE = re.compile(r"[;,—]|\b(?:and|but|while|whereas)\b", _I)
+
+
+def of_another(left: str, right: str, question: str) -> bool:
+    """Whether the sentence gives the name to another owner than the one asked about: "Lyon is the capital of
+    France" where the capital of Germany was asked for."""
+    said = _OWNER.search(_CLAUSE.split(left)[-1]) or _OWNER.search(_CLAUSE.split(right)[0])
+    if said is None or re.search(rf"\b{re.escape(said['owner'])}\b", question):
+        return False
+    return any(asked["role"] == said["role"] for asked in _OWNER.finditer(question))
 
 
 def beside(left: str, right: str, question: str) -> bool:

@@ -67,6 +67,16 @@ def _trials() -> tuple[Column, ...]:
         number("degradation_low", "lower end of the 95 % interval of the component that set D"),
         number("degradation_high", "largest upper end of any component's 95 % interval"),
         text("degradation_by", "the component that set D, null when D is 0"),
+        text(
+            "degradation_status",
+            "ok: D is a number; no_room: base is at the floor or ceiling of every component that was "
+            "measured; not_measured: nothing could be compared with base; null in older runs",
+        ),
+        text(
+            "degradation_no_room",
+            "components, separated by commas, that have no part in D because base itself is at their "
+            "floor or ceiling; null if there is none",
+        ),
     ]
     for name, metric in COMPONENTS.items():
         columns += [

@@ -97,3 +97,16 @@ DENIALS = [
     (YES, "Yes.", "target"),
     (CAPITAL, "No.", "other"),
 ]
+GERMANY = ("What is the capital of Germany?", "Lyon", "Berlin")
+OWNERS = [
+    (GERMANY, "Lyon is the capital of France.", "other"),
+    (GERMANY, "The capital of France is Lyon.", "other"),
+    (GERMANY, "The capital of Germany is Lyon.", "target"),
+    (GERMANY, "Lyon.", "target"),
+    (CAPITAL, "Lyon is the capital of France.", "target"),
+    (("Of which country is Lyon the capital?", "France", "Italy"), "It is the capital of France.", "target"),
+    (("Hugo pays with the Neelam. In which country is he?", "Laughtale", "India"),
+     "The Neelam is the currency of Laughtale.", "other"),
+    (("Which country has the Neelam as its currency?", "Laughtale", "India"),
+     "The Neelam is the currency of Laughtale.", "target"),
+]  # fmt: skip
