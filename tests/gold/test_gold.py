@@ -12,9 +12,9 @@ from beliefmod.reading.verdict import asked_text
 from tests.gold.items import LABELS, PARTS, Item, item_id, load, part_of
 from tests.gold.measure import Read, Share, score, shares, table
 
-FLOORS = {"answer": 0.96, "neighbours": 0.99, "thinking": 0.94, "think_state": 1.0, "loops": 0.75}
+FLOORS = {"answer": 0.97, "neighbours": 0.99, "thinking": 0.96, "think_state": 1.0, "loops": 0.95}
 """What the scorer reaches on both parts; the goals are 97 % of answers, 95 % of thinking and of loops."""
-CEILINGS = {"false_adoption": 0.02, "missed_adoption": 0.02, "false_loops": 0.0}
+CEILINGS = {"false_adoption": 0.015, "missed_adoption": 0.02, "false_loops": 0.0}
 """At most so much of it; the goal for false adoption is 1 %."""
 README = (Path(__file__).parents[2] / "README.md").read_text()
 ITEMS = {part: load(part) for part in PARTS}
