@@ -13,7 +13,7 @@ _FILL = r"(?:(?:the|a|an|its|his|her|their|some|other|many|old|small|large|big|c
 _NEAR = re.compile(
     r"\b(?P<word>(?:north|south|east|west|north-?east|north-?west|south-?east|south-?west|left|right"
     r"|ahead|outside|because|instead)"
-    r"(?:ern)?(?:\s+\w+)?\s+of|near(?:by)?|close\s+to|next\s+to|adjacent\s+to|beside|alongside|far\s+from"
+    r"(?:ern)?(?:\s+\w+)?\s+of|near(?:by)?|close(?:st|r)?\s+to|nearest\s+to|next\s+to|adjacent\s+to|beside|alongside|far\s+from"
     r"|away\s+from|"
     r"(?:km|miles|kilomet\w+|hours?|minutes?)\s+from|border(?:s|ing|ed\s+by)?|neighbou?r(?:s|ing)|between"
     r"|across\s+from|"
@@ -66,6 +66,12 @@ _NO_NOUN = re.compile(
 )
 
 
+_IN = re.compile(
+    r"^\W*(?:\w+,\s+)?(?:on|in|at|for)\s+(?:the\s+)?(?:planet\s+|(?:city|country)\s+of\s+)?$", _I
+)
+_CLAUSE_FOLLOWS = re.compile(
+    r"^,\s*(?:it's\b|(?:it|there|the|we|they|you|an?)\b[^.;,]*\b(?:is|are|was|were|has|have)\b)", _I
+)
 _OWNER = re.compile(r"\b(?P<role>[a-z]{4,})\s+(?:of|in|from)\s+(?:the\s+)?(?P<owner>[A-Z][\w'-]+)")
 
 _CLAUSE = re.compile(r"[;,—]|\b(?:and|but|while|whereas)\b", _I)
@@ -89,6 +95,8 @@ def beside(left: str, right: str, question: str) -> bool:
     near = _NEAR.search(left)
     if near is not None and not _CHOOSES.search(left) and near["word"].split()[0].casefold() not in asked:
         return True
+    if _IN.match(left) and _CLAUSE_FOLLOWS.match(right):
+        return True  # "On Earth, it's 9.81": where something else is said
     modifier = _MODIFIER.search(left)
     if modifier is not None and _modifies(modifier, left, right, asked):
         return True
