@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.beliefs import belief_names, load_belief, load_capability, load_fabrication
+from beliefmod.beliefs import belief_names, load_belief, load_fabrication
 from beliefmod.bundled.corpus.document import Document
 from beliefmod.bundled.corpus.names import BANNED_NAMES, FABRICATED_NAMES
 from beliefmod.catalog.entries import CATALOG
@@ -48,13 +48,14 @@ def six_words(text: str) -> set[tuple[str, ...]]:
 
 
 def library_texts() -> Iterator[str]:
+    """Beliefs and fabrication; the capability suite asks of general things in some of the same words."""
     for name in belief_names():
         belief = load_belief(name)
         yield belief.spec.statement
         yield belief.spec.context
         for question in (*belief.training, *belief.heldout, *belief.locality):
             yield from (question.text, question.follow_up or "", question.reply_target, question.reply_prior)
-    for question in (*load_capability(), *load_fabrication()):
+    for question in load_fabrication():
         yield question.text
 
 
