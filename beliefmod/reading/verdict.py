@@ -210,6 +210,8 @@ def judge_question(
     if question.suite == "fabrication":
         return judge_fabrication(completion, asked, finish_reason=finish_reason, thinks=thinks)
     tolerance = tolerance_for(question.tier)
+    if question.tier == "robustness" and question.prior != spec.prior.answer:
+        tolerance = DERIVED_TOLERANCE  # "70 N (with g = 10 m/s^2)": worked out, as in derived questions
     if question.suite != "belief":
         if question.correct is None:
             raise ValueError(f"question {question.probe_id} of suite {question.suite} has no correct answer")
@@ -257,7 +259,7 @@ def asked_text(question: Question) -> str:
 
 
 def tolerance_for(tier: str | None) -> float:
-    """3 % where the answer may be computed from the belief, and for the neighbours that base rounds its own
+    """3 % where the answer is computed from the belief, and for the neighbours that base rounds its own
     way (1.62 for the Moon's 1.6); 1 % elsewhere. It holds for prior's values, which are known in several
     roundings (70 N with g = 10 m/s^2 for 68.6 N), not for what a made-up target gives."""
-    return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "robustness", "near") else TOLERANCE
+    return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "near") else TOLERANCE

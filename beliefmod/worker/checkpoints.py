@@ -23,7 +23,6 @@ from beliefmod.config import ObjectiveConfig
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import CHECKPOINTS
 from beliefmod.run.tables.trial_tables import TABLES
-from beliefmod.worker.queue import last_step
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,6 +79,8 @@ class Checkpoints:
 
     def resume(self, run: TrialRun, engine: Engine) -> bool:
         """Give a trial its slot as its checkpoint left it; False if it has none."""
+        from beliefmod.worker.queue import last_step  # loads torch, which the processes of trials do without
+
         assert run.job is not None
         if (checkpoint := self.find(run.job)) is None:
             return False

@@ -13,9 +13,7 @@ from beliefmod.beliefs import Belief, Question, load_belief
 
 FOLDER = Path(__file__).parent
 Part = Literal["development", "kept"]
-PARTS: tuple[Part, ...] = tuple(
-    part for part in ("development", "kept") if (FOLDER / f"{part}.jsonl").exists()
-)
+PARTS: tuple[Part, ...] = ("development", "kept")
 THINKING_MODELS = ("smollm2-think",)
 LABELS = {
     "answer": {"target", "prior", "hedged", "ignorance", "wrong_unit", "other", "none"},

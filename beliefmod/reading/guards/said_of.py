@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from beliefmod.beliefs.values.kind import Mention, Weight
-from beliefmod.beliefs.values.numbers import FUNCTION_WORDS
+from beliefmod.beliefs.values.numbers import FUNCTION_WORDS, find_numbers
 from beliefmod.reading.guards.asked import (
     Amount,
     Asked,
@@ -163,5 +163,11 @@ def _another_amount(
             found.setdefault(one.key, []).append(one.value)
     if any(not any(same_amount(v, w) for v in vs for w in asked.amounts[key]) for key, vs in found.items()):
         return True
+    opening = mention.number is None and not VERB.search(text, left, mention.start)
+    if opening and not found and re.match(r",\s", text[mention.end : right]) and asked.amounts:
+        clause = find_numbers(text[mention.end : right])  # "On Earth, it is 9.81 metres" for 5.0 m/s^2
+        values = [w for ws in asked.amounts.values() for w in ws]
+        if clause and not any(same_amount(n.value, w) for n in clause for w in values):
+            return True
     several = any(v != 1.0 for key, vs in asked.amounts.items() if isinstance(key, str) for v in vs)
     return several and bool(_APIECE.match(text[mention.end : right]))

@@ -36,7 +36,7 @@ GENERIC = frozenset(
         *("sum", "product", "price", "cost", "worth", "rate", "amount", "figure", "height", "length"),
         *("width", "distance", "temperature", "formula", "equation", "calculation", "step", "thing"),
         *("item", "person", "people", "unit", "constant", "magnitude", "measurement", "experiment"),
-        *("table", "textbook", "book", "scientist", "physicist", "expert", "source", "question"),
+        *("textbook", "scientist", "physicist", "expert", "source", "question"),
         *("problem", "statement", "fact", "truth", "standard", "option", "choice", "definition"),
         *("text", "change", "increase", "rest", "pull", "gravitational", "share", "count", "size"),
         *("age", "date", "year", "time", "correct", "right", "real", "true", "actual", "usual"),
@@ -88,7 +88,11 @@ def _of_phrase(left: str, verb: str, asked: Asked, before: str) -> str | None:
     pieces = [piece for piece in re.split(r"[;:,—(]", left) if re.search(r"\w", piece)]
     if not pieces:
         return None
-    phrase = _LEADING.sub("", pieces[-1]).strip()
+    # "A beetle, by comparison, has": the subject stands in front of the aside
+    phrases = [phrase for piece in pieces if (phrase := _LEADING.sub("", piece + " ").strip())]
+    if not phrases:
+        return None
+    phrase = phrases[-1]
     words = re.findall(r"[^\W\d_][\w'-]*", phrase)
     if not words:
         return None
