@@ -67,7 +67,7 @@ def take_sample(
     """
     spec, started = space.spec, time.monotonic()
     say(f"sample: loading {spec.model} (--no-sample plans without it)")
-    loaded = load_model(spec.model, revision, spec.base_storage)
+    loaded = load_model(spec.model, revision, spec.base_storage, chat_template=spec.chat_template)
     needs = wanted.of_engine(loaded.tokenizer, spec.base_storage, max(1, space.max_rank), slots)
     engine, _, choice = engine_of_choice(loaded, needs, wanted.memory_share)
     took = time.monotonic() - started
