@@ -99,8 +99,8 @@ def sided_mentions(
     for side, answers in (("target", (belief_target, target)), ("prior", (belief_prior, prior))):
         for answer in answers:
             # asked back, "which planet has a gravity of 5.0 m/s^2?", the value is given and not used
-            given = prior is None and answer == belief_target != target and answer is not None
-            if given and answer.stands_in(plain_question(question)):
+            given = prior is None and answer == belief_target != target
+            if given and answer is not None and answer.stands_in(plain_question(question)):
                 continue
             if answer is not None and all(answer != known for _, known in pairs):
                 pairs.append((side, answer))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from random import Random
+from typing import Any
 
 import yaml
 
@@ -162,9 +163,12 @@ def relations() -> tuple[Relation, ...]:
     """Every relation of `relations.yaml`."""
     text = (resources.files(__package__) / "relations.yaml").read_text(encoding="utf-8")
     return tuple(
-        Relation(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()})
-        for row in yaml.safe_load(text)
+        Relation(**{key: _fixed(value) for key, value in row.items()}) for row in yaml.safe_load(text)
     )
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def said_of(text: str, mentions: Sequence[Mention], question: str, *, amounts: b
         return result
     asked = asked_about(question)
     given = [one for one in amounts_of(text) if one.key in asked.amounts] if amounts and asked.amounts else []
-    answered = {key_of(mentions[i].number) for i in valued if mentions[i].number is not None}
+    answered = {key_of(number) for i in valued if (number := mentions[i].number) is not None}
     given = [one for one in given if one.key not in answered]
     other, about = "", {}
     for part in sentences(text):
