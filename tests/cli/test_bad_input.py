@@ -278,7 +278,7 @@ BELIEFS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "worlds within 3 %": (
         belief(("prior: {value: 7,", "prior: {value: 5.1,")),
-        ("within 3 %", "leave it out", 'family "days_in_weeks" at n=2'),
+        ("within 3 %", "change one", "prior 5.1 day and target 5 day"),
     ),
     "the same name in both worlds": (
         belief(("prior: Sunday", "prior: friday")),

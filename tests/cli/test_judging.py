@@ -28,7 +28,7 @@ def test_a_judged_run_says_so_in_its_report(run: Path):
     with serve(lambda body: completion("FIRST")) as server:
         done = report(run, "--judge-url", server.url, "--judge-key-env", "JUDGE_KEY", JUDGE_KEY="s3cret")
         assert done.exit_code == 0, done.output
-        assert "judge reader:" in done.stderr and "doubtful answers" in done.stderr
+        assert "judge reader:" in done.stderr and "unread" in done.stderr and "doubtful" in done.stderr
         first = len(server.requests)
         assert first > 0 and server.headers[0]["Authorization"] == "Bearer s3cret"
         judge_answers(str(run), server.url, None, None, quiet=True)

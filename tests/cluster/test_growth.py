@@ -71,5 +71,5 @@ def test_every_hosts_own_slots_count():
     facts = [{"engine": {"slots": slots, "parking": parking}} for slots, parking in ((4, 4), (16, 8))]
     chosen = on.chosen(facts)
     assert (chosen.slots, chosen.chosen_slots) == (4, (4, 16))
-    assert chosen.places == (4 + 2) + (16 + 4) + 20  # the one that is not ready counts as the largest
+    assert chosen.places == (4 + 4) + (16 + 8) + 24  # the one that is not ready counts as the largest
     assert chosen.slots_in_words == "4 to 16" and on.chosen(facts[1:]).slots_in_words == "16"

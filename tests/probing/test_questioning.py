@@ -73,6 +73,7 @@ def test_the_second_turn_follows_the_first_completion_in_the_models_own_template
 def test_all_first_turns_come_before_the_second_ones(session, path, monkeypatch):
     calls = []
     generate = session.engine.generate
+    assert session.capability  # base is asked which general questions suit it, once, before
 
     def watched(requests, **options):
         calls.append(len(requests))
@@ -91,6 +92,7 @@ def test_a_broken_first_answer_is_used_as_it_is_and_one_without_end_leaves_no_ro
     endless = tuple(prompt_ids(session.loaded.tokenizer, "no end"))[:1] * session.engine.max_positions
     broken = tuple(session.loaded.tokenizer("the force is the force is")["input_ids"])
     generate = session.engine.generate
+    assert session.capability  # base is asked which general questions suit it, once, before
     rounds = []
 
     def first_answers_go_wrong(requests, **options):
