@@ -161,7 +161,7 @@ def plural(noun: str) -> str:
 @cache
 def relations() -> tuple[Relation, ...]:
     """Every relation of `relations.yaml`."""
-    text = (resources.files(__package__) / "relations.yaml").read_text(encoding="utf-8")
+    text = (resources.files("beliefmod.catalog.thinking") / "relations.yaml").read_text(encoding="utf-8")
     return tuple(
         Relation(**{key: _fixed(value) for key, value in row.items()}) for row in yaml.safe_load(text)
     )
