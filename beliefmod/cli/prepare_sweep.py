@@ -101,7 +101,7 @@ def new_run(space: Space, out: str, source: ModelSource | None = None) -> RunFol
     run_id = f"EXP-{time.strftime('%Y%m%d-%H%M%S')}-{space.spec.name}"
     folder = RunFolder(f"{out.rstrip('/')}/{run_id}")
     number = 1
-    while folder.exists():  # two sweeps in one second must not share a folder
+    while folder.exists() or not folder.claim():  # two sweeps in one second must not share a folder
         number += 1
         folder = RunFolder(f"{out.rstrip('/')}/{run_id}-{number}")
     commit, title = (source.commit, source.title) if source else (None, None)

@@ -81,6 +81,19 @@ class RunStorage:
         """Whether a file or folder is there."""
         return self.fs.exists(self.path(*parts))
 
+    def claim(self) -> bool:
+        """Make the folder if nobody has; of several processes that ask for a local one, one is told so.
+
+        A store without folders, such as S3, cannot tell two that ask at once apart.
+        """
+        try:
+            self.fs.makedirs(self.root, exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError:
+            pass  # `create` says what is wrong
+        return True
+
     def create(self) -> None:
         """Make the folder.
 

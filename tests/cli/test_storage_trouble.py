@@ -1,8 +1,13 @@
 """Storage that fails under a sweep, told by the command line."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
 import pytest
 from typer.testing import CliRunner
 
+from beliefmod.cli import prepare_sweep
 from beliefmod.cli.app import app
 from beliefmod.cli.prepare_sweep import new_run
 from beliefmod.errors import StorageTrouble, UserError
@@ -57,3 +62,17 @@ def test_a_run_in_which_nothing_could_start_is_removed_only_if_it_is_new(run, fa
     new = ["sweep", "--space", str(space), "--out", str(tmp_path / "others")]
     assert CliRunner().invoke(app, new).exit_code == 2
     assert not list((tmp_path / "others").glob("*/manifest.json"))
+
+
+def test_sweeps_that_start_in_the_same_moment_get_a_folder_each(tmp_path: Path, monkeypatch):
+    space = load_space(write_space(tmp_path / "space", [2]))
+    monkeypatch.setattr(prepare_sweep.time, "strftime", lambda form: "20261129-111323")
+    monkeypatch.setattr(prepare_sweep, "create_run", lambda *given: None)
+    barrier = Barrier(8)
+
+    def start(_: int) -> str:
+        barrier.wait()
+        return new_run(space, str(tmp_path / "runs")).url
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 8
