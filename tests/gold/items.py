@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beliefmod.beliefs import Belief, Question, load_belief
+from beliefmod.reading.segments import THINK_STATES
 
 FOLDER = Path(__file__).parent
 Part = Literal["development", "kept"]
@@ -21,15 +22,7 @@ LABELS = {
     "bleed": {True, False},
     "fabricated": {True, False},
     "thinking": {"target", "prior", "prior->target", "target->prior", "both", "none"},
-    "think_state": {
-        "ok",
-        "empty",
-        "unclosed_length",
-        "unclosed_eos",
-        "multi_close",
-        "reopened",
-        "empty_final",
-    },
+    "think_state": set(THINK_STATES),
     "loop": {True, False},
 }
 """What each label may be; RULES.md says what they mean."""
