@@ -67,7 +67,7 @@ def take_sample(
     """
     spec, started = space.spec, time.monotonic()
     say(f"sample: loading {spec.model} (--no-sample plans without it)")
-    loaded = load_model(spec.model, revision, spec.base_storage, chat_template=spec.chat_template)
+    loaded = load_model(spec.model, revision, spec.base_storage, chat=spec.chat)
     needs = wanted.of_engine(loaded.tokenizer, spec.base_storage, max(1, space.max_rank), slots)
     engine, _, choice = engine_of_choice(loaded, needs, wanted.memory_share)
     took = time.monotonic() - started
@@ -226,6 +226,6 @@ def _judging(asked: Sequence[Asked], answers: Sequence[Completion], session: Ses
             completion=session.decode(answer.token_ids),
             token_ids=answer.token_ids,
             finish_reason=answer.finish_reason,
-            thinks=session.thinks,
+            opened_by=session.opened_by,
         )
     return (time.monotonic() - started) / max(1, min(len(asked), len(answers)))

@@ -43,19 +43,20 @@ def checked_space(
     from beliefmod.model.target_modules import check_targets
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
+    from beliefmod.space.chat_format import OWN
     from beliefmod.space.load import load_space
 
     problems: list[str] = []
     space = source = None
-    revision = chat_template = None
+    revision, chat = None, OWN
     try:
         space = load_space(path, overrides)
-        model, revision, chat_template = space.spec.model, space.spec.revision, space.spec.chat_template
+        model, revision, chat = space.spec.model, space.spec.revision, space.spec.chat
     except UserError as error:
         problems += error.problems
     try:
         if model is not None:
-            source = find_source(model, revision, chat_template)
+            source = find_source(model, revision, chat)
             check_model(source)
             if space is not None and "full" in space.possible("arm"):
                 check_full(source)

@@ -59,7 +59,7 @@ def build(
     name, allocation = actor_name(), allocate_devices(settings.demand.memory_share)
     allocation.check()
     allocation.keep_to_share()
-    source, demand = find_source(settings.model, settings.revision, settings.chat_template), settings.demand
+    source, demand = find_source(settings.model, settings.revision, settings.chat), settings.demand
     wanted = demand.of_engine(
         load_tokenizer(source), settings.base_storage, settings.max_rank, settings.slots
     )
@@ -69,7 +69,7 @@ def build(
         settings.revision,
         settings.base_storage,  # pyright: ignore[reportArgumentType]
         allocation.device,
-        chat_template=settings.chat_template,
+        chat=settings.chat,
     )
     folder = RunFolder(settings.run_url)
     engine, found, choice = engine_of_choice(loaded, wanted, demand.memory_share)

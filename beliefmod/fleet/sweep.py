@@ -267,7 +267,7 @@ def _settings(
         checkpoint_seconds=checkpoint_seconds,
         demand=wanted,
         started_at=started_at,
-        chat_template=space.spec.chat_template,
+        chat=space.spec.chat,
     )
 
 

@@ -12,7 +12,7 @@ from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.data.self_generated import SelfGenerated
 from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
 from beliefmod.model.prompts import Prompts
-from beliefmod.model.template import completion_text, thinking_kind
+from beliefmod.model.template import canonical_text, think_marks
 from beliefmod.probing.capability import ask_and_pick, graded
 from beliefmod.probing.decoding import Decoding, decoding_of
 from beliefmod.run.sources import PICK, SUITES, capability_suite, picked, read_pick
@@ -21,8 +21,10 @@ from beliefmod.space import Evaluation
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import LoadedModel
+    from beliefmod.model.think_marks import ThinkMarks
     from beliefmod.probing.answer_store import KeptAnswers
     from beliefmod.run.folder import RunFolder
+    from beliefmod.space.chat_format import ThinkingKind
 
 Rows = list[dict[str, Any]]
 SECOND_TURN, CAUSAL_TEST, QUICK_PROBE, CAPABILITY_PICK = 500_000, 700_000, 800_000, 900_000
@@ -67,10 +69,20 @@ class Session:
             self.evaluation, generation.to_dict() if generation else {}, self.engine.max_positions
         )
 
-    @cached_property
+    @property
+    def marks(self) -> ThinkMarks:
+        """How the model marks its thinking."""
+        return think_marks(self.loaded.tokenizer)
+
+    @property
+    def opened_by(self) -> ThinkingKind:
+        """Who opens the model's thinking."""
+        return self.marks.kind
+
+    @property
     def thinks(self) -> bool:
         """Whether the model's chat template has a place for thinking."""
-        return thinking_kind(self.loaded.tokenizer) != "none"
+        return self.opened_by != "none"
 
     @cached_property
     def prompts(self) -> Prompts:
@@ -87,7 +99,7 @@ class Session:
         suite, folder = capability_suite(self.folder), self.folder
         pick = read_pick(folder) if folder else None
         if pick is None and graded(suite):
-            pick = ask_and_pick(suite, self._of_base, self.thinks)
+            pick = ask_and_pick(suite, self._of_base, self.opened_by)
             if folder:
                 folder.write_json(pick, SUITES, PICK)
         return picked(suite, pick)
@@ -166,5 +178,5 @@ class Session:
         return (self.answers or self.engine).drift(requests)
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of a completion, without the end token."""
-        return completion_text(self.loaded.tokenizer, token_ids, self.loaded.eos_ids)
+        """Text of a completion, without the end token, its thinking in `<think>` and `</think>`."""
+        return canonical_text(self.loaded.tokenizer, token_ids, self.loaded.eos_ids)

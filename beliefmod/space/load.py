@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.space.chat_template import template_text
+from beliefmod.space.chat_format import template_text
 from beliefmod.space.checks import (
     belief_problems,
     combination_problems,
@@ -174,7 +174,7 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
     group, _, rest = name.partition(".")
     if group in ("axes", "fixed") and rest:
         name, target = rest, group
-    elif group in ("search", "scheduler", "evaluation") and rest:
+    elif group in ("search", "scheduler", "evaluation", "template", "thinking") and rest:
         address = (group, *rest.split("."))
         if group == "search" and rest in FORMERLY_IN_SEARCH:
             address, _ = FORMERLY_IN_SEARCH[rest]
