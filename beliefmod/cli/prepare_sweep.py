@@ -159,7 +159,7 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
     from beliefmod.fleet.devices import machines_at
     from beliefmod.model.load import load_tokenizer
     from beliefmod.model.size import positions
-    from beliefmod.probing.decoding import decoding_of
+    from beliefmod.probing.decoding import decoding_of, names_limit
 
     config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
     decoding = decoding_of(space.spec.evaluation, source.generation(), positions(config))
@@ -173,8 +173,9 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
     sample = None
     if look and driving.address is None:
         sample = _sample(space, source, wanted, capacity, run_url, driving.quiet)
-        lengths = sample.lengths
-    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample)
+        lengths, decoding = sample.lengths, sample.decoding
+    named = names_limit(space.spec.evaluation, source.generation())
+    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample, named)
     if source.commit:
         typer.echo(f"model             {source.title} at {source.commit}")
     remarks += [excess] if excess else []

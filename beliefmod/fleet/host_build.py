@@ -93,7 +93,7 @@ def build(
         "accelerators": list(allocation.accelerators),
         "remark": allocation.remark,
         "versions": versions(),
-        "max_new_tokens": decoding.max_new_tokens,
+        **({"max_new_tokens": decoding.max_new_tokens} if session.limit_settled else {}),
         "decoding": decoding.facts(),
         "thinking": thinking_kind(loaded.tokenizer),
         "quantized_layers": len(loaded.quantized),

@@ -11,7 +11,7 @@ from beliefmod.model.architecture import check_type, text_options
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
 from beliefmod.model.template import THINKING_FIELD, end_of_turn_id, without_today
-from beliefmod.model.template_check import check_template, check_thinking
+from beliefmod.model.template_check import check_ends, check_template, check_thinking
 from beliefmod.space.chat_format import OWN, ChatFormat
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def load_model(
         raise UserError(
             f"model {name} names no end token, neither in generation_config.json nor in its tokenizer"
         )
+    check_ends(name, tokenizer, eos_ids)
     pad_id: Any = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     return LoadedModel(
         model,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -78,8 +79,8 @@ def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
         for mark in UNKNOWN_MARKS:
             if mark in template and mark not in named:
                 raise UserError(
-                    f"{what} marks thinking with {mark}, which beliefmod does not know; name the marks in the "
-                    "space file: thinking: {open: ..., close: ..., opened_by: prompt or model}"
+                    f"{what} marks thinking with {mark}, which is in no table; name the marks in the "
+                    "space file, thinking: {open: ..., close: ..., opened_by: prompt or model}"
                 )
     marks = think_marks(tokenizer)
     if given is not None and given.opened_by is not None:
@@ -88,7 +89,7 @@ def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
             does = "ends inside thinking" if opens else f"does not leave {marks.open} open"
             raise UserError(
                 f"model {name}: thinking.opened_by is {given.opened_by}, but the prompt of its chat template "
-                f"{does}; set it to {'prompt' if opens else 'model or none'}, or change the template's switches"
+                f"{does}; set it to {'prompt' if opens else 'model or none'}, or switch the template"
             )
     if marks.kind == "none":
         return
@@ -96,9 +97,26 @@ def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     for mark in (marks.open.strip(), marks.family.close.strip()):
         if mark in known and encode(tokenizer, mark) != (known[mark],):
             raise UserError(
-                f"model {name}: {mark} is a token of its own, but its tokenizer writes it in other tokens, so "
-                "thinking could not be put before an answer; give the tokenizer as tokenizer.json"
+                f"model {name}: {mark} is a token of its own, but its tokenizer writes it in other tokens, "
+                "so thinking could not be put before an answer; give the tokenizer as tokenizer.json"
             )
+
+
+def check_ends(name: str, tokenizer: PreTrainedTokenizerBase, eos_ids: Sequence[int]) -> None:
+    """Whether an answer could end where only its thinking does.
+
+    Raises:
+        UserError: a mark of thinking holds a token that ends answers.
+    """
+    marks = think_marks(tokenizer)
+    if marks.kind == "none":
+        return
+    for token in {*encode(tokenizer, marks.open), *encode(tokenizer, marks.close)} & set(eos_ids):
+        raise UserError(
+            f"model {name} ends thinking with {marks.close}, which holds the end token "
+            f"{tokenizer.convert_ids_to_tokens(token)}: every answer would end with its thinking; take that "
+            "token out of eos_token_id in generation_config.json"
+        )
 
 
 def fault_of(template: str, special_tokens: dict[str, Any]) -> str | None:

@@ -146,6 +146,8 @@ def infer(render: Render, template: str, given: ThinkingField | None = None) -> 
     tail = _tail(render)
     opened, closed = tail.rfind(family.open.strip()), tail.rfind(family.close)
     off = _switched_off(render, tail, family) if closed < 0 else ""
+    if off and not written:
+        family = replace(family, gap=off.rpartition(family.close)[2])
     kind: ThinkingKind
     if given is not None and given.opened_by is not None:
         kind = given.opened_by

@@ -105,8 +105,8 @@ class SpaceFile(Frozen):
     template: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], bool | int | float | str] = (
         Field(
             default={},
-            description="switches of the chat template, such as enable_thinking: false or reasoning_effort: low; "
-            "every arm is asked with them",
+            description="switches of the chat template, such as enable_thinking: false or "
+            "reasoning_effort: low; every arm is asked with them",
         )
     )
     thinking: ThinkingField | None = Field(
