@@ -66,6 +66,9 @@ class TrivialHost(PackHost):
             self._facts = {"name": "trivial", "self_tests": {}}
         return self._facts
 
+    async def settle_limit(self, beliefs: Sequence[str]) -> None:
+        """There are no answers that could be too long."""
+
     async def pick_capability(self) -> None:
         """There is no model to ask."""
 

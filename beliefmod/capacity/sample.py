@@ -92,10 +92,7 @@ def take_sample(
     )
     budget = _budget(spec.beliefs, session)
     lengths, completions = _ask(asked, session)
-    said = zip(asked, completions, strict=False)
-    session.check_thinking(
-        [(session.decode(a.token_ids), a.finish_reason) for each, a in said if each[0] == "base"]
-    )
+    session.check_thinking([(session.decode(each.token_ids), each.finish_reason) for each in completions])
     say("sample: timing training steps and passes")
     prompts = [_prompt(*each, session) for each in asked]
     speeds = _speeds(session, prompts, choice, needs.step_tokens)
