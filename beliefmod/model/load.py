@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import check_type, text_options
 from beliefmod.model.model_files import ModelSource
+from beliefmod.model.quiet import quiet_libraries
 from beliefmod.model.source import find_source
 from beliefmod.model.template import end_of_turn_id, without_today
 from beliefmod.model.template_check import check_template
@@ -83,7 +84,7 @@ def load_model(
     options = text_options(source)
     if base_storage != "none":
         options["quantization_config"] = nf4_config(dtype)
-    logging.disable_progress_bar()
+    quiet_libraries()
     verbosity = logging.get_verbosity()
     if "key_mapping" in options:  # or it lists every weight of the part that sees
         logging.set_verbosity_error()
