@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from typing import TYPE_CHECKING
 
 from beliefmod.config import MAX_FULL_PARAMETERS
 from beliefmod.errors import UserError
+from beliefmod.model.architecture import empty_model
 from beliefmod.model.model_files import ModelSource
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def check_full(source: ModelSource) -> None:
     Raises:
         UserError: it has more than MAX_FULL_PARAMETERS parameters.
     """
-    size = stored_parameters(source)
+    size = parameters(source)
     if size > MAX_FULL_PARAMETERS:
         raise UserError(
             f"model {source.name} has {size:,} parameters, and arm full is for small models (at most "
@@ -28,15 +27,9 @@ def check_full(source: ModelSource) -> None:
         )
 
 
-def stored_parameters(source: ModelSource) -> int:
-    """Numbers in a model's weight files, from their headers."""
-    total = 0
-    for path in source.weight_files():
-        # the format: eight bytes with the header's length, then the header as JSON
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return total
+def parameters(source: ModelSource) -> int:
+    """Weights of a model, of one that also sees of its text part, by its configuration: files pack them."""
+    return sum(parameter.numel() for parameter in empty_model(source).parameters())
 
 
 def positions(config: PretrainedConfig) -> int:
