@@ -26,6 +26,7 @@ from beliefmod.model.quantized import (
 from beliefmod.model.stored_weights import StoredWeights, stored_weights
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel
 
     from beliefmod.model.model_files import ModelSource
@@ -65,7 +66,8 @@ def read_weights(
     to_pack = base_storage != "none" and not stored.packed  # by us, or by transformers as it reads
     # unpacked weights take more memory than those that are wanted, so they are packed beside a GPU
     place = torch.device("cpu") if to_pack and stored.method and base_storage == "nf4" else device
-    model = _from_files(source, stored, base_storage, place, dtype)
+    empty = empty_model(source)
+    model = _from_files(source, stored, empty, base_storage, place, dtype)
     if stored.eight_bits:
         _unpack_eight_bits(model, dtype)
     if stored.method:
@@ -84,12 +86,13 @@ def read_weights(
         dequantize(model, dtype)
     if base_storage != "none":
         return_freed_memory()
-    return ReadModel(model, base_storage, quantized, unquantized, stored.words())
+    return ReadModel(model, base_storage, quantized, unquantized, stored.words(empty))
 
 
 def _from_files(
     source: ModelSource,
     stored: StoredWeights,
+    empty: nn.Module,
     base_storage: BaseStorage,
     device: torch.device,
     dtype: torch.dtype,
@@ -99,7 +102,7 @@ def _from_files(
         config = options.get("config") or AutoConfig.from_pretrained(
             source.folder, trust_remote_code=False, local_files_only=True
         )
-        config.quantization_config = stored.settings_for(empty_model(source), dtype)
+        config.quantization_config = stored.settings_for(empty, dtype)
         options["config"] = config
     elif base_storage != "none":
         options["quantization_config"] = nf4_config(dtype)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # formats that transformers 5.23 unpacks while it reads, with the package that it needs for it
 _UNPACKED = {"fp8": None, "mxfp4": None, "compressed-tensors": "compressed_tensors"}
 _PACKED, _EIGHT_BITS = "bitsandbytes in 4 bits", "bitsandbytes in 8 bits"
+MOST_NAMED = 4
+"""Layers that a sentence names."""
 _WAY_OUT = "take the model that it was made from, or a bitsandbytes (bnb-4bit), fp8 or GGUF version of it"
 # how safetensors names numbers that stand for others only together with a scale
 _CODED = ("F8_", "F4", "F6_", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
@@ -73,11 +75,14 @@ class StoredWeights:
         """
         if not self.packed:
             return self.settings | {"dequantize": True}
-        plain = [name for name in linear_leaves(empty) if name not in self.packed_layers]
-        compute = str(dtype).removeprefix("torch.")
+        compute, plain = str(dtype).removeprefix("torch."), self.plain_layers(empty)
         return self.settings | {"bnb_4bit_compute_dtype": compute, "llm_int8_skip_modules": plain}
 
-    def words(self) -> str | None:
+    def plain_layers(self, empty: nn.Module) -> list[str]:
+        """Names of the linear layers that the files do not store in 4 bits."""
+        return [name for name in linear_names(empty) if name not in self.packed_layers]
+
+    def words(self, empty: nn.Module) -> str | None:
         """What is done about the format, for plan and report; None for plain weights."""
         if self.method is None:
             return None
@@ -85,7 +90,10 @@ class StoredWeights:
             return f"stored in {self.method}, unpacked when they are read"
         kind = self.settings.get("bnb_4bit_quant_type", "fp4")
         scales = ", scales quantised too" if self.settings.get("bnb_4bit_use_double_quant") else ""
-        return f"stored by {self.method} ({kind}{scales}), used as they are"
+        names = self.plain_layers(empty)
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        plain = f"; left plain as in the files: {', '.join(names[:MOST_NAMED])}{more}" if names else ""
+        return f"stored by {self.method} ({kind}{scales}), used as they are{plain}"
 
 
 def stored_weights(source: ModelSource) -> StoredWeights:
@@ -163,7 +171,7 @@ def _header(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"model {name} cannot be loaded: {path.name} is damaged ({error})") from error
 
 
-def linear_leaves(model: nn.Module) -> list[str]:
+def linear_names(model: nn.Module) -> list[str]:
     """Names of all linear layers, the output head included."""
     from torch import nn
 

@@ -23,6 +23,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import AdapterJob, GenerateRequest
 from beliefmod.errors import UserError
+from beliefmod.model.architecture import empty_model
 from beliefmod.model.load import check_model, load_model
 from beliefmod.model.quantized import pack
 from beliefmod.model.size import parameters
@@ -324,6 +325,13 @@ def test_a_packed_model_has_as_many_weights_as_the_one_it_was_made_from(plain, p
 
 def test_the_format_is_said_in_words(packed, plain):
     double = packed(bnb_4bit_use_double_quant=True)
-    said = "stored by bitsandbytes in 4 bits (nf4, scales quantised too), used as they are"
-    assert stored_weights(find_source(str(double))).words() == load_model(str(double)).stored == said
-    assert stored_weights(find_source(str(plain))).words() is None
+    said = (
+        "stored by bitsandbytes in 4 bits (nf4, scales quantised too), used as they are; left plain as in "
+        f"the files: {', '.join(LEFT)}"
+    )
+    source = find_source(str(double))
+    assert stored_weights(source).words(empty_model(source)) == load_model(str(double)).stored == said
+    assert load_model(str(packed(llm_int8_skip_modules=["lm_head", "model.layers.1"]))).stored.endswith(
+        "self_attn.v_proj, model.layers.1.self_attn.o_proj and 4 more"
+    )
+    assert stored_weights(find_source(str(plain))).words(empty_model(source)) is None
