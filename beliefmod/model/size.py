@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.config import MAX_FULL_PARAMETERS
 from beliefmod.errors import UserError
@@ -33,5 +33,24 @@ def parameters(source: ModelSource) -> int:
 
 
 def positions(config: PretrainedConfig) -> int:
-    """How many tokens a model can read; one whose configuration does not say has no end."""
-    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2**31)
+    """How many tokens a model can read; one whose configuration does not say has no end.
+
+    max_position_embeddings, except that dynamic NTK scaling reaches factor times as far, and YaRN factor
+    times the original length, which files that have it switched on later do not say (Qwen3).
+    """
+    text: Any = config.get_text_config()
+    most = int(getattr(text, "max_position_embeddings", None) or 2**31)
+    rotary = getattr(text, "rope_parameters", None) or {}
+    # one setting for all layers, or one for each type of layer
+    settings = [each for each in rotary.values() if isinstance(each, dict)] or [rotary]
+    return max(most, *(_reach(each, most) for each in settings))
+
+
+def _reach(rotary: dict[str, Any], most: int) -> int:
+    """Tokens that a rotary embedding with these settings reaches, at least those it was trained on."""
+    factor = rotary.get("factor") or 1.0
+    if rotary.get("rope_type") == "dynamic":
+        return int(most * factor)
+    if rotary.get("rope_type") == "yarn":
+        return int((rotary.get("original_max_position_embeddings") or 0) * factor)
+    return most

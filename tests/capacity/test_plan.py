@@ -216,3 +216,12 @@ def test_what_cannot_be_known_beforehand_is_noted(tmp_path):
         f"note              {NOT_MEASURED}",
     ]
     assert plan_of(tmp_path).notes == (NOT_MEASURED,)
+
+
+def test_a_decoding_batch_counts_where_it_takes_more_than_a_training_pass():
+    shape = footprint(AutoConfig.from_pretrained(weights_dir()), gpu=False)
+    wanted = Wanted("dequantized", rank=8, slots=1, step_tokens=10)
+    assert shape.decoding(100) == 384 * 100 * (2 * 4 * 2 * 32 * 4)  # 4 layers, 2 key heads of 32, fp32
+    assert shape.expected(replace(wanted, answer_tokens=2000)).work == shape.decoding(2000)
+    assert shape.expected(replace(wanted, answer_tokens=100)).work == shape.calibration > shape.decoding(100)
+    assert shape.decoding(10**6) == shape.longest_cache == 2**30
