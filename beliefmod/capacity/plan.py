@@ -7,7 +7,7 @@ from a short sample of the model itself (`beliefmod.capacity.sample`), or is ass
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.resources import Capacity
 from beliefmod.capacity.speeds import Load, Speeds
 from beliefmod.capacity.workload import (
+    Asking,
     RowLengths,
     asked_of,
     drift_tokens,
@@ -168,6 +169,7 @@ def make_plan(
             slots=slots,
             step_tokens=mean_step_tokens(trunks, tokens),
             answer_share=rows.answer_share(trunks),
+            answer_tokens=round(_mean_prompt(asked.values()) + lengths.longest),
             full=any(c.arm == "full" for c in trained),
         )
     )
@@ -218,6 +220,12 @@ def make_plan(
         answers=answers,
         notes=_notes(space, decoding, thinks, sample is not None),
     )
+
+
+def _mean_prompt(asked: Iterable[Asking]) -> float:
+    """Tokens of a prompt, mean over all questions of all trials; 0 if nothing is asked."""
+    questions = list(asked)
+    return sum(each.prompt_tokens for each in questions) / max(1.0, sum(each.answers for each in questions))
 
 
 def assumed_speeds(weights: int, gpu: bool) -> Speeds:

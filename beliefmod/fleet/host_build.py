@@ -98,6 +98,7 @@ def build(
         "decoding": decoding.facts(),
         "thinking": thinking_kind(loaded.tokenizer),
         "quantized_layers": len(loaded.quantized),
+        **({"stored": loaded.stored} if loaded.stored else {}),
         "self_tests": self_test(session),
         "engine": {**asdict(choice), "calibration": asdict(found)},
     }
