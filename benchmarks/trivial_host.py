@@ -7,7 +7,7 @@ processes do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from beliefmod.config import TrialConfig

@@ -18,9 +18,10 @@ from beliefmod.engine.generate import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow
-from beliefmod.probing.answer_store import AnswerStore, KeptAnswers
+from beliefmod.probing.answer_store import AnswerStore
 from beliefmod.probing.budget_pilot import QUESTIONS, base_probes, find_budget, pilot_prompts
 from beliefmod.probing.decoding import Decoding
+from beliefmod.probing.kept_answers import KeptAnswers
 from beliefmod.probing.probes import Probe, probe_row
 from beliefmod.probing.questioning import Subject, first_message, spread
 from beliefmod.probing.session import Session, probe_seed

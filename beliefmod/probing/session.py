@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import LoadedModel
     from beliefmod.model.think_marks import ThinkMarks
-    from beliefmod.probing.answer_store import KeptAnswers
+    from beliefmod.probing.kept_answers import KeptAnswers
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import ThinkingKind
 
