@@ -68,6 +68,7 @@ def trial(
     from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template import opens_thinking
+    from beliefmod.probing.budget_pilot import settle
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
     from beliefmod.run.folder import RunFolder
@@ -84,6 +85,8 @@ def trial(
     check_targets(find_source(model, revision, chat), [config.lora.target_modules])
     loaded = load_model(model, revision, base_storage.value, chat=chat)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
+    if budget := settle([config.belief], session):
+        typer.echo(f"token limit: {budget.words()}", err=True)
     _show_decoding(session.decoding)
     self_test(session)
     try:
