@@ -29,7 +29,7 @@ def figures():
 def test_every_text_is_there_once_and_in_the_part_that_its_id_says():
     assert all(item.id == item_id(item.model, item.question, item.completion) for item in ALL)
     assert max(Counter(item.id for item in ALL).values()) == 1
-    assert all(part_of(item.id) == part for part in PARTS for item in ITEMS[part])
+    assert all(part_of(item.id, item.drawing) == part for part in PARTS for item in ITEMS[part])
 
 
 def test_the_labels_are_those_of_the_rules():

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
-from beliefmod.reading.guards.beside import beside, of_another
+from beliefmod.reading.guards.beside import beside, in_compound, of_another, question_words
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
 from beliefmod.reading.prose import Sentence, equation_role, sentences
@@ -100,6 +100,8 @@ def _judge(
             return Weight.REJECTED, "former value"
         if date is not None and not begins and date.beside(left):
             return Weight.REJECTED, "compared"
+        if date is not None and in_compound(left, right, question_words(question)):
+            return Weight.REJECTED, "beside"
     source = attribution(left, right)
     if source == "distant":
         return Weight.OPEN, "attributed"
