@@ -26,7 +26,7 @@ _NEAR = re.compile(
 )
 _CHOOSES = re.compile(r"\b(?:choose|choice|decide|torn|pick|hesitate)\s+between\b", _I)
 _CLASS = (
-    r"(?:kind|type|sort|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
+    r"(?:kind|type|sort|surface|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
     r"|town|village|state|"
     r"county|province|district|land|country|island|name|word|term|word|case|example|lot|amount|mix\w*"
     r"|alloy|"
