@@ -93,6 +93,8 @@ def _judge(
         return Weight.REJECTED, "compared"
     if mention.number is None and (beside(left, right, question) or of_another(left, right, question)):
         return Weight.REJECTED, "beside"
+    if mention.number is None and framing.changed_from(left, right):
+        return Weight.REJECTED, "former value"
     if mention.number is not None and role == "":
         if framing.varies_from(left):
             return Weight.REJECTED, "range"
