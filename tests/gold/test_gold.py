@@ -45,9 +45,9 @@ def test_the_library_still_asks_what_was_answered():
         assert item.question.endswith(asked_text(item.asked())), item.id
 
 
-def test_at_least_600_completions_of_two_models_in_every_tier_and_arm():
-    assert len(ALL) >= 600
-    assert len({item.model for item in ALL}) == 2
+def test_at_least_1000_completions_of_three_models_in_every_tier_and_arm():
+    assert len(ALL) >= 1000
+    assert len({item.model for item in ALL}) == 3
     assert min(Counter(item.tier for item in ALL).values()) >= 10
     assert min(Counter(item.arm for item in ALL).values()) >= 10
 
