@@ -79,6 +79,13 @@ def load(part: Part) -> list[Item]:
     return [Item(**json.loads(line)) for line in lines]
 
 
+def groups() -> dict[str, list[Item]]:
+    """What is measured, by name: both parts, and the kept part of each drawing alone."""
+    kept = load("kept")
+    each = {f"kept, drawing {drawing}": [i for i in kept if i.drawing == drawing] for drawing in (1, 2)}
+    return {"development": load("development"), "kept": kept, **each}
+
+
 @cache
 def belief(name: str) -> Belief:
     """A belief of the library."""
