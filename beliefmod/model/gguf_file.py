@@ -96,7 +96,9 @@ def check_gguf(path: Path, name: str) -> str:
     try:
         metadata, _ = read_gguf_metadata(str(path))
     except Exception as error:  # a damaged file is nonsense, and nonsense can fail in any way
-        raise UserError(f"model {name} is no GGUF file, or a damaged one ({_reason(error)})") from error
+        raise UserError(
+            f"model {name} is no GGUF file, or a damaged one ({_reason(error)}); fetch it again"
+        ) from error
     if (parts := metadata.get("split.count") or 1) > 1:
         raise UserError(
             f"model {name} is one of {parts} parts of a model; join them with `llama-gguf-split --merge` and "

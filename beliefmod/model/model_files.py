@@ -101,7 +101,10 @@ def _title_in(folder: Path, name: str) -> str:
 def check_files(source: ModelSource) -> None:
     """Whether configuration, weights and vocabulary are all there. Raises UserError where they are not."""
     if not (source.folder / "config.json").is_file():
-        raise UserError(f"model {source.name} has no config.json")
+        raise UserError(
+            f"model {source.name} has neither a config.json nor a GGUF file; give a folder in transformers' "
+            "format, or a .gguf file"
+        )
     config = _read_json(source.folder / "config.json", source.name)
     if not source.weight_files():
         raise UserError(f"model {source.name} has no .safetensors weights; pickled weights are never read")
