@@ -147,10 +147,10 @@ def _entry(name: str) -> Entry:
 
 def _here(entry: Entry) -> bool:
     """Whether it is on this machine; a model whose adapter this installation lacks is not."""
-    from beliefmod.catalog.kept_models import seal_of
+    from beliefmod.catalog.kept_models import record_of
     from beliefmod.model.catalog_models import catalog_folder
 
     try:
-        return seal_of(catalog_folder(entry)) is not None
+        return record_of(catalog_folder(entry)) is not None
     except UserError:
         return False
