@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import check_type
@@ -13,12 +13,11 @@ from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
 from beliefmod.model.template import end_of_turn_id, without_today
 from beliefmod.model.template_check import check_template
+from beliefmod.space.space import BaseStorage
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-BaseStorage = Literal["dequantized", "nf4", "none"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from beliefmod.space.axes import draw, ends, finite_values, middle_value
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
 SWEPT_ARMS = ("lora", "full")
+BaseStorage = Literal["dequantized", "nf4", "none"]
 FEW_POINTS = 4096
 """Up to so many points a space is enumerated, to tell when a search has tried them all."""
 
@@ -101,7 +102,7 @@ class SpaceFile(Frozen):
         description="how a question is put to a model that has no chat template, or instead of its own: a "
         "file with a Jinja template, or the template itself, which a run keeps",
     )
-    base_storage: Literal["dequantized", "nf4", "none"] = Field(
+    base_storage: BaseStorage = Field(
         default="dequantized",
         description="dequantized: NF4 unpacked once when the model is loaded; nf4: kept packed, in less "
         "memory; none: not quantised",
