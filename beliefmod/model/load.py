@@ -106,8 +106,8 @@ def check_model(source: ModelSource) -> None:
     if source.name == "bundled" and source.chat_template is None:
         return
     check_type(source)
-    stored_weights(source)
     load_tokenizer(source)
+    stored_weights(source)
 
 
 def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":

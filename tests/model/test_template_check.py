@@ -19,11 +19,11 @@ BOUNDLESS = "{%- for a in range(99999) %}{%- for b in range(99999) %}{%- endfor 
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        ("{%- for message in messages %}", "of 1 messages: Unexpected end of template"),
+        ("{%- for message in messages %}", "of one message: Unexpected end of template"),
         ("{{ messages[0].content.nothing.more }}", "fails on a conversation of one message"),
         ("{{ raise_exception('not with me') }}", "fails on a conversation of one message: not with me"),
         ("{{ messages[7].content + 'x' }}", "fails on a conversation of one message"),
-        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "of 1 messages: access to"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "of one message: access to"),
         (CHATML + "{%- if messages|length > 1 %}{{ raise_exception('one turn only') }}{%- endif %}",
          "fails on a conversation of 2 messages: one turn only"),
         ("{{ 1 / 0 }}", "division by zero"),
