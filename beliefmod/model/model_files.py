@@ -13,6 +13,7 @@ from typing import Any
 from beliefmod.catalog.entries import CATALOG
 from beliefmod.catalog.kept_models import file_sha256, record_of
 from beliefmod.errors import UserError
+from beliefmod.space.chat_format import OWN, ChatFormat
 from beliefmod.space.model_name import is_path
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
@@ -27,13 +28,13 @@ class ModelSource:
 
     Attributes:
         commit: of a model from the hub, the version that these files are; None for any other.
-        chat_template: stands in for the tokenizer's own; None: the tokenizer's own.
+        chat: stands in for what these files say of a chat.
     """
 
     name: str
     folder: Path
     commit: str | None = None
-    chat_template: str | None = None
+    chat: ChatFormat = OWN
 
     @property
     def title(self) -> str:

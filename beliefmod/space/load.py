@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.space.chat_template import template_text
+from beliefmod.space.chat_format import template_text
 from beliefmod.space.checks import (
     belief_problems,
     combination_problems,
@@ -28,7 +28,7 @@ from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
 
-GROUPS = ("search", "scheduler", "evaluation")
+GROUPS = ("search", "scheduler", "evaluation", "template", "thinking")
 """Fields of a space file that hold fields of their own."""
 
 
