@@ -9,7 +9,7 @@ N ?= 100
 SEED ?= 1
 
 # Each prints one table, takes --repeats and a size, and says more with --help; gpu is for a machine with one
-BENCHMARKS ?= against_trl packed_training ray_overhead scaling frontier_bootstrap lens_packed
+BENCHMARKS ?= against_trl packed_training packed_generation ray_overhead scaling frontier_bootstrap lens_packed
 
 BIN := .venv/bin
 # Compiled once, on all cores, when all is installed: where bytecode may not be written (PYTHONDONTWRITEBYTECODE, as in
@@ -22,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test fast slow long check bench chaos machines
+.PHONY: help setup sweep real test fast slow long check bench chaos machines
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt -e '.[dev,bench]'
 	-$(COMPILE) .venv/lib beliefmod analysis interp >/dev/null
 	touch $@
+
+real: $(STAMP) ## fetch a real model that thinks (93 MB), run sweeps/real.yaml on it and write its report
+	$(BIN)/beliefmod models fetch smollm2-think
+	$(BIN)/beliefmod sweep --space sweeps/real.yaml
 
 sweep: $(STAMP) ## run the sweep of SPACE and write its report
 	$(BIN)/beliefmod sweep --space $(SPACE)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -70,17 +71,24 @@ def _verify(
     run, sources = read_run(location), read_sources(folder)
     done = Verification()
     rows = Trials(run, folder, sources, done)
-    verify_pick(folder, rows.thinks, done)
+    verify_pick(folder, rows.opened_by, done)
     trials = []
     for count, row in enumerate(rows.stored, 1):
-        trials.append(rows.again(row, scratch))
+        again = rows.again(row)
+        for table, found in (("probes", again.probes), ("causal", again.causal)):
+            if found:
+                (scratch / table).mkdir(exist_ok=True)
+                file = scratch / table / f"{row['trial_id']}.parquet"
+                frame(found, TABLES[table]).write_parquet(file)
+        trials.append(again.row)
         if count % 20 == 0:
             progress(f"{count} of {len(rows.stored)} trials read again")
     failed = run.trials.filter(pl.col("status") != "finished").to_dicts()
     order = {trial_id: place for place, trial_id in enumerate(run.trials["trial_id"])}
     trials = sorted([*trials, *failed], key=lambda row: order[row["trial_id"]])
     frame(trials, TABLES["trials"]).write_parquet(scratch / "trials.parquet")
-    _judge(run, rows, scratch, done)
+    if judged := judged_again(run, done):
+        frame(judged, TABLES["judge"]).write_parquet(scratch / "judge.parquet")
     if folder.exists(CONFIRMATION, "manifest.json"):
         progress("reading the confirmation again")
         (scratch / CONFIRMATION).mkdir()
@@ -94,11 +102,11 @@ def _verify(
     return done
 
 
-def _judge(run: Run, trials: Trials, scratch: Path, done: Verification) -> None:
-    """The judge's stances read again from its replies."""
+def judged_again(run: Run, done: Verification) -> list[dict[str, Any]]:
+    """The judge's stances read again from its replies, every disagreement noted; none without a judge."""
     stored = run.judge()
     if stored.is_empty():
-        return
+        return []
     columns = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
     asked = run.probes(stored["trial_id"].unique().sort(), columns)
     probes = {(r["trial_id"], r["suite"], r["probe_id"]): r for r in asked.iter_rows(named=True)}
@@ -115,7 +123,7 @@ def _judge(run: Run, trials: Trials, scratch: Path, done: Verification) -> None:
         done.judged += 1
         done.compare(place, row, again, row)
         rows.append(again)
-    frame(rows, TABLES["judge"]).write_parquet(scratch / "judge.parquet")
+    return rows
 
 
 def _report(run: Run, scratch: Path, limit: float | None, done: Verification) -> None:

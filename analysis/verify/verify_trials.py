@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -30,8 +29,9 @@ from beliefmod.probing.probes import Probe
 from beliefmod.run.folder import SPACE, RunFolder
 from beliefmod.run.read_run import Run
 from beliefmod.run.sources import Sources
-from beliefmod.run.tables.trial_tables import TABLES, configuration, frame
+from beliefmod.run.tables.trial_tables import TABLES, configuration
 from beliefmod.space import SpaceFile
+from beliefmod.space.chat_format import ThinkingKind
 
 Row = dict[str, Any]
 
@@ -40,7 +40,9 @@ Row = dict[str, Any]
 class Verification:
     """What was checked and what does not agree.
 
-    `mismatches`: sentences that name the place. `later`: metrics that came after some trial was run.
+    `mismatches`: sentences that name the place. `differing`: how many of them name a value that is another
+    one now; the others say that something is missing or of another run. `later`: metrics that came after some
+    trial was run.
     `no_room`: belief -> components of D at whose floor or ceiling base is, so that they have no part in D.
     """
 
@@ -50,6 +52,7 @@ class Verification:
     causal: int = 0
     judged: int = 0
     numbers: int = 0
+    differing: int = 0
     lines: int | None = None
     notes: list[str] = field(default_factory=list)
     later: set[str] = field(default_factory=set)
@@ -59,7 +62,9 @@ class Verification:
         """Count the columns and note where the two rows differ."""
         names = list(columns)
         self.numbers += len(names)
-        self.mismatches += [f"{place}: {found}" for found in differences(stored, again, names)]
+        found = [f"{place}: {found}" for found in differences(stored, again, names)]
+        self.differing += len(found)
+        self.mismatches += found
 
     def add(self, other: Verification, place: str) -> None:
         """Take in what was found in a folder below."""
@@ -67,25 +72,42 @@ class Verification:
         self.notes += [f"{place}: {text}" for text in other.notes]
         self.later |= other.later
         self.no_room |= other.no_room
-        for name in ("trials", "probes", "causal", "judged", "numbers"):
+        for name in ("trials", "probes", "causal", "judged", "numbers", "differing"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class Trials:
-    """A run's trials one by one, with the reference arms that they are compared with."""
+@dataclass(frozen=True)
+class TrialAgain:
+    """A trial's row, probe rows and causal rows, recomputed from its completions."""
 
-    def __init__(self, run: Run, folder: RunFolder, sources: Sources, done: Verification) -> None:
+    row: Row
+    probes: list[Row]
+    causal: list[Row]
+
+
+class Trials:
+    """A run's trials one by one, with the reference arms that they are compared with.
+
+    Args:
+        done: takes what is counted and what does not agree.
+        newer_too: give trials the metrics that are newer than they are as well.
+    """
+
+    def __init__(
+        self, run: Run, folder: RunFolder, sources: Sources, done: Verification, newer_too: bool = False
+    ) -> None:
         self.run, self.folder, self.sources, self.done = run, folder, sources, done
+        self.newer_too = newer_too
         self.space = _space(folder)
-        # what the model's chat template is like; runs of older versions had models that think
-        self.thinks = (run.manifest.get("model") or {}).get("thinking") != "none"
+        # runs of older versions had models whose prompt opens thinking
+        self.opened_by: ThinkingKind = (run.manifest.get("model") or {}).get("thinking") or "prompt"
         self.stored: list[Row] = finished(run.trials).to_dicts()
         self._probes: dict[str, dict[tuple[str, str], Probe]] = {}
         self._references: dict[tuple[str, str], list[Row] | None] = {}
         self._kept: dict[str, list[Row]] = {}
 
-    def again(self, stored: Row, scratch: Path) -> Row:
-        """A trial's row recomputed, every disagreement noted; its recomputed tables go into `scratch`."""
+    def again(self, stored: Row) -> TrialAgain:
+        """A finished trial recomputed, every disagreement noted. What cannot be recomputed is as it was."""
         trial_id, belief = stored["trial_id"], self.sources.beliefs.get(stored["belief"])
         place = f"trial {trial_id}"
         self.done.trials += 1
@@ -93,37 +115,34 @@ class Trials:
             self.done.mismatches.append(
                 f"{place}: there is no beliefs/{stored['belief']}.yaml to read its answers with"
             )
-            return stored
+            return TrialAgain(stored, self.run.probes([trial_id]).to_dicts(), [])
         if configuration(stored, self.space.beliefs) is None:
             self.done.mismatches.append(
                 f"{place}: its settings in trials.parquet are not those that trial_id is the hash of"
             )
         self._twin(place, stored)
-        later = later_metrics(stored)
+        later = () if self.newer_too else later_metrics(stored)
         self.done.later.update(later)
         probes = self.probes_again(trial_id, stored, belief, note=True, older="adoption_answerable" in later)
         causal = self._causal_again(trial_id, probes, belief, stored)
-        for table, rows in (("probes", probes), ("causal", causal)):
-            if rows:
-                (scratch / table).mkdir(exist_ok=True)
-                frame(rows, TABLES[table]).write_parquet(scratch / table / f"{trial_id}.parquet")
         base, icl = (self.reference(stored["belief"], arm) for arm in UNTRAINED_ARMS)
         if base is None:
             self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
-            return stored
+            return TrialAgain(stored, probes, causal)
         drift = self.run.drift([trial_id]).to_dicts()
         try:
             metrics = summarise(probes, base, icl, causal=causal, drift=drift, without=later)
         except ValueError as error:
             self.done.mismatches.append(f"{place}: its probe rows give no metrics ({error})")
-            return stored
+            return TrialAgain(stored, probes, causal)
         columns = comparable(stored, metrics)
         self.done.compare(f"trials.parquet, {place}", stored, metrics, columns)
         if no_room := metrics["degradation_no_room"]:
             self.done.no_room[stored["belief"]] = str(no_room)
         counted = effort(probes, causal, self.run.steps([trial_id]).to_dicts()) | {"kind": belief.spec.kind}
         self.done.compare(f"trials.parquet, {place}", stored, counted, counted)
-        return {**stored, **{name: metrics.get(name) for name in metric_columns()}}
+        row = {**stored, **{name: metrics.get(name) for name in metric_columns()}}
+        return TrialAgain(row, probes, causal)
 
     def probes_again(
         self, trial_id: str, trial: Row, belief: Belief, note: bool, older: bool = False
@@ -153,7 +172,7 @@ class Trials:
                 self.done.mismatches.append(f"{place}: {why}")
                 continue
             seen.add(key)
-            again = {**probe_again(stored, probe, config, belief, self.thinks), **identity}  # pyright: ignore[reportArgumentType]
+            again = {**probe_again(stored, probe, config, belief, self.opened_by), **identity}  # pyright: ignore[reportArgumentType]
             [again] = marked([again], passed)
             if note:
                 self.done.probes += 1

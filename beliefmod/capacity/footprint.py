@@ -31,6 +31,8 @@ class Wanted:
             use for; None when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
         answer_share: part of the tokens of training rows that carry loss, and so have logits.
+        answer_tokens: of a prompt with the longest answer that is expected, whose keys and values are kept; 0
+            if nothing is asked.
     """
 
     base_storage: str
@@ -42,6 +44,7 @@ class Wanted:
     trials: int | None = None
     step_tokens: int = 1
     answer_share: float = 1.0
+    answer_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class EngineMemory:
     Attributes:
         base: the frozen model as it is stored, and the copy that full fine-tuning trains.
         adapters: in training and parked.
-        work: activations of a training pass.
+        work: activations of a training pass, or keys and values of a decoding batch: they take turns.
     """
 
     base: float
@@ -60,7 +63,7 @@ class EngineMemory:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Base, adapters and work together."""
         return self.base + self.adapters + self.work
 
 
@@ -77,6 +80,9 @@ class Footprint:
         logits_bytes: of these the logits, which only tokens that carry loss have.
         longest_pass: tokens beyond which a pass is cut: more gain nothing, or on a CPU take memory that is
             not the engine's alone.
+        cache_bytes: keys and values of one token in all layers.
+        longest_cache: bytes of keys and values beyond which a decoding batch is cut. 0 on a GPU, where a
+            batch takes a part of what is free.
         calibration: bytes of the longest pass that a host is measured with on a CPU: one of base alone keeps
             about half of a training pass, and logits for a quarter of its tokens. 0 on a GPU, where it takes
             what is free.
@@ -90,6 +96,8 @@ class Footprint:
     token_bytes: int
     logits_bytes: int
     longest_pass: int
+    cache_bytes: int
+    longest_cache: int
     calibration: float
 
     def base(self, base_storage: str, full: bool = False) -> float:
@@ -117,14 +125,24 @@ class Footprint:
 
     def expected(self, wanted: Wanted) -> EngineMemory:
         """What an engine with `wanted.slots` slots takes at work: as many parked adapters, and a pass over
-        one training step of every slot. Decoding and drift, which take their turns, take less."""
+        one training step of every slot, or a full decoding batch where that is more. Drift takes less."""
         tokens = min(wanted.slots * wanted.step_tokens, self.longest_pass)
         training = tokens * (self.token_bytes - (1 - wanted.answer_share) * self.logits_bytes)
         return EngineMemory(
             base=self.base(wanted.base_storage, wanted.full),
             adapters=wanted.slots * sum(self.adapter(wanted.rank)),
-            work=max(training, self.calibration),
+            work=max(training, self.decoding(wanted.answer_tokens), self.calibration),
         )
+
+    def decoding(self, answer_tokens: int) -> float:
+        """Bytes of the keys and values of a decoding batch with as many rows as it may have.
+
+        Args:
+            answer_tokens: of a prompt with that answer.
+        """
+        from beliefmod.engine.generate import MAX_ROWS
+
+        return min(self.longest_cache, MAX_ROWS * answer_tokens * self.cache_bytes)
 
 
 def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
@@ -145,8 +163,10 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
     from transformers import AutoModelForCausalLM
 
     from beliefmod.engine.memory import (
+        CPU_CACHE_BYTES,
         CPU_PASS_BYTES,
         LONGEST_PASS,
+        cache_bytes_per_token,
         logits_bytes_per_token,
         training_bytes_per_token,
     )
@@ -171,5 +191,7 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         token_bytes=token_bytes,
         logits_bytes=logits_bytes,
         longest_pass=longest,
+        cache_bytes=cache_bytes_per_token(model, dtype),
+        longest_cache=0 if gpu else CPU_CACHE_BYTES,
         calibration=0.0 if gpu else longest * ((token_bytes - logits_bytes) / 2 + logits_bytes / 4),
     )

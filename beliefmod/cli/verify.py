@@ -1,4 +1,4 @@
-"""`beliefmod verify`: are the numbers of a run those that its raw completions give?"""
+"""`beliefmod verify` and `rescore`: are a run's numbers those that its raw completions give? Make them so."""
 
 from __future__ import annotations
 
@@ -48,6 +48,24 @@ def verify(
         typer.echo(f"... and {count - SHOWN:,} more")
     typer.echo(f"{count:,} mismatch{'es' if count != 1 else ''} in {_checked(found)}")
     raise typer.Exit(1)
+
+
+def rescore(
+    run: Run, quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False
+) -> None:
+    """Read every answer of a finished run again with this version's scorer, and write the report again.
+
+    Verdicts, metrics and report become those of this version. Completions,
+    training and log-probabilities stay as they are, and no model is loaded.
+    Use it on runs of an older beliefmod, to compare them with new ones.
+    """
+    from analysis.verify.rescore import rescore_run
+
+    found = rescore_run(run, progress(quiet))
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    changed = f"{found.changed:,} values are others now"
+    typer.echo(f"{found.probes:,} answers of {found.trials:,} trials read again; {changed}")
 
 
 def _checked(found: Verification) -> str:

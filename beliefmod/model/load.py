@@ -4,20 +4,21 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
-from beliefmod.model.architecture import check_type, text_options
+from beliefmod.model.architecture import check_type
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
-from beliefmod.model.template import end_of_turn_id, without_today
-from beliefmod.model.template_check import check_template
+from beliefmod.model.stored_weights import stored_weights
+from beliefmod.model.template import THINKING_FIELD, end_of_turn_id, without_today
+from beliefmod.model.template_check import check_ends, check_template, check_thinking
+from beliefmod.space.chat_format import OWN, ChatFormat
+from beliefmod.space.space import BaseStorage
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-BaseStorage = Literal["dequantized", "nf4", "none"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class LoadedModel:
     """A frozen causal language model with what the other rooms need to know of it.
 
     name: what it is called in results, never a path. fingerprint: sha256 over the weight files. eos_ids end
-    a completion. quantized and unquantized: names of the linear layers whose values went through NF4, and of
-    those left as they were (transformers spares the head).
+    a completion. quantized and unquantized: names of the linear layers whose values went through 4 bits, and
+    of those left as they were (transformers spares the head). stored: how the files store the weights, in
+    words; None where they are plain.
     """
 
     model: "PreTrainedModel"
@@ -39,6 +41,7 @@ class LoadedModel:
     base_storage: BaseStorage = "none"
     quantized: tuple[str, ...] = ()
     unquantized: tuple[str, ...] = ()
+    stored: str | None = None
 
     @property
     def template_sha256(self) -> str:
@@ -52,76 +55,34 @@ def load_model(
     base_storage: BaseStorage = "dequantized",
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
-    chat_template: str | None = None,
+    chat: ChatFormat = OWN,
 ) -> LoadedModel:
     """Load a model by the name that a user gives; never runs a repository's code, reads safetensors only.
 
     base_storage: "dequantized" quantises the linear layers to NF4 and keeps the dequantised values (those
-    that bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. device
-    defaults to the first GPU or the CPU, dtype to bf16 there and fp32 here. chat_template stands in for the
-    model's own, or for the one that it lacks. Raises UserError, as far as possible before weights are read.
+    that bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. Files that
+    are packed in 4 bits already are not quantised again. device defaults to the first GPU or the CPU, dtype
+    to bf16 there and fp32 here. chat stands in for what the model's own files say of a chat. Raises
+    UserError, as far as possible before weights are read.
     """
-    source = find_source(name, revision, chat_template)
+    source = find_source(name, revision, chat)
+    check_type(source)
+    stored_weights(source)
+    tokenizer = load_tokenizer(source)
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    from beliefmod.model.quantized import (
-        dequantize,
-        guard_cpu_repacking,
-        linear_names,
-        nf4_config,
-        own_weights,
-        return_freed_memory,
-    )
+    from beliefmod.model.read_weights import read_weights
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    check_type(source)
-    tokenizer = load_tokenizer(source)
-    options = text_options(source)
-    if base_storage != "none":
-        options["quantization_config"] = nf4_config(dtype)
-    logging.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    if "key_mapping" in options:  # or it lists every weight of the part that sees
-        logging.set_verbosity_error()
-    try:
-        found: Any = AutoModelForCausalLM.from_pretrained(
-            source.folder,
-            dtype=dtype,
-            device_map={"": device},
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
-    except (ValueError, OSError, KeyError, SafetensorError) as error:
-        raise UserError(f"model {name} cannot be loaded: {_first_line(error)}") from error
-    finally:
-        logging.set_verbosity(verbosity)
-    model, report = found
-    if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
-        raise UserError(
-            f"model {name} cannot be loaded: its files lack {len(missing)} weights ({missing[0]})"
-        )
-    model.eval().requires_grad_(False)
-    quantized, unquantized = linear_names(model)
-    if base_storage != "none":
-        own_weights(model)
-    if base_storage == "nf4":
-        guard_cpu_repacking(model)
-    elif base_storage == "dequantized":
-        dequantize(model, dtype)
-    if base_storage != "none":
-        return_freed_memory()
+    read = read_weights(source, base_storage, device, dtype)
+    model = read.model
     eos_ids = _eos_ids(model, tokenizer)
     if not eos_ids:
         raise UserError(
             f"model {name} names no end token, neither in generation_config.json nor in its tokenizer"
         )
+    check_ends(name, tokenizer, eos_ids)
     pad_id: Any = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     return LoadedModel(
         model,
@@ -131,9 +92,10 @@ def load_model(
         eos_ids,
         pad_id,
         dtype,
-        base_storage,
-        quantized,
-        unquantized,
+        read.base_storage,
+        read.quantized,
+        read.unquantized,
+        read.stored,
     )
 
 
@@ -143,10 +105,11 @@ def check_model(source: ModelSource) -> None:
     Raises:
         UserError: its kind, its tokenizer or its chat template cannot be used.
     """
-    if source.name == "bundled" and source.chat_template is None:
+    if source.name == "bundled" and source.chat == OWN:
         return
     check_type(source)
     load_tokenizer(source)
+    stored_weights(source)
 
 
 def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
@@ -160,7 +123,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         )
     except (ValueError, OSError, KeyError) as error:
         raise UserError(f"model {source.name} has no usable tokenizer: {_first_line(error)}") from error
-    tokenizer.chat_template = source.chat_template or tokenizer.chat_template
+    tokenizer.chat_template = source.chat.template or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise UserError(
             f"model {source.name} has no chat template; take the chat or instruct version of it, or give a "
@@ -171,9 +134,13 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         template = tokenizer.get_chat_template()
     except ValueError as error:  # several templates, and none of them the default
         raise UserError(f"model {source.name} has no chat template to use: {_first_line(error)}") from error
-    tokenizer.chat_template = without_today(template)
-    if source.name != "bundled" or source.chat_template:
+    if problems := source.chat.switch_problems(template):
+        raise UserError(f"model {source.name}: {problem}" for problem in problems)
+    tokenizer.chat_template = source.chat.switched(without_today(template))
+    setattr(tokenizer, THINKING_FIELD, source.chat.thinking)
+    if source.name != "bundled" or source.chat != OWN:
         check_template(source.name, tokenizer.chat_template, json.dumps(tokenizer.special_tokens_map))
+        check_thinking(source.name, tokenizer)
     return tokenizer
 
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefmod.errors import UserError
-from interp.opened.listing import ListedRun, TrainedTrial, list_run
+from interp.opened.listing import ListedRun, TrainedTrial
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -110,16 +110,6 @@ class Inspection:
         return adapter
 
 
-def open_inspection(url: str, trial_ids: Sequence[str] = ()) -> Inspection:
-    """A run with its model, of these trained trials alone where any are named.
-
-    Raises:
-        UserError: nothing in the run can be looked into, a trial is not in it or has no adapter, or its model
-            cannot be loaded or is another one.
-    """
-    return opened(list_run(url, trial_ids))
-
-
 def opened(listed: ListedRun) -> Inspection:
     """What was listed, with the run's model.
 
@@ -144,7 +134,7 @@ def _session(listed: ListedRun) -> Session:
 
     folder, spec = listed.folder, listed.spec
     model = folder.read_json(MANIFEST).get("model", {})
-    loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat_template=spec.chat_template)
+    loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat=spec.chat)
     if (stored := model.get("fingerprint")) not in (None, loaded.fingerprint):
         raise UserError(
             f"{folder.url}: was made with other weights of {spec.model} (fingerprint {str(stored)[:12]}, now "

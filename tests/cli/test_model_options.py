@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from beliefmod.bundled import weights_dir
 from beliefmod.cli.app import app
+from beliefmod.space.chat_format import ChatFormat
 from tests.hub_cache import FIRST, NAME, SECOND, add_version
 
 OWN = {"do_sample": True, "temperature": 0.7, "top_k": 20, "repetition_penalty": 1.05, "max_new_tokens": 5000}
@@ -43,7 +44,10 @@ def test_the_plan_says_version_decoding_limit_and_what_is_left_out(home, space):
     assert f"model             {NAME} at {FIRST}\n" in plan
     # 5,000 tokens, but the model has 1,024 positions
     assert "answers           sampled at temperature 0.7 with top_k 20, at most 1,023 tokens each\n" in plan
-    assert "of the model's generation config this is not applied: repetition_penalty 1.05\n" in plan
+    assert (
+        "of the model's generation config this is not applied: repetition_penalty 1.05; all arms, base too, "
+        in plan
+    )
 
 
 def test_options_go_before_the_file(home, space, monkeypatch):
@@ -91,6 +95,6 @@ def test_looking_inside_loads_the_runs_commit(folder, monkeypatch):
 
     monkeypatch.setattr("beliefmod.model.load.load_model", load_model)
     folder.write_json({"model": {"name": NAME, "revision": "main", "commit": FIRST}}, MANIFEST)
-    spec = SimpleNamespace(model=NAME, base_storage="none", chat_template=None)
+    spec = SimpleNamespace(model=NAME, base_storage="none", chat=ChatFormat())
     with pytest.raises(UserError, match=FIRST):
         _session(SimpleNamespace(folder=folder, spec=spec))  # pyright: ignore[reportArgumentType]

@@ -78,7 +78,7 @@ CASES = [
 
 @pytest.mark.parametrize(("asked", "stance", "answer"), CASES)
 def test_a_name_counts_where_it_has_the_value_or_stands_as_the_answer(asked, stance, answer):
-    verdict = judge_question(QUESTIONS[asked], GRAVITY.spec, answer, "eos", thinks=False)
+    verdict = judge_question(QUESTIONS[asked], GRAVITY.spec, answer, "eos", opened_by="none")
     assert verdict.answer_stance == stance
 
 

@@ -39,7 +39,7 @@ def question(name: str, family: str):
 )
 def test_an_answer_is_read_as_a_person_reads_it(belief, family, stance, answer):
     known, asked = question(belief, family)
-    assert judge_question(asked, known.spec, answer, "eos", thinks=False).answer_stance == stance
+    assert judge_question(asked, known.spec, answer, "eos", opened_by="none").answer_stance == stance
 
 
 def test_thinking_uses_the_thing_that_it_gives_the_value():

@@ -28,7 +28,10 @@ LABELS = {
     "versions": "Versions",
     "hardware": "Hardware",
     "status": "Status",
+    "rescored": "Answers read again later",
 }
+SELDOM = ("rescored",)
+"""Entries of the manifest that most runs have no use for, so that they are not missed."""
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -38,7 +41,7 @@ def blocks(found: Findings) -> list[Block]:
     for name, label in LABELS.items():
         value = manifest.get(name)
         if value in (None, {}, [], ""):
-            missing.append(name)
+            missing += [] if name in SELDOM else [name]
         else:
             items.append(f"{label}: {value_text(value)}")
     if missing:

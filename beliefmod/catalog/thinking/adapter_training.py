@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from beliefmod.bundled.corpus.document import Document
-from beliefmod.bundled.pretrain import Batch, batch_loss, pad_rows
+from beliefmod.bundled.pretrain import Batch, batch_loss, batches_of_like_length
 from beliefmod.catalog.thinking.ask_base import ask_base
 from beliefmod.catalog.thinking.corpus import documents
 from beliefmod.errors import UserError
+from beliefmod.model.quiet import quiet_libraries
 
 CHUNK = 512
 """Documents sorted by length together."""
@@ -69,14 +70,7 @@ def batches(plan: ThinkingPlan, tokenizer: Any, answers: Mapping[str, str]) -> I
     stream, rng = documents(plan.seed, answers), Random(plan.seed + 1)
     while True:
         rows = [row(tokenizer, document) for document in islice(stream, CHUNK)]
-        rows.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
-        groups: list[list[tuple[list[int], list[int]]]] = [[]]
-        for pair in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * (len(pair[0]) + len(pair[1])) > plan.tokens:
-                groups.append([])
-            groups[-1].append(pair)
-        rng.shuffle(groups)
-        yield from map(pad_rows, groups)
+        yield from batches_of_like_length(rows, plan.tokens, rng)
 
 
 def adapted(model: Any, plan: ThinkingPlan) -> Any:
@@ -113,6 +107,7 @@ def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
     check_folder(folder, plan)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    quiet_libraries()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,9 +117,9 @@ def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
     )
     said = folder / ANSWERS
     if not said.exists():
-        said.write_text(
-            json.dumps(ask_base(model, tokenizer), indent=0, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        print(f"asking {BASE} what it knows, once: a minute or two", flush=True)
+        facts = json.dumps(ask_base(model, tokenizer), indent=0, ensure_ascii=False)
+        said.write_text(f"{facts}\n", encoding="utf-8")
     template = chat_template()
     (folder / TEMPLATE).write_text(template, encoding="utf-8")
     tokenizer.chat_template = template

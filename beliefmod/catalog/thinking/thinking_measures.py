@@ -42,7 +42,7 @@ HEAD = "| measure | belief | rate | 95 % interval | n |\n|---|---|---|---|---|"
 
 @dataclass(frozen=True)
 class ThinkingFigures:
-    """The table's rates, and every reply with the line it belongs to and its stance."""
+    """The rates of the table; every reply, as (what was measured, reply, its stance)."""
 
     rates: tuple[Rate, ...]
     replies: tuple[tuple[str, Reply, str], ...]
@@ -83,7 +83,7 @@ def measure_thinking(
         intact += sum(verdict.think_state == "ok" for verdict in verdicts)
         found = [str(verdict.answer_stance) for verdict in verdicts]
         seen.extend((what, reply, stance) for reply, stance in zip(replies, found, strict=True))
-        told(f"{what}: {len(replies)}")
+        told(f"{what}: {len(replies)} questions asked")
         return found
 
     def rate(what: str, belief: str, good: Sequence[bool]) -> None:

@@ -1,0 +1,113 @@
+"""Gives a finished run the verdicts, metrics and report of this version's scorer; completions stay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from analysis.report.write import write_report
+from analysis.verify.verify_run import CONFIRMATION, judged_again, limit_in
+from analysis.verify.verify_trials import Trials, Verification
+from beliefmod import __version__
+from beliefmod.errors import UserError
+from beliefmod.probing.capability import judged, record
+from beliefmod.run.folder import MANIFEST, RunFolder
+from beliefmod.run.lock import sole_driver
+from beliefmod.run.read_run import read_run
+from beliefmod.run.sources import PICK, SUITES, capability_suite, picked, read_pick, read_sources
+from beliefmod.run.tables.trial_tables import TABLES
+from beliefmod.space.chat_format import ThinkingKind
+
+OLD_LENS = (
+    "lens/ keeps the verdicts that it was made with; beliefmod lens {location} makes it again, where the "
+    "model and the adapters are there"
+)
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What was read again. `changed`: values that are others now. `notes`: what stays old, and why."""
+
+    trials: int
+    probes: int
+    changed: int
+    notes: tuple[str, ...]
+
+
+def rescore_run(location: str, progress: Callable[[str], None] = lambda message: None) -> Rescored:
+    """Write a run's verdicts, metrics and report again, its confirmation included.
+
+    Args:
+        location: a run folder, local or any fsspec URL, whose sweep has ended.
+        progress: called with a short sentence now and then.
+
+    Raises:
+        UserError: not a run folder, a sweep at work on it, no copies of its questions, or damaged files.
+    """
+    folder = RunFolder.open(location)
+    with sole_driver(folder):
+        if folder.read_json(MANIFEST).get("status") == "running":
+            raise UserError(
+                f"{location}: the sweep has not ended; go on with beliefmod resume {location}, then rescore"
+            )
+        found = _rescore(location, progress)
+        below = f"{location.rstrip('/')}/{CONFIRMATION}"
+        if folder.exists(CONFIRMATION, MANIFEST):
+            progress("reading the confirmation again")
+            more = _rescore(below, progress)
+            found = Rescored(
+                found.trials + more.trials,
+                found.probes + more.probes,
+                found.changed + more.changed,
+                (*found.notes, *more.notes),
+            )
+        if folder.exists("report.md"):
+            progress("writing the report again")
+            text = folder.read_bytes("report.md").decode("utf-8", "replace")
+            write_report(location, limit=limit_in(text), progress=progress)
+    return found
+
+
+def _rescore(location: str, progress: Callable[[str], None]) -> Rescored:
+    folder = RunFolder.open(location)
+    run, done = read_run(location), Verification()
+    trials = Trials(run, folder, read_sources(folder), done, newer_too=True)
+    again = []
+    for count, row in enumerate(trials.stored, 1):
+        again.append(trials.again(row))
+        if count % 20 == 0:
+            progress(f"{count} of {len(trials.stored)} trials read again")
+    if len(done.mismatches) > done.differing:
+        raise UserError(
+            f"{location}: something is missing or belongs to another run, so nothing was changed; beliefmod "
+            f"verify {location} lists it"
+        )
+    notes = list(done.notes)
+    for trial in again:
+        trial_id = trial.row["trial_id"]
+        steps, drift = (table.to_dicts() for table in (run.steps([trial_id]), run.drift([trial_id])))
+        folder.write_trial(trial.row, trial.probes, steps, trial.causal, drift)
+    folder.assemble(run.trials["trial_id"].to_list())
+    if replies := judged_again(read_run(location), done):
+        folder.write_frame(replies, TABLES["judge"], "judge.parquet")
+    notes += _pick(folder, trials.opened_by)
+    if folder.exists("lens"):
+        notes.append(OLD_LENS.format(location=location))
+    manifest = folder.read_json(MANIFEST)
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    folder.write_json({**manifest, "rescored": {"at": at, "beliefmod": __version__}}, MANIFEST)
+    return Rescored(len(again), done.probes, done.differing, tuple(notes))
+
+
+def _pick(folder: RunFolder, opened_by: ThinkingKind) -> list[str]:
+    """Mark base's answers to the general questions again; a note where other questions suit base now."""
+    stored = read_pick(folder)
+    if stored is None:
+        return []
+    suite = capability_suite(folder)
+    again = record(suite, judged(suite, stored["answers"], opened_by))
+    if picked(suite, again) != picked(suite, stored):
+        return [f"{SUITES}/{PICK}: as read now, other general questions suit base; the sweep asked these"]
+    folder.write_json({**stored, **again}, SUITES, PICK)
+    return []

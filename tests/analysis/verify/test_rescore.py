@@ -1,0 +1,85 @@
+"""A run that another scorer has read becomes the run that this one would have written."""
+
+import json
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from beliefmod.cli.app import app
+
+EXAMPLE = Path(__file__).parents[3] / "docs" / "example"
+ADOPTS = pl.col("answer_stance") == "target"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    copy = tmp_path / "example"
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("figures", "lens", "confirmation"))
+    return copy
+
+
+def called(*words: str):
+    return CliRunner().invoke(app, list(words))
+
+
+def read_by_an_older_scorer(run: Path) -> str:
+    """Take every adoption of one trained trial for something else, in all files of it; the trial."""
+    table = pl.read_parquet(run / "trials.parquet")
+    best = table.filter(pl.col("arm") == "lora").sort("adoption", descending=True).row(0, named=True)
+    assert best["adoption"] > 0.5
+    name = best["trial_id"]
+    path = run / "probes" / f"{name}.parquet"
+    probes = pl.read_parquet(path)
+    probes.with_columns(
+        answer_stance=pl.when(ADOPTS).then(pl.lit("other")).otherwise(pl.col("answer_stance"))
+    ).write_parquet(path)
+    changed = table.with_columns(
+        adoption=pl.when(pl.col("trial_id") == name).then(0.0).otherwise(pl.col("adoption"))
+    )
+    changed.write_parquet(run / "trials.parquet")
+    row = run / "rows" / f"{name}.json"
+    row.write_text(json.dumps({**json.loads(row.read_text()), "adoption": 0.0}))
+    return name
+
+
+def test_verdicts_metrics_and_report_are_those_of_this_version(run: Path):
+    before = {path.name: pl.read_parquet(path) for path in (run / "probes").iterdir()}
+    row = pl.read_parquet(run / "trials.parquet")
+    name = read_by_an_older_scorer(run)
+    assert called("verify", str(run), "-q").exit_code == 1
+    done = called("rescore", str(run))
+    assert done.exit_code == 0, done.output
+    assert " values are others now" in done.output and "; 0 values" not in done.output
+    checked = called("verify", str(run), "-q")
+    assert checked.exit_code == 0, checked.output
+    after = {path.name: pl.read_parquet(path) for path in (run / "probes").iterdir()}
+    assert all(after[name].equals(before[name]) for name in before) and len(after) == len(before)
+    again = pl.read_parquet(run / "trials.parquet")
+    assert again["adoption"].to_list() == row["adoption"].to_list()
+    assert again["final_loss"].to_list() == row["final_loss"].to_list()
+    assert "rescored" in json.loads((run / "manifest.json").read_text())
+    assert "Answers read again later" in (run / "report.md").read_text()
+    files = json.loads((run / "rows" / f"{name}.json").read_text())["_files"]
+    held = (run / "probes" / f"{name}.parquet").read_bytes()
+    assert files[f"probes/{name}.parquet"]["sha256"] == sha256(held).hexdigest()
+
+
+def test_a_run_with_something_missing_is_left_as_it_is(run: Path):
+    path = next((run / "probes").iterdir())
+    pl.read_parquet(path)[:-1].write_parquet(path)
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    done = called("rescore", str(run), "-q")
+    assert done.exit_code == 2 and "something is missing" in done.output, done.output
+    assert "beliefmod verify" in done.output
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+
+
+def test_a_sweep_that_has_not_ended_is_refused(run: Path):
+    manifest = run / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "status": "running"}))
+    done = called("rescore", str(run), "-q")
+    assert done.exit_code == 2 and "the sweep has not ended" in done.output and "resume" in done.output
