@@ -1,13 +1,16 @@
 """From a name to a frozen model that is ready for the engine."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.errors import UserError
+from beliefmod.model.adapter_base import AdapterBase, adapter_base
 from beliefmod.model.architecture import check_type
+from beliefmod.model.identity import model_identity
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
@@ -28,7 +31,8 @@ class LoadedModel:
     name: what it is called in results, never a path. fingerprint: sha256 over the weight files. eos_ids end
     a completion. quantized and unquantized: names of the linear layers whose values went through 4 bits, and
     of those left as they were (transformers spares the head). stored: how the files store the weights, in
-    words; None where they are plain.
+    words; None where they are plain. adapter_base: what a saved adapter says that it belongs to.
+    identity: digests of what the model is made of (`identity`), the weights' among them.
     """
 
     model: "PreTrainedModel"
@@ -42,6 +46,8 @@ class LoadedModel:
     quantized: tuple[str, ...] = ()
     unquantized: tuple[str, ...] = ()
     stored: str | None = None
+    adapter_base: AdapterBase | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def template_sha256(self) -> str:
@@ -83,11 +89,12 @@ def load_model(
             f"model {name} names no end token, neither in generation_config.json nor in its tokenizer"
         )
     pad_id: Any = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
+    identity = model_identity(source, tokenizer)
     return LoadedModel(
         model,
         tokenizer,
         source.title,
-        source.fingerprint(),
+        identity["weights"],
         eos_ids,
         pad_id,
         dtype,
@@ -95,6 +102,8 @@ def load_model(
         read.quantized,
         read.unquantized,
         read.stored,
+        adapter_base(source),
+        identity,
     )
 
 
