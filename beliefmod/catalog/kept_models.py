@@ -67,7 +67,7 @@ def keep(
         return
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(place, what, say) as sure:
+        with alone(place, what, say) as sure:
             if seal_of(place):  # by the one who was waited for
                 return
             if sure:
@@ -103,7 +103,7 @@ def _fill(place: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
 
 
 @contextmanager
-def _alone(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]:
+def alone(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]:
     """Hold the folder's lock; False where the file system has none. A process that dies lets go of it."""
     with open(f"{place}.lock", "ab") as file:
         try:

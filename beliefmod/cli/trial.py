@@ -81,8 +81,9 @@ def trial(
     if folder:
         folder.create()
     template = template_text(chat_template) if chat_template else None
-    check_targets(find_source(model, revision, template), [config.lora.target_modules])
-    loaded = load_model(model, revision, base_storage.value, chat_template=template)
+    source = find_source(model, revision, template)
+    check_targets(source, [config.lora.target_modules])
+    loaded = load_model(model, source.commit, base_storage.value, chat_template=template)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
     _show_decoding(session.decoding)
     self_test(session)
