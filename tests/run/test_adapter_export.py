@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from beliefmod.cli.export import export
 from beliefmod.errors import UserError
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
-from beliefmod.run.folder import MANIFEST, RunFolder
+from beliefmod.run.folder import MANIFEST, SPACE, RunFolder
 
 TRIAL, OTHER = "0123456789ab", "01ffffffffff"
 LAYERS = ("model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj")
@@ -24,10 +24,15 @@ app = typer.Typer()
 app.command()(export)
 
 
+def begin(folder: RunFolder) -> None:
+    folder.write_json({"run_id": "EXP"}, MANIFEST)
+    folder.write_bytes(b"name: s\n", SPACE)
+
+
 @pytest.fixture
 def run(folder: RunFolder) -> Path:
     """A run with the adapters of two trials, on the text part of a model that also sees."""
-    folder.write_json({"run_id": "EXP"}, MANIFEST)
+    begin(folder)
     for seed, trial_id in enumerate((TRIAL, OTHER)):
         generator = torch.Generator().manual_seed(seed)
         tensors = {
@@ -99,6 +104,6 @@ def test_what_is_wrong_is_said(run, options, says):
 
 
 def test_a_run_without_adapters(folder):
-    folder.write_json({"run_id": "EXP"}, MANIFEST)
+    begin(folder)
     done = CliRunner().invoke(app, [str(folder.root), "--adapter", TRIAL])
     assert isinstance(done.exception, UserError) and "has no adapter" in done.exception.problems[0]
