@@ -1,7 +1,6 @@
 """NF4 by bitsandbytes: what is quantised, how it is undone once, and one trap of its CPU kernels."""
 
 import ctypes
-import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,9 +14,6 @@ def nf4_config(dtype: torch.dtype) -> "BitsAndBytesConfig":
     """4-bit NormalFloat in blocks of 64 with plain fp32 scales, computing in `dtype`."""
     from transformers import BitsAndBytesConfig
 
-    # bitsandbytes 0.50.2 warns at import on AVX512-BF16 that a kernel for repacked weights is missing;
-    # we forbid repacking, and that kernel would be code from the hub
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

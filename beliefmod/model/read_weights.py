@@ -23,6 +23,7 @@ from beliefmod.model.quantized import (
     pack,
     return_freed_memory,
 )
+from beliefmod.model.quiet import quiet_libraries
 from beliefmod.model.stored_weights import StoredWeights, stored_weights
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _from_files(
         options["config"] = config
     elif base_storage != "none":
         options["quantization_config"] = nf4_config(dtype)
-    logging.disable_progress_bar()
+    quiet_libraries()
     verbosity = logging.get_verbosity()
     if "key_mapping" in options:  # or it lists every weight of the part that sees
         logging.set_verbosity_error()
