@@ -131,6 +131,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         )
     except (ValueError, OSError, KeyError) as error:
         raise UserError(f"model {source.name} has no usable tokenizer: {_first_line(error)}") from error
+    _check_spaces(source.name, tokenizer)
     tokenizer.chat_template = source.chat_template or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise UserError(
@@ -146,6 +147,23 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
     if source.name != "bundled" or source.chat_template:
         check_template(source.name, tokenizer.chat_template, json.dumps(tokenizer.special_tokens_map))
     return tokenizer
+
+
+def _check_spaces(name: str, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises UserError where words run together on their way through the tokenizer.
+
+    transformers 5 builds some from a folder's files without the rules of their kind (transformers#45488), and
+    every prompt would be a run of letters.
+    """
+    text = "it is 5.0 or so"
+    ids: Any = tokenizer(text, add_special_tokens=False)["input_ids"]
+    back = str(tokenizer.decode(ids, skip_special_tokens=True))
+    if len(back.split()) != len(text.split()):
+        raise UserError(
+            f"model {name}: its tokenizer reads {text!r} and gives back {back!r}; its tokenizer.json and "
+            "tokenizer_config.json do not fit the installed transformers, so fetch the model again, or take "
+            "another copy of these files"
+        )
 
 
 def _eos_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
