@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from beliefmod.catalog.entries import CATALOG
-from beliefmod.catalog.kept_models import alone, cache_folder
+from beliefmod.catalog.kept_models import cache_folder, holding_lock
 from beliefmod.errors import UserError
 from beliefmod.model.gguf_file import tell
 from beliefmod.model.model_files import ModelSource, check_files
@@ -38,7 +38,7 @@ def hub_folder(name: str, revision: str | None) -> Path:
         with suppress(OSError):  # a cache that cannot be written or locked goes without
             place = cache_folder() / "hub" / name.replace("/", "--")
             place.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(place, f"model {name}", tell))
+            stack.enter_context(holding_lock(place, f"model {name}", tell))
         return _here(name, revision) or _fetch(name, revision)
 
 

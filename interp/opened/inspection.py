@@ -135,7 +135,7 @@ def _session(listed: ListedRun) -> Session:
 
     folder, spec = listed.folder, listed.spec
     model = folder.read_json(MANIFEST).get("model", {})
-    loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat_template=spec.chat_template)
+    loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat=spec.chat)
     if changed := changed_parts(kept_identity(model), loaded.identity):
         raise UserError(
             f"{folder.url}: {spec.model} is not the model that it was made with, changed: "

@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from beliefmod.model.identity import WORDS, changed_parts, kept_identity, model_identity
 from beliefmod.model.load import load_model, load_tokenizer
 from beliefmod.model.source import find_source
+from beliefmod.space.chat_format import ChatFormat
 
 
 def identity(folder: Path, chat_template: str | None = None) -> dict[str, str]:
-    source = find_source(str(folder), chat_template=chat_template)
+    source = find_source(str(folder), chat=ChatFormat(chat_template))
     return model_identity(source, load_tokenizer(source))
 
 
