@@ -134,8 +134,9 @@ def fault_of(template: str, special_tokens: dict[str, Any]) -> str | None:
         except MemoryError:
             return f"takes more than {GIGABYTES} GB of memory"
         except Exception as error:  # a template is a program, and may fail in any way
+            count = "one message" if len(messages) == 1 else f"{len(messages)} messages"
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            return f"fails on a conversation of {len(messages)} messages: {reason}"
+            return f"fails on a conversation of {count}: {reason}"
         if len(rendered[0]) > LONGEST:
             return f"writes {len(rendered[0]):,} characters around {len(messages)} short messages"
         if contents[0] not in rendered[0]:

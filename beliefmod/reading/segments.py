@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from beliefmod.reading.loops import tokenise
 from beliefmod.space.chat_format import ThinkingKind
@@ -12,15 +12,7 @@ from beliefmod.space.chat_format import ThinkingKind
 ThinkState = Literal[
     "ok", "empty", "unclosed_length", "unclosed_eos", "multi_close", "reopened", "empty_final"
 ]
-THINK_STATES: tuple[ThinkState, ...] = (
-    "ok",
-    "empty",
-    "unclosed_length",
-    "unclosed_eos",
-    "multi_close",
-    "reopened",
-    "empty_final",
-)
+THINK_STATES: tuple[ThinkState, ...] = get_args(ThinkState)
 MIN_THINKING_TOKENS = 5
 _OPEN, _CLOSE = "<think>", "</think>"
 _END_MARKS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<end_of_turn>", "</s>")

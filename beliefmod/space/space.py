@@ -18,6 +18,7 @@ from beliefmod.space.chat_format import ChatFormat, ThinkingField
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
 SWEPT_ARMS = ("lora", "full")
+BaseStorage = Literal["dequantized", "nf4", "none"]
 FEW_POINTS = 4096
 """Up to so many points a space is enumerated, to tell when a search has tried them all."""
 
@@ -114,7 +115,7 @@ class SpaceFile(Frozen):
         description="how the model marks its thinking, where its chat template does not show it: open, close "
         "and opened_by",
     )
-    base_storage: Literal["dequantized", "nf4", "none"] = Field(
+    base_storage: BaseStorage = Field(
         default="dequantized",
         description="dequantized: NF4 unpacked once when the model is loaded; nf4: kept packed, in less "
         "memory; none: not quantised",

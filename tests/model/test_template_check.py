@@ -17,11 +17,11 @@ BOUNDLESS = "{%- for a in range(99999) %}{%- for b in range(99999) %}{%- endfor 
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        ("{%- for message in messages %}", "of 1 messages: Unexpected end of template"),
-        ("{{ messages[0].content.nothing.more }}", "fails on a conversation of 1 messages"),
-        ("{{ raise_exception('not with me') }}", "fails on a conversation of 1 messages: not with me"),
-        ("{{ messages[7].content + 'x' }}", "fails on a conversation of 1 messages"),
-        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "of 1 messages: access to"),
+        ("{%- for message in messages %}", "of one message: Unexpected end of template"),
+        ("{{ messages[0].content.nothing.more }}", "fails on a conversation of one message"),
+        ("{{ raise_exception('not with me') }}", "fails on a conversation of one message: not with me"),
+        ("{{ messages[7].content + 'x' }}", "fails on a conversation of one message"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "of one message: access to"),
         (CHATML + "{%- if messages|length > 1 %}{{ raise_exception('one turn only') }}{%- endif %}",
          "fails on a conversation of 2 messages: one turn only"),
         ("{{ 1 / 0 }}", "division by zero"),
@@ -60,5 +60,5 @@ def test_a_folder_with_such_a_template_is_refused_before_its_weights_are_read(mo
     with pytest.raises(UserError) as caught:
         check_model(find_source(str(folder)))
     assert caught.value.problems == (
-        f"model {folder}: its chat template fails on a conversation of 1 messages: mine alone",
+        f"model {folder}: its chat template fails on a conversation of one message: mine alone",
     )
