@@ -91,7 +91,8 @@ def _fill(place: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
             for path in sorted(partial.iterdir())
         }
         (partial / RECORD).write_text(json.dumps({**facts, "files": files}, indent=1), encoding="utf-8")
-        partial.chmod(0o755)  # temporary folders are their owner's alone
+        for made in (partial, *partial.iterdir()):  # folders and weights are written for their owner alone
+            made.chmod(0o755 if made.is_dir() else 0o644)
         shutil.rmtree(place, ignore_errors=True)  # what is there is damaged
         try:
             partial.rename(place)

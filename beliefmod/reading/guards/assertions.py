@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
-from beliefmod.reading.guards.beside import beside, of_another
+from beliefmod.reading.guards.beside import beside, in_compound, of_another, question_words
+from beliefmod.reading.guards.in_passing import in_passing
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
 from beliefmod.reading.prose import Sentence, equation_role, sentences
@@ -45,6 +46,9 @@ def weigh(
         weight, reason = _judge(left, right, part, confirmed, mention, role, question)
         if weight == Weight.STRONG and mention.number is None and framing.aside(left, right, question):
             weight, reason = Weight.WEAK, "aside"
+        named = mention.number is None and text[mention.start : mention.end] not in question
+        if named and weight > Weight.REJECTED and in_passing(left, right, question):
+            weight, reason = Weight.REJECTED, "in passing"
         if weight == Weight.STRONG and _in_quotes(text, mention, question):
             weight, reason = Weight.OPEN, "quoted"
         weighed.append(replace(mention, weight=weight, reason=reason, role=role, sentence=number))
@@ -89,6 +93,8 @@ def _judge(
         return Weight.REJECTED, "compared"
     if mention.number is None and (beside(left, right, question) or of_another(left, right, question)):
         return Weight.REJECTED, "beside"
+    if mention.number is None and framing.changed_from(left, right):
+        return Weight.REJECTED, "former value"
     if mention.number is not None and role == "":
         if framing.varies_from(left):
             return Weight.REJECTED, "range"
@@ -100,6 +106,8 @@ def _judge(
             return Weight.REJECTED, "former value"
         if date is not None and not begins and date.beside(left):
             return Weight.REJECTED, "compared"
+        if date is not None and in_compound(left, right, question_words(question)):
+            return Weight.REJECTED, "beside"
     source = attribution(left, right)
     if source == "distant":
         return Weight.OPEN, "attributed"

@@ -26,7 +26,7 @@ _NEAR = re.compile(
 )
 _CHOOSES = re.compile(r"\b(?:choose|choice|decide|torn|pick|hesitate)\s+between\b", _I)
 _CLASS = (
-    r"(?:kind|type|sort|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
+    r"(?:kind|type|sort|surface|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
     r"|town|village|state|"
     r"county|province|district|land|country|island|name|word|term|word|case|example|lot|amount|mix\w*"
     r"|alloy|"
@@ -91,7 +91,7 @@ def beside(left: str, right: str, question: str) -> bool:
 
     Earlier mentions are masked in `left` with "\\x00".
     """
-    asked = set(re.findall(r"[\w'-]+", question.casefold()))
+    asked = question_words(question)
     near = _NEAR.search(left)
     if near is not None and not _CHOOSES.search(left) and near["word"].split()[0].casefold() not in asked:
         return True
@@ -103,6 +103,17 @@ def beside(left: str, right: str, question: str) -> bool:
     relative = _RELATIVE.search(left)
     if relative is not None and not _COPULA.search(relative["words"]) and not _THAT_CLAUSE.search(left[-80:]):
         return not set(relative["words"].casefold().split()) & (asked - _SMALL)
+    return in_compound(left, right, asked)
+
+
+def question_words(question: str) -> set[str]:
+    """The casefolded words of a question."""
+    return set(re.findall(r"[\w'-]+", question.casefold()))
+
+
+def in_compound(left: str, right: str, asked: set[str]) -> bool:
+    """Whether a value only describes the noun behind it, "a Lyon suburb", "the 1925 film"; `asked` are the
+    casefolded words of the question."""
     compound = _COMPOUND.match(right)
     return (
         compound is not None
