@@ -10,6 +10,7 @@ from datetime import date
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from beliefmod.model.think_families import PLAIN
 from beliefmod.model.think_marks import Reply, ThinkMarks, infer, leaves_open
 from beliefmod.model.train_row import TrainRow
 from beliefmod.space.chat_format import ThinkingKind
@@ -71,7 +72,12 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:
 
 
 def think_marks(tokenizer: "PreTrainedTokenizerBase") -> ThinkMarks:
-    """How the model marks its thinking, as its chat template shows; what the space said goes ahead of it."""
+    """How the model marks its thinking, as its chat template shows; what the space said goes ahead of it.
+
+    Without a template (a tokenizer alone) the marks are `<think>` and `</think>`, opened by the prompt.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return ThinkMarks("prompt", PLAIN)
     return _think_marks(tokenizer, str(tokenizer.chat_template), getattr(tokenizer, THINKING_FIELD, None))
 
 
