@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beliefmod.metrics.registry import COMPONENTS, MIN_ANSWERS
+from beliefmod.metrics.conditions import MIN_ANSWERS
+from beliefmod.metrics.registry import COMPONENTS
 
 NOT_MEASURED = "not measured"
 NO_ROOM = "no D: base is at the floor or ceiling of every component"

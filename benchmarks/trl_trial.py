@@ -47,7 +47,9 @@ def load_base(folder: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from beliefmod.model.quantized import nf4_config
+    from beliefmod.model.quiet import quiet_libraries
 
+    quiet_libraries()
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
     model = AutoModelForCausalLM.from_pretrained(

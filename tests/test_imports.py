@@ -17,7 +17,9 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     ("beliefmod", "beliefmod.errors"),
     ("beliefmod.config", "beliefmod.metrics.metric"),
-    ("beliefmod.user_files", "beliefmod.metrics.registry"),
+    ("beliefmod.user_files", "beliefmod.metrics.conditions"),
+    ("beliefmod.metrics.makers",),
+    ("beliefmod.metrics.registry",),
     ("beliefmod.run.tables",),
     ("beliefmod.beliefs", "beliefmod.catalog"),
     ("beliefmod.space",),

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from analysis.wording import NOT_MEASURED, rate
+from beliefmod.metrics.conditions import ADOPTION, LEAST_ANSWERABLE, LEAST_FAMILIES, TIERS
 from beliefmod.metrics.metric import all_expression
-from beliefmod.metrics.registry import ADOPTION, LEAST_ANSWERABLE, LEAST_FAMILIES, TIERS
 
 EXPLAINED = (
     "A question is answerable if the untouched model gives the target's answer with the statement in its "

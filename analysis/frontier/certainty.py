@@ -19,7 +19,6 @@ from analysis.frontier.bootstrap_data import BootstrapData
 from analysis.frontier.non_dominated import DECIMALS, non_dominated
 from analysis.frontier.tallies import Built
 from analysis.stats.draws import redraw
-from analysis.stats.shares import Refusal
 from beliefmod.metrics.intervals import DRAWS, Array
 
 GRID = np.round(np.arange(0, 101) / 100, 2)
@@ -68,7 +67,7 @@ class Recommended:
     best: float
     keeps: float
     rivals: int
-    refusal: Refusal | None
+    refusal: str | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Certainty:
     """One belief's frontier with its uncertainty; see the module.
 
     stays: chance of being non-dominated, tops: chance of being the best under the budget, both per group, NaN
-    for those that lack a component. pick: a `Refusal` where no configuration stays under the budget.
+    for those that lack a component. pick: a sentence where no configuration stays under the budget.
     absent: components of D that were not measured; incomplete: configurations left out for that.
     """
 
@@ -87,7 +86,7 @@ class Certainty:
     stays: Array
     tops: Array
     volume: Span
-    pick: Recommended | Refusal
+    pick: Recommended | str
     absent: tuple[str, ...]
     incomplete: int
 
@@ -114,9 +113,9 @@ def certainty(
     volume = Span(_volume(adoption, damage), *_ends(raced.volume))
     families = sum(name.startswith("belief/") for name in data.clusters)
     under = np.flatnonzero(damage <= limit + 1e-9)
-    pick: Recommended | Refusal
+    pick: Recommended | str
     if not len(under):
-        pick = Refusal("Which configuration to take", f"none stays at D ≤ {limit:g}", None, None)
+        pick = f"Which configuration to take cannot be said: none stays at D ≤ {limit:g}."
     else:
         row = under[np.lexsort((damage[under], -adoption[under]))[0]]
         up, down = _redrawn(data, int(row), drawn.of(slice(None), slice(row, row + 1)), drawn.weights)
@@ -148,30 +147,24 @@ def certainty(
     )
 
 
-def _thin(families: int, keeps: float, damage: Span, limit: float) -> Refusal | None:
-    """Why the evidence for a recommendation is thin, or None."""
+def _thin(families: int, keeps: float, damage: Span, limit: float) -> str | None:
+    """Why the evidence for a recommendation is thin, as a sentence; None if it is not."""
     if families < FEWEST:
-        return Refusal(
-            "That it is the one to take",
-            "redrawing says little about so few",
-            FEWEST,
-            families,
-            "question families",
+        return (
+            "That it is the one to take cannot be said: redrawing says little about so few (needs "
+            f"{FEWEST} question families, has {families})."
         )
     if keeps >= KEEPS:
         return None
-    claim = f"That it stays at D ≤ {limit:g}"
-    reason = f"its D breaks the budget in {100 * (1 - keeps):.0f} % of redraws"
+    refused = f"That it stays at D ≤ {limit:g} cannot be said: its D breaks the budget in "
+    refused += f"{100 * (1 - keeps):.0f} % of redraws"
     spread, room = (damage.high - damage.low) / 2, limit - damage.value
-    if room <= 0 or spread <= 0:
-        return Refusal(claim, reason)
-    # the interval shrinks with the root of the number of families
-    needs = int(np.ceil(families * max(1.0, spread / room) ** 2))
-    return (
-        Refusal(claim, reason, needs, families, "question families")
-        if needs > families
-        else Refusal(claim, reason)
-    )
+    if room > 0 and spread > 0:
+        # the interval shrinks with the root of the number of families
+        needs = int(np.ceil(families * max(1.0, spread / room) ** 2))
+        if needs > families:
+            refused += f" (needs {needs:,} question families, has {families:,})"
+    return f"{refused}."
 
 
 def _redrawn(data: BootstrapData, row: int, seeds: list[Array], weights: Array) -> tuple[Array, Array]:

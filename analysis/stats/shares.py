@@ -2,7 +2,7 @@
 
 Newcombe's interval and Fisher's exact test for independent shares; exact McNemar for two arms asked the same
 questions; sign flips of families; shares whose questions come in clusters; Holm and Benjamini-Hochberg for
-many tests at once; refusals that say how many prompts a claim would need.
+many tests at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.stats.power import Design, prompts
 from beliefmod.metrics.intervals import Array, newcombe
 
 
@@ -110,46 +109,6 @@ def _half_width(pull: Array) -> float:
     size = len(pull)
     error = np.sqrt(size / (size - 1) * np.sum(pull**2))
     return float(student.ppf(0.975, size - 1) * error)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A claim that the data cannot carry. `needs` and `has` count `unit`; None where no number would do."""
-
-    claim: str
-    reason: str
-    needs: int | None = None
-    has: int | None = None
-    unit: str = "prompts per arm"
-
-    @property
-    def text(self) -> str:
-        """`Which adopts more cannot be said: ... (needs 42 prompts per arm, has 6).`"""
-        amount = ""
-        if self.needs is not None and self.has is not None:
-            amount = f" (needs {self.needs:,} {self.unit}, has {self.has:,})"
-        return f"{self.claim} cannot be said: {self.reason}{amount}."
-
-
-def refuse_difference(
-    claim: str, found: Difference, first: float, second: float, power: float = 0.8
-) -> Refusal | None:
-    """A refusal with the number of prompts per arm that the observed rates would need; None if told apart.
-
-    Args:
-        first, second: the two rates, 0 to 1. Equal ones get no number: none would be enough.
-    """
-    if found.told_apart:
-        return None
-    has = min(found.n)
-    if first == second:
-        return Refusal(claim, "the two rates are equal", None, has)
-    needs = prompts(Design(first, second, power))
-    # chance and clustering can hide a difference that so many independent prompts would have shown
-    reason = "the difference is within what chance does"
-    if needs <= has:
-        return Refusal(claim, f"{reason}, families of questions counted", None, has)
-    return Refusal(claim, reason, needs, has)
 
 
 def adjusted(p: ArrayLike, method: str) -> NDArray[np.float64]:

@@ -15,8 +15,8 @@ from analysis.stats.resample import Counts, adoption_hits, family_interval
 from analysis.stats.shares import ratio_gap
 from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
 from analysis.wording import plural
+from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.intervals import Estimate, rate
-from beliefmod.metrics.registry import MIN_ANSWERS
 from beliefmod.reading.stance import STANCES
 
 Array = NDArray[np.float64]

@@ -20,7 +20,8 @@ from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
 from beliefmod.metrics.capability_pick import EXPECTED
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow
-from beliefmod.probing.answer_store import AnswerStore, KeptAnswers
+from beliefmod.probing.answer_store import AnswerStore
+from beliefmod.probing.kept_answers import KeptAnswers
 from beliefmod.probing.probes import Probe, probe_row, probes_for, reference_sample
 from beliefmod.probing.questioning import Subject, first_message, spread
 from beliefmod.probing.session import Session, probe_seed

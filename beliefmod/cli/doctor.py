@@ -41,8 +41,6 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check this machine: libraries, CPU, GPU, quantisation, disk, the bundled model. Exit 1 on a failure."""
-    # its remark on a missing optional kernel would stand between the lines below
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     subjects = {
         "python": python,
         "libraries": libraries,
@@ -161,8 +159,10 @@ def nf4() -> Iterator[Finding]:
     """bitsandbytes' NF4 forward and backward, and the trap of its CPU kernels."""
     import torch
 
+    from beliefmod.model.quiet import quiet_libraries
     from beliefmod.model.self_test import nf4_test
 
+    quiet_libraries()  # a remark of bitsandbytes would stand between the findings
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         test = nf4_test(device)
         yield _either(

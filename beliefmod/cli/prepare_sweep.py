@@ -156,8 +156,10 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
     from beliefmod.capacity.plan import make_plan
     from beliefmod.capacity.resources import Capacity
     from beliefmod.fleet.devices import machines_at
+    from beliefmod.model.architecture import empty_model
     from beliefmod.model.load import load_tokenizer
     from beliefmod.model.size import positions
+    from beliefmod.model.stored_weights import stored_weights
     from beliefmod.probing.decoding import decoding_of
 
     config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
@@ -176,6 +178,8 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
     plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample)
     if source.commit:
         typer.echo(f"model             {source.title} at {source.commit}")
+    if stored := stored_weights(source).words(empty_model(source)):
+        typer.echo(f"weights           {stored}")
     remarks += [excess] if excess else []
     needs = wanted.of_engine(tokenizer, space.spec.base_storage, space.max_rank, capacity.slots)
     for line in (*plan.lines(), *gpu_lines(config, needs, capacity.gpus, gpus, remarks)):

@@ -8,12 +8,14 @@ of the model call.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from beliefmod.engine.rotary import RowLength
 
 FLAT_ATTENTION = "beliefmod_flat"
 _CACHE_GROWTH = 64  # tokens that a cache grows by at least
@@ -26,6 +28,10 @@ class FlatRows(Protocol):
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: "AttentionOptions"
     ) -> Tensor:
         """query (1, Hq, N, D), key and value (1, Hkv, N, D) -> (1, N, Hq, D)."""
+        ...
+
+    def row_lengths(self) -> Sequence[RowLength]:
+        """The rows of the pass, in the order of their tokens."""
         ...
 
 
@@ -164,6 +170,13 @@ class KeyValueCache:
         values[rows, :, self.lengths] = value
         return keys[:, :, :longest], values[:, :, :longest]
 
+    def rewrite(self, rows: Tensor, other: "KeyValueCache") -> None:
+        """Take the keys and values of `rows` (their indices) from another cache, whose rows they are."""
+        for layer, (keys, values) in other.layers.items():
+            longest = int(other.lengths.max())
+            for old, new in zip(self.layers[layer], (keys, values), strict=True):
+                old[rows, :, :longest] = new[:, :, :longest]
+
     def keep(self, rows: Tensor) -> None:
         """Drop every row but `rows` (their indices, in the order wanted)."""
         self.lengths = self.lengths[rows]
@@ -172,10 +185,20 @@ class KeyValueCache:
 
 
 class RowBlocks:
-    """Rows of given lengths, causal within each row; with a cache, keys and values are kept for decoding."""
+    """Rows of given lengths, causal within each row; with a cache, keys and values are kept for decoding.
 
-    def __init__(self, lengths: list[int], device: torch.device, cache: KeyValueCache | None = None) -> None:
+    unread: tokens that every row goes on with and that this pass lacks, being predicted only.
+    """
+
+    def __init__(
+        self,
+        lengths: list[int],
+        device: torch.device,
+        cache: KeyValueCache | None = None,
+        unread: int = 0,
+    ) -> None:
         sizes = torch.tensor(lengths)
+        self.lengths, self.unread = lengths, unread
         starts = sizes.cumsum(0) - sizes
         place = torch.arange(int(sizes.max()))
         self.rows, self.longest, self.cache = len(lengths), int(sizes.max()), cache
@@ -186,6 +209,10 @@ class RowBlocks:
         self.flat_index = real.flatten().nonzero().flatten().to(device)
         self.positions = place.expand(self.rows, -1)[real].to(device)
         self.last_tokens = (starts + sizes - 1).to(device)
+
+    def row_lengths(self) -> Sequence[RowLength]:
+        """The rows, in the order of their tokens."""
+        return [RowLength(n, n + self.unread, n + self.unread) for n in self.lengths]
 
     def _block(self, flat: Tensor) -> Tensor:
         """(1, H, N, D) -> (B, H, L, D)."""
@@ -220,6 +247,10 @@ class DecodeStep:
         place = torch.arange(self.longest, device=cache.lengths.device)
         self.behind = cache.lengths[:, None] - place[None, :]
         self.visible = (self.behind >= 0)[:, None, None, :]
+
+    def row_lengths(self) -> Sequence[RowLength]:
+        """One token of each row, the row's last so far."""
+        return [RowLength(1, n + 1, n + 1) for n in self.cache.lengths.tolist()]
 
     def attend(
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions

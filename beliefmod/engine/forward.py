@@ -9,6 +9,7 @@ from torch import Tensor
 from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows, RowBlocks
 from beliefmod.engine.jobs import EngineError, NoRows, RowTooLong
 from beliefmod.engine.memory import default_cache_tokens, default_pass_tokens
+from beliefmod.engine.rotary import RotarySwitch
 from beliefmod.engine.routing import Routing, Segment
 from beliefmod.engine.usage import Usage
 from beliefmod.model.size import positions
@@ -58,6 +59,7 @@ class FlatModel:
         self.model, self.dtype, self.eos_ids = loaded.model, loaded.dtype, frozenset(loaded.eos_ids)
         self.routing, self.usage = routing, usage
         self.attention = FlatAttentionSwitch(loaded.model)
+        self.rotary = RotarySwitch(loaded.model)
         self.device = next(loaded.model.parameters()).device
         self.max_positions = positions(loaded.model.config)
         self._verify()
@@ -72,7 +74,7 @@ class FlatModel:
 
         The backward pass needs the same segments, but reads none from here: it may run after this returns.
         """
-        with self.attention.on(), self.routing.of(segments):
+        with self.attention.on(), self.rotary.of(rows), self.routing.of(segments):
             out = self.model(
                 input_ids=ids[None],
                 position_ids=positions[None],
@@ -88,10 +90,11 @@ class FlatModel:
         """Logits at each of the last `wanted` tokens of every row, (sum of wanted, vocabulary).
 
         Args:
+            rows: without their last token, which is only ever predicted.
             slots: the slot of each row, None for base; rows of one slot lie beside each other.
         """
         lengths = [len(row) for row in rows]
-        blocks = RowBlocks(lengths, self.device)
+        blocks = RowBlocks(lengths, self.device, unread=1)
         keep, start = [], 0
         for length, count in zip(lengths, wanted, strict=True):
             keep.extend(range(start + length - count, start + length))

@@ -140,10 +140,30 @@ class _Batch:
                 segments = segments_of(owners, [1] * len(owners))
                 everyone = torch.arange(len(alive), device=device)
             self.model.usage.work.decode_steps += 1
+            self._read_anew(cache, alive, chosen)
             decode = DecodeStep(cache)
             logits = self.model.logits(tokens, decode, decode.positions, segments, everyone)
             cache.lengths = torch.minimum(cache.lengths + 1, cache.lengths.new_tensor(limit - 1))
         return [self._completion(row) for row in chosen.tolist()]
+
+    def _read_anew(self, cache: KeyValueCache, alive: Tensor, chosen: Tensor) -> None:
+        """Keys and values of the rows that are about to grow past a length where their rotary factors change,
+        with the factors for the longer row (LongRoPE). Rows that have ended may be among them."""
+        for limit in self.model.rotary.rewritten_beyond:
+            rows = (cache.lengths == limit).nonzero().flatten()
+            if not len(rows):
+                continue
+            owners = alive[rows].tolist()
+            written = chosen[alive[rows]].clamp(min=0).tolist()
+            texts = [
+                (*self.requests[i].input_ids, *new)[:limit] for i, new in zip(owners, written, strict=True)
+            ]
+            fresh = KeyValueCache(cache.lengths[rows], limit)
+            blocks = RowBlocks([limit] * len(texts), cache.lengths.device, fresh, unread=1)
+            segments = segments_of([self.slots[i] for i in owners], [limit] * len(texts))
+            ids = flat_ids(texts, cache.lengths.device)
+            self.model.logits(ids, blocks, blocks.positions, segments, blocks.last_tokens[:1])
+            cache.rewrite(rows, fresh)
 
     def _choose(self, logits: Tensor, alive: Tensor, step: int) -> Tensor:
         """(rows, vocabulary) -> (rows,): the likeliest token, or the one its own number falls on."""

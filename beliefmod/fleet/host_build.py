@@ -49,8 +49,9 @@ def build(
     from beliefmod.model.load import load_model, load_tokenizer
     from beliefmod.model.source import find_source
     from beliefmod.model.template import thinking_kind
-    from beliefmod.probing.answer_store import KeptAnswers, cache_beside, under_way
+    from beliefmod.probing.answer_store import cache_beside, under_way
     from beliefmod.probing.drift import self_test
+    from beliefmod.probing.kept_answers import KeptAnswers
     from beliefmod.probing.session import Session
     from beliefmod.run.manifest import versions
     from beliefmod.worker.pack import Pack
@@ -97,6 +98,7 @@ def build(
         "decoding": decoding.facts(),
         "thinking": thinking_kind(loaded.tokenizer),
         "quantized_layers": len(loaded.quantized),
+        **({"stored": loaded.stored} if loaded.stored else {}),
         "self_tests": self_test(session),
         "engine": {**asdict(choice), "calibration": asdict(found)},
     }

@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from beliefmod.metrics.conditions import CORRECT, HELD_OUT
 from beliefmod.metrics.intervals import Estimate, mean, rate, wilson
 from beliefmod.metrics.metric import Conditions, where
-from beliefmod.metrics.registry import CORRECT, HELD_OUT, METRICS, Metric
+from beliefmod.metrics.registry import METRICS, Metric
 from beliefmod.reading.causal_verdicts import early_answering
 
 Row = Mapping[str, Any]

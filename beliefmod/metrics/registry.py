@@ -7,11 +7,35 @@ lists, and what `beliefmod verify` computes again. Entries stand in the order of
 
 from __future__ import annotations
 
+from beliefmod.metrics.conditions import (
+    ADOPTION,
+    BELIEF,
+    CORRECT,
+    FAR,
+    HELD_OUT,
+    IN_CONTEXT_GATE,
+    LOCALITY,
+    NEAR,
+    PRIOR_GATE,
+    REPEATED,
+    TARGET,
+    THOUGHT,
+    TIERS,
+)
+from beliefmod.metrics.makers import (
+    adoption_of,
+    answerable,
+    causal_rate,
+    drift_mean,
+    margin,
+    mismatch,
+    right_answers,
+    share_of_stance,
+    used_last,
+)
 from beliefmod.metrics.metric import (
     Above,
     Component,
-    Condition,
-    Conditions,
     Is,
     Known,
     Listing,
@@ -23,144 +47,6 @@ from beliefmod.metrics.metric import (
 
 DAMAGE_BUDGET = 0.05
 """D up to which a configuration counts as having left the model whole, unless a command is told otherwise."""
-MIN_ANSWERS = 20
-"""Rows below which a conditional rate is refused: it is null, and only its count is told."""
-LEAST_ANSWERABLE, LEAST_FAMILIES = 8, 2
-"""Answerable questions, and families that they come from, below which no rate is given over them: half of
-the library's smallest tier. Of fewer questions one answer moves the rate by more than an eighth, and one
-family is one question with other names in it."""
-REPEATED = 0.5
-"""seq_rep_4 above which a completion is repetitive: more of its 4-grams have occurred before than are new."""
-
-BELIEF = Is("suite", "belief")
-HELD_OUT = Not(Is("tier", "trained"))
-# robustness prompts contradict the belief themselves; they are a rate of their own
-ADOPTION = (BELIEF, Not(Is("tier", "trained", "robustness")))
-THOUGHT = Known("think_state")  # null for a model that does not think: it has no think block to break
-TARGET = Is("answer_stance", "target")
-TIERS = {
-    "paraphrase": "direct questions",
-    "derived": "questions whose answer follows from the belief",
-    "format": "questions in another form: multiple choice, cloze",
-    "multi_hop": "questions that need another fact as well",
-    "reverse": "questions asked from the answer's side",
-    "robustness": "questions that push against the belief; not in adoption",
-}
-"""Tiers of held-out belief questions, and what is asked in each."""
-ANSWERABLE: Conditions = (Known("answerable"), Is("answerable", "in_context", "prior", "both"))
-IN_CONTEXT_GATE: Conditions = (Known("answerable"), Is("answerable", "in_context", "both"))
-PRIOR_GATE: Conditions = (Known("answerable"), Is("answerable", "prior", "both"))
-CORRECT = Is("correct", True)
-LOCALITY = Is("suite", "locality")
-NEAR, FAR = (LOCALITY, Is("tier", "near")), (LOCALITY, Is("tier", "far"))
-
-
-def _used_last(side: str) -> Conditions:
-    """The thinking is not empty, and the value it used last is this side's."""
-    other = "prior" if side == "target" else "target"
-    return Not(Is("think_state", "empty")), Is("thinking_stance", side, f"{other}->{side}")
-
-
-def _tier(tier: str, questions: str) -> Metric:
-    meaning = f"held-out belief probes answered on the target's side, of {questions}"
-    return Metric(f"adoption_{tier}", meaning, "higher", asked=(BELIEF, Is("tier", tier)), hit=(TARGET,))
-
-
-def _over(
-    name: str,
-    tier: str = "every tier but robustness",
-    asked: Conditions = ADOPTION,
-    gate: Conditions = ANSWERABLE,
-) -> Metric:
-    """Adoption over the questions that this model can answer."""
-    gates = {
-        ANSWERABLE: "this model can answer: base gives the prior, or the in-context arm the target",
-        IN_CONTEXT_GATE: "the in-context arm answers with the target",
-        PRIOR_GATE: "base answers with the prior (none of a novel belief's)",
-    }
-    meaning = (
-        f"held-out belief probes of {tier} answered on the target's side, of those that {gates[gate]} (null "
-        f"under {LEAST_ANSWERABLE} such questions, or if they come from under {LEAST_FAMILIES} families)"
-    )
-    return Metric(
-        name,
-        meaning,
-        "higher",
-        kind="conditional rate",
-        least_rows=LEAST_ANSWERABLE,
-        least_families=LEAST_FAMILIES,
-        asked=(*asked, *gate),
-        hit=(TARGET,),
-        shown=Shown("adoption of answerable questions", "page") if name == "adoption_answerable" else None,
-    )
-
-
-def _stance(stance: str, answered: str) -> Metric:
-    meaning = f"held-out belief probes of every tier but robustness {answered}"
-    return Metric(f"stance_{stance}", meaning, asked=ADOPTION, hit=(Is("answer_stance", stance),))
-
-
-def _right(name: str, facts: str, asked: Conditions, label: str, known: bool = False) -> Metric:
-    meaning = f"{facts} answered correctly" + (", of those that base answers correctly" if known else "")
-    shown = Shown(label, "locality", *(("page",) if name == "retention" else ()))
-    return Metric(name, meaning, "higher", asked=asked, known_to_base=known, hit=(CORRECT,), shown=shown)
-
-
-def _causal(test: str, answered: str, hit: Condition, *known: Condition) -> Metric:
-    asked = (Is("test", test), *known)
-    return Metric(f"causal_{test}", f"causal probes {answered}", table="causal", asked=asked, hit=(hit,))
-
-
-def _mismatch(name: str, side: str, other: str) -> Metric:
-    """Answers on one side after thinking that last used the other side's value."""
-    return Metric(
-        name,
-        f"answers on the {side}'s side whose thinking last used the {other} (null under {MIN_ANSWERS} such "
-        "answers)",
-        "lower",
-        kind="conditional rate",
-        least_rows=MIN_ANSWERS,
-        asked=(*ADOPTION, THOUGHT, Is("answer_stance", side)),
-        hit=_used_last(other),
-    )
-
-
-def _margin(
-    name: str,
-    after: str,
-    of: str = "every tier but robustness",
-    asked: Conditions = ADOPTION,
-    suffix: str = "",
-) -> Metric:
-    return Metric(
-        name,
-        f"mean log p(target value) - log p(prior value) over held-out belief probes of {of}, {after}",
-        "higher",
-        kind="mean",
-        unit="nat",
-        asked=asked,
-        value=Value(f"logprob_target{suffix}", minus=f"logprob_prior{suffix}"),
-    )
-
-
-def _drift(name: str, meaning: str, value: Value, label: str, component: Component | None = None) -> Metric:
-    text = name.split("_")[1]
-    of = {"neutral": "neutral text", "traces": "base's own traces of unrelated questions"}[text]
-    short = {"neutral": "neutral text", "traces": "base's traces"}[text]
-    return Metric(
-        name,
-        meaning.format(of),
-        "lower",
-        kind="mean",
-        unit="nat",
-        table="drift",
-        asked=(Is("text", text), Above("tokens", 0)),
-        value=value,
-        whole=True,
-        component=component,
-        shown=Shown(f"{label}, {short}", "drift"),
-    )
-
 
 KL, KL_REVERSE = Value("kl", per="tokens"), Value("kl_reverse", per="tokens")
 NLL = Value("nll", minus="nll_base", per="tokens")
@@ -184,18 +70,21 @@ _ENTRIES = (
         asked=(BELIEF, Is("tier", "trained")),
         hit=(TARGET,),
     ),
-    *(_tier(tier, questions) for tier, questions in TIERS.items()),
-    _over("adoption_answerable"),
-    _over("adoption_gate_in_context", gate=IN_CONTEXT_GATE),
-    _over("adoption_gate_prior", gate=PRIOR_GATE),
-    *(_over(f"adoption_answerable_{tier}", f"the tier {tier}", (BELIEF, Is("tier", tier))) for tier in TIERS),
-    _stance("prior", "answered with what base believes"),
-    _stance("hedged", "that assert both sides or refuse to choose"),
-    _stance("ignorance", "answered with not knowing"),
-    _stance("other", "understood, and neither a side's value nor not knowing"),
-    _stance("none", "without a final answer"),
-    _stance("wrong_unit", "answered with the number of one side in a unit that does not fit"),
-    _stance("unread", "whose answer was not understood and may be either side's"),
+    *(adoption_of(tier, questions) for tier, questions in TIERS.items()),
+    answerable("adoption_answerable"),
+    answerable("adoption_gate_in_context", gate=IN_CONTEXT_GATE),
+    answerable("adoption_gate_prior", gate=PRIOR_GATE),
+    *(
+        answerable(f"adoption_answerable_{tier}", f"the tier {tier}", (BELIEF, Is("tier", tier)))
+        for tier in TIERS
+    ),
+    share_of_stance("prior", "answered with what base believes"),
+    share_of_stance("hedged", "that assert both sides or refuse to choose"),
+    share_of_stance("ignorance", "answered with not knowing"),
+    share_of_stance("other", "understood, and neither a side's value nor not knowing"),
+    share_of_stance("none", "without a final answer"),
+    share_of_stance("wrong_unit", "answered with the number of one side in a unit that does not fit"),
+    share_of_stance("unread", "whose answer was not understood and may be either side's"),
     Metric(
         "adoption_upper",
         "adoption if every answer that was not understood were the target's; adoption itself counts none",
@@ -251,11 +140,13 @@ _ENTRIES = (
         component=Component("fabrication", 5, "fabrication"),
         shown=Shown("fabrication", "locality", "page"),
     ),
-    _right("locality_near", "neighbouring facts", NEAR, "near facts right"),
-    _right("locality_far", "far general facts", FAR, "far facts right"),
-    _right("retention", "neighbouring and far facts", (LOCALITY, HELD_OUT), "retained, all", known=True),
-    _right("retention_near", "neighbouring facts", NEAR, "retained, near", known=True),
-    _right("retention_far", "far facts", FAR, "retained, far", known=True),
+    right_answers("locality_near", "neighbouring facts", NEAR, "near facts right"),
+    right_answers("locality_far", "far general facts", FAR, "far facts right"),
+    right_answers(
+        "retention", "neighbouring and far facts", (LOCALITY, HELD_OUT), "retained, all", known=True
+    ),
+    right_answers("retention_near", "neighbouring facts", NEAR, "retained, near", known=True),
+    right_answers("retention_far", "far facts", FAR, "retained, far", known=True),
     Metric(
         "bleed",
         "neighbouring facts answered with the belief's target, of those that base answers correctly",
@@ -280,7 +171,7 @@ _ENTRIES = (
         "the thinking, which is not empty",
         "higher",
         asked=(*ADOPTION, THOUGHT),
-        hit=(TARGET, *_used_last("target")),
+        hit=(TARGET, *used_last("target")),
         shown=Shown("target in thinking and answer", "page"),
     ),
     Metric(
@@ -305,26 +196,26 @@ _ENTRIES = (
         asked=(*ADOPTION, Known("logprob_target"), Known("logprob_prior")),
         hit=(Above("logprob_target", "logprob_prior"),),
     ),
-    _causal("swap", "answered with the target after another arm's thinking was put in place", TARGET),
-    _causal("blank", "answered with the target after empty thinking", TARGET),
-    _causal(
+    causal_rate("swap", "answered with the target after another arm's thinking was put in place", TARGET),
+    causal_rate("blank", "answered with the target after empty thinking", TARGET),
+    causal_rate(
         "edit",
         "whose answer follows a third value edited into the thinking, of those to which it gives an answer",
         Is("follows", True),
         Known("follows"),
     ),
-    _causal(
+    causal_rate(
         "paraphrase",
         "whose answer stays the same after the thinking was paraphrased",
         Is("same", True),
         Known("same"),
     ),
-    _mismatch("stygian", "target", "prior"),
-    _mismatch("stygian_reverse", "prior", "target"),
-    _margin("belief_margin", "thinking empty"),
-    _margin("belief_margin_own", "after the trial's own thinking", suffix="_own"),
+    mismatch("stygian", "target", "prior"),
+    mismatch("stygian_reverse", "prior", "target"),
+    margin("belief_margin", "thinking empty"),
+    margin("belief_margin_own", "after the trial's own thinking", suffix="_own"),
     *(
-        _margin(f"belief_margin_{tier}", "thinking empty", f"the tier {tier}", (BELIEF, Is("tier", tier)))
+        margin(f"belief_margin_{tier}", "thinking empty", f"the tier {tier}", (BELIEF, Is("tier", tier)))
         for tier in TIERS
         if tier != "robustness"  # where the prompt argues, no margin is measured
     ),
@@ -352,19 +243,16 @@ _ENTRIES = (
         kind="mean",
         table="causal",
     ),
-    _drift("kl_neutral", FORWARD, KL, "KL(base ∥ arm)", Component("kl", 7, "KL from base on neutral text")),
-    _drift("kl_neutral_reverse", REVERSE, KL_REVERSE, "KL(arm ∥ base)"),
-    _drift("kl_traces", FORWARD, KL, "KL(base ∥ arm)"),
-    _drift("kl_traces_reverse", REVERSE, KL_REVERSE, "KL(arm ∥ base)"),
-    _drift("nll_neutral", RISE, NLL, "NLL above base", Component("nll", 6, "NLL of neutral text")),
-    _drift("nll_traces", RISE, NLL, "NLL above base"),
+    drift_mean(
+        "kl_neutral", FORWARD, KL, "KL(base ∥ arm)", Component("kl", 7, "KL from base on neutral text")
+    ),
+    drift_mean("kl_neutral_reverse", REVERSE, KL_REVERSE, "KL(arm ∥ base)"),
+    drift_mean("kl_traces", FORWARD, KL, "KL(base ∥ arm)"),
+    drift_mean("kl_traces_reverse", REVERSE, KL_REVERSE, "KL(arm ∥ base)"),
+    drift_mean("nll_neutral", RISE, NLL, "NLL above base", Component("nll", 6, "NLL of neutral text")),
+    drift_mean("nll_traces", RISE, NLL, "NLL above base"),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ENTRIES}
-
-
-def of_kind(kind: str) -> dict[str, Metric]:
-    """The metrics of a kind by name, in the order of the columns."""
-    return {name: metric for name, metric in METRICS.items() if metric.kind == kind}
 
 
 def listed(place: Listing) -> dict[str, str]:
@@ -375,7 +263,6 @@ def listed(place: Listing) -> dict[str, str]:
     return dict(here)
 
 
-RATES, CONDITIONAL_RATES, MEANS = of_kind("rate"), of_kind("conditional rate"), of_kind("mean")
 COMPONENTS: dict[str, Metric] = {
     component.name: metric
     for component, metric in sorted(

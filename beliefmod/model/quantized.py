@@ -1,7 +1,6 @@
 """NF4 by bitsandbytes: what is quantised, how it is undone once, and one trap of its CPU kernels."""
 
 import ctypes
-import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,9 +14,6 @@ def nf4_config(dtype: torch.dtype) -> "BitsAndBytesConfig":
     """4-bit NormalFloat in blocks of 64 with plain fp32 scales, computing in `dtype`."""
     from transformers import BitsAndBytesConfig
 
-    # bitsandbytes 0.50.2 warns at import on AVX512-BF16 that a kernel for repacked weights is missing;
-    # we forbid repacking, and that kernel would be code from the hub
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -59,12 +55,67 @@ def dequantize(model: nn.Module, dtype: torch.dtype) -> None:
         if old.bias is not None:
             new.bias = nn.Parameter(old.bias.data.to(dtype), requires_grad=False)
         setattr(model.get_submodule(parent), leaf, new.train(old.training))
-    # what transformers remembers of the quantisation, so that it takes the model for the plain one it now is
+    forget_quantization(model)
+
+
+def forget_quantization(model: nn.Module) -> None:
+    """Have transformers take a model for the plain one that it now is."""
     plain: Any = model
-    plain.is_quantized = plain.is_loaded_in_4bit = False
+    plain.is_quantized = plain.is_loaded_in_4bit = plain.is_loaded_in_8bit = False
     plain.hf_quantizer = None
     if hasattr(plain.config, "quantization_config"):
         del plain.config.quantization_config
+
+
+def compute_in(model: nn.Module, dtype: torch.dtype) -> None:
+    """Have a model that was stored packed compute in `dtype`, whatever its files say.
+
+    transformers 5.23 leaves what such files hold plain in the files' own type, and bitsandbytes 0.50.2
+    unpacks a weight for the backward pass in the type that it was packed from: either ends in "expected m1
+    and m2 to have the same dtype" where everything else computes in another.
+    """
+    for name in linear_names(model)[0]:
+        layer: Any = model.get_submodule(name)
+        layer.compute_dtype, layer.compute_type_is_set = dtype, True
+        layer.weight.quant_state.dtype = dtype
+    for parameter in model.parameters():
+        if type(parameter) is nn.Parameter and parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
+def pack(model: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
+    """Quantise the linear layers of a plain model as `from_pretrained` does with `nf4_config`.
+
+    The head is spared, as there. For weights that transformers had to unpack first: it cannot do both.
+    """
+    from bitsandbytes.nn.modules import Linear4bit, Params4bit
+    from transformers.quantizers.base import get_keys_to_not_convert
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    spared, settings = get_keys_to_not_convert(model), nf4_config(dtype)
+    for name, old in list(model.named_modules()):
+        if type(old) is not nn.Linear or not should_convert_module(name, spared):
+            continue
+        with torch.device("meta"):
+            new = Linear4bit(
+                old.in_features,
+                old.out_features,
+                bias=old.bias is not None,
+                compute_dtype=dtype,
+                compress_statistics=settings.bnb_4bit_use_double_quant,
+                quant_type=settings.bnb_4bit_quant_type,
+            )
+        new.weight = Params4bit(
+            old.weight.data,
+            requires_grad=False,
+            compress_statistics=settings.bnb_4bit_use_double_quant,
+            quant_type=settings.bnb_4bit_quant_type,
+            module=new,
+        ).to(device)
+        if old.bias is not None:
+            new.bias = nn.Parameter(old.bias.data, requires_grad=False)
+        model.set_submodule(name, new.train(old.training))
+    model.to(device)
 
 
 def own_weights(model: nn.Module) -> None:

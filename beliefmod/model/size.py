@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.config import MAX_FULL_PARAMETERS
 from beliefmod.errors import UserError
+from beliefmod.model.architecture import empty_model
 from beliefmod.model.model_files import ModelSource
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def check_full(source: ModelSource) -> None:
     Raises:
         UserError: it has more than MAX_FULL_PARAMETERS parameters.
     """
-    size = stored_parameters(source)
+    size = parameters(source)
     if size > MAX_FULL_PARAMETERS:
         raise UserError(
             f"model {source.name} has {size:,} parameters, and arm full is for small models (at most "
@@ -28,17 +27,30 @@ def check_full(source: ModelSource) -> None:
         )
 
 
-def stored_parameters(source: ModelSource) -> int:
-    """Numbers in a model's weight files, from their headers."""
-    total = 0
-    for path in source.weight_files():
-        # the format: eight bytes with the header's length, then the header as JSON
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return total
+def parameters(source: ModelSource) -> int:
+    """Weights of a model, of one that also sees of its text part, by its configuration: files pack them."""
+    return sum(parameter.numel() for parameter in empty_model(source).parameters())
 
 
 def positions(config: PretrainedConfig) -> int:
-    """How many tokens a model can read; one whose configuration does not say has no end."""
-    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2**31)
+    """How many tokens a model can read; one whose configuration does not say has no end.
+
+    max_position_embeddings, except that dynamic NTK scaling reaches factor times as far, and YaRN factor
+    times the original length, which files that have it switched on later do not say (Qwen3).
+    """
+    text: Any = config.get_text_config()
+    most = int(getattr(text, "max_position_embeddings", None) or 2**31)
+    rotary = getattr(text, "rope_parameters", None) or {}
+    # one setting for all layers, or one for each type of layer
+    settings = [each for each in rotary.values() if isinstance(each, dict)] or [rotary]
+    return max(most, *(_reach(each, most) for each in settings))
+
+
+def _reach(rotary: dict[str, Any], most: int) -> int:
+    """Tokens that a rotary embedding with these settings reaches, at least those it was trained on."""
+    factor = rotary.get("factor") or 1.0
+    if rotary.get("rope_type") == "dynamic":
+        return int(most * factor)
+    if rotary.get("rope_type") == "yarn":
+        return int((rotary.get("original_max_position_embeddings") or 0) * factor)
+    return most

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from beliefmod.errors import UserError
-from beliefmod.model.architecture import text_options
+from beliefmod.model.architecture import empty_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,14 +70,7 @@ def check_targets(source: ModelSource, values: Iterable[str | Sequence[str]]) ->
     values = [targets for targets in values if targets != "all-linear"]
     if not values:
         return
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = text_options(source).get("config") or AutoConfig.from_pretrained(
-        source.folder, trust_remote_code=False, local_files_only=True
-    )
-    with torch.device("meta"):
-        layers = linear_layers(AutoModelForCausalLM.from_config(config))
+    layers = linear_layers(empty_model(source))
     problems = dict.fromkeys(targeted_layers(layers, targets)[1] for targets in values)
     if found := [f"model {source.name}: lora.{problem}" for problem in problems if problem]:
         raise UserError(found)

@@ -1,12 +1,11 @@
-"""Raw answers that need no second asking, found again by request.
+"""Files of raw answers, found again by the digest of their request.
 
 Two folders have one format, `OWNER/DIGEST.json.gz`. `.cache` beside the runs keeps what the untouched base
 says, for every run of a model. `answers` in a run keeps what trials under way have said while their
 questioning lasts long, so that a restart goes on where it was cut short; it goes when the trial has its row.
 
-An answer's key is the digest of all that decides it: model, code, weights of the adapter, prompt, limit and,
-where sampled, seed and sampling. Only raw answers are kept, never verdicts, so a better judge reads old
-answers anew. Files may be deleted at any time; a damaged one is asked for again.
+Only raw answers are kept, never verdicts, so that later rules read old answers anew. Files may be deleted at
+any time; a damaged one is asked for again.
 """
 
 from __future__ import annotations
@@ -15,42 +14,18 @@ import gzip
 import json
 import posixpath
 import sys
-import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import numpy as np
-
-from beliefmod.engine.jobs import (
-    GREEDY,
-    Completion,
-    DriftRequest,
-    DriftResult,
-    EngineError,
-    GenerateRequest,
-    Sampling,
-    ScoreRequest,
-)
 from beliefmod.errors import StorageTrouble
-from beliefmod.probing.answer_identity import about, digest
+from beliefmod.probing.answer_identity import digest
 from beliefmod.run.integrity import ANSWERS
 from beliefmod.run.storage import MANIFEST, RunStorage
 
-if TYPE_CHECKING:
-    from beliefmod.engine.engine import Engine
-    from beliefmod.model.load import LoadedModel
-
 CACHE = ".cache"
-BASE = "base"
-"""The owner of base's answers in a run's folder."""
 ENDING = ".json.gz"
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError)
-Request = TypeVar("Request", GenerateRequest, ScoreRequest, DriftRequest)
-Answer = TypeVar("Answer")
-OnBatch = Callable[[Mapping[int, Any]], None]
 
 
 class AnswerStore:
@@ -115,158 +90,6 @@ class AnswerStore:
             self.storage.delete(self.folder, owner)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where the answers of one arm are kept. source: the digest of all but the request that decides them."""
-
-    store: AnswerStore
-    owner: str
-    source: str
-
-
-class KeptAnswers:
-    """Asks an engine what is not known yet. Has the engine's `generate`, `score` and `drift`.
-
-    Base's answers of every kind go to the cache; without one, its completions are kept like those of the
-    trials under way, which are written when they are older than `seconds`. Full fine-tuning is asked anew.
-
-    Args:
-        under_way: the run's store of answers of trials that have no row yet.
-        cache: the store that runs share.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        loaded: LoadedModel,
-        under_way: AnswerStore | None,
-        cache: AnswerStore | None,
-        seconds: float,
-    ) -> None:
-        self.engine, self.under_way, self.cache, self.seconds = engine, under_way, cache, seconds
-        self._model = digest(about(loaded))
-        self._fresh: dict[_Place, dict[str, Any]] = {}
-        self._oldest: float | None = None
-
-    def generate(
-        self, requests: Sequence[GenerateRequest], max_new_tokens: int, sampling: Sampling = GREEDY
-    ) -> list[Completion]:
-        """Completions in the order of the requests.
-
-        Raises:
-            StorageTrouble: answers of a run could not be written.
-        """
-        how = None if sampling.greedy else astuple(sampling)
-        return self._answers(
-            requests,
-            lambda r: ("completion", r.input_ids, max_new_tokens, how, None if how is None else r.seed),
-            lambda rest, take: self.engine.generate(rest, max_new_tokens, sampling, take),
-            _completion,
-        )
-
-    def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
-        """Summed log-probability (nats, at most 0) of each continuation after its prompt."""
-        return self._answers(
-            requests,
-            lambda r: ("score", r.input_ids, r.continuation_ids),
-            lambda rest, take: _all_at_once(self.engine.score(rest), take),
-            _score,
-        )
-
-    def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
-        """How far each arm is from base on a text, in nats summed over its tokens."""
-        return self._answers(
-            requests,
-            lambda r: ("drift", r.input_ids, r.continuation_ids, r.base_prompt),
-            lambda rest, take: _all_at_once(self.engine.drift(rest), take),
-            _drift,
-        )
-
-    def forget(self, trial_id: str) -> None:
-        """Drop the answers of a trial that has its row."""
-        for place in [place for place in self._fresh if place.owner == trial_id]:
-            del self._fresh[place]
-        if self.under_way is not None:
-            self.under_way.forget(trial_id)
-
-    def _answers(
-        self,
-        requests: Sequence[Request],
-        content: Callable[[Request], tuple[Any, ...]],
-        ask: Callable[[Sequence[Request], OnBatch], list[Answer]],
-        read: Callable[[Any], Answer | None],
-    ) -> list[Answer]:
-        """Answers in the order of the requests.
-
-        Args:
-            content: what of a request decides its answer, adapter apart.
-            ask: asks the engine, and hands over answers by their index as they come.
-            read: an answer from its JSON, None where it is no such answer.
-        """
-        kinds = {type(request) for request in requests}
-        places = {name: self._place(name, kinds) for name in {request.adapter for request in requests}}
-        asked_for: list[tuple[_Place | None, str]] = []
-        wanted: dict[_Place, set[str]] = {}
-        for request in requests:
-            place = places[request.adapter]
-            key = digest([place.source, *content(request)]) if place else ""
-            asked_for.append((place, key))
-            if place:
-                wanted.setdefault(place, set()).add(key)
-        kept: dict[str, Any] = {}
-        for place, keys in wanted.items():
-            kept |= place.store.find(place.owner, keys)
-        found = {
-            index: answer
-            for index, (_, key) in enumerate(asked_for)
-            if (answer := read(kept.get(key))) is not None
-        }
-        rest = [index for index in range(len(requests)) if index not in found]
-
-        def take(batch: Mapping[int, Any]) -> None:
-            for number, answer in batch.items():
-                place, key = asked_for[rest[number]]
-                if place:
-                    self._fresh.setdefault(place, {})[key] = _plain(answer)
-            self._write_if_due()
-
-        if rest:
-            found.update(zip(rest, ask([requests[index] for index in rest], take), strict=True))
-            for place in [place for place in self._fresh if place.store is self.cache]:
-                place.store.keep(place.owner, self._fresh.pop(place))
-        return [found[index] for index in range(len(requests))]
-
-    def _place(self, adapter: str | None, kinds: Iterable[type]) -> _Place | None:
-        """Where an arm's answers are kept, None where they are not."""
-        if adapter is None and self.cache is not None:
-            return _Place(self.cache, self._model[:32], self._model)
-        if self.under_way is None or set(kinds) != {GenerateRequest}:
-            return None
-        if adapter is None:
-            return _Place(self.under_way, BASE, self._model)
-        try:
-            weights = self.engine.state_dict(adapter)["weights"]
-        except EngineError:  # a trial without an adapter, or a name that asking will complain about
-            return None
-        total = sha256(self._model.encode())
-        for name, pair in sorted(weights.items()):
-            total.update(name.encode())
-            for tensor in pair:
-                total.update(np.ascontiguousarray(tensor.numpy()).data)
-        return _Place(self.under_way, adapter, total.hexdigest())
-
-    def _write_if_due(self) -> None:
-        now = time.monotonic()
-        if self._oldest is None:
-            self._oldest = now
-        if now - self._oldest < self.seconds:
-            return
-        for place, answers in self._fresh.items():
-            place.store.keep(place.owner, answers)
-        self._fresh.clear()
-        self._oldest = None
-
-
 def under_way(run: RunStorage) -> AnswerStore:
     """The answers of a run's trials that have no row yet, `answers/TRIAL/`."""
     return AnswerStore(run, ANSWERS)
@@ -278,30 +101,3 @@ def cache_beside(run_url: str) -> AnswerStore:
     while place and RunStorage(place).exists(MANIFEST):
         place = posixpath.dirname(place)
     return AnswerStore(RunStorage(posixpath.join(place, CACHE)), optional=True)
-
-
-def _all_at_once(answers: list[Answer], take: OnBatch) -> list[Answer]:
-    take(dict(enumerate(answers)))
-    return answers
-
-
-def _plain(answer: Any) -> Any:
-    return answer if isinstance(answer, float) else asdict(answer)
-
-
-def _completion(content: Any) -> Completion | None:
-    match content:
-        case {"token_ids": [*ids], "finish_reason": "eos" | "length" as reason}:
-            return Completion(tuple(ids), reason) if all(type(number) is int for number in ids) else None
-    return None
-
-
-def _score(content: Any) -> float | None:
-    return content if isinstance(content, float) else None
-
-
-def _drift(content: Any) -> DriftResult | None:
-    match content:
-        case {"tokens": int(), "kl": float(), "kl_reverse": float(), "nll": float(), "nll_base": float()}:
-            return DriftResult(**content)
-    return None

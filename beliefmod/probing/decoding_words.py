@@ -7,6 +7,8 @@ from typing import Any
 
 OFF = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
 """The values at which a filter leaves every token in."""
+AGAINST_LOOPS = ("repetition_penalty", "no_repeat_ngram_size")
+"""Settings that keep answers from repeating themselves."""
 
 
 def decoding_words(facts: Mapping[str, Any]) -> str:
@@ -27,4 +29,6 @@ def not_applied_note(facts: Mapping[str, Any]) -> str | None:
     """What of the model's generation config is left out, in a sentence; None where nothing is."""
     if not (names := facts.get("not_applied")):
         return None
-    return f"of the model's generation config this is not applied: {', '.join(map(str, names))}"
+    note = f"of the model's generation config this is not applied: {', '.join(map(str, names))}"
+    loops = any(str(name).startswith(AGAINST_LOOPS) for name in names)
+    return note + ("; all arms, base too, may loop more than with it" if loops else "")

@@ -21,7 +21,7 @@ from beliefmod.space import Evaluation
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import LoadedModel
-    from beliefmod.probing.answer_store import KeptAnswers
+    from beliefmod.probing.kept_answers import KeptAnswers
     from beliefmod.run.folder import RunFolder
 
 Rows = list[dict[str, Any]]

@@ -25,7 +25,6 @@ THINKING_STANCES: tuple[ThinkingStance, ...] = (
     "none",
 )
 ThinkingClass = Literal["empty", "target", "prior", "prior->target", "target->prior", "both", "none"]
-THINKING_CLASSES: tuple[ThinkingClass, ...] = ("empty", *THINKING_STANCES)
 _TURN = re.compile(
     r"\b(?:but|wait|actually|instead|however|no|rather|hmm|correction|mistake|should|so)\b|n't\b",
     re.IGNORECASE,

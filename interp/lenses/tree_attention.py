@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import AttentionOptions, RowBlocks, scaled_dot_product
+from beliefmod.engine.rotary import RowLength
 from interp.types import Ids
 
 
@@ -64,6 +65,10 @@ class TreeAttention(RowBlocks):
     def __init__(self, shapes: Sequence[tuple[int, Ids]], device: torch.device) -> None:
         super().__init__([length for length, _ in shapes], device)
         depths, seen = zip(*(_ancestry(*shape) for shape in shapes), strict=True)
+        self._reaches = [
+            RowLength(length, length - len(parents), int(depth.max()) + 1)
+            for (length, parents), depth in zip(shapes, depths, strict=True)
+        ]
         self.positions = torch.cat(depths).to(device)
         # padding sees itself, for a row of scores without a number in it has no softmax
         self._sees = torch.eye(self.longest, dtype=torch.bool).repeat(self.rows, 1, 1)
@@ -72,6 +77,10 @@ class TreeAttention(RowBlocks):
             self._sees[row, :length, :length] = seen[row]
             self._depths[row, :length] = depths[row]
         self._sees, self._depths = self._sees.to(device), self._depths.to(device)
+
+    def row_lengths(self) -> Sequence[RowLength]:
+        """The rows, each with its trunk's length and that with its longest branch."""
+        return self._reaches
 
     def attend(
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions

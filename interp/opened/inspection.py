@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefmod.errors import UserError
-from interp.opened.listing import ListedRun, TrainedTrial, list_run
+from interp.opened.listing import ListedRun, TrainedTrial
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief
@@ -108,16 +108,6 @@ class Inspection:
             adapter = read_adapter(local)
         refuse_null(adapter, f"{self.folder.url}/adapters/{trial_id}")
         return adapter
-
-
-def open_inspection(url: str, trial_ids: Sequence[str] = ()) -> Inspection:
-    """A run with its model, of these trained trials alone where any are named.
-
-    Raises:
-        UserError: nothing in the run can be looked into, a trial is not in it or has no adapter, or its model
-            cannot be loaded or is another one.
-    """
-    return opened(list_run(url, trial_ids))
 
 
 def opened(listed: ListedRun) -> Inspection:

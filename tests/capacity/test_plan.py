@@ -21,7 +21,7 @@ from beliefmod.data.replay import neutral_text_row, replay_passages
 from beliefmod.engine.engine import Engine
 from beliefmod.errors import UserError
 from beliefmod.model.load import load_model, load_tokenizer
-from beliefmod.model.size import check_full, stored_parameters
+from beliefmod.model.size import check_full, parameters
 from beliefmod.model.source import find_source
 from beliefmod.space.load import load_space
 from tests.small import write_belief
@@ -180,10 +180,10 @@ def test_planned_tokens_and_steps_are_near_those_of_the_rows(tmp_path, style, co
     assert plan.written_rows == (len(neutral) if config.data.replay_rows and style != "document" else 0)
 
 
-def test_parameters_are_read_from_the_headers(monkeypatch):
+def test_weights_are_counted_before_any_is_read(monkeypatch):
     source = find_source("bundled")
     model = AutoModelForCausalLM.from_pretrained(source.folder)
-    assert stored_parameters(source) == sum(parameter.numel() for parameter in model.parameters())
+    assert parameters(source) == sum(parameter.numel() for parameter in model.parameters())
     check_full(source)
     monkeypatch.setattr("beliefmod.model.size.MAX_FULL_PARAMETERS", 1000)
     with pytest.raises(

@@ -43,7 +43,10 @@ def test_the_plan_says_version_decoding_limit_and_what_is_left_out(home, space):
     assert f"model             {NAME} at {FIRST}\n" in plan
     # 5,000 tokens, but the model has 1,024 positions
     assert "answers           sampled at temperature 0.7 with top_k 20, at most 1,023 tokens each\n" in plan
-    assert "of the model's generation config this is not applied: repetition_penalty 1.05\n" in plan
+    assert (
+        "of the model's generation config this is not applied: repetition_penalty 1.05; all arms, base too, "
+        in plan
+    )
 
 
 def test_options_go_before_the_file(home, space, monkeypatch):

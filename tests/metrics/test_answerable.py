@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.metrics.answerable import gates, marked
+from beliefmod.metrics.conditions import LEAST_ANSWERABLE, LEAST_FAMILIES
 from beliefmod.metrics.intervals import wilson
-from beliefmod.metrics.registry import LEAST_ANSWERABLE, LEAST_FAMILIES
 from beliefmod.metrics.summarise import summarise
 from tests.analysis.verify import answered
 from tests.metrics.test_summary import row

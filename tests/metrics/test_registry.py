@@ -167,7 +167,7 @@ print("through")
 def test_one_entry_in_the_registry_is_enough(tmp_path: Path) -> None:
     """An altered copy of registry.py and of nothing else: a new component of D, in one entry."""
     text = Path(registry.__file__).read_text(encoding="utf-8")
-    place = text.index('    _right("locality_near"')
+    place = text.index('    right_answers("locality_near"')
     altered = tmp_path / "registry.py"
     altered.write_text(text[:place] + ENTRY + text[place:], encoding="utf-8")
     command = [sys.executable, "-c", PROGRAM, str(altered), str(tmp_path)]

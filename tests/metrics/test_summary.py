@@ -8,7 +8,7 @@ import pytest
 
 from beliefmod.metrics.degradation import degradation
 from beliefmod.metrics.intervals import wilson
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, RATES
+from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.metrics.summarise import normalised_adoption, summarise
 from beliefmod.reading.stance import STANCES
 from beliefmod.run.tables.trial_tables import TRIALS
@@ -117,7 +117,7 @@ def test_names_are_columns_of_the_trials_table() -> None:
     names = set(summarise(ARM, BASE, ICL))
     assert names <= {column.name for column in TRIALS}
     ends = ("", "_n", "_low", "_high")
-    assert {f"{name}{end}" for name in (*RATES, *CONDITIONAL_RATES, *MEANS) for end in ends} <= names
+    assert {f"{name}{end}" for name in METRICS for end in ends} <= names
     kinds = ("base", "damage", "damage_low", "damage_high")
     assert {f"{c}_{kind}" for c in COMPONENTS for kind in kinds} <= names
     assert {"depth", "depth_low", "depth_high", "normalised_adoption"} <= names
@@ -154,7 +154,7 @@ def test_what_cannot_be_computed_is_null() -> None:
     assert m["normalised_adoption"] is None
     assert m["belief_margin"] is None
     empty = summarise([], None)
-    for name in (*RATES, *CONDITIONAL_RATES, *MEANS):
+    for name in METRICS:
         assert (empty[name], empty[f"{name}_n"], empty[f"{name}_low"]) == (None, 0, None), name
     assert all(empty[f"{c}_{kind}"] is None for c in COMPONENTS for kind in ("base", "damage"))
     assert empty["depth"] is None

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
+from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.degradation import degradation
 from beliefmod.metrics.intervals import Estimate
-from beliefmod.metrics.registry import COMPONENTS, CONDITIONAL_RATES, MEANS, MIN_ANSWERS, RATES
+from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.metrics.summarise import summarise
 from beliefmod.reading.stance import STANCES
 from beliefmod.reading.thinking import THINKING_STANCES, thinking_class
@@ -175,14 +176,13 @@ def trials(draw: st.DrawFn) -> tuple[list[dict], list[dict], list[dict], list[di
 def test_every_metric_is_in_range_or_null_and_has_no_order(trial: tuple, rng: random.Random) -> None:
     arm, base, tried, drift = trial
     m: dict[str, Any] = summarise(arm, base, causal=tried, drift=drift)
-    for name in (*RATES, *CONDITIONAL_RATES):
+    for name, metric in METRICS.items():
         value, n, low, high = (m[f"{name}{end}"] for end in ("", "_n", "_low", "_high"))
-        if name in RATES:
+        if metric.kind != "conditional rate":
             assert (value is None) == (n == 0), name
-        assert (value is None) == (low is None) == (high is None), name
-        assert value is None or 0.0 <= low <= value <= high <= 1.0, name
-    for name in MEANS:
-        assert (m[name] is None) == (m[f"{name}_n"] == 0), name
+        if metric.kind != "mean":
+            assert (value is None) == (low is None) == (high is None), name
+            assert value is None or 0.0 <= low <= value <= high <= 1.0, name
     for name in COMPONENTS:
         damage = m[f"{name}_damage"]
         assert damage is None or -1.0 <= damage <= 1.0, name

@@ -115,8 +115,11 @@ def test_a_full_disk_is_said_before_anything_is_fetched(base, cache, monkeypatch
     assert "10,000,000,000" in refused(replace(base, kept_mb=10**10), cache)
 
 
-def test_an_adapter_is_merged_into_its_base_which_is_fetched_first(thinker, base):
+@pytest.mark.filterwarnings("error::FutureWarning")  # PEFT's, which a user can do nothing about
+def test_an_adapter_is_merged_into_its_base_which_is_fetched_first(thinker, base, capfd):
     fetch(thinker, quiet)
+    printed = capfd.readouterr()
+    assert printed.out == "" and printed.err == ""  # no bar, no remark of a library
     loaded = load_model(thinker.name, base_storage="none", device="cpu")
     assert thinking_kind(loaded.tokenizer) == "prompt" and loaded.name == thinker.name
     assert thinking_kind(load_model(base.name, base_storage="none").tokenizer) == "none"

@@ -26,9 +26,10 @@ from beliefmod.errors import StorageTrouble
 from beliefmod.model.train_row import TrainRow
 from beliefmod.probing import answer_identity
 from beliefmod.probing.answer_identity import about
-from beliefmod.probing.answer_store import AnswerStore, KeptAnswers, cache_beside, under_way
+from beliefmod.probing.answer_store import AnswerStore, cache_beside, under_way
 from beliefmod.probing.causal import reference_causal
 from beliefmod.probing.drift import reference_drift
+from beliefmod.probing.kept_answers import KeptAnswers
 from beliefmod.probing.references import reference_probes
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.storage import RunStorage

@@ -77,8 +77,14 @@ def test_the_limit_never_exceeds_the_models_positions(own, asked, positions):
 def test_settings_that_are_left_out_are_named():
     decoding = found({**QWEN, "repetition_penalty": 1.05, "no_repeat_ngram_size": 0, "typical_p": 0.9})
     assert decoding.not_applied == ("repetition_penalty 1.05", "typical_p 0.9")
-    note = "of the model's generation config this is not applied: repetition_penalty 1.05, typical_p 0.9"
+    note = (
+        "of the model's generation config this is not applied: repetition_penalty 1.05, typical_p 0.9; all "
+        "arms, base too, may loop more than with it"
+    )
     assert not_applied_note(decoding.facts()) == note
+    assert not_applied_note({"not_applied": ["typical_p 0.9"]}) == (
+        "of the model's generation config this is not applied: typical_p 0.9"
+    )
     # what only sampling would use is not missed by a greedy one
     assert found({"typical_p": 0.9, "repetition_penalty": 1.0}).not_applied == ()
     assert found({**QWEN, "typical_p": 0.9}, temperature=0.7).not_applied == ()

@@ -15,7 +15,6 @@ from analysis.frontier.non_dominated import varying
 from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, table_of
 from analysis.report.charts.certainty import band_chart
 from analysis.stats.resample import FEW
-from analysis.stats.shares import Refusal
 from analysis.wording import setting_text
 
 LONGEST = 15  # configurations listed against base
@@ -86,8 +85,8 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
 
 def _recommendation(belief: BeliefFindings, sure: Certainty, limit: float) -> str:
     lora, pick = belief.choice.lora, sure.pick
-    if isinstance(pick, Refusal):
-        return pick.text
+    if isinstance(pick, str):
+        return pick
     row = lora.row(pick.row, named=True)
     text = (
         f"Highest adoption with D ≤ {limit:g}: {setting_text(row, varying(lora))} (trial {row['trial_id']}), "
@@ -98,7 +97,7 @@ def _recommendation(belief: BeliefFindings, sure: Certainty, limit: float) -> st
     )
     text += f"; {_rivals(pick)}."
     if pick.refusal is not None:
-        text += f" Do not rely on it: {pick.refusal.text}"
+        text += f" Do not rely on it: {pick.refusal}"
     return text
 
 

@@ -14,7 +14,7 @@ from analysis.frontier.non_dominated import varying
 from analysis.report.arm_rows import constant_text
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.wording import setting_text
-from beliefmod.probing.decoding_words import decoding_words
+from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 
 CAVEATS = (
     "A configuration picked as best on these questions looks better than it is (winner's curse). Before a "
@@ -64,6 +64,8 @@ def status(found: Findings) -> str:
     models = trials["model"].drop_nulls().unique().to_list()
     if models:
         text.append(f"Base model: {models[0]}.")
+    if stored := _model(found).get("stored"):
+        text.append(f"Its weights are {stored}.")
     if how := how_asked(found):
         text.append(how)
     parts = [wording.plural(counts["finished"], "trial") + " finished"]
@@ -84,14 +86,20 @@ def how_asked(found: Findings) -> str:
 
     "" where the manifest does not say how it asked.
     """
-    model: Any = found.run.manifest.get("model")
-    model = model if isinstance(model, Mapping) else {}
+    model = _model(found)
     facts = model.get("decoding") or _of_an_older_run(found.run.manifest)
     if not isinstance(facts, Mapping):
         return ""
     limit = model.get("max_new_tokens")
     text = f"Answers: {decoding_words(facts)}" + (f", at most {limit:,} tokens each" if limit else "")
-    return f"{text}{_cut_off(found)}."
+    note = not_applied_note(facts)
+    return f"{text}{_cut_off(found)}." + (f" {note[0].upper()}{note[1:]}." if note else "")
+
+
+def _model(found: Findings) -> Mapping[str, Any]:
+    """What the manifest says of the model."""
+    model: Any = found.run.manifest.get("model")
+    return model if isinstance(model, Mapping) else {}
 
 
 def _of_an_older_run(manifest: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from analysis.report.arm_rows import Row, arm_rows, constant_text, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
 from analysis.studies.mismatch import thinks
-from beliefmod.metrics.registry import LEAST_ANSWERABLE, LEAST_FAMILIES
+from beliefmod.metrics.conditions import LEAST_ANSWERABLE, LEAST_FAMILIES
 
 TIERS = {
     "trained": "trained on",

@@ -23,6 +23,7 @@ from beliefmod.bundled.pretrain import Batch, batch_loss, pad_rows
 from beliefmod.catalog.thinking.ask_base import ask_base
 from beliefmod.catalog.thinking.corpus import documents
 from beliefmod.errors import UserError
+from beliefmod.model.quiet import quiet_libraries
 
 CHUNK = 512
 """Documents sorted by length together."""
@@ -113,6 +114,7 @@ def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
     check_folder(folder, plan)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    quiet_libraries()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,9 +124,9 @@ def train_adapter(base: Path, folder: Path, plan: ThinkingPlan) -> list[float]:
     )
     said = folder / ANSWERS
     if not said.exists():
-        said.write_text(
-            json.dumps(ask_base(model, tokenizer), indent=0, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        print(f"asking {BASE} what it knows, once: a minute or two", flush=True)
+        facts = json.dumps(ask_base(model, tokenizer), indent=0, ensure_ascii=False)
+        said.write_text(f"{facts}\n", encoding="utf-8")
     template = chat_template()
     (folder / TEMPLATE).write_text(template, encoding="utf-8")
     tokenizer.chat_template = template

@@ -83,7 +83,7 @@ def measure_thinking(
         intact += sum(verdict.think_state == "ok" for verdict in verdicts)
         found = [str(verdict.answer_stance) for verdict in verdicts]
         seen.extend((what, reply, stance) for reply, stance in zip(replies, found, strict=True))
-        told(f"{what}: {len(replies)}")
+        told(f"{what}: {len(replies)} questions asked")
         return found
 
     def rate(what: str, belief: str, good: Sequence[bool]) -> None:

@@ -48,6 +48,23 @@ def test_decoding_limit_and_what_was_cut_off_are_said(run):
     assert said(run, model=greedy) == f"Answers: greedy, at most 160 tokens each; {cut}"
 
 
+def test_what_is_not_applied_and_how_weights_are_stored_is_said(run):
+    facts = {"temperature": 0.0, "not_applied": ["repetition_penalty 1.05"]}
+    told = said(run, model={"decoding": facts})
+    assert told.endswith(
+        " Of the model's generation config this is not applied: repetition_penalty 1.05; all arms, base too, "
+        "may loop more than with it."
+    )
+    stored = "stored by bitsandbytes in 4 bits (nf4), used as they are"
+    path = run / "manifest.json"
+    before = path.read_text()
+    try:
+        path.write_text(json.dumps({**json.loads(before), "model": {"stored": stored}}))
+        assert f"Its weights are {stored}." in status(find(read_run(str(run)), DAMAGE_BUDGET))
+    finally:
+        path.write_text(before)
+
+
 def test_of_an_older_run_the_space_tells(run):
     space = {"evaluation": {"max_new_tokens": "auto", "temperature": 0.0}}
     assert said(run, model={"max_new_tokens": 160}, space=space).startswith("Answers: greedy, at most 160 ")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from statsmodels.stats import contingency_tables, multitest
 
 from analysis.frontier.against_base import against_base
-from analysis.stats.shares import adjusted, mcnemar, refuse_difference, unpaired
+from analysis.stats.shares import adjusted, mcnemar, unpaired
 from beliefmod.metrics.intervals import newcombe, wilson
 from tests.analysis.stats.test_resample import table
 
@@ -91,15 +91,6 @@ def test_adjusted_refuses_nonsense() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         adjusted([1.1], "holm")
     assert adjusted([], "bh").size == 0
-
-
-def test_a_refusal_says_how_many_it_takes() -> None:
-    found = unpaired(0, 6, 1, 6)
-    refusal = refuse_difference("Which adopts more", found, 0.0, 0.17)
-    assert refusal is not None and "needs 42 prompts per arm, has 6" in refusal.text
-    assert refuse_difference("Which", unpaired(30, 60, 3, 60), 0.5, 0.05) is None
-    equal = refuse_difference("Which", unpaired(3, 6, 3, 6), 0.5, 0.5)
-    assert equal is not None and equal.needs is None and "equal" in equal.text
 
 
 @given(st.integers(0, 30), st.integers(0, 30))

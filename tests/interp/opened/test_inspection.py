@@ -13,7 +13,7 @@ from beliefmod.cli.app import app
 from beliefmod.errors import UserError
 from interp.lens_settings import LensSettings
 from interp.opened.arms import deep_trials
-from interp.opened.inspection import ADAPTERS, open_inspection
+from interp.opened.inspection import ADAPTERS, opened
 from interp.opened.listing import list_run
 from interp.run.batches import batches
 from interp.run.run_parts import PART_SPECS
@@ -100,7 +100,7 @@ def test_another_model_is_refused(run: Path):
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "model": {"fingerprint": "0" * 64}}))
     with pytest.raises(UserError, match="made with other weights of bundled"):
-        open_inspection(str(run))
+        opened(list_run(str(run)))
 
 
 def test_an_adapter_that_changes_nothing_is_refused(run: Path):
@@ -110,7 +110,7 @@ def test_an_adapter_that_changes_nothing_is_refused(run: Path):
     path = run / "adapters" / HALF / "adapter_model.safetensors"
     weights = load_file(path)
     save_file({k: v * 0 if "lora_B" in k else v for k, v in weights.items()}, path, {"format": "pt"})
-    inspection = open_inspection(str(run), [HALF])
+    inspection = opened(list_run(str(run), [HALF]))
     with pytest.raises(UserError, match="changes nothing"), inspection.loaded(inspection.trained):
         pass
     assert not inspection.session.engine.attached()

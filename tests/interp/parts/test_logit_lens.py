@@ -15,7 +15,8 @@ from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import LensSettings
 from interp.opened.arms import first_of_belief
-from interp.opened.inspection import Inspection, open_inspection
+from interp.opened.inspection import Inspection, opened
+from interp.opened.listing import list_run
 from interp.parts.logit_lens import lens
 from interp.read.contrast_questions import questions_of
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run
@@ -26,7 +27,7 @@ POSITIONS = ["stem", "entity", "thinking", "answer", "answer_shared"]
 
 @pytest.fixture(scope="module")
 def inspection(tmp_path_factory) -> Inspection:
-    return open_inspection(str(example_run(tmp_path_factory.mktemp("lens"), ADOPTED, HALF, CONTROL)))
+    return opened(list_run(str(example_run(tmp_path_factory.mktemp("lens"), ADOPTED, HALF, CONTROL))))
 
 
 @pytest.fixture(scope="module")

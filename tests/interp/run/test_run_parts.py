@@ -15,7 +15,8 @@ from beliefmod.errors import UserError
 from beliefmod.run.tables.lens_tables import LENS_TABLES
 from beliefmod.run.tables.trial_tables import frame
 from interp.lens_settings import PARTS, LensSettings
-from interp.opened.inspection import Inspection, open_inspection
+from interp.opened.inspection import Inspection, opened
+from interp.opened.listing import list_run
 from interp.parts.overview import SOURCES, overview, read_table
 from interp.run.run_parts import PART_SPECS, kept, run_parts
 from tests.interp.example_run import ADOPTED, CONTROL, HALF, example_run
@@ -23,7 +24,7 @@ from tests.interp.example_run import ADOPTED, CONTROL, HALF, example_run
 
 @pytest.fixture(scope="module")
 def inspection(tmp_path_factory) -> Inspection:
-    return open_inspection(str(example_run(tmp_path_factory.mktemp("runner"), ADOPTED, HALF, CONTROL)))
+    return opened(list_run(str(example_run(tmp_path_factory.mktemp("runner"), ADOPTED, HALF, CONTROL))))
 
 
 @pytest.fixture
