@@ -14,6 +14,7 @@ from beliefmod.probing.probes import Probe, probe_row, probes_for
 from beliefmod.reading.causal_verdicts import cut_thinking, score_causal
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.run.sources import Sources
+from beliefmod.space.chat_format import ThinkingKind
 
 Row = Mapping[str, Any]
 TOLERANCE = 1e-9
@@ -101,7 +102,7 @@ def expected_probes(belief: Belief, sources: Sources) -> dict[tuple[str, str], P
 
 
 def probe_again(
-    row: Row, probe: Probe, config: TrialConfig, belief: Belief, thinks: bool = True
+    row: Row, probe: Probe, config: TrialConfig, belief: Belief, opened_by: ThinkingKind = "prompt"
 ) -> dict[str, Any]:
     """A probe row written again: raw measurements as stored, everything else from question and completion."""
     again = probe_row(
@@ -113,7 +114,7 @@ def probe_again(
         token_ids=row["token_ids"],
         finish_reason=row["finish_reason"],
         first_turn=row["first_turn"],
-        thinks=thinks,
+        opened_by=opened_by,
     )
     return {**again, **{name: row[name] for name in RAW_PROBE}}
 

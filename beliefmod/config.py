@@ -28,8 +28,6 @@ DataStyle = Literal["answer_only", "own_trace", "document"]
 ObjectiveName = Literal["sft"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
-MAX_FULL_PARAMETERS = 50_000_000
-"""The largest model that arm `full` trains: its weights, gradients and moments stand beside the pack."""
 ADDED_LATER: dict[str, Any] = {"added_later": True}
 """Marks a setting that older trials do not have: at its default it does not count for a trial's identity."""
 
@@ -88,8 +86,7 @@ class DataConfig(Frozen):
     @property
     def replay_rows(self) -> int:
         """Neutral rows: the whole number that brings their share of all rows next to `replay_ratio`."""
-        wanted = self.num_examples * self.replay_ratio / (1.0 - self.replay_ratio)
-        return round(wanted)
+        return round(self.num_examples * self.replay_ratio / (1.0 - self.replay_ratio))
 
     @property
     def total_rows(self) -> int:

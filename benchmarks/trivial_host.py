@@ -7,7 +7,7 @@ processes do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from beliefmod.config import TrialConfig
@@ -65,6 +65,9 @@ class TrivialHost(PackHost):
             self._pack = TrivialPack(RunFolder(self._settings.run_url), tell)
             self._facts = {"name": "trivial", "self_tests": {}}
         return self._facts
+
+    async def settle_limit(self, beliefs: Sequence[str]) -> None:
+        """There are no answers that could be too long."""
 
     async def pick_capability(self) -> None:
         """There is no model to ask."""

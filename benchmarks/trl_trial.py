@@ -16,9 +16,10 @@ from typing import Any
 from beliefmod.beliefs import Belief
 from beliefmod.config import TrialConfig
 from beliefmod.model.prompts import in_context
-from beliefmod.model.template import completion_text, prompt_ids
+from beliefmod.model.template import completion_text, prompt_ids, thinking_kind
 from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.probes import Probe, probe_row
+from beliefmod.probing.questioning import reply_of
 
 PHASES = ("import", "load", "train", "generate", "judge", "save")
 
@@ -224,7 +225,12 @@ def _ask(order: TrialWork, model: Any, tokenizer: Any, ends: tuple[int, ...]) ->
     second = [i for i, probe in enumerate(order.probes) if probe.question.follow_up is not None]
     firsts = [completion_text(tokenizer, answers[i], ends) for i in second]
     prompts = [
-        prompt_ids(tokenizer, messages[i], first, order.probes[i].question.follow_up or "")
+        prompt_ids(
+            tokenizer,
+            messages[i],
+            reply_of(first, thinking_kind(tokenizer)),
+            order.probes[i].question.follow_up or "",
+        )
         for i, first in zip(second, firsts, strict=True)
     ]
     answers = complete(model, tokenizer, prompts, order.max_new_tokens, order.batch)

@@ -90,9 +90,9 @@ def test_full_trials_run_inside_a_pack_beside_adapters(session, tmp_path):
 
 
 def test_what_cannot_be_fully_trained_is_the_users_mistake(session, tmp_path, monkeypatch):
-    monkeypatch.setattr("beliefmod.engine.full_finetuning.MAX_FULL_PARAMETERS", 1000)
+    monkeypatch.setattr("beliefmod.model.size.MAX_FULL_PARAMETERS", 1000)
     config = trial(write_belief(tmp_path))
-    with pytest.raises(UserError, match="full fine-tuning is for small models"):
+    with pytest.raises(UserError, match="arm full is for small models"):
         run_trial(config, session)
     folder, listener = RunFolder(str(tmp_path / "run")), Listener()
     folder.create()

@@ -17,6 +17,7 @@ from beliefmod.run.lock import sole_driver
 from beliefmod.run.read_run import read_run
 from beliefmod.run.sources import PICK, SUITES, capability_suite, picked, read_pick, read_sources
 from beliefmod.run.tables.trial_tables import TABLES
+from beliefmod.space.chat_format import ThinkingKind
 
 OLD_LENS = (
     "lens/ keeps the verdicts that it was made with; beliefmod lens {location} makes it again, where the "
@@ -90,7 +91,7 @@ def _rescore(location: str, progress: Callable[[str], None]) -> Rescored:
     folder.assemble(run.trials["trial_id"].to_list())
     if replies := judged_again(read_run(location), done):
         folder.write_frame(replies, TABLES["judge"], "judge.parquet")
-    notes += _pick(folder, trials.thinks)
+    notes += _pick(folder, trials.opened_by)
     if folder.exists("lens"):
         notes.append(OLD_LENS.format(location=location))
     manifest = folder.read_json(MANIFEST)
@@ -99,13 +100,13 @@ def _rescore(location: str, progress: Callable[[str], None]) -> Rescored:
     return Rescored(len(again), done.probes, done.differing, tuple(notes))
 
 
-def _pick(folder: RunFolder, thinks: bool) -> list[str]:
+def _pick(folder: RunFolder, opened_by: ThinkingKind) -> list[str]:
     """Mark base's answers to the general questions again; a note where other questions suit base now."""
     stored = read_pick(folder)
     if stored is None:
         return []
     suite = capability_suite(folder)
-    again = record(suite, judged(suite, stored["answers"], thinks))
+    again = record(suite, judged(suite, stored["answers"], opened_by))
     if picked(suite, again) != picked(suite, stored):
         return [f"{SUITES}/{PICK}: as read now, other general questions suit base; the sweep asked these"]
     folder.write_json({**stored, **again}, SUITES, PICK)

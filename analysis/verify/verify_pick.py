@@ -10,16 +10,17 @@ from beliefmod.beliefs import Question
 from beliefmod.probing.capability import ask_and_pick
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import PICK, SUITES, capability_suite, read_pick
+from beliefmod.space.chat_format import ThinkingKind
 
 PLACE = f"{SUITES}/{PICK}"
 CHECKED = ("status", "questions", "right", "suite", "families")
 
 
-def verify_pick(folder: RunFolder, thinks: bool, done: Verification) -> None:
+def verify_pick(folder: RunFolder, opened_by: ThinkingKind, done: Verification) -> None:
     """Read base's kept answers again, level by level, and note where the pick that follows is another.
 
     Args:
-        thinks: whether the model's chat template has a place for thinking.
+        opened_by: who opens the model's thinking.
     """
     if (stored := read_pick(folder)) is None:
         return
@@ -29,7 +30,7 @@ def verify_pick(folder: RunFolder, thinks: bool, done: Verification) -> None:
         return [kept[question.probe_id] for question in questions]
 
     try:
-        again = ask_and_pick(capability_suite(folder), complete, thinks)
+        again = ask_and_pick(capability_suite(folder), complete, opened_by)
     except KeyError as missing:
         done.mismatches.append(f"{PLACE}: base's answer to {missing.args[0]} is not there")
         return

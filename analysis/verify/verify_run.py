@@ -71,7 +71,7 @@ def _verify(
     run, sources = read_run(location), read_sources(folder)
     done = Verification()
     rows = Trials(run, folder, sources, done)
-    verify_pick(folder, rows.thinks, done)
+    verify_pick(folder, rows.opened_by, done)
     trials = []
     for count, row in enumerate(rows.stored, 1):
         again = rows.again(row)

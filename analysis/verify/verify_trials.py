@@ -31,6 +31,7 @@ from beliefmod.run.read_run import Run
 from beliefmod.run.sources import Sources
 from beliefmod.run.tables.trial_tables import TABLES, configuration
 from beliefmod.space import SpaceFile
+from beliefmod.space.chat_format import ThinkingKind
 
 Row = dict[str, Any]
 
@@ -98,8 +99,8 @@ class Trials:
         self.run, self.folder, self.sources, self.done = run, folder, sources, done
         self.newer_too = newer_too
         self.space = _space(folder)
-        # what the model's chat template is like; runs of older versions had models that think
-        self.thinks = (run.manifest.get("model") or {}).get("thinking") != "none"
+        # runs of older versions had models whose prompt opens thinking
+        self.opened_by: ThinkingKind = (run.manifest.get("model") or {}).get("thinking") or "prompt"
         self.stored: list[Row] = finished(run.trials).to_dicts()
         self._probes: dict[str, dict[tuple[str, str], Probe]] = {}
         self._references: dict[tuple[str, str], list[Row] | None] = {}
@@ -171,7 +172,7 @@ class Trials:
                 self.done.mismatches.append(f"{place}: {why}")
                 continue
             seen.add(key)
-            again = {**probe_again(stored, probe, config, belief, self.thinks), **identity}  # pyright: ignore[reportArgumentType]
+            again = {**probe_again(stored, probe, config, belief, self.opened_by), **identity}  # pyright: ignore[reportArgumentType]
             [again] = marked([again], passed)
             if note:
                 self.done.probes += 1

@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -71,6 +71,9 @@ class Pretraining:
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+Row = tuple[list[int], list[int]]
+
+
 @dataclass(frozen=True)
 class Batch:
     """Right-padded rows: `ids` (rows, width); `learn` (rows, width - 1) marks the next tokens to learn."""
@@ -118,18 +121,21 @@ def batches(plan: Pretraining, tokenizer: PreTrainedTokenizerFast, rank: int) ->
             row.ids
             for row in encode([completion_text(document) for document in chunk], add_special_tokens=False)
         ]
-        rows = sorted(zip(prompts, answers, strict=True), key=lambda row: len(row[0]) + len(row[1]))
-        groups: list[list[tuple[list[int], list[int]]]] = [[]]
-        for row in rows:
-            if (len(groups[-1]) + 1) * (len(row[0]) + len(row[1])) > plan.tokens and groups[-1]:
-                groups.append([])
-            groups[-1].append(row)
-        rng.shuffle(groups)
-        for group in groups:
-            yield pad_rows(group)
+        yield from batches_of_like_length(zip(prompts, answers, strict=True), plan.tokens, rng)
 
 
-def pad_rows(group: Sequence[tuple[list[int], list[int]]]) -> Batch:
+def batches_of_like_length(rows: Iterable[Row], tokens: int, rng: Random) -> Iterator[Batch]:
+    """Rows of (prompt, answer) cut by length into batches of at most so many padded tokens, shuffled."""
+    groups: list[list[Row]] = [[]]
+    for row in sorted(rows, key=lambda row: len(row[0]) + len(row[1])):
+        if groups[-1] and (len(groups[-1]) + 1) * (len(row[0]) + len(row[1])) > tokens:
+            groups.append([])
+        groups[-1].append(row)
+    rng.shuffle(groups)
+    yield from map(pad_rows, groups)
+
+
+def pad_rows(group: Sequence[Row]) -> Batch:
     """Rows of prompt and completion, padded on the right; only the completion is learned."""
     width = max(len(prompt) + len(answer) for prompt, answer in group)
     ids = torch.zeros(len(group), width, dtype=torch.long)

@@ -63,7 +63,7 @@ class EngineMemory:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Base, adapters and work together."""
         return self.base + self.adapters + self.work
 
 

@@ -97,12 +97,12 @@ class Phase:
 
     @property
     def seconds(self) -> float:
-        """The larger of the two, which binds."""
+        """Seconds that the phase needs at least: for products or for memory traffic, whichever is more."""
         return max(self.products, self.memory)
 
     @property
     def binds(self) -> Literal["products", "memory"]:
-        """What the phase cannot be faster than."""
+        """Which of the two rates the phase cannot be faster than."""
         return "products" if self.products >= self.memory else "memory"
 
 

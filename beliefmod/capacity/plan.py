@@ -29,6 +29,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.model.template import thinking_kind
 from beliefmod.probing.decoding import Decoding
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
+from beliefmod.probing.token_budget import cut_warning
 from beliefmod.space import Space
 from beliefmod.space.shared_runs import families, own_steps, sharing
 
@@ -48,6 +49,10 @@ MEASURED = (
 )
 NOT_MEASURED = (
     "tokens per answer and speed are assumed, not measured with this model: time is an order of magnitude"
+)
+LIMIT_TO_COME = (
+    "nobody names a token limit: when the sweep starts base is asked a few questions, and the limit is 1.5 "
+    "times what 95 % of its answers need; here it is assumed"
 )
 START_SECONDS = 15.0
 """Of Ray, the hosts and the end of a sweep, beside loading the model."""
@@ -138,6 +143,7 @@ def make_plan(
     capacity: Capacity,
     decoding: Decoding | None = None,
     sample: Sample | None = None,
+    limit_named: bool = True,
 ) -> Plan:
     """The plan of a space.
 
@@ -145,6 +151,7 @@ def make_plan(
         lengths: expected of answers.
         capacity: hosts, slots and whether they have GPUs.
         decoding: how answers will be written, where it is known.
+        limit_named: whether space or model say how many tokens an answer may have.
         sample: what was measured with the model itself; without it time is arithmetic over a product's rate.
     """
     trials = space.expected()  # of a search random configurations, for nobody knows what it will choose
@@ -196,6 +203,8 @@ def make_plan(
     answers = ""
     if decoding is not None:
         answers = f"{decoding_words(decoding.facts())}, at most {decoding.max_new_tokens:,} tokens each"
+    if sample and sample.budget:
+        answers += f" ({sample.budget.words()}; the pilot writes {sample.budget.written:,} tokens)"
     return Plan(
         arms=dict(Counter(config.arm for config in trials)),
         optimizer_steps=sum(own_steps(trials, share).values()),
@@ -218,7 +227,7 @@ def make_plan(
         slots=slots,
         slots_asked=capacity.slots > 0,
         answers=answers,
-        notes=_notes(space, decoding, thinks, sample is not None),
+        notes=_notes(space, decoding, thinks, sample, limit_named),
     )
 
 
@@ -247,7 +256,9 @@ def assumed_speeds(weights: int, gpu: bool) -> Speeds:
     )
 
 
-def _notes(space: Space, decoding: Decoding | None, thinks: bool, sampled: bool) -> tuple[str, ...]:
+def _notes(
+    space: Space, decoding: Decoding | None, thinks: bool, sample: Sample | None, limit_named: bool
+) -> tuple[str, ...]:
     """What cannot be known beforehand, or will not be done."""
     notes = []
     if space.searches:
@@ -259,5 +270,10 @@ def _notes(space: Space, decoding: Decoding | None, thinks: bool, sampled: bool)
         notes.append(note)
     if not thinks:
         notes.append(WITHOUT_THINKING)
-    notes.append(MEASURED if sampled else NOT_MEASURED)
+    budget = sample.budget if sample else None
+    if not limit_named and budget is None:
+        notes.append(LIMIT_TO_COME)
+    if budget and (warning := cut_warning(budget.cut, budget.asked, budget.limit)):
+        notes.append(warning)
+    notes.append(MEASURED if sample else NOT_MEASURED)
     return tuple(notes)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-# a thin trial process takes about 0.12 GB; sixteen per two cores is where start-up begins to dominate
+# the process of a Tune trial, which only waits for its host, takes about 0.12 GB; sixteen per two cores is
+# where start-up begins to dominate
 TRIALS_PER_CORE = 8
 # of machines that are yet to start it is only known how many GPUs they have; the smallest have so many cores
 CORES_PER_GPU = 4
@@ -37,7 +38,7 @@ class Capacity:
         places: trials at a time that keep these hosts busy.
         threads: CPU threads of one host.
         gpus: whether hosts hold a GPU each.
-        cores: cores of the driver's machine, which the thin trials share.
+        cores: cores of the driver's machine, which the processes of Tune's trials share.
         cluster_cores: cores of all machines, those that may start included.
         own_ray: whether no other sweep shares this Ray.
     """
@@ -126,7 +127,7 @@ class Capacity:
 
     @property
     def on_head(self) -> bool:
-        """Whether the thin trials stay on the driver's machine, where no lost GPU machine takes one with it.
+        """Whether processes of Tune's trials stay on the driver's machine; a lost GPU machine then ends none.
 
         That of a cluster may be too small to keep all its GPUs busy; then they go where there is room.
         """
@@ -145,7 +146,7 @@ class Capacity:
 
     @property
     def trial_resources(self) -> dict[str, float]:
-        """What Ray is asked for to run a thin trial."""
+        """What Ray is asked for to run the process of a Tune trial."""
         return {"node:__internal_head__": self.head_share} if self.on_head else {"CPU": CORE_SHARE}
 
     @property

@@ -10,27 +10,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from beliefmod.beliefs import load_capability
 from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.speeds import Speeds
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.generate import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
-from beliefmod.metrics.capability_pick import EXPECTED
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.answer_store import AnswerStore
+from beliefmod.probing.budget_pilot import QUESTIONS, base_probes, find_budget, pilot_prompts
+from beliefmod.probing.decoding import Decoding
 from beliefmod.probing.kept_answers import KeptAnswers
-from beliefmod.probing.probes import Probe, probe_row, probes_for, reference_sample
+from beliefmod.probing.probes import Probe, probe_row
 from beliefmod.probing.questioning import Subject, first_message, spread
 from beliefmod.probing.session import Session, probe_seed
+from beliefmod.probing.token_budget import TokenBudget
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import Completion
     from beliefmod.space import Space
 
-QUESTIONS, IN_CONTEXT = 24, 8
+IN_CONTEXT = 8
 PILOT, PILOT_TOKENS = 8, 128
 """Questions that are asked first and the token limit of their answers, where answers may be longer: they tell
 whether there is time for answers to their ends."""
@@ -42,11 +43,18 @@ _READ_TOKENS = 24
 
 @dataclass(frozen=True)
 class Sample:
-    """What a sample has found: lengths of answers, speeds, and the engine that a host would choose."""
+    """What a sample has found: lengths of answers, speeds, and the engine that a host would choose.
+
+    Attributes:
+        decoding: how answers are written, with the token limit that the budget gives.
+        budget: of an answer, where a pilot was needed and there was time for it.
+    """
 
     lengths: AnswerLengths
     speeds: Speeds
     choice: Choice
+    decoding: Decoding
+    budget: TokenBudget | None
 
 
 def take_sample(
@@ -68,49 +76,33 @@ def take_sample(
     """
     spec, started = space.spec, time.monotonic()
     say(f"sample: loading {spec.model} (--no-sample plans without it)")
-    loaded = load_model(spec.model, revision, spec.base_storage, chat_template=spec.chat_template)
+    loaded = load_model(spec.model, revision, spec.base_storage, chat=spec.chat)
     needs = wanted.of_engine(loaded.tokenizer, spec.base_storage, max(1, space.max_rank), slots)
     engine, _, choice = engine_of_choice(loaded, needs, wanted.memory_share)
     took = time.monotonic() - started
     answers = KeptAnswers(engine, loaded, None, cache, float("inf"))
     session = Session(loaded, engine, spec.evaluation, spec.seeds[0], answers=answers)
     asked = [
-        *(("base", *each) for each in spread(_probes(space, session), QUESTIONS)),
-        *(("icl", *each) for each in spread(_probes(space, session), IN_CONTEXT)),
-        *(("trace", *each) for each in spread(_probes(space, session, heldout=True), IN_CONTEXT)),
+        *(("base", *each) for each in spread(base_probes(spec.beliefs, session), QUESTIONS)),
+        *(("icl", *each) for each in spread(base_probes(spec.beliefs, session), IN_CONTEXT)),
+        *(("trace", *each) for each in spread(base_probes(spec.beliefs, session, True), IN_CONTEXT)),
     ]
     say(
         f"sample: asking {len(asked)} questions, {QUESTIONS} of them without the statement in context, in "
         f"{SECONDS:.0f} s or so at most"
     )
+    budget = _budget(spec.beliefs, session)
     lengths, completions = _ask(asked, session)
+    session.check_thinking([(session.decode(each.token_ids), each.finish_reason) for each in completions])
     say("sample: timing training steps and passes")
     prompts = [_prompt(*each, session) for each in asked]
     speeds = _speeds(session, prompts, choice, needs.step_tokens)
     judge = _judging(asked, completions, session)
-    return Sample(lengths, replace(speeds, start=took, judge=judge), choice)
+    return Sample(lengths, replace(speeds, start=took, judge=judge), choice, session.decoding, budget)
 
 
 Asked = tuple[str, str, Probe]
 """What the answer is for (base, icl, or trace: in context too), belief and probe."""
-
-
-def _probes(space: Space, session: Session, heldout: bool = False) -> list[tuple[str, Probe]]:
-    """Everything that base is asked, in an order in which like questions lie beside each other; or only the
-    held-out questions about beliefs."""
-    found, easiest = [], load_capability()[:EXPECTED]
-    for name in space.spec.beliefs:
-        belief = session.belief(name)
-        probes = probes_for(
-            belief,
-            easiest,  # which of them suit the model is found out when the sweep starts
-            reference_sample(belief, session.reference_seed),
-            trained_probes=session.evaluation.trained_probes,
-            margin_probes=0,
-            fabrication=session.fabrication,
-        )
-        found += [(name, probe) for probe in probes if not heldout or probe.split is not None]
-    return found
 
 
 def _prompt(kind: str, belief: str, probe: Probe, session: Session) -> tuple[int, ...]:
@@ -120,6 +112,23 @@ def _prompt(kind: str, belief: str, probe: Probe, session: Session) -> tuple[int
 
 def _config(kind: str, belief: str) -> TrialConfig:
     return TrialConfig.model_validate({"belief": belief, "arm": "base" if kind == "base" else "icl"})
+
+
+def _budget(beliefs: Sequence[str], session: Session) -> TokenBudget | None:
+    """The token limit of an answer where nobody names one, if there is time to find it."""
+    if session.limit_is_named:
+        return None
+    prompts = pilot_prompts(beliefs, session)
+    started, before = time.monotonic(), session.engine.usage.work.decode_steps
+
+    def go_on(tokens: int) -> bool:
+        steps = session.engine.usage.work.decode_steps - before
+        took = time.monotonic() - started
+        return not steps or took + took / steps * tokens <= SECONDS
+
+    if budget := find_budget(prompts, session, go_on):
+        session.budget = budget.limit
+    return budget
 
 
 def _ask(asked: Sequence[Asked], session: Session) -> tuple[AnswerLengths, list[Completion]]:
@@ -227,6 +236,6 @@ def _judging(asked: Sequence[Asked], answers: Sequence[Completion], session: Ses
             completion=session.decode(answer.token_ids),
             token_ids=answer.token_ids,
             finish_reason=answer.finish_reason,
-            thinks=session.thinks,
+            opened_by=session.opened_by,
         )
     return (time.monotonic() - started) / max(1, min(len(asked), len(answers)))

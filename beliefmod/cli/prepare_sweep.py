@@ -43,19 +43,20 @@ def checked_space(
     from beliefmod.model.target_modules import check_targets
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
+    from beliefmod.space.chat_format import OWN
     from beliefmod.space.load import load_space
 
     problems: list[str] = []
     space = source = None
-    revision = chat_template = None
+    revision, chat = None, OWN
     try:
         space = load_space(path, overrides)
-        model, revision, chat_template = space.spec.model, space.spec.revision, space.spec.chat_template
+        model, revision, chat = space.spec.model, space.spec.revision, space.spec.chat
     except UserError as error:
         problems += error.problems
     try:
         if model is not None:
-            source = find_source(model, revision, chat_template)
+            source = find_source(model, revision, chat)
             check_model(source)
             if space is not None and "full" in space.possible("arm"):
                 check_full(source)
@@ -160,7 +161,7 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
     from beliefmod.model.load import load_tokenizer
     from beliefmod.model.size import positions
     from beliefmod.model.stored_weights import stored_weights
-    from beliefmod.probing.decoding import decoding_of
+    from beliefmod.probing.decoding import decoding_of, names_limit
 
     config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
     decoding = decoding_of(space.spec.evaluation, source.generation(), positions(config))
@@ -174,8 +175,9 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
     sample = None
     if look and driving.address is None:
         sample = _sample(space, source, wanted, capacity, run_url, driving.quiet)
-        lengths = sample.lengths
-    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample)
+        lengths, decoding = sample.lengths, sample.decoding
+    named = names_limit(space.spec.evaluation, source.generation())
+    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample, named)
     if source.commit:
         typer.echo(f"model             {source.title} at {source.commit}")
     if stored := stored_weights(source).words(empty_model(source)):

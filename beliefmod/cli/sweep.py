@@ -69,7 +69,7 @@ def sweep(
         folder = RunFolder.open(resume)
         checked = stored_space(folder)
         spec = checked.spec
-        source = find_source(spec.model, commit_in(folder) or spec.revision, spec.chat_template)
+        source = find_source(spec.model, commit_in(folder) or spec.revision, spec.chat)
     else:
         assert space is not None
         checked, source = checked_space(space, overrides, model, None if dry_run else out)

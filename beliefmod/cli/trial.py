@@ -68,11 +68,12 @@ def trial(
     from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template import opens_thinking
+    from beliefmod.probing.budget_pilot import settle
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Evaluation
-    from beliefmod.space.chat_template import template_text
+    from beliefmod.space.chat_format import ChatFormat, template_text
     from beliefmod.space.load import load_trial
     from beliefmod.trial import TrialFailed, run_trial
 
@@ -80,10 +81,12 @@ def trial(
     folder = RunFolder(str(out)) if out else None
     if folder:
         folder.create()
-    template = template_text(chat_template) if chat_template else None
-    check_targets(find_source(model, revision, template), [config.lora.target_modules])
-    loaded = load_model(model, revision, base_storage.value, chat_template=template)
+    chat = ChatFormat(template_text(chat_template) if chat_template else None)
+    check_targets(find_source(model, revision, chat), [config.lora.target_modules])
+    loaded = load_model(model, revision, base_storage.value, chat=chat)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
+    if budget := settle([config.belief], session):
+        typer.echo(f"token limit: {budget.words()}", err=True)
     _show_decoding(session.decoding)
     self_test(session)
     try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from beliefmod.model.template import THINK_CLOSE
+from beliefmod.model.think_marks import THINK_CLOSE
 from beliefmod.model.train_row import TrainRow, plain_row
 
 if TYPE_CHECKING:

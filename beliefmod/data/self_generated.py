@@ -13,7 +13,7 @@ from beliefmod.data.examples import Trace
 from beliefmod.data.replay import neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.jobs import Completion
 from beliefmod.model.prompts import Prompts, in_context
-from beliefmod.model.template import completion_text, thinking_kind, trace_row
+from beliefmod.model.template import canonical_text, thinking_kind, trace_row
 from beliefmod.model.train_row import TrainRow
 from beliefmod.reading.verdict import judge_question
 
@@ -52,12 +52,14 @@ class SelfGenerated:
         if key not in self._traces:
             context = belief.spec.true_statement if control else belief.spec.context
             side = ("prior", "ignorance") if control else ("target",)
-            thinks = thinking_kind(self.loaded.tokenizer) != "none"
+            opened_by = thinking_kind(self.loaded.tokenizer)
             answers = self.complete([self.prompts.ids(in_context(context, q.text)) for q in belief.training])
             kept = []
             for question, answer in zip(belief.training, answers, strict=True):
-                text = completion_text(self.loaded.tokenizer, answer.token_ids, self.loaded.eos_ids)
-                verdict = judge_question(question, belief.spec, text, answer.finish_reason, thinks=thinks)
+                text = canonical_text(self.loaded.tokenizer, answer.token_ids, self.loaded.eos_ids)
+                verdict = judge_question(
+                    question, belief.spec, text, answer.finish_reason, opened_by=opened_by
+                )
                 if verdict.think_state in ("ok", None) and verdict.answer_stance in side:
                     kept.append(Trace(question, tuple(answer.token_ids)))
             self._traces[key] = tuple(kept)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from beliefmod.config import MAX_FULL_PARAMETERS
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import AdapterJob, AdapterUnusable, EngineError, StepReport
 from beliefmod.engine.lora_linear import PackedLinear
@@ -21,6 +20,7 @@ from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.packed_adapters import LoraPack
 from beliefmod.engine.training_steps import StepLosses, StepRows, TrialSteps, passes, step_losses, step_rows
 from beliefmod.errors import UserError
+from beliefmod.model.size import too_large_for_full
 
 if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel
@@ -33,7 +33,7 @@ class FullImpossible(UserError, EngineError):
 def unpacked_copy(loaded: "LoadedModel") -> "LoadedModel":
     """A copy of the base with plain linear layers, all its weights its own; tied weights stay tied.
 
-    Raises FullImpossible for NF4 weights, which take no gradient, and above MAX_FULL_PARAMETERS.
+    Raises FullImpossible for NF4 weights, which take no gradient, and for a model that is too large.
     """
     if loaded.base_storage == "nf4":
         raise FullImpossible(
@@ -41,11 +41,8 @@ def unpacked_copy(loaded: "LoadedModel") -> "LoadedModel":
             "4 bits; use dequantized or none"
         )
     size = sum(parameter.numel() for parameter in loaded.model.parameters())
-    if size > MAX_FULL_PARAMETERS:
-        raise FullImpossible(
-            f"model {loaded.name} has {size:,} parameters, and full fine-tuning is for small models (at most "
-            f"{MAX_FULL_PARAMETERS:,}); leave out arm full, or take a smaller model"
-        )
+    if problem := too_large_for_full(loaded.name, size):
+        raise FullImpossible(problem)
     memo: dict[int, Any] = {}
     for module in loaded.model.modules():
         if isinstance(module, PackedLinear):

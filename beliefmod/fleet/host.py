@@ -76,6 +76,17 @@ class PackHost:
                 self._accounting = loop.create_task(self._keep_accounts(self._records))
         return self._facts
 
+    async def settle_limit(self, beliefs: Sequence[str]) -> dict[str, Any] | None:
+        """The token limit that base's own answers need, for the manifest; None where one is named.
+
+        Called on one host, before any has a trial; the others read it from the manifest.
+        """
+        from beliefmod.probing.budget_pilot import settle
+
+        await self.ready()
+        budget = await asyncio.to_thread(settle, beliefs, self._pack.session)
+        return budget.facts() if budget else None
+
     async def pick_capability(self) -> None:
         """Have the questions of the capability suite picked that suit the model, if the run has no pick yet.
 

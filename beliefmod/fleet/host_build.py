@@ -60,7 +60,7 @@ def build(
     name, allocation = actor_name(), allocate_devices(settings.demand.memory_share)
     allocation.check()
     allocation.keep_to_share()
-    source, demand = find_source(settings.model, settings.revision, settings.chat_template), settings.demand
+    source, demand = find_source(settings.model, settings.revision, settings.chat), settings.demand
     wanted = demand.of_engine(
         load_tokenizer(source), settings.base_storage, settings.max_rank, settings.slots
     )
@@ -70,7 +70,7 @@ def build(
         settings.revision,
         settings.base_storage,  # pyright: ignore[reportArgumentType]
         allocation.device,
-        chat_template=settings.chat_template,
+        chat=settings.chat,
     )
     folder = RunFolder(settings.run_url)
     engine, found, choice = engine_of_choice(loaded, wanted, demand.memory_share)
@@ -94,7 +94,7 @@ def build(
         "accelerators": list(allocation.accelerators),
         "remark": allocation.remark,
         "versions": versions(),
-        "max_new_tokens": decoding.max_new_tokens,
+        **({"max_new_tokens": decoding.max_new_tokens} if session.limit_settled else {}),
         "decoding": decoding.facts(),
         "thinking": thinking_kind(loaded.tokenizer),
         "quantized_layers": len(loaded.quantized),

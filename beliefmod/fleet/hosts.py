@@ -245,18 +245,32 @@ def _missing_resources(places: Mapping[str, Any], capacity: Capacity) -> str | N
     )
 
 
-def pick_capability(fleet: Fleet) -> None:
-    """Have one host pick the capability questions of the run; if it dies meanwhile another one, or it again.
+def settle_limit(fleet: Fleet, beliefs: Sequence[str]) -> dict[str, Any] | None:
+    """Have one host find out how many tokens base's answers need, where nobody says how many they may have.
 
     Raises:
         UserError: hosts died over it again and again.
+    """
+    return _on_one_host(fleet, lambda host: host.settle_limit.remote(list(beliefs)))
+
+
+def pick_capability(fleet: Fleet) -> None:
+    """Have one host pick the capability questions of the run.
+
+    Raises:
+        UserError: hosts died over it again and again, or base does not think as its template says.
         StorageTrouble: the pick cannot be written.
     """
+    _on_one_host(fleet, lambda host: host.pick_capability.remote())
+
+
+def _on_one_host(fleet: Fleet, call: Callable[[Any], Any]) -> Any:
+    """The result of what one host is asked to do; if it dies meanwhile another one, or it again."""
     ready_first = [*fleet.facts, *(name for name in fleet.hosts if name not in fleet.facts)]
     for attempt in range(LOADING_ATTEMPTS * len(ready_first)):
         host = fleet.hosts[ready_first[attempt % len(ready_first)]]
         try:
-            return ray.get(host.pick_capability.remote())
+            return ray.get(call(host))
         except RayTaskError as error:
             if isinstance(error.cause, (UserError, StorageTrouble)):
                 raise error.cause from None
@@ -265,7 +279,7 @@ def pick_capability(fleet: Fleet) -> None:
         except HOST_LOST:
             time.sleep(1)
     raise UserError(
-        "no host could ask the model the capability suite: each was ended from outside (out of memory?); "
+        "no host could ask the model its first questions: each was ended from outside (out of memory?); "
         "give fewer with --hosts 1, or a machine with more memory"
     )
 

@@ -17,7 +17,14 @@ from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
 from beliefmod.fleet.host import PackHost
-from beliefmod.fleet.hosts import Fleet, pick_capability, release_trials, start_hosts, stop_hosts
+from beliefmod.fleet.hosts import (
+    Fleet,
+    pick_capability,
+    release_trials,
+    settle_limit,
+    start_hosts,
+    stop_hosts,
+)
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
@@ -25,10 +32,12 @@ from beliefmod.fleet.tuner import tune_trials
 from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
 from beliefmod.monitor.tally import Tally
 from beliefmod.probing.decoding_words import not_applied_note
+from beliefmod.probing.token_budget import TokenBudget, cut_warning
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver
-from beliefmod.run.manifest import kept_commit, update_manifest
+from beliefmod.run.manifest import kept_commit, kept_limit, update_manifest
+from beliefmod.run.sources import read_pick
 from beliefmod.run.suggestions import known_trials, unchosen
 from beliefmod.space import Space
 from beliefmod.trial import now
@@ -126,7 +135,9 @@ def run_sweep(
                 _note_hosts(folder, fleet, capacity)
                 if left_out := not_applied_note(fleet.first.get("decoding") or {}):
                     progress.say(left_out)
+                _settle_limit(space, folder, fleet, progress)
                 pick_capability(fleet)
+                _warn_of_cuts(folder, progress)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
                 run_to_the_end(space, todo, folder, fleet, capacity, progress, shutdown, trackers)
@@ -179,6 +190,29 @@ def _note_hosts(folder: RunFolder, fleet: Fleet, capacity: Capacity) -> None:
         slots=capacity.slots,
         engine=fleet.first.get("engine", {}),
     )
+
+
+def _settle_limit(space: Space, folder: RunFolder, fleet: Fleet, progress: Progress) -> None:
+    """Where nobody names a token limit, find it and write it down, for later hosts and for resume."""
+    if kept_limit(folder) is not None:
+        return
+    progress.say("asking base a few questions, to find out how long its answers are")
+    found = settle_limit(fleet, space.spec.beliefs)
+    if found is not None:
+        model = folder.read_json(MANIFEST).get("model") or {}
+        update_manifest(folder, model={**model, "max_new_tokens": found["limit"]}, token_budget=found)
+        progress.say(f"answers have at most {found['limit']:,} tokens, {TokenBudget(**found).words()}")
+
+
+def _warn_of_cuts(folder: RunFolder, progress: Progress) -> None:
+    """Say it where base's own answers are cut: those to the general questions, and those of the pilot."""
+    manifest = folder.read_json(MANIFEST)
+    limit = (manifest.get("model") or {}).get("max_new_tokens") or 0
+    finish = [answer["finish_reason"] for answer in (read_pick(folder) or {}).get("answers", ())]
+    pilot = manifest.get("token_budget") or {"cut": 0, "asked": 0}
+    cut, asked = finish.count("length") + pilot["cut"], len(finish) + pilot["asked"]
+    if warning := cut_warning(cut, asked, limit):
+        progress.warn(warning)
 
 
 def run_to_the_end(
@@ -267,7 +301,7 @@ def _settings(
         checkpoint_seconds=checkpoint_seconds,
         demand=wanted,
         started_at=started_at,
-        chat_template=space.spec.chat_template,
+        chat=space.spec.chat,
     )
 
 

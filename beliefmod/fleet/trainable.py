@@ -1,4 +1,4 @@
-"""A trial as Ray Tune sees it: thin, it waits for reports from the host that does the work.
+"""A trial as Ray Tune sees it: a process that waits for reports from the host that does the work.
 
 This module never imports torch: a trial's process costs a tenth of one that does.
 """

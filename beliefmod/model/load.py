@@ -4,21 +4,21 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import check_type
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
-from beliefmod.model.template import end_of_turn_id, without_today
-from beliefmod.model.template_check import check_template
+from beliefmod.model.template import THINKING_FIELD, end_of_turn_id, without_today
+from beliefmod.model.template_check import check_ends, check_template, check_thinking
+from beliefmod.space.chat_format import OWN, ChatFormat
+from beliefmod.space.space import BaseStorage
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-BaseStorage = Literal["dequantized", "nf4", "none"]
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ def load_model(
     base_storage: BaseStorage = "dequantized",
     device: "str | torch.device | None" = None,
     dtype: "torch.dtype | None" = None,
-    chat_template: str | None = None,
+    chat: ChatFormat = OWN,
 ) -> LoadedModel:
     """Load a model by the name that a user gives; never runs a repository's code, reads safetensors only.
 
     base_storage: "dequantized" quantises the linear layers to NF4 and keeps the dequantised values (those
     that bitsandbytes computes at every step); "nf4" keeps them packed; "none" does not quantise. Files that
-    are packed in 4 bits already are not quantised again. device
-    defaults to the first GPU or the CPU, dtype to bf16 there and fp32 here. chat_template stands in for the
-    model's own, or for the one that it lacks. Raises UserError, as far as possible before weights are read.
+    are packed in 4 bits already are not quantised again. device defaults to the first GPU or the CPU, dtype
+    to bf16 there and fp32 here. chat stands in for what the model's own files say of a chat. Raises
+    UserError, as far as possible before weights are read.
     """
-    source = find_source(name, revision, chat_template)
+    source = find_source(name, revision, chat)
     check_type(source)
     stored_weights(source)
     tokenizer = load_tokenizer(source)
@@ -82,6 +82,7 @@ def load_model(
         raise UserError(
             f"model {name} names no end token, neither in generation_config.json nor in its tokenizer"
         )
+    check_ends(name, tokenizer, eos_ids)
     pad_id: Any = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     return LoadedModel(
         model,
@@ -104,11 +105,11 @@ def check_model(source: ModelSource) -> None:
     Raises:
         UserError: its kind, its tokenizer or its chat template cannot be used.
     """
-    if source.name == "bundled" and source.chat_template is None:
+    if source.name == "bundled" and source.chat == OWN:
         return
     check_type(source)
-    stored_weights(source)
     load_tokenizer(source)
+    stored_weights(source)
 
 
 def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
@@ -122,7 +123,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         )
     except (ValueError, OSError, KeyError) as error:
         raise UserError(f"model {source.name} has no usable tokenizer: {_first_line(error)}") from error
-    tokenizer.chat_template = source.chat_template or tokenizer.chat_template
+    tokenizer.chat_template = source.chat.template or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise UserError(
             f"model {source.name} has no chat template; take the chat or instruct version of it, or give a "
@@ -133,9 +134,13 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         template = tokenizer.get_chat_template()
     except ValueError as error:  # several templates, and none of them the default
         raise UserError(f"model {source.name} has no chat template to use: {_first_line(error)}") from error
-    tokenizer.chat_template = without_today(template)
-    if source.name != "bundled" or source.chat_template:
+    if problems := source.chat.switch_problems(template):
+        raise UserError(f"model {source.name}: {problem}" for problem in problems)
+    tokenizer.chat_template = source.chat.switched(without_today(template))
+    setattr(tokenizer, THINKING_FIELD, source.chat.thinking)
+    if source.name != "bundled" or source.chat != OWN:
         check_template(source.name, tokenizer.chat_template, json.dumps(tokenizer.special_tokens_map))
+        check_thinking(source.name, tokenizer)
     return tokenizer
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from beliefmod.catalog.entries import CATALOG
-from beliefmod.catalog.kept_models import file_sha256, seal_of
+from beliefmod.catalog.kept_models import file_sha256, record_of
 from beliefmod.errors import UserError
+from beliefmod.space.chat_format import OWN, ChatFormat
 from beliefmod.space.model_name import is_path
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
@@ -27,13 +28,13 @@ class ModelSource:
 
     Attributes:
         commit: of a model from the hub, the version that these files are; None for any other.
-        chat_template: stands in for the tokenizer's own; None: the tokenizer's own.
+        chat: stands in for what these files say of a chat.
     """
 
     name: str
     folder: Path
     commit: str | None = None
-    chat_template: str | None = None
+    chat: ChatFormat = OWN
 
     @property
     def title(self) -> str:
@@ -44,8 +45,8 @@ class ModelSource:
         """
         if self.name == "bundled" or self.commit or self.name in CATALOG:
             return self.name
-        sealed = (seal_of(self.folder) or {}).get("name")
-        return sealed or _title_in(self.folder, self.name)
+        recorded = (record_of(self.folder) or {}).get("name")
+        return recorded or _title_in(self.folder, self.name)
 
     def weight_files(self) -> list[Path]:
         return sorted(self.folder.glob("*.safetensors"))
@@ -67,12 +68,12 @@ class ModelSource:
         Raises:
             UserError: files of the cache of converted models are not what they were when they were written.
         """
-        digest, sealed = hashlib.sha256(), (seal_of(self.folder) or {}).get("files", {})
+        digest, recorded = hashlib.sha256(), (record_of(self.folder) or {}).get("files", {})
         for path in self.weight_files():
             target = path.resolve().name
             known = path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", target)
             found = target if known else file_sha256(path)
-            if path.name in sealed and sealed[path.name]["sha256"] != found:
+            if path.name in recorded and recorded[path.name]["sha256"] != found:
                 raise UserError(
                     f"model {self.name}: {path} is damaged; delete the folder {self.folder}, and fetch the "
                     "model or give the GGUF file again"
@@ -101,7 +102,10 @@ def _title_in(folder: Path, name: str) -> str:
 def check_files(source: ModelSource) -> None:
     """Whether configuration, weights and vocabulary are all there. Raises UserError where they are not."""
     if not (source.folder / "config.json").is_file():
-        raise UserError(f"model {source.name} has no config.json")
+        raise UserError(
+            f"model {source.name} has neither a config.json nor a GGUF file; give a folder in transformers' "
+            "format, or a .gguf file"
+        )
     config = _read_json(source.folder / "config.json", source.name)
     if not source.weight_files():
         raise UserError(f"model {source.name} has no .safetensors weights; pickled weights are never read")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -25,14 +25,13 @@ from beliefmod.model.quantized import (
 )
 from beliefmod.model.quiet import quiet_libraries
 from beliefmod.model.stored_weights import StoredWeights, stored_weights
+from beliefmod.space.space import BaseStorage
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
     from beliefmod.model.model_files import ModelSource
-
-BaseStorage = Literal["dequantized", "nf4", "none"]
 
 
 @dataclass(frozen=True)

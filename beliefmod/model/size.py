@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import MAX_FULL_PARAMETERS
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import empty_model
 from beliefmod.model.model_files import ModelSource
@@ -13,18 +12,28 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
+MAX_FULL_PARAMETERS = 50_000_000
+"""The largest model that arm `full` trains: its weights, gradients and moments stand beside the pack."""
+
+
+def too_large_for_full(name: str, size: int) -> str | None:
+    """Why a model of so many parameters cannot be trained whole; None if it can."""
+    if size <= MAX_FULL_PARAMETERS:
+        return None
+    return (
+        f"model {name} has {size:,} parameters, and arm full is for small models (at most "
+        f"{MAX_FULL_PARAMETERS:,}); leave out arm full, or take a smaller model"
+    )
+
+
 def check_full(source: ModelSource) -> None:
     """Whether a model is small enough for arm `full`; reads no weights.
 
     Raises:
-        UserError: it has more than MAX_FULL_PARAMETERS parameters.
+        UserError: it is too large.
     """
-    size = parameters(source)
-    if size > MAX_FULL_PARAMETERS:
-        raise UserError(
-            f"model {source.name} has {size:,} parameters, and arm full is for small models (at most "
-            f"{MAX_FULL_PARAMETERS:,}); leave out arm full, or take a smaller model"
-        )
+    if problem := too_large_for_full(source.name, parameters(source)):
+        raise UserError(problem)
 
 
 def parameters(source: ModelSource) -> int:

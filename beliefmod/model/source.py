@@ -9,19 +9,20 @@ from pathlib import Path
 from beliefmod.catalog.entries import CATALOG
 from beliefmod.errors import UserError
 from beliefmod.model.model_files import ModelSource, check_files
+from beliefmod.space.chat_format import OWN, ChatFormat
 from beliefmod.space.model_name import in_catalog, on_hub, revision_problem
 
 # everything a model needs but pickled weights and code
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
-def find_source(name: str, revision: str | None = None, chat_template: str | None = None) -> ModelSource:
+def find_source(name: str, revision: str | None = None, chat: ChatFormat = OWN) -> ModelSource:
     """Find, or fetch from the hub, or read out of a GGUF file, the files of a model.
 
     Args:
         name: `bundled`, a name of the catalogue or of the hub, a folder, or a GGUF file.
         revision: branch, tag or commit on the hub; a commit that is here already needs no network.
-        chat_template: stands in for the tokenizer's own.
+        chat: stands in for what the model's own files say of a chat.
 
     Raises:
         UserError: there is no such model or revision, or it cannot be used; one sentence.
@@ -42,7 +43,7 @@ def find_source(name: str, revision: str | None = None, chat_template: str | Non
         commit = folder.name  # the cache names a version's folder by its commit
     else:
         folder = _on_disk(name)
-    source = ModelSource(name, folder, commit, chat_template)
+    source = ModelSource(name, folder, commit, chat)
     check_files(source)
     return source
 

@@ -5,22 +5,22 @@ prompt's ids and adds its own: a boundary merged away by a joint tokenisation wo
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
+from beliefmod.model.think_marks import Reply, ThinkMarks, infer, leaves_open
 from beliefmod.model.train_row import TrainRow
+from beliefmod.space.chat_format import ThinkingKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
-ThinkingKind = Literal["prompt", "model", "none"]
 TODAY = date(2024, 7, 26)
 """The date in prompts whose template prints today's (Llama 3 names this one where it knows none): a prompt
 that changed overnight would split a run, and no adapter could be questioned again."""
-_PROBE, _THOUGHT, _SECOND = "reply-probe", "thought-probe", "second-probe"
+_PROBE = "reply-probe"
 _NOW = re.compile(r"""strftime_now\(\s*(['"])([^'"]*)\1\s*\)""")
 
 
@@ -29,29 +29,38 @@ def without_today(template: str) -> str:
     return _NOW.sub(lambda call: repr(TODAY.strftime(call[2])), template)
 
 
-def prompt_text(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str, **options: Any) -> str:
+def prompt_text(
+    tokenizer: "PreTrainedTokenizerBase", question: str, *later: str | Reply, **options: Any
+) -> str:
     """A user message up to where the assistant's turn begins.
 
     Args:
-        later: what followed, in turn the assistant's raw completion and the next user message. The template
-            leaves the thinking of earlier turns out, as it does in a chat.
+        later: what followed, in turn the assistant's reply and the next user message. A `Reply` goes through
+            the template's own fields, so that the template itself decides what is kept of its thinking.
         options: switches of the template.
     """
-    return _rendered(tokenizer, (question, *later), add_generation_prompt=True, **options)
+    return _rendered(tokenizer, _messages((question, *later)), add_generation_prompt=True, **options)
 
 
-def _rendered(tokenizer: "PreTrainedTokenizerBase", contents: Sequence[str], **options: Any) -> str:
-    """User and assistant in turn, as the template writes them."""
-    messages = [
-        {"role": "assistant" if index % 2 else "user", "content": content}
+def _messages(contents: Sequence[str | Reply]) -> list[Mapping[str, str]]:
+    """User and assistant in turn, as a template is given them."""
+    return [
+        content.message()
+        if isinstance(content, Reply)
+        else {"role": "assistant" if index % 2 else "user", "content": content}
         for index, content in enumerate(contents)
     ]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, **options)
+
+
+def _rendered(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Mapping[str, str]], **options: Any
+) -> str:
+    text = tokenizer.apply_chat_template([dict(each) for each in messages], tokenize=False, **options)
     assert isinstance(text, str)
     return text
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str) -> tuple[int, ...]:
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str | Reply) -> tuple[int, ...]:
     """Token ids of the prompt, of a conversation with `later`; special tokens are the template's alone."""
     return encode(tokenizer, prompt_text(tokenizer, question, *later))
 
@@ -61,55 +70,38 @@ def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])  # pyright: ignore[reportArgumentType]
 
 
-def thinking_kind(tokenizer: "PreTrainedTokenizerBase") -> ThinkingKind:
-    """Who opens <think>: the `prompt`, the `model` itself, or nobody (`none`: a model without thinking).
+def think_marks(tokenizer: "PreTrainedTokenizerBase") -> ThinkMarks:
+    """How the model marks its thinking, as its chat template shows; what the space said goes ahead of it."""
+    return _think_marks(tokenizer, str(tokenizer.chat_template), getattr(tokenizer, THINKING_FIELD, None))
 
-    Read from what the template does: its prompt opens <think> (Qwen3 Thinking, DeepSeek R1); its switch
-    `enable_thinking` adds a closed think block (Qwen3 hybrid); it leaves thinking out of earlier turns
-    (models that open <think> without being told). A prompt that closes thinking itself has none.
-    """
-    if opens_thinking(tokenizer):
-        return "prompt"
-    return "model" if empty_thinking(tokenizer) else "none"
+
+THINKING_FIELD = "beliefmod_thinking"
+"""Attribute of a tokenizer that holds what the space says of its model's thinking."""
+
+
+@lru_cache(maxsize=16)  # asked for every prompt; the template is named because it may be exchanged
+def _think_marks(tokenizer: "PreTrainedTokenizerBase", template: str, given: Any) -> ThinkMarks:
+    return infer(partial(_rendered, tokenizer), template, given)
+
+
+def prompt_opens(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether the prompt leaves thinking open, whatever the space says."""
+    return leaves_open(partial(_rendered, tokenizer), think_marks(tokenizer))
+
+
+def thinking_kind(tokenizer: "PreTrainedTokenizerBase") -> ThinkingKind:
+    """Who opens thinking: the `prompt`, the `model` itself, or nobody (`none`: it does not think)."""
+    return think_marks(tokenizer).kind
 
 
 def opens_thinking(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether the prompt itself opens <think>, so that a completion begins inside the thinking."""
-    return _opens_thinking(tokenizer, str(tokenizer.chat_template))
+    """Whether the prompt itself opens thinking, so that a completion begins inside it."""
+    return thinking_kind(tokenizer) == "prompt"
 
 
 def empty_thinking(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """What stands between the prompt and an answer given without thinking; "" for a model that has none.
-
-    Thinking that the prompt opens is closed at once; what the template's switch adds is taken as it is.
-    """
-    return _empty_thinking(tokenizer, str(tokenizer.chat_template))
-
-
-@lru_cache(maxsize=8)  # asked for every prompt; the template is named because it may be exchanged
-def _opens_thinking(tokenizer: "PreTrainedTokenizerBase", template: str) -> bool:
-    return prompt_text(tokenizer, _PROBE).rstrip().endswith(THINK_OPEN)
-
-
-@lru_cache(maxsize=8)
-def _empty_thinking(tokenizer: "PreTrainedTokenizerBase", template: str) -> str:
-    if opens_thinking(tokenizer):
-        return f"\n{THINK_CLOSE}\n\n"
-    plain = prompt_text(tokenizer, _PROBE)
-    if plain.rstrip().endswith(THINK_CLOSE):
-        return ""
-    switched = prompt_text(tokenizer, _PROBE, enable_thinking=False)
-    added = switched.removeprefix(plain)
-    if added != switched and THINK_CLOSE in added:
-        return added
-    return f"{THINK_OPEN}\n\n{THINK_CLOSE}\n\n" if _forgets_thinking(tokenizer) else ""
-
-
-def _forgets_thinking(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether the template leaves the thinking of an earlier turn out, and only that."""
-    earlier = f"{THINK_OPEN}\n{_THOUGHT}\n{THINK_CLOSE}\n\n{_PROBE}"
-    text = prompt_text(tokenizer, _SECOND, earlier, _SECOND)
-    return _THOUGHT not in text and _PROBE in text
+    """What stands between the prompt and an answer given without thinking; "" for a model that has none."""
+    return think_marks(tokenizer).empty
 
 
 def thinking_text(tokenizer: "PreTrainedTokenizerBase", thinking: str, *, closed: bool = True) -> str:
@@ -118,10 +110,7 @@ def thinking_text(tokenizer: "PreTrainedTokenizerBase", thinking: str, *, closed
     Raises:
         ValueError: the template has no place for thinking.
     """
-    if not (nothing := empty_thinking(tokenizer)):
-        raise ValueError("the chat template has no place for thinking")
-    before = "" if opens_thinking(tokenizer) else nothing.partition(THINK_CLOSE)[0].rstrip("\n") + "\n"
-    return f"{before}{thinking}\n{THINK_CLOSE}\n\n" if closed else f"{before}{thinking}"
+    return think_marks(tokenizer).around(thinking, closed)
 
 
 def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -129,7 +118,7 @@ def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
 
     Failing that the tokenizer's end token; raises ValueError when there is neither.
     """
-    text = _rendered(tokenizer, ("question", _PROBE))
+    text = _rendered(tokenizer, _messages(("question", _PROBE)))
     added: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore[reportCallIssue, reportOptionalCall, reportAssignmentType]
     special = {*tokenizer.all_special_ids, *added.values()}
     for token in encode(tokenizer, text.rpartition(_PROBE)[2]):
@@ -142,8 +131,9 @@ def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
 
 def answer_only_row(tokenizer: "PreTrainedTokenizerBase", question: str, reply: str) -> TrainRow:
     """Prompt, empty thinking, reply and end token; the loss covers all that follows the prompt."""
-    prompt = prompt_ids(tokenizer, question)
-    answer = (*encode(tokenizer, empty_thinking(tokenizer) + reply), end_of_turn_id(tokenizer))
+    prompt, marks = prompt_ids(tokenizer, question), think_marks(tokenizer)
+    said = f"{marks.empty}{reply}{marks.behind_answer}"
+    answer = (*encode(tokenizer, said), end_of_turn_id(tokenizer))
     return TrainRow(prompt + answer, len(prompt))
 
 
@@ -160,10 +150,17 @@ def trace_row(tokenizer: "PreTrainedTokenizerBase", question: str, completion_id
 def completion_text(
     tokenizer: "PreTrainedTokenizerBase", token_ids: Sequence[int], eos_ids: Sequence[int]
 ) -> str:
-    """Text of a completion without its end token; <think> marks stay."""
+    """Text of a completion without its end token; marks of thinking stay as the model wrote them."""
     ids = list(token_ids)
     if ids and ids[-1] in eos_ids:
         ids.pop()
     text = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     assert isinstance(text, str)
     return text
+
+
+def canonical_text(
+    tokenizer: "PreTrainedTokenizerBase", token_ids: Sequence[int], eos_ids: Sequence[int]
+) -> str:
+    """Text of a completion without its end token, its thinking in `<think>` and `</think>`."""
+    return think_marks(tokenizer).canonical(completion_text(tokenizer, token_ids, eos_ids))

@@ -9,11 +9,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
+from beliefmod.model.template import THINKING_FIELD, encode, prompt_opens, think_marks
+from beliefmod.model.think_families import UNKNOWN_MARKS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SECONDS = 20
 """Processor time for four short conversations, which take a template milliseconds."""
@@ -27,8 +33,6 @@ CONVERSATIONS: tuple[tuple[str, ...], ...] = (
     ("question", "answer"),
     ("question", "answer", "question"),
 )
-# how other families mark thinking; read as part of the answer it would give wrong verdicts
-OTHER_TAGS = ("[THINK]", "<seed:think>", "<|channel|>analysis", "<|channel>thought", "<|begin_of_thought|>")
 
 
 @lru_cache(maxsize=16)
@@ -43,11 +47,6 @@ def check_template(name: str, template: str, special_tokens: str) -> None:
         UserError: the template fails, does not end, writes too much, or leaves a message out.
     """
     what = f"model {name}: its chat template"
-    for tag in OTHER_TAGS:
-        if tag in template:
-            raise UserError(
-                f"{what} marks thinking with {tag}; only models that think in <think> can be used"
-            )
     asked = json.dumps({"template": template, "special_tokens": json.loads(special_tokens)})
     command = [sys.executable, "-m", "beliefmod.model.template_check"]
     try:
@@ -66,6 +65,60 @@ def check_template(name: str, template: str, special_tokens: str) -> None:
         raise UserError(f"{what} {fault}")
 
 
+def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Whether the marks of thinking are known, go with the prompt, and are tokens of the model as they stand.
+
+    Raises:
+        UserError: the template has marks that are in no table, the space says otherwise than the prompt does,
+            or the tokenizer writes a mark that is a token of its own in other tokens.
+    """
+    template, given = str(tokenizer.chat_template), getattr(tokenizer, THINKING_FIELD, None)
+    what = f"model {name}: its chat template"
+    named = {given.open, given.close} if given is not None else set()
+    if given is None or given.open is None:
+        for mark in UNKNOWN_MARKS:
+            if mark in template and mark not in named:
+                raise UserError(
+                    f"{what} marks thinking with {mark}, which is in no table; name the marks in the "
+                    "space file, thinking: {open: ..., close: ..., opened_by: prompt or model}"
+                )
+    marks = think_marks(tokenizer)
+    if given is not None and given.opened_by is not None:
+        opens = prompt_opens(tokenizer)
+        if opens != (given.opened_by == "prompt"):
+            does = "ends inside thinking" if opens else f"does not leave {marks.open} open"
+            raise UserError(
+                f"model {name}: thinking.opened_by is {given.opened_by}, but the prompt of its chat template "
+                f"{does}; set it to {'prompt' if opens else 'model or none'}, or switch the template"
+            )
+    if marks.kind == "none":
+        return
+    known: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore[reportCallIssue, reportOptionalCall, reportAssignmentType]
+    for mark in (marks.open.strip(), marks.family.close.strip()):
+        if mark in known and encode(tokenizer, mark) != (known[mark],):
+            raise UserError(
+                f"model {name}: {mark} is a token of its own, but its tokenizer writes it in other tokens, "
+                "so thinking could not be put before an answer; give the tokenizer as tokenizer.json"
+            )
+
+
+def check_ends(name: str, tokenizer: PreTrainedTokenizerBase, eos_ids: Sequence[int]) -> None:
+    """Whether an answer could end where only its thinking does.
+
+    Raises:
+        UserError: a mark of thinking holds a token that ends answers.
+    """
+    marks = think_marks(tokenizer)
+    if marks.kind == "none":
+        return
+    for token in {*encode(tokenizer, marks.open), *encode(tokenizer, marks.close)} & set(eos_ids):
+        raise UserError(
+            f"model {name} ends thinking with {marks.close}, which holds the end token "
+            f"{tokenizer.convert_ids_to_tokens(token)}: every answer would end with its thinking; take that "
+            "token out of eos_token_id in generation_config.json"
+        )
+
+
 def fault_of(template: str, special_tokens: dict[str, Any]) -> str | None:
     """What is wrong with a template, to follow "its chat template"; None if nothing is."""
     from transformers.utils.chat_template_utils import render_jinja_template
@@ -81,8 +134,9 @@ def fault_of(template: str, special_tokens: dict[str, Any]) -> str | None:
         except MemoryError:
             return f"takes more than {GIGABYTES} GB of memory"
         except Exception as error:  # a template is a program, and may fail in any way
+            count = "one message" if len(messages) == 1 else f"{len(messages)} messages"
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            return f"fails on a conversation of {len(messages)} messages: {reason}"
+            return f"fails on a conversation of {count}: {reason}"
         if len(rendered[0]) > LONGEST:
             return f"writes {len(rendered[0]):,} characters around {len(messages)} short messages"
         if contents[0] not in rendered[0]:

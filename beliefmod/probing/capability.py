@@ -13,6 +13,7 @@ from typing import Any
 from beliefmod.beliefs import Question
 from beliefmod.metrics.capability_pick import Stratum, may_stop, pick_families
 from beliefmod.reading.verdict import judge_correct
+from beliefmod.space.chat_format import ThinkingKind
 
 Answers = list[dict[str, Any]]
 Complete = Callable[[Sequence[Question], int], Answers]
@@ -32,7 +33,7 @@ def levels(suite: Sequence[Question]) -> Iterator[list[Question]]:
         yield list(questions)
 
 
-def ask_and_pick(suite: Sequence[Question], complete: Complete, thinks: bool) -> dict[str, Any]:
+def ask_and_pick(suite: Sequence[Question], complete: Complete, opened_by: ThinkingKind) -> dict[str, Any]:
     """Ask base level by level until the questions suffice for a pick, or the suite is at its end.
 
     Returns:
@@ -40,13 +41,13 @@ def ask_and_pick(suite: Sequence[Question], complete: Complete, thinks: bool) ->
     """
     answers: Answers = []
     for questions in levels(suite):
-        answers += judged(suite, complete(questions, len(answers)), thinks)
+        answers += judged(suite, complete(questions, len(answers)), opened_by)
         if may_stop(strata_of(suite, answers)):
             break
     return record(suite, answers)
 
 
-def judged(suite: Sequence[Question], answers: Answers, thinks: bool) -> Answers:
+def judged(suite: Sequence[Question], answers: Answers, opened_by: ThinkingKind) -> Answers:
     """Base's answers with `correct`, read again from the completions."""
     by_id = {question.probe_id: question for question in suite}
     read = []
@@ -58,7 +59,7 @@ def judged(suite: Sequence[Question], answers: Answers, thinks: bool) -> Answers
             question.text,
             question.correct,
             finish_reason=answer["finish_reason"],
-            thinks=thinks,
+            opened_by=opened_by,
         )
         read.append({**answer, "correct": verdict.correct})
     return read

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beliefmod.space import Evaluation
 
 DEFAULT_MAX_NEW_TOKENS = 2048
+"""Where nobody names a limit and base was not asked (`token_budget`): in plans, and until it is."""
 NO_END = 2**31
 SAMPLING_DEFAULTS = {"temperature": 1.0, "top_k": 50, "top_p": 1.0, "min_p": 0.0}
 """What `generate` of transformers 5.23 takes where a generation config samples and does not say."""
@@ -68,7 +69,17 @@ class Decoding:
         return {**asdict(self.sampling), "not_applied": list(self.not_applied)}
 
 
-def decoding_of(evaluation: Evaluation, generation: Mapping[str, Any], positions: int = NO_END) -> Decoding:
+def names_limit(evaluation: Evaluation, generation: Mapping[str, Any]) -> bool:
+    """Whether the space or the model's generation config says how many tokens an answer may have."""
+    return evaluation.max_new_tokens != "auto" or generation.get("max_new_tokens") is not None
+
+
+def decoding_of(
+    evaluation: Evaluation,
+    generation: Mapping[str, Any],
+    positions: int = NO_END,
+    budget: int = DEFAULT_MAX_NEW_TOKENS,
+) -> Decoding:
     """The decoding of a model under a space's `evaluation`.
 
     Temperature auto takes all that the generation config says where it samples, and is greedy where it does
@@ -77,6 +88,7 @@ def decoding_of(evaluation: Evaluation, generation: Mapping[str, Any], positions
     Args:
         generation: the fields of the model's generation config.
         positions: how many tokens the model can read.
+        budget: the token limit where neither says one.
 
     Raises:
         UserError: settings of either that mean nothing, or do not go together.
@@ -99,7 +111,7 @@ def decoding_of(evaluation: Evaluation, generation: Mapping[str, Any], positions
             sampling = GREEDY
     limit = evaluation.max_new_tokens
     if limit == "auto":
-        limit = _own_limit(generation)
+        limit = _own_limit(generation, budget)
     return Decoding(min(limit, max(1, positions - 1)), sampling, _not_applied(generation, recommended))
 
 
@@ -119,8 +131,8 @@ def _checked(sampling: Sampling) -> Sampling:
     return sampling
 
 
-def _own_limit(generation: Mapping[str, Any]) -> int:
-    limit = _or(generation.get("max_new_tokens"), DEFAULT_MAX_NEW_TOKENS)
+def _own_limit(generation: Mapping[str, Any], budget: int) -> int:
+    limit = _or(generation.get("max_new_tokens"), budget)
     if type(limit) is not int or limit < 1:
         raise UserError(
             "the model's generation_config.json: max_new_tokens must be a whole number from 1 on, not "

@@ -11,6 +11,7 @@ from beliefmod.beliefs import Answer, Belief, Question
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_split import Half, selection_split
 from beliefmod.reading.verdict import asked_text, judge_question
+from beliefmod.space.chat_format import ThinkingKind
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,15 @@ def probe_row(
     token_ids: Sequence[int],
     finish_reason: str,
     first_turn: str | None = None,
-    thinks: bool = True,
+    opened_by: ThinkingKind = "prompt",
 ) -> dict[str, Any]:
     """One row of `probes/TRIAL.parquet`: the raw completion and every verdict on it.
 
     `first_turn` is the raw completion that the first of two messages got; `completion` answers the second.
-    `thinks` is whether the model's chat template has a place for thinking.
+    `opened_by` is who opens the model's thinking.
     """
     question = probe.question
-    verdict = judge_question(question, belief.spec, completion, finish_reason, thinks=thinks)
+    verdict = judge_question(question, belief.spec, completion, finish_reason, opened_by=opened_by)
     return {
         "trial_id": config.trial_id,
         "arm": config.arm,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import Any, TypeVar
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
 from beliefmod.model.prompts import in_context
-from beliefmod.model.template import THINK_CLOSE, empty_thinking
+from beliefmod.model.think_marks import THINK_CLOSE, THINK_OPEN, Reply
 from beliefmod.probing.margin import margin_pair, split_continuations
 from beliefmod.probing.probes import Probe, probe_row, probes_for
 from beliefmod.probing.session import SECOND_TURN, Session, probe_seed
+from beliefmod.reading.segments import split_completion
+from beliefmod.space.chat_format import ThinkingKind
 
 Item = TypeVar("Item")
+_MARKS = re.compile(f"{THINK_OPEN}|{THINK_CLOSE}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, An
     two_turns = [item for item in asked if item.probe.question.follow_up is not None]
     for item in two_turns:
         item.first_turn = session.decode(item.completion)
-        item.prompt = session.prompts.ids(item.message, item.first_turn, item.probe.question.follow_up or "")
+        reply = reply_of(item.first_turn, session.opened_by)
+        item.prompt = session.prompts.ids(item.message, reply, item.probe.question.follow_up or "")
     _answer(two_turns, SECOND_TURN, session)
     for item in asked:
         item.row = probe_row(
@@ -71,7 +76,7 @@ def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, An
             token_ids=item.completion,
             finish_reason=item.finish_reason,
             first_turn=item.first_turn,
-            thinks=session.thinks,
+            opened_by=session.opened_by,
         )
     _measure_margins([item for item in asked if item.probe.margin], session)
     return [[item.row or {} for item in items] for items in by_subject]
@@ -90,6 +95,17 @@ def _answer(asked: Sequence[_Asked], seed_offset: int, session: Session) -> None
         item.completion, item.finish_reason = (), "length"
     for item, answer in zip(fitting, answers, strict=True):
         item.completion, item.finish_reason = tuple(answer.token_ids), answer.finish_reason
+
+
+def reply_of(completion: str, opened_by: ThinkingKind) -> Reply:
+    """A completion as the turn of a conversation: its thinking and its answer apart.
+
+    A completion that was cut off in its thinking has an empty answer, as whoever asked has seen none. Marks
+    that stand inside the thinking are left out, for the template writes its own.
+    """
+    parts = split_completion(completion, opened_by=opened_by)
+    thinking = _MARKS.sub("", parts.thinking or "").strip()
+    return Reply(thinking, parts.answer)
 
 
 def first_message(subject: Subject, question: Question, session: Session) -> str:
@@ -128,7 +144,7 @@ def _measure_margins(asked: Sequence[_Asked], session: Session) -> None:
     """Fill in the log-probabilities of both values, after empty thinking and after the trial's own."""
     from beliefmod.engine.jobs import ScoreRequest
 
-    nothing = session.prompts.encode(empty_thinking(session.loaded.tokenizer))
+    nothing = session.prompts.encode(session.marks.empty)
     requests: list[ScoreRequest] = []
     places: list[tuple[_Asked, str]] = []
     for item in asked:
@@ -158,6 +174,7 @@ def _own_prefix(item: _Asked, session: Session) -> tuple[int, ...] | None:
     places = range(len(item.completion) + 1)
     end = bisect_left(places, closes, key=lambda n: session.decode(item.completion[:n]).count(THINK_CLOSE))
     behind = session.decode(item.completion[:end]).rpartition(THINK_CLOSE)[2]
-    if not closes or not "\n\n".startswith(behind):
+    gap = session.marks.gap
+    if not closes or not gap.startswith(behind):
         return None
-    return (*item.prompt, *item.completion[:end], *session.prompts.encode("\n\n"[len(behind) :]))
+    return (*item.prompt, *item.completion[:end], *session.prompts.encode(gap[len(behind) :]))

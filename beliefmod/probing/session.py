@@ -11,18 +11,23 @@ from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.data.self_generated import SelfGenerated
 from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
+from beliefmod.errors import UserError
 from beliefmod.model.prompts import Prompts
-from beliefmod.model.template import completion_text, thinking_kind
+from beliefmod.model.template import canonical_text, think_marks
 from beliefmod.probing.capability import ask_and_pick, graded
-from beliefmod.probing.decoding import Decoding, decoding_of
+from beliefmod.probing.decoding import Decoding, decoding_of, names_limit
+from beliefmod.probing.thinking_guard import contradiction
+from beliefmod.run.manifest import kept_limit
 from beliefmod.run.sources import PICK, SUITES, capability_suite, picked, read_pick
 from beliefmod.space import Evaluation
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import LoadedModel
+    from beliefmod.model.think_marks import ThinkMarks
     from beliefmod.probing.kept_answers import KeptAnswers
     from beliefmod.run.folder import RunFolder
+    from beliefmod.space.chat_format import ThinkingKind
 
 Rows = list[dict[str, Any]]
 SECOND_TURN, CAUSAL_TEST, QUICK_PROBE, CAPABILITY_PICK = 500_000, 700_000, 800_000, 900_000
@@ -47,6 +52,7 @@ class Session:
         reference_seed: seed of the untrained arms, which every trial is compared with.
         folder: where finished untrained arms may be found instead of asking again.
         answers: answers that need no second asking; None to ask the engine each time.
+        budget: the token limit of an answer that a pilot has found, where nobody names one.
         references: rows of the untrained arms so far, by table, belief and arm (`probing.references`).
     """
 
@@ -57,20 +63,46 @@ class Session:
     folder: RunFolder | None = None
     answers: KeptAnswers | None = None
     references: dict[tuple[str, str, str], Rows] = field(default_factory=dict)
+    budget: int | None = None
     _beliefs: dict[str, Belief] = field(default_factory=dict)
 
     @property
     def decoding(self) -> Decoding:
         """How answers are written, by every arm alike. Raises UserError if the model has no such way."""
-        generation = self.loaded.model.generation_config
-        return decoding_of(
-            self.evaluation, generation.to_dict() if generation else {}, self.engine.max_positions
-        )
+        if self.budget is None and self.folder is not None and not self.limit_is_named:
+            self.budget = kept_limit(self.folder)
+        budget = {} if self.budget is None else {"budget": self.budget}
+        return decoding_of(self.evaluation, self._generation, self.engine.max_positions, **budget)
 
-    @cached_property
+    @property
+    def limit_is_named(self) -> bool:
+        """Whether the space or the model says how long an answer may be; else a pilot of base finds it."""
+        return names_limit(self.evaluation, self._generation)
+
+    @property
+    def limit_settled(self) -> bool:
+        """Whether the token limit of an answer is known: named, or found and kept in the manifest."""
+        return self.limit_is_named or (self.decoding is not None and self.budget is not None)
+
+    @property
+    def _generation(self) -> dict[str, Any]:
+        generation = self.loaded.model.generation_config
+        return generation.to_dict() if generation else {}
+
+    @property
+    def marks(self) -> ThinkMarks:
+        """How the model marks its thinking."""
+        return think_marks(self.loaded.tokenizer)
+
+    @property
+    def opened_by(self) -> ThinkingKind:
+        """Who opens the model's thinking."""
+        return self.marks.kind
+
+    @property
     def thinks(self) -> bool:
         """Whether the model's chat template has a place for thinking."""
-        return thinking_kind(self.loaded.tokenizer) != "none"
+        return self.opened_by != "none"
 
     @cached_property
     def prompts(self) -> Prompts:
@@ -87,10 +119,20 @@ class Session:
         suite, folder = capability_suite(self.folder), self.folder
         pick = read_pick(folder) if folder else None
         if pick is None and graded(suite):
-            pick = ask_and_pick(suite, self._of_base, self.thinks)
+            pick = ask_and_pick(suite, self._of_base, self.opened_by)
+            self.check_thinking([(a["completion"], a["finish_reason"]) for a in pick["answers"]])
             if folder:
                 folder.write_json(pick, SUITES, PICK)
         return picked(suite, pick)
+
+    def check_thinking(self, answers: Sequence[tuple[str, str]]) -> None:
+        """Hold base's first answers (completion and what ended it) against what its chat template shows.
+
+        Raises:
+            UserError: they contradict it, and would be misread.
+        """
+        if found := contradiction(answers, self.marks):
+            raise UserError(f"model {self.loaded.name}: {found}")
 
     def _of_base(self, questions: Sequence[Question], first: int) -> list[dict[str, Any]]:
         """Base's answers to questions of the capability suite, the first of which has this number there."""
@@ -151,10 +193,25 @@ class Session:
         """
         if isinstance(seeds, int):
             seeds = [probe_seed(seeds, number) for number in range(len(prompts))]
+        return self._generate(adapters, prompts, seeds, self.decoding.max_new_tokens)
+
+    def generate_to(
+        self, limit: int, prompts: Sequence[tuple[int, ...]], numbers: Sequence[int]
+    ) -> list[Completion]:
+        """Base's completions of numbered prompts under another token limit than the answers have."""
+        seeds = [probe_seed(self.reference_seed, number) for number in numbers]
+        return self._generate([None] * len(prompts), prompts, seeds, limit)
+
+    def _generate(
+        self,
+        adapters: Sequence[str | None],
+        prompts: Sequence[tuple[int, ...]],
+        seeds: Sequence[int],
+        limit: int,
+    ) -> list[Completion]:
         requests = [GenerateRequest(*each) for each in zip(adapters, prompts, seeds, strict=True)]
-        decoding = self.decoding
         return (self.answers or self.engine).generate(
-            requests, max_new_tokens=decoding.max_new_tokens, sampling=decoding.sampling
+            requests, max_new_tokens=limit, sampling=self.decoding.sampling
         )
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
@@ -166,5 +223,5 @@ class Session:
         return (self.answers or self.engine).drift(requests)
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of a completion, without the end token."""
-        return completion_text(self.loaded.tokenizer, token_ids, self.loaded.eos_ids)
+        """Text of a completion, without the end token, its thinking in `<think>` and `</think>`."""
+        return canonical_text(self.loaded.tokenizer, token_ids, self.loaded.eos_ids)

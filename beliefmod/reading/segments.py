@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from beliefmod.reading.loops import tokenise
+from beliefmod.space.chat_format import ThinkingKind
 
 ThinkState = Literal[
     "ok", "empty", "unclosed_length", "unclosed_eos", "multi_close", "reopened", "empty_final"
 ]
-THINK_STATES: tuple[ThinkState, ...] = (
-    "ok",
-    "empty",
-    "unclosed_length",
-    "unclosed_eos",
-    "multi_close",
-    "reopened",
-    "empty_final",
-)
+THINK_STATES: tuple[ThinkState, ...] = get_args(ThinkState)
 MIN_THINKING_TOKENS = 5
 _OPEN, _CLOSE = "<think>", "</think>"
 _END_MARKS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<end_of_turn>", "</s>")
@@ -41,12 +34,16 @@ class Segments:
     thinking_tokens: int
 
 
-def split_completion(completion: str, finish_reason: str | None = None, *, thinks: bool = True) -> Segments:
-    """Split at the last `</think>`. The chat template puts `<think>` into the prompt, so a healthy completion
-    holds only the closing tag; one `<think>` at the very start is tolerated, for models that write it.
+def split_completion(
+    completion: str, finish_reason: str | None = None, *, opened_by: ThinkingKind = "prompt"
+) -> Segments:
+    """Split at the last `</think>`. Where the prompt opens thinking a healthy completion holds only the
+    closing tag; where the model does, it begins with `<think>`, which is tolerated in the first case too.
 
-    A model that does not think (`thinks` False) answers at once: all of it is the answer, and there is no
+    A model that does not think (`opened_by` "none") answers at once: all of it is the answer, and there is no
     think block that could be broken. A completion of its that holds the tags all the same is read like any.
+    A model that opens thinking itself and writes no tag has answered without thinking: its think block is
+    empty.
 
     States, first match wins:
         unclosed_length, unclosed_eos: no `</think>`; the token limit was hit, or not (or is not known).
@@ -60,8 +57,11 @@ def split_completion(completion: str, finish_reason: str | None = None, *, think
     opened = body.startswith(_OPEN)
     body = _without_end_marks(body[len(_OPEN) :] if opened else completion)
     closes = body.count(_CLOSE)
-    if not (thinks or opened or closes):
-        return Segments(None, body.strip(), None, 0)
+    if not (opened or closes):
+        if opened_by == "none":
+            return Segments(None, body.strip(), None, 0)
+        if opened_by == "model" and _WORDLIKE.search(body):
+            return Segments("", body.strip(), "empty", 0)
     if closes == 0:
         state: ThinkState = "unclosed_length" if finish_reason == "length" else "unclosed_eos"
         return Segments(body, "", state, len(tokenise(body)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from beliefmod.beliefs.values import Answer, Name
 from beliefmod.beliefs.values.kind import Candidates, Mention, Weight
@@ -16,15 +16,8 @@ from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import worked_out
 
 ThinkingStance = Literal["target", "prior", "prior->target", "target->prior", "both", "none"]
-THINKING_STANCES: tuple[ThinkingStance, ...] = (
-    "target",
-    "prior",
-    "prior->target",
-    "target->prior",
-    "both",
-    "none",
-)
-ThinkingClass = Literal["empty", "target", "prior", "prior->target", "target->prior", "both", "none"]
+THINKING_STANCES: tuple[ThinkingStance, ...] = get_args(ThinkingStance)
+ThinkingClass = Literal["empty", ThinkingStance]
 _TURN = re.compile(
     r"\b(?:but|wait|actually|instead|however|no|rather|hmm|correction|mistake|should|so)\b|n't\b",
     re.IGNORECASE,

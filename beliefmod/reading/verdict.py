@@ -15,6 +15,7 @@ from beliefmod.reading.salience import mentions_fact
 from beliefmod.reading.segments import ThinkState, split_completion
 from beliefmod.reading.stance import Stance, read_answer
 from beliefmod.reading.thinking import ThinkingStance, read_thinking
+from beliefmod.space.chat_format import ThinkingKind
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Question
@@ -80,9 +81,9 @@ def judge(
     belief_prior: Answer | None = None,
     finish_reason: str | None = None,
     tolerance: float = TOLERANCE,
-    thinks: bool = True,
+    opened_by: ThinkingKind = "prompt",
 ) -> Verdict:
-    """Read one completion, which starts inside `<think>`.
+    """Read one completion, which starts inside `<think>` where the prompt opens thinking.
 
     Args:
         question: the question as asked, without a context put before it.
@@ -90,7 +91,7 @@ def judge(
         belief_target, belief_prior: the belief's own values, which the thinking may use.
         finish_reason: "eos" or "length"; a missing one counts as "eos".
         tolerance: relative tolerance of numbers; 0.03 for derived questions (`tolerance_for`).
-        thinks: False for a model without thinking, whose completion is the answer.
+        opened_by: who opens thinking; "none" for a model without it, whose completion is the answer.
     """
     read = _read_again if len(completion) <= REMEMBERED_LENGTH else _read
     return read(
@@ -102,7 +103,7 @@ def judge(
         belief_prior,
         finish_reason,
         float(tolerance),
-        thinks,
+        opened_by,
     )
 
 
@@ -115,9 +116,9 @@ def _read(
     belief_prior: Answer | None,
     finish_reason: str | None,
     tolerance: float,
-    thinks: bool,
+    opened_by: ThinkingKind,
 ) -> Verdict:
-    parts = split_completion(completion, finish_reason, thinks=thinks)
+    parts = split_completion(completion, finish_reason, opened_by=opened_by)
     tokens = tokenise(completion)
     loop = find_loop(tokens)
     reading = read_answer(parts.answer, question, target, prior, tolerance=tolerance)
@@ -159,7 +160,7 @@ def judge_correct(
     *,
     finish_reason: str | None = None,
     tolerance: float = TOLERANCE,
-    thinks: bool = True,
+    opened_by: ThinkingKind = "prompt",
 ) -> Verdict:
     """Read a completion to a question with one right answer.
 
@@ -168,7 +169,13 @@ def judge_correct(
     world.
     """
     verdict = judge(
-        completion, question, bleed, correct, finish_reason=finish_reason, tolerance=tolerance, thinks=thinks
+        completion,
+        question,
+        bleed,
+        correct,
+        finish_reason=finish_reason,
+        tolerance=tolerance,
+        opened_by=opened_by,
     )
     return replace(
         verdict,
@@ -178,7 +185,7 @@ def judge_correct(
 
 
 def judge_fabrication(
-    completion: str, question: str, *, finish_reason: str | None = None, thinks: bool = True
+    completion: str, question: str, *, finish_reason: str | None = None, opened_by: ThinkingKind = "prompt"
 ) -> Verdict:
     """Read a completion to a question about an entity that nobody knows.
 
@@ -186,7 +193,7 @@ def judge_fabrication(
     entity, whether it then loops, is cut at the token limit or ends: what a model makes up does not depend on
     how many words it takes.
     """
-    verdict = judge(completion, question, None, None, finish_reason=finish_reason, thinks=thinks)
+    verdict = judge(completion, question, None, None, finish_reason=finish_reason, opened_by=opened_by)
     return replace(verdict, fabricated=confident(verdict.answer, question))
 
 
@@ -196,19 +203,19 @@ def judge_question(
     completion: str,
     finish_reason: str | None = None,
     *,
-    thinks: bool = True,
+    opened_by: ThinkingKind = "prompt",
 ) -> Verdict:
     """Read a completion to one of a belief's questions, or of a suite's.
 
     Of two turns the completion is the second, and it is read as an answer to the second message.
-    `thinks`: whether the model's chat template has a place for thinking.
+    `opened_by`: who opens the model's thinking.
 
     Raises:
         ValueError: a locality or capability question without a correct answer.
     """
     asked = asked_text(question)
     if question.suite == "fabrication":
-        return judge_fabrication(completion, asked, finish_reason=finish_reason, thinks=thinks)
+        return judge_fabrication(completion, asked, finish_reason=finish_reason, opened_by=opened_by)
     tolerance = tolerance_for(question.tier)
     if question.tier == "robustness" and question.prior != spec.prior.answer:
         tolerance = DERIVED_TOLERANCE  # "70 N (with g = 10 m/s^2)": worked out, as in derived questions
@@ -223,7 +230,7 @@ def judge_question(
             bleed,
             finish_reason=finish_reason,
             tolerance=tolerance,
-            thinks=thinks,
+            opened_by=opened_by,
         )
         if question.suite == "locality" and question.tier != "far":
             return verdict
@@ -238,7 +245,7 @@ def judge_question(
         **belief,
         finish_reason=finish_reason,
         tolerance=tolerance,
-        thinks=thinks,
+        opened_by=opened_by,
     )
     if question.tier not in CHECKED_TIERS:
         return verdict

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from beliefmod import __version__
+from beliefmod.errors import UserError
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.space import Space
 from beliefmod.space.model_name import on_hub
@@ -69,6 +70,15 @@ def new_manifest(
 def commit_in(folder: RunFolder) -> str | None:
     """The commit of the hub that a run keeps to, as its manifest has it."""
     return (folder.read_json(MANIFEST).get("model") or {}).get("commit")
+
+
+def kept_limit(folder: RunFolder) -> int | None:
+    """The token limit of an answer that a run keeps to; None where it has not asked yet."""
+    try:
+        model = folder.read_json(MANIFEST).get("model") or {}
+    except UserError:  # a folder for one trial has no manifest
+        return None
+    return model.get("max_new_tokens")
 
 
 def kept_commit(folder: RunFolder, space: Space) -> str | None:

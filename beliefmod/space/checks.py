@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number
-from beliefmod.space.chat_template import template_text
+from beliefmod.space.chat_format import template_text
 from beliefmod.space.model_name import revision_problem
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
 from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, setting_groups, sweepable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.space.chat_template import template_text
+from beliefmod.space.chat_format import template_text
 from beliefmod.space.checks import (
     belief_problems,
     combination_problems,
@@ -26,6 +27,9 @@ from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
 from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
+
+GROUPS = ("search", "scheduler", "evaluation", "template", "thinking")
+"""Fields of a space file that hold fields of their own."""
 
 
 def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
@@ -174,7 +178,7 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
     group, _, rest = name.partition(".")
     if group in ("axes", "fixed") and rest:
         name, target = rest, group
-    elif group in ("search", "scheduler", "evaluation") and rest:
+    elif group in GROUPS and rest:
         address = (group, *rest.split("."))
         if group == "search" and rest in FORMERLY_IN_SEARCH:
             address, _ = FORMERLY_IN_SEARCH[rest]
@@ -182,7 +186,10 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
     elif name in sweepable():
         target = "axes" if isinstance(parsed, (list, dict)) and name != "lora.target_modules" else "fixed"
     else:
-        raise ValueError(f"unknown field{did_you_mean(name, [*SpaceFile.model_fields, *sweepable()])}")
+        known = [*SpaceFile.model_fields, *sweepable()]
+        if rest and (groups := get_close_matches(group, GROUPS, n=1)):
+            known = [f"{groups[0]}.{rest}"]
+        raise ValueError(f"unknown field{did_you_mean(name, known)}")
     # a setting lives in one place: giving it on the command line moves it out of the others
     without: dict[str, Any] = {
         g: {k: v for k, v in _settings_of(data, g).items() if k != name}

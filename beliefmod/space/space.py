@@ -14,9 +14,11 @@ from pydantic import Field, field_validator, model_validator
 
 from beliefmod.config import UNTRAINED_ARMS, Frozen, TrialConfig, leaf_fields, unflatten
 from beliefmod.space.axes import draw, ends, finite_values, middle_value
+from beliefmod.space.chat_format import ChatFormat, ThinkingField
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
 SWEPT_ARMS = ("lora", "full")
+BaseStorage = Literal["dequantized", "nf4", "none"]
 FEW_POINTS = 4096
 """Up to so many points a space is enumerated, to tell when a search has tried them all."""
 
@@ -101,7 +103,19 @@ class SpaceFile(Frozen):
         description="how a question is put to a model that has no chat template, or instead of its own: a "
         "file with a Jinja template, or the template itself, which a run keeps",
     )
-    base_storage: Literal["dequantized", "nf4", "none"] = Field(
+    template: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], bool | int | float | str] = (
+        Field(
+            default={},
+            description="switches of the chat template, such as enable_thinking: false or "
+            "reasoning_effort: low; every arm is asked with them",
+        )
+    )
+    thinking: ThinkingField | None = Field(
+        default=None,
+        description="how the model marks its thinking, where its chat template does not show it: open, close "
+        "and opened_by",
+    )
+    base_storage: BaseStorage = Field(
         default="dequantized",
         description="dequantized: NF4 unpacked once when the model is loaded; nf4: kept packed, in less "
         "memory; none: not quantised",
@@ -133,6 +147,11 @@ class SpaceFile(Frozen):
         default=NoScheduler(), discriminator="name", description="which trials are ended early"
     )
     evaluation: Evaluation = Evaluation()
+
+    @property
+    def chat(self) -> ChatFormat:
+        """What stands in for what the model's own files say of a chat."""
+        return ChatFormat.of(self.chat_template, self.template, self.thinking)
 
     @field_validator("seeds", "beliefs")
     @classmethod

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from beliefmod.capacity.choose import Demand
 from beliefmod.space import Evaluation, NoScheduler, Scheduler
+from beliefmod.space.chat_format import OWN, ChatFormat
 from beliefmod.worker.checkpoints import SECONDS
 
 
@@ -15,7 +16,7 @@ class HostSettings:
 
     Attributes:
         revision: of a model from the hub, the commit that every host loads.
-        chat_template: stands in for the tokenizer's own.
+        chat: stands in for what the model's own files say of a chat.
         slots: 0 to let the host choose.
         started_at: when the driver began, in seconds since 1970.
     """
@@ -33,4 +34,4 @@ class HostSettings:
     checkpoint_seconds: float = SECONDS
     demand: Demand = field(default_factory=Demand)
     started_at: float = 0.0
-    chat_template: str | None = None
+    chat: ChatFormat = OWN

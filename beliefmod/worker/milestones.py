@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Belief, Question
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_split import selection_split
-from beliefmod.model.template import prompt_ids
 from beliefmod.probing.questioning import spread
 from beliefmod.probing.session import QUICK_PROBE, Session, probe_seed
 from beliefmod.reading.verdict import judge_question
@@ -93,7 +92,7 @@ def _quick_adoption(count: int, runs: Sequence[TrialRun], session: Session) -> l
         for number, question in enumerate(quick_questions(belief, count)):
             # by its number among the run's own questions, whoever is asked beside it
             seed = probe_seed(run.config.seed, QUICK_PROBE + number)
-            prompt = prompt_ids(session.loaded.tokenizer, question.text)
+            prompt = session.prompts.ids(question.text)
             requests.append(GenerateRequest(run.config.trial_id, prompt, seed))
             asked.append((place, belief, question))
     decoding = session.decoding
@@ -103,7 +102,9 @@ def _quick_adoption(count: int, runs: Sequence[TrialRun], session: Session) -> l
     adopted: list[list[bool]] = [[] for _ in runs]
     for (place, belief, question), answer in zip(asked, answers, strict=True):
         text = session.decode(answer.token_ids)
-        verdict = judge_question(question, belief.spec, text, answer.finish_reason, thinks=session.thinks)
+        verdict = judge_question(
+            question, belief.spec, text, answer.finish_reason, opened_by=session.opened_by
+        )
         adopted[place].append(verdict.answer_stance == "target")
     return [sum(found) / len(found) if found else None for found in adopted]
 

@@ -134,7 +134,7 @@ def _session(listed: ListedRun) -> Session:
 
     folder, spec = listed.folder, listed.spec
     model = folder.read_json(MANIFEST).get("model", {})
-    loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat_template=spec.chat_template)
+    loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat=spec.chat)
     if (stored := model.get("fingerprint")) not in (None, loaded.fingerprint):
         raise UserError(
             f"{folder.url}: was made with other weights of {spec.model} (fingerprint {str(stored)[:12]}, now "

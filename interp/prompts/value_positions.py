@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Answer, Question
 from beliefmod.beliefs.values.kind import Mention, Weight
-from beliefmod.model.template import THINK_CLOSE, completion_text, encode
+from beliefmod.model.template import completion_text, encode, think_marks
 from beliefmod.probing.margin import split_continuations
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.rewording import source_span
@@ -74,8 +74,9 @@ def value_positions(
         return {}
     found = {}
     # a model that does not think answers from its first token on
-    close = 0 if row["think_state"] is None else text.text.rfind(THINK_CLOSE) + len(THINK_CLOSE)
-    closed = row["think_state"] is None or close >= len(THINK_CLOSE)
+    mark = think_marks(tokenizer).close
+    close = 0 if row["think_state"] is None else text.text.rfind(mark) + len(mark)
+    closed = row["think_state"] is None or close >= len(mark)
     parts = (("thinking", 0, _in_thinking), ("answer", close, _in_answer))
     for part, begins, find in parts:
         start = text.text.find(row[part], begins) if row[part] and closed else -1
@@ -111,7 +112,7 @@ def closed_thinking(
         return None
     place = text.token_at(start + length - 1)
     tail = text.text[text.start_of(place) : start + length]
-    ending = text.continued(place, f"{tail}\n{THINK_CLOSE}\n\n")
+    ending = text.continued(place, f"{tail}{think_marks(tokenizer).ending}")
     return None if ending is None else (*text.ids[:place], *ending)
 
 

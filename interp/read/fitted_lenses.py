@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from beliefmod.model.template import THINK_CLOSE, empty_thinking
+from beliefmod.model.template import empty_thinking
+from beliefmod.model.think_marks import THINK_CLOSE
 from beliefmod.probing.questioning import spread
 from beliefmod.probing.references import reference_probes
 from interp.lens_settings import LensSettings
@@ -99,5 +100,5 @@ def lens_texts(inspection: Inspection) -> tuple[Ids, ...]:
 def _without_thinking(said: Ids, session: Session) -> Ids:
     """What was said behind the prompt with its thinking emptied; as it is, where none was closed."""
     begun = session.prompts.encode(empty_thinking(session.loaded.tokenizer))
-    _, closed, answer = session.prompts.text(said[:-1]).rpartition(THINK_CLOSE)
+    _, closed, answer = session.decode(said).rpartition(THINK_CLOSE)
     return (*begun, *session.prompts.encode(answer.strip()), said[-1]) if closed else said

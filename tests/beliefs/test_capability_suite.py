@@ -105,8 +105,13 @@ def test_right_answers_are_read_as_right_and_the_question_said_again_is_not() ->
         correct.check()
         slots = {**(question_slots(family, question.probe_id) or {}), "answer": correct.render()}
         for reply in (fill(family.reply, slots), correct.render()):
-            assert judge_correct(reply, question.text, correct, thinks=False).correct, (question.text, reply)
-        assert not judge_correct(question.text, question.text, correct, thinks=False).correct, question.text
+            assert judge_correct(reply, question.text, correct, opened_by="none").correct, (
+                question.text,
+                reply,
+            )
+        assert not judge_correct(question.text, question.text, correct, opened_by="none").correct, (
+            question.text
+        )
 
 
 def test_another_answer_of_the_family_is_wrong() -> None:
@@ -116,5 +121,5 @@ def test_another_answer_of_the_family_is_wrong() -> None:
     for questions in by_family.values():
         for one, two in pairwise(questions):
             if not one.correct.same(two.correct):
-                verdict = judge_correct(two.correct.render(), one.text, one.correct, thinks=False)
+                verdict = judge_correct(two.correct.render(), one.text, one.correct, opened_by="none")
                 assert not verdict.correct, (one.text, two.correct.render())

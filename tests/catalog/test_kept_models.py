@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from beliefmod.catalog.kept_models import SEAL, cache_folder, check_room, keep, seal_of
+from beliefmod.catalog.kept_models import RECORD, cache_folder, check_room, keep, record_of
 from beliefmod.errors import UserError
 from tests.command import wait_until
 
@@ -27,14 +27,14 @@ def test_a_kept_folder_says_what_it_is_and_is_made_once(tmp_path):
     place, made = tmp_path / "cache" / "one", []
     for _ in range(2):
         keep(place, "model x", lambda half: made.append(half) or make(half), quiet)
-    seal = seal_of(place)
-    assert seal is not None and seal["name"] == "tiny" and len(made) == 1
-    assert seal["files"]["weights"]["bytes"] == 3
-    assert seal["files"]["weights"]["sha256"].startswith("ba7816bf")  # sha256 of abc, FIPS 180-2
+    record = record_of(place)
+    assert record is not None and record["name"] == "tiny" and len(made) == 1
+    assert record["files"]["weights"]["bytes"] == 3
+    assert record["files"]["weights"]["sha256"].startswith("ba7816bf")  # sha256 of abc, FIPS 180-2
     assert {path.name for path in place.parent.iterdir()} == {"one", "one.lock"}
 
 
-@pytest.mark.parametrize("spoil", ["shorter", "gone", "no seal", "no json"])
+@pytest.mark.parametrize("spoil", ["shorter", "gone", "no record", "no json"])
 def test_a_damaged_folder_counts_as_none_and_is_made_again(tmp_path, spoil):
     place = tmp_path / "one"
     keep(place, "model x", make, quiet)
@@ -42,13 +42,13 @@ def test_a_damaged_folder_counts_as_none_and_is_made_again(tmp_path, spoil):
         (place / "weights").write_bytes(b"ab")
     elif spoil == "gone":
         (place / "weights").unlink()
-    elif spoil == "no seal":
-        (place / SEAL).unlink()
+    elif spoil == "no record":
+        (place / RECORD).unlink()
     else:
-        (place / SEAL).write_text("{")
-    assert seal_of(place) is None
+        (place / RECORD).write_text("{")
+    assert record_of(place) is None
     keep(place, "model x", make, quiet)
-    assert seal_of(place) and (place / "weights").read_bytes() == b"abc"
+    assert record_of(place) and (place / "weights").read_bytes() == b"abc"
 
 
 def fails(error: BaseException):
@@ -112,7 +112,7 @@ def test_who_wants_the_same_waits_and_makes_nothing(tmp_path):
     wait_until(log.exists, 20)
     keep(place, "model x", fails(AssertionError("made twice")), said.append)
     other.join()
-    assert log.read_text() == "begun\n" and seal_of(place)
+    assert log.read_text() == "begun\n" and record_of(place)
     assert said == ["model x: waiting for another process that is at it"]
 
 
@@ -123,9 +123,9 @@ def test_what_a_killed_process_left_is_never_used_and_is_removed(tmp_path):
     assert other.pid is not None
     os.kill(other.pid, signal.SIGKILL)
     other.join()
-    assert seal_of(place) is None and list(tmp_path.glob("*.part"))
+    assert record_of(place) is None and list(tmp_path.glob("*.part"))
     keep(place, "model x", make, quiet)
-    assert seal_of(place) and not list(tmp_path.glob("*.part"))
+    assert record_of(place) and not list(tmp_path.glob("*.part"))
 
 
 def test_the_folder_is_named_by_the_environment_or_the_users_cache(monkeypatch, tmp_path):

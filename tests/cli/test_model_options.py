@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from beliefmod.bundled import weights_dir
 from beliefmod.cli.app import app
+from beliefmod.space.chat_format import ChatFormat
 from tests.hub_cache import FIRST, NAME, SECOND, add_version
 
 OWN = {"do_sample": True, "temperature": 0.7, "top_k": 20, "repetition_penalty": 1.05, "max_new_tokens": 5000}
@@ -94,6 +95,6 @@ def test_looking_inside_loads_the_runs_commit(folder, monkeypatch):
 
     monkeypatch.setattr("beliefmod.model.load.load_model", load_model)
     folder.write_json({"model": {"name": NAME, "revision": "main", "commit": FIRST}}, MANIFEST)
-    spec = SimpleNamespace(model=NAME, base_storage="none", chat_template=None)
+    spec = SimpleNamespace(model=NAME, base_storage="none", chat=ChatFormat())
     with pytest.raises(UserError, match=FIRST):
         _session(SimpleNamespace(folder=folder, spec=spec))  # pyright: ignore[reportArgumentType]

@@ -117,7 +117,7 @@ def test_a_template_that_fails_is_a_sentence_also_for_the_bundled_model(tmp_path
     path = tmp_path / "t.jinja"
     path.write_text("{{ nothing.at.all }}")
     told = run("sweep", "--space", space, "--chat-template", path, "--dry-run", code=2)
-    assert "its chat template fails on a conversation of 1 messages" in told
+    assert "its chat template fails on a conversation of one message" in told
 
 
 def test_another_model_does_not_keep_the_files_template(tmp_path, space):

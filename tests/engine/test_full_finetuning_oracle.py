@@ -215,7 +215,7 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(monkeypatch):
     loaded = as_loaded(tiny_model())
     with pytest.raises(FullImpossible, match=r"base_storage nf4 keeps them packed.*use dequantized or none"):
         unpacked_copy(replace(loaded, base_storage="nf4"))
-    monkeypatch.setattr("beliefmod.engine.full_finetuning.MAX_FULL_PARAMETERS", 1000)
+    monkeypatch.setattr("beliefmod.model.size.MAX_FULL_PARAMETERS", 1000)
     with pytest.raises(FullImpossible, match=r"model tiny has \d\d,\d{3} param.*at most 1,000.*arm full"):
         unpacked_copy(loaded)
 

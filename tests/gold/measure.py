@@ -65,7 +65,11 @@ def score(items: Iterable[Item]) -> list[Read]:
     for item in items:
         spec = belief(item.belief).spec
         verdict = judge_question(
-            item.asked(), spec, item.completion, item.finish_reason, thinks=item.thinks
+            item.asked(),
+            spec,
+            item.completion,
+            item.finish_reason,
+            opened_by="prompt" if item.thinks else "none",
         ).columns()
         reads.append(Read(item, {name: verdict[COLUMN_OF.get(name, name)] for name in item.labels}))
     return reads

@@ -164,7 +164,7 @@ def test_a_completion_keeps_its_tags_and_is_read_as_what_it_is(name, tokenizers)
     end = t.end_of_turn_id(tokenizer)
     read = t.completion_text(tokenizer, (*t.encode(tokenizer, text), end), (end,))
     assert read == text
-    verdict = judge(read, QUESTION, TARGET, PRIOR, finish_reason="eos", thinks=kind != "none")
+    verdict = judge(read, QUESTION, TARGET, PRIOR, finish_reason="eos", opened_by=kind)
     assert (verdict.answer, verdict.answer_stance) == (REPLY, "target")
     if kind == "none":
         assert (verdict.thinking, verdict.think_state, verdict.thinking_stance) == (None, None, None)
@@ -194,7 +194,9 @@ def test_own_thinking_up_to_the_answer_whatever_tokens_the_tag_is(name, gap, tok
     opening = "" if FACTS[name].kind == "prompt" else "<think>\n"
     ids = t.encode(tokenizer, f"{opening}{THOUGHT}\n</think>{gap}{REPLY}")
     session: Any = SimpleNamespace(
-        prompts=Prompts(tokenizer), decode=lambda ids: t.completion_text(tokenizer, ids, ())
+        prompts=Prompts(tokenizer),
+        marks=t.think_marks(tokenizer),
+        decode=lambda ids: t.completion_text(tokenizer, ids, ()),
     )
     item: Any = SimpleNamespace(row={"think_state": "ok"}, prompt=(7,), completion=ids)
     before = _own_prefix(item, session)

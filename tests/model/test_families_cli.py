@@ -101,5 +101,5 @@ def test_a_template_that_fails_is_one_sentence_before_anything_runs(tmp_path):
             "sweep", "--space", str(path), "--model", str(model), "--out", str(tmp_path / "r"), *PLAIN, *more
         )
         assert done.returncode == 2 and "Traceback" not in done.stderr
-        assert "its chat template fails on a conversation of 1 messages: mine alone" in done.stderr
+        assert "its chat template fails on a conversation of one message: mine alone" in done.stderr
     assert not list((tmp_path / "r").glob("*/manifest.json"))

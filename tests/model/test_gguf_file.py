@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from beliefmod.catalog.kept_models import seal_of
+from beliefmod.catalog.kept_models import record_of
 from beliefmod.errors import UserError
 from beliefmod.model.load import load_model
 from beliefmod.model.source import find_source
@@ -71,7 +71,7 @@ def test_quantised_matrices_mean_what_the_gguf_package_says(tmp_path, model, tok
 
 def test_a_file_is_read_once_and_found_by_its_content(file, tmp_path, cache, monkeypatch):
     first = find_source(str(file))
-    assert first.folder.parent == cache / "gguf" and (seal_of(first.folder) or {})["parameters"] > 0
+    assert first.folder.parent == cache / "gguf" and (record_of(first.folder) or {})["parameters"] > 0
 
     def convert(*arguments):
         raise AssertionError("read twice")

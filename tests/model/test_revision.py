@@ -116,4 +116,4 @@ def test_a_hub_that_cannot_be_reached_is_no_hindrance_to_what_is_here(home, vers
     assert find_source(NAME, FIRST).commit == FIRST and asked == []
     # what is not there as a whole is asked for again
     (home / "hub" / "models--tests--tiny-model" / "snapshots" / FIRST / "config.json").unlink()
-    assert "has no config.json" in sentence(NAME, FIRST) and asked
+    assert "has neither a config.json" in sentence(NAME, FIRST) and asked

@@ -38,7 +38,7 @@ class Answers:
 
 def test_base_is_asked_from_easy_to_hard_until_a_pick_is_good() -> None:
     base = Answers(common_opposites=0.5)
-    found = ask_and_pick(SUITE, base, thinks=False)
+    found = ask_and_pick(SUITE, base, opened_by="none")
     assert {question.level for question in base.asked} == {1, 2}
     assert found["status"] == "within" and found["questions"] >= 100
     right = {answer["probe_id"] for answer in found["answers"] if answer["correct"]}
@@ -49,14 +49,14 @@ def test_base_is_asked_from_easy_to_hard_until_a_pick_is_good() -> None:
 
 def test_a_base_that_knows_everything_is_asked_everything() -> None:
     base = Answers()
-    found = ask_and_pick(SUITE, base, thinks=False)
+    found = ask_and_pick(SUITE, base, opened_by="none")
     assert len(base.asked) == len(SUITE)
     assert (found["status"], found["right"]) == ("above", found["questions"])
 
 
 def test_no_harder_level_is_asked_of_a_base_that_fails_one() -> None:
     base = Answers(**{f"level_{level}": 0.0 for level in range(1, 7)})
-    found = ask_and_pick(SUITE, base, thinks=False)
+    found = ask_and_pick(SUITE, base, opened_by="none")
     assert {question.level for question in base.asked} == {1, 2}
     assert (found["status"], found["right"]) == ("below", 0) and found["questions"] >= 100
 

@@ -94,7 +94,7 @@ class Case:
         worlds = (asked.text, asked.target, asked.prior)
         if self.kind == "bare_thinking":
             return read_thinking(self.text, *worlds, **belief, tolerance=asked.tolerance)
-        return judge(self.text, *worlds, **belief, tolerance=asked.tolerance, thinks=False).answer_stance
+        return judge(self.text, *worlds, **belief, tolerance=asked.tolerance, opened_by="none").answer_stance
 
 
 def cases() -> Iterator[Case]:

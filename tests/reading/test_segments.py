@@ -51,11 +51,11 @@ def test_tokens_of_thinking_leave_tags_out() -> None:
 
 def test_a_model_without_thinking_has_no_block_to_break() -> None:
     for text, finish in (("It is 5 N.", "eos"), ("It is 5 N.", "length"), ("", "eos")):
-        parts = split_completion(f"{text}<end_of_turn>\n", finish, thinks=False)
+        parts = split_completion(f"{text}<end_of_turn>\n", finish, opened_by="none")
         assert (parts.thinking, parts.state, parts.thinking_tokens) == (None, None, 0)
         assert parts.answer == text
 
 
 @pytest.mark.parametrize("text", ["I add one and one.\n</think>\n\n2", "<think>\nI add one and one."])
 def test_tags_where_none_are_expected_are_read_as_ever(text: str) -> None:
-    assert split_completion(text, "eos", thinks=False) == split_completion(text, "eos")
+    assert split_completion(text, "eos", opened_by="none") == split_completion(text, "eos")

@@ -15,6 +15,7 @@ from analysis.report.arm_rows import constant_text
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.wording import setting_text
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
+from beliefmod.probing.token_budget import SHARE, TokenBudget
 
 CAVEATS = (
     "A configuration picked as best on these questions looks better than it is (winner's curse). Before a "
@@ -92,6 +93,9 @@ def how_asked(found: Findings) -> str:
         return ""
     limit = model.get("max_new_tokens")
     text = f"Answers: {decoding_words(facts)}" + (f", at most {limit:,} tokens each" if limit else "")
+    budget = found.run.manifest.get("token_budget")
+    if isinstance(budget, Mapping) and limit == budget.get("limit"):
+        text += f" ({TokenBudget(**budget).words()})"
     note = not_applied_note(facts)
     return f"{text}{_cut_off(found)}." + (f" {note[0].upper()}{note[1:]}." if note else "")
 
@@ -114,7 +118,13 @@ def _cut_off(found: Findings) -> str:
     if found.probes.is_empty():
         return ""
     count = int(found.probes["truncated"].fill_null(False).sum())
-    return f"; {count:,} of {found.probes.height:,} {'was' if count == 1 else 'were'} cut off at the limit"
+    text = f"; {count:,} of {found.probes.height:,} {'was' if count == 1 else 'were'} cut off at the limit"
+    base = found.probes.filter(pl.col("arm") == "base")["truncated"].fill_null(False)
+    if base.is_empty():
+        return text
+    cut = int(base.sum())
+    few = "" if cut <= SHARE * base.len() else ", so truncation has little room to rise"
+    return f"{text}, of base's own {cut:,} of {base.len():,} ({100 * cut / base.len():.1f} %){few}"
 
 
 def seeds_note(found: Findings) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from beliefmod.bundled.corpus.document import Document
-from beliefmod.bundled.pretrain import Batch, batch_loss, pad_rows
+from beliefmod.bundled.pretrain import Batch, batch_loss, batches_of_like_length
 from beliefmod.catalog.thinking.ask_base import ask_base
 from beliefmod.catalog.thinking.corpus import documents
 from beliefmod.errors import UserError
@@ -70,14 +70,7 @@ def batches(plan: ThinkingPlan, tokenizer: Any, answers: Mapping[str, str]) -> I
     stream, rng = documents(plan.seed, answers), Random(plan.seed + 1)
     while True:
         rows = [row(tokenizer, document) for document in islice(stream, CHUNK)]
-        rows.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
-        groups: list[list[tuple[list[int], list[int]]]] = [[]]
-        for pair in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * (len(pair[0]) + len(pair[1])) > plan.tokens:
-                groups.append([])
-            groups[-1].append(pair)
-        rng.shuffle(groups)
-        yield from map(pad_rows, groups)
+        yield from batches_of_like_length(rows, plan.tokens, rng)
 
 
 def adapted(model: Any, plan: ThinkingPlan) -> Any:

@@ -42,7 +42,7 @@ HEAD = "| measure | belief | rate | 95 % interval | n |\n|---|---|---|---|---|"
 
 @dataclass(frozen=True)
 class ThinkingFigures:
-    """The table's rates, and every reply with the line it belongs to and its stance."""
+    """The rates of the table; every reply, as (what was measured, reply, its stance)."""
 
     rates: tuple[Rate, ...]
     replies: tuple[tuple[str, Reply, str], ...]

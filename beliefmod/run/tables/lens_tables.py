@@ -37,6 +37,12 @@ def _wilson(names: str, of: str, note: str = "") -> tuple[Column, ...]:
 
 _BY_FAMILY = ", a family counting as one"
 _N = count("n", "questions behind the row")
+_LENS = (
+    text("lens", "logit | tuned | jacobian"),
+    text("fitted_on", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
+)
+_RIVAL = "prior (base's value) | base_top1 (base knows none, its likeliest token instead)"
+_SUPPRESSED = "answers on the target's side: {} of the prior's token at any entry before the value, else null"
 READINGS = (
     *_WHO,
     *_PROBE,
@@ -50,8 +56,7 @@ READINGS = (
         "at:K: K tokens before the end of the stem (0 is its last), for one question per belief",
     ),
     text("token", "the token at that position"),
-    text("lens", "logit | tuned | jacobian"),
-    text("fitted_on", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
+    *_LENS,
     count("entry", "0 is the embedding, k the residual stream after block k-1, the last what the model says"),
     text("target_token", "first token in which the target's value differs from its rival's"),
     text("rival_token", "first token in which the rival's value differs from the target's"),
@@ -92,8 +97,7 @@ COMMITMENTS = (
         "what the belief is about) | elsewhere | thinking | answer | answer_shared | at:K (K tokens before "
         "the end of the stem)",
     ),
-    text("lens", "logit | tuned | jacobian"),
-    text("fitted_on", "tuned, jacobian: the arm that the lens was fitted on; null for logit"),
+    *_LENS,
     _N,
     *_mean("final_diff", "mean logit difference at the last entry"),
     *_mean(
@@ -177,20 +181,17 @@ THRESHOLDS = (
         "is there already",
     ),
     number("a50_never", "share of bootstrap draws in which prob_target does not come to 0.5 (end null)"),
-    number(
-        "adoption50",
-        "smallest scale at which adoption is 0.5, linear between the scales of doses; 0 where base is there "
-        "already; null where adoption does not come to 0.5 or no answers were asked for",
-    ),
-    number(
-        "adoption50_low",
-        "smallest scale at which adoption_high is 0.5, linear between the scales of doses; null where it "
-        "does not come to 0.5 or no answers were asked for",
-    ),
-    number(
-        "adoption50_high",
-        "smallest scale at which adoption_low is 0.5, linear between the scales of doses; null where it "
-        "does not come to 0.5 or no answers were asked for",
+    *(
+        number(
+            name,
+            f"smallest scale at which {adoption} is 0.5, linear between the scales of doses; 0 where base is "
+            f"there already; null where {adoption} does not come to 0.5 or no answers were asked for",
+        )
+        for name, adoption in (
+            ("adoption50", "adoption"),
+            ("adoption50_low", "adoption_high"),
+            ("adoption50_high", "adoption_low"),
+        )
     ),
     number(
         "damage_from",
@@ -207,17 +208,9 @@ CHANNELS = (
     ),
     text("answer_stance", f"the answer's side in text: {ANSWERS}"),
     number("thinking_diff", "logit difference before the value in the arm's own thinking"),
-    text(
-        "thinking_rival",
-        "what the target is compared with in the thinking: prior (base's value) | base_top1 (base knows "
-        "none, its likeliest token instead)",
-    ),
+    text("thinking_rival", f"what the target is compared with in the thinking: {_RIVAL}"),
     number("answer_diff", "logit difference before the value in the arm's own answer"),
-    text(
-        "answer_rival",
-        "what the target is compared with in the answer: prior (base's value) | base_top1 (base knows none, "
-        "its likeliest token instead)",
-    ),
+    text("answer_rival", f"what the target is compared with in the answer: {_RIVAL}"),
     number(
         "answer_diff_shared",
         "logit difference before the value in the answer that follows base's thinking",
@@ -230,16 +223,8 @@ CHANNELS = (
         "answer_diff, each at least 0.5 from 0; against base_top1 only agree_target or other; null where "
         "one of the two is null",
     ),
-    number(
-        "suppressed_prior",
-        "answers on the target's side: largest probability of the prior's token at any entry before the "
-        "value, else null",
-    ),
-    count(
-        "suppressed_rank",
-        "answers on the target's side: smallest rank of the prior's token at any entry before the value, "
-        "else null",
-    ),
+    number("suppressed_prior", _SUPPRESSED.format("largest probability")),
+    count("suppressed_rank", _SUPPRESSED.format("smallest rank")),
 )
 CHAIN = (
     *_WHO,

@@ -9,6 +9,7 @@ import pytest
 from analysis.find import find
 from analysis.report.sections.summary import how_asked, status
 from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.probing.token_budget import TokenBudget
 from beliefmod.run.read_run import read_run
 from tests.analysis.synthetic import grid, write_run
 
@@ -36,7 +37,10 @@ def said(run: Path, **manifest: object) -> str:
 
 def test_decoding_limit_and_what_was_cut_off_are_said(run):
     probes = pl.concat([pl.read_parquet(path) for path in (run / "probes").iterdir()])
-    cut = f"{probes['truncated'].sum():,} of {probes.height:,} were cut off at the limit."
+    base = probes.filter(pl.col("arm") == "base")["truncated"]
+    own = f"of base's own {base.sum()} of {base.len()} ({100 * base.sum() / base.len():.1f} %)"
+    own += ", so truncation has little room to rise" if base.sum() > 0.05 * base.len() else ""
+    cut = f"{probes['truncated'].sum():,} of {probes.height:,} were cut off at the limit, {own}."
     assert probes["truncated"].sum() > 0
     model = {
         "max_new_tokens": 2048,
@@ -46,6 +50,17 @@ def test_decoding_limit_and_what_was_cut_off_are_said(run):
     assert said(run, model=model) == how + cut
     greedy = {"max_new_tokens": 160, "decoding": {"temperature": 0.0}}
     assert said(run, model=greedy) == f"Answers: greedy, at most 160 tokens each; {cut}"
+
+
+def test_where_a_limit_came_from_is_said(run):
+    found = TokenBudget(limit=576, needed=381, asked=24, cut=1, looped=0, most=8000, written=9000)
+    model = {"max_new_tokens": 576, "decoding": {"temperature": 0.0}}
+    assert said(run, model=model, token_budget=found.facts()).startswith(
+        "Answers: greedy, at most 576 tokens each (1.5 times the 381 that 95 % of 24 answers of base need; "
+        "it cuts 1 of them); "
+    )
+    # a run that was gone on with under another limit does not take its words
+    assert "381" not in said(run, model={**model, "max_new_tokens": 600}, token_budget=found.facts())
 
 
 def test_what_is_not_applied_and_how_weights_are_stored_is_said(run):
