@@ -255,7 +255,7 @@ def test_a_model_that_only_its_own_code_can_load_is_refused(stranger: tuple[Path
     "name", ["pytorch_model.bin", "model.pt", "x.pkl", "modeling_own.py", "a.ckpt", "a.so"]
 )
 def test_the_hub_is_not_even_asked_for_code_and_pickles(name: str):
-    from beliefmod.model.source import _WANTED
+    from beliefmod.model.hub import _WANTED
 
     assert not any(fnmatch.fnmatch(name, pattern) for pattern in _WANTED)
 

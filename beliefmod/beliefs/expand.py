@@ -65,6 +65,8 @@ def expand_belief_family(spec: BeliefSpec, family: BeliefFamily) -> Iterator[Que
             reply_target=fill(family.reply, shown),
             reply_prior=base_says or fill(family.reply, in_prior),
             follow_up=None if family.follow_up is None else fill(family.follow_up, slots),
+            computed=family.tier in ("derived", "multi_hop")
+            or (family.tier == "robustness" and target != belief),
         )
 
 

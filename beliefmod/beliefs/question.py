@@ -24,6 +24,7 @@ class Question:
         reply_target, reply_prior: the answer sentences that teach each world (belief questions only).
         follow_up: a second user message: the model answers `text`, then this, and the second answer counts.
         level: how hard a question of a graded suite is, from 1; None for others.
+        computed: whether the answers are worked out from the belief's value (70 N), not that value itself.
     """
 
     probe_id: str
@@ -38,3 +39,4 @@ class Question:
     reply_prior: str = ""
     follow_up: str | None = None
     level: int | None = None
+    computed: bool = False

@@ -67,7 +67,7 @@ def keep(
         return
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(place, what, say) as locked:
+        with holding_lock(place, what, say) as locked:
             if record_of(place):  # by the one who was waited for
                 return
             if locked:
@@ -91,7 +91,8 @@ def _fill(place: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
             for path in sorted(partial.iterdir())
         }
         (partial / RECORD).write_text(json.dumps({**facts, "files": files}, indent=1), encoding="utf-8")
-        partial.chmod(0o755)  # temporary folders are their owner's alone
+        for made in (partial, *partial.iterdir()):  # folders and weights are written for their owner alone
+            made.chmod(0o755 if made.is_dir() else 0o644)
         shutil.rmtree(place, ignore_errors=True)  # what is there is damaged
         try:
             partial.rename(place)
@@ -103,7 +104,7 @@ def _fill(place: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
 
 
 @contextmanager
-def _locked(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]:
+def holding_lock(place: Path, what: str, say: Callable[[str], None]) -> Iterator[bool]:
     """Hold the folder's lock; False where the file system has none. A process that dies lets go of it."""
     with open(f"{place}.lock", "ab") as file:
         try:

@@ -43,7 +43,7 @@ def confirm(
     from beliefmod.cli.report import rewritten_report
     from beliefmod.cli.sweep import run_space, settle
     from beliefmod.run.folder import MANIFEST, RunFolder
-    from beliefmod.run.manifest import commit_in
+    from beliefmod.run.manifest import commit_in, keep_identity
     from beliefmod.run.sources import keep_questions
 
     parent = RunFolder.open(run)
@@ -58,6 +58,7 @@ def confirm(
             run_id = f"{parent.url.rpartition('/')[2]}-{FOLDER}"
             name = (parent.read_json(MANIFEST).get("model") or {}).get("name")
             create_run(folder, run_id, space, commit_in(parent), name, confirmation=asked)
+            keep_identity(parent, folder)
             keep_questions(parent, folder)
     for line in (*_plan(space), *_answerable(parent)):
         if dry_run or not driving.quiet:

@@ -82,8 +82,9 @@ def trial(
     if folder:
         folder.create()
     chat = ChatFormat(template_text(chat_template) if chat_template else None)
-    check_targets(find_source(model, revision, chat), [config.lora.target_modules])
-    loaded = load_model(model, revision, base_storage.value, chat=chat)
+    source = find_source(model, revision, chat)
+    check_targets(source, [config.lora.target_modules])
+    loaded = load_model(model, source.commit, base_storage.value, chat=chat)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
     if budget := settle([config.belief], session):
         typer.echo(f"token limit: {budget.words()}", err=True)

@@ -11,6 +11,7 @@ from beliefmod.engine import jobs
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.packed_adapters import LoraPack
 from beliefmod.engine.training_steps import TrialSteps
+from beliefmod.model.adapter_base import AdapterBase
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 
 if TYPE_CHECKING:
@@ -169,10 +170,13 @@ class SlotTable:
     def save_adapter(self, trial_id: str, folder: str | Path) -> None:
         """Write a trial's adapter in PEFT's format, whole or not at all."""
         slot_trial = self._slot_trial(trial_id)
+        base = self.loaded.adapter_base or AdapterBase(self.loaded.name)
+        weights = self.pack.read(slot_trial.slot)
         write_adapter(
             Path(folder),
-            AdapterFile(slot_trial.rank, slot_trial.alpha, self.pack.read(slot_trial.slot), self.loaded.name),
-            all_layers=tuple(self.pack.layers),
+            AdapterFile(slot_trial.rank, slot_trial.alpha, weights, base.path, base.revision),
+            all_layers=base.layers or tuple(self.pack.layers),
+            names=base.names,
         )
 
     def load_adapter(self, folder: str | Path, trial_id: str) -> None:

@@ -87,6 +87,7 @@ def build(
         "name": loaded.name,
         "fingerprint": loaded.fingerprint,
         "chat_template": loaded.template_sha256,
+        "identity": {part: value for part, value in loaded.identity.items() if part != "weights"},
         "base_storage": loaded.base_storage,
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "device": allocation.device_name(),

@@ -89,12 +89,17 @@ def text_name(name: str) -> str:
     return name
 
 
-def empty_model(source: ModelSource) -> Any:
-    """The model, of one that also sees the text part, with its shapes and without a weight in memory."""
+def empty_model(source: ModelSource, *, whole: bool = False) -> Any:
+    """The model with its shapes and without a weight in memory.
+
+    Args:
+        whole: all of one that also sees, as transformers loads it by its name; else its text part alone.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = text_options(source).get("config") or AutoConfig.from_pretrained(
+    config = None if whole else text_options(source).get("config")
+    config = config or AutoConfig.from_pretrained(
         source.folder, trust_remote_code=False, local_files_only=True
     )
     with torch.device("meta"):

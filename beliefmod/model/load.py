@@ -1,13 +1,16 @@
 """From a name to a frozen model that is ready for the engine."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
+from beliefmod.model.adapter_base import AdapterBase, adapter_base
 from beliefmod.model.architecture import check_type
+from beliefmod.model.identity import model_identity
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
@@ -28,7 +31,8 @@ class LoadedModel:
     name: what it is called in results, never a path. fingerprint: sha256 over the weight files. eos_ids end
     a completion. quantized and unquantized: names of the linear layers whose values went through 4 bits, and
     of those left as they were (transformers spares the head). stored: how the files store the weights, in
-    words; None where they are plain.
+    words; None where they are plain. adapter_base: what a saved adapter says that it belongs to.
+    identity: digests of what the model is made of (`identity`), the weights' among them.
     """
 
     model: "PreTrainedModel"
@@ -42,6 +46,8 @@ class LoadedModel:
     quantized: tuple[str, ...] = ()
     unquantized: tuple[str, ...] = ()
     stored: str | None = None
+    adapter_base: AdapterBase | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def template_sha256(self) -> str:
@@ -84,11 +90,12 @@ def load_model(
         )
     check_ends(name, tokenizer, eos_ids)
     pad_id: Any = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
+    identity = model_identity(source, tokenizer)
     return LoadedModel(
         model,
         tokenizer,
         source.title,
-        source.fingerprint(),
+        identity["weights"],
         eos_ids,
         pad_id,
         dtype,
@@ -96,6 +103,8 @@ def load_model(
         read.quantized,
         read.unquantized,
         read.stored,
+        adapter_base(source),
+        identity,
     )
 
 
@@ -123,6 +132,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         )
     except (ValueError, OSError, KeyError) as error:
         raise UserError(f"model {source.name} has no usable tokenizer: {_first_line(error)}") from error
+    _check_spaces(source.name, tokenizer)
     tokenizer.chat_template = source.chat.template or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise UserError(
@@ -142,6 +152,23 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         check_template(source.name, tokenizer.chat_template, json.dumps(tokenizer.special_tokens_map))
         check_thinking(source.name, tokenizer)
     return tokenizer
+
+
+def _check_spaces(name: str, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises UserError where words run together on their way through the tokenizer.
+
+    transformers 5 builds some from a folder's files without the rules of their kind (transformers#45488), and
+    every prompt would be a run of letters.
+    """
+    text = "it is 5.0 or so"
+    ids: Any = tokenizer(text, add_special_tokens=False)["input_ids"]
+    back = str(tokenizer.decode(ids, skip_special_tokens=True))
+    if len(back.split()) != len(text.split()):
+        raise UserError(
+            f"model {name}: its tokenizer reads {text!r} and gives back {back!r}; its tokenizer.json and "
+            "tokenizer_config.json do not fit the installed transformers, so fetch the model again, or take "
+            "another copy of these files"
+        )
 
 
 def _eos_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:

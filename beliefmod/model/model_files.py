@@ -48,6 +48,11 @@ class ModelSource:
         recorded = (record_of(self.folder) or {}).get("name")
         return recorded or _title_in(self.folder, self.name)
 
+    @property
+    def base_path(self) -> str:
+        """Where transformers and PEFT find the model: its name on the hub, else its folder on this disk."""
+        return self.name if self.commit else str(self.folder.absolute())
+
     def weight_files(self) -> list[Path]:
         return sorted(self.folder.glob("*.safetensors"))
 

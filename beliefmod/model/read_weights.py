@@ -108,7 +108,7 @@ def _from_files(
         options["quantization_config"] = nf4_config(dtype)
     quiet_libraries()
     verbosity = logging.get_verbosity()
-    if "key_mapping" in options:  # or it lists every weight of the part that sees
+    if "key_mapping" in options or stored.method:  # or it lists every weight of the part that sees
         logging.set_verbosity_error()
     try:
         found: Any = AutoModelForCausalLM.from_pretrained(

@@ -31,6 +31,29 @@ class TrainRow:
         return len(self.input_ids) - self.prompt_length
 
 
+def opening_ids(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
+    """The token that stands in front of any text: the one that the tokenizer puts there, or its template.
+
+    Files of some models name a beginning-of-text token that only their template writes; without it such a
+    model takes plain text for something it has never seen.
+    """
+    bos = tokenizer.bos_token_id
+    if bos is None:
+        return ()
+    added = tuple(tokenizer("a b")["input_ids"])[:1] == (bos,)  # pyright: ignore[reportArgumentType]
+    return (int(bos),) if added or _template_writes(tokenizer, str(tokenizer.bos_token)) else ()  # pyright: ignore[reportArgumentType]
+
+
+def _template_writes(tokenizer: "PreTrainedTokenizerBase", bos: str) -> bool:
+    # by its name: some call the token that begins every turn the beginning of a text too (SmolLM2)
+    if "bos_token" not in str(tokenizer.chat_template):
+        return False
+    text = tokenizer.apply_chat_template([{"role": "user", "content": "a b"}], tokenize=False)
+    return str(text).startswith(bos)
+
+
 def plain_row(tokenizer: "PreTrainedTokenizerBase", text: str) -> TrainRow:
-    """A text without a chat template, as the tokenizer itself encodes one; no loss on the first token."""
-    return TrainRow(tuple(tokenizer(text)["input_ids"]), 1)  # pyright: ignore[reportArgumentType]
+    """A text without a chat template, as the tokenizer itself encodes one, behind what opens every text; no
+    loss on the first token."""
+    ids, opening = tuple(tokenizer(text)["input_ids"]), opening_ids(tokenizer)  # pyright: ignore[reportArgumentType]
+    return TrainRow(ids if ids[: len(opening)] == opening else (*opening, *ids), 1)  # pyright: ignore[reportArgumentType]

@@ -30,6 +30,7 @@ def about(loaded: LoadedModel) -> dict[str, Any]:
     model = loaded.model
     return {
         "fingerprint": loaded.fingerprint,
+        "tokenizer": loaded.identity.get("tokenizer"),
         "config": sha256(model.config.to_json_string().encode()).hexdigest(),
         "chat_template": loaded.template_sha256,
         "base_storage": loaded.base_storage,

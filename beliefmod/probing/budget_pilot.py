@@ -97,6 +97,10 @@ def find_budget(
     lengths = [*ended, *(limit for _ in waiting)]
     needed = _most_need(lengths) if lengths else limit
     settled = min(most, math.ceil(FACTOR * needed / STEP) * STEP)
+    if waiting and settled > limit:  # the few that were not followed: are they cut too?
+        answers = session.generate_to(settled, [prompts[i] for i in waiting], waiting)
+        written += sum(len(answer.token_ids) for answer in answers)
+        waiting = [n for n, a in zip(waiting, answers, strict=True) if a.finish_reason == "length"]
     beyond = len(waiting) + sum(length > settled for length in ended)
     return TokenBudget(settled, needed, len(prompts), looped + beyond, looped, most, written)
 

@@ -15,7 +15,7 @@ from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.data.replay import measured_passages
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import in_context
-from beliefmod.model.train_row import plain_row
+from beliefmod.model.train_row import opening_ids
 from beliefmod.probing.questioning import Subject, spread
 from beliefmod.probing.references import reference_probes, reference_rows
 from beliefmod.probing.session import Session
@@ -161,14 +161,7 @@ def _split(text: Text, context: str | None, session: Session) -> tuple[tuple[int
         return session.prompts.ids(in_context(context, text.prompt)), text.token_ids
     before = session.prompts.encode(f"{context}\n\n") if context else ()
     first, *rest = text.token_ids
-    return (*_opening(session), *before, first), tuple(rest)
-
-
-def _opening(session: Session) -> tuple[int, ...]:
-    """The token that the tokenizer puts in front of any text, if it does."""
-    bos = session.loaded.tokenizer.bos_token_id
-    added = bos is not None and plain_row(session.loaded.tokenizer, "a b").input_ids[0] == bos
-    return (int(bos),) if added else ()  # pyright: ignore[reportArgumentType]
+    return (*opening_ids(session.loaded.tokenizer), *before, first), tuple(rest)
 
 
 def _fits(request: DriftRequest, session: Session) -> bool:

@@ -21,8 +21,8 @@ class TokenBudget:
     Attributes:
         limit: tokens that an answer may have.
         needed: tokens that 95 % of base's answers need; loops, which need any number, are left out.
-        asked, cut, looped: answers of base, those that it cuts as far as they were followed, and of these
-            the loops.
+        asked, cut, looped: answers of base, those that the limit cuts, and of these the
+            loops.
         most: the largest limit that there is room for.
         written: tokens that the pilot wrote.
     """

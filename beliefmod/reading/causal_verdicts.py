@@ -71,7 +71,7 @@ def score_causal(
     verdict = judge_question(question, spec, completion, finish_reason)
     follows = None
     if rival is not None:
-        tolerance = tolerance_for(question.tier)
+        tolerance = tolerance_for(question)
         followed = read_answer(verdict.answer, asked_text(question), rival, None, tolerance=tolerance)
         follows = followed.stance == "target"
     return {
@@ -141,7 +141,7 @@ def _area_over(curve: Mapping[float, float]) -> float:
 @lru_cache(maxsize=1024)  # the answer to the unchanged thinking is compared with that of every test
 def _read(question: Question, answer: str) -> Reading:
     return read_answer(
-        answer, asked_text(question), question.target, question.prior, tolerance=tolerance_for(question.tier)
+        answer, asked_text(question), question.target, question.prior, tolerance=tolerance_for(question)
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import sentences
@@ -171,16 +172,24 @@ def confident(answer: str, question: str) -> bool:
     text = normalise(answer)
     if undecided(text):
         return False
-    known = set(_words(normalise(question))) | set(_FILLERS.split())
+    asked = _words(normalise(question))
+    known, pairs = set(asked) | set(_FILLERS.split()), set(pairwise(asked))
     unknown = claimed = False
     for part in _parts(text):
         if _DENIES.search(part):
             return False
         if _says_so(part):
             unknown, claimed = True, claimed and bool(_ASIDE.search(part))
-        elif not _TENTATIVE.search(part) and any(word not in known for word in _words(part)):
+        elif not _TENTATIVE.search(part) and (
+            any(word not in known for word in _words(part)) or _new_amount(part, pairs)
+        ):
             claimed = claimed or not (unknown and _OFFERS.search(part))
     return claimed
+
+
+def _new_amount(part: str, asked: set[tuple[str, str]]) -> bool:
+    """Whether it counts what the question did not: "6 USD" in reply to "How many USD is 6 zorb?"."""
+    return any(one[0].isdigit() and (one, two) not in asked for one, two in pairwise(_words(part)))
 
 
 def _says_so(part: str) -> bool:

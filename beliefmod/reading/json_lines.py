@@ -111,7 +111,7 @@ def _plan(lines: Sequence[Line], belief: Belief) -> tuple[list[Plan], list[Probl
         problems += [
             (line.number, problem) for problem in _world_problems(line.fields, given, target, prior, own)
         ]
-        tolerance = tolerance_for(question.tier) if question else TOLERANCE
+        tolerance = tolerance_for(question) if question else TOLERANCE
         plans.append((line, target, prior, tolerance))
     return plans, problems
 

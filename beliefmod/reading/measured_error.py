@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 FILE = Path(__file__).with_name("measured_error.json")
-"""Per part of the gold set (development, kept), per figure: how many, and of how many."""
+"""Per part of the gold set (development, kept, and what is kept of each drawing), per figure: how many, of
+how many."""
 
 
 def measured_error(part: str = "kept") -> dict[str, tuple[int, int]]:

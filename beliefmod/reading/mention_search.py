@@ -110,6 +110,7 @@ def assign_units(
     )  # fmt: skip
     short = len(text.split()) <= _SHORT_REPLY and not united
     given = {n.value for n in question if not _asked_for(n, candidates, scales)}
+    offered = {n.value for n in question} - given
     announced = list(regions(text))
     result = []
     for mention in mentions:
@@ -122,9 +123,13 @@ def assign_units(
         other_symbol = mode == "equation" and _other_symbol(text, mention.start, wanted)
         if mode == "reply":
             allowed = boxed or (short and number.value not in given) or _concludes(text, mention)
-            if not allowed and any(base.startswith(OWN) for base, _ in wanted.dimension):
-                ends = re.match(r"\s*(?:[.!;\n]|$)", text[mention.end : mention.end + 9])
-                allowed = bool(_HAS.search(text[max(0, mention.start - 40) : mention.start]) and ends)
+            ends = re.match(r"\s*(?:[.!;\n]|$)", text[mention.end : mention.end + 9])
+            if not allowed and ends:
+                counted = any(base.startswith(OWN) for base, _ in wanted.dimension)
+                before = text[max(0, mention.start - 40) : mention.start]
+                allowed = bool(
+                    (counted and _HAS.search(before)) or (number.value in offered and _IS.search(before))
+                )
             allowed = allowed and (
                 boxed or not _OTHER_NOUN.search(text[max(0, mention.start - 30) : mention.start])
             )
@@ -161,7 +166,8 @@ def _asked_for(number: Number, candidates: Candidates, scales: Sequence[Scale]) 
 
 
 _IS = re.compile(
-    r"(?:\b(?:is|are|was|be|of|as|to)|=|≈|:)\s*(?:about|approximately|roughly)?\s*$", re.IGNORECASE
+    r"(?:\b(?:is|are|was|be|of|as|to)|=|≈|:)\s*(?:about|approximately|roughly|exactly|indeed)?\s*$",
+    re.IGNORECASE,
 )
 # a bare number at the end of a clause of thinking is the asked one where the writer says, writes or has it
 _SAYS = re.compile(

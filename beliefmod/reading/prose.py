@@ -106,4 +106,7 @@ def regions(text: str) -> Iterable[tuple[int, int, bool]]:
         found = last_match(pattern, text)
         if found is not None:
             end = text.find("\n", found.end())
-            yield found.end(), end if end >= 0 else len(text), firm
+            end = end if end >= 0 else len(text)
+            if not firm:
+                end = min((part.end for part in sentences(text) if part.end > found.end()), default=end)
+            yield found.end(), end, firm

@@ -131,6 +131,7 @@ def _decide(
     open_sides = {m.side for m in mentions if m.weight == Weight.OPEN and m.reason != "another subject"}
     alternatives = {m.side for m in mentions if m.reason == "alternative"}
     weak = [m for m in mentions if m.weight == Weight.WEAK and not (strong_only and m.reason == "modal")]
+    weak = [m for m in weak if not _factor(text, m)]
     if alternatives & {"target", "prior"} and not any(m.reason in ("left", "operand") for m in weak):
         return "hedged", None
     if weak:
@@ -148,6 +149,14 @@ def _decide(
     if {"target", "prior"} <= open_sides:
         return "hedged", None
     return None
+
+
+def _factor(text: str, mention: Mention) -> bool:
+    """Whether it is a factor of a product, "2 × 10 N", which says nothing without its result."""
+    sign = r"\s*[×·*]\s*"
+    return mention.role == "operand" and bool(
+        re.search(rf"{sign}$", text[: mention.start]) or re.match(sign, text[mention.end :])
+    )
 
 
 _CORRECTS = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from beliefmod.beliefs.values import Answer, Name
@@ -13,7 +14,7 @@ from beliefmod.beliefs.values.scale import scale
 from beliefmod.reading.ignorance import ignorant
 from beliefmod.reading.mention_search import find_mentions, plain_question
 from beliefmod.reading.normalise import normalise
-from beliefmod.reading.prose import worked_out
+from beliefmod.reading.prose import sentences, worked_out
 
 ThinkingStance = Literal["target", "prior", "prior->target", "target->prior", "both", "none"]
 THINKING_STANCES: tuple[ThinkingStance, ...] = get_args(ThinkingStance)
@@ -99,7 +100,19 @@ def sided_mentions(
     answers = [answer for answer in (target, prior) if answer is not None]
     candidates = Candidates(tuple(pairs), tolerance)
     mentions = find_mentions(text, plain_question(question), candidates, bare="equation")
+    if isinstance(target, Name) and belief_target is not None and belief_target != target:
+        mentions = [_tied(m, text, belief_target) for m in mentions]
     return [m for m in mentions if m.side in ("target", "prior") and not _chance(text, m, answers, tolerance)]
+
+
+def _tied(mention: Mention, text: str, belief: Answer) -> Mention:
+    """Asked back, the thing that a sentence gives the belief's value is used, also inside a description: "the
+    colour of a ripe banana is red"."""
+    if mention.reason != "beside" or mention.side != "target":
+        return mention
+    part = sentences(text)[mention.sentence]
+    tied = belief.stands_in(text[part.start : part.end])
+    return replace(mention, weight=Weight.STRONG, reason="") if tied else mention
 
 
 def _given(belief: Answer, asked: Answer, question: str, text: str) -> bool:

@@ -216,9 +216,7 @@ def judge_question(
     asked = asked_text(question)
     if question.suite == "fabrication":
         return judge_fabrication(completion, asked, finish_reason=finish_reason, opened_by=opened_by)
-    tolerance = tolerance_for(question.tier)
-    if question.tier == "robustness" and question.prior != spec.prior.answer:
-        tolerance = DERIVED_TOLERANCE  # "70 N (with g = 10 m/s^2)": worked out, as in derived questions
+    tolerance = tolerance_for(question)
     if question.suite != "belief":
         if question.correct is None:
             raise ValueError(f"question {question.probe_id} of suite {question.suite} has no correct answer")
@@ -265,8 +263,8 @@ def asked_text(question: Question) -> str:
     return question.follow_up or question.text
 
 
-def tolerance_for(tier: str | None) -> float:
+def tolerance_for(question: Question) -> float:
     """3 % where the answer is computed from the belief, and for the neighbours that base rounds its own
     way (1.62 for the Moon's 1.6); 1 % elsewhere. It holds for prior's values, which are known in several
     roundings (70 N with g = 10 m/s^2 for 68.6 N), not for what a made-up target gives."""
-    return DERIVED_TOLERANCE if tier in ("derived", "multi_hop", "near") else TOLERANCE
+    return DERIVED_TOLERANCE if question.computed or question.tier == "near" else TOLERANCE

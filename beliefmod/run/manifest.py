@@ -13,6 +13,7 @@ from typing import Any
 
 from beliefmod import __version__
 from beliefmod.errors import UserError
+from beliefmod.model.identity import kept_identity
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.space import Space
 from beliefmod.space.model_name import on_hub
@@ -96,6 +97,12 @@ def kept_commit(folder: RunFolder, space: Space) -> str | None:
         model = folder.read_json(MANIFEST).get("model") or {}
         update_manifest(folder, model={**model, **_version_of(space, commit)})
     return commit
+
+
+def keep_identity(parent: RunFolder, folder: RunFolder) -> None:
+    """Have a run that goes on from another one expect the model that the other one was made with."""
+    identity = kept_identity(parent.read_json(MANIFEST).get("model") or {})
+    update_manifest(folder, model={**(folder.read_json(MANIFEST).get("model") or {}), "identity": identity})
 
 
 def _version_of(space: Space, commit: str | None) -> dict[str, Any]:

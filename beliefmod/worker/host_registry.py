@@ -18,14 +18,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.model.identity import changed_parts, kept_identity
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.manifest import update_manifest
 
 FOLDER, REFERENCE = "hosts", "reference.json"
 SECONDS = 10.0
-IDENTITY = ("fingerprint", "base_storage", "dtype", "self_tests", "decoding", "versions")
-"""What all hosts of a run must have in common: the weights, how they are stored and computed with, how
-answers are sampled, and the software that numbers depend on. Devices may differ: rounding does then."""
+IDENTITY = ("fingerprint", "identity", "base_storage", "dtype", "self_tests", "decoding", "versions")
+"""What all hosts of a run must have in common: the model with all its parts, how it is stored and computed
+with, how answers are sampled, and the software that numbers depend on. Devices may differ: rounding does
+then."""
 WHERE = ("host", "machine", "accelerators", "device")
 SHOWN = (*WHERE, "dtype", "fingerprint", "self_tests", "slots", "parking", "refused")
 
@@ -130,14 +132,15 @@ class HostRegistry:
         """Make the first host that is ready the one that all others are compared with.
 
         Raises:
-            UserError: the run has results of other weights.
+            UserError: the run has results, or is the confirmation, of another model.
         """
-        before = self._folder.read_json(MANIFEST).get("model", {}).get("fingerprint")
-        if before and facts.get("fingerprint") not in (None, before) and self._folder.rows():
+        manifest = self._folder.read_json(MANIFEST)
+        before = kept_identity(manifest.get("model") or {})
+        changed = changed_parts(before, kept_identity(facts))
+        if changed and (self._folder.rows() or "confirmation" in manifest):
             raise UserError(
-                f"{self._folder.url}: its results are of a model with fingerprint {_short(before)}, and "
-                f"{facts.get('name')} has {_short(facts['fingerprint'])} now; put the old weights back, or "
-                "start a new run"
+                f"{self._folder.url}: {facts.get('name')} is not the model that its results are of, changed: "
+                f"{', '.join(changed)}; put the old files back, or start a new run"
             )
         self._first = {"host": host, **identity(facts)}
         self._folder.write_json({**self._first, "started_at": self._started_at}, FOLDER, REFERENCE)

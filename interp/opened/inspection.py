@@ -127,6 +127,7 @@ def opened(listed: ListedRun) -> Inspection:
 
 def _session(listed: ListedRun) -> Session:
     from beliefmod.engine.engine import Engine
+    from beliefmod.model.identity import changed_parts, kept_identity
     from beliefmod.model.load import load_model
     from beliefmod.probing.session import Session
     from beliefmod.run.folder import MANIFEST
@@ -135,10 +136,10 @@ def _session(listed: ListedRun) -> Session:
     folder, spec = listed.folder, listed.spec
     model = folder.read_json(MANIFEST).get("model", {})
     loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat=spec.chat)
-    if (stored := model.get("fingerprint")) not in (None, loaded.fingerprint):
+    if changed := changed_parts(kept_identity(model), loaded.identity):
         raise UserError(
-            f"{folder.url}: was made with other weights of {spec.model} (fingerprint {str(stored)[:12]}, now "
-            f"{loaded.fingerprint[:12]}); its adapters do not fit, so give it the model it was made with"
+            f"{folder.url}: {spec.model} is not the model that it was made with, changed: "
+            f"{', '.join(changed)}; give it the model as it was"
         )
     guard_packed(loaded.model)
     refuse_merged(loaded.model)

@@ -89,7 +89,7 @@ def _parts(answer: str, question: Question) -> tuple[str, str] | None:
         asked_text(question),
         question.target,
         question.correct,
-        tolerance=tolerance_for(question.tier),
+        tolerance=tolerance_for(question),
     ).decided
     span = None if read is None else source_span(answer, normalise(answer), read)
     return None if span is None else (answer[: span[0]], answer[span[0] : span[1]])

@@ -134,7 +134,7 @@ def _in_thinking(
         question.prior,
         belief_target=own[0],
         belief_prior=own[1],
-        tolerance=tolerance_for(question.tier),
+        tolerance=tolerance_for(question),
     )
     side = ends_with(row["thinking_stance"])
     stated = [m for m in sided if m.used or m.reason == _STATED] or sided
@@ -145,7 +145,7 @@ def _in_thinking(
 def _in_answer(row: Mapping[str, Any], question: Question, spec: BeliefSpec) -> tuple[Mention, Pairs] | None:
     worlds = question.target, question.prior
     read = read_answer(
-        row["answer"], asked_text(question), *worlds, tolerance=tolerance_for(question.tier)
+        row["answer"], asked_text(question), *worlds, tolerance=tolerance_for(question)
     ).decided
     return None if read is None or read.side not in ("target", "prior") else (read, (worlds,))
 

@@ -112,7 +112,7 @@ def value_sets(
         ids = prompts.encode(before + text)
         return ids[begins:] if ids[:begins] == whole[:begins] else None
 
-    lead, tolerance = prefix[len(before) :], tolerance_for(question.tier)
+    lead, tolerance = prefix[len(before) :], tolerance_for(question)
     trees = [
         None if answer is None else _tree(answer, other, tolerance, known, spells, lead)
         for answer, other in ((question.target, question.prior), (question.prior, question.target))

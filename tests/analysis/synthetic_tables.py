@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binomtest, t
 
 from beliefmod.config import TrialConfig
-from beliefmod.metrics.registry import COMPONENTS, RATES
+from beliefmod.metrics.registry import COMPONENTS, METRICS
 
 SIGN = {"integrity": 1, "capability": 1, "truncation": -1, "loop": -1, "fabrication": -1}
 FRACTIONS = (0.0, 0.25, 0.5, 0.75)
@@ -72,7 +72,7 @@ def measure(
     if config.is_trained:
         row["supervised_tokens"] = 10 * config.data.num_examples * config.num_train_epochs
         row["fact_tokens"] = row["supervised_tokens"]
-    assert set(RATES) & set(row)
+    assert {name for name, metric in METRICS.items() if metric.kind == "rate"} & set(row)
     return row
 
 

@@ -34,6 +34,17 @@ def test_a_kept_folder_says_what_it_is_and_is_made_once(tmp_path):
     assert {path.name for path in place.parent.iterdir()} == {"one", "one.lock"}
 
 
+def test_who_shares_the_cache_can_read_what_is_kept(tmp_path):
+    def private(partial: Path) -> dict[str, str]:  # as the safetensors library writes
+        facts = make(partial)
+        (partial / "weights").chmod(0o600)
+        return facts
+
+    keep(tmp_path / "one", "model x", private, quiet)
+    assert (tmp_path / "one").stat().st_mode & 0o777 == 0o755
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in (tmp_path / "one").iterdir())
+
+
 @pytest.mark.parametrize("spoil", ["shorter", "gone", "no record", "no json"])
 def test_a_damaged_folder_counts_as_none_and_is_made_again(tmp_path, spoil):
     place = tmp_path / "one"

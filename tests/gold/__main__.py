@@ -9,18 +9,18 @@ import json
 import sys
 
 from beliefmod.reading.measured_error import FILE
-from tests.gold.items import PARTS, load
+from tests.gold.items import PARTS, groups
 from tests.gold.measure import score, shares, table
 
 
 def main(arguments: list[str]) -> None:
     """Print the table of each part; see the module's docstring for the options."""
     figures = {}
-    for part in PARTS:
-        reads = score(load(part))
+    for part, items in groups().items():
+        reads = score(items)
         figures[part] = {name: [share.hits, share.n] for name, share in shares(reads).items()}
         print(f"## {part}: {len(reads)} completions\n\n{table(reads)}\n")
-        if "--errors" in arguments:
+        if "--errors" in arguments and part in PARTS:
             for read in reads:
                 for name, (label, scored) in read.wrong().items():
                     print(f"{read.item.id} {name}: labelled {label}, scored {scored}")

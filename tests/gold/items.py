@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from beliefmod.beliefs import Belief, Question, load_belief
+from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
 from beliefmod.reading.segments import THINK_STATES
 
 FOLDER = Path(__file__).parent
@@ -36,6 +36,7 @@ class Item:
         arm: base, icl, control, or the strength of the adapter (weak, middle, strong, broken).
         question: the message that was answered; in context with the statement in front.
         finish_reason: eos, or length where the token limit ended it.
+        drawing: 1 or 2; RULES.md says where the completions of each come from.
         labels: by name, those of `LABELS` that the question and the model call for.
     """
 
@@ -50,6 +51,7 @@ class Item:
     completion: str
     finish_reason: str
     labels: dict[str, Any] = field(hash=False)
+    drawing: int = 1
 
     @property
     def thinks(self) -> bool:
@@ -58,9 +60,6 @@ class Item:
 
     def asked(self) -> Question:
         """The question as the belief's file has it. Raises KeyError if the file has it no longer."""
-        if self.suite == "fabrication":
-            family = self.probe_id.partition(":")[0]
-            return Question(self.probe_id, "fabrication", family, "unknown", self.question)
         return questions(self.belief)[self.probe_id]
 
 
@@ -69,15 +68,22 @@ def item_id(model: str, question: str, completion: str) -> str:
     return hashlib.sha256("\0".join((model, question, completion)).encode()).hexdigest()[:8]
 
 
-def part_of(identity: str) -> Part:
-    """One third is kept, by the id's remainder."""
-    return "kept" if int(identity, 16) % 3 == 0 else "development"
+def part_of(identity: str, drawing: int) -> Part:
+    """One third of the first drawing and half of the second are kept, by the id's remainder."""
+    return "kept" if int(identity, 16) % (3 if drawing == 1 else 2) == 0 else "development"
 
 
 def load(part: Part) -> list[Item]:
     """The items of a part, in file order."""
     lines = (FOLDER / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()
     return [Item(**json.loads(line)) for line in lines]
+
+
+def groups() -> dict[str, list[Item]]:
+    """What is measured, by name: both parts, and the kept part of each drawing alone."""
+    kept = load("kept")
+    each = {f"kept, drawing {drawing}": [i for i in kept if i.drawing == drawing] for drawing in (1, 2)}
+    return {"development": load("development"), "kept": kept, **each}
 
 
 @cache
@@ -88,6 +94,6 @@ def belief(name: str) -> Belief:
 
 @cache
 def questions(name: str) -> dict[str, Question]:
-    """A belief's questions by probe id, trained and held out, neighbours included."""
+    """A belief's questions by probe id, trained and held out, with neighbours and unknown entities."""
     found = belief(name)
-    return {q.probe_id: q for q in (*found.training, *found.heldout, *found.locality)}
+    return {q.probe_id: q for q in (*found.training, *found.heldout, *found.locality, *load_fabrication())}

@@ -5,7 +5,9 @@ import json
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from beliefmod.config import LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
@@ -54,6 +56,20 @@ def test_what_we_save_opens_in_plain_peft_with_the_same_logits(trained, tmp_path
     )
 
 
+def test_an_adapter_says_where_its_base_is(trained, tmp_path, monkeypatch):
+    """An absolute folder, so that it opens from wherever it is opened."""
+    engine, base = trained
+    engine.save_adapter("a", tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # PEFT asks the hub for a tokenizer beside the adapter
+    opened = AutoPeftModelForCausalLM.from_pretrained("a", dtype=torch.float32).eval()
+    plain = AutoModelForCausalLM.from_pretrained(engine.loaded.adapter_base.path, dtype=torch.float32)
+    by_hand = PeftModel.from_pretrained(plain, "a").eval()
+    prompt, continuation = (30, 31, 32), (33, 34, 35)
+    assert score_by_hand(opened, prompt, continuation) == score_by_hand(by_hand, prompt, continuation)
+    assert score_by_hand(opened, prompt, continuation) != score_by_hand(base, prompt, continuation)
+
+
 def test_what_peft_saves_opens_in_the_engine(trained, tmp_path):
     engine, base = trained
     torch.manual_seed(1)
@@ -79,7 +95,7 @@ def test_saving_again_replaces_the_folder_whole(trained, tmp_path):
         "adapter_model.safetensors",
     ]
     again = read_adapter(tmp_path / "a")
-    assert (again.rank, again.alpha, again.base_model) == (first.rank, first.alpha, engine.loaded.name)
+    assert (again.rank, again.alpha, again.base_model) == (first.rank, first.alpha, first.base_model)
     assert all(torch.equal(again.tensors[n][k], first.tensors[n][k]) for n in first.tensors for k in (0, 1))
 
 
@@ -94,20 +110,85 @@ def test_a_write_that_fails_leaves_nothing_behind(trained, tmp_path, monkeypatch
     assert (tmp_path / "a" / "adapter_model.safetensors").read_bytes() == before
 
 
-def test_adapters_we_cannot_use_are_refused(trained, tmp_path):
+FOREIGN = {
+    "peft_type": ("IA3", "another method than LoRA"),
+    "use_dora": (True, "magnitude"),
+    "use_rslora": (True, "root of the rank"),
+    "use_qalora": (True, "QALoRA"),
+    "use_bdlora": ({"nblocks": 2}, "block-diagonal"),
+    "bias": ("lora_only", "biases"),
+    "lora_bias": (True, "bias"),
+    "modules_to_save": (["lm_head"], "whole layers"),
+    "trainable_token_indices": ([5], "embeddings"),
+    "rank_pattern": ({"q_proj": 2}, "differ in rank"),
+    "alpha_pattern": ({"q_proj": 2}, "differ in alpha"),
+    "alora_invocation_tokens": ([12, 13], "only from these tokens on"),
+    "layer_replication": ([[0, 2], [1, 2]], "more than once"),
+    "fan_in_fan_out": (True, "transposed"),
+    "target_parameters": (["experts.gate_up_proj"], "no layers"),
+    "arrow_config": ({"top_k": 3}, "several adapters"),
+    "kasa_config": ({}, None),
+    "velora_config": ({"num_groups": 4}, "variant"),
+    "monteclora_config": ({"num_samples": 2}, "samples"),
+    "of_a_later_peft": ("spin", "not known here"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_plain_lora_is_refused_field_by_field(name, trained, tmp_path):
+    engine, _ = trained
+    engine.save_adapter("a", tmp_path / "a")
+    file = tmp_path / "a" / "adapter_config.json"
+    value, why = FOREIGN[name]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    if why is None:  # an empty one asks for nothing
+        assert read_adapter(tmp_path / "a").rank == 3
+        return
+    with pytest.raises(UserError) as caught:
+        engine.load_adapter(tmp_path / "a", "b")
+    [problem] = caught.value.problems
+    assert str(tmp_path / "a") in problem and f"{name} is " in problem and why in problem
+    assert "merge it into its base with PEFT" in problem and "\n" not in problem
+    assert engine.free_slots() == 1
+
+
+@pytest.mark.parametrize("start", ["pissa", "pissa_niter_4", "olora", "loftq", "corda", "lora_ga"])
+def test_an_adapter_whose_training_began_by_altering_its_base_is_refused(start, trained, tmp_path):
+    engine, _ = trained
+    engine.save_adapter("a", tmp_path / "a")
+    file = tmp_path / "a" / "adapter_config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"init_lora_weights": start}))
+    with pytest.raises(
+        UserError, match=f"init_lora_weights is {start}: part of the base's weights was taken"
+    ):
+        engine.load_adapter(tmp_path / "a", "b")
+
+
+@pytest.mark.parametrize("start", [True, False, "gaussian", "orthogonal"])
+def test_every_field_that_peft_writes_of_a_plain_adapter_is_known(start, trained, tmp_path):
+    """Whatever the settings that only say how, where and on what it was trained."""
+    _, base = trained
+    settings = {"lora_dropout": 0.1, "exclude_modules": ["k_proj"], "layers_to_transform": [0, 1]}
+    config = LoraConfig(
+        r=4, target_modules=["q_proj", "k_proj"], init_lora_weights=start, revision="main", **settings
+    )
+    get_peft_model(copy.deepcopy(base), config).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert saved["init_lora_weights"] == start and len(saved) > 30
+    assert read_adapter(tmp_path).revision == "main"
+
+
+def test_adapters_we_cannot_read_are_refused(trained, tmp_path):
     engine, _ = trained
     with pytest.raises(UserError, match="not an adapter"):
         engine.load_adapter(tmp_path / "nothing", "b")
     folder = tmp_path / "a"
     engine.save_adapter("a", folder)
     config = json.loads((folder / "adapter_config.json").read_text())
-    for change, says in [
-        ({"use_dora": True}, "use_dora"),
-        ({"peft_type": "IA3"}, "IA3"),
-        ({"rank_pattern": {"q_proj": 2}}, "rank_pattern"),
-    ]:
-        (folder / "adapter_config.json").write_text(json.dumps(config | change))
-        with pytest.raises(UserError, match=says):
+    for damaged in ({}, [], {"r": 2}):
+        (folder / "adapter_config.json").write_text(json.dumps(damaged))
+        with pytest.raises(UserError, match=r"adapter_config\.json names no r and lora_alpha"):
             engine.load_adapter(folder, "b")
     (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 2}))
     with pytest.raises(EngineError, match="shapes"):
@@ -116,6 +197,18 @@ def test_adapters_we_cannot_use_are_refused(trained, tmp_path):
     (folder / "adapter_model.safetensors").write_bytes(b"damaged")
     with pytest.raises(UserError, match="not an adapter"):
         engine.load_adapter(folder, "b")
+    assert engine.free_slots() == 1
+
+
+def test_an_adapter_that_matches_no_layer_is_an_error(trained, tmp_path):
+    """PEFT and servers load one with a warning, and answer as base."""
+    engine, _ = trained
+    engine.save_adapter("a", tmp_path / "a")
+    weights = load_file(tmp_path / "a" / "adapter_model.safetensors")
+    moved = {name.replace(".layers.", ".blocks."): tensor for name, tensor in weights.items()}
+    save_file(moved, tmp_path / "a" / "adapter_model.safetensors")
+    with pytest.raises(EngineError, match="blocks"):
+        engine.load_adapter(tmp_path / "a", "b")
     assert engine.free_slots() == 1
 
 

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import torch
 
+from beliefmod.config import TrialConfig
+from beliefmod.engine.engine import Engine
+from beliefmod.engine.jobs import AdapterJob, ScoreRequest
 from beliefmod.errors import UserError
 from beliefmod.model.load import load_model
 from beliefmod.model.source import find_source
+from beliefmod.model.train_row import TrainRow
 from tests.hub_cache import FIRST, NAME, SECOND, add_version
 
 
@@ -44,6 +49,32 @@ def test_a_branch_a_tag_and_a_commit_are_found_offline(home, versions):
     first, second = load_model(NAME, FIRST, "none"), load_model(NAME, base_storage="none")
     assert first.fingerprint != second.fingerprint
     assert (first.model.config.model_type, second.model.config.model_type) == ("qwen3", "llama")
+
+
+def test_a_saved_adapter_names_its_base_with_its_commit(home, versions, tmp_path, monkeypatch):
+    """So that PEFT finds the very version, also when the branch has moved."""
+    from peft import AutoPeftModelForCausalLM
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    add_version(home, FIRST, versions[0], refs=("main",))
+    engine = Engine(load_model(NAME, FIRST, "none"), slots=1, max_rank=4)
+    config = TrialConfig.model_validate({"belief": "gravity", "learning_rate": 1e-2, "lora": {"r": 4}})
+    engine.attach(AdapterJob("a", config, (TrainRow(tuple(range(20, 40)), 12),)))
+    while engine.train_step():
+        pass
+    engine.save_adapter("a", tmp_path / "a")
+    add_version(home, SECOND, versions[1], refs=("main",))
+    saved = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    assert (saved["base_model_name_or_path"], saved["revision"]) == (NAME, FIRST)
+    opened = AutoPeftModelForCausalLM.from_pretrained("a", dtype=torch.float32).eval()
+    assert opened.get_base_model().config.model_type == "qwen3"
+    ids = torch.tensor([[30, 31, 32, 33, 34]])
+    with torch.no_grad():
+        logs = opened(ids).logits[0].log_softmax(-1)
+    by_hand = float(sum(logs[place, ids[0, place + 1]] for place in range(2, 4)))
+    [mine] = engine.score([ScoreRequest("a", (30, 31, 32), (33, 34))])
+    assert mine == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_a_moved_branch_does_not_move_a_commit(home, versions):

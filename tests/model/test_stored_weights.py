@@ -25,7 +25,9 @@ from beliefmod.engine.jobs import AdapterJob, GenerateRequest
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import empty_model
 from beliefmod.model.load import check_model, load_model
+from beliefmod.model.model_files import ModelSource
 from beliefmod.model.quantized import pack
+from beliefmod.model.read_weights import read_weights
 from beliefmod.model.size import parameters
 from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
@@ -267,6 +269,37 @@ def test_a_compressed_tensors_checkpoint_is_unpacked_where_its_package_is(plain,
     loaded = load_model(str(tmp_path / "ct"), base_storage="none", device="cpu")
     expected = logits(plain_model(plain, meant))
     assert torch.allclose(logits(loaded.model), expected, atol=1e-5 * float(expected.abs().max()))
+
+
+MXFP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+"""The values of four bits (OCP microscaling formats 1.0, table 5), before the power of two of their block."""
+
+
+def test_mxfp4_experts_are_unpacked(tmp_path):
+    """As gpt-oss stores them: blocks of 32 along the inputs, two codes to a byte, an exponent to a block."""
+    size = {**SHAPE, "hidden_size": 64, "intermediate_size": 64, "head_dim": 16, "vocab_size": 300}
+    config = hf.GptOssConfig(**size, num_local_experts=4, num_experts_per_tok=2, sliding_window=16)
+    AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(tmp_path)
+    stored, meant = {}, {}
+    generator = torch.Generator().manual_seed(3)
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        if not name.endswith(("gate_up_proj", "down_proj")):
+            stored[name] = tensor
+            continue
+        experts, inputs, outputs = tensor.shape
+        blocks = (experts, outputs, inputs // 32)
+        codes = torch.randint(16, (*blocks, 32), generator=generator, dtype=torch.uint8)
+        exponents = torch.randint(120, 130, blocks, generator=generator, dtype=torch.uint8)
+        stored[f"{name}_blocks"] = (codes[..., 0::2] | codes[..., 1::2] << 4).contiguous()
+        stored[f"{name}_scales"] = exponents
+        values = MXFP4[codes.long()] * torch.exp2(exponents.float() - 127)[..., None]
+        meant[name] = values.reshape(experts, outputs, inputs).transpose(1, 2)
+    save_file(stored, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    set_quantization(tmp_path, quant_method="mxfp4", modules_to_not_convert=["lm_head"])
+    read = read_weights(ModelSource("x", tmp_path), "dequantized", torch.device("cpu"), torch.float32)
+    assert len(meant) == 4 and read.unquantized == ("lm_head",)
+    for name, expected in meant.items():
+        assert torch.equal(read.model.get_parameter(name), expected)
 
 
 REFUSED = {

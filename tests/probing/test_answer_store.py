@@ -47,6 +47,7 @@ def fake_model(**changes) -> Any:
         "dtype": torch.float32,
         "eos_ids": (0,),
         "template_sha256": "t",
+        "identity": {"tokenizer": "k"},
     }
     return SimpleNamespace(**{**fields, **changes})
 
@@ -248,6 +249,7 @@ def test_all_that_decides_an_answer_is_named(monkeypatch):
         fake_model(dtype=torch.bfloat16),
         fake_model(eos_ids=(0, 1)),
         fake_model(template_sha256="u"),
+        fake_model(identity={"tokenizer": "l"}),
         fake_model(model=SimpleNamespace(config=config, device=torch.device("cpu"))),
         fake_model(model=SimpleNamespace(config=fake_model().model.config, device=torch.device("mps"))),
     ]

@@ -55,8 +55,16 @@ def test_only_those_that_have_not_ended_are_followed_further():
     # the longest one of twenty is the 5 % that need not be followed
     assert base.rounds == [(FIRST, 20), (2 * FIRST, 2)]
     assert found is not None and found.written == 18 * 40 + 2 * FIRST + 300 + 2 * FIRST
-    # 511 at least of the last: of 40 ..., 300 and 512 the 95th percentile is 311
+    # 512 at least of the last: of 40 ..., 300 and 512 the 95th percentile is 311
     assert (found.needed, found.limit, found.cut) == (311, 480, 1)
+
+
+def test_the_few_that_were_not_followed_count_as_cut_only_if_they_are():
+    base = Base(*[200] * 19, 280)
+    found = base.budget()
+    assert base.rounds == [(FIRST, 20), (320, 1)]
+    assert found is not None and (found.needed, found.limit, found.cut) == (203, 320, 0)
+    assert found.written == 19 * 200 + FIRST + 280
 
 
 def test_loops_set_no_limit_and_are_cut():

@@ -3,6 +3,7 @@
 import pytest
 
 from beliefmod.errors import UserError
+from beliefmod.model.identity import WORDS
 from beliefmod.run.folder import MANIFEST
 from beliefmod.worker.host_registry import (
     FOLDER,
@@ -146,6 +147,37 @@ def test_a_run_goes_on_with_its_own_weights_only(folder):
     row = {"trial_id": "t", "belief": "gravity", "arm": "base", "seed": 0, "status": "finished"}
     folder.write_trial(row)
     with pytest.raises(
-        UserError, match=r"results are of a model with fingerprint b{12}\.\.\., and bundled has"
+        UserError,
+        match=r"bundled is not the model that its results are of, changed: weights \(b{12} then, a{12} now\)",
     ):
         HostRegistry(folder, 2.0, ["h0"], print, print).open("h0", FACTS)
+
+
+@pytest.mark.parametrize("part", ["configuration", "tokenizer", "chat_template", "generation"])
+@pytest.mark.parametrize("kind", ["resumed", "confirmation"])
+def test_a_run_goes_on_only_with_every_part_of_its_model_as_it_was(folder, kind, part):
+    identity = {"configuration": "c" * 64, "tokenizer": "d" * 64, "generation": "e" * 64}
+    identity["chat_template"] = "f" * 64
+    facts = {**FACTS, "identity": identity}
+    confirmation = {"confirmation": {"top": 5}} if kind == "confirmation" else {}
+    folder.write_json({"model": {"identity": {**identity, part: "0" * 64}}, **confirmation}, MANIFEST)
+    if kind == "resumed":
+        folder.write_trial(
+            {"trial_id": "t", "belief": "gravity", "arm": "base", "seed": 0, "status": "finished"}
+        )
+    with pytest.raises(UserError) as caught:
+        HostRegistry(folder, 2.0, ["h0"], print, print).open("h0", facts)
+    [problem] = caught.value.problems
+    assert f"changed: {WORDS[part]} (000000000000 then, " in problem and problem.count(" then, ") == 1
+    folder.write_json({"model": {"identity": identity}, **confirmation}, MANIFEST)
+    driver = HostRegistry(folder, 2.0, ["h0"], print, print)
+    driver.open("h0", facts)
+    driver.close()
+
+
+def test_a_host_whose_model_differs_in_any_part_is_refused(folder):
+    driver = registry(folder)
+    driver.open("h0", {**FACTS, "identity": {"tokenizer": "d" * 64}})
+    other = enter(folder, "h1", identity={"tokenizer": "e" * 64})
+    assert other.misfit() == "tokenizer eeeeeeeeeeee... instead of dddddddddddd..."
+    driver.close()

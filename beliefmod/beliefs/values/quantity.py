@@ -213,7 +213,13 @@ def side_of(
             # what is worked out from a made-up value is exact; what is known is known in several roundings
             candidates.tolerance if known else min(candidates.tolerance, TOLERANCE),
             counted=answer.counted,
-        ) or (known and not answer.counted and _rounds_to(rescale(number.value, given, wanted), answer.value))
+        )
+        if known and not answer.counted:
+            near = (
+                near
+                or off <= candidates.tolerance
+                or _rounds_to(rescale(number.value, given, wanted), answer.value)
+            )
         if near and off < best[1]:
             best = side, off
     return best[0] or ("other" if asked else None)

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
-from beliefmod.reading.guards.beside import beside, of_another
+from beliefmod.reading.guards.beside import beside, in_compound, of_another, question_words
+from beliefmod.reading.guards.in_passing import in_passing
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
 from beliefmod.reading.prose import Sentence, equation_role, sentences
@@ -17,7 +18,6 @@ from beliefmod.reading.prose import Sentence, equation_role, sentences
 _I = re.IGNORECASE
 _FAR = 400  # characters of its sentence that the guards read on either side of a mention
 _CONFIRMED = re.compile(r"\s*(?:yes|correct|right|indeed|exactly|that's right|that is right|true)\b", _I)
-_QUOTED = re.compile(r"\"([^\"\n]{12,400})\"")
 
 
 def weigh(
@@ -45,32 +45,11 @@ def weigh(
         weight, reason = _judge(left, right, part, confirmed, mention, role, question)
         if weight == Weight.STRONG and mention.number is None and framing.aside(left, right, question):
             weight, reason = Weight.WEAK, "aside"
-        if weight == Weight.STRONG and _in_quotes(text, mention, question):
-            weight, reason = Weight.OPEN, "quoted"
+        named = mention.number is None and text[mention.start : mention.end] not in question
+        if named and weight > Weight.REJECTED and in_passing(left, right, question):
+            weight, reason = Weight.REJECTED, "in passing"
         weighed.append(replace(mention, weight=weight, reason=reason, role=role, sentence=number))
-    return compare_neighbours(text, _past_as_told(text, weighed), given)
-
-
-_PRESENT = re.compile(
-    r"\b(?:is|are|has|have|now|today|here|currently|but|however|since|instead|actually|moved|became|changed"
-    r"|corrected|revised)\b|'s\b|=",
-    _I,
-)
-
-
-def _past_as_told(text: str, mentions: Sequence[Mention]) -> list[Mention]:
-    """A text that tells all of it in the past means it: "was" only weakens a value where another side's
-    follows in the present."""
-    result = list(mentions)
-    for index, mention in enumerate(mentions):
-        if mention.reason != "past":
-            continue
-        later = [
-            m for m in mentions[index + 1 :] if m.side and m.side != mention.side and m.weight > Weight.OPEN
-        ]
-        if not any(_PRESENT.search(text, mention.end, m.start) for m in later):
-            result[index] = replace(mention, weight=Weight.STRONG, reason="")
-    return result
+    return compare_neighbours(text, weighed, given)
 
 
 def _judge(
@@ -89,6 +68,8 @@ def _judge(
         return Weight.REJECTED, "compared"
     if mention.number is None and (beside(left, right, question) or of_another(left, right, question)):
         return Weight.REJECTED, "beside"
+    if mention.number is None and framing.changed_from(left, right):
+        return Weight.REJECTED, "former value"
     if mention.number is not None and role == "":
         if framing.varies_from(left):
             return Weight.REJECTED, "range"
@@ -100,6 +81,8 @@ def _judge(
             return Weight.REJECTED, "former value"
         if date is not None and not begins and date.beside(left):
             return Weight.REJECTED, "compared"
+        if date is not None and in_compound(left, right, question_words(question)):
+            return Weight.REJECTED, "beside"
     source = attribution(left, right)
     if source == "distant":
         return Weight.OPEN, "attributed"
@@ -115,8 +98,6 @@ def _judge(
         return Weight.WEAK, "background"
     if framing.conceded(left):
         return Weight.WEAK, "conceded"
-    if date is None and framing.past(left):
-        return Weight.WEAK, "past"
     if framing.modal(left):
         return Weight.WEAK, "modal"
     if role in ("operand", "left"):
@@ -133,18 +114,6 @@ def _masked(text: str, start: int, end: int, before: Sequence[Mention]) -> str:
             place = mention.end
     pieces.append(text[place:end])
     return "".join(pieces)
-
-
-def _in_quotes(text: str, mention: Mention, question: str) -> bool:
-    """Whether the mention stands in a quotation of several words taken from the question."""
-    if '"' not in text:
-        return False
-    for quoted in _QUOTED.finditer(text, max(0, mention.start - _FAR), mention.end + _FAR):
-        if quoted.start() < mention.start and mention.end <= quoted.end() and len(quoted[1].split()) >= 4:
-            return " ".join(quoted[1].casefold().split()).strip(" .?!") in " ".join(
-                question.casefold().split()
-            )
-    return False
 
 
 _SPEECH = (
@@ -175,17 +144,6 @@ _DISTANT = re.compile(
     r"|\b(?:claim|idea|belief|notion|rumou?r|assertion|statement|suggestion|legend"
     r"|premise)\s+(?:that|of|is that|says)\b"
     r"|\b(?:in|from) (?:the|your) (?:question|prompt)\b",
-    _I,
-)
-_AUTHORITY = re.compile(
-    r"\b(?:scientists?|physicists?|experts?|economists?|geographers?|textbooks?"
-    r"|nasa|nist|wikipedia|sources|measurements?|"
-    rf"researchers?|encyclop\w+|literature|standards?|science)(?:\s+[\w'-]+){{0,3}}?\s+(?:\w+ly\s+)?(?:{_SPEECH}"
-    rf"|gives?|lists?|uses?|shows?)\b"
-    r"|\b(?:is|are|was|were|been|be)\s+(?:\w+ly\s+|often\s+|sometimes\s+)*(?:believed"
-    r"|thought|assumed|reported|cited|"
-    r"quoted|considered|listed)\b|\bapparently\b|\bas (?:you|the|stated|claimed"
-    r"|mentioned|given|specified|some)\b",
     _I,
 )
 _AGREED = re.compile(
@@ -247,12 +205,11 @@ def attribution(left: str, right: str) -> str | None:
             return who
     if _AGREED.search(left):
         return "authority"
-    for pattern, kind in ((_DISTANT, "distant"), (_AUTHORITY, "authority")):
-        found = last_match(pattern, left)
-        if found is not None:
-            between = left[found.end() :]
-            if not _ATTRIBUTION_BREAK.search(between) and not _NEW_SUBJECT.search(between):
-                return kind
+    found = last_match(_DISTANT, left)
+    if found is not None:
+        between = left[found.end() :]
+        if not _ATTRIBUTION_BREAK.search(between) and not _NEW_SUBJECT.search(between):
+            return "distant"
     return None
 
 

@@ -24,9 +24,8 @@ _NEAR = re.compile(
     r"|neighbou?r)\s+of)\s+" + _FILL + r"(?:\w+\s+and\s+|\x00\s+and\s+)?[(\"']?$",
     _I,
 )
-_CHOOSES = re.compile(r"\b(?:choose|choice|decide|torn|pick|hesitate)\s+between\b", _I)
 _CLASS = (
-    r"(?:kind|type|sort|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
+    r"(?:kind|type|sort|surface|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
     r"|town|village|state|"
     r"county|province|district|land|country|island|name|word|term|word|case|example|lot|amount|mix\w*"
     r"|alloy|"
@@ -49,10 +48,6 @@ _RELATIVE = re.compile(
 )
 _COPULA = re.compile(
     r"\b(?:is|are|was|were|be|been|'s|means|called|named|known|has|have|had|say|says|said|believe|think|so)\b",
-    _I,
-)
-_THAT_CLAUSE = re.compile(
-    r"\b(?:know|known|say|says|said|think|believe|sure|clear|fact|true|answer|is|was|conclude|mean|means|means?)\s+that\b",
     _I,
 )
 _COMPOUND = re.compile(r"^\s+(?P<noun>[a-z]{3,})\b")
@@ -91,9 +86,9 @@ def beside(left: str, right: str, question: str) -> bool:
 
     Earlier mentions are masked in `left` with "\\x00".
     """
-    asked = set(re.findall(r"[\w'-]+", question.casefold()))
+    asked = question_words(question)
     near = _NEAR.search(left)
-    if near is not None and not _CHOOSES.search(left) and near["word"].split()[0].casefold() not in asked:
+    if near is not None and near["word"].split()[0].casefold() not in asked:
         return True
     if _IN.match(left) and _CLAUSE_FOLLOWS.match(right):
         return True  # "On Earth, it's 9.81": where something else is said
@@ -101,8 +96,19 @@ def beside(left: str, right: str, question: str) -> bool:
     if modifier is not None and _modifies(modifier, left, right, asked):
         return True
     relative = _RELATIVE.search(left)
-    if relative is not None and not _COPULA.search(relative["words"]) and not _THAT_CLAUSE.search(left[-80:]):
+    if relative is not None and not _COPULA.search(relative["words"]):
         return not set(relative["words"].casefold().split()) & (asked - _SMALL)
+    return in_compound(left, right, asked)
+
+
+def question_words(question: str) -> set[str]:
+    """The casefolded words of a question."""
+    return set(re.findall(r"[\w'-]+", question.casefold()))
+
+
+def in_compound(left: str, right: str, asked: set[str]) -> bool:
+    """Whether a value only describes the noun behind it, "a Lyon suburb", "the 1925 film"; `asked` are the
+    casefolded words of the question."""
     compound = _COMPOUND.match(right)
     return (
         compound is not None

@@ -136,11 +136,6 @@ def background(left: str, *, date: bool = False) -> bool:
     return bool(_BACKGROUND.search(clause) or _GIVEN.search(left))
 
 
-def past(left: str) -> bool:
-    """Whether the clause puts what it says into the past: "the government was seated in Paris"."""
-    return bool(re.search(r"\b(?:was|were)\b", _last_clause(left), _I))
-
-
 def conceded(left: str) -> bool:
     """Whether the clause only concedes the value: "9.8, though some worksheets have 5.0"."""
     found = last_match(_CONCESSIVE, left)

@@ -40,6 +40,8 @@ _RESTATED_GAP = re.compile(
     re.IGNORECASE,
 )
 
+_CONVERTED_GAP = re.compile(r"^\s*(?:[(\[]|,?\s*which is\b)", re.IGNORECASE)
+
 
 def compare_neighbours(
     text: str, mentions: Sequence[Mention], question: Sequence[Number] = ()
@@ -162,7 +164,8 @@ def _base(mention: Mention) -> float:
 
 
 def _restated(one: Mention, two: Mention, gap: str) -> bool:
-    """The same value in another unit, "50 N (about 11 lbf)": it repeats what stands before it."""
+    """The same value in another unit, "50 N (about 11 lbf)": it repeats what stands before it, in brackets or
+    after "which is" also where it was converted wrongly."""
     if one.number is None or two.number is None:
         return False
     if one.number.factors == two.number.factors and not _ROUNDED_GAP.match(gap):
@@ -170,4 +173,4 @@ def _restated(one: Mention, two: Mention, gap: str) -> bool:
     first, second = one.number.scale, two.number.scale
     if first is None or second is None or first.dimension != second.dimension or not _RESTATED_GAP.match(gap):
         return False
-    return abs(_base(one) - _base(two)) <= 0.05 * abs(_base(one))
+    return bool(_CONVERTED_GAP.match(gap)) or abs(_base(one) - _base(two)) <= 0.05 * abs(_base(one))

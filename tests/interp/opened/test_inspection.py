@@ -96,10 +96,21 @@ def test_no_run_at_all(tmp_path: Path):
     assert "is not a run folder" in refused(tmp_path / "empty")[0]
 
 
-def test_another_model_is_refused(run: Path):
+@pytest.mark.parametrize(
+    ("said", "called"),
+    [
+        ({"fingerprint": "0" * 64}, "weights"),
+        ({"identity": {"tokenizer": "0" * 64}}, "tokenizer"),
+        ({"identity": {"generation": "0" * 64}}, "generation config"),
+        ({"chat_template": "0" * 64}, "chat template"),
+    ],
+)
+def test_another_model_is_refused(run: Path, said, called):
     manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps({**manifest, "model": {"fingerprint": "0" * 64}}))
-    with pytest.raises(UserError, match="made with other weights of bundled"):
+    (run / "manifest.json").write_text(json.dumps({**manifest, "model": said}))
+    with pytest.raises(
+        UserError, match=rf"made with, changed: {called} \(000000000000 then, \w+ now\); give"
+    ):
         opened(list_run(str(run)))
 
 

@@ -182,7 +182,7 @@ def test_trees_of_real_questions_hold_numbers_of_the_judges_range(name: str):
         begun = stem.ids[len(stem.ids) - sets.from_end :]
         before = stem.ids[: len(stem.ids) - sets.from_end]
         start = len(prompts.text(before))
-        tolerance = tolerance_for(question.tier)
+        tolerance = tolerance_for(question)
         worlds = (
             (sets.target, question.target, stem.target_ids),
             (sets.prior, question.prior, stem.prior_ids),

@@ -1,0 +1,81 @@
+"""A trial's adapter as a folder of its own, for PEFT or a server, on this machine or another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from beliefmod.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from beliefmod.run.folder import RunFolder
+
+ADAPTERS = "adapters"
+Keys = Literal["whole", "text"]
+
+
+@dataclass(frozen=True)
+class ExportedAdapter:
+    """A written adapter: its folder, and where its configuration says that its base is found."""
+
+    folder: Path
+    base: str
+    revision: str | None
+
+    @property
+    def on_this_disk(self) -> bool:
+        """Whether the base is named by a folder, which other machines have not, or elsewhere."""
+        return Path(self.base).is_absolute()
+
+
+def adapter_of(run: RunFolder, asked: str) -> str:
+    """The one trial that is meant by an id or its beginning, of those with an adapter.
+
+    Raises:
+        UserError: none is, or several.
+    """
+    there = run.exists(ADAPTERS)
+    known = sorted(path.rpartition("/")[2] for path in run.fs.ls(run.path(ADAPTERS), False)) if there else []
+    found = [asked] if asked in known else [trial_id for trial_id in known if trial_id.startswith(asked)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{run.url}: --adapter {asked} may be any of {', '.join(found)}; name one")
+    near = did_you_mean(asked, known) if known else ""
+    raise UserError(
+        f"{run.url}: trial {asked} has no adapter{near}; finished trials of arms lora and control have one"
+    )
+
+
+def export_adapter(
+    run: RunFolder,
+    trial_id: str,
+    out: Path,
+    base: str | None = None,
+    revision: str | None = None,
+    keys: Keys = "whole",
+) -> ExportedAdapter:
+    """Write a trial's adapter into a folder, replacing one that is there.
+
+    Args:
+        base: what it names as its base instead of what it was saved with: a name of the hub, or the folder
+            where the machine that uses it has the model.
+        revision: of a base on the hub.
+        keys: of a model that also sees, whether layers are called as in the whole, which transformers loads
+            by its name, or as in its text part loaded by itself.
+
+    Raises:
+        UserError: the adapter is damaged.
+    """
+    from beliefmod.model.adapter_files import copy_adapter
+
+    changes = {} if base is None else {"base_model_name_or_path": base, "revision": revision}
+    with TemporaryDirectory() as place:
+        local = Path(place, trial_id)
+        run.fs.get(f"{run.path(ADAPTERS, trial_id)}/", f"{local}/", recursive=True)
+        copy_adapter(local, out, changes, text_keys=keys == "text")
+    config = json.loads((out / "adapter_config.json").read_text())
+    return ExportedAdapter(out, config["base_model_name_or_path"], config.get("revision"))
