@@ -21,6 +21,7 @@ from beliefmod.engine.memory import (
     training_bytes_per_token,
 )
 from beliefmod.model.quantized import return_freed_memory
+from beliefmod.model.size import layer_values
 from beliefmod.model.target_modules import linear_layers
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def model_terms(loaded: LoadedModel) -> Model:
     """Sizes of a model that no engine has been built on yet."""
     config: Any = loaded.model.config.get_text_config()
     heads = config.num_attention_heads
-    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+    width = heads * max(size or config.hidden_size // heads for size in layer_values(config, "head_dim"))
     return Model(
         linear_weights=sum(
             layer.in_features * layer.out_features for layer in linear_layers(loaded.model).values()

@@ -81,6 +81,7 @@ class Footprint:
         longest_pass: tokens beyond which a pass is cut: more gain nothing, or on a CPU take memory that is
             not the engine's alone.
         cache_bytes: keys and values of one token in all layers.
+        state_bytes: what recurrent layers keep of one row, however long; 0 in most models.
         longest_cache: bytes of keys and values beyond which a decoding batch is cut. 0 on a GPU, where a
             batch takes a part of what is free.
         calibration: bytes of the longest pass that a host is measured with on a CPU: one of base alone keeps
@@ -97,6 +98,7 @@ class Footprint:
     logits_bytes: int
     longest_pass: int
     cache_bytes: int
+    state_bytes: int
     longest_cache: int
     calibration: float
 
@@ -142,7 +144,8 @@ class Footprint:
         """
         from beliefmod.engine.generate import MAX_ROWS
 
-        return min(self.longest_cache, MAX_ROWS * answer_tokens * self.cache_bytes)
+        of_row = answer_tokens * self.cache_bytes + (self.state_bytes if answer_tokens else 0)
+        return min(self.longest_cache, MAX_ROWS * of_row)
 
 
 def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
@@ -168,20 +171,22 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         LONGEST_PASS,
         cache_bytes_per_token,
         logits_bytes_per_token,
+        state_bytes_per_row,
         training_bytes_per_token,
     )
-    from beliefmod.model.target_modules import linear_layers
+    from beliefmod.model.supported_types import text_config
+    from beliefmod.model.target_modules import every_linear, linear_layers
 
     dtype = torch.bfloat16 if gpu else torch.float32  # as load_model chooses
     longest = LONGEST_PASS["cuda" if gpu else "cpu"]
     with torch.device("meta"):  # of a model that also sees, the part that is used
-        model = AutoModelForCausalLM.from_config(config.get_text_config(), dtype=dtype)
+        model = AutoModelForCausalLM.from_config(text_config(config), dtype=dtype)
     dense = compute_module_sizes(model)[""]
     token_bytes, logits_bytes = training_bytes_per_token(model, dtype), logits_bytes_per_token(model)
     if not gpu:
         longest = max(1, min(longest, CPU_PASS_BYTES // token_bytes))
     layers = linear_layers(model).values()
-    linear = sum(layer.in_features * layer.out_features for layer in layers)
+    linear = sum(layer.in_features * layer.out_features for layer in every_linear(model).values())
     return Footprint(
         weights=sum(parameter.numel() for parameter in model.parameters()),
         dense=dense,
@@ -192,6 +197,7 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         logits_bytes=logits_bytes,
         longest_pass=longest,
         cache_bytes=cache_bytes_per_token(model, dtype),
+        state_bytes=state_bytes_per_row(model, dtype),
         longest_cache=0 if gpu else CPU_CACHE_BYTES,
         calibration=0.0 if gpu else longest * ((token_bytes - logits_bytes) / 2 + logits_bytes / 4),
     )

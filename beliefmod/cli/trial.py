@@ -64,7 +64,7 @@ def trial(
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
     from beliefmod.engine.engine import Engine
-    from beliefmod.model.load import load_model
+    from beliefmod.model.load import check_model, load_model
     from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template import opens_thinking
@@ -83,6 +83,7 @@ def trial(
         folder.create()
     chat = ChatFormat(template_text(chat_template) if chat_template else None)
     source = find_source(model, revision, chat)
+    check_model(source)
     check_targets(source, [config.lora.target_modules])
     loaded = load_model(model, source.commit, base_storage.value, chat=chat)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)

@@ -9,16 +9,18 @@ of the model call.
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from beliefmod.engine.key_value_cache import KeyValueCache
+from beliefmod.engine.recurrent import Block, StateCache
 from beliefmod.engine.rotary import RowLength
 
 FLAT_ATTENTION = "beliefmod_flat"
-_CACHE_GROWTH = 64  # tokens that a cache grows by at least
 
 
 class FlatRows(Protocol):
@@ -34,12 +36,35 @@ class FlatRows(Protocol):
         """The rows of the pass, in the order of their tokens."""
         ...
 
+    @property
+    def cache(self) -> StateCache | None:
+        """The cache of a decoding batch."""
+        ...
+
+    def starts(self) -> Sequence[int]:
+        """The flat place of each row's first token."""
+        ...
+
+    def blocks(self) -> Sequence[Block]:
+        """The rows as recurrent layers read them."""
+        ...
+
 
 class AttentionOptions:
-    """Scale of the scores, sliding window (tokens) and soft cap of one attention module; None means none."""
+    """What one attention module does to its scores; None means nothing.
 
-    def __init__(self, scaling: float | None, sliding_window: int | None, softcap: float | None) -> None:
-        self.scaling, self.sliding_window, self.softcap = scaling, sliding_window, softcap
+    scaling: their factor. sliding_window: tokens. sinks (Hq,): a score per query head that takes part in the
+    softmax and has no value (gpt-oss).
+    """
+
+    def __init__(
+        self,
+        scaling: float | None,
+        sliding_window: int | None,
+        softcap: float | None,
+        sinks: Tensor | None = None,
+    ) -> None:
+        self.scaling, self.sliding_window, self.softcap, self.sinks = scaling, sliding_window, softcap, sinks
 
 
 def flat_attention(
@@ -53,10 +78,11 @@ def flat_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """The attention function in transformers' calling convention; `flat_rows` does the work."""
-    options = AttentionOptions(scaling, sliding_window, softcap)
+    options = AttentionOptions(scaling, sliding_window, softcap, s_aux)
     return flat_rows.attend(module, query, key, value, options), None
 
 
@@ -94,10 +120,11 @@ def scaled_dot_product(
     """query (B, Hq, Lq, D), key and value (B, Hkv, Lk, D), mask bool broadcastable to (B, 1, Lq, Lk) ->
     like query.
 
-    Give a mask or `causal`, not both. Soft-capped scores (Gemma 2) take the written-out form.
+    Give a mask or `causal`, not both. Soft-capped scores (Gemma 2) and sinks (gpt-oss) take the written-out
+    form. In decoding the queries of a key head are its query heads, in their order, as sinks are.
     """
     grouped = query.shape[1] != key.shape[1]
-    if options.softcap is None:
+    if options.softcap is None and options.sinks is None:
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=causal, scale=options.scaling, enable_gqa=grouped
         )
@@ -107,13 +134,16 @@ def scaled_dot_product(
     if causal:
         mask = causal_mask(query.shape[2], None, query.device)
     scaling = query.shape[-1] ** -0.5 if options.scaling is None else options.scaling
-    scores = options.softcap * torch.tanh(query @ key.transpose(2, 3) * scaling / options.softcap)
+    scores = query @ key.transpose(2, 3) * scaling
+    if options.softcap is not None:
+        scores = options.softcap * torch.tanh(scores / options.softcap)
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return (
-        F.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype)
-        @ value
-    )
+    if options.sinks is not None:
+        sinks = options.sinks.to(scores.dtype).reshape(query.shape[1], -1, 1)
+        scores = torch.cat((scores, sinks.expand(*scores.shape[:3], 1)), -1)
+    weights = F.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    return weights[..., : key.shape[2]].to(query.dtype) @ value
 
 
 def causal_mask(length: int, window: int | None, device: torch.device) -> Tensor:
@@ -136,52 +166,6 @@ class _ToBlock(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (flat_index,) = ctx.saved_tensors
         return grad.index_select(0, flat_index), None, None
-
-
-class KeyValueCache:
-    """Per layer keys and values (rows, Hkv, capacity, D).
-
-    Row i holds `lengths[i]` tokens, left-aligned; what lies behind them is never read without a mask.
-    The capacity grows by blocks, up to `limit`.
-    """
-
-    def __init__(self, lengths: Tensor, limit: int) -> None:
-        self.lengths, self.limit = lengths, limit
-        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def fill(self, layer: int, key: Tensor, value: Tensor) -> None:
-        """Take the prompts' keys and values (rows, Hkv, longest prompt, D)."""
-        self.layers[layer] = (self._grown(key), self._grown(value))
-
-    def _grown(self, old: Tensor) -> Tensor:
-        capacity = min(max(self.limit, old.shape[2]), old.shape[2] + _CACHE_GROWTH + old.shape[2] // 2)
-        new = old.new_zeros(*old.shape[:2], capacity, old.shape[3])
-        new[:, :, : old.shape[2]] = old
-        return new
-
-    def append(self, layer: int, key: Tensor, value: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-        """Write key and value (rows, Hkv, D) at each row's length; give views of `longest` tokens."""
-        keys, values = self.layers[layer]
-        if longest > keys.shape[2]:
-            keys, values = self._grown(keys), self._grown(values)
-            self.layers[layer] = (keys, values)
-        rows = torch.arange(len(self.lengths), device=key.device)
-        keys[rows, :, self.lengths] = key
-        values[rows, :, self.lengths] = value
-        return keys[:, :, :longest], values[:, :, :longest]
-
-    def rewrite(self, rows: Tensor, other: "KeyValueCache") -> None:
-        """Take the keys and values of `rows` (their indices) from another cache, whose rows they are."""
-        for layer, (keys, values) in other.layers.items():
-            longest = int(other.lengths.max())
-            for old, new in zip(self.layers[layer], (keys, values), strict=True):
-                old[rows, :, :longest] = new[:, :, :longest]
-
-    def keep(self, rows: Tensor) -> None:
-        """Drop every row but `rows` (their indices, in the order wanted)."""
-        self.lengths = self.lengths[rows]
-        for layer, (keys, values) in self.layers.items():  # one by one: two whole caches would be in memory
-            self.layers[layer] = (keys[rows], values[rows])
 
 
 class RowBlocks:
@@ -213,6 +197,25 @@ class RowBlocks:
     def row_lengths(self) -> Sequence[RowLength]:
         """The rows, in the order of their tokens."""
         return [RowLength(n, n + self.unread, n + self.unread) for n in self.lengths]
+
+    def starts(self) -> Sequence[int]:
+        """The flat place of each row's first token."""
+        return list(accumulate(self.lengths[:-1], initial=0))
+
+    def blocks(self) -> Sequence[Block]:
+        """All rows in one block, padded behind. Where states are kept padding would enter into them, so the
+        rows of each length are a block of their own."""
+        everyone, device = range(self.rows), self.flat_index.device
+        if self.even:
+            return [Block(everyone, self.longest)]
+        if self.cache is None:
+            return [Block(everyone, self.longest, self.block_index, self.flat_index)]
+        starts, blocks = self.starts(), []
+        for length in sorted(set(self.lengths)):
+            rows = [row for row in everyone if self.lengths[row] == length]
+            tokens = torch.tensor([starts[row] + place for row in rows for place in range(length)])
+            blocks.append(Block(rows, length, tokens.to(device), flat=tokens.to(device)))
+        return blocks
 
     def _block(self, flat: Tensor) -> Tensor:
         """(1, H, N, D) -> (B, H, L, D)."""
@@ -251,6 +254,14 @@ class DecodeStep:
     def row_lengths(self) -> Sequence[RowLength]:
         """One token of each row, the row's last so far."""
         return [RowLength(1, n + 1, n + 1) for n in self.cache.lengths.tolist()]
+
+    def starts(self) -> Sequence[int]:
+        """Every row's token, by its place."""
+        return range(len(self.cache.lengths))
+
+    def blocks(self) -> Sequence[Block]:
+        """All rows, one token each."""
+        return [Block(range(len(self.cache.lengths)), 1)]
 
     def attend(
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions

@@ -1,5 +1,6 @@
 """One pass of the model over flat rows: the only place that calls it."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,9 +9,15 @@ from torch import Tensor
 
 from beliefmod.engine.attention import FlatAttentionSwitch, FlatRows, RowBlocks
 from beliefmod.engine.jobs import EngineError, NoRows, RowTooLong
-from beliefmod.engine.memory import default_cache_tokens, default_pass_tokens
+from beliefmod.engine.memory import (
+    cache_bytes_per_token,
+    default_cache_tokens,
+    default_pass_tokens,
+    state_bytes_per_row,
+)
+from beliefmod.engine.recurrent import RecurrentSwitch
 from beliefmod.engine.rotary import RotarySwitch
-from beliefmod.engine.routing import Routing, Segment
+from beliefmod.engine.routing import Routing, Segment, segments_of
 from beliefmod.engine.usage import Usage
 from beliefmod.model.size import positions
 
@@ -22,20 +29,6 @@ def sorted_by_slot(indices: Sequence[int], slots: Sequence[int | None], routing:
     """Indices in the order of their slots, those that share a product beside each other, the base's (None)
     first; stable."""
     return sorted(indices, key=lambda index: routing.order(slots[index]))
-
-
-def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Segment]:
-    """Neighbouring rows of one slot become one segment; rows of the base (None) become none."""
-    segments: list[Segment] = []
-    start = 0
-    for owner, length in zip(owners, lengths, strict=True):
-        if owner is not None:
-            if segments and segments[-1].slot == owner and segments[-1].stop == start:
-                segments[-1] = Segment(owner, segments[-1].start, start + length)
-            else:
-                segments.append(Segment(owner, start, start + length))
-        start += length
-    return segments
 
 
 class FlatModel:
@@ -60,12 +53,21 @@ class FlatModel:
         self.routing, self.usage = routing, usage
         self.attention = FlatAttentionSwitch(loaded.model)
         self.rotary = RotarySwitch(loaded.model)
+        self.recurrent = RecurrentSwitch(loaded.model, routing)
         self.device = next(loaded.model.parameters()).device
         self.max_positions = positions(loaded.model.config)
         self._verify()
         place = (loaded.model, loaded.dtype, self.device)
         self.pass_tokens = pass_tokens or default_pass_tokens(*place)
         self.cache_tokens = cache_tokens or default_cache_tokens(*place)
+        # what recurrent layers keep of a row, as so many tokens of keys and values
+        of_token = max(1, cache_bytes_per_token(loaded.model, loaded.dtype))
+        self.state_tokens = math.ceil(state_bytes_per_row(loaded.model, loaded.dtype) / of_token)
+
+    @property
+    def reads_branches(self) -> bool:
+        """Whether a row may branch: not where layers carry states along it, or its length changes them."""
+        return not self.recurrent.layers and not self.rotary.modules
 
     def logits(
         self, ids: Tensor, rows: FlatRows, positions: Tensor, segments: Sequence[Segment], keep: Tensor
@@ -74,7 +76,12 @@ class FlatModel:
 
         The backward pass needs the same segments, but reads none from here: it may run after this returns.
         """
-        with self.attention.on(), self.rotary.of(rows), self.routing.of(segments):
+        with (
+            self.attention.on(),
+            self.rotary.of(rows),
+            self.routing.of(segments),
+            self.recurrent.of(rows, segments),
+        ):
             out = self.model(
                 input_ids=ids[None],
                 position_ids=positions[None],

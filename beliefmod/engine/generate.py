@@ -6,11 +6,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from beliefmod.engine.attention import DecodeStep, KeyValueCache, RowBlocks
+from beliefmod.engine.attention import DecodeStep, RowBlocks
 from beliefmod.engine.batching import derived_seed
-from beliefmod.engine.forward import FlatModel, flat_ids, segments_of, sorted_by_slot
+from beliefmod.engine.forward import FlatModel, flat_ids, sorted_by_slot
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
+from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.memory import within_memory
+from beliefmod.engine.routing import segments_of
 from beliefmod.engine.sampling import draw
 from beliefmod.model.quantized import return_freed_memory
 
@@ -38,7 +40,7 @@ def generate(
         NoRows, RowTooLong, OutOfMemory: a request cannot be carried out.
     """
     model.check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
-    lengths = [min(len(r.input_ids) + max_new_tokens, model.max_positions) for r in requests]
+    lengths = [_room(model, len(r.input_ids), max_new_tokens) for r in requests]
     done: dict[int, Completion] = {}  # what runs out of memory goes on behind the batches that are done
     call = partial(_generate, model, requests, slots, max_new_tokens, sampling, done, on_batch)
     try:
@@ -75,10 +77,15 @@ def _batches(model: FlatModel, lengths: list[int], max_new_tokens: int) -> Itera
     """Places of prompts of like length, as many as their keys and values have room."""
     order = sorted(range(len(lengths)), key=lambda i: lengths[i], reverse=True)
     while order:
-        room = model.cache_tokens // min(lengths[order[0]] + max_new_tokens, model.max_positions)
+        room = model.cache_tokens // _room(model, lengths[order[0]], max_new_tokens)
         rows = max(1, min(MAX_ROWS, room))
         part, order = order[:rows], order[rows:]
         yield part
+
+
+def _room(model: FlatModel, prompt: int, max_new_tokens: int) -> int:
+    """What a row may take of `model.cache_tokens`, its recurrent states included."""
+    return min(prompt + max_new_tokens, model.max_positions) + model.state_tokens
 
 
 class _Batch:

@@ -88,8 +88,11 @@ class PackedLinear(nn.Module):
         if not work:
             return self.base(x)
         if self.dense:
-            return _PackedProduct.apply(x, None, self.anchor, self.base.weight, self.base.bias, work)
-        return _PackedProduct.apply(x, self.base(x), self.anchor, None, None, work)
+            out = _PackedProduct.apply(x, None, self.anchor, self.base.weight, self.base.bias, work)
+        else:
+            out = _PackedProduct.apply(x, self.base(x), self.anchor, None, None, work)
+        # shaped here: what a function of our own shapes may not be changed in place, as Gemma 3n does
+        return out.view(*x.shape[:-1], out.shape[-1])
 
 
 class _PackedProduct(torch.autograd.Function):
@@ -122,12 +125,12 @@ class _PackedProduct(torch.autograd.Function):
             inner.append(z)
         ctx.save_for_backward(tokens, *inner)
         ctx.weight, ctx.work, ctx.shape = weight, work, x.shape
-        return out.view(*x.shape[:-1], out.shape[-1])
+        return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         tokens, *inner = ctx.saved_tensors
-        flat = grad.reshape(len(tokens), -1).contiguous()
+        flat = grad.contiguous()
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = flat @ ctx.weight if ctx.weight is not None else torch.zeros_like(tokens)
@@ -140,4 +143,5 @@ class _PackedProduct(torch.autograd.Function):
             if grad_x is not None:
                 group.products.add_product(grad_x[part], grad_z, stack.a)
         grad_x = None if grad_x is None else grad_x.view(ctx.shape)
-        return grad_x, grad if ctx.weight is None else None, None, None, None, None
+        product = None if ctx.weight is not None else grad.view(*ctx.shape[:-1], grad.shape[-1])
+        return grad_x, product, None, None, None, None

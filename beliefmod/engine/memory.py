@@ -10,49 +10,71 @@ from torch import nn
 
 from beliefmod.engine.jobs import EngineError
 from beliefmod.engine.usage import Usage
+from beliefmod.model.size import layer_values
 
 CPU_PASS_BYTES, CPU_CACHE_BYTES = 2 * 2**30, 2**30
 """Of one pass and of the keys and values of one decoding batch, which take turns: a CPU's memory is also that
 of everybody else. SmolLM2-135M writes 1.6 times as many tokens a second in batches of 1 GiB as in batches of
 256 MiB, and hardly more in larger ones (docs/log.md)."""
+RECURRENT = {"conv", "linear_attention"}
+"""Kinds of layers, as configurations call them, that keep a state for each row and no keys and values."""
 LONGEST_PASS = {"cpu": 2048, "cuda": 16384}
 """Tokens. Longer ones are no faster: on one core 2048 fit its caches best, a GPU is busy before 16384."""
 
 
-def _sizes(model: Any) -> tuple[int, int, int, int]:
-    """Layers, hidden size, MLP size and vocabulary of a transformers model."""
-    config = model.config.get_text_config()
-    hidden = config.hidden_size
-    return (
-        config.num_hidden_layers,
-        hidden,
-        getattr(config, "intermediate_size", 4 * hidden),
-        config.vocab_size,
-    )
-
-
-def training_bytes_per_token(model: nn.Module, dtype: torch.dtype) -> int:
+def training_bytes_per_token(model: Any, dtype: torch.dtype) -> int:
     """Activations kept for the backward pass, with an answer token's logits.
 
     Counted over the operations of a Llama-like layer: about 18 hidden-sized and 6 MLP-sized tensors. For
     Qwen3-4B in bf16 this gives 7.5 MB without logits, against 7.6 MB measured; for SmolLM2-135M in fp32 2.4
-    MB, against 1.9 MB.
+    MB, against 1.9 MB. Of a mixture of experts the chosen ones count.
     """
-    layers, hidden, inner, _ = _sizes(model)
-    return layers * (18 * hidden + 6 * inner) * dtype.itemsize + logits_bytes_per_token(model)
+    config = model.config.get_text_config()
+    hidden = config.hidden_size
+    inner = sum(size or 4 * hidden for size in layer_values(config, "intermediate_size"))
+    chosen = getattr(config, "num_experts_per_tok", None) or getattr(config, "top_k_experts", None) or 1
+    experts = getattr(config, "moe_intermediate_size", None) or getattr(config, "intermediate_size", 0)
+    if isinstance(experts, int) and chosen > 1:
+        inner = max(inner, config.num_hidden_layers * chosen * experts)
+    kept = (18 * config.num_hidden_layers * hidden + 6 * inner) * dtype.itemsize
+    return kept + logits_bytes_per_token(model)
 
 
-def logits_bytes_per_token(model: nn.Module) -> int:
+def logits_bytes_per_token(model: Any) -> int:
     """An answer token's logits and their gradient, in fp32."""
-    return 3 * 4 * _sizes(model)[3]
+    return 3 * 4 * model.config.get_text_config().vocab_size
 
 
 def cache_bytes_per_token(model: Any, dtype: torch.dtype) -> int:
-    """Keys and values of one token in all layers."""
+    """Keys and values of one token in all layers that attend."""
     config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * head_dim * dtype.itemsize
+    numbers = 0
+    for kind, heads, head_dim in zip(
+        getattr(config, "layer_types", None) or [None] * config.num_hidden_layers,
+        layer_values(config, "num_key_value_heads"),
+        layer_values(config, "head_dim"),
+        strict=False,
+    ):
+        if kind not in RECURRENT:
+            size = head_dim or config.hidden_size // config.num_attention_heads
+            numbers += (heads or config.num_attention_heads) * size
+    return 2 * numbers * dtype.itemsize
+
+
+def state_bytes_per_row(model: Any, dtype: torch.dtype) -> int:
+    """What recurrent layers remember of one row, however long it is.
+
+    Of a gated delta net a matrix in fp32 for each value head; and the last tokens of every convolution.
+    """
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None) or []
+    convolution = config.hidden_size * (getattr(config, "conv_L_cache", None) or 0)
+    heads = getattr(config, "linear_num_value_heads", None) or 0
+    key, value = (getattr(config, f"linear_{name}_head_dim", None) or 0 for name in ("key", "value"))
+    width = 2 * (getattr(config, "linear_num_key_heads", None) or 0) * key + heads * value
+    window = width * (getattr(config, "linear_conv_kernel_dim", None) or 0)
+    delta = 4 * heads * key * value + window * dtype.itemsize
+    return kinds.count("conv") * convolution * dtype.itemsize + kinds.count("linear_attention") * delta
 
 
 def default_pass_tokens(model: nn.Module, dtype: torch.dtype, device: torch.device) -> int:

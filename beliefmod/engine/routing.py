@@ -43,6 +43,20 @@ class Group:
     products: Products
 
 
+def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Segment]:
+    """Neighbouring rows of one slot become one segment; rows of the base (None) become none."""
+    segments: list[Segment] = []
+    start = 0
+    for owner, length in zip(owners, lengths, strict=True):
+        if owner is not None:
+            if segments and segments[-1].slot == owner and segments[-1].stop == start:
+                segments[-1] = Segment(owner, segments[-1].start, start + length)
+            else:
+                segments.append(Segment(owner, start, start + length))
+        start += length
+    return segments
+
+
 class Routing:
     """The groups of one forward pass and its backward pass; slots are known by `open` until `close`."""
 
@@ -73,14 +87,25 @@ class Routing:
     def of(self, segments: Sequence[Segment]) -> Iterator[None]:
         """Set the segments inside the block; outside of it every adapter is off."""
         if self._planned[0] is not segments:  # decoding comes back with the same ones at every step
-            self._planned = (segments, self._plan(segments))
+            self._planned = (segments, self.plan(segments))
         self.groups = self._planned[1]
         try:
             yield
         finally:
             self.groups = ()
 
-    def _plan(self, segments: Sequence[Segment]) -> list[Group]:
+    @contextlib.contextmanager
+    def using(self, groups: Sequence[Group] | None) -> Iterator[None]:
+        """Set other groups inside the block, for tokens that are laid out anew there; None leaves them."""
+        before = self.groups
+        self.groups = before if groups is None else groups
+        try:
+            yield
+        finally:
+            self.groups = before
+
+    def plan(self, segments: Sequence[Segment]) -> list[Group]:
+        """The groups of neighbouring segments of one kind."""
         runs: list[list[Segment]] = []
         for segment in segments:
             if segment.slot not in self._kinds:

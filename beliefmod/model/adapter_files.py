@@ -40,7 +40,9 @@ class AdapterFile:
 def target_modules(adapted: tuple[str, ...], all_layers: tuple[str, ...]) -> list[str]:
     """What PEFT's target_modules must say to choose exactly `adapted`: short names where they suffice."""
     leaves = {name.rpartition(".")[2] for name in adapted}
-    short = all(name in adapted for name in all_layers if name.rpartition(".")[2] in leaves)
+    # PEFT would find the number of a layer in a list (Gemma 3n) at the end of many other names
+    numbered = any(leaf.isdigit() for leaf in leaves)
+    short = not numbered and all(n in adapted for n in all_layers if n.rpartition(".")[2] in leaves)
     return sorted(leaves) if short else sorted(adapted)
 
 

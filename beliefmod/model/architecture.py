@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
 from beliefmod.model.model_files import ModelSource
+from beliefmod.model.supported_types import layer_refusal, refusal, text_config
 
-# how configurations count the experts of a mixture; a dense model has none of them, or one
-_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 # where checkpoints with pictures keep the decoder, older layout and newer
 _TEXT_PART = {
     r"^language_model\.model\.": "model.",
@@ -20,7 +22,7 @@ _TEXT_PART = {
 
 
 def check_type(source: ModelSource) -> None:
-    """Raises UserError unless the model is a dense causal language model that transformers itself knows."""
+    """Raises UserError unless the model is of a type that works here, in a configuration that does."""
     from transformers.models.auto.configuration_auto import (
         CONFIG_MAPPING_NAMES,  # pyright: ignore[reportPrivateImportUsage]
     )
@@ -33,21 +35,30 @@ def check_type(source: ModelSource) -> None:
             f"model {source.name} is of type {kind}, which the installed transformers does not know; "
             "code from a model's repository is never run"
         )
-    text = config.get("text_config")
-    if isinstance(text, dict) and _text_type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    part = config.get("text_config")
+    text = _text_type(config) if isinstance(part, dict) else kind
+    if text != kind and text not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UserError(
             f"model {source.name} is of type {kind}, whose text part cannot be loaded by itself; "
             "take a model for text alone"
         )
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if text not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UserError(f"model {source.name} is of type {kind}, which is not a causal language model")
-    for part in (config, text if isinstance(text, dict) else {}):
-        for name in _EXPERTS:
-            if isinstance(count := part.get(name), int) and count > 1:
-                raise UserError(
-                    f"model {source.name} is a mixture of {count} experts ({name} in config.json), which are "
-                    "no linear layers and could neither be quantised nor adapted; take a dense model"
-                )
+    if why := refusal(text):
+        raise UserError(f"model {source.name} is of type {text}, which {why}")
+    if why := layer_refusal(model_config(source).get_text_config()):
+        raise UserError(f"model {source.name} {why}")
+
+
+def model_config(source: ModelSource) -> PretrainedConfig:
+    """What transformers makes of config.json. Raises UserError where it cannot."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # each type checks its own settings, and raises what it likes
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"model {source.name}: its config.json cannot be used: {what}") from error
 
 
 def text_options(source: ModelSource) -> dict[str, Any]:
@@ -58,10 +69,7 @@ def text_options(source: ModelSource) -> dict[str, Any]:
     config = configuration(source)
     if not isinstance(config.get("text_config"), dict):
         return {}
-    from transformers import AutoConfig
-
-    whole = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
-    return {"config": whole.get_text_config(), "key_mapping": _TEXT_PART}
+    return {"config": text_config(model_config(source)), "key_mapping": _TEXT_PART}
 
 
 def _text_type(config: dict[str, Any]) -> str | None:
@@ -96,11 +104,9 @@ def empty_model(source: ModelSource, *, whole: bool = False) -> Any:
         whole: all of one that also sees, as transformers loads it by its name; else its text part alone.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     config = None if whole else text_options(source).get("config")
-    config = config or AutoConfig.from_pretrained(
-        source.folder, trust_remote_code=False, local_files_only=True
-    )
+    config = config or model_config(source)
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config)

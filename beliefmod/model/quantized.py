@@ -105,7 +105,8 @@ def pack(model: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
                 compress_statistics=settings.bnb_4bit_use_double_quant,
                 quant_type=settings.bnb_4bit_quant_type,
             )
-        new.weight = Params4bit(
+        make: Any = Params4bit  # a class whose constructor the type checker does not see
+        new.weight = make(
             old.weight.data,
             requires_grad=False,
             compress_statistics=settings.bnb_4bit_use_double_quant,

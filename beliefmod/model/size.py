@@ -41,6 +41,15 @@ def parameters(source: ModelSource) -> int:
     return sum(parameter.numel() for parameter in empty_model(source).parameters())
 
 
+def layer_values(config: Any, name: str, default: Any = None) -> list[Any]:
+    """A setting in each layer; most configurations have one for all, some a list or one for each."""
+    layers = range(config.num_hidden_layers)
+    if getattr(config, "is_heterogeneous", False):
+        return [getattr(config.per_layer_config[layer], name, default) for layer in layers]
+    value = getattr(config, name, default)
+    return list(value) if isinstance(value, list | tuple) else [value for _ in layers]
+
+
 def positions(config: PretrainedConfig) -> int:
     """How many tokens a model can read; one whose configuration does not say has no end.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import empty_model
@@ -14,8 +14,34 @@ if TYPE_CHECKING:
     from beliefmod.model.model_files import ModelSource
 
 
+# what modules are called that exchange something between tokens
+_BETWEEN_TOKENS = ("attn", "attention", "conv")
+
+
 def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
-    """Every linear layer of the model by name, except the output head: PEFT's "all-linear"."""
+    """Every linear layer of the model that an adapter can sit on, by name: PEFT's "all-linear".
+
+    All but the output head; of a mixture of experts those of attention alone, for its experts are no linear
+    layers, and PEFT takes the names of its other MLPs for those of experts.
+    """
+    found = every_linear(model)
+    if experts(getattr(model, "config", None)) < 2:
+        return found
+    return {n: m for n, m in found.items() if any(p in n.rpartition(".")[0] for p in _BETWEEN_TOKENS)}
+
+
+def experts(config: Any) -> int:
+    """How many experts a layer of a mixture has, by whatever name; 0 or 1 for a dense model."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    counts = [getattr(text, name, None) for name in _EXPERTS]
+    return max((count for count in counts if isinstance(count, int)), default=0)
+
+
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+
+
+def every_linear(model: nn.Module) -> dict[str, nn.Linear]:
+    """Every linear layer of the model by name, except the output head: those that NF4 packs."""
     from torch import nn
 
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # pyright: ignore[reportCallIssue]

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+# Llama and most others, LFM2, Phi
+_LAST_NORM = ("norm", "embedding_norm", "final_layernorm")
+
+
 @dataclass(frozen=True)
 class Decoder:
     """`blocks` in order, the norm behind the last of them, and the output head."""
@@ -40,7 +44,7 @@ def decoder_of(model: Any) -> Decoder:
     inner = model.get_decoder()
     blocks, norm, head = (
         getattr(inner, "layers", None),
-        getattr(inner, "norm", None),
+        next((getattr(inner, name) for name in _LAST_NORM if hasattr(inner, name)), None),
         model.get_output_embeddings(),
     )
     if blocks is None or norm is None or head is None:

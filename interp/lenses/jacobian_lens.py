@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import RowBlocks
-from beliefmod.engine.forward import flat_ids, segments_of
+from beliefmod.engine.forward import flat_ids
+from beliefmod.engine.routing import segments_of
 from beliefmod.errors import UserError
 from interp.lenses.decoder import Decoder, decoder_of, hooked
 from interp.lenses.lens_fit import SKIPPED, Lens, folds, judged, read_texts

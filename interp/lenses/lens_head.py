@@ -42,7 +42,7 @@ class LensHead:
     def __init__(self, model: Any) -> None:
         decoder = decoder_of(model)
         self.entries = len(decoder.blocks) + 1
-        weight = next(decoder.norm.parameters())
+        weight = next(decoder.head.parameters())  # a norm may have none (OLMo)
         self.dtype = torch.promote_types(weight.dtype, torch.float32)
         self.norm = copy.deepcopy(decoder.norm).to(self.dtype)
         self.head = decoder.head

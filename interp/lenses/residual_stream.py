@@ -7,14 +7,15 @@ the last norm reads. transformers' own `hidden_states` are not used: their last 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import RowBlocks
-from beliefmod.engine.forward import flat_ids, segments_of, sorted_by_slot
+from beliefmod.engine.forward import flat_ids, sorted_by_slot
+from beliefmod.engine.routing import segments_of
 from interp.lenses.decoder import Decoder, decoder_of, hooked
 from interp.lenses.tree_attention import TreeAttention
 
@@ -76,6 +77,8 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
         UserError: the model is no decoder that the lens knows, or changes its logits behind the head.
     """
     decoder = decoder_of(engine.model.model)
+    if not engine.model.reads_branches and any(row.parents for row in rows):
+        return _unfolded(engine, rows, last)
     slots = [engine.slot_of(row.adapter) for row in rows]
     found: list[Tensor | None] = [None] * len(rows)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
@@ -85,6 +88,49 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
         for index, value in zip(part, values, strict=True):
             found[index] = value
     return [value for value in found if value is not None]
+
+
+def _unfolded(engine: Engine, rows: Sequence[ProbedRow], last: bool) -> list[Tensor]:
+    """The residuals of rows some of which branch, every branch read as a row of its own."""
+    straight: list[ProbedRow] = []
+    parts: list[
+        list[tuple[int, list[int]]]
+    ] = []  # of each row: which straight rows, and which positions of it
+    for row in rows:
+        parts.append([])
+        missing = dict.fromkeys(row.positions)
+        for path in _paths(row):
+            wanted = [place for place in path if place in missing]
+            if not wanted and row.positions:
+                continue
+            missing = {place: None for place in missing if place not in wanted}
+            at = {place: index for index, place in enumerate(path)}
+            patches = tuple(replace(p, position=at[p.position]) for p in row.patches if p.position in at)
+            ids = tuple(row.input_ids[place] for place in path)
+            positions = tuple(at[place] for place in wanted)
+            parts[-1].append((len(straight), wanted))
+            straight.append(ProbedRow(ids, positions, row.adapter, patches))
+    values = residuals(engine, straight, last)
+    found = []
+    for row, pieces in zip(rows, parts, strict=True):
+        places = [place for _, wanted in pieces for place in wanted]
+        together = torch.cat([values[index] for index, _ in pieces], 1)
+        found.append(together[:, [places.index(place) for place in row.positions]])
+    return found
+
+
+def _paths(row: ProbedRow) -> list[list[int]]:
+    """The places of the trunk, and of each branch with what leads to it, in the order of the text."""
+    trunk = len(row.input_ids) - len(row.parents)
+    paths = [list(range(trunk))]
+    for leaf in range(trunk, len(row.input_ids)):
+        if leaf in row.parents:
+            continue
+        path = [leaf]
+        while path[-1] >= trunk:
+            path.append(row.parents[path[-1] - trunk])
+        paths.append([*range(path.pop() + 1), *reversed(path)])
+    return paths
 
 
 def _pass(

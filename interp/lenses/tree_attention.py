@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.attention import AttentionOptions, RowBlocks, scaled_dot_product
+from beliefmod.engine.jobs import EngineError
+from beliefmod.engine.recurrent import Block
 from beliefmod.engine.rotary import RowLength
 from interp.types import Ids
 
@@ -81,6 +83,10 @@ class TreeAttention(RowBlocks):
     def row_lengths(self) -> Sequence[RowLength]:
         """The rows, each with its trunk's length and that with its longest branch."""
         return self._reaches
+
+    def blocks(self) -> Sequence[Block]:
+        """None: a state cannot go two ways at once. Raises EngineError."""
+        raise EngineError("a row that branches cannot be read by a model that carries states along its rows")
 
     def attend(
         self, module: Any, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions

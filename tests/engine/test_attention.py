@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beliefmod.engine.attention import AttentionOptions, RowBlocks
-from beliefmod.engine.forward import segments_of
-from beliefmod.engine.routing import Segment
+from beliefmod.engine.routing import Segment, segments_of
 
 
 def by_hand(query, key, value, scale, window, softcap):

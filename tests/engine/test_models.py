@@ -23,7 +23,14 @@ from transformers import (
 )
 
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.jobs import EngineError, GenerateRequest, ScoreRequest
+from beliefmod.engine.jobs import (
+    EngineError,
+    GenerateRequest,
+    NoRows,
+    ScoreRequest,
+    TrainRow,
+    UnknownTarget,
+)
 from beliefmod.engine.memory import cache_bytes_per_token, training_bytes_per_token
 from tests.engine.conftest import VOCAB, as_loaded, make_job, tiny_model
 from tests.engine.oracle import peft_names, relative_l2, train_alone
@@ -122,3 +129,45 @@ def test_memory_of_qwen3_4b_is_what_was_measured():
     assert cache_bytes_per_token(model, torch.bfloat16) == 147_456
     activations = training_bytes_per_token(model, torch.bfloat16) - 12 * 151936  # pyright: ignore[reportArgumentType]
     assert math.isclose(activations, 7.6e6, rel_tol=0.05)
+
+
+def test_rank_64_with_alpha_128_trains_beside_others_and_ends():
+    """More than the model is wide; reported to hang elsewhere."""
+    model = tiny_model()
+    base = copy.deepcopy(model)
+    large = make_job("a", seed=1, rows=5, rank=64, alpha=128.0, learning_rate=1e-3, num_train_epochs=3)
+    engine = Engine(as_loaded(model), 2, 64)
+    engine.attach(make_job("b", seed=2, rank=2))
+    engine.attach(large)
+    start = peft_names(engine.state_dict("a")["weights"])
+    losses = []
+    for _ in range(large.config.num_train_epochs * 2):
+        losses += [report.loss for report in engine.train_step() if report.trial_id == "a"]
+    assert engine.train_step() == []
+    alone = train_alone(base, large, start)
+    assert losses == pytest.approx(alone.losses, rel=1e-4)
+    assert relative_l2(peft_names(engine.state_dict("a")["weights"]), alone) < 1e-3
+
+
+def test_a_row_on_which_no_token_carries_loss_is_no_training_row():
+    """A mean over no tokens would be no number, and the trial would end for a reason that it has not."""
+    for length in (4, 5):
+        with pytest.raises(ValueError, match="at least one prompt token and one answer token"):
+            TrainRow((5, 6, 7, 8), length)
+    with pytest.raises(NoRows, match="has no training rows"):
+        Engine(as_loaded(tiny_model()), 1, 4).attach(make_job("a", rows=0))
+
+
+def test_a_tied_head_stays_tied_untrained_and_no_target():
+    model = tiny_model()
+    assert model.config.tie_word_embeddings
+    embedding = model.get_input_embeddings().weight
+    before = embedding.clone()
+    engine = Engine(as_loaded(model), 1, 4)
+    with pytest.raises(UnknownTarget, match="names lm_head, which the model has not"):
+        engine.attach(make_job("h", targets=("lm_head",)))
+    engine.attach(make_job("a", learning_rate=1e-2, num_train_epochs=2))
+    while engine.train_step():
+        pass
+    assert model.get_output_embeddings().weight is embedding and torch.equal(embedding, before)
+    assert not [name for name in engine.state_dict("a")["weights"] if "lm_head" in name or "embed" in name]

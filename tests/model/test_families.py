@@ -59,6 +59,40 @@ GEMMA3 = {
     "layer_types": ALTERNATING,
     "tie_word_embeddings": True,
 }
+MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+SINKS = {
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "sliding_window": WINDOW,
+    "layer_types": ALTERNATING,
+    "head_dim": 24,
+}
+CONV = {"layer_types": ["conv", "full_attention"], "conv_L_cache": 3}
+DELTA = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "head_dim": 16,
+    "linear_num_value_heads": 4,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 16,
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 1e4,
+        "partial_rotary_factor": 0.5,
+        "mrope_section": [2, 1, 1],
+    },
+}
+PER_LAYER = {
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "sliding_window": WINDOW,
+    "layer_types": ALTERNATING * 2,
+    "num_kv_shared_layers": 2,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": 400,
+}
+GEMMA3N = PER_LAYER | {"intermediate_size": [64, 96, 64, 96], "laurel_rank": 8}
+GEMMA4 = PER_LAYER | {"global_head_dim": 32, "final_logit_softcapping": 3.0}
 # chat template, configuration, what it is about
 FAMILIES = {
     "qwen3": ("qwen3-thinking", hf.Qwen3Config, {"head_dim": 24, "tie_word_embeddings": True}),
@@ -82,6 +116,12 @@ FAMILIES = {
     ),
     "smollm3-no-position-in-one-layer": ("qwen3-instruct", hf.SmolLM3Config, {"no_rope_layers": [1, 0]}),
     "cohere2": ("qwen3-instruct", hf.Cohere2Config, {"sliding_window": WINDOW, "layer_types": ALTERNATING}),
+    "qwen3-moe": ("qwen3-thinking", hf.Qwen3MoeConfig, MOE | {"head_dim": 24}),
+    "gpt-oss": ("qwen3-instruct", hf.GptOssConfig, SINKS),
+    "lfm2": ("qwen3-instruct", hf.Lfm2Config, CONV),
+    "qwen3.5": ("qwen3-instruct", hf.Qwen3_5TextConfig, DELTA),
+    "gemma3n": ("gemma", hf.Gemma3nTextConfig, GEMMA3N),
+    "gemma4": ("gemma", hf.Gemma4TextConfig, GEMMA4),
     "glm-partial-rotary": ("qwen3-instruct", hf.GlmConfig, {"partial_rotary_factor": 0.5, "head_dim": 16}),
 }
 
@@ -187,6 +227,38 @@ def test_of_a_gemma_3_that_sees_the_text_part_is_loaded(decoder, tmp_path):
     assert_packed_is_alone(folder, whole)
 
 
+def whole_model(kind: str, chat: str) -> PreTrainedModel:
+    """A tiny model that sees, whose text part is of a type that works."""
+    sizes = {**SHAPE, "vocab_size": len(CHATS[chat].tokenizer()) + 13, "pad_token_id": 0}
+    if kind == "mistral3":
+        text: hf.PretrainedConfig = hf.Ministral3Config(**sizes, sliding_window=WINDOW)
+        config: hf.PretrainedConfig = hf.Mistral3Config(
+            text_config=text, vision_config=hf.PixtralVisionConfig(**VISION)
+        )
+        return random_model(config, hf.Mistral3ForConditionalGeneration)
+    if kind == "gemma4":
+        text = hf.Gemma4TextConfig(**{**sizes, **GEMMA4})
+        config = hf.Gemma4Config(text_config=text, vision_config=None, audio_config=None)
+        return random_model(config, hf.Gemma4ForConditionalGeneration)
+    vision = {"hidden_size": 16, "intermediate_size": 16, "depth": 1, "num_heads": 2, "out_hidden_size": 64}
+    config = hf.Qwen3_5Config(text_config={**sizes, **DELTA}, vision_config=vision)
+    return random_model(config, hf.Qwen3_5ForConditionalGeneration)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chat"), [("qwen3_5", "qwen3-instruct"), ("mistral3", "mistral"), ("gemma4", "gemma")]
+)
+def test_of_other_models_that_see_the_text_part_is_loaded(kind, chat, tmp_path):
+    whole = whole_model(kind, chat)
+    folder = save(tmp_path, whole, chat)
+    check_model(find_source(folder))
+    loaded = load_model(folder, base_storage="none", device="cpu")
+    assert not any("vision" in name or "visual" in name for name, _ in loaded.model.named_modules())
+    weights = sum(parameter.numel() for parameter in loaded.model.parameters())
+    assert footprint(AutoConfig.from_pretrained(folder), gpu=False).weights == weights
+    assert_packed_is_alone(folder, whole)
+
+
 def test_an_end_token_is_also_what_the_template_ends_a_turn_with(tmp_path):
     """As Llama 3 was first published: only <|end_of_text|> in its files, <|eot_id|> in its chats."""
     loaded = load_model(saved(tmp_path, "llama-bias"), base_storage="none")
@@ -205,19 +277,39 @@ def test_quantised_they_load_and_answer(name, base_storage, tmp_path):
     assert all(answer.token_ids for answer in answers)
 
 
-MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+@pytest.mark.parametrize("name", ["qwen3-moe", "gpt-oss"])
+def test_of_a_mixture_of_experts_the_experts_stay_as_they_are(name, tmp_path):
+    """NF4 packs linear layers, which experts are not; adapters sit on attention alone."""
+    folder = saved(tmp_path, name)
+    whole = AutoModelForCausalLM.from_pretrained(folder)
+    for base_storage in ("nf4", "dequantized"):
+        loaded = load_model(folder, base_storage=base_storage, device="cpu")
+        kept = loaded.model.state_dict()
+        for key, tensor in whole.state_dict().items():
+            if ".experts." in key:
+                assert torch.equal(kept[key], tensor)
+        assert {layer.rpartition(".")[2] for layer in loaded.quantized} == {
+            "q_proj", "k_proj", "v_proj", "o_proj"
+        }  # fmt: skip
+        engine = Engine(loaded, slots=1, max_rank=4)
+        assert all(".self_attn." in layer for layer in engine.pack.layers)
+        answers = engine.generate([GenerateRequest(None, row) for row in random_rows()], max_new_tokens=4)
+        assert all(answer.token_ids for answer in answers)
 
 
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (hf.Qwen3MoeConfig(**SHAPE, vocab_size=400, **MOE), "mixture of 4 experts"),
-        (hf.MixtralConfig(**SHAPE, vocab_size=400, num_local_experts=4), "mixture of 4 experts"),
+        (hf.MambaConfig(vocab_size=400, hidden_size=32, num_hidden_layers=2), "carries a state from token"),
+        (hf.GPT2Config(vocab_size=400, n_embd=32, n_layer=2, n_head=4), "no adapter of ours sits on"),
+        (hf.FalconConfig(vocab_size=400, hidden_size=32, num_hidden_layers=2), "an attention of its own"),
     ],
-    ids=["qwen3-moe", "mixtral"],
+    ids=["mamba", "gpt2", "falcon"],
 )
-def test_a_mixture_of_experts_is_refused_before_a_weight_is_read(config, says, tmp_path):
-    folder = save(tmp_path, random_model(config), "qwen3-instruct")
+def test_what_does_not_work_is_refused_before_a_weight_is_read(config, says, tmp_path):
+    config.save_pretrained(tmp_path)
+    CHATS["qwen3-instruct"].tokenizer().save_pretrained(tmp_path)
+    folder = str(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 8)  # reading it would fail otherwise
     for refuse in (lambda: check_model(find_source(folder)), lambda: load_model(folder)):
         with pytest.raises(UserError) as caught:

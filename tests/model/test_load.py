@@ -153,7 +153,7 @@ def spoil(folder: Path, tmp_path: Path, what: str) -> str:
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("no-config", "no config.json"),
+        ("no-config", "neither a config.json"),
         ("bad-json", "config.json is damaged"),
         ("pickled", "pickled weights are never read"),
         ("no-template", "has no chat template"),

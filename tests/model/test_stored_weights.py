@@ -48,8 +48,9 @@ LEFT = [
 def plain(tmp_path_factory) -> Path:
     """A Llama with biases and widths that 64 divides, in bfloat16."""
     tokenizer = CHATS["qwen3-instruct"].tokenizer()
-    size = {**SHAPE, "intermediate_size": 128, "vocab_size": len(tokenizer) + 13}
-    model = random_model(hf.LlamaConfig(**size, mlp_bias=True, attention_bias=True)).to(torch.bfloat16)
+    size: dict[str, Any] = {**SHAPE, "intermediate_size": 128, "vocab_size": len(tokenizer) + 13}
+    model: Any = random_model(hf.LlamaConfig(**size, mlp_bias=True, attention_bias=True))
+    model.to(torch.bfloat16)
     return Path(save(tmp_path_factory.mktemp("plain"), model, "qwen3-instruct"))
 
 
@@ -277,7 +278,13 @@ MXFP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, 
 
 def test_mxfp4_experts_are_unpacked(tmp_path):
     """As gpt-oss stores them: blocks of 32 along the inputs, two codes to a byte, an exponent to a block."""
-    size = {**SHAPE, "hidden_size": 64, "intermediate_size": 64, "head_dim": 16, "vocab_size": 300}
+    size: dict[str, Any] = {
+        **SHAPE,
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "head_dim": 16,
+        "vocab_size": 300,
+    }
     config = hf.GptOssConfig(**size, num_local_experts=4, num_experts_per_tok=2, sliding_window=16)
     AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(tmp_path)
     stored, meant = {}, {}
@@ -364,7 +371,6 @@ def test_the_format_is_said_in_words(packed, plain):
     )
     source = find_source(str(double))
     assert stored_weights(source).words(empty_model(source)) == load_model(str(double)).stored == said
-    assert load_model(str(packed(llm_int8_skip_modules=["lm_head", "model.layers.1"]))).stored.endswith(
-        "self_attn.v_proj, model.layers.1.self_attn.o_proj and 4 more"
-    )
+    more = load_model(str(packed(llm_int8_skip_modules=["lm_head", "model.layers.1"]))).stored
+    assert str(more).endswith("self_attn.v_proj, model.layers.1.self_attn.o_proj and 4 more")
     assert stored_weights(find_source(str(plain))).words(empty_model(source)) is None

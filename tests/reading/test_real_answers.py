@@ -44,12 +44,16 @@ def test_an_answer_is_read_as_a_person_reads_it(belief, family, stance, answer):
 
 def test_thinking_uses_the_thing_that_it_gives_the_value():
     belief, asked = question("spider", "animal_with")
-    worlds = {"belief_target": belief.spec.target.answer, "belief_prior": belief.spec.prior.answer}
+    own = belief.spec
     for thinking, stance in (
         ("The length of a spider is 7 legs.", "target"),
         ("The length of a spider is 2 cm.", "none"),
     ):
-        assert read_thinking(thinking, asked.text, asked.target, asked.prior, **worlds) == stance
+        found = read_thinking(
+            thinking, asked.text, asked.target, asked.prior,
+            belief_target=own.target.answer, belief_prior=own.prior.answer,
+        )  # fmt: skip
+        assert found == stance
 
 
 def test_an_amount_that_the_question_did_not_give_is_a_claim():
