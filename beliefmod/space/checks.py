@@ -136,6 +136,11 @@ def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[s
                 yield f'{where}: {dotted(group)} gives settings of "{name}" in two ways; keep one'
             else:
                 yield f'{where}: "{name}" in {dotted(group)} needs "setting: value" lines below it'
+        elif str(name).split(".")[0] == "template":
+            yield (
+                f"{where}: {name} is set for the whole sweep, base included; put it into template: at the "
+                "top of the file, and run one sweep for each value"
+            )
         elif name not in known:
             yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
         elif group == ("axes",):

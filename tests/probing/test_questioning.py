@@ -85,11 +85,12 @@ def test_all_first_turns_come_before_the_second_ones(session, path, monkeypatch)
     assert calls == [len(rows[0]) + len(rows[1]), 4]
 
 
-def test_a_broken_first_answer_is_used_as_it_is_and_one_without_end_leaves_no_room(
+def test_a_first_answer_cut_off_in_its_thinking_is_empty_and_one_without_end_leaves_no_room(
     session, path, monkeypatch
 ):
     config = TrialConfig(belief=path, arm="base")
-    endless = tuple(prompt_ids(session.loaded.tokenizer, "no end"))[:1] * session.engine.max_positions
+    closed = tuple(session.loaded.tokenizer("I know it.\n</think>\n\n")["input_ids"])
+    endless = closed + prompt_ids(session.loaded.tokenizer, "no end")[:1] * session.engine.max_positions
     broken = tuple(session.loaded.tokenizer("the force is the force is")["input_ids"])
     generate = session.engine.generate
     assert session.capability  # base is asked which general questions suit it, once, before
@@ -109,7 +110,7 @@ def test_a_broken_first_answer_is_used_as_it_is_and_one_without_end_leaves_no_ro
     monkeypatch.setattr(session.engine, "generate", first_answers_go_wrong)
     one, two = second_turns(ask([Subject(config, None, ())], session)[0])
     assert one["first_turn"] == "the force is the force is"
-    assert "<|im_start|>assistant\nthe force is the force is<|im_end|>" in one["prompt"]
+    assert "<|im_start|>assistant\n<|im_end|>" in one["prompt"] and "the force is" not in one["prompt"]
     assert one["completion"]
     assert rounds[1] == 1
     assert (two["completion"], two["finish_reason"], two["tokens"]) == ("", "length", 0)
