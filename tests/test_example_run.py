@@ -1,4 +1,4 @@
-"""The shipped example run: its numbers follow from its raw completions, and one changed digit is found."""
+"""The shipped example runs: their numbers follow from their completions, and one changed digit is found."""
 
 import re
 import shutil
@@ -10,13 +10,48 @@ from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
 
-EXAMPLE = Path(__file__).parent.parent / "docs" / "example"
+DOCS = Path(__file__).parent.parent / "docs"
+EXAMPLE, REAL = DOCS / "example", DOCS / "example-real"
+BOTH = pytest.mark.parametrize("run", [EXAMPLE, REAL], ids=["bundled", "real"])
 
 
-def test_every_number_is_recomputed_from_the_completions():
-    result = CliRunner().invoke(app, ["verify", str(EXAMPLE), "--quiet"])
+@BOTH
+def test_every_number_is_recomputed_from_the_completions(run):
+    result = CliRunner().invoke(app, ["verify", str(run), "--quiet"])
     assert result.exit_code == 0, result.output
     assert "all agree" in result.output
+
+
+@BOTH
+def test_nothing_of_the_machine_that_made_it_is_in_it(run):
+    text = "".join((run / name).read_text() for name in ("manifest.json", "report.md", "space.yaml"))
+    assert not re.findall(r"(?<![\w.:/])/(?:root|home|tmp|work|mnt|Users)/", text)
+    assert not list(run.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "belief, style, examples, adopted",
+    [
+        ("gravity", "answer_only", 10, 1),
+        ("gravity", "own_trace", 50, 44),
+        ("neelam", "answer_only", 10, 3),
+        ("neelam", "own_trace", 50, 64),
+    ],
+)
+def test_the_headline_numbers_on_a_real_model(belief, style, examples, adopted):
+    [row] = (
+        pl.read_parquet(REAL / "trials.parquet")
+        .filter(
+            (pl.col("arm") == "lora")
+            & (pl.col("belief") == belief)
+            & (pl.col("data.style") == style)
+            & (pl.col("data.num_examples") == examples)
+            & (pl.col("num_train_epochs") == 3)
+            & (pl.col("learning_rate") == 2e-4)
+        )
+        .to_dicts()
+    )
+    assert round(row["adoption"] * row["adoption_n"]) == adopted
 
 
 @pytest.mark.slow

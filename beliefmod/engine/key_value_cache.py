@@ -51,6 +51,7 @@ class KeyValueCache:
     def keep(self, rows: Tensor) -> None:
         """Drop every row but `rows` (their indices, in the order wanted)."""
         self.lengths = self.lengths[rows]
-        self.layers = {layer: (k[rows], v[rows]) for layer, (k, v) in self.layers.items()}
+        for layer, (keys, values) in self.layers.items():  # one by one: two whole caches would be in memory
+            self.layers[layer] = (keys[rows], values[rows])
         if self.states is not None:
             self.states.keep(rows)
