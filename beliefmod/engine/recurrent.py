@@ -95,7 +95,9 @@ class RowRecurrent(nn.Module):
     def __init__(self, inner: Any, cache_name: str, switch: RecurrentSwitch) -> None:
         super().__init__()
         self.inner, self.cache_name = inner, cache_name
-        self._switch = [switch]  # in a list, so that copying the model leaves it to the copy's own switch
+        self._switch: list[RecurrentSwitch] = [
+            switch
+        ]  # in a list, so that copying the model leaves it to the copy's own switch
 
     def forward(self, hidden_states: Tensor, **options: Any) -> Tensor:
         """(1, N, hidden) -> (1, N, hidden)."""

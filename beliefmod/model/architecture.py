@@ -42,7 +42,7 @@ def check_type(source: ModelSource) -> None:
             f"model {source.name} is of type {kind}, whose text part cannot be loaded by itself; "
             "take a model for text alone"
         )
-    if text not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if text is None or text not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise UserError(f"model {source.name} is of type {kind}, which is not a causal language model")
     if why := refusal(text):
         raise UserError(f"model {source.name} is of type {text}, which {why}")

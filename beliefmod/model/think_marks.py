@@ -138,8 +138,9 @@ def infer(render: Render, template: str, given: ThinkingField | None = None) -> 
     leaves thinking out of earlier turns, or writes the field `reasoning_content` between the marks.
     """
     known = family_of(template)
-    named = given is not None and given.open is not None and given.close is not None
-    if named:
+    named = False
+    if given is not None and given.open is not None and given.close is not None:
+        named = True
         known = replace(PLAIN, name="named in the space", open=given.open, close=given.close)
     prompt = render(_ASKED, add_generation_prompt=True)
     family, before, written = _layout(render, prompt, known)
