@@ -104,9 +104,13 @@ def empty_model(source: ModelSource, *, whole: bool = False) -> Any:
         whole: all of one that also sees, as transformers loads it by its name; else its text part alone.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText
 
     config = None if whole else text_options(source).get("config")
     config = config or model_config(source)
+    # some that also see are known under one of the two names alone
+    auto = (
+        AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
+    )
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
+        return auto.from_config(config)

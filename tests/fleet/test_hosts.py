@@ -148,5 +148,5 @@ def test_one_host_picks_the_general_questions_and_another_one_if_it_dies(fleet, 
     assert (first.calls, second.calls) == (["pick_capability"], ["pick_capability"])
     pick_capability(Fleet({"a": second, "b": first}, "run", {"a": {}}, {}))
     assert (first.calls, second.calls) == (["pick_capability"], ["pick_capability"] * 2)
-    with pytest.raises(UserError, match="no host could ask the model the capability suite"):
+    with pytest.raises(UserError, match="no host could ask the model its first questions"):
         pick_capability(Fleet({"b": first}, "run", {"b": {}}, {}))

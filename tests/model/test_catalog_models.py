@@ -154,7 +154,7 @@ def test_another_adapter_is_another_model_and_a_missing_one_a_sentence(thinker):
 def test_a_folder_of_a_catalogue_name_goes_first(base, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / base.name).mkdir()
-    with pytest.raises(UserError, match=r"has no config\.json"):
+    with pytest.raises(UserError, match=r"has neither a config\.json"):
         find_source(base.name)
 
 
