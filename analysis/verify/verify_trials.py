@@ -237,11 +237,13 @@ class Trials:
                 f"{self.run.location}/rows/{stored['trial_id']}.json: is damaged; restore it"
             ) from None
         columns = [column.name for column in TABLES["trials"]]
-        self.done.mismatches += [
+        found = [
             f"rows/{stored['trial_id']}.json against trials.parquet: {one.where} is {one.stored!r} there and "
             f"{one.again!r} in the table"
             for one in differences(twin, stored, columns)
         ]
+        self.done.differing += len(found)
+        self.done.mismatches += found
 
     def _expected(self, belief: Belief) -> dict[tuple[str, str], Probe]:
         name = belief.spec.name

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from beliefmod.engine.key_value_cache import KeyValueCache
-from beliefmod.engine.recurrent import Block, StateCache
+from beliefmod.engine.recurrent import Block, StateCache, ToBlock
 from beliefmod.engine.rotary import RowLength
 
 FLAT_ATTENTION = "beliefmod_flat"
@@ -153,21 +153,6 @@ def causal_mask(length: int, window: int | None, device: torch.device) -> Tensor
     return behind >= 0 if window is None else (behind >= 0) & (behind < window)
 
 
-class _ToBlock(torch.autograd.Function):
-    """(N, H, D) flat -> (B * L, H, D) padded. Padding repeats a real token of its row; it gets no gradient,
-    because no real query sees it, so the backward pass is the plain inverse gather."""
-
-    @staticmethod
-    def forward(ctx: Any, flat: Tensor, block_index: Tensor, flat_index: Tensor) -> Tensor:
-        ctx.save_for_backward(flat_index)
-        return flat.index_select(0, block_index)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (flat_index,) = ctx.saved_tensors
-        return grad.index_select(0, flat_index), None, None
-
-
 class RowBlocks:
     """Rows of given lengths, causal within each row; with a cache, keys and values are kept for decoding.
 
@@ -221,7 +206,7 @@ class RowBlocks:
         """(1, H, N, D) -> (B, H, L, D)."""
         tokens = flat[0].transpose(0, 1)
         if not self.even:
-            tokens = _ToBlock.apply(tokens, self.block_index, self.flat_index)
+            tokens = ToBlock.apply(tokens, self.block_index, self.flat_index)
         return tokens.reshape(self.rows, self.longest, *tokens.shape[1:]).transpose(1, 2)
 
     def attend(

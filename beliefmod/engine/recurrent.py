@@ -108,7 +108,7 @@ class RowRecurrent(nn.Module):
         for block, groups, states in switch.work:
             tokens = flat
             if block.real is not None:
-                tokens = _ToBlock.apply(flat, block.tokens, block.real)
+                tokens = ToBlock.apply(flat, block.tokens, block.real)
             elif block.tokens is not None:
                 tokens = flat.index_select(0, block.tokens)
             given = {self.cache_name: states and states.cache}
@@ -187,9 +187,14 @@ def _cache_name(module: nn.Module) -> str | None:
     return next((name for name in ("cache_params", "past_key_values") if name in names), None)
 
 
-class _ToBlock(torch.autograd.Function):
-    """(N, H) flat -> (B * L, H) padded. No real token comes behind padding, so it gets no gradient, and the
-    backward pass is the plain inverse gather."""
+class ToBlock(torch.autograd.Function):
+    """(N, ...) flat -> (B * L, ...) padded. No real token is computed from padding, which comes behind the
+    tokens of its row, so it gets no gradient, and the backward pass is the plain inverse gather.
+
+    Args:
+        tokens: (B * L,), which flat token stands at each place; at padding any.
+        real: (N,), the place of each flat token.
+    """
 
     @staticmethod
     def forward(ctx: Any, flat: Tensor, tokens: Tensor, real: Tensor) -> Tensor:

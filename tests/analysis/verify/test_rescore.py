@@ -83,3 +83,16 @@ def test_a_sweep_that_has_not_ended_is_refused(run: Path):
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "status": "running"}))
     done = called("rescore", str(run), "-q")
     assert done.exit_code == 2 and "the sweep has not ended" in done.output and "resume" in done.output
+
+
+def test_what_was_stopped_between_rows_and_table_is_done_again(run: Path):
+    """A rescore that died had written a row's file, and not yet the table that is put together from them."""
+    path = next((run / "rows").iterdir())
+    row = json.loads(path.read_text())
+    path.write_text(json.dumps({**row, "adoption": 0.123}))
+    assert called("verify", str(run), "-q").exit_code == 1
+    done = called("rescore", str(run), "-q")
+    assert done.exit_code == 0, done.output
+    checked = called("verify", str(run), "-q")
+    assert checked.exit_code == 0, checked.output
+    assert json.loads(path.read_text())["adoption"] == row["adoption"]
