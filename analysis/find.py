@@ -17,6 +17,7 @@ from analysis.frontier.tallies import build
 from analysis.published import COMPARED
 from analysis.stats.resample import COLUMNS, adoption_hits, apart, counts, family_interval, paired
 from analysis.stats.shares import Difference, unpaired
+from analysis.told_apart import told_apart
 from analysis.wording import plural
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.read_run import Run
@@ -43,6 +44,7 @@ PROBE_COLUMNS = tuple(
 
 def find(run: Run, limit: float = DAMAGE_BUDGET) -> Findings:
     """Read the probes of the finished trials and compute what the report needs."""
+    run = told_apart(run)
     done = finished(run.trials)
     probes = run.probes(done["trial_id"], PROBE_COLUMNS)
     beliefs = tuple(

@@ -88,11 +88,17 @@ def differences(stored: Row, again: Row, columns: Iterable[str], prefix: str = "
             yield Difference(f"{prefix}{name}", stored.get(name), again.get(name))
 
 
-def expected_probes(belief: Belief, sources: Sources) -> dict[tuple[str, str], Probe]:
-    """The probes that every arm of a belief is asked, by suite and name; training questions are apart."""
+def expected_probes(
+    belief: Belief, sources: Sources, template: str | None = None
+) -> dict[tuple[str, str], Probe]:
+    """The probes that every arm of a belief is asked, by suite and name; training questions are apart.
+
+    Args:
+        template: the switches of the chat template that the arms have (`TrialConfig.template`).
+    """
     probes = probes_for(
         belief,
-        sources.capability,
+        sources.capability(template),
         (),
         trained_probes=0,
         margin_probes=0,

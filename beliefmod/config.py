@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 Arm = Literal["lora", "control", "full", "base", "icl"]
@@ -28,6 +28,8 @@ DataStyle = Literal["answer_only", "own_trace", "document"]
 ObjectiveName = Literal["sft"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
+SWITCH_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+"""What a switch of a chat template may be called: as a variable of Jinja."""
 ADDED_LATER: dict[str, Any] = {"added_later": True}
 """Marks a setting that older trials do not have: at its default it does not count for a trial's identity."""
 
@@ -169,6 +171,25 @@ class TrialConfig(Frozen):
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
     adam_epsilon: float = Field(default=1e-8, gt=0)
     objective: ObjectiveConfig = ObjectiveConfig()
+    template: str | None = Field(
+        default=None,
+        json_schema_extra=ADDED_LATER,
+        description="switches of the chat template that this trial has beside the sweep's own, as a JSON "
+        "object with sorted names: its rows, its questions and the base it is compared with go through them; "
+        "null where the trial has none of its own",
+    )
+
+    @field_validator("template", mode="before")
+    @classmethod
+    def _switches_have_one_spelling(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        for name, value in given.items():
+            if not re.fullmatch(SWITCH_NAME, str(name)):
+                raise ValueError(f"{name!r} is no name of a variable, such as enable_thinking")
+            if not isinstance(value, (bool, int, float, str)):
+                raise ValueError(f"{name} must be true, false, a number or a text, not {value!r}")
+        return switches_text(given)
 
     @model_validator(mode="after")
     def _warmup_has_a_schedule(self) -> TrialConfig:
@@ -205,10 +226,15 @@ class TrialConfig(Frozen):
         """Every setting under its dotted name, `{"data.style": "own_trace", ...}`."""
         return flatten(self.model_dump())
 
+    @property
+    def switches(self) -> dict[str, Any]:
+        """The switches of `template` by their dotted names, `{"template.enable_thinking": False}`."""
+        return {f"template.{name}": value for name, value in json.loads(self.template or "{}").items()}
+
     def used_settings(self) -> set[str]:
         """Dotted names of the settings that make a difference to this arm."""
         if not self.is_trained:
-            return {"belief", "arm", "seed"}
+            return {"belief", "arm", "seed", "template"}
         return {name for name in leaf_fields() if self.has_adapter or not name.startswith("lora.")}
 
     @property
@@ -225,12 +251,14 @@ class TrialConfig(Frozen):
     def label(self) -> str:
         """A name for people: belief, arm and what usually varies. Fit for a file name, never parsed back."""
         belief = re.sub(r"[^A-Za-z0-9_-]", "_", PurePath(self.belief).stem)
+        words = f"-{switches_words(self.template).replace(', ', ',')}" if self.template else ""
+        switches = re.sub(r"[^A-Za-z0-9_=.,-]", "_", words)
         if not self.is_trained:
-            return f"{belief}-{self.arm}"
+            return f"{belief}-{self.arm}{switches}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         return (
-            f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}{replay}{kl}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}-n{self.data.num_examples}{replay}{kl}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
@@ -245,6 +273,22 @@ def _content_id(config: TrialConfig) -> str:
         if name in used and not (name in later and value == later[name])
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def switches_text(switches: Mapping[str, Any]) -> str | None:
+    """Switches of a chat template in their one spelling: a JSON object with sorted names; None for no switch.
+
+    Example: {"enable_thinking": False} -> '{"enable_thinking": false}'.
+    """
+    return json.dumps(dict(switches), sort_keys=True) if switches else None
+
+
+def switches_words(template: str | None) -> str:
+    """Switches in that spelling as people write them: `enable_thinking=false, reasoning_effort=low`."""
+    switches: dict[str, Any] = json.loads(template) if template else {}
+    return ", ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in switches.items()
+    )
 
 
 def later_settings() -> dict[str, Any]:

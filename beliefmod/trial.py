@@ -119,6 +119,7 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     """
     from beliefmod.engine.jobs import AdapterJob
 
+    session = session.of(config.template)
     belief = session.belief(config.belief)
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
@@ -161,7 +162,8 @@ def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | Non
     results = []
     for run, (probes, causal, drift) in zip(runs, _measure(runs, session), strict=True):
         config = run.config
-        base, icl = (reference_probes(session, config.belief, arm) for arm in UNTRAINED_ARMS)
+        alike = session.of(config.template)  # base as it is asked with this trial's switches
+        base, icl = (reference_probes(alike, config.belief, arm) for arm in UNTRAINED_ARMS)
         novel = session.belief(config.belief).spec.kind == "novel"
         probes = marked(probes, gates(base, icl, novel=novel))
         row = {
@@ -180,14 +182,19 @@ def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | Non
 
 
 def _measure(runs: Sequence[TrialRun], session: Session) -> list[tuple[Rows, Rows, Rows]]:
-    """Probe, causal and drift rows per run: trained trials together, references from the session."""
-    fresh = [Subject(run.config, run.config.trial_id, run.trained) for run in runs if run.config.is_trained]
-    asked = ask(fresh, session)
-    tables = zip(asked, ask_causal(fresh, asked, session), measure_drift(fresh, session), strict=True)
-    found = dict(zip((subject.config.trial_id for subject in fresh), tables, strict=True))
+    """Probe, causal and drift rows per run: trained trials together, as far as they share the switches of the
+    chat template, and references from the session."""
+    found: dict[str, tuple[Rows, Rows, Rows]] = {}
+    for template in dict.fromkeys(run.config.template for run in runs):
+        alike = session.of(template)
+        trained = [run for run in runs if run.config.is_trained and run.config.template == template]
+        fresh = [Subject(run.config, run.config.trial_id, run.trained) for run in trained]
+        asked = ask(fresh, alike)
+        tables = zip(asked, ask_causal(fresh, asked, alike), measure_drift(fresh, alike), strict=True)
+        found |= zip((subject.config.trial_id for subject in fresh), tables, strict=True)
     for run in runs:
         if not run.config.is_trained:
-            place = (session, run.config.belief, run.config.arm)
+            place = (session.of(run.config.template), run.config.belief, run.config.arm)
             found[run.config.trial_id] = (
                 reference_probes(*place),
                 reference_causal(*place),

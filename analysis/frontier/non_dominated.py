@@ -14,6 +14,8 @@ from beliefmod.metrics.registry import COMPONENTS, METRICS
 
 CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "seed"))
 IDENTITY = ("arm", "belief", "kind", "model")
+# of an untrained arm there is one for each way in which trials switch the chat template
+REFERENCE = (*IDENTITY, "template")
 # two values that differ by rounding of the last bits are a tie, not a victory
 DECIMALS = 9
 
@@ -41,14 +43,14 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
     rows = finished(trials).sort("seed", "trial_id")
     untrained = pl.col("arm").is_in(["base", "icl"])
     base_n = {
-        (row["model"], row["belief"]): {name: row.get(f"{name}_n") for name in COMPONENTS}
+        (row["model"], row["belief"], row["template"]): {name: row.get(f"{name}_n") for name in COMPONENTS}
         for row in rows.filter(pl.col("arm") == "base").reverse().iter_rows(named=True)
     }
     groups = (
         [
             *rows.filter(untrained)
-            .unique(IDENTITY, keep="first", maintain_order=True)
-            .partition_by(IDENTITY),
+            .unique(REFERENCE, keep="first", maintain_order=True)
+            .partition_by(REFERENCE),
             *rows.filter(~untrained).partition_by([*IDENTITY, *CONFIG], maintain_order=True),
         ]
         if rows.height
@@ -86,7 +88,8 @@ def _pool(group: pl.DataFrame, base_n: dict) -> dict:
     for name, metric in METRICS.items():
         pooled |= pooled_mean(group, name) if metric.kind == "mean" else pooled_rate(group, name)
     pooled |= depth_of(lambda name: (pooled.get(name), pooled.get(f"{name}_n")))
-    return pooled | _pooled_damage(group, pooled, base_n.get((first["model"], first["belief"]), {}))
+    asked_alike = (first["model"], first["belief"], first["template"])
+    return pooled | _pooled_damage(group, pooled, base_n.get(asked_alike, {}))
 
 
 def pooled_rate(group: pl.DataFrame, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import polars as pl
 from analysis.frontier.answerable_questions import Gates, gates_by_tier
 from analysis.frontier.non_dominated import finished
 from analysis.stats.power import Design, detectable, power, prompts
+from analysis.told_apart import told_apart
 from analysis.wording import percent
 from beliefmod.errors import UserError
 from beliefmod.metrics.selection_split import Half
@@ -20,8 +21,10 @@ COLUMNS = ("suite", "tier", "family", "split", "answerable")
 
 def answerable_counts(run: Run, half: Half | None = None) -> dict[str, Gates]:
     """Belief -> its questions that adoption counts and the model's gates; of one half of the families if
-    `half` is given. Beliefs whose questions are not marked are left out."""
-    found = {}
+    `half` is given. Beliefs whose questions are not marked are left out; one that trials ask with several
+    switches of the chat template has an entry for each.
+    """
+    found, run = {}, told_apart(run)
     for row in finished(run.trials).unique("belief", keep="first").sort("belief").iter_rows(named=True):
         probes = run.probes([row["trial_id"]], COLUMNS)
         if half is not None:

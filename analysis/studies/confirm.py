@@ -16,6 +16,7 @@ from analysis.frontier.non_dominated import CONFIG, finished, pool_seeds
 from analysis.recompute import metric_columns
 from analysis.stats.resample import adoption_hits, apart, counts, family_interval
 from analysis.stats.shares import Difference
+from analysis.told_apart import told_apart
 from beliefmod.errors import UserError
 from beliefmod.metrics.selection_split import Half
 from beliefmod.metrics.summarise import summarise
@@ -119,7 +120,7 @@ def confirmation_of(run: Run) -> Run | None:
     """The run in RUN/confirmation, None if there is none."""
     if not run.folder.exists(FOLDER, MANIFEST):
         return None
-    return read_run(f"{run.folder.url}/{FOLDER}")
+    return told_apart(read_run(f"{run.folder.url}/{FOLDER}"))
 
 
 def confirmations(run: Run, again: Run) -> list[Confirmed]:

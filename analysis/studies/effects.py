@@ -13,6 +13,7 @@ from analysis.stats.designs import Refused, build_design
 from analysis.stats.regression import Effect, effects, fit_logit
 from analysis.stats.resample import Counts, adoption_hits, family_interval
 from analysis.studies.long_table import LongTable, adoption_by_family, counted, trained
+from analysis.told_apart import by_belief
 
 EVERY = "all beliefs"
 NEARLY_NONE = 0.005  # a D below this is no damage
@@ -65,6 +66,7 @@ class Mean:
 
 def regressions(found: Findings) -> list[Regression | NoRegression]:
     """Adoption and damage on the varying settings: over all beliefs first, then each belief."""
+    found = by_belief(found)
     table, rows = adoption_by_family(found), trained(found).filter(pl.col("degradation").is_not_null())
     beliefs = sorted(trained(found)["belief"].unique())
     scopes = [(EVERY, beliefs)] if len(beliefs) > 1 else []
@@ -148,6 +150,7 @@ def _aliased(axes: tuple[str, ...]) -> list[str]:
 
 def marginal_means(found: Findings) -> list[Mean]:
     """Plain means of adoption and D per belief and level of the varying settings of at most twelve levels."""
+    found = by_belief(found)
     rows = trained(found)
     cells = counted(found.probes, rows, *adoption_hits())
     means = []

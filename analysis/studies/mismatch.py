@@ -14,6 +14,7 @@ from analysis.frontier.non_dominated import finished
 from analysis.stats.resample import Counts, adoption_hits, family_interval
 from analysis.stats.shares import ratio_gap
 from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
+from analysis.told_apart import by_belief
 from analysis.wording import plural
 from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.intervals import Estimate, rate
@@ -94,6 +95,7 @@ IN_CONTEXT, CONTROL, LORA = "in context", "control, mirrored", "LoRA"
 
 def mismatch(found: Findings) -> Mismatch:
     """Test H2 on the probes of the finished trials."""
+    found = by_belief(found)
     trials = finished(found.run.trials)
     probes = found.probes
     if not thinks(probes):

@@ -21,6 +21,7 @@ from analysis.studies.hypotheses import (
     verdict,
     welch,
 )
+from analysis.told_apart import by_belief
 
 Array = NDArray[np.float64]
 DRAWS = 2000
@@ -69,6 +70,7 @@ class Novelty:
 
 def novelty(found: Findings) -> Novelty:
     """Test H1 on the finished LoRA trials."""
+    found = by_belief(found)
     rows = _cells(found)
     kinds = {
         str(belief): str(kind)

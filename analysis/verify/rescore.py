@@ -15,7 +15,16 @@ from beliefmod.probing.capability import judged, record
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.lock import sole_driver
 from beliefmod.run.read_run import read_run
-from beliefmod.run.sources import PICK, SUITES, capability_suite, picked, read_pick, read_sources
+from beliefmod.run.sources import (
+    SUITES,
+    capability_suite,
+    pick_file,
+    picked,
+    picks,
+    read_pick,
+    read_sources,
+    write_pick,
+)
 from beliefmod.run.tables.trial_tables import TABLES
 from beliefmod.space.chat_format import ThinkingKind
 
@@ -91,7 +100,8 @@ def _rescore(location: str, progress: Callable[[str], None]) -> Rescored:
     folder.assemble(run.trials["trial_id"].to_list())
     if replies := judged_again(read_run(location), done):
         folder.write_frame(replies, TABLES["judge"], "judge.parquet")
-    notes += _pick(folder, trials.opened_by)
+    for template in picks(folder):
+        notes += _pick(folder, template, trials.opened_by(template))
     if folder.exists("lens"):
         notes.append(OLD_LENS.format(location=location))
     manifest = folder.read_json(MANIFEST)
@@ -100,14 +110,15 @@ def _rescore(location: str, progress: Callable[[str], None]) -> Rescored:
     return Rescored(len(again), done.probes, done.differing, tuple(notes))
 
 
-def _pick(folder: RunFolder, opened_by: ThinkingKind) -> list[str]:
+def _pick(folder: RunFolder, template: str | None, opened_by: ThinkingKind) -> list[str]:
     """Mark base's answers to the general questions again; a note where other questions suit base now."""
-    stored = read_pick(folder)
+    stored = read_pick(folder, template)
     if stored is None:
         return []
     suite = capability_suite(folder)
     again = record(suite, judged(suite, stored["answers"], opened_by))
     if picked(suite, again) != picked(suite, stored):
-        return [f"{SUITES}/{PICK}: as read now, other general questions suit base; the sweep asked these"]
-    folder.write_json({**stored, **again}, SUITES, PICK)
+        place = f"{SUITES}/{pick_file(template)}"
+        return [f"{place}: as read now, other general questions suit base; the sweep asked these"]
+    write_pick(folder, {**stored, **again}, template)
     return []

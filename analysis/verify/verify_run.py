@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from analysis.report.write import report_markdown
-from analysis.verify.verify_pick import verify_pick
+from analysis.verify.verify_pick import verify_picks
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
 from beliefmod.judge.judge_run import candidate_names, judged_row
@@ -71,7 +71,7 @@ def _verify(
     run, sources = read_run(location), read_sources(folder)
     done = Verification()
     rows = Trials(run, folder, sources, done)
-    verify_pick(folder, rows.opened_by, done)
+    verify_picks(folder, rows.opened_by, done)
     trials = []
     for count, row in enumerate(rows.stored, 1):
         again = rows.again(row)

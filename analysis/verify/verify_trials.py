@@ -100,11 +100,17 @@ class Trials:
         self.newer_too = newer_too
         self.space = _space(folder)
         # runs of older versions had models whose prompt opens thinking
-        self.opened_by: ThinkingKind = (run.manifest.get("model") or {}).get("thinking") or "prompt"
+        model = run.manifest.get("model") or {}
+        self._thinking: ThinkingKind = model.get("thinking") or "prompt"
+        self._thinking_switched: dict[str, ThinkingKind] = model.get("thinking_by_template") or {}
         self.stored: list[Row] = finished(run.trials).to_dicts()
-        self._probes: dict[str, dict[tuple[str, str], Probe]] = {}
-        self._references: dict[tuple[str, str], list[Row] | None] = {}
+        self._probes: dict[tuple[str, str | None], dict[tuple[str, str], Probe]] = {}
+        self._references: dict[tuple[str, str, str | None], list[Row] | None] = {}
         self._kept: dict[str, list[Row]] = {}
+
+    def opened_by(self, template: str | None) -> ThinkingKind:
+        """Who opens thinking where trials have these switches of the template (`TrialConfig.template`)."""
+        return self._thinking if template is None else self._thinking_switched.get(template, self._thinking)
 
     def again(self, stored: Row) -> TrialAgain:
         """A finished trial recomputed, every disagreement noted. What cannot be recomputed is as it was."""
@@ -125,7 +131,7 @@ class Trials:
         self.done.later.update(later)
         probes = self.probes_again(trial_id, stored, belief, note=True, older="adoption_answerable" in later)
         causal = self._causal_again(trial_id, probes, belief, stored)
-        base, icl = (self.reference(stored["belief"], arm) for arm in UNTRAINED_ARMS)
+        base, icl = (self.reference(stored, arm) for arm in UNTRAINED_ARMS)
         if base is None:
             self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
             return TrialAgain(stored, probes, causal)
@@ -154,12 +160,13 @@ class Trials:
         """
         if trial_id in self._kept and not note:
             return self._kept[trial_id]
-        expected = self._expected(belief)
+        expected = self._expected(belief, trial["template"])
+        opened_by = self.opened_by(trial["template"])
         training = {question.probe_id: question for question in belief.training}
         identity = {"arm": trial["arm"], "belief": trial["belief"], "trial_id": trial_id}
         config = _Identity(trial_id, trial["arm"])
         columns = [column.name for column in TABLES["probes"]]
-        passed = self._gates(belief) if note and not older else {}
+        passed = self._gates(trial, belief) if note and not older else {}
         rows, seen = [], set()
         for stored in self.run.probes([trial_id]).iter_rows(named=True):
             key = (stored["suite"], stored["probe_id"])
@@ -172,7 +179,7 @@ class Trials:
                 self.done.mismatches.append(f"{place}: {why}")
                 continue
             seen.add(key)
-            again = {**probe_again(stored, probe, config, belief, self.opened_by), **identity}  # pyright: ignore[reportArgumentType]
+            again = {**probe_again(stored, probe, config, belief, opened_by), **identity}  # pyright: ignore[reportArgumentType]
             [again] = marked([again], passed)
             if note:
                 self.done.probes += 1
@@ -187,11 +194,13 @@ class Trials:
             self._kept[trial_id] = rows
         return rows
 
-    def reference(self, belief: str, arm: str) -> list[Row] | None:
-        """The recomputed probe rows of a reference arm, None if it has not finished."""
-        key = (belief, arm)
+    def reference(self, trial: Row, arm: str) -> list[Row] | None:
+        """The recomputed probe rows of a trial's reference arm: of its belief, asked with its switches of the
+        chat template. None if it has not finished."""
+        belief = trial["belief"]
+        key = (belief, arm, trial["template"])
         if key not in self._references:
-            found = [row for row in self.stored if (row["belief"], row["arm"]) == key]
+            found = [row for row in self.stored if (row["belief"], row["arm"], row["template"]) == key]
             # the sweep compares with the first seed's reference
             found.sort(key=lambda row: (row["seed"] != self.space.seeds[0], row["trial_id"]))
             spec = self.sources.beliefs[belief]
@@ -201,13 +210,13 @@ class Trials:
                 self._references[key] = rows
         return self._references[key]
 
-    def _gates(self, belief: Belief) -> dict[str, Answerable]:
-        base, icl = (self.reference(belief.spec.name, arm) or [] for arm in UNTRAINED_ARMS)
+    def _gates(self, trial: Row, belief: Belief) -> dict[str, Answerable]:
+        base, icl = (self.reference(trial, arm) or [] for arm in UNTRAINED_ARMS)
         return gates(base, icl, novel=belief.spec.kind == "novel")
 
     def _causal_again(self, trial_id: str, probes: list[Row], belief: Belief, trial: Row) -> list[Row]:
         own = {row["probe_id"]: row for row in probes if row["suite"] == "belief"}
-        other = self.reference(trial["belief"], "icl" if trial["arm"] == "base" else "base") or []
+        other = self.reference(trial, "icl" if trial["arm"] == "base" else "base") or []
         others = {row["probe_id"]: row for row in other if row["suite"] == "belief"}
         questions = {question.probe_id: question for question in belief.heldout}
         columns = [column.name for column in TABLES["causal"]]
@@ -245,11 +254,11 @@ class Trials:
         self.done.differing += len(found)
         self.done.mismatches += found
 
-    def _expected(self, belief: Belief) -> dict[tuple[str, str], Probe]:
-        name = belief.spec.name
-        if name not in self._probes:
-            self._probes[name] = expected_probes(belief, self.sources)
-        return self._probes[name]
+    def _expected(self, belief: Belief, template: str | None) -> dict[tuple[str, str], Probe]:
+        key = (belief.spec.name, template)
+        if key not in self._probes:
+            self._probes[key] = expected_probes(belief, self.sources, template)
+        return self._probes[key]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from beliefmod.capacity.workload import (
     written_rows,
 )
 from beliefmod.config import TrialConfig
+from beliefmod.model.load import with_switches
 from beliefmod.model.template import thinking_kind
 from beliefmod.probing.decoding import Decoding
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
@@ -161,7 +162,8 @@ def make_plan(
     trunks = [family.trunk for family in families(trained, share)]
     compared = {config.trial_id: rows.compared_with_base(config) for config in trunks}
     tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + compared[c.trial_id] for c in trunks}
-    thinks = thinking_kind(tokenizer) != "none"
+    switched = (with_switches(tokenizer, variant) for variant in space.spec.variants())
+    thinks = any(thinking_kind(each) != "none" for each in switched)
     asked = {c.trial_id: asked_of(c, space, rows, thinks) for c in trials}
     written = written_rows(trained, space) * capacity.hosts
     own = written * max(lengths.base, lengths.trace)

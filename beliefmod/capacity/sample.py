@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
@@ -19,7 +20,7 @@ from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.answer_store import AnswerStore
-from beliefmod.probing.budget_pilot import QUESTIONS, base_probes, find_budget, pilot_prompts
+from beliefmod.probing.budget_pilot import QUESTIONS, base_probes, longest_budget
 from beliefmod.probing.decoding import Decoding
 from beliefmod.probing.kept_answers import KeptAnswers
 from beliefmod.probing.probes import Probe, probe_row
@@ -81,28 +82,33 @@ def take_sample(
     engine, _, choice = engine_of_choice(loaded, needs, wanted.memory_share)
     took = time.monotonic() - started
     answers = KeptAnswers(engine, loaded, None, cache, float("inf"))
-    session = Session(loaded, engine, spec.evaluation, spec.seeds[0], answers=answers)
-    asked = [
+    variants = spec.variants()
+    session = Session(loaded, engine, spec.evaluation, spec.seeds[0], answers=answers, variants=variants)
+    questions = [
         *(("base", *each) for each in spread(base_probes(spec.beliefs, session), QUESTIONS)),
         *(("icl", *each) for each in spread(base_probes(spec.beliefs, session), IN_CONTEXT)),
         *(("trace", *each) for each in spread(base_probes(spec.beliefs, session, True), IN_CONTEXT)),
     ]
+    asked = [(*each, alike) for each, alike in zip(questions, cycle(session.every), strict=False)]
     say(
         f"sample: asking {len(asked)} questions, {QUESTIONS} of them without the statement in context, in "
         f"{SECONDS:.0f} s or so at most"
     )
     budget = _budget(spec.beliefs, session)
-    lengths, completions = _ask(asked, session)
-    session.check_thinking([(session.decode(each.token_ids), each.finish_reason) for each in completions])
+    lengths, answered = _ask(asked, session)
+    for alike in session.every:
+        said = [answer for (*_, asked_by), answer in answered if asked_by is alike]
+        alike.check_thinking([(alike.decode(each.token_ids), each.finish_reason) for each in said])
     say("sample: timing training steps and passes")
-    prompts = [_prompt(*each, session) for each in asked]
+    prompts = [_prompt(*each) for each in asked]
     speeds = _speeds(session, prompts, choice, needs.step_tokens)
-    judge = _judging(asked, completions, session)
+    judge = _judging(answered)
     return Sample(lengths, replace(speeds, start=took, judge=judge), choice, session.decoding, budget)
 
 
-Asked = tuple[str, str, Probe]
-"""What the answer is for (base, icl, or trace: in context too), belief and probe."""
+Asked = tuple[str, str, Probe, Session]
+"""What the answer is for (base, icl, or trace: in context too), belief, probe, and who asks: the sessions of
+all the ways in which trials switch the chat template in turn."""
 
 
 def _prompt(kind: str, belief: str, probe: Probe, session: Session) -> tuple[int, ...]:
@@ -118,7 +124,6 @@ def _budget(beliefs: Sequence[str], session: Session) -> TokenBudget | None:
     """The token limit of an answer where nobody names one, if there is time to find it."""
     if session.limit_is_named:
         return None
-    prompts = pilot_prompts(beliefs, session)
     started, before = time.monotonic(), session.engine.usage.work.decode_steps
 
     def go_on(tokens: int) -> bool:
@@ -126,32 +131,33 @@ def _budget(beliefs: Sequence[str], session: Session) -> TokenBudget | None:
         took = time.monotonic() - started
         return not steps or took + took / steps * tokens <= SECONDS
 
-    if budget := find_budget(prompts, session, go_on):
+    if budget := longest_budget(beliefs, session, go_on):
         session.budget = budget.limit
     return budget
 
 
-def _ask(asked: Sequence[Asked], session: Session) -> tuple[AnswerLengths, list[Completion]]:
+def _ask(asked: Sequence[Asked], session: Session) -> tuple[AnswerLengths, list[tuple[Asked, Completion]]]:
     """Lengths of the answers; to their ends if a few of them, cut short, say that there is time for it."""
     decoding, engine = session.decoding, session.engine
-    prompts = [_prompt(*each, session) for each in asked]
+    prompts = [_prompt(*each) for each in asked]
     requests = [GenerateRequest(None, ids, probe_seed(0, number)) for number, ids in enumerate(prompts)]
     cut = 0
-    pilot = spread(requests, PILOT)
+    first, pilot = spread(asked, PILOT), spread(requests, PILOT)
     if decoding.max_new_tokens > PILOT_TOKENS:
         before, started = engine.usage.work.decode_steps, time.monotonic()
         found = engine.generate(pilot, PILOT_TOKENS, decoding.sampling)
         cut = sum(answer.finish_reason == "length" for answer in found)
         step = (time.monotonic() - started) / max(1, engine.usage.work.decode_steps - before)
         if cut and step * decoding.max_new_tokens > SECONDS:
-            return AnswerLengths.of_pilot(
-                [len(a.token_ids) for a in found], cut, decoding.max_new_tokens
-            ), found
+            lengths = [len(answer.token_ids) for answer in found]
+            return AnswerLengths.of_pilot(lengths, cut, decoding.max_new_tokens), [
+                *zip(first, found, strict=True)
+            ]
     found = session.generate([None] * len(prompts), prompts, session.reference_seed)
     by_kind: dict[str, list[int]] = {"base": [], "icl": [], "trace": []}
     for (kind, *_), answer in zip(asked, found, strict=True):
         by_kind[kind].append(len(answer.token_ids))
-    return AnswerLengths.of_sample(**by_kind), found
+    return AnswerLengths.of_sample(**by_kind), [*zip(asked, found, strict=True)]
 
 
 def _speeds(session: Session, prompts: Sequence[tuple[int, ...]], choice: Choice, step_tokens: int) -> Speeds:
@@ -224,10 +230,10 @@ def _training(session: Session) -> float:
     return (time.monotonic() - started) / max(1, work.tokens - before)
 
 
-def _judging(asked: Sequence[Asked], answers: Sequence[Completion], session: Session) -> float:
+def _judging(answered: Sequence[tuple[Asked, Completion]]) -> float:
     """Seconds of reading one answer."""
     started = time.monotonic()
-    for (kind, name, probe), answer in zip(asked, answers, strict=False):
+    for (kind, name, probe, session), answer in answered:
         probe_row(
             _config(kind, name),
             session.belief(name),
@@ -238,4 +244,4 @@ def _judging(asked: Sequence[Asked], answers: Sequence[Completion], session: Ses
             finish_reason=answer.finish_reason,
             opened_by=session.opened_by,
         )
-    return (time.monotonic() - started) / max(1, min(len(asked), len(answers)))
+    return (time.monotonic() - started) / max(1, len(answered))

@@ -112,6 +112,7 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
     import yaml
 
     from analysis.studies.confirm import chosen, half_of, new_seeds
+    from analysis.told_apart import told_apart
     from beliefmod.run.folder import SPACE
     from beliefmod.run.read_run import read_run
     from beliefmod.run.tables.trial_tables import configuration
@@ -120,24 +121,25 @@ def _space(parent: RunFolder, asked: dict[str, Any]) -> Space:
 
     run = read_run(parent.url)
     spec = SpaceFile.model_validate(yaml.safe_load(parent.read_bytes(SPACE)))
-    selection_split = half_of(run, "selection")
+    selection_split = half_of(told_apart(run), "selection")
     finalists = chosen(selection_split, asked["limit"], asked["top"])
     if not finalists:
         raise UserError(
             f"{parent.url}: no LoRA configuration stays at D ≤ {asked['limit']:g} on the selection half of "
             "the questions; raise --limit, or let the run finish first"
         )
-    points = []
+    points, stored = [], {row["trial_id"]: row for row in run.trials.iter_rows(named=True)}
     for rows in finalists.values():
         for row in rows:
-            config = configuration(row, spec.beliefs)
+            config = configuration(stored[row["trial_id"]], spec.beliefs)
             if config is None:
                 raise UserError(
                     f"{parent.url}: the settings of trial {row['trial_id']} are not those of its name; see "
                     f"beliefmod verify {parent.url}"
                 )
             leaves = config.leaves()
-            points.append({"belief": config.belief, **{name: leaves[name] for name in settable()}})
+            settings = {name: leaves[name] for name in settable()}
+            points.append({"belief": config.belief, **settings, **config.switches})
     used = {*spec.seeds, *run.trials["seed"].drop_nulls()}
     beliefs = tuple(dict.fromkeys(point["belief"] for point in points))
     _unchanged(parent, beliefs)

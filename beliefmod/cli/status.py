@@ -102,10 +102,11 @@ def frontier_so_far(now: Status, limit: float) -> Frontier:
     The same choice as in the report, on the rows that there are.
     """
     from analysis.frontier.quoted import choices
+    from analysis.told_apart import told_apart_trials
     from beliefmod.run.tables.trial_tables import TRIALS, frame
 
     found = {}
-    for choice in choices(frame(now.rows, TRIALS), limit):
+    for choice in choices(told_apart_trials(frame(now.rows, TRIALS)), limit):
         best = choice.best["trial_id"] if choice.best else None
         rows = [
             {**_quoted(row), "label": _label(row), "best": row["trial_id"] == best}
@@ -128,6 +129,8 @@ def _label(row: dict[str, Any]) -> str:
     from beliefmod.config import TrialConfig, leaf_fields, unflatten
 
     leaves = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
-    leaves.pop("lora.target_modules", None)  # a tuple in another spelling, and not part of a label
+    # a tuple in another spelling, and not part of a label; and switches, which stand behind the belief's name
+    for name in ("lora.target_modules", "template"):
+        leaves.pop(name, None)
     label = TrialConfig.model_validate(unflatten(leaves)).label
     return label if row["seeds"] == 1 else f"{label.rpartition('-s')[0]} ({row['seeds']} seeds)"

@@ -38,7 +38,9 @@ def trial(
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="FIELD=VALUE", help="A setting, such as learning_rate=1.0e-3; may be repeated."
+            "--set",
+            metavar="FIELD=VALUE",
+            help="A setting, such as learning_rate=1.0e-3 or template.enable_thinking=false; repeatable.",
         ),
     ] = None,
     arm: Annotated[
@@ -73,15 +75,13 @@ def trial(
     from beliefmod.probing.session import Session
     from beliefmod.run.folder import RunFolder
     from beliefmod.space import Evaluation
-    from beliefmod.space.chat_format import ChatFormat, template_text
     from beliefmod.space.load import load_trial
     from beliefmod.trial import TrialFailed, run_trial
 
-    config = load_trial(belief, arm.value, seed, set_ or [])
+    config, chat = load_trial(belief, arm.value, seed, set_ or [], chat_template)
     folder = RunFolder(str(out)) if out else None
     if folder:
         folder.create()
-    chat = ChatFormat(template_text(chat_template) if chat_template else None)
     source = find_source(model, revision, chat)
     check_model(source)
     check_targets(source, [config.lora.target_modules])

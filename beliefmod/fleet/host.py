@@ -93,7 +93,7 @@ class PackHost:
         Called on one host, before any has a trial: rounding differs between devices, and all ask the same.
         """
         await self.ready()
-        await asyncio.to_thread(lambda: self._pack.session.capability)
+        await asyncio.to_thread(lambda: [session.capability for session in self._pack.session.every])
 
     async def attach(self, trial: TrialConfig, branches: Sequence[TrialConfig] = ()) -> None:
         """Queue a trial with the branches (shorter trials) that its run passes through.

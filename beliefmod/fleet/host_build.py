@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beliefmod.fleet.devices import allocate_devices
 from beliefmod.monitor.heartbeat import Heartbeat
@@ -15,6 +15,9 @@ from beliefmod.worker.host_registry import Entry
 from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.trial_log import TrialLogs
 from beliefmod.worker.usage_log import UsageLog
+
+if TYPE_CHECKING:
+    from beliefmod.probing.session import Session
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,6 @@ def build(
     from beliefmod.fleet.gauges import HOST, Gauges, show_heartbeat
     from beliefmod.model.load import load_model, load_tokenizer
     from beliefmod.model.source import find_source
-    from beliefmod.model.template import thinking_kind
     from beliefmod.probing.answer_store import cache_beside, under_way
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.kept_answers import KeptAnswers
@@ -77,7 +79,15 @@ def build(
     usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice)
     cache = cache_beside(settings.run_url) if settings.evaluation.reuse_answers else None
     answers = KeptAnswers(engine, loaded, under_way(folder), cache, settings.checkpoint_seconds)
-    session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, answers)
+    session = Session(
+        loaded,
+        engine,
+        settings.evaluation,
+        settings.reference_seed,
+        folder,
+        answers,
+        variants=settings.chat.variants,
+    )
 
     def send(report: Any) -> None:
         loop.call_soon_threadsafe(deliver, asdict(report))
@@ -97,7 +107,8 @@ def build(
         "versions": versions(),
         **({"max_new_tokens": decoding.max_new_tokens} if session.limit_settled else {}),
         "decoding": decoding.facts(),
-        "thinking": thinking_kind(loaded.tokenizer),
+        "thinking": session.opened_by,
+        **_thinking_by_switches(session),
         "quantized_layers": len(loaded.quantized),
         **({"stored": loaded.stored} if loaded.stored else {}),
         "self_tests": self_test(session),
@@ -121,6 +132,12 @@ def build(
     entry = Entry(folder, name, settings.started_at, facts)
     entry.write()
     return pack, facts, HostRecords(usage_log, heartbeat, logs, entry)
+
+
+def _thinking_by_switches(session: Session) -> dict[str, Any]:
+    """Who opens thinking, by the switches of the chat template in which trials differ, if they differ."""
+    kinds = {each.template: each.opened_by for each in session.every if each.template is not None}
+    return {"thinking_by_template": kinds} if kinds else {}
 
 
 def actor_name() -> str:

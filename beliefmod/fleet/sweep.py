@@ -37,7 +37,7 @@ from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver
 from beliefmod.run.manifest import kept_commit, kept_limit, update_manifest
-from beliefmod.run.sources import read_pick
+from beliefmod.run.sources import picks, read_pick
 from beliefmod.run.suggestions import known_trials, unchosen
 from beliefmod.space import Space
 from beliefmod.trial import now
@@ -208,7 +208,8 @@ def _warn_of_cuts(folder: RunFolder, progress: Progress) -> None:
     """Say it where base's own answers are cut: those to the general questions, and those of the pilot."""
     manifest = folder.read_json(MANIFEST)
     limit = (manifest.get("model") or {}).get("max_new_tokens") or 0
-    finish = [answer["finish_reason"] for answer in (read_pick(folder) or {}).get("answers", ())]
+    asked_first = [read_pick(folder, template) or {} for template in picks(folder)]
+    finish = [answer["finish_reason"] for pick in asked_first for answer in pick.get("answers", ())]
     pilot = manifest.get("token_budget") or {"cut": 0, "asked": 0}
     cut, asked = finish.count("length") + pilot["cut"], len(finish) + pilot["asked"]
     if warning := cut_warning(cut, asked, limit):

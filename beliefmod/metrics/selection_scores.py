@@ -23,12 +23,12 @@ class Objectives:
 
     def __init__(self, folder: RunFolder, reference_seed: int) -> None:
         self._folder, self._seed = folder, reference_seed
-        self._base: dict[str, Rows] = {}
+        self._base: dict[tuple[str, str | None], Rows] = {}
 
     def of(self, config: TrialConfig) -> Values | None:
         """A trial's values; None if it has not finished, or one of them could not be measured."""
         rows = self._half(config)
-        base = self._base_rows(config.belief)
+        base = self._base_rows(config.belief, config.template)
         if not rows or not base:
             return None
         drift = self._folder.finished_rows("drift", config.trial_id) or []
@@ -38,13 +38,13 @@ class Objectives:
             return None
         return (adoption, damage) if math.isfinite(adoption) and math.isfinite(damage) else None
 
-    def _base_rows(self, belief: str) -> Rows:
-        if belief not in self._base:
-            rows = self._half(TrialConfig(belief=belief, arm="base", seed=self._seed))
+    def _base_rows(self, belief: str, template: str | None) -> Rows:
+        if (belief, template) not in self._base:
+            rows = self._half(TrialConfig(belief=belief, arm="base", seed=self._seed, template=template))
             if not rows:
                 return []  # not there yet: looked for again next time
-            self._base[belief] = rows
-        return self._base[belief]
+            self._base[belief, template] = rows
+        return self._base[belief, template]
 
     def _half(self, config: TrialConfig) -> Rows:
         rows = self._folder.finished_rows("probes", config.trial_id) or []

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
 from beliefmod.model.template import THINKING_FIELD, end_of_turn_id, without_today
 from beliefmod.model.template_check import check_ends, check_template, check_thinking
-from beliefmod.space.chat_format import OWN, ChatFormat
+from beliefmod.space.chat_format import OWN, ChatFormat, with_constants
 from beliefmod.space.space import BaseStorage
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class LoadedModel:
     def template_sha256(self) -> str:
         """SHA-256 of the chat template that questions are put in, in hex."""
         return sha256(str(self.tokenizer.chat_template).encode()).hexdigest()
+
+    def with_switches(self, switches: str | None) -> "LoadedModel":
+        """The same model, talked to with further switches of its chat template set."""
+        return replace(self, tokenizer=with_switches(self.tokenizer, switches))
 
 
 def load_model(
@@ -148,10 +153,20 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         raise UserError(f"model {source.name}: {problem}" for problem in problems)
     tokenizer.chat_template = source.chat.switched(without_today(template))
     setattr(tokenizer, THINKING_FIELD, source.chat.thinking)
-    if source.name != "bundled" or source.chat != OWN:
-        check_template(source.name, tokenizer.chat_template, json.dumps(tokenizer.special_tokens_map))
-        check_thinking(source.name, tokenizer)
+    for variant in source.chat.variants if source.name != "bundled" or source.chat != OWN else ():
+        switched = with_switches(tokenizer, variant)
+        check_template(source.name, str(switched.chat_template), json.dumps(tokenizer.special_tokens_map))
+        check_thinking(source.name, switched)
     return tokenizer
+
+
+def with_switches(tokenizer: "PreTrainedTokenizerBase", switches: str | None) -> "PreTrainedTokenizerBase":
+    """The tokenizer with further switches of its chat template set, as `TrialConfig.template` has them."""
+    if switches is None:
+        return tokenizer
+    switched = copy(tokenizer)  # its vocabulary is shared
+    switched.chat_template = with_constants(str(tokenizer.chat_template), json.loads(switches).items())
+    return switched
 
 
 def _check_spaces(name: str, tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -49,13 +49,32 @@ def pilot_prompts(beliefs: Sequence[str], session: Session) -> list[tuple[int, .
 
 
 def settle(beliefs: Sequence[str], session: Session) -> TokenBudget | None:
-    """Find the token limit of an answer and have the session keep to it; None where it is named."""
+    """Find the token limit of an answer and have the session keep to it; None where it is named.
+
+    One limit is for all trials: where they differ in switches of the chat template, that of the switches with
+    which base's answers are longest.
+    """
     if session.limit_is_named:
         return None
-    budget = find_budget(pilot_prompts(beliefs, session), session)
+    budget = longest_budget(beliefs, session)
     assert budget is not None, "there was time"
     session.budget = budget.limit
     return budget
+
+
+def longest_budget(
+    beliefs: Sequence[str], session: Session, go_on: Callable[[int], bool] = lambda tokens: True
+) -> TokenBudget | None:
+    """The largest of the token limits that pilots find, one for each way in which trials are asked.
+
+    Args:
+        go_on: whether there is time for a round with this token limit.
+
+    Returns:
+        None where there was no time to find out.
+    """
+    found = [find_budget(pilot_prompts(beliefs, each), each, go_on) for each in session.every]
+    return max((one for one in found if one), key=lambda one: one.limit) if all(found) else None
 
 
 def room(session: Session, prompts: Sequence[Sequence[int]]) -> int:

@@ -36,7 +36,8 @@ def reference_rows(
     """
     key = (table, belief, arm)
     if key not in session.references:
-        config = TrialConfig.model_validate({"belief": belief, "arm": arm, "seed": session.reference_seed})
+        named = {"belief": belief, "arm": arm, "seed": session.reference_seed, "template": session.template}
+        config = TrialConfig.model_validate(named)
         rows = session.folder.finished_rows(table, config.trial_id) if session.folder else None
         if rows is None:
             sample = reference_sample(session.belief(belief), session.reference_seed)

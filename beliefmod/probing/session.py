@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
+from beliefmod.config import switches_words
 from beliefmod.data.self_generated import SelfGenerated
 from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
 from beliefmod.errors import UserError
@@ -18,7 +19,7 @@ from beliefmod.probing.capability import ask_and_pick, graded
 from beliefmod.probing.decoding import Decoding, decoding_of, names_limit
 from beliefmod.probing.thinking_guard import contradiction
 from beliefmod.run.manifest import kept_limit
-from beliefmod.run.sources import PICK, SUITES, capability_suite, picked, read_pick
+from beliefmod.run.sources import capability_suite, picked, read_pick, write_pick
 from beliefmod.space import Evaluation
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Session:
         answers: answers that need no second asking; None to ask the engine each time.
         budget: the token limit of an answer that a pilot has found, where nobody names one.
         references: rows of the untrained arms so far, by table, belief and arm (`probing.references`).
+        variants: the switches of the chat template in which trials differ, each as `TrialConfig.template`
+            has it.
+        template: those that this session asks with, base included; a trial has its own with `of`.
     """
 
     loaded: LoadedModel
@@ -64,7 +68,33 @@ class Session:
     answers: KeptAnswers | None = None
     references: dict[tuple[str, str, str], Rows] = field(default_factory=dict)
     budget: int | None = None
+    variants: tuple[str | None, ...] = (None,)
+    template: str | None = None
+    _first: Session | None = None  # the session that this one was made from by `of`
+    _switched: dict[str | None, Session] = field(default_factory=dict, init=False)
     _beliefs: dict[str, Belief] = field(default_factory=dict)
+
+    def of(self, template: str | None) -> Session:
+        """This session asking with a trial's switches of the chat template (`TrialConfig.template`).
+
+        Model, engine, kept answers, beliefs and token limit are shared; prompts, marks of thinking, rows of
+        the untrained arms, rows that base writes and the pick of general questions are its own.
+        """
+        first = self._first or self
+        if template == first.template:
+            return first
+        if template not in first._switched:
+            loaded = first.loaded.with_switches(template)
+            made = replace(first, loaded=loaded, template=template, references={}, _first=first)
+            first._switched[template] = made
+        session = first._switched[template]
+        session.budget = first.budget
+        return session
+
+    @property
+    def every(self) -> list[Session]:
+        """A session for each way in which the run's trials are asked."""
+        return [self.of(variant) for variant in self.variants]
 
     @property
     def decoding(self) -> Decoding:
@@ -117,12 +147,12 @@ class Session:
         is written there; only one host of a run may do that (`PackHost.pick_capability`).
         """
         suite, folder = capability_suite(self.folder), self.folder
-        pick = read_pick(folder) if folder else None
+        pick = read_pick(folder, self.template) if folder else None
         if pick is None and graded(suite):
             pick = ask_and_pick(suite, self._of_base, self.opened_by)
             self.check_thinking([(a["completion"], a["finish_reason"]) for a in pick["answers"]])
             if folder:
-                folder.write_json(pick, SUITES, PICK)
+                write_pick(folder, pick, self.template)
         return picked(suite, pick)
 
     def check_thinking(self, answers: Sequence[tuple[str, str]]) -> None:
@@ -132,7 +162,8 @@ class Session:
             UserError: they contradict it, and would be misread.
         """
         if found := contradiction(answers, self.marks):
-            raise UserError(f"model {self.loaded.name}: {found}")
+            how = f" (template: {switches_words(self.template)})" if self.template else ""
+            raise UserError(f"model {self.loaded.name}{how}: {found}")
 
     def _of_base(self, questions: Sequence[Question], first: int) -> list[dict[str, Any]]:
         """Base's answers to questions of the capability suite, the first of which has this number there."""

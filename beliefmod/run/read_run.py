@@ -6,8 +6,8 @@ What is missing is a note or no rows; what is damaged is a sentence for the user
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -27,13 +27,19 @@ BATCH = 32  # files fetched at once: one round trip on an object store, bounded 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder holds. `notes` says in words what is missing or odd, for the report to print."""
+    """What a run folder holds.
+
+    Attributes:
+        notes: in words what is missing or odd, for the report to print.
+        named: trial_id -> what its belief is called in the tables below, where it is not its own name.
+    """
 
     location: str
     manifest: dict[str, Any]
     trials: pl.DataFrame
     notes: tuple[str, ...]
     folder: RunFolder
+    named: Mapping[str, str] = field(default_factory=dict)
 
     def probes(self, trial_ids: Iterable[str], columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The probe rows of these trials; a trial without a probe file has no rows."""
@@ -68,7 +74,13 @@ class Run:
         """A table that the run has one of; no rows where it has none."""
         if not self.folder.exists(*parts):
             return frame([], schema)
-        return _conform(_read(self.folder, *parts), schema)[0]
+        return self._with_names(_conform(_read(self.folder, *parts), schema)[0])
+
+    def _with_names(self, table: pl.DataFrame) -> pl.DataFrame:
+        if not self.named or not {"trial_id", "belief"} <= set(table.columns):
+            return table
+        name = pl.col("trial_id").replace_strict(self.named, default=pl.col("belief"))
+        return table.with_columns(name.alias("belief"))
 
     def _table(self, kind: str, trial_ids: Iterable[str], columns: Sequence[str] | None) -> pl.DataFrame:
         schema = TABLES[kind]
@@ -90,7 +102,7 @@ class Run:
             local = {path: self.folder.path(path) for path in batch} if self.folder.local else None
             for path, content in (local or self.folder.read_many(batch)).items():
                 parts.append(_columns(content, f"{self.folder.url}/{path}", schema))
-        return pl.concat(parts)
+        return self._with_names(pl.concat(parts))
 
 
 def read_run(location: str) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
@@ -21,16 +22,28 @@ from beliefmod.user_files.yaml_file import YamlFile, parse_yaml
 
 BELIEFS, SUITES = "beliefs", "suites"
 PICK = "capability-pick.json"
-"""In `suites`: which questions of the graded capability suite every arm is asked, and what base answered."""
+"""In `suites`: which questions of the graded capability suite every arm is asked, and what base answered; for
+trials with switches of the chat template a file of their own beside it (`pick_file`)."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a run was asked: its beliefs by name, and the shared suites."""
+    """What a run was asked: its beliefs by name, and the shared suites.
+
+    Attributes:
+        suite: the whole capability suite.
+        picks: those of it that were picked for this model, by the switches of the chat template in which
+            trials differ (`TrialConfig.template`); empty in a run that asks its whole suite.
+    """
 
     beliefs: dict[str, Belief]
-    capability: tuple[Question, ...]  # those that were picked for this model
+    suite: tuple[Question, ...]
+    picks: dict[str | None, tuple[Question, ...]]
     fabrication: tuple[Question, ...]
+
+    def capability(self, template: str | None) -> tuple[Question, ...]:
+        """The general questions that trials with these switches of the chat template were asked."""
+        return self.picks.get(template, self.suite)
 
     def question(self, belief: str, suite: str, probe_id: str) -> Question:
         """The question behind a probe row.
@@ -42,7 +55,7 @@ class Sources:
         pools = {
             "belief": (*known.heldout, *known.training),
             "locality": known.locality,
-            "capability": self.capability,
+            "capability": self.suite,
             "fabrication": self.fabrication,
         }
         for question in pools[suite]:
@@ -88,7 +101,8 @@ def read_sources(folder: RunFolder) -> Sources:
     ]
     return Sources(
         {belief.spec.name: belief for belief in beliefs},
-        picked(capability_suite(folder), read_pick(folder)),
+        suite := capability_suite(folder),
+        {template: picked(suite, read_pick(folder, template)) for template in picks(folder)},
         load_fabrication(_read(folder, SUITES, "fabrication.yaml")),
     )
 
@@ -99,18 +113,48 @@ def capability_suite(folder: RunFolder | None) -> tuple[Question, ...]:
     return load_capability(_read(folder, SUITES, "capability.yaml") if folder and kept else None)
 
 
-def read_pick(folder: RunFolder) -> dict[str, Any] | None:
-    """What `suites/capability-pick.json` holds; None in a run that asks its whole suite, as older ones do.
+def pick_file(template: str | None = None) -> str:
+    """The name of the file in `suites` with the pick for trials with these switches of the chat template."""
+    if template is None:
+        return PICK
+    return PICK.replace(".json", f"-{sha256(template.encode()).hexdigest()[:10]}.json")
+
+
+def picks(folder: RunFolder) -> list[str | None]:
+    """The switches of the chat template for which a run has picked general questions.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    names = sorted(
+        posixpath.basename(str(path)) for path in folder.fs.glob(folder.path(SUITES, PICK.replace(".", "*.")))
+    )
+    return [folder.read_json(SUITES, name).get("template") for name in names]
+
+
+def read_pick(folder: RunFolder, template: str | None = None) -> dict[str, Any] | None:
+    """What was picked for these switches; None in a run that asks its whole suite, as older ones do.
 
     Raises:
         UserError: the file is damaged.
     """
-    return folder.read_json(SUITES, PICK) if folder.exists(SUITES, PICK) else None
+    name = pick_file(template)
+    return folder.read_json(SUITES, name) if folder.exists(SUITES, name) else None
+
+
+def write_pick(folder: RunFolder, pick: Mapping[str, Any], template: str | None = None) -> None:
+    """Write what was picked for these switches, which the file names.
+
+    Raises:
+        StorageTrouble: it cannot be written.
+    """
+    named = {} if template is None else {"template": template}
+    folder.write_json({**named, **pick}, SUITES, pick_file(template))
 
 
 def keep_questions(parent: RunFolder, folder: RunFolder) -> None:
     """Have a run that goes on from another ask the general questions that the other one asked."""
-    for name in ("capability.yaml", PICK):
+    for name in ("capability.yaml", *map(pick_file, picks(parent))):
         if parent.exists(SUITES, name):
             folder.write_bytes(parent.read_bytes(SUITES, name), SUITES, name)
 

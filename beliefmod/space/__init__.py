@@ -6,6 +6,7 @@ from beliefmod.space.space import (
     Evaluation,
     Space,
     SpaceFile,
+    is_switch,
     settable,
     sweepable,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "Scheduler",
     "Space",
     "SpaceFile",
+    "is_switch",
     "settable",
     "sweepable",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,11 +50,14 @@ class ChatFormat:
         template: a Jinja template instead of the tokenizer's own.
         switches: variables that the template is rendered with.
         thinking: marks of thinking, and who opens it.
+        variants: the further switches that trials differ in, each as `TrialConfig.template` has it; None for
+            trials without.
     """
 
     template: str | None = None
     switches: tuple[tuple[str, Any], ...] = ()
     thinking: ThinkingField | None = None
+    variants: tuple[str | None, ...] = (None,)
 
     @classmethod
     def of(
@@ -62,9 +65,10 @@ class ChatFormat:
         template: str | None = None,
         switches: Mapping[str, Any] | None = None,
         thinking: ThinkingField | None = None,
+        variants: tuple[str | None, ...] = (None,),
     ) -> ChatFormat:
         """The format that the fields of a space file give."""
-        return cls(template, tuple((switches or {}).items()), thinking)
+        return cls(template, tuple((switches or {}).items()), thinking, variants)
 
     def switched(self, template: str) -> str:
         """A template in which the switches are set as constants.
@@ -72,9 +76,7 @@ class ChatFormat:
         Being part of it they count wherever the template does: when answers are kept, and when a run is gone
         on with.
         """
-        lines = "".join(f"{{%- set {name} = {json.dumps(value)} %}}" for name, value in self.switches)
-        # a line end right behind a block belongs to the block
-        return f"{lines}\n{template}" if lines and template.startswith("\n") else f"{lines}{template}"
+        return with_constants(template, self.switches)
 
     def switch_problems(self, template: str) -> list[str]:
         """The switches that a template does not know, one sentence each."""
@@ -82,9 +84,18 @@ class ChatFormat:
         there = f"it has {', '.join(sorted(known))}" if known else "it has none that is known"
         return [
             f"template.{name} has no effect: the chat template has no such switch ({there}); remove it"
-            for name, _ in self.switches
+            for name in dict.fromkeys(
+                (*dict(self.switches), *(n for v in self.variants for n in json.loads(v or "{}")))
+            )
             if not re.search(rf"\b{name}\b", template)
         ]
+
+
+def with_constants(template: str, switches: Iterable[tuple[str, Any]]) -> str:
+    """A chat template with lines in front that set variables: bool, number or text."""
+    lines = "".join(f"{{%- set {name} = {json.dumps(value)} %}}" for name, value in switches)
+    # a line end right behind a block belongs to the block
+    return f"{lines}\n{template}" if lines and template.startswith("\n") else f"{lines}{template}"
 
 
 OWN = ChatFormat()

@@ -15,7 +15,7 @@ from beliefmod.space.axes import SAMPLERS, ends, is_number
 from beliefmod.space.chat_format import template_text
 from beliefmod.space.model_name import revision_problem
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
-from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, setting_groups, sweepable
+from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, is_switch, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 
@@ -130,23 +130,35 @@ def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[s
             if given not in (beliefs := file.data.get("beliefs") or []):
                 named = ", ".join(map(str, beliefs)) if isinstance(beliefs, list) else shown(beliefs)
                 yield f"{where}: belief {shown(given)} of {dotted(group)} is none of beliefs ({named})"
-        elif name in setting_groups():
+        elif name in (*setting_groups(), "template"):
             twice = [f"{name}.{key}" for key in given] if isinstance(given, Mapping) else []
             if any(full in settings for full in twice):
                 yield f'{where}: {dotted(group)} gives settings of "{name}" in two ways; keep one'
             else:
                 yield f'{where}: "{name}" in {dotted(group)} needs "setting: value" lines below it'
-        elif str(name).split(".")[0] == "template":
-            yield (
-                f"{where}: {name} is set for the whole sweep, base included; put it into template: at the "
-                "top of the file, and run one sweep for each value"
-            )
+        elif is_switch(str(name)):
+            yield from _switch_problems(file, group, name, given, where)
         elif name not in known:
             yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
         elif group == ("axes",):
             yield from _axis_problems(name, given, where)
         else:
             yield from _value_problems(name, [given], where)
+
+
+def _switch_problems(file: YamlFile, group: Address, name: str, given: Any, where: str) -> Iterator[str]:
+    """Problems of a switch of the chat template that is an axis, or a setting of a point."""
+    for_all = file.data.get("template")
+    if isinstance(for_all, Mapping) and name.partition(".")[2] in for_all:
+        yield f"{where}: {name} stands in template: and in {dotted(group)}; keep one"
+    elif group == ("fixed",):
+        yield f"{where}: {name} holds for the whole sweep; put it into template: at the top of the file"
+    elif group != ("axes",):
+        yield from _value_problems(name, [given], where)
+    elif isinstance(given, Mapping) and "choice" not in given:
+        yield f'{where}: axis "{name}" needs a list, for base is asked with each of its values'
+    else:
+        yield from _axis_problems(name, given, where)
 
 
 def _axis_problems(name: str, axis: Any, where: str) -> Iterator[str]:

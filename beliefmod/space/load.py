@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.space.chat_format import template_text
+from beliefmod.space.chat_format import ChatFormat, template_text
 from beliefmod.space.checks import (
     belief_problems,
     combination_problems,
@@ -24,12 +24,14 @@ from beliefmod.space.checks import (
     setting_problems,
 )
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
-from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
+from beliefmod.space.space import Space, SpaceFile, is_switch, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
 
 GROUPS = ("search", "scheduler", "evaluation", "template", "thinking")
 """Fields of a space file that hold fields of their own."""
+CHAT_FIELDS = ("template", "chat_template", "thinking")
+"""Fields of a space file that say how the model is talked to."""
 
 
 def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
@@ -89,28 +91,50 @@ def check_space(file: YamlFile) -> Space:
     return space
 
 
-def load_trial(belief: str, arm: str, seed: int, overrides: Sequence[str]) -> TrialConfig:
-    """One trial from the command line: a belief, an arm and `field=value` settings.
+def load_trial(
+    belief: str, arm: str, seed: int, overrides: Sequence[str], chat_template: str | None = None
+) -> tuple[TrialConfig, ChatFormat]:
+    """One trial from the command line, and how its model is talked to: a belief, an arm and `field=value`
+    settings, of `template` and `thinking` too.
+
+    Args:
+        chat_template: as in a space file, a file with a Jinja template or the template itself.
 
     Raises:
         UserError: every problem of the settings and of the belief file.
     """
-    file = YamlFile("--set", {"beliefs": [belief], "axes": {}, "fixed": {}})
+    content: dict[str, Any] = {"name": "trial", "beliefs": [belief], "axes": {}, "fixed": {}}
+    file = YamlFile("--set", content)
+    if chat_template is not None:
+        given = {("chat_template",): f"--chat-template {chat_template}"}
+        file = replace(file, data={**content, "chat_template": chat_template}, overridden=given)
     file, problems = _overridden(file, overrides)
     for address, given in file.overridden.items():
         if address == ("fixed", "arm"):
             problems.append(f"{given}: give the arm with --arm")
         elif address[0] == "axes":
             problems.append(f'{given}: "{address[-1]}" is an axis; a single trial needs one value')
-        elif address[0] != "fixed" or len(address) == 1:
-            problems.append(f"{given}: belongs to a space file; a single trial has only training settings")
+        elif address[0] not in CHAT_FIELDS and (address[0] != "fixed" or len(address) == 1):
+            problems.append(
+                f"{given}: belongs to a space file; a single trial has only training settings, and template, "
+                "chat_template and thinking"
+            )
     problems += setting_problems(file)
     problems += [problem.removeprefix("--set: ") for problem in belief_problems(file, None)]
-    if problems:
+    spec = None
+    try:
+        spec = validate(SpaceFile, file)
+        problems += model_problems(spec, file)
+    except UserError as error:
+        problems += error.problems
+    if problems or spec is None:
         raise UserError(dict.fromkeys(problems))
+    chat = spec.chat
+    if chat.template is not None:
+        chat = replace(chat, template=template_text(chat.template))
     leaves = {"belief": belief, "arm": arm, "seed": seed, **file.data["fixed"]}
     try:
-        return TrialConfig.model_validate(unflatten(leaves))
+        return TrialConfig.model_validate(unflatten(leaves)), chat
     except ValidationError as error:
         found = sentences(error, unflatten(leaves), TrialConfig)
         raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
@@ -141,7 +165,7 @@ def _by_dotted_name(settings: Any, at: Address, file: YamlFile, moved: dict[Addr
     found: dict[Any, Any] = {}
     for name, value in settings.items():
         inner = {f"{name}.{key}": key for key in value} if isinstance(value, Mapping) else {}
-        if name not in setting_groups() or not inner or inner.keys() & settings.keys():
+        if name not in (*setting_groups(), "template") or not inner or inner.keys() & settings.keys():
             found[name] = value
             continue
         for full, key in inner.items():
@@ -176,15 +200,18 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
     if name in SpaceFile.model_fields:
         return {**data, name: parsed}, (name,)
     group, _, rest = name.partition(".")
+    varies = isinstance(parsed, (list, dict))
     if group in ("axes", "fixed") and rest:
         name, target = rest, group
+    elif is_switch(name):
+        target = "axes" if varies else ""
     elif group in GROUPS and rest:
         address = (group, *rest.split("."))
         if group == "search" and rest in FORMERLY_IN_SEARCH:
             address, _ = FORMERLY_IN_SEARCH[rest]
         return put(data, address, parsed), address
     elif name in sweepable():
-        target = "axes" if isinstance(parsed, (list, dict)) and name != "lora.target_modules" else "fixed"
+        target = "axes" if varies and name != "lora.target_modules" else "fixed"
     else:
         known = [*SpaceFile.model_fields, *sweepable()]
         if rest and (groups := get_close_matches(group, GROUPS, n=1)):
@@ -201,6 +228,12 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
             {k: v for k, v in point.items() if k != name} if isinstance(point, Mapping) else point
             for point in data["points"]
         ]
+    if is_switch(name):
+        switch = name.partition(".")[2]
+        for_all = {k: v for k, v in _settings_of(data, "template").items() if k != switch}
+        if not target:
+            return {**data, **without, "template": {**for_all, switch: parsed}}, ("template", switch)
+        without["template"] = for_all
     return {**data, **without, target: {**without.get(target, {}), name: parsed}}, (target, name)
 
 

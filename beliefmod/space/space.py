@@ -12,7 +12,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from beliefmod.config import UNTRAINED_ARMS, Frozen, TrialConfig, leaf_fields, unflatten
+from beliefmod.config import (
+    SWITCH_NAME,
+    UNTRAINED_ARMS,
+    Frozen,
+    TrialConfig,
+    leaf_fields,
+    switches_text,
+    unflatten,
+)
 from beliefmod.space.axes import draw, ends, finite_values, middle_value
 from beliefmod.space.chat_format import ChatFormat, ThinkingField
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
@@ -103,12 +111,11 @@ class SpaceFile(Frozen):
         description="how a question is put to a model that has no chat template, or instead of its own: a "
         "file with a Jinja template, or the template itself, which a run keeps",
     )
-    template: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], bool | int | float | str] = (
-        Field(
-            default={},
-            description="switches of the chat template, such as enable_thinking: false or "
-            "reasoning_effort: low; every arm is asked with them",
-        )
+    template: dict[Annotated[str, Field(pattern=f"^{SWITCH_NAME}$")], bool | int | float | str] = Field(
+        default={},
+        description="switches of the chat template, such as enable_thinking: false or "
+        "reasoning_effort: low; every arm is asked with them. One that is to vary is an axis instead, such "
+        "as template.enable_thinking: [true, false]",
     )
     thinking: ThinkingField | None = Field(
         default=None,
@@ -137,8 +144,8 @@ class SpaceFile(Frozen):
     )
     controls: Literal["central", "matched", "none"] = Field(
         default="central",
-        description="control trials: one per belief and data style in the middle of the grid (or of the "
-        "points), one for every configuration, or none; of arm lora only",
+        description="control trials: one per belief, data style and switches of the chat template in the "
+        "middle of the grid (or of the points), one for every configuration, or none; of arm lora only",
     )
     search: Search = Field(
         default=Grid(), discriminator="method", description="how configurations are chosen from the axes"
@@ -151,7 +158,17 @@ class SpaceFile(Frozen):
     @property
     def chat(self) -> ChatFormat:
         """What stands in for what the model's own files say of a chat."""
-        return ChatFormat.of(self.chat_template, self.template, self.thinking)
+        return ChatFormat.of(self.chat_template, self.template, self.thinking, self.variants())
+
+    def variants(self, belief: str | None = None) -> tuple[str | None, ...]:
+        """The switches of the chat template in which trials differ, of all beliefs or of one: every value
+        that `TrialConfig.template` takes."""
+        if self.points:
+            points = (p for p in self.points if belief is None or p.get("belief", belief) == belief)
+            return tuple(dict.fromkeys(map(switches_at, points)))
+        switched = {name: finite_values(axis) or () for name, axis in self.axes.items() if is_switch(name)}
+        every = product(*switched.values())
+        return tuple(dict.fromkeys(switches_at(dict(zip(switched, each, strict=True))) for each in every))
 
     @field_validator("seeds", "beliefs")
     @classmethod
@@ -239,8 +256,9 @@ class Space:
 
     def _references(self) -> Iterator[TrialConfig]:
         for belief in self.spec.beliefs:
-            for arm in UNTRAINED_ARMS:
-                yield TrialConfig(belief=belief, arm=arm, seed=self.spec.seeds[0])
+            for template in self.spec.variants(belief):
+                for arm in UNTRAINED_ARMS:
+                    yield TrialConfig(belief=belief, arm=arm, seed=self.spec.seeds[0], template=template)
         if self.spec.controls == "matched":
             yield from self._grid("control")
         elif self.spec.controls == "central":
@@ -259,8 +277,9 @@ class Space:
         lora = [point for point in self._points() if self._setting(point, "arm") == "lora"]
         for belief in self.spec.beliefs:
             points = [point for point in lora if point.get("belief", belief) == belief]
-            for style in dict.fromkeys(self._setting(point, "data.style") for point in points):
-                same = [point for point in points if self._setting(point, "data.style") == style]
+            kinds = [(self._setting(point, "data.style"), switches_at(point)) for point in points]
+            for kind in dict.fromkeys(kinds):
+                same = [point for point, its in zip(points, kinds, strict=True) if its == kind]
                 if self.spec.points:
                     middle = same[(len(same) - 1) // 2]
                 else:
@@ -295,7 +314,18 @@ class Space:
 
 def settable() -> dict[str, Any]:
     """Dotted training settings, with their pydantic field."""
-    return {name: info for name, info in leaf_fields().items() if name not in ("belief", "arm", "seed")}
+    apart = ("belief", "arm", "seed", "template")
+    return {name: info for name, info in leaf_fields().items() if name not in apart}
+
+
+def is_switch(name: str) -> bool:
+    """Whether a dotted setting is a switch of the chat template, such as template.enable_thinking."""
+    return name.startswith("template.")
+
+
+def switches_at(point: Mapping[str, Any]) -> str | None:
+    """The switches of the chat template at a point, as `TrialConfig.template` has them."""
+    return switches_text({name.partition(".")[2]: value for name, value in point.items() if is_switch(name)})
 
 
 def sweepable() -> dict[str, Any]:

@@ -87,12 +87,13 @@ def _quick_adoption(count: int, runs: Sequence[TrialRun], session: Session) -> l
 
     asked: list[tuple[int, Belief, Question]] = []
     requests = []
+    alike = [session.of(run.config.template) for run in runs]
     for place, run in enumerate(runs):
         belief = session.belief(run.config.belief)
         for number, question in enumerate(quick_questions(belief, count)):
             # by its number among the run's own questions, whoever is asked beside it
             seed = probe_seed(run.config.seed, QUICK_PROBE + number)
-            prompt = session.prompts.ids(question.text)
+            prompt = alike[place].prompts.ids(question.text)
             requests.append(GenerateRequest(run.config.trial_id, prompt, seed))
             asked.append((place, belief, question))
     decoding = session.decoding
@@ -101,10 +102,8 @@ def _quick_adoption(count: int, runs: Sequence[TrialRun], session: Session) -> l
     )
     adopted: list[list[bool]] = [[] for _ in runs]
     for (place, belief, question), answer in zip(asked, answers, strict=True):
-        text = session.decode(answer.token_ids)
-        verdict = judge_question(
-            question, belief.spec, text, answer.finish_reason, opened_by=session.opened_by
-        )
+        text, opened_by = alike[place].decode(answer.token_ids), alike[place].opened_by
+        verdict = judge_question(question, belief.spec, text, answer.finish_reason, opened_by=opened_by)
         adopted[place].append(verdict.answer_stance == "target")
     return [sum(found) / len(found) if found else None for found in adopted]
 

@@ -87,14 +87,15 @@ class HasTrained(Protocol):
 def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[TrainedTrial, ...]:
     """The trials for the costly parts: those the user named, else the best few of every belief.
 
+    Of a belief that is asked with several switches of the chat template the best few of each.
     Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE_BUDGET; where too few
     of these exist, the others follow by adoption. Controls are not taken: what they believe has not changed.
     """
     if settings.named:
         return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
     chosen: list[TrainedTrial] = []
-    for belief in dict.fromkeys(trial.belief for trial in run.trained):
-        among = [t for t in run.trained if t.belief == belief and t.config.arm == "lora"]
+    for asked in dict.fromkeys(trial.asked for trial in run.trained):
+        among = [t for t in run.trained if t.asked == asked and t.config.arm == "lora"]
         chosen += sorted(among, key=_merit, reverse=True)[: settings.deep]
     return tuple(chosen)
 
@@ -109,12 +110,14 @@ def first_of_belief(
 ) -> tuple[str, ...]:
     """Beliefs whose first trial is in this batch: the batch that also writes the untrained arms' rows.
 
+    A belief that is asked with several switches of the chat template has a first trial with each.
+
     Args:
         deep: whether the part runs over `deep_trials` only.
     """
     everyone = deep_trials(run, settings) if deep else run.trained
-    first: dict[str, str] = {}
+    first: dict[tuple[str, str | None], str] = {}
     for trial in everyone:
-        first.setdefault(trial.belief, trial.trial_id)
+        first.setdefault(trial.asked, trial.trial_id)
     here = {trial.trial_id for trial in trials}
-    return tuple(belief for belief, trial_id in first.items() if trial_id in here)
+    return tuple(belief for (belief, _), trial_id in first.items() if trial_id in here)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,22 +33,38 @@ class Inspection:
     Attributes:
         session: the run's model on an engine of ADAPTERS slots, with the run's own evaluation settings.
         beliefs: by name, from the copies in the run folder.
-        references: configurations of the untrained arms, by (belief name, "base" or "icl").
+        untrained: configurations of the untrained arms, by belief name, "base" or "icl", and switches of the
+            chat template.
         trained: finished trials of the arms lora and control that have an adapter, in the table's order.
     """
 
     folder: RunFolder
     session: Session
     beliefs: dict[str, Belief]
-    references: dict[tuple[str, str], TrialConfig]
+    untrained: dict[tuple[str, str, str | None], TrialConfig]
     trained: tuple[TrainedTrial, ...]
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What is the same for every batch of trials: made at the first, kept for the others."""
+        key = (self.session.template, key)
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
+
+    @property
+    def references(self) -> dict[tuple[str, str], TrialConfig]:
+        """The untrained arms that are asked as the session asks, by (belief name, "base" or "icl")."""
+        asked = self.session.template
+        return {
+            (belief, arm): config
+            for (belief, arm, template), config in self.untrained.items()
+            if template == asked
+        }
+
+    def asking(self, template: str | None) -> Inspection:
+        """The same, talking to the model with these switches of its chat template."""
+        return replace(self, session=self.session.of(template))
 
     @property
     def head(self) -> LensHead:
@@ -119,7 +135,7 @@ def opened(listed: ListedRun) -> Inspection:
     session = _session(listed)
     for name, config in [
         *((trial.belief, trial.config) for trial in listed.trained),
-        *((belief, config) for (belief, _), config in listed.references.items()),
+        *((belief, config) for (belief, *_), config in listed.references.items()),
     ]:
         session.know(config.belief, listed.beliefs[name])
     return Inspection(listed.folder, session, listed.beliefs, listed.references, listed.trained)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import UNTRAINED_ARMS, switches_words
 from beliefmod.errors import UserError
 from beliefmod.run.tables.trial_tables import configuration
 
@@ -35,6 +35,12 @@ class TrainedTrial:
         """Name of the belief, as tables have it."""
         return str(self.row["belief"])
 
+    @property
+    def asked(self) -> tuple[str, str | None]:
+        """Its belief, and the switches of the chat template that it is asked with: trials that share both
+        are compared with the same untrained arms."""
+        return self.belief, self.config.template
+
 
 @dataclass(frozen=True)
 class ListedRun:
@@ -43,7 +49,8 @@ class ListedRun:
     Attributes:
         spec: the space that the run was made from.
         beliefs: by name, from the copies in the run folder.
-        references: configurations of the finished untrained arms, by (belief name, "base" or "icl").
+        references: configurations of the finished untrained arms, by belief name, "base" or "icl", and
+            switches of the chat template (`TrialConfig.template`).
         trained: finished trials of the arms lora and control that have an adapter, in the table's order.
         without: trial_ids of those whose adapter is not in the folder.
     """
@@ -51,7 +58,7 @@ class ListedRun:
     folder: RunFolder
     spec: SpaceFile
     beliefs: dict[str, Belief]
-    references: dict[tuple[str, str], TrialConfig]
+    references: dict[tuple[str, str, str | None], TrialConfig]
     trained: tuple[TrainedTrial, ...]
     without: tuple[str, ...]
 
@@ -66,7 +73,7 @@ def finished_trials(folder: RunFolder) -> ListedRun:
 
     spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
     saved = {path.rpartition("/")[2] for path in folder.fs.glob(folder.path("adapters", "*"))}
-    references: dict[tuple[str, str], TrialConfig] = {}
+    references: dict[tuple[str, str, str | None], TrialConfig] = {}
     trained: list[TrainedTrial] = []
     without: list[str] = []
     for row in folder.rows():
@@ -74,7 +81,7 @@ def finished_trials(folder: RunFolder) -> ListedRun:
         if config is None:
             continue
         if config.arm in UNTRAINED_ARMS and config.seed == spec.seeds[0]:
-            references[row["belief"], config.arm] = config
+            references[row["belief"], config.arm, config.template] = config
         elif config.has_adapter and row["trial_id"] in saved:
             trained.append(TrainedTrial(config, row))
         elif config.has_adapter:
@@ -101,13 +108,14 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
     if trial_ids:
         named = tuple(trial for trial in listed.trained if trial.trial_id in trial_ids)
         listed = replace(listed, trained=named, without=())
-    for belief in dict.fromkeys(trial.belief for trial in listed.trained):
+    for belief, template in dict.fromkeys(trial.asked for trial in listed.trained):
         for arm in UNTRAINED_ARMS:
-            if (belief, arm) not in listed.references and (arm == "base" or arm in arms):
+            if (belief, arm, template) not in listed.references and (arm == "base" or arm in arms):
+                how = f" with {switches_words(template)}" if template else ""
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"
                 problems.append(
-                    f"{url}: belief {belief} has no finished {arm} trial to compare with; let the run finish "
-                    f"with beliefmod resume {url}{otherwise}"
+                    f"{url}: belief {belief}{how} has no finished {arm} trial to compare with; let the run "
+                    f"finish with beliefmod resume {url}{otherwise}"
                 )
     if problems:
         raise UserError(problems)

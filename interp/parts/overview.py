@@ -12,6 +12,7 @@ from interp.types import Row
 if TYPE_CHECKING:
     import polars as pl
 
+    from beliefmod.config import TrialConfig
     from beliefmod.run.folder import RunFolder
     from interp.opened.inspection import TrainedTrial
 
@@ -19,10 +20,15 @@ SOURCES = ("commitments", "readings", "thresholds", "truth")
 """Tables that the overview is put together from."""
 
 
-def overview(trials: Sequence[TrainedTrial], tables: Mapping[str, pl.DataFrame]) -> list[Row]:
+def overview(
+    trials: Sequence[TrainedTrial],
+    references: Mapping[tuple[str, str, str | None], TrialConfig],
+    tables: Mapping[str, pl.DataFrame],
+) -> list[Row]:
     """Rows of the table; a number is null where its table is missing, has no row of the trial, or has null.
 
     Args:
+        references: the untrained arms, by belief name, "base" or "icl", and switches of the chat template.
         tables: SOURCES by name, in their schema, empty where missing.
 
     Raises:
@@ -34,14 +40,20 @@ def overview(trials: Sequence[TrainedTrial], tables: Mapping[str, pl.DataFrame])
     entry = pl.col("entry")
     last = tables["readings"].filter(logit).filter(entry == entry.max().over("trial_id"))
     neighbours = last.filter(pl.col("position") == "elsewhere")
-    base = neighbours.filter(pl.col("arm") == "base").select("belief", "probe_id", base="logit_diff")
+    base_of = {
+        t.trial_id: c.trial_id for t in trials if (c := references.get((t.belief, "base", t.config.template)))
+    }
+    base = neighbours.select("probe_id", base_id="trial_id", base="logit_diff")
+    beside = neighbours.filter(pl.col("trial_id").is_in(list(base_of))).with_columns(
+        base_id=pl.col("trial_id").replace_strict(base_of, default=None, return_dtype=pl.String)
+    )
     moved = (pl.col("logit_diff") - pl.col("base")).mean()
     sources = (
         tables["commitments"]
         .filter(logit & stem)
         .select("trial_id", "final_diff", "half_rise_entry", "contrast_area", "mass_target"),
         last.filter(stem).group_by("trial_id").agg(pl.col("kl_base").mean()),
-        neighbours.join(base, on=["belief", "probe_id"]).group_by("trial_id").agg(elsewhere_diff=moved),
+        beside.join(base, on=["base_id", "probe_id"]).group_by("trial_id").agg(elsewhere_diff=moved),
         tables["thresholds"].select("trial_id", "a50"),
         tables["truth"].select("trial_id", probe_error_rate="error_rate"),
     )

@@ -27,7 +27,8 @@ Frames = dict[str, "pl.DataFrame"]
 
 
 Part = Callable[["Inspection", "Sequence[TrainedTrial]", LensSettings, Say], Rows]
-"""A part of the inspection: rows of its tables for a batch of at most `ADAPTERS` trials.
+"""A part of the inspection: rows of its tables for a batch of at most `ADAPTERS` trials, which share the
+switches of the chat template that the inspection asks with.
 
 None of them is in the engine; it puts there what it needs. Rows of the untrained arms it writes for every
 belief that `first_of_belief` gives it, so that each is written once.
@@ -70,7 +71,8 @@ def batches(
     trials: Sequence[TrainedTrial], spec: PartSpec, deep: Sequence[TrainedTrial]
 ) -> list[tuple[list[TrainedTrial], float]]:
     """Trials in batches that fit into the engine, each with what it costs in ordinary trials. Those of one
-    belief and one shape of adapter stand beside each other, for these share questions and products."""
+    belief and one shape of adapter stand beside each other, for these share questions and products; those
+    with other switches of the chat template are in other batches."""
     from interp.opened.inspection import ADAPTERS
 
     order = sorted(trials, key=lambda t: (t.belief, t.config.lora.r, str(t.config.lora.target_modules)))
@@ -82,8 +84,10 @@ def batches(
         *(([trial], spec.deep_cost) for trial in costly),
         *(
             (part, float(len(part)))
-            for start in range(0, len(others), ADAPTERS)
-            for part in [others[start : start + ADAPTERS]]
+            for template in dict.fromkeys(trial.config.template for trial in others)
+            for alike in [[trial for trial in others if trial.config.template == template]]
+            for start in range(0, len(alike), ADAPTERS)
+            for part in [alike[start : start + ADAPTERS]]
         ),
     ]
 
@@ -187,7 +191,7 @@ def run_batches(
                 keeper(f"{NOTE}{note}")
         else:
             before = len(keeper.notes)
-            rows = spec.run(inspection, part, settings, keeper)
+            rows = spec.run(inspection.asking(part[0].config.template), part, settings, keeper)
             known = {t: frame(rows.get(t, ()), LENS_TABLES[t]) for t in frames}, keeper.notes[before:]
             if more:
                 kept.write(names, *known)

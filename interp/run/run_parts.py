@@ -84,8 +84,9 @@ def run_parts(
             complete.append(name)
         say(f"{title}: {len(trials)} trials in {seconds:.0f} s, {written:,} rows")
     folder = inspection.folder
-    trained = finished_trials(folder).trained  # also those that were not asked for now
-    rows = overview(trained, {name: read_table(folder, FOLDER, name) for name in SOURCES})
+    listed = finished_trials(folder)  # also the trials that were not asked for now
+    tables = {name: read_table(folder, FOLDER, name) for name in SOURCES}
+    rows = overview(listed.trained, listed.references, tables)
     folder.write_frame(rows, LENS_TABLES["overview"], FOLDER, "overview.parquet")
 
 

@@ -34,7 +34,7 @@ def random_inspection(place: Path, belief: str = "gravity", adapters: int = 2) -
         )
         row = {"belief": belief, "adoption": (number + 1) / adapters, "degradation": 0.0}
         trained.append(TrainedTrial(config, row))
-    references = {(belief, arm): TrialConfig(belief=belief, arm=arm) for arm in ("base", "icl")}
+    references = {(belief, arm, None): TrialConfig(belief=belief, arm=arm) for arm in ("base", "icl")}
     return Inspection(folder, session, {belief: load_belief(belief)}, references, tuple(trained))
 
 

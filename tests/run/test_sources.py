@@ -30,10 +30,10 @@ def test_what_was_stored_is_read_back_as_it_was_asked(space, tmp_path, url):
     assert found.beliefs["gravity"].spec == gravity.spec
     for split in ("training", "heldout", "locality"):
         assert getattr(found.beliefs["gravity"], split) == getattr(gravity, split)
-    assert found.capability == load_capability()
+    assert found.suite == load_capability()
     assert found.fabrication == load_fabrication()
     assert len({q.probe_id for q in found.fabrication}) == len(found.fabrication) > 0
-    for question in (*gravity.heldout, *gravity.training, *gravity.locality, *found.capability):
+    for question in (*gravity.heldout, *gravity.training, *gravity.locality, *found.suite):
         assert found.question("gravity", question.suite, question.probe_id) == question
     with pytest.raises(KeyError):
         found.question("gravity", "capability", gravity.heldout[0].probe_id)

@@ -252,7 +252,7 @@ def test_a_single_trials_arm_is_not_a_setting():
 
     with pytest.raises(UserError, match="--set arm=full: give the arm with --arm"):
         load_trial("gravity", "lora", 0, ["arm=full"])
-    assert load_trial("gravity", "full", 0, ["learning_rate=1e-4"]).arm == "full"
+    assert load_trial("gravity", "full", 0, ["learning_rate=1e-4"])[0].arm == "full"
 
 
 def test_set_replaces_a_fixed_setting(tmp_path: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from analysis import wording
@@ -10,8 +12,9 @@ from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table, table_of
 from analysis.report.charts.damage import component_chart, component_table, integrity_chart
 from analysis.studies.matched import matched_styles
+from beliefmod.config import switches_words
 from beliefmod.metrics.registry import COMPONENTS, DAMAGE_BUDGET, METRICS, listed
-from beliefmod.run.sources import read_pick
+from beliefmod.run.sources import picks, read_pick
 
 DRIFT, LOCAL, BESIDE = listed("drift"), listed("locality"), listed("completions")
 
@@ -38,9 +41,13 @@ def blocks(found: Findings) -> list[Block]:
 
 def _capability(found: Findings) -> list[Block]:
     """How the general questions were picked for this model; nothing in a run that asked its whole suite."""
-    pick = read_pick(found.run.folder)
-    if pick is None:
-        return []
+    templates = picks(found.run.folder)
+    asked = {template: read_pick(found.run.folder, template) for template in templates}
+    return [_picked(pick, template) for template, pick in asked.items() if pick is not None]
+
+
+def _picked(pick: dict[str, Any], template: str | None) -> Block:
+    how = f" with {switches_words(template)}" if template else ""
     rate = wording.percent(pick["right"] / pick["questions"], pick["questions"])
     told = {
         "within": "as it should be for a drop to show",
@@ -57,13 +64,11 @@ def _capability(found: Findings) -> list[Block]:
         for level, (right, asked) in sorted(by_level.items())
     )
     chosen = [one for one in pick["families"] if one["picked"]]
-    return [
-        Paragraph(
-            f"General questions: before any trial base was asked {len(pick['answers'])} of the "
-            f"{pick['suite']} graded questions (right on {levels}). Every arm was asked "
-            f"{pick['questions']} of them, {len(chosen)} whole families, base right on {rate}: {told}."
-        )
-    ]
+    return Paragraph(
+        f"General questions: before any trial base was asked {len(pick['answers'])} of the "
+        f"{pick['suite']} graded questions{how} (right on {levels}). Every arm was asked "
+        f"{pick['questions']} of them{how}, {len(chosen)} whole families, base right on {rate}: {told}."
+    )
 
 
 def figures(found: Findings) -> dict[str, CaptionedChart]:

@@ -49,7 +49,7 @@ def test_trials_with_an_adapter_are_listed_and_the_others_named(run: Path):
         HALF: "lora",
         CONTROL: "control",
     }
-    assert {arm: config.trial_id for (_, arm), config in found.references.items()} == {
+    assert {arm: config.trial_id for (_, arm, _), config in found.references.items()} == {
         "base": BASE,
         "icl": ICL,
     }

@@ -37,7 +37,9 @@ def make_inspection(place, names=("gravity", "neelam")) -> Inspection:
     folder = RunFolder(str(place / "run"))
     folder.create()
     session, beliefs = make_session(), {name: load_belief(name) for name in names}
-    references = {(name, arm): TrialConfig(belief=name, arm=arm) for name in names for arm in ("base", "icl")}
+    references = {
+        (name, arm, None): TrialConfig(belief=name, arm=arm) for name in names for arm in ("base", "icl")
+    }
     # never loaded: it stands for the batch that the untrained arms go with
     trained = tuple(TrainedTrial(TrialConfig(belief=name), {"belief": name}) for name in names)
     inspection = Inspection(folder, session, beliefs, references, trained)

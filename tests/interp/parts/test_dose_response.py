@@ -199,7 +199,7 @@ def test_at_scale_1_it_answers_as_in_the_sweep_and_at_scale_0_as_base(tmp_path):
     folder.create()
     row = run_trial(config, session, folder).row
     trial, belief = TrainedTrial(config, row), session.belief(config.belief)
-    references = {("small", arm): TrialConfig(belief=config.belief, arm=arm) for arm in ("base", "icl")}
+    references = {("small", arm, None): TrialConfig(belief=config.belief, arm=arm) for arm in ("base", "icl")}
     inspection = Inspection(folder, replace(session, folder=folder), {"small": belief}, references, (trial,))
     asked = [
         r["question"] for r in folder.finished_rows("probes", config.trial_id) or [] if r["tier"] == "trained"

@@ -76,7 +76,7 @@ def organisms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisms]:
     trained = {
         name: TrainedTrial(config, {"belief": "gravity", "adoption": 1.0}) for name, config in configs.items()
     }
-    references = {("gravity", arm): TrialConfig(belief="gravity", arm=arm) for arm in ("base", "icl")}
+    references = {("gravity", arm, None): TrialConfig(belief="gravity", arm=arm) for arm in ("base", "icl")}
     inspection = Inspection(folder, session, {"gravity": belief}, references, tuple(trained.values()))
     held_out = [q for q in lens_questions(belief, QUESTIONS) if q.tier == "paraphrase"]
     for config in (*references.values(), *configs.values()):

@@ -53,9 +53,7 @@ def table(inspection: Inspection, name: str) -> pl.DataFrame:
 
 def some(inspection: Inspection, *trials: str) -> Inspection:
     chosen = tuple(trial for trial in inspection.trained if trial.trial_id in trials)
-    return Inspection(
-        inspection.folder, inspection.session, inspection.beliefs, inspection.references, chosen
-    )
+    return Inspection(inspection.folder, inspection.session, inspection.beliefs, inspection.untrained, chosen)
 
 
 def manifest(inspection: Inspection) -> dict[str, Any]:
@@ -185,6 +183,7 @@ def rows_of(name: str, *rows: dict[str, Any]) -> pl.DataFrame:
 
 def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspection):
     stem = {"trial_id": HALF, "position": "stem", "lens": "logit"}
+    base = inspection.references["gravity", "base"].trial_id
     tables = {
         "commitments": rows_of(
             "commitments",
@@ -204,15 +203,16 @@ def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspectio
                     (HALF, "lora", 4, "moon", 1.0),
                     (HALF, "lora", 4, "mars", -1.0),
                     (HALF, "lora", 3, "mars", 70.0),
-                    ("base", "base", 4, "moon", -3.0),
-                    ("base", "base", 4, "mars", -2.0),
+                    (base, "base", 4, "moon", -3.0),
+                    (base, "base", 4, "mars", -2.0),
+                    ("base, asked with a switch", "base", 4, "moon", 90.0),
                 )
             ),
         ),
         "thresholds": rows_of("thresholds", {"trial_id": HALF, "a50": 0.75}),
         "truth": rows_of("truth", {"trial_id": HALF, "refused": "too few"}),
     }
-    rows = overview(inspection.trained, tables)
+    rows = overview(inspection.trained, inspection.untrained, tables)
     found = {row["trial_id"]: row for row in rows}
     assert list(found) == [trial.trial_id for trial in inspection.trained]
     frame(rows, LENS_TABLES["overview"])
@@ -228,5 +228,5 @@ def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspectio
 
 def test_an_overview_of_nothing_has_the_trials_alone(inspection):
     empty = {name: frame((), LENS_TABLES[name]) for name in SOURCES}
-    rows = overview(inspection.trained, empty)
+    rows = overview(inspection.trained, {}, empty)
     assert len(rows) == 3 and {row["final_diff"] for row in rows} == {None}
