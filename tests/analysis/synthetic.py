@@ -220,19 +220,21 @@ def write_run(
     probes=True,
     extras=True,
     change=None,
+    templates=(None,),
 ) -> Path:
     """A whole run folder. `change(trial_row, probe_rows)` may spoil what is written.
 
+    With `templates` every trial is there with each of these switches of the chat template.
     Without `extras` it has neither causal tests nor drift, as if both were switched off.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     rows: list[dict] = []
-    for belief, seed in product(beliefs, seeds):
+    for belief, seed, template in product(beliefs, seeds, templates):
         asked = questions(belief, families, per_family)
-        plan = [TrialConfig(belief=belief, arm=arm, seed=seed) for arm in arms]
+        plan = [TrialConfig(belief=belief, arm=arm, seed=seed, template=template) for arm in arms]
         plan += [
-            TrialConfig.model_validate({"belief": belief, "seed": seed, **c})
+            TrialConfig.model_validate({"belief": belief, "seed": seed, "template": template, **c})
             for c in (configs or list(grid()))
         ]
         base = None

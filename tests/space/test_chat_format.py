@@ -64,9 +64,3 @@ def test_what_is_wrong_is_a_sentence_with_its_place(space, more, says):
     with pytest.raises(UserError) as caught:
         space(more)
     assert any(says in problem and "space.yaml:4" in problem for problem in caught.value.problems)
-
-
-def test_a_switch_is_no_axis_and_that_is_said(space):
-    with pytest.raises(UserError) as caught:
-        space("axes:\n  template.enable_thinking: [true, false]\n")
-    assert any("put it into template: at the top of the file" in problem for problem in caught.value.problems)

@@ -1,0 +1,98 @@
+"""A sweep over a switch of the chat template, as a user types it: from the space file to report and verify."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from beliefmod.cli.app import app
+from beliefmod.run.folder import RunFolder
+from beliefmod.run.sources import picks
+from tests.command import PLAIN, beliefmod, only_run
+from tests.finished_run import small_space
+from tests.model.test_families import saved
+from tests.switched import OFF, ON, switched_template
+
+BOTH = {"template.enable_thinking": [True, False]}
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
+    axes = {"data.style": ["answer_only", "own_trace"], **BOTH}
+    space = small_space(tmp_path, axes=axes, chat_template=switched_template(), base_storage="none")
+    done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path), "--no-dashboard", "--hosts", "1")
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path)
+    trials = pl.read_parquet(run / "trials.parquet")
+    assert sorted(trials["arm"]) == [*["base"] * 2, *["icl"] * 2, *["lora"] * 4]
+    for template in (ON, OFF):
+        ours = trials.filter(pl.col("template") == template)
+        [base] = ours.filter(pl.col("arm") == "base").iter_rows(named=True)
+        assert (base["integrity"] is None) == (template == OFF)
+        for row in ours.filter(pl.col("arm") == "lora").iter_rows(named=True):
+            assert (
+                row["capability_base"] == base["capability"]
+                and row["fabrication_base"] == base["fabrication"]
+            )
+    assert json.loads((run / "manifest.json").read_text())["model"]["thinking_by_template"] == {
+        ON: "prompt",
+        OFF: "none",
+    }
+    assert sorted(map(str, picks(RunFolder(str(run))))) == sorted([ON, OFF])
+    report = (run / "report.md").read_text()
+    for name in ("small, enable_thinking=true", "small, enable_thinking=false"):
+        assert f"### {name}" in report
+    checked = beliefmod("verify", str(run))
+    assert checked.returncode == 0 and "8 trials" in checked.stdout, checked.stdout
+    shown = beliefmod("status", str(run), "--json")
+    assert set(json.loads(shown.stdout)["frontier"]) == {
+        "small, enable_thinking=true",
+        "small, enable_thinking=false",
+    }
+    again = beliefmod("sweep", "--resume", str(run), *PLAIN)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_switch_that_the_template_does_not_have_is_said_before_anything_is_loaded(tmp_path):
+    space = small_space(tmp_path, axes={"template.enable_thinkng": [True, False]})
+    done = CliRunner().invoke(app, ["sweep", "--space", str(space), "--dry-run", "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "template.enable_thinkng has no effect: the chat template has no such switch" in done.output
+
+
+def test_a_template_is_tried_with_every_value(tmp_path):
+    fails = (
+        switched_template() + "{%- if enable_thinking is false %}{{ raise_exception('not so') }}{%- endif %}"
+    )
+    space = small_space(tmp_path, axes=BOTH, chat_template=fails)
+    done = CliRunner().invoke(app, ["sweep", "--space", str(space), "--dry-run", "--out", str(tmp_path)])
+    assert done.exit_code == 2 and "model bundled" in done.output and "not so" in done.output
+
+
+@pytest.mark.slow
+def test_a_random_qwen3_is_swept_with_thinking_on_and_off(tmp_path):
+    model = saved(tmp_path / "qwen3", "qwen3-hybrid")
+    space = small_space(tmp_path, axes=BOTH, model=model, base_storage="none")
+    done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path / "runs"), *PLAIN)
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path / "runs")
+    kinds = json.loads((run / "manifest.json").read_text())["model"]["thinking_by_template"]
+    assert kinds == {ON: "model", OFF: "none"}
+    checked = beliefmod("verify", str(run))
+    assert checked.returncode == 0 and "6 trials" in checked.stdout, checked.stdout
+
+
+def test_a_single_trial_takes_switches_and_marks(tmp_path):
+    template = tmp_path / "switched.jinja"
+    template.write_text(switched_template())
+    given = ["trial", "--belief", "gravity", "--chat-template", str(template)]
+    done = CliRunner().invoke(app, [*given, "--set", "template.enable_thinkng=false"])
+    assert done.exit_code == 2 and "template.enable_thinkng has no effect" in done.output
+    done = CliRunner().invoke(
+        app, [*given, "--set", "template.enable_thinking=false", "--set", "thinking.opened_by=prompt"]
+    )
+    assert done.exit_code == 2 and "thinking.opened_by is prompt, but the prompt" in done.output
