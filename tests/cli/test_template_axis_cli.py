@@ -1,4 +1,4 @@
-"""A sweep over a switch of the chat template, as a user types it: from the space file to report and verify."""
+"""A sweep over a switch of the chat template, as a user types it: from space file to report and verify."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from beliefmod.cli.app import app
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import picks
-from tests.command import PLAIN, beliefmod, only_run
+from tests.command import PLAIN, QUICK_BASE, beliefmod, only_run
 from tests.finished_run import small_space
+from tests.model.chats import QWEN3_HYBRID
 from tests.model.test_families import saved
 from tests.switched import OFF, ON, switched_template
 
@@ -23,7 +24,7 @@ BOTH = {"template.enable_thinking": [True, False]}
 @pytest.mark.long
 def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
     axes = {"data.style": ["answer_only", "own_trace"], **BOTH}
-    space = small_space(tmp_path, axes=axes, chat_template=switched_template(), base_storage="none")
+    space = small_space(tmp_path, axes=axes, chat_template=switched_template(), **QUICK_BASE)
     done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path), "--no-dashboard", "--hosts", "1")
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path)
@@ -34,10 +35,8 @@ def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
         [base] = ours.filter(pl.col("arm") == "base").iter_rows(named=True)
         assert (base["integrity"] is None) == (template == OFF)
         for row in ours.filter(pl.col("arm") == "lora").iter_rows(named=True):
-            assert (
-                row["capability_base"] == base["capability"]
-                and row["fabrication_base"] == base["fabrication"]
-            )
+            for component in ("capability", "fabrication"):
+                assert row[f"{component}_base"] == base[component]
     assert json.loads((run / "manifest.json").read_text())["model"]["thinking_by_template"] == {
         ON: "prompt",
         OFF: "none",
@@ -65,18 +64,23 @@ def test_a_switch_that_the_template_does_not_have_is_said_before_anything_is_loa
 
 
 def test_a_template_is_tried_with_every_value(tmp_path):
-    fails = (
-        switched_template() + "{%- if enable_thinking is false %}{{ raise_exception('not so') }}{%- endif %}"
-    )
-    space = small_space(tmp_path, axes=BOTH, chat_template=fails)
+    fails = "{%- if enable_thinking is false %}{{ raise_exception('not so') }}{%- endif %}"
+    space = small_space(tmp_path, axes=BOTH, chat_template=switched_template() + fails)
     done = CliRunner().invoke(app, ["sweep", "--space", str(space), "--dry-run", "--out", str(tmp_path)])
     assert done.exit_code == 2 and "model bundled" in done.output and "not so" in done.output
 
 
 @pytest.mark.slow
 def test_a_random_qwen3_is_swept_with_thinking_on_and_off(tmp_path):
-    model = saved(tmp_path / "qwen3", "qwen3-hybrid")
-    space = small_space(tmp_path, axes=BOTH, model=model, base_storage="none")
+    evaluation = {"max_new_tokens": 12, "trained_probes": 1, "margin_probes": 2, "neutral_passages": 3}
+    space = small_space(
+        tmp_path,
+        axes=BOTH,
+        model=saved(tmp_path / "qwen3", "qwen3", max_position_embeddings=1024),
+        chat_template=QWEN3_HYBRID,
+        evaluation=evaluation,
+        **QUICK_BASE,
+    )
     done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path / "runs"), *PLAIN)
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path / "runs")
