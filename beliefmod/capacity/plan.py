@@ -26,8 +26,7 @@ from beliefmod.capacity.workload import (
     written_rows,
 )
 from beliefmod.config import TrialConfig
-from beliefmod.model.load import with_switches
-from beliefmod.model.template import thinking_kind
+from beliefmod.model.template import thinking_kind, with_switches
 from beliefmod.probing.decoding import Decoding
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.probing.token_budget import cut_warning

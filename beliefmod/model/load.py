@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from beliefmod.model.identity import model_identity
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
-from beliefmod.model.template import THINKING_FIELD, end_of_turn_id, without_today
+from beliefmod.model.template import THINKING_FIELD, end_of_turn_id, with_switches, without_today
 from beliefmod.model.template_check import check_ends, check_template, check_thinking
-from beliefmod.space.chat_format import OWN, ChatFormat, with_constants
+from beliefmod.space.chat_format import OWN, ChatFormat
 from beliefmod.space.space import BaseStorage
 
 if TYPE_CHECKING:
@@ -158,15 +157,6 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         check_template(source.name, str(switched.chat_template), json.dumps(tokenizer.special_tokens_map))
         check_thinking(source.name, switched)
     return tokenizer
-
-
-def with_switches(tokenizer: "PreTrainedTokenizerBase", switches: str | None) -> "PreTrainedTokenizerBase":
-    """The tokenizer with further switches of its chat template set, as `TrialConfig.template` has them."""
-    if switches is None:
-        return tokenizer
-    switched = copy(tokenizer)  # its vocabulary is shared
-    switched.chat_template = with_constants(str(tokenizer.chat_template), json.loads(switches).items())
-    return switched
 
 
 def _check_spaces(name: str, tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -4,8 +4,10 @@ The prompt and what follows it are tokenised apart, because at generation time t
 prompt's ids and adds its own: a boundary merged away by a joint tokenisation would never occur then.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import date
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.model.think_families import PLAIN
 from beliefmod.model.think_marks import Reply, ThinkMarks, infer, leaves_open
 from beliefmod.model.train_row import TrainRow
-from beliefmod.space.chat_format import ThinkingKind
+from beliefmod.space.chat_format import ThinkingKind, with_constants
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,6 +30,15 @@ _NOW = re.compile(r"""strftime_now\(\s*(['"])([^'"]*)\1\s*\)""")
 def without_today(template: str) -> str:
     """The template with `TODAY` where it would print the current date."""
     return _NOW.sub(lambda call: repr(TODAY.strftime(call[2])), template)
+
+
+def with_switches(tokenizer: "PreTrainedTokenizerBase", switches: str | None) -> "PreTrainedTokenizerBase":
+    """The tokenizer with further switches of its chat template set, as `TrialConfig.template` has them."""
+    if switches is None:
+        return tokenizer
+    switched = copy(tokenizer)  # its vocabulary is shared
+    switched.chat_template = with_constants(str(tokenizer.chat_template), json.loads(switches).items())
+    return switched
 
 
 def prompt_text(

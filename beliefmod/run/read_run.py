@@ -187,7 +187,7 @@ def _with_later_defaults(trials: pl.DataFrame) -> pl.DataFrame:
     return trials.with_columns(
         pl.when(trained).then(pl.col(name).fill_null(default)).otherwise(pl.col(name)).alias(name)
         for name, default in later_settings().items()
-        if trials[name].count()
+        if default is not None and trials[name].count()
     )
 
 
