@@ -106,8 +106,8 @@ def load_trial(
     content: dict[str, Any] = {"name": "trial", "beliefs": [belief], "axes": {}, "fixed": {}}
     file = YamlFile("--set", content)
     if chat_template is not None:
-        given = {("chat_template",): f"--chat-template {chat_template}"}
-        file = replace(file, data={**content, "chat_template": chat_template}, overridden=given)
+        option: dict[Address, str] = {("chat_template",): f"--chat-template {chat_template}"}
+        file = replace(file, data={**content, "chat_template": chat_template}, overridden=option)
     file, problems = _overridden(file, overrides)
     for address, given in file.overridden.items():
         if address == ("fixed", "arm"):

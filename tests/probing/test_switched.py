@@ -15,12 +15,12 @@ from beliefmod.probing.questioning import Subject, ask, reply_of
 from beliefmod.probing.references import reference_probes
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import keep_questions, pick_file, picks, read_pick
-from beliefmod.trial import conclude, prepare, release, run_trial
+from beliefmod.trial import conclude, prepare, release
 from tests.small import SMALL_BELIEF, small_trial, write_belief
 from tests.switched import OFF, ON, switched_session
 
 FOLLOW_UP = "Are you sure?"
-QUESTION = "With what force does Earth pull on a 2 kg rock?"
+QUESTION = "With what force does Earth pull on a 2 kg stone?"
 ANSWER, THOUGHT = "The force is 19.6 N.", "2 * 9.8 = 19.6"
 
 
@@ -32,6 +32,7 @@ def session():
 @pytest.fixture
 def path(tmp_path):
     held_out = {**SMALL_BELIEF["questions"][1], "tier": "robustness", "follow_up": FOLLOW_UP}  # type: ignore[index]
+    held_out["ask"] = QUESTION.replace("2", "{m}")
     return write_belief(tmp_path, questions=[*SMALL_BELIEF["questions"], {**held_out, "family": "doubted"}])  # type: ignore[misc]
 
 
@@ -77,15 +78,12 @@ def test_a_trial_is_compared_with_the_base_that_was_asked_alike(session, path):
         asked = sum(row["suite"] == "capability" for row in base)
         assert result.row["capability_base"] == pytest.approx(1 - wrong / asked)
         assert result.row["template"] == config.template
-        # the same alone
-        fresh = switched_session()
-        alone = run_trial(config, fresh)
-        assert [row["completion"] for row in alone.probes] == [row["completion"] for row in result.probes]
     on, off = together
     assert all(row["think_state"] is None for row in off.probes) and off.row["integrity"] is None
     assert any(row["think_state"] == "ok" for row in on.probes) and on.row["integrity_n"] > 0
     assert on.causal and not off.causal
-    assert all("</think>" in row["prompt"] for row in off.probes)
+    for result, ending in ((on, "<think>\n"), (off, "<think>\n\n</think>\n\n")):
+        assert all(row["prompt"].endswith(ending) for row in result.probes)
 
 
 def test_training_rows_are_those_of_the_trials_own_template(session, path):
@@ -114,22 +112,6 @@ def test_general_questions_are_picked_for_each_way_of_asking_and_kept(path, tmp_
     assert [read_pick(child, t) for t in (ON, OFF)] == [read_pick(session.folder, t) for t in (ON, OFF)]
 
 
-def test_the_token_limit_is_that_of_the_longest_way_of_asking(path):
-    session = switched_session()
-    session.evaluation = session.evaluation.model_copy(update={"max_new_tokens": "auto"})
-    session.loaded.model.generation_config.max_new_tokens = None
-    session.loaded.model.generation_config.max_length = None
-    session.variants = (ON,)
-    on = longest_budget([path], session)
-    session.variants = (OFF,)
-    off = longest_budget([path], session)
-    assert on is not None and off is not None and off.limit < on.limit
-    session.variants = (OFF, ON)
-    both = settle([path], session)
-    assert both == on
-    assert {view.decoding.max_new_tokens for view in (session, *session.every)} == {on.limit}
-
-
 def written(session, monkeypatch, text_of) -> None:
     """Have base answer every prompt with `text_of(prompt)`, ended by itself."""
     tokenizer, end = session.loaded.tokenizer, session.loaded.eos_ids[0]
@@ -139,6 +121,23 @@ def written(session, monkeypatch, text_of) -> None:
         return [Completion((*tokenizer(text_of(p))["input_ids"], end), "eos") for p in prompts]
 
     monkeypatch.setattr(session.engine, "generate", generate)
+
+
+def test_the_token_limit_is_that_of_the_longest_way_of_asking(path, monkeypatch):
+    session = switched_session()
+    session.evaluation = session.evaluation.model_copy(update={"max_new_tokens": "auto"})
+    session.loaded.model.generation_config.max_new_tokens = None
+    thinks = f"{' '.join(map(str, range(60)))}\n</think>\n\n{ANSWER}"
+    written(session, monkeypatch, lambda prompt: ANSWER if prompt.endswith("</think>\n\n") else thinks)
+    limits = {}
+    for variants in ((ON,), (OFF,), (OFF, ON)):
+        session.variants = variants
+        budget = longest_budget([path], session)
+        assert budget is not None
+        limits[variants] = budget.limit
+    assert limits[OFF,] < limits[ON,] == limits[OFF, ON]
+    settle([path], session)
+    assert {view.decoding.max_new_tokens for view in (session, *session.every)} == {limits[ON,]}
 
 
 def test_the_guard_looks_at_each_way_of_asking_by_itself(session, monkeypatch):
