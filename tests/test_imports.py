@@ -48,6 +48,7 @@ FLOORS = (
     ("analysis.published", "analysis.recompute"),
     ("analysis.frontier", "analysis.fingerprints"),
     ("analysis.findings",),
+    ("analysis.told_apart",),
     ("analysis.find", "analysis.read_lens"),
     ("analysis.studies",),
     ("analysis.report",),

@@ -23,11 +23,15 @@ NAMES = ["gravity, enable_thinking=false", "gravity, enable_thinking=true"]
 
 @pytest.fixture(scope="module")
 def switched(tmp_path_factory):
-    """Two seeds of four configurations of one belief, asked with thinking on and off."""
-    configs = list(grid(examples=(10,), epochs=(3, 20), rates=(2e-4, 1e-3), styles=("own_trace",)))
+    """Two seeds of six configurations of one belief, asked with thinking on and off."""
+    configs = list(grid(examples=(10,), epochs=(3, 10, 20), rates=(2e-4, 1e-3), styles=("own_trace",)))
     place = tmp_path_factory.mktemp("runs") / "EXP-switched"
     return read_run(
-        str(write_run(place, beliefs=("gravity",), seeds=(0, 1), configs=configs, templates=(ON, OFF)))
+        str(
+            write_run(
+                place, beliefs=("gravity",), seeds=(0, 1), configs=configs, failed=0, templates=(ON, OFF)
+            )
+        )
     )
 
 
@@ -51,18 +55,18 @@ def test_seeds_are_pooled_and_compared_within_one_way_of_asking(switched):
         pooled = pool_seeds(trials)
         assert pooled.filter(pl.col("arm") == "base").height == 2
         lora = pooled.filter(pl.col("arm") == "lora")
-        assert lora.height == 8 and set(lora["seeds"]) == {2}
+        assert lora.height == 12 and set(lora["seeds"]) == {2}
         assert frontier(pooled)["belief"].n_unique() == beliefs
     found = find(switched)
     assert [belief.choice.belief for belief in found.beliefs] == NAMES
     for belief in found.beliefs:
         rows = [row for row in belief.choice.rows().values() if row] + belief.choice.lora.to_dicts()
-        assert len({row["template"] for row in rows}) == 1 and belief.choice.lora.height == 4
+        assert len({row["template"] for row in rows}) == 1 and belief.choice.lora.height == 6
         template = {NAMES[0]: OFF, NAMES[1]: ON}[belief.choice.belief]
         bases = switched.trials.filter((pl.col("arm") == "base") & (pl.col("template") == template))
         expected = bases["capability"].mean()  # of two seeds
         assert [row["capability_base"] for row in belief.choice.lora.to_dicts()] == pytest.approx(
-            [expected] * 4
+            [expected] * 6
         )
 
 
@@ -89,4 +93,4 @@ def test_where_the_belief_is_the_unit_the_switch_is_a_setting(switched):
 def test_the_report_tells_the_two_apart(switched):
     text = report_markdown(switched)
     for name in NAMES:
-        assert f"### {name}" in text
+        assert f"### {name}".replace("_", r"\_") in text

@@ -33,7 +33,8 @@ def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
     for template in (ON, OFF):
         ours = trials.filter(pl.col("template") == template)
         [base] = ours.filter(pl.col("arm") == "base").iter_rows(named=True)
-        assert (base["integrity"] is None) == (template == OFF)
+        asked = pl.read_parquet(run / "probes" / f"{base['trial_id']}.parquet")["prompt"]
+        assert asked.str.ends_with("</think>\n\n" if template == OFF else "assistant\n<think>\n").all()
         for row in ours.filter(pl.col("arm") == "lora").iter_rows(named=True):
             for component in ("capability", "fabrication"):
                 assert row[f"{component}_base"] == base[component]
@@ -44,7 +45,7 @@ def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
     assert sorted(map(str, picks(RunFolder(str(run))))) == sorted([ON, OFF])
     report = (run / "report.md").read_text()
     for name in ("small, enable_thinking=true", "small, enable_thinking=false"):
-        assert f"### {name}" in report
+        assert f"### {name}".replace("_", r"\_") in report
     checked = beliefmod("verify", str(run))
     assert checked.returncode == 0 and "8 trials" in checked.stdout, checked.stdout
     shown = beliefmod("status", str(run), "--json")

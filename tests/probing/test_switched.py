@@ -79,9 +79,7 @@ def test_a_trial_is_compared_with_the_base_that_was_asked_alike(session, path):
         assert result.row["capability_base"] == pytest.approx(1 - wrong / asked)
         assert result.row["template"] == config.template
     on, off = together
-    assert all(row["think_state"] is None for row in off.probes) and off.row["integrity"] is None
-    assert any(row["think_state"] == "ok" for row in on.probes) and on.row["integrity_n"] > 0
-    assert on.causal and not off.causal
+    assert on.causal and not off.causal  # there is no thinking to change
     for result, ending in ((on, "<think>\n"), (off, "<think>\n\n</think>\n\n")):
         assert all(row["prompt"].endswith(ending) for row in result.probes)
 
