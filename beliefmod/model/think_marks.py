@@ -42,7 +42,7 @@ class ThinkMarks:
         family: the marks, and the white space that is written around them.
         before: what the model writes in front of the opening mark; "" unless `kind` is model.
         switched_off: what the template's own switch puts in place of thinking; "" where it has none.
-        stated: whether the space says who opens thinking; what was only inferred is held against base's answers.
+        stated: whether the space says who opens thinking; else base's answers are held against it.
     """
 
     kind: ThinkingKind
