@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from beliefmod.capacity.choose import fitting_slots
 from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, Wanted, footprint
+from beliefmod.capacity.limit import size
 from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-GIB = 2**30
 GPU_SIZES = (16, 24, 40, 80)
 """Of common GPUs, as they are sold; the driver keeps a few per cent for itself."""
 USABLE = 0.95
@@ -122,11 +122,6 @@ def table(model: Footprint, wanted: Wanted, sizes: Sequence[int] = GPU_SIZES) ->
         needs = model.least(asked).total + PROCESS_BYTES
         rows.append((name, size(needs), *(str(count) if count else "-" for count in cells)))
     return rows
-
-
-def size(number: float) -> str:
-    """Bytes for a person: `4 MiB`, `0.6 GiB`."""
-    return f"{number / GIB:.1f} GiB" if number >= GIB / 2 else f"{number / 2**20:.0f} MiB"
 
 
 def table_lines(model: Footprint, wanted: Wanted) -> list[str]:

@@ -31,8 +31,9 @@ class Wanted:
             use for; None when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
         answer_share: part of the tokens of training rows that carry loss, and so have logits.
-        answer_tokens: of a prompt with the longest answer that is expected, whose keys and values are kept; 0
-            if nothing is asked.
+        prompt_tokens, answer_tokens: of a prompt, and of it with the longest answer that is expected, whose
+            keys and values are kept; 0 if nothing is asked.
+        drift_tokens: of the texts on which every trial is compared with base.
     """
 
     base_storage: str
@@ -44,7 +45,9 @@ class Wanted:
     trials: int | None = None
     step_tokens: int = 1
     answer_share: float = 1.0
+    prompt_tokens: int = 0
     answer_tokens: int = 0
+    drift_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class EngineMemory:
     Attributes:
         base: the frozen model as it is stored, and the copy that full fine-tuning trains.
         adapters: in training and parked.
-        work: activations of a training pass, or keys and values of a decoding batch: they take turns.
+        work: activations of a training pass, or a decoding batch with its keys and values: they take turns;
+            and base's logits, which are kept for the next trials.
     """
 
     base: float
@@ -81,6 +85,8 @@ class Footprint:
         longest_pass: tokens beyond which a pass is cut: more gain nothing, or on a CPU take memory that is
             not the engine's alone.
         cache_bytes: keys and values of one token in all layers.
+        prompt_bytes: activations of one token of a prompt, while a decoding batch reads it.
+        next_logits: of one row while its next token is chosen, with a copy in fp32.
         state_bytes: what recurrent layers keep of one row, however long; 0 in most models.
         longest_cache: bytes of keys and values beyond which a decoding batch is cut. 0 on a GPU, where a
             batch takes a part of what is free.
@@ -98,6 +104,8 @@ class Footprint:
     logits_bytes: int
     longest_pass: int
     cache_bytes: int
+    prompt_bytes: int
+    next_logits: int
     state_bytes: int
     longest_cache: int
     calibration: float
@@ -127,25 +135,37 @@ class Footprint:
 
     def expected(self, wanted: Wanted) -> EngineMemory:
         """What an engine with `wanted.slots` slots takes at work: as many parked adapters, and a pass over
-        one training step of every slot, or a full decoding batch where that is more. Drift takes less."""
+        one training step of every slot, or a full decoding batch where that is more."""
         tokens = min(wanted.slots * wanted.step_tokens, self.longest_pass)
         training = tokens * (self.token_bytes - (1 - wanted.answer_share) * self.logits_bytes)
+        decoding = self.decoding(wanted.prompt_tokens, wanted.answer_tokens)
         return EngineMemory(
             base=self.base(wanted.base_storage, wanted.full),
             adapters=wanted.slots * sum(self.adapter(wanted.rank)),
-            work=max(training, self.decoding(wanted.answer_tokens), self.calibration),
+            work=max(training, decoding, self.calibration) + self.kept(wanted.drift_tokens),
         )
 
-    def decoding(self, answer_tokens: int) -> float:
-        """Bytes of the keys and values of a decoding batch with as many rows as it may have.
+    def decoding(self, prompt_tokens: int, answer_tokens: int) -> float:
+        """Bytes of a decoding batch with as many rows as it may have: keys and values to the end of every
+        answer, and what reading the prompts and choosing tokens takes. 0 on a GPU, which has a part for it.
 
         Args:
-            answer_tokens: of a prompt with that answer.
+            prompt_tokens: of a row's prompt.
+            answer_tokens: of a prompt with its answer.
         """
         from beliefmod.engine.generate import MAX_ROWS
 
-        of_row = answer_tokens * self.cache_bytes + (self.state_bytes if answer_tokens else 0)
-        return min(self.longest_cache, MAX_ROWS * of_row)
+        if not answer_tokens or not self.longest_cache:
+            return 0.0
+        of_row = answer_tokens * self.cache_bytes + self.state_bytes
+        rows = min(MAX_ROWS, self.longest_cache / of_row)
+        return rows * (of_row + prompt_tokens * self.prompt_bytes + self.next_logits)
+
+    def kept(self, drift_tokens: int) -> float:
+        """Bytes of base's logits on the texts on which every trial is compared with it."""
+        from beliefmod.engine.divergence import KEPT_BYTES
+
+        return min(KEPT_BYTES, drift_tokens * self.next_logits / 2)
 
 
 def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
@@ -171,6 +191,7 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         LONGEST_PASS,
         cache_bytes_per_token,
         logits_bytes_per_token,
+        prompt_bytes_per_token,
         state_bytes_per_row,
         training_bytes_per_token,
     )
@@ -197,6 +218,8 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         logits_bytes=logits_bytes,
         longest_pass=longest,
         cache_bytes=cache_bytes_per_token(model, dtype),
+        prompt_bytes=prompt_bytes_per_token(model, dtype),
+        next_logits=2 * 4 * text_config(config).vocab_size,
         state_bytes=state_bytes_per_row(model, dtype),
         longest_cache=0 if gpu else CPU_CACHE_BYTES,
         calibration=0.0 if gpu else longest * ((token_bytes - logits_bytes) / 2 + logits_bytes / 4),

@@ -12,9 +12,9 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import load_capability
-from beliefmod.capacity.fit import size
 from beliefmod.capacity.footprint import PROCESS_BYTES, EngineMemory, Wanted, footprint
 from beliefmod.capacity.lengths import AnswerLengths
+from beliefmod.capacity.limit import size
 from beliefmod.capacity.resources import Capacity
 from beliefmod.capacity.speeds import Load, Speeds
 from beliefmod.capacity.workload import (
@@ -169,6 +169,7 @@ def make_plan(
     generated = sum(each.tokens for each in asked.values()) + own
     model = footprint(config, capacity.gpus)
     slots = sample.choice.slots if sample else capacity.expected_slots
+    prompt = _mean_prompt(asked.values())
     engine = model.expected(
         Wanted(
             space.spec.base_storage,
@@ -176,7 +177,9 @@ def make_plan(
             slots=slots,
             step_tokens=mean_step_tokens(trunks, tokens),
             answer_share=rows.answer_share(trunks),
-            answer_tokens=round(_mean_prompt(asked.values()) + lengths.longest),
+            prompt_tokens=round(prompt),
+            answer_tokens=round(prompt + lengths.longest) if prompt else 0,
+            drift_tokens=round(drift / 2),
             full=any(c.arm == "full" for c in trained),
         )
     )

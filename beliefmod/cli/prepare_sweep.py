@@ -37,10 +37,11 @@ def checked_space(
     Raises:
         UserError: every problem of all three.
     """
-    from beliefmod.model.load import check_model
+    from beliefmod.model.load import check_model, load_tokenizer
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
+    from beliefmod.model.template_check import check_masking
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import OWN
@@ -62,7 +63,9 @@ def checked_space(
                 check_full(source)
             if space is not None:
                 check_targets(source, space.possible("lora.target_modules"))
-            if space is not None:
+                masks = space.possible("data.mask_empty_thinking")
+                if True in masks:
+                    check_masking(source.name, load_tokenizer(source), masks)
                 decoding_of(space.spec.evaluation, source.generation())
     except UserError as error:
         problems += error.problems

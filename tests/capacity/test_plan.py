@@ -81,7 +81,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
     assert "general questions up to 525 of base first (up to 21,000 tokens more)" in plan.lines()
     memory, note = plan.lines()[-2:]
-    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 84 MiB)")
+    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 219 MiB)")
     assert "assumed, not measured" in note
     assert plan.lines()[-4] == "hosts x slots     2 x about 4, each host chooses"
 
@@ -109,7 +109,7 @@ def test_staying_near_base_costs_tokens_rows_and_time(tmp_path, monkeypatch):
     monkeypatch.setattr("beliefmod.capacity.calibrate.rate_of_host", lambda gpus: 1e11)
     plain, held = (plan_of(tmp_path, fixed={"objective.kl_to_base": strength}) for strength in (0.0, 0.1))
     assert held.training_tokens > 1.5 * plain.training_tokens
-    assert held.seconds > plain.seconds and held.engine.total > plain.engine.total
+    assert held.seconds > plain.seconds and held.engine.total >= plain.engine.total
     assert held.written_rows > plain.written_rows == 0
     assert (held.optimizer_steps, held.probes) == (plain.optimizer_steps, plain.probes)
 
@@ -221,7 +221,16 @@ def test_what_cannot_be_known_beforehand_is_noted(tmp_path):
 def test_a_decoding_batch_counts_where_it_takes_more_than_a_training_pass():
     shape = footprint(AutoConfig.from_pretrained(weights_dir()), gpu=False)
     wanted = Wanted("dequantized", rank=8, slots=1, step_tokens=10)
-    assert shape.decoding(100) == 384 * 100 * (2 * 4 * 2 * 32 * 4)  # 4 layers, 2 key heads of 32, fp32
-    assert shape.expected(replace(wanted, answer_tokens=2000)).work == shape.decoding(2000)
-    assert shape.expected(replace(wanted, answer_tokens=100)).work == shape.calibration > shape.decoding(100)
-    assert shape.decoding(10**6) == shape.longest_cache == 2**30
+    cache, prompt, logits = 2 * 4 * 2 * 32 * 4, (10 * 128 + 4 * 384) * 4, 2 * 4 * 1024
+    assert shape.decoding(40, 100) == 384 * (
+        100 * cache + 40 * prompt + logits
+    )  # 4 layers, 2 key heads of 32
+    assert shape.decoding(0, 0) == 0
+    asked = replace(wanted, prompt_tokens=40, answer_tokens=2000)
+    assert shape.expected(asked).work == shape.decoding(40, 2000) > shape.calibration
+    assert shape.expected(replace(wanted, answer_tokens=20)).work == shape.calibration
+    # a batch of rows that fill the cache has the room of the cache, and what is read beside it
+    assert shape.decoding(0, 10**6) == pytest.approx(2**30, rel=1e-3)
+    compared = replace(asked, drift_tokens=100)
+    assert shape.expected(compared).work == shape.decoding(40, 2000) + 100 * logits / 2
+    assert shape.expected(replace(asked, drift_tokens=10**9)).work == shape.decoding(40, 2000) + 2**28
