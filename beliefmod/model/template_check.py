@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 SECONDS = 20
 """Processor time for four short conversations, which take a template milliseconds."""
-WAIT = 10 * SECONDS
-"""Seconds after which it is given up: far more than `SECONDS`, for the machine may be busy."""
+WAIT = 60 * SECONDS
+"""Seconds after which it is given up: far more than `SECONDS`, for the machine may be busy, and a template
+cannot wait for anything but the processor."""
 GIGABYTES = 4
 LONGEST = 100_000
 """Characters that a template may write around a message of one word."""

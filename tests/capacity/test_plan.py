@@ -23,6 +23,7 @@ from beliefmod.errors import UserError
 from beliefmod.model.load import load_model, load_tokenizer
 from beliefmod.model.size import check_full, parameters
 from beliefmod.model.source import find_source
+from beliefmod.probing.decoding import decoding_of
 from beliefmod.space.load import load_space
 from tests.small import write_belief
 
@@ -216,6 +217,22 @@ def test_what_cannot_be_known_beforehand_is_noted(tmp_path):
         f"note              {NOT_MEASURED}",
     ]
     assert plan_of(tmp_path).notes == (NOT_MEASURED,)
+
+
+def test_what_answers_are_written_without_is_noted(tmp_path):
+    """Penalties that a model's makers recommend (Qwen2.5: 1.05), and that no arm is asked with."""
+    path = tmp_path / "space.yaml"
+    path.write_text(yaml.safe_dump({"name": "plan", "beliefs": ["gravity"], "controls": "none"}))
+    space, source = load_space(path), find_source("bundled")
+    recommended = {"do_sample": True, "top_p": 0.8, "repetition_penalty": 1.05}
+    plan = make_plan(
+        space, load_tokenizer(source), AutoConfig.from_pretrained(source.folder), FORTY,
+        Capacity().on({"CPU": 2}), decoding_of(space.spec.evaluation, recommended),
+    )  # fmt: skip
+    assert (
+        "note              of the model's generation config this is not applied: repetition_penalty 1.05; "
+        "all arms, base too, may loop more than with it" in plan.lines()
+    )
 
 
 def test_a_decoding_batch_counts_where_it_takes_more_than_a_training_pass():
