@@ -1,4 +1,4 @@
-"""What vLLM asks of an adapter, as its version 0.33.0 reads one, against adapters that are saved and exported.
+"""What vLLM 0.33.0 asks of an adapter that it is to load, against adapters that are saved and exported.
 
 The rules are those of its files, restated: `vllm/lora/peft_helper.py` (PEFTHelper.from_local_dir,
 validate_legal), `vllm/lora/utils.py` (parse_fine_tuned_lora_name), `vllm/lora/lora_model.py`
@@ -104,9 +104,7 @@ def test_an_adapter_that_an_engine_saves_is_one_that_vllm_loads(kind: str, tmp_p
         ({"init_lora_weights": "pissa"}, "init_lora_weights=pissa"),
     ],
 )
-def test_the_rules_refuse_what_peft_writes_and_vllm_does_not_take(
-    settings: dict[str, Any], why: str, tmp_path
-):
+def test_the_rules_refuse_what_vllm_does_not_take(settings: dict[str, Any], why: str, tmp_path):
     wanted = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM", **settings)
     get_peft_model(BY_TYPE["llama"].model(), wanted).save_pretrained(str(tmp_path))
     assert any(each.startswith(why) for each in refused(tmp_path))
