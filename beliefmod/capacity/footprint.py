@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from beliefmod.capacity.limit import NF4_BYTES
-
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from beliefmod.model.stored_weights import StoredWeights
 
 PROCESS_BYTES = 0.6 * 2**30
 """Of a host without a model: Python, torch and transformers in memory; on a GPU about as much for CUDA."""
@@ -77,7 +77,8 @@ class Footprint:
 
     Attributes:
         weights: how many the model has.
-        dense, packed: bytes of all weights in the model's dtype, and with the linear layers in NF4.
+        dense, packed: bytes of all weights in the model's dtype, and with linear layers in 4 bits, all but
+            the head, or those that the files hold so. Embeddings and experts stay as they are.
         unit: weights of an adapter of rank 1 on every linear layer.
         number_bytes: of a number in the model's dtype.
         token_bytes: activations of one token in a training pass, its logits included.
@@ -179,8 +180,12 @@ def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
     return numbers * (4 * wide + copy), numbers * (wide + copy)
 
 
-def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
-    """Measure a model that is built on the meta device: no weight is read or made."""
+def footprint(config: PretrainedConfig, gpu: bool, stored: StoredWeights | None = None) -> Footprint:
+    """Measure a model that is built on the meta device: no weight is read or made.
+
+    Args:
+        stored: how the model's files hold its weights; None: plain.
+    """
     import torch
     from accelerate.utils import compute_module_sizes
     from transformers import AutoModelForCausalLM
@@ -196,7 +201,7 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         training_bytes_per_token,
     )
     from beliefmod.model.supported_types import text_config
-    from beliefmod.model.target_modules import every_linear, linear_layers
+    from beliefmod.model.target_modules import linear_layers
 
     dtype = torch.bfloat16 if gpu else torch.float32  # as load_model chooses
     longest = LONGEST_PASS["cuda" if gpu else "cpu"]
@@ -207,11 +212,10 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
     if not gpu:
         longest = max(1, min(longest, CPU_PASS_BYTES // token_bytes))
     layers = linear_layers(model).values()
-    linear = sum(layer.in_features * layer.out_features for layer in every_linear(model).values())
     return Footprint(
         weights=sum(parameter.numel() for parameter in model.parameters()),
         dense=dense,
-        packed=dense - linear * (dtype.itemsize - NF4_BYTES),
+        packed=dense - _saved_in_4_bits(model, stored),
         unit=sum(layer.in_features + layer.out_features for layer in layers),
         number_bytes=dtype.itemsize,
         token_bytes=token_bytes,
@@ -224,3 +228,17 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         longest_cache=0 if gpu else CPU_CACHE_BYTES,
         calibration=0.0 if gpu else longest * ((token_bytes - logits_bytes) / 2 + logits_bytes / 4),
     )
+
+
+def _saved_in_4_bits(model: PreTrainedModel, stored: StoredWeights | None) -> int:
+    """Bytes less with the linear layers in 4 bits that are kept so: those of packed files, else all but the
+    head. Every other weight stays as it is."""
+    from beliefmod.model.stored_weights import four_bit_bytes, linear_names
+    from beliefmod.model.target_modules import every_linear
+
+    names, double = list(every_linear(model)), False
+    if stored is not None and stored.packed:
+        names = [name for name in linear_names(model) if name in stored.packed_layers]
+        double = stored.double_quantised
+    weights = [model.get_parameter(f"{name}.weight") for name in names]
+    return sum(weight.nbytes - four_bit_bytes(weight.numel(), double) for weight in weights)

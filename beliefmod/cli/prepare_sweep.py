@@ -180,14 +180,15 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
         sample = _sample(space, source, wanted, capacity, run_url, driving.quiet)
         lengths, decoding = sample.lengths, sample.decoding
     named = names_limit(space.spec.evaluation, source.generation())
-    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample, named)
+    stored = stored_weights(source)
+    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample, named, stored)
     if source.commit:
         typer.echo(f"model             {source.title} at {source.commit}")
-    if stored := stored_weights(source).words(empty_model(source)):
-        typer.echo(f"weights           {stored}")
+    if words := stored.words(empty_model(source)):
+        typer.echo(f"weights           {words}")
     remarks += [excess] if excess else []
     needs = wanted.of_engine(tokenizer, space.spec.base_storage, space.max_rank, capacity.slots)
-    for line in (*plan.lines(), *gpu_lines(config, needs, capacity.gpus, gpus, remarks)):
+    for line in (*plan.lines(), *gpu_lines(config, needs, capacity.gpus, gpus, remarks, stored)):
         typer.echo(line)
 
 

@@ -65,7 +65,7 @@ def build(
     wanted = demand.of_engine(
         load_tokenizer(source), settings.base_storage, settings.max_rank, settings.slots
     )
-    check_fits(source.folder, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)
+    check_fits(source, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)
     loaded = load_model(
         settings.model,
         settings.revision,

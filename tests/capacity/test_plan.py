@@ -138,9 +138,9 @@ def test_the_memory_of_a_base_is_that_of_the_loaded_one(storage):
     wanted = Wanted(storage, rank=8, slots=4, step_tokens=300)
     found = shape.expected(wanted)
     tensors = [*loaded.model.parameters(), *loaded.model.buffers()]
-    scales = [p.quant_state.absmax for p in tensors if getattr(p, "quant_state", None) is not None]
-    real = sum(tensor.numel() * tensor.element_size() for tensor in [*tensors, *scales])
-    assert found.base == pytest.approx(real, rel=0.001)
+    states = [p.quant_state for p in tensors if getattr(p, "quant_state", None) is not None]
+    beside = [tensor for state in states for tensor in (state.absmax, state.code)]
+    assert found.base == sum(tensor.nbytes for tensor in [*tensors, *beside])
     engine = Engine(loaded, 4, 8, parking=4)
     trained, parked = 4 * 16, 4 * 4  # fp32: weight, gradient, two moments in each slot; the weight alone
     assert found.adapters == (trained + parked) * 8 * engine.pack.unit
