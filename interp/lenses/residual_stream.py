@@ -74,7 +74,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
 
     Raises:
         EngineError: an adapter is not in the engine.
-        UserError: the model is no decoder that the lens knows, or changes its logits behind the head.
+        UserError: the model is no decoder that the lens knows, or has no single residual stream.
     """
     decoder = decoder_of(engine.model.model)
     if not engine.model.reads_branches and any(row.parents for row in rows):
