@@ -250,7 +250,7 @@ def test_a_mask_that_a_single_trial_does_not_use_is_refused():
     from beliefmod.space.load import load_trial
 
     asked = ["data.mask_empty_thinking=true"]
-    assert load_trial("gravity", "lora", 0, asked).data.masks_thinking
+    assert load_trial("gravity", "lora", 0, asked)[0].data.masks_thinking
     with pytest.raises(UserError, match="has no effect without"):
         load_trial("gravity", "lora", 0, [*asked, "data.style=document"])
 
