@@ -44,8 +44,8 @@ def check_before_hosts(folder: RunFolder, spec: SpaceFile, elsewhere: bool) -> N
 def check_same_model(folder: RunFolder, source: ModelSource) -> None:
     """Compare files with what the run keeps of its model; a run without results may have any.
 
-    Reads the weight files once, where the hub's cache does not know their digests; nothing where the run keeps
-    nothing of its model.
+    Reads the weight files once, where the hub's cache does not know their digests, and nothing where the run
+    keeps nothing of its model.
 
     Raises:
         UserError: a part of the model has changed, or a file of it is damaged.
