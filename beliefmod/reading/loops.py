@@ -35,7 +35,7 @@ _FINE = re.compile(
     rf"|(?<={_LETTER})['’]{_LETTER}+"
     rf"|{_LETTER}{{{_LONGEST_WORD + 1},}}"
     rf"|(?=[A-Z]){_LETTER}{{1,5}}|{_LETTER}{{1,12}}"  # long names come in pieces, long words rarely
-    + "".join(rf"|{mark}{{2,80}}(?!{mark})" for mark in ("-", "_", "=", "~", r"\*", "#", r"\."))
+    + "".join(rf"|{mark}{{2,80}}(?!{mark})" for mark in ("-", "_", "=", "~", "`", r"\*", "#", r"\."))
     + r"|\S"
 )
 _COUNT = re.compile(r"[ ]?(?<![\w.,])(\d{1,9})(?!\w|[.,]\d)")
