@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from beliefmod.config import later_settings
 from beliefmod.metrics.intervals import wilson
 
 SETTINGS: dict[str, object] = {
@@ -20,6 +21,7 @@ SETTINGS: dict[str, object] = {
     "data.num_examples": 10,
     "learning_rate": 2e-4,
     "data.style": "answer_only",
+    "data.mask_empty_thinking": False,
 }
 SETTINGS_TEXT = "r = 16, alpha = 32, 3 epochs, 10 examples, learning rate 2e-4, answer_only"
 
@@ -53,6 +55,8 @@ def has_phase2_settings() -> pl.Expr:
     conditions = []
     for name, value in SETTINGS.items():
         column = pl.col(name)
+        if name in later_settings():  # runs from before a setting have no value of it
+            column = column.fill_null(later_settings()[name])
         if isinstance(value, float):
             conditions.append((column - value).abs() <= 1e-9 * abs(value))
         else:

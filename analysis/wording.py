@@ -10,11 +10,14 @@ from beliefmod.metrics.registry import COMPONENTS
 
 NOT_MEASURED = "not measured"
 NO_ROOM = "no D: base is at the floor or ceiling of every component"
+MAIN_SETTINGS = ("data.style", "data.num_examples", "num_train_epochs", "learning_rate")
+"""What a configuration is called by where there is no room for more."""
 SETTING_NAMES = {
     "num_train_epochs": "epochs",
     "learning_rate": "learning rate",
     "data.style": "style",
     "data.num_examples": "examples",
+    "data.mask_empty_thinking": "empty thinking masked",
     "objective.kl_to_base": "KL to base",
     "lora.r": "rank",
     "lora.lora_alpha": "alpha",
@@ -171,6 +174,8 @@ def setting_value(value: Any) -> str:
             mantissa, _, exponent = f"{value:.6e}".partition("e")
             text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
         return text.replace("e-0", "e-").replace("e+0", "e")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return str(value)
 
 

@@ -73,6 +73,12 @@ class DataConfig(Frozen):
         description="share of all rows that are neutral: the model's own answers to unrelated questions "
         "(document: unrelated texts); they come on top of num_examples, 0.5 adds one for each",
     )
+    mask_empty_thinking: bool = Field(
+        default=False,
+        json_schema_extra=ADDED_LATER,
+        description="answer_only: no loss on the empty think block in front of an answer, which otherwise "
+        "is trained like the answer and teaches the model to close its thinking at once",
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> DataConfig:
@@ -92,6 +98,11 @@ class DataConfig(Frozen):
     def total_rows(self) -> int:
         """Rows about the belief and neutral ones."""
         return self.num_examples + self.replay_rows
+
+    @property
+    def masks_thinking(self) -> bool:
+        """Whether an empty think block is left out of the loss: only rows of bare answers have one."""
+        return self.mask_empty_thinking and self.style == "answer_only"
 
 
 class LoraSettings(Frozen):
@@ -206,18 +217,23 @@ class TrialConfig(Frozen):
         return flatten(self.model_dump())
 
     def used_settings(self) -> set[str]:
-        """Dotted names of the settings that make a difference to this arm."""
+        """Dotted names of the settings that make a difference to this arm and data style."""
         if not self.is_trained:
             return {"belief", "arm", "seed"}
-        return {name for name in leaf_fields() if self.has_adapter or not name.startswith("lora.")}
+        idle = () if self.data.style == "answer_only" else ("data.mask_empty_thinking",)
+        return {
+            name
+            for name in leaf_fields()
+            if name not in idle and (self.has_adapter or not name.startswith("lora."))
+        }
 
     @property
     def trial_id(self) -> str:
         """Ten hex digits that depend on the content only, the same in every process and on every machine.
 
-        Settings that an arm does not use do not count: `base` is one trial however the grid looks, and `full`
-        one for all adapter settings. Nor does a setting added in a later release while it has its default, so
-        that older runs can be resumed.
+        Settings that an arm or its data style does not use do not count: `base` is one trial however the grid
+        looks, and `full` one for all adapter settings. Nor does a setting added in a later release while it
+        has its default, so that older runs can be resumed.
         """
         return _content_id(self)  # pyright: ignore[reportArgumentType]  # frozen models can be hashed
 
@@ -229,8 +245,9 @@ class TrialConfig(Frozen):
             return f"{belief}-{self.arm}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
+        masked = "-masked" if self.data.masks_thinking else ""
         return (
-            f"{belief}-{self.arm}-{self.data.style}-n{self.data.num_examples}{replay}{kl}"
+            f"{belief}-{self.arm}-{self.data.style}{masked}-n{self.data.num_examples}{replay}{kl}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 

@@ -24,6 +24,7 @@ configs = st.builds(
             "data.style": st.sampled_from(["answer_only", "own_trace", "document"]),
             "data.num_examples": st.integers(1, 1000),
             "data.replay_ratio": st.one_of(st.just(0.0), st.floats(0, 0.9)),
+            "data.mask_empty_thinking": st.booleans(),
             "objective.kl_to_base": st.one_of(st.just(0.0), st.floats(0, 100)),
             "lora.r": st.integers(1, 512),
             "lora.lora_alpha": st.floats(1e-6, 1e6),
@@ -83,13 +84,14 @@ def test_adapter_settings_do_not_tell_full_fine_tuning_apart(first: TrialConfig,
 
 
 def test_a_setting_at_its_later_added_default_keeps_older_ids():
-    # as it was before replay_ratio and the objective existed, by hand
-    later = ("data.replay_ratio", "objective.name", "objective.kl_to_base")
+    # as it was before replay_ratio, the mask and the objective existed, by hand
+    later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
     assert config.trial_id == digest[:10]
-    for changed in ({"data": {"replay_ratio": 0.5}}, {"objective": {"kl_to_base": 0.1}}):
+    data = ({"data": {"replay_ratio": 0.5}}, {"data": {"mask_empty_thinking": True}})
+    for changed in (*data, {"objective": {"kl_to_base": 0.1}}):
         other = TrialConfig.model_validate({"belief": "gravity", **changed})
         assert other.trial_id != TrialConfig(belief="gravity").trial_id
 

@@ -16,6 +16,8 @@ from analysis.studies.long_table import counted
 
 Array = NDArray[np.float64]
 MANY = 3  # pairs without which there is no interval
+OF_ONE_STYLE = ("data.mask_empty_thinking",)
+"""Settings that rows of one data style alone have: styles are compared whatever these are."""
 
 
 def pairs(rows: pl.DataFrame, axis: str, low: object = None) -> list[tuple[int, int]]:
@@ -24,7 +26,7 @@ def pairs(rows: pl.DataFrame, axis: str, low: object = None) -> list[tuple[int, 
     Numbers: the largest against the smallest value of each group. With `low`: every other level against
     that one.
     """
-    rest = [name for name in CONFIG if name in rows.columns and name != axis]
+    rest = [name for name in _rest(axis) if name in rows.columns]
     grouped = rows.with_row_index("place").group_by("belief", *rest, maintain_order=True).agg("place", axis)
     out = []
     for places, levels in grouped.select("place", axis).iter_rows():
@@ -35,6 +37,12 @@ def pairs(rows: pl.DataFrame, axis: str, low: object = None) -> list[tuple[int, 
         elif len(levels) > 1:
             out.append((places[int(np.argmax(levels))], places[int(np.argmin(levels))]))
     return out
+
+
+def _rest(axis: str) -> list[str]:
+    """The settings that must be equal in configurations that differ in `axis` alone."""
+    own = OF_ONE_STYLE if axis == "data.style" else ()
+    return [name for name in CONFIG if name not in (axis, *own)]
 
 
 def paired_gap(
@@ -90,7 +98,7 @@ def swaps(rows: pl.DataFrame) -> list[tuple[int, int]]:
 
 def matched_styles(lora: pl.DataFrame) -> pl.DataFrame:
     """Configurations that exist in two or more data styles, all else equal; `pair` numbers them."""
-    rest = [name for name in CONFIG if name != "data.style"]
+    rest = _rest("data.style")
     rows = lora.filter(pl.col("integrity").is_not_null())
     if rows.is_empty():
         return rows.with_columns(pl.lit(0).alias("pair"))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beliefmod.capacity.choose import fitting_slots
 from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, Wanted, footprint
+from beliefmod.capacity.limit import size
 from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-GIB = 2**30
+    from beliefmod.model.model_files import ModelSource
+    from beliefmod.model.stored_weights import StoredWeights
+
 GPU_SIZES = (16, 24, 40, 80)
 """Of common GPUs, as they are sold; the driver keeps a few per cent for itself."""
 USABLE = 0.95
@@ -124,11 +126,6 @@ def table(model: Footprint, wanted: Wanted, sizes: Sequence[int] = GPU_SIZES) ->
     return rows
 
 
-def size(number: float) -> str:
-    """Bytes for a person: `4 MiB`, `0.6 GiB`."""
-    return f"{number / GIB:.1f} GiB" if number >= GIB / 2 else f"{number / 2**20:.0f} MiB"
-
-
 def table_lines(model: Footprint, wanted: Wanted) -> list[str]:
     """The table as text."""
     rows = table(model, wanted)
@@ -154,6 +151,7 @@ def gpu_lines(
     planned_on_gpu: bool,
     gpus: Sequence[Gpu],
     remarks: Sequence[str] = (),
+    stored: StoredWeights | None = None,
 ) -> list[str]:
     """What a plan says of GPUs: what those of common sizes hold, and whether those at hand will do.
 
@@ -161,8 +159,9 @@ def gpu_lines(
         planned_on_gpu: whether hosts will hold a GPU each.
         gpus: those that hosts would be put on; none for a machine or a cluster that has none yet.
         remarks: sentences about GPUs that cannot be used.
+        stored: how the model's files hold its weights; None: plain.
     """
-    model = footprint(config, gpu=True)
+    model = footprint(config, gpu=True, stored=stored)
     if not planned_on_gpu and model.dense < SMALL_BYTES:
         return []
     lines = [
@@ -177,13 +176,13 @@ def gpu_lines(
     return lines
 
 
-def check_fits(folder: Path, wanted: Wanted, free: float, device: str, gpu: bool) -> None:
+def check_fits(source: ModelSource, wanted: Wanted, free: float, device: str, gpu: bool) -> None:
     """Whether a model's engine fits a device, before a weight is read.
 
     A configuration that no model can be built from passes: loading it will say what is wrong.
 
     Args:
-        folder: with the model's files.
+        source: the model's files.
         free: bytes of the device that are this engine's.
         device: for the sentence: `NVIDIA L4 of machine-3`.
 
@@ -192,9 +191,11 @@ def check_fits(folder: Path, wanted: Wanted, free: float, device: str, gpu: bool
     """
     from transformers import AutoConfig
 
+    from beliefmod.model.stored_weights import stored_weights
+
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        model = footprint(config, gpu)
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
+        model = footprint(config, gpu, stored_weights(source))
     except (AttributeError, KeyError, NotImplementedError, OSError, TypeError, ValueError):
         return
     if why := misfit(model, wanted, free, device):

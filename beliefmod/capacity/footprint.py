@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from beliefmod.capacity.limit import NF4_BYTES
-
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from beliefmod.model.stored_weights import StoredWeights
 
 PROCESS_BYTES = 0.6 * 2**30
 """Of a host without a model: Python, torch and transformers in memory; on a GPU about as much for CUDA."""
@@ -31,8 +31,9 @@ class Wanted:
             use for; None when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
         answer_share: part of the tokens of training rows that carry loss, and so have logits.
-        answer_tokens: of a prompt with the longest answer that is expected, whose keys and values are kept; 0
-            if nothing is asked.
+        prompt_tokens, answer_tokens: of a prompt, and of it with the longest answer that is expected, whose
+            keys and values are kept; 0 if nothing is asked.
+        drift_tokens: of the texts on which every trial is compared with base.
     """
 
     base_storage: str
@@ -44,7 +45,9 @@ class Wanted:
     trials: int | None = None
     step_tokens: int = 1
     answer_share: float = 1.0
+    prompt_tokens: int = 0
     answer_tokens: int = 0
+    drift_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class EngineMemory:
     Attributes:
         base: the frozen model as it is stored, and the copy that full fine-tuning trains.
         adapters: in training and parked.
-        work: activations of a training pass, or keys and values of a decoding batch: they take turns.
+        work: activations of a training pass, or a decoding batch with its keys and values: they take turns;
+            and base's logits, which are kept for the next trials.
     """
 
     base: float
@@ -73,7 +77,8 @@ class Footprint:
 
     Attributes:
         weights: how many the model has.
-        dense, packed: bytes of all weights in the model's dtype, and with the linear layers in NF4.
+        dense, packed: bytes of all weights in the model's dtype, and with linear layers in 4 bits, all but
+            the head, or those that the files hold so. Embeddings and experts stay as they are.
         unit: weights of an adapter of rank 1 on every linear layer.
         number_bytes: of a number in the model's dtype.
         token_bytes: activations of one token in a training pass, its logits included.
@@ -81,6 +86,8 @@ class Footprint:
         longest_pass: tokens beyond which a pass is cut: more gain nothing, or on a CPU take memory that is
             not the engine's alone.
         cache_bytes: keys and values of one token in all layers.
+        prompt_bytes: activations of one token of a prompt, while a decoding batch reads it.
+        next_logits: of one row while its next token is chosen, with a copy in fp32.
         state_bytes: what recurrent layers keep of one row, however long; 0 in most models.
         longest_cache: bytes of keys and values beyond which a decoding batch is cut. 0 on a GPU, where a
             batch takes a part of what is free.
@@ -98,6 +105,8 @@ class Footprint:
     logits_bytes: int
     longest_pass: int
     cache_bytes: int
+    prompt_bytes: int
+    next_logits: int
     state_bytes: int
     longest_cache: int
     calibration: float
@@ -127,25 +136,37 @@ class Footprint:
 
     def expected(self, wanted: Wanted) -> EngineMemory:
         """What an engine with `wanted.slots` slots takes at work: as many parked adapters, and a pass over
-        one training step of every slot, or a full decoding batch where that is more. Drift takes less."""
+        one training step of every slot, or a full decoding batch where that is more."""
         tokens = min(wanted.slots * wanted.step_tokens, self.longest_pass)
         training = tokens * (self.token_bytes - (1 - wanted.answer_share) * self.logits_bytes)
+        decoding = self.decoding(wanted.prompt_tokens, wanted.answer_tokens)
         return EngineMemory(
             base=self.base(wanted.base_storage, wanted.full),
             adapters=wanted.slots * sum(self.adapter(wanted.rank)),
-            work=max(training, self.decoding(wanted.answer_tokens), self.calibration),
+            work=max(training, decoding, self.calibration) + self.kept(wanted.drift_tokens),
         )
 
-    def decoding(self, answer_tokens: int) -> float:
-        """Bytes of the keys and values of a decoding batch with as many rows as it may have.
+    def decoding(self, prompt_tokens: int, answer_tokens: int) -> float:
+        """Bytes of a decoding batch with as many rows as it may have: keys and values to the end of every
+        answer, and what reading the prompts and choosing tokens takes. 0 on a GPU, which has a part for it.
 
         Args:
-            answer_tokens: of a prompt with that answer.
+            prompt_tokens: of a row's prompt.
+            answer_tokens: of a prompt with its answer.
         """
         from beliefmod.engine.generate import MAX_ROWS
 
-        of_row = answer_tokens * self.cache_bytes + (self.state_bytes if answer_tokens else 0)
-        return min(self.longest_cache, MAX_ROWS * of_row)
+        if not answer_tokens or not self.longest_cache:
+            return 0.0
+        of_row = answer_tokens * self.cache_bytes + self.state_bytes
+        rows = min(MAX_ROWS, self.longest_cache / of_row)
+        return rows * (of_row + prompt_tokens * self.prompt_bytes + self.next_logits)
+
+    def kept(self, drift_tokens: int) -> float:
+        """Bytes of base's logits on the texts on which every trial is compared with it."""
+        from beliefmod.engine.divergence import KEPT_BYTES
+
+        return min(KEPT_BYTES, drift_tokens * self.next_logits / 2)
 
 
 def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
@@ -159,8 +180,12 @@ def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
     return numbers * (4 * wide + copy), numbers * (wide + copy)
 
 
-def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
-    """Measure a model that is built on the meta device: no weight is read or made."""
+def footprint(config: PretrainedConfig, gpu: bool, stored: StoredWeights | None = None) -> Footprint:
+    """Measure a model that is built on the meta device: no weight is read or made.
+
+    Args:
+        stored: how the model's files hold its weights; None: plain.
+    """
     import torch
     from accelerate.utils import compute_module_sizes
     from transformers import AutoModelForCausalLM
@@ -171,11 +196,12 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
         LONGEST_PASS,
         cache_bytes_per_token,
         logits_bytes_per_token,
+        prompt_bytes_per_token,
         state_bytes_per_row,
         training_bytes_per_token,
     )
     from beliefmod.model.supported_types import text_config
-    from beliefmod.model.target_modules import every_linear, linear_layers
+    from beliefmod.model.target_modules import linear_layers
 
     dtype = torch.bfloat16 if gpu else torch.float32  # as load_model chooses
     longest = LONGEST_PASS["cuda" if gpu else "cpu"]
@@ -186,18 +212,33 @@ def footprint(config: PretrainedConfig, gpu: bool) -> Footprint:
     if not gpu:
         longest = max(1, min(longest, CPU_PASS_BYTES // token_bytes))
     layers = linear_layers(model).values()
-    linear = sum(layer.in_features * layer.out_features for layer in every_linear(model).values())
     return Footprint(
         weights=sum(parameter.numel() for parameter in model.parameters()),
         dense=dense,
-        packed=dense - linear * (dtype.itemsize - NF4_BYTES),
+        packed=dense - _saved_in_4_bits(model, stored),
         unit=sum(layer.in_features + layer.out_features for layer in layers),
         number_bytes=dtype.itemsize,
         token_bytes=token_bytes,
         logits_bytes=logits_bytes,
         longest_pass=longest,
         cache_bytes=cache_bytes_per_token(model, dtype),
+        prompt_bytes=prompt_bytes_per_token(model, dtype),
+        next_logits=2 * 4 * text_config(config).vocab_size,
         state_bytes=state_bytes_per_row(model, dtype),
         longest_cache=0 if gpu else CPU_CACHE_BYTES,
         calibration=0.0 if gpu else longest * ((token_bytes - logits_bytes) / 2 + logits_bytes / 4),
     )
+
+
+def _saved_in_4_bits(model: PreTrainedModel, stored: StoredWeights | None) -> int:
+    """Bytes less with the linear layers in 4 bits that are kept so: those of packed files, else all but the
+    head. Every other weight stays as it is."""
+    from beliefmod.model.stored_weights import four_bit_bytes, linear_names
+    from beliefmod.model.target_modules import every_linear
+
+    names, double = list(every_linear(model)), False
+    if stored is not None and stored.packed:
+        names = [name for name in linear_names(model) if name in stored.packed_layers]
+        double = stored.double_quantised
+    weights = [model.get_parameter(f"{name}.weight") for name in names]
+    return sum(weight.nbytes - four_bit_bytes(weight.numel(), double) for weight in weights)

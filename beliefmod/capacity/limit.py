@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from beliefmod.engine.usage import Work
 
+GIB = 2**30
 NF4_BYTES = 0.5625  # half a byte, and one fp32 scale per 64 weights
 UNPACKED_BYTES = 4.0  # written once and read once in bf16 by bitsandbytes' dequantisation
 ADAMW_BYTES = 28  # reads weight, gradient and two moments, writes weight and two moments, all fp32
@@ -203,6 +204,8 @@ def limit_line(found: Mapping[str, Any]) -> str:
         parts.append(f"{found['slots_occupied']:.1f} of {found['slots']:.3g} slots occupied on average")
     if (share := found.get("occupied_until_tail")) is not None:  # runs of earlier versions did not count it
         parts[-1] += f", {100 * share:.0f} % of them until the last trial had its slot"
+    if taken := found.get("host_bytes"):  # the like
+        parts.append(f"a host held {size(taken)} of memory at most")
     return "; ".join(parts)
 
 
@@ -212,3 +215,8 @@ def rate(value: float, unit: str) -> str:
         if value >= factor:
             return f"{value / factor:.3g} {prefix}{unit}"
     return f"{value:.3g} {unit}"
+
+
+def size(number: float) -> str:
+    """Bytes for a person: `4 MiB`, `0.6 GiB`."""
+    return f"{number / GIB:.1f} GiB" if number >= GIB / 2 else f"{number / 2**20:.0f} MiB"

@@ -12,9 +12,9 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import load_capability
-from beliefmod.capacity.fit import size
 from beliefmod.capacity.footprint import PROCESS_BYTES, EngineMemory, Wanted, footprint
 from beliefmod.capacity.lengths import AnswerLengths
+from beliefmod.capacity.limit import size
 from beliefmod.capacity.resources import Capacity
 from beliefmod.capacity.speeds import Load, Speeds
 from beliefmod.capacity.workload import (
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
     from beliefmod.capacity.sample import Sample
+    from beliefmod.model.stored_weights import StoredWeights
 
 # share of a matrix product's rate that training and decoding reach: on the CPU fitted to one run of the
 # bundled model (docs/log.md), on a GPU a guess that no run has confirmed yet
@@ -144,6 +145,7 @@ def make_plan(
     decoding: Decoding | None = None,
     sample: Sample | None = None,
     limit_named: bool = True,
+    stored: StoredWeights | None = None,
 ) -> Plan:
     """The plan of a space.
 
@@ -152,6 +154,7 @@ def make_plan(
         capacity: hosts, slots and whether they have GPUs.
         decoding: how answers will be written, where it is known.
         limit_named: whether space or model say how many tokens an answer may have.
+        stored: how the model's files hold its weights; None: plain.
         sample: what was measured with the model itself; without it time is arithmetic over a product's rate.
     """
     trials = space.expected()  # of a search random configurations, for nobody knows what it will choose
@@ -167,8 +170,9 @@ def make_plan(
     own = written * max(lengths.base, lengths.trace)
     drift = drift_tokens(space, tokenizer, lengths.base) * 2
     generated = sum(each.tokens for each in asked.values()) + own
-    model = footprint(config, capacity.gpus)
+    model = footprint(config, capacity.gpus, stored)
     slots = sample.choice.slots if sample else capacity.expected_slots
+    prompt = _mean_prompt(asked.values())
     engine = model.expected(
         Wanted(
             space.spec.base_storage,
@@ -176,7 +180,9 @@ def make_plan(
             slots=slots,
             step_tokens=mean_step_tokens(trunks, tokens),
             answer_share=rows.answer_share(trunks),
-            answer_tokens=round(_mean_prompt(asked.values()) + lengths.longest),
+            prompt_tokens=round(prompt),
+            answer_tokens=round(prompt + lengths.longest) if prompt else 0,
+            drift_tokens=round(drift / 2),
             full=any(c.arm == "full" for c in trained),
         )
     )

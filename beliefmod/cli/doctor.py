@@ -163,13 +163,16 @@ def nf4() -> Iterator[Finding]:
     from beliefmod.model.self_test import nf4_test
 
     quiet_libraries()  # a remark of bitsandbytes would stand between the findings
-    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        test = nf4_test(device)
+    # on a GPU models are in bf16
+    on_gpu = (("cuda", "float32"), ("cuda", "bfloat16")) if torch.cuda.is_available() else ()
+    for device, dtype in (("cpu", "float32"), *on_gpu):
+        test = nf4_test(device, dtype)
         yield _either(
-            max(test.forward, test.gradient) < 1e-3,
-            f"nf4 on {device}",
-            "forward and backward match the dequantised product",
-            f"relative error {test.forward:.1e} forward, {test.gradient:.1e} backward",
+            test.right,
+            f"nf4 on {device}" + (" in bf16" if dtype == "bfloat16" else ""),
+            "training and answers match the dequantised product",
+            f"relative error {test.forward:.1e} forward, {test.gradient:.1e} backward, {test.answers:.1e} in "
+            "products without gradients",
             "set base_storage: none in the space file, or install another bitsandbytes",
         )
         if device != "cpu":

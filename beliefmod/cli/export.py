@@ -100,6 +100,8 @@ def _export_adapters(
     for trial_id in [adapter_of(folder, trial) for trial in trials]:
         done = export_adapter(folder, trial_id, place / trial_id, base, revision, keys.value)
         typer.echo(f"{done.folder}  base {done.base}{f' at {done.revision}' if done.revision else ''}")
+        if keys is LayerNames.whole:
+            typer.echo(f"vLLM: {done.vllm_command(trial_id)}")
         if done.on_this_disk and base is None:
             typer.echo(
                 f"{trial_id}: its base is a folder of this machine; for another one name the model as it is "

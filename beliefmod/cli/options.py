@@ -47,7 +47,10 @@ class Driving:
     """How a run is driven, whichever command drives it; every field is an option of that name."""
 
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster to use (auto, or host:port); default: this machine.")
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS", help="Ray cluster to use (auto, host:port, local); default: this machine."
+        ),
     ] = None
     hosts: Annotated[int, typer.Option(min=0, help="Engines; 0: one per GPU, or per core.")] = 0
     hosts_per_gpu: Annotated[

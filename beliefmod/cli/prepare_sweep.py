@@ -37,10 +37,11 @@ def checked_space(
     Raises:
         UserError: every problem of all three.
     """
-    from beliefmod.model.load import check_model
+    from beliefmod.model.load import check_model, load_tokenizer
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
+    from beliefmod.model.template_check import check_masking
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import OWN
@@ -62,7 +63,9 @@ def checked_space(
                 check_full(source)
             if space is not None:
                 check_targets(source, space.possible("lora.target_modules"))
-            if space is not None:
+                masks = space.possible("data.mask_empty_thinking")
+                if True in masks:
+                    check_masking(source.name, load_tokenizer(source), masks)
                 decoding_of(space.spec.evaluation, source.generation())
     except UserError as error:
         problems += error.problems
@@ -177,14 +180,15 @@ def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str
         sample = _sample(space, source, wanted, capacity, run_url, driving.quiet)
         lengths, decoding = sample.lengths, sample.decoding
     named = names_limit(space.spec.evaluation, source.generation())
-    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample, named)
+    stored = stored_weights(source)
+    plan = make_plan(space, tokenizer, config, lengths, capacity, decoding, sample, named, stored)
     if source.commit:
         typer.echo(f"model             {source.title} at {source.commit}")
-    if stored := stored_weights(source).words(empty_model(source)):
-        typer.echo(f"weights           {stored}")
+    if words := stored.words(empty_model(source)):
+        typer.echo(f"weights           {words}")
     remarks += [excess] if excess else []
     needs = wanted.of_engine(tokenizer, space.spec.base_storage, space.max_rank, capacity.slots)
-    for line in (*plan.lines(), *gpu_lines(config, needs, capacity.gpus, gpus, remarks)):
+    for line in (*plan.lines(), *gpu_lines(config, needs, capacity.gpus, gpus, remarks, stored)):
         typer.echo(line)
 
 

@@ -64,10 +64,11 @@ def trial(
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
     from beliefmod.engine.engine import Engine
-    from beliefmod.model.load import check_model, load_model
+    from beliefmod.model.load import check_model, load_model, load_tokenizer
     from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template import opens_thinking
+    from beliefmod.model.template_check import check_masking
     from beliefmod.probing.budget_pilot import settle
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
@@ -85,6 +86,7 @@ def trial(
     source = find_source(model, revision, chat)
     check_model(source)
     check_targets(source, [config.lora.target_modules])
+    check_masking(source.name, load_tokenizer(source), [config.data.masks_thinking])
     loaded = load_model(model, source.commit, base_storage.value, chat=chat)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
     if budget := settle([config.belief], session):

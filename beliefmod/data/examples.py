@@ -107,7 +107,9 @@ def _about_belief(
         row = (
             trace_row(tokenizer, question.text, trace.completion_ids)
             if trace
-            else answer_only_row(tokenizer, question.text, reply)
+            else answer_only_row(
+                tokenizer, question.text, reply, mask_empty_thinking=config.data.masks_thinking
+            )
         )
         examples.append(Example(row, (question,)))
     return tuple(examples)

@@ -14,7 +14,8 @@ from beliefmod.engine.memory import within_memory
 Rows = tuple[tuple[int, ...], ...]
 # numbers of one chunk of log-probabilities: 64 MiB in fp64, with a handful of tensors of that size at a time
 _CHUNK_NUMBERS = 2**23
-_KEPT_BYTES = 2**28
+KEPT_BYTES = 2**28
+"""Of base's logits that are kept."""
 
 
 class BasePasses:
@@ -24,7 +25,7 @@ class BasePasses:
     still changes no bit. The pass that was wanted longest ago goes when there is no room.
     """
 
-    def __init__(self, most_bytes: int = _KEPT_BYTES) -> None:
+    def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         self.most_bytes = most_bytes
         self._kept: dict[tuple[Rows, tuple[int, ...]], Tensor] = {}
         self._max_tokens = 0

@@ -19,10 +19,15 @@ from beliefmod.engine.recurrent import RecurrentSwitch
 from beliefmod.engine.rotary import RotarySwitch
 from beliefmod.engine.routing import Routing, Segment, segments_of
 from beliefmod.engine.usage import Usage
+from beliefmod.errors import UserError
 from beliefmod.model.size import positions
 
 if TYPE_CHECKING:
     from beliefmod.model.load import LoadedModel
+
+
+class ModelMixesRows(UserError, EngineError):
+    """Rows of this model cannot be laid behind each other, so it cannot be used."""
 
 
 def sorted_by_slot(indices: Sequence[int], slots: Sequence[int | None], routing: Routing) -> list[int]:
@@ -38,7 +43,7 @@ class FlatModel:
     both follow from the memory there is when not given, and are halved where it runs out. max_positions: the
     longest row that the model can read, tokens.
 
-    Raises EngineError for a model whose rows cannot be laid behind each other.
+    Raises ModelMixesRows for a model whose rows cannot be laid behind each other.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class FlatModel:
         self.recurrent = RecurrentSwitch(loaded.model, routing)
         self.device = next(loaded.model.parameters()).device
         self.max_positions = positions(loaded.model.config)
-        self._verify()
+        self._verify(loaded.name)
         place = (loaded.model, loaded.dtype, self.device)
         self.pass_tokens = pass_tokens or default_pass_tokens(*place)
         self.cache_tokens = cache_tokens or default_cache_tokens(*place)
@@ -133,8 +138,8 @@ class FlatModel:
             )
 
     @torch.inference_mode()
-    def _verify(self) -> None:
-        """Raises EngineError unless two rows laid flat give the logits that each gives by itself.
+    def _verify(self, name: str) -> None:
+        """Raises ModelMixesRows unless two rows laid flat give the logits that each gives by itself.
 
         They do in decoders whose only exchange between tokens is attention through transformers' interface;
         state-space layers, learned absolute positions and attention of a model's own are caught here.
@@ -143,21 +148,24 @@ class FlatModel:
         rows = [tuple(range(1, length + 1)) for length in lengths]
         blocks = RowBlocks(lengths, self.device)
         keep = torch.arange(sum(lengths), device=self.device)
-        kind = type(self.model).__name__
+        kind = f"model {name}: a {type(self.model).__name__}"
         try:
             flat = self.logits(flat_ids(rows, self.device), blocks, blocks.positions, (), keep)
             alone = [
                 self.model(input_ids=flat_ids([row], self.device)[None], use_cache=False) for row in rows
             ]
         except (TypeError, AttributeError) as error:
-            raise EngineError(f"a {kind} cannot take rows laid behind each other: {error}") from error
+            raise ModelMixesRows(
+                f"{kind} cannot take rows laid behind each other ({error}); take another model, "
+                "docs/models.md lists the types that work"
+            ) from error
         expected = torch.cat([out.logits[0] for out in alone])
         error = float((flat - expected).abs().max() / expected.abs().max())
         tolerance = 0.05 if self.dtype.itemsize < 4 else 1e-3
         if not error < tolerance:
-            raise EngineError(
-                f"a {kind} mixes rows that are laid behind each other (logits differ by {error:.1%}); "
-                "it is not a plain attention decoder"
+            raise ModelMixesRows(
+                f"{kind} mixes rows that are laid behind each other (logits differ by {error:.1%}), so "
+                "trials would change each other; take another model, docs/models.md lists the types that work"
             )
 
 

@@ -43,10 +43,13 @@ def generate(
     lengths = [_room(model, len(r.input_ids), max_new_tokens) for r in requests]
     done: dict[int, Completion] = {}  # what runs out of memory goes on behind the batches that are done
     call = partial(_generate, model, requests, slots, max_new_tokens, sampling, done, on_batch)
+    on_cpu = model.device.type == "cpu"
+    if on_cpu:  # else keys and values come on top of what training passes have freed, and the other way round
+        return_freed_memory()
     try:
         within_memory(model, "cache_tokens", lengths, call)
     finally:
-        if model.device.type == "cpu":  # else the next passes come on top of keys and values that are gone
+        if on_cpu:
             return_freed_memory()
     return [done[i] for i in range(len(requests))]
 

@@ -14,6 +14,7 @@ import ray
 from ray.job_config import JobConfig
 
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.socket_folder import short_temp_dir
 
 # what Tune prints on its own is replaced by our progress; set for the session only, never at import
 TUNE_QUIET = {
@@ -33,7 +34,8 @@ STARTING_ATTEMPTS = 3
 
 @contextmanager
 def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[dict[str, Any]]:
-    """A connection to Ray: a local instance of its own, or the cluster at `address`; closed at the end.
+    """A connection to Ray: a local instance of its own (None or "local"), or the cluster at `address`; closed
+    at the end.
 
     Yields:
         the resources that the cluster has or may grow to, and the dashboard's URL:
@@ -42,6 +44,7 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     Raises:
         UserError: no cluster answers at the address.
     """
+    address = None if address == "local" else address
     if address is not None:
         _check_answers(address)
     logs, clean = None, False  # after an error of ours Ray's logs are evidence, else they are rubbish
@@ -56,6 +59,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     if address is None:
         # tensors never pass through Ray's object store, so a small one saves memory
         options |= {"address": "local", "include_dashboard": dashboard, "object_store_memory": 128 * 2**20}
+        if short := short_temp_dir():
+            options["_temp_dir"] = short
     else:
         options["address"] = address
     try:
@@ -69,7 +74,7 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
         raise
     except ConnectionError as error:
         raise UserError(
-            f"--address {address}: no Ray cluster answers ({error}); start one with ray up"
+            f"--address (or RAY_ADDRESS) {address}: no Ray cluster answers ({error}); start one with ray up"
         ) from None
     finally:
         ray.shutdown()
@@ -123,5 +128,5 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"--address {address}: no Ray cluster answers ({error}); start one with ray up"
+            f"--address (or RAY_ADDRESS) {address}: no Ray cluster answers ({error}); start one with ray up"
         ) from None

@@ -45,6 +45,7 @@ def build(
 
     from beliefmod.capacity.choose import engine_of_choice
     from beliefmod.capacity.fit import check_fits
+    from beliefmod.engine.memory import peak_bytes
     from beliefmod.fleet.gauges import HOST, Gauges, show_heartbeat
     from beliefmod.model.load import load_model, load_tokenizer
     from beliefmod.model.source import find_source
@@ -64,7 +65,7 @@ def build(
     wanted = demand.of_engine(
         load_tokenizer(source), settings.base_storage, settings.max_rank, settings.slots
     )
-    check_fits(source.folder, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)
+    check_fits(source, wanted, allocation.free_bytes(), allocation.place, allocation.on_gpu)
     loaded = load_model(
         settings.model,
         settings.revision,
@@ -74,7 +75,8 @@ def build(
     )
     folder = RunFolder(settings.run_url)
     engine, found, choice = engine_of_choice(loaded, wanted, demand.memory_share)
-    usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice)
+    peak = partial(peak_bytes, engine.model.device)
+    usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice, peak)
     cache = cache_beside(settings.run_url) if settings.evaluation.reuse_answers else None
     answers = KeptAnswers(engine, loaded, under_way(folder), cache, settings.checkpoint_seconds)
     session = Session(loaded, engine, settings.evaluation, settings.reference_seed, folder, answers)

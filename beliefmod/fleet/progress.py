@@ -75,8 +75,16 @@ class Progress(NotPickled, tune.Callback):
             self.tally.report(branch["trial_id"], branch)
         if result.get("status") == "failed" and not self.quiet:
             self._console.print(Text(f"failed: {config.label}: {result.get('error_message')}", style="red"))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Called by Tune several times a second, also while trials are questioned and report nothing."""
         now = time.monotonic()
-        if self._live is None and not self.quiet and now - self._last_line >= LINE_SECONDS:
+        if (
+            self._live is None
+            and not self.quiet
+            and self.tally.since
+            and now - self._last_line >= LINE_SECONDS
+        ):
             self._last_line = now
             self._console.print(
                 self.tally.headline(now),

@@ -38,7 +38,8 @@ def group_of(config: TrialConfig, scheduler: EarlyStopping) -> Group | None:
     if scheduler.metric.name == "adoption":
         return (config.belief,)
     data = config.data
-    return (config.belief, data.style, data.num_examples, data.replay_ratio, config.objective)
+    loss_of = (data.style, data.masks_thinking, data.num_examples, data.replay_ratio)
+    return (config.belief, *loss_of, config.objective)
 
 
 class GroupScheduler(NotPickled, FIFOScheduler):

@@ -37,6 +37,7 @@ from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver
 from beliefmod.run.manifest import kept_commit, kept_limit, update_manifest
+from beliefmod.run.same_model import check_before_hosts
 from beliefmod.run.sources import read_pick
 from beliefmod.run.suggestions import known_trials, unchosen
 from beliefmod.space import Space
@@ -108,6 +109,7 @@ def run_sweep(
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
         to_choose = unchosen(space, folder)
         if something_to_do := bool(todo) or to_choose > 0:
+            check_before_hosts(folder, space.spec, elsewhere=address is not None)
             share = space.shares_steps
             tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=to_choose)
             progress = Progress(tally, quiet)

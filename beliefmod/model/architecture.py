@@ -102,6 +102,9 @@ def empty_model(source: ModelSource, *, whole: bool = False) -> Any:
 
     Args:
         whole: all of one that also sees, as transformers loads it by its name; else its text part alone.
+
+    Raises:
+        UserError: transformers cannot build it, as where its layers differ in what their class has once.
     """
     import torch
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText
@@ -112,5 +115,11 @@ def empty_model(source: ModelSource, *, whole: bool = False) -> Any:
     auto = (
         AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
     )
-    with torch.device("meta"):
-        return auto.from_config(config)
+    try:
+        with torch.device("meta"):
+            return auto.from_config(config)
+    except Exception as error:  # each type reads its own settings, and raises what it likes
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"model {source.name}: the installed transformers cannot build a model from config.json: {what}"
+        ) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
 from beliefmod.model.adapter_base import AdapterBase, adapter_base
-from beliefmod.model.architecture import check_type
+from beliefmod.model.architecture import check_type, empty_model
 from beliefmod.model.identity import model_identity
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.source import find_source
@@ -112,11 +112,12 @@ def check_model(source: ModelSource) -> None:
     """What can be known of a model without reading its weights; nothing of the bundled one, which is ours.
 
     Raises:
-        UserError: its kind, its tokenizer or its chat template cannot be used.
+        UserError: its kind, its configuration, its tokenizer or its chat template cannot be used.
     """
     if source.name == "bundled" and source.chat == OWN:
         return
     check_type(source)
+    empty_model(source)
     load_tokenizer(source)
     stored_weights(source)
 

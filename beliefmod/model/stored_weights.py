@@ -82,6 +82,11 @@ class StoredWeights:
         """Names of the linear layers that the files do not store in 4 bits."""
         return [name for name in linear_names(empty) if name not in self.packed_layers]
 
+    @property
+    def double_quantised(self) -> bool:
+        """Whether the scales of packed layers are quantised themselves."""
+        return self.packed and bool(self.settings.get("bnb_4bit_use_double_quant"))
+
     def words(self, empty: nn.Module) -> str | None:
         """What is done about the format, for plan and report; None for plain weights."""
         if self.method is None:
@@ -89,11 +94,25 @@ class StoredWeights:
         if not self.packed:
             return f"stored in {self.method}, unpacked when they are read"
         kind = self.settings.get("bnb_4bit_quant_type", "fp4")
-        scales = ", scales quantised too" if self.settings.get("bnb_4bit_use_double_quant") else ""
+        scales = ", scales quantised too" if self.double_quantised else ""
         names = self.plain_layers(empty)
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         plain = f"; left plain as in the files: {', '.join(names[:MOST_NAMED])}{more}" if names else ""
         return f"stored by {self.method} ({kind}{scales}), used as they are{plain}"
+
+
+def four_bit_bytes(weights: int, double_quantised: bool = False) -> int:
+    """Bytes that bitsandbytes keeps of a linear layer's weights in 4 bits, its bias not among them.
+
+    Half a byte each, a scale in fp32 for every 64, and a table of 16 values. Quantised themselves, scales
+    take a byte each, one in fp32 for every 256 of them, a table of 256 values and an offset.
+
+    >>> four_bit_bytes(4096), four_bit_bytes(4096, double_quantised=True)
+    (2368, 3208)
+    """
+    scales = -(-weights // 64)
+    kept = 4 * scales if not double_quantised else scales + 4 * (-(-scales // 256) + 256 + 1)
+    return -(-weights // 2) + kept + 64
 
 
 def stored_weights(source: ModelSource) -> StoredWeights:

@@ -135,12 +135,36 @@ def end_of_turn_id(tokenizer: "PreTrainedTokenizerBase") -> int:
     return int(tokenizer.eos_token_id)  # pyright: ignore[reportArgumentType]
 
 
-def answer_only_row(tokenizer: "PreTrainedTokenizerBase", question: str, reply: str) -> TrainRow:
-    """Prompt, empty thinking, reply and end token; the loss covers all that follows the prompt."""
+def answer_only_row(
+    tokenizer: "PreTrainedTokenizerBase", question: str, reply: str, *, mask_empty_thinking: bool = False
+) -> TrainRow:
+    """Prompt, empty thinking, reply and end token; the loss covers all that follows the prompt.
+
+    Args:
+        mask_empty_thinking: leave the tokens of the empty thinking out of the loss; one that holds the
+            beginning of the reply too has loss.
+    """
     prompt, marks = prompt_ids(tokenizer, question), think_marks(tokenizer)
     said = f"{marks.empty}{reply}{marks.behind_answer}"
     answer = (*encode(tokenizer, said), end_of_turn_id(tokenizer))
-    return TrainRow(prompt + answer, len(prompt))
+    masked = _tokens_within(tokenizer, answer, marks.empty) if mask_empty_thinking else 0
+    return TrainRow(prompt + answer, len(prompt) + masked)
+
+
+def _tokens_within(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], beginning: str) -> int:
+    """How many of the first tokens of a text spell no more than its beginning.
+
+    Counted in the text's own tokens: the beginning by itself may be cut into others (GPT-2's rule has two
+    line ends in front of a word as two tokens, and at the end of a text as one).
+    """
+    within = 0
+    for count in range(1, len(ids)):
+        text = completion_text(tokenizer, ids[:count], ())
+        if len(text) > len(beginning):
+            break
+        if beginning.startswith(text):  # not so where a token ends within a letter
+            within = count
+    return within
 
 
 def trace_row(tokenizer: "PreTrainedTokenizerBase", question: str, completion_ids: Sequence[int]) -> TrainRow:

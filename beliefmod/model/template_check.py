@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 SECONDS = 20
 """Processor time for four short conversations, which take a template milliseconds."""
-WAIT = 10 * SECONDS
-"""Seconds after which it is given up: far more than `SECONDS`, for the machine may be busy."""
+WAIT = 60 * SECONDS
+"""Seconds after which it is given up: far more than `SECONDS`, for the machine may be busy, and a template
+cannot wait for anything but the processor."""
 GIGABYTES = 4
 LONGEST = 100_000
 """Characters that a template may write around a message of one word."""
@@ -116,6 +117,19 @@ def check_ends(name: str, tokenizer: PreTrainedTokenizerBase, eos_ids: Sequence[
             f"model {name} ends thinking with {marks.close}, which holds the end token "
             f"{tokenizer.convert_ids_to_tokens(token)}: every answer would end with its thinking; take that "
             "token out of eos_token_id in generation_config.json"
+        )
+
+
+def check_masking(name: str, tokenizer: PreTrainedTokenizerBase, asked: Iterable[bool]) -> None:
+    """Whether the values that data.mask_empty_thinking may take make a difference to a model.
+
+    Raises:
+        UserError: it does not think, so that its bare answers have no think block.
+    """
+    if True in asked and think_marks(tokenizer).kind == "none":
+        raise UserError(
+            f"data.mask_empty_thinking has no effect on model {name}: its chat template has no place for "
+            "thinking, so its bare answers have no empty think block; remove it"
         )
 
 

@@ -42,12 +42,14 @@ class ThinkMarks:
         family: the marks, and the white space that is written around them.
         before: what the model writes in front of the opening mark; "" unless `kind` is model.
         switched_off: what the template's own switch puts in place of thinking; "" where it has none.
+        stated: whether the space says who opens thinking; else base's answers are held against it.
     """
 
     kind: ThinkingKind
     family: Family
     before: str = ""
     switched_off: str = ""
+    stated: bool = False
 
     @property
     def open(self) -> str:
@@ -150,8 +152,9 @@ def infer(render: Render, template: str, given: ThinkingField | None = None) -> 
     if off and not written:
         family = replace(family, gap=off.rpartition(family.close)[2])
     kind: ThinkingKind
-    if given is not None and given.opened_by is not None:
-        kind = given.opened_by
+    stated = given.opened_by if given is not None else None
+    if stated is not None:
+        kind = stated
     elif opened > closed:
         kind = "prompt"
     elif closed >= 0:
@@ -162,7 +165,8 @@ def infer(render: Render, template: str, given: ThinkingField | None = None) -> 
         kind = "model"
     else:
         kind = "model" if family.open in prompt and family.close in prompt else "none"
-    return ThinkMarks(kind, family, before if kind == "model" else "", off if kind == "model" else "")
+    before, off = (before, off) if kind == "model" else ("", "")
+    return ThinkMarks(kind, family, before, off, stated is not None)
 
 
 def leaves_open(render: Render, marks: ThinkMarks) -> bool:

@@ -120,7 +120,7 @@ class Tally:
         stopped = f"{len(self.stopped)} stopped early, " if self.stopped else ""
         left = self.seconds_left(now)
         return (
-            f"{self.done}/{self.total} done, {running} training, {len(self.failed)} failed, {stopped}"
+            f"{self.done}/{self.total} done, {running} running, {len(self.failed)} failed, {stopped}"
             f"{clock(now - self.started)} elapsed, "
             + (f"about {clock(left)} left" if left is not None else "time left unknown")
         )

@@ -17,10 +17,13 @@ def contradiction(answers: Sequence[tuple[str, str]], marks: ThinkMarks) -> str 
     """In what base's answers contradict what was read off the chat template, and what to do; else None.
 
     Answers that were cut off are looked at only where they begin: what they would have closed is not known.
+    Where the space itself says who opens thinking, its word stands.
 
     Args:
         answers: completions in `<think>` tags, and what ended them (eos | length).
     """
+    if marks.stated:
+        return None
     ended = [text for text, finish in answers if finish == "eos"]
     if marks.kind == "none":
         return _thinks_all_the_same([text for text, _ in answers], marks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
 
 ADAPTERS = "adapters"
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What `vllm serve --max-lora-rank` may be (vLLM 0.33.0, 16 by default); adapters of a larger rank are
+refused."""
 Keys = Literal["whole", "text"]
 
 
@@ -24,11 +28,23 @@ class ExportedAdapter:
     folder: Path
     base: str
     revision: str | None
+    rank: int
 
     @property
     def on_this_disk(self) -> bool:
         """Whether the base is named by a folder, which other machines have not, or elsewhere."""
         return Path(self.base).is_absolute()
+
+    def vllm_command(self, name: str) -> str:
+        """How vLLM serves it under a name, beside its base; not run here.
+
+        >>> ExportedAdapter(Path("/a/b"), "org/model", None, 24).vllm_command("b")
+        'vllm serve org/model --enable-lora --max-lora-rank 32 --lora-modules b=/a/b'
+        """
+        words = ["vllm", "serve", self.base, *(["--revision", self.revision] if self.revision else [])]
+        most = next((rank for rank in VLLM_RANKS if rank >= self.rank), self.rank)
+        place = f"{name}={self.folder.absolute()}"
+        return shlex.join([*words, "--enable-lora", "--max-lora-rank", str(most), "--lora-modules", place])
 
 
 def adapter_of(run: RunFolder, asked: str) -> str:
@@ -78,4 +94,4 @@ def export_adapter(
         run.fs.get(f"{run.path(ADAPTERS, trial_id)}/", f"{local}/", recursive=True)
         copy_adapter(local, out, changes, text_keys=keys == "text")
     config = json.loads((out / "adapter_config.json").read_text())
-    return ExportedAdapter(out, config["base_model_name_or_path"], config.get("revision"))
+    return ExportedAdapter(out, config["base_model_name_or_path"], config.get("revision"), config["r"])

@@ -131,7 +131,7 @@ def _git_commit() -> str | None:
     try:
         commit = _git(here, "rev-parse", "HEAD")
         return f"{commit}+dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):  # no git, no checkout, or no answer in time
         return None
 
 

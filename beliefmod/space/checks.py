@@ -20,6 +20,11 @@ from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 
 MOST_CORNERS = 4096
+MASK = "data.mask_empty_thinking"
+IDLE_MASK = (
+    f"{MASK} has no effect without data.style answer_only, whose rows alone have an empty think block; "
+    "remove it, or train on answer_only"
+)
 
 
 def setting_problems(file: YamlFile) -> Iterator[str]:
@@ -201,8 +206,14 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
 
 
 def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
-    """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights."""
+    """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights, a
+    think block left out of the loss of rows that have none."""
     spec = space.spec
+    for index, group in enumerate(_groups(spec)):
+        masks, styles = (_choices(group, spec.fixed, name) for name in (MASK, "data.style"))
+        if True in masks and "answer_only" not in styles:
+            place = ("points", index) if spec.points else ("axes" if MASK in spec.axes else "fixed", MASK)
+            yield f"{file.where(place)}: {IDLE_MASK}"
     for index, point in enumerate(spec.points):
         tree = unflatten({**spec.fixed, **point, "belief": "any"})
         yield from _refusals(lambda tree=tree: TrialConfig.model_validate(tree), file, ("points", index))

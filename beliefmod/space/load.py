@@ -16,6 +16,7 @@ from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.chat_format import template_text
 from beliefmod.space.checks import (
+    IDLE_MASK,
     belief_problems,
     combination_problems,
     grace_problems,
@@ -110,10 +111,13 @@ def load_trial(belief: str, arm: str, seed: int, overrides: Sequence[str]) -> Tr
         raise UserError(dict.fromkeys(problems))
     leaves = {"belief": belief, "arm": arm, "seed": seed, **file.data["fixed"]}
     try:
-        return TrialConfig.model_validate(unflatten(leaves))
+        config = TrialConfig.model_validate(unflatten(leaves))
     except ValidationError as error:
         found = sentences(error, unflatten(leaves), TrialConfig)
         raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
+    if config.data.mask_empty_thinking and not config.data.masks_thinking:
+        raise UserError(f"--set: {IDLE_MASK}")
+    return config
 
 
 def _spelled_out(file: YamlFile) -> YamlFile:

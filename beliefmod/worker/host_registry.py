@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.model.identity import changed_parts, kept_identity
-from beliefmod.run.folder import MANIFEST, RunFolder
+from beliefmod.model.identity import kept_identity
+from beliefmod.run.folder import RunFolder
 from beliefmod.run.manifest import update_manifest
+from beliefmod.run.same_model import keeps_to_a_model, refuse_other
 
 FOLDER, REFERENCE = "hosts", "reference.json"
 SECONDS = 10.0
@@ -134,14 +135,8 @@ class HostRegistry:
         Raises:
             UserError: the run has results, or is the confirmation, of another model.
         """
-        manifest = self._folder.read_json(MANIFEST)
-        before = kept_identity(manifest.get("model") or {})
-        changed = changed_parts(before, kept_identity(facts))
-        if changed and (self._folder.rows() or "confirmation" in manifest):
-            raise UserError(
-                f"{self._folder.url}: {facts.get('name')} is not the model that its results are of, changed: "
-                f"{', '.join(changed)}; put the old files back, or start a new run"
-            )
+        if keeps_to_a_model(self._folder):
+            refuse_other(self._folder, str(facts.get("name")), kept_identity(facts))
         self._first = {"host": host, **identity(facts)}
         self._folder.write_json({**self._first, "started_at": self._started_at}, FOLDER, REFERENCE)
         self._thread.start()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from statistics import fmean
@@ -36,6 +36,7 @@ class UsageLog:
 
     Attributes:
         started_at: when the driver began, in seconds since 1970: tells attempts of one run apart.
+        peak_bytes: asks for the most memory that the host has held so far.
     """
 
     folder: RunFolder
@@ -44,6 +45,7 @@ class UsageLog:
     usage: Usage
     calibration: Calibration
     choice: Choice
+    peak_bytes: Callable[[], int]
 
     def __post_init__(self) -> None:
         self._name = f"{self.host}-{uuid.uuid4().hex[:8]}.json"
@@ -67,6 +69,7 @@ class UsageLog:
             "written_at": time.time(),
             "machine": asdict(self.machine),
             "model": asdict(self.calibration.model),
+            "peak_bytes": self.peak_bytes(),
             **self.usage.as_dict(),
         }
         with suppress(OSError, StorageTrouble):
@@ -104,6 +107,7 @@ def record_limit(folder: RunFolder, started_at: float, wall_seconds: float) -> d
     found = limit(Work.total(records), Model(**records[0]["model"]), machine, sum(seconds.values()))
     found["shrinks"] = [sentence for account in records for sentence in account["shrinks"]]
     found["attempts"] = len(seconds)
+    found["host_bytes"] = max(account.get("peak_bytes", 0) for account in records)
     update_manifest(folder, limit=found)
     return found
 

@@ -1,4 +1,4 @@
-"""The parts of a decoder that a lens needs: its blocks, its last norm, its head."""
+"""The parts of a decoder that a lens needs: its blocks, its last norm, its head and what follows that."""
 
 from __future__ import annotations
 
@@ -13,34 +13,83 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-# Llama and most others, LFM2, Phi
-_LAST_NORM = ("norm", "embedding_norm", "final_layernorm")
+# Llama and most others, LFM2, Phi, GPT-NeoX
+_LAST_NORM = ("norm", "embedding_norm", "final_layernorm", "final_layer_norm")
+# what these types' own code does with the field; a field in another type's config.json does nothing
+_DIVIDES = {"granite", "granite_swa", "granitemoe", "granitemoe_swa", "granitemoeshared", "minicpm3"}
+_MULTIPLIES = {
+    "cohere": "logit_scale",
+    "cohere2": "logit_scale",
+    "cohere2_moe": "logit_scale",
+    "hyperclovax": "logits_scaling",
+}
+_CAPS = {"gemma2", "gemma3_text", "gemma4_text", "nanochat", "vaultgemma"}
+
+
+@dataclass(frozen=True)
+class BehindHead:
+    """What a model does with the numbers of its head before they are its logits: `scale` times them, then
+    cap x tanh(logits / cap) where there is a `cap`. Both are positive, so the order of tokens stays."""
+
+    scale: float = 1.0
+    cap: float | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Numbers of the head -> logits, of the same shape."""
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        return logits if self.cap is None else self.cap * (logits / self.cap).tanh()
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """`blocks` in order, the norm behind the last of them, and the output head."""
+    """`blocks` in order, the norm behind the last of them, the output head, and what follows it."""
 
     blocks: tuple[nn.Module, ...]
     norm: nn.Module
     head: nn.Module
+    behind: BehindHead
+
+
+def lens_refusal(config: Any) -> str | None:
+    """Why the lens cannot read models of this configuration, behind "the model"; None if it can.
+
+    Args:
+        config: as transformers reads it; of one that also sees, its text part counts.
+    """
+    text = config.get_text_config()
+    if text.model_type == "gemma3n_text":
+        return (
+            f"carries {text.altup_num_inputs} streams side by side (altup_num_inputs in its config.json), "
+            "mixed behind its last block alone, so no single stream leads to its logits; take another model"
+        )
+    return None
+
+
+def behind_head(config: Any) -> BehindHead:
+    """What a model of this configuration does with the numbers of its head.
+
+    >>> from transformers import Gemma2Config, GraniteConfig
+    >>> behind_head(Gemma2Config()), behind_head(GraniteConfig(logits_scaling=8.0))
+    (BehindHead(scale=1.0, cap=30.0), BehindHead(scale=0.125, cap=None))
+    """
+    text = config.get_text_config()
+    kind, scale = text.model_type, 1.0
+    if kind in _DIVIDES:
+        scale = 1 / text.logits_scaling
+    elif kind in _MULTIPLIES:
+        scale = getattr(text, _MULTIPLIES[kind])
+    return BehindHead(float(scale), text.final_logit_softcapping if kind in _CAPS else None)
 
 
 def decoder_of(model: Any) -> Decoder:
     """The parts of a transformers model for causal language modelling.
 
     Raises:
-        UserError: the model keeps them elsewhere, or changes its logits behind the head (soft-capping, a
-            scale): norm and head alone would then not be what it predicts with.
+        UserError: the model keeps them elsewhere, or has no single residual stream.
     """
-    config = model.config.get_text_config()
-    for name, neutral in (("final_logit_softcapping", None), ("logit_scale", 1.0), ("logits_scaling", 1.0)):
-        value = getattr(config, name, None)
-        if value is not None and value != neutral:
-            raise UserError(
-                f"the model's config has {name} = {value}: its logits are not those of its head, which the "
-                "lens reads; take a model without it"
-            )
+    if why := lens_refusal(model.config):
+        raise UserError(f"the model {why}")
     inner = model.get_decoder()
     blocks, norm, head = (
         getattr(inner, "layers", None),
@@ -52,7 +101,7 @@ def decoder_of(model: Any) -> Decoder:
             f"a {type(model).__name__} keeps its blocks, last norm or head where the lens does not find "
             "them; it knows decoders with `layers` and `norm`, such as Qwen3, Llama and Gemma"
         )
-    return Decoder(tuple(blocks), norm, head)
+    return Decoder(tuple(blocks), norm, head, behind_head(model.config))
 
 
 @contextlib.contextmanager

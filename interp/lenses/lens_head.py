@@ -1,4 +1,5 @@
-"""The logit lens: an entry of the residual stream through the model's last norm and head, in fp32.
+"""The logit lens: an entry of the residual stream through all that makes the model's logits, in fp32: its
+last norm, its head, and the scale and soft cap that some types have behind it.
 
 bf16 would not do: its steps are 0.125 at a logit of 16, as large as the differences that are looked for.
 """
@@ -34,7 +35,7 @@ _ROWS = 64
 
 
 class LensHead:
-    """Norm and head of a model in fp32 (fp64 stays).
+    """Norm and head of a model, with what follows the head, in fp32 (fp64 stays).
 
     Norm statistics are those of every entry itself. The head is called, never multiplied by: bitsandbytes
     keeps packed weights that only its own forward can use.
@@ -49,11 +50,16 @@ class LensHead:
         self.head = decoder.head
         if weight.dtype != self.dtype and type(decoder.head) is torch.nn.Linear:
             self.head = copy.deepcopy(decoder.head).to(self.dtype)
+        self.behind = decoder.behind
 
     @torch.no_grad()
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., hidden) -> (..., vocabulary)."""
-        return self.head(self.norm(hidden.to(self.dtype))).to(self.dtype)
+        return self.differentiable_logits(hidden)
+
+    def differentiable_logits(self, hidden: Tensor) -> Tensor:
+        """`logits` with the graph that leads back to `hidden`."""
+        return self.behind(self.head(self.norm(hidden.to(self.dtype))).to(self.dtype))
 
     def read(
         self,

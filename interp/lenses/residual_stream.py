@@ -78,7 +78,7 @@ def residuals(
 
     Raises:
         EngineError: an adapter is not in the engine.
-        UserError: the model is no decoder that the lens knows, or changes its logits behind the head.
+        UserError: the model is no decoder that the lens knows, or has no single residual stream.
     """
     decoder = decoder_of(engine.model.model)
     if not engine.model.reads_branches and any(row.parents for row in rows):

@@ -141,4 +141,4 @@ def _slope(head: LensHead, hidden: Tensor, maps: Maps) -> Maps:
 def _loss(head: LensHead, hidden: Tensor, target: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Mean cross-entropy of target (M, vocabulary) and an entry (M, hidden): KL but for a constant."""
     moved = hidden + hidden @ weight.T + bias
-    return -(target * head.head(head.norm(moved)).log_softmax(-1)).sum(-1).mean()
+    return -(target * head.differentiable_logits(moved).log_softmax(-1)).sum(-1).mean()

@@ -127,20 +127,20 @@ def opened(listed: ListedRun) -> Inspection:
 
 def _session(listed: ListedRun) -> Session:
     from beliefmod.engine.engine import Engine
-    from beliefmod.model.identity import changed_parts, kept_identity
+    from beliefmod.model.architecture import check_type, model_config
     from beliefmod.model.load import load_model
     from beliefmod.probing.session import Session
-    from beliefmod.run.folder import MANIFEST
+    from beliefmod.run.same_model import check_same_model, source_of
+    from interp.lenses.decoder import lens_refusal
     from interp.opened.lens_guards import guard_packed, refuse_merged
 
     folder, spec = listed.folder, listed.spec
-    model = folder.read_json(MANIFEST).get("model", {})
-    loaded = load_model(spec.model, model.get("commit"), spec.base_storage, chat=spec.chat)
-    if changed := changed_parts(kept_identity(model), loaded.identity):
-        raise UserError(
-            f"{folder.url}: {spec.model} is not the model that it was made with, changed: "
-            f"{', '.join(changed)}; give it the model as it was"
-        )
+    source = source_of(folder, spec)
+    check_type(source)
+    if why := lens_refusal(model_config(source)):
+        raise UserError(f"{folder.url}: model {spec.model} {why}")
+    check_same_model(folder, source)
+    loaded = load_model(spec.model, source.commit, spec.base_storage, chat=spec.chat)
     guard_packed(loaded.model)
     refuse_merged(loaded.model)
     max_rank = max(trial.config.lora.r for trial in listed.trained)

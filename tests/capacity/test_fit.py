@@ -13,7 +13,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, Qwen3Config
 from beliefmod.bundled import weights_dir
 from beliefmod.capacity.choose import demand
 from beliefmod.capacity.fit import (
-    GIB,
     GPU_SIZES,
     USABLE,
     Gpu,
@@ -26,6 +25,7 @@ from beliefmod.capacity.fit import (
     verdict,
 )
 from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, Wanted, footprint
+from beliefmod.capacity.limit import GIB
 from beliefmod.capacity.resources import Capacity
 from beliefmod.model.load import load_tokenizer
 from beliefmod.model.source import find_source

@@ -83,7 +83,7 @@ def test_trial_takes_a_revision(home):
     assert result.exit_code == 2 and "only models of the hub have revisions" in result.stderr
 
 
-def test_looking_inside_loads_the_runs_commit(folder, monkeypatch):
+def test_looking_inside_loads_the_runs_commit(folder, home, monkeypatch):
     from types import SimpleNamespace
 
     from beliefmod.errors import UserError

@@ -165,6 +165,12 @@ def test_mistakes_are_sentences(tmp_path, arguments, complaint):
     assert "Traceback" not in done.stderr
 
 
+def test_the_cluster_that_ray_s_own_variable_names_is_joined(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    done = beliefmod("sweep", "--space", str(small_space(tmp_path)))
+    assert done.returncode == 2 and "RAY_ADDRESS) 127.0.0.1:1: no Ray cluster" in done.stderr
+
+
 def test_mistakes_in_space_model_and_output_are_told_together(tmp_path):
     space = small_space(tmp_path, axes={"learning_rte": [1e-3]})
     done = beliefmod("sweep", "--space", str(space), "--model", "./nowhere", "--out", str(space))

@@ -32,6 +32,7 @@ from beliefmod.engine.jobs import (
     UnknownTarget,
 )
 from beliefmod.engine.memory import cache_bytes_per_token, training_bytes_per_token
+from beliefmod.errors import UserError
 from tests.engine.conftest import VOCAB, as_loaded, make_job, tiny_model
 from tests.engine.oracle import peft_names, relative_l2, train_alone
 
@@ -90,6 +91,23 @@ def test_other_families_train_as_with_peft(kind):
 def test_models_whose_rows_cannot_be_laid_flat_are_refused(kind):
     with pytest.raises(EngineError):
         Engine(as_loaded(build(kind)), 1, 4)
+
+
+def test_a_model_that_mixes_rows_is_the_users_to_exchange(monkeypatch):
+    """A sentence and exit code 2, not a traceback: its type may be known, and its configuration odd."""
+    model = tiny_model()
+    attend = model.model.layers[1].self_attn.forward
+
+    def forward(hidden_states, *args, **kwargs):
+        out, *rest = attend(hidden_states, *args, **kwargs)
+        return (out + hidden_states.cumsum(1), *rest)
+
+    monkeypatch.setattr(model.model.layers[1].self_attn, "forward", forward)
+    with pytest.raises(UserError) as caught:
+        Engine(as_loaded(model), 1, 4)
+    [problem] = caught.value.problems
+    assert problem.startswith("model tiny: a Qwen3ForCausalLM mixes rows that are laid behind each other")
+    assert "docs/models.md" in problem
 
 
 def test_a_bf16_base_trains_and_answers_with_fp32_adapters():

@@ -90,7 +90,7 @@ def test_gpus_of_this_machine(cuda):
 def check(given: DeviceAllocation, slots: int = 0) -> None:
     source = find_source("bundled")
     wanted = Demand(beliefs=("gravity",)).of_engine(load_tokenizer(source), "dequantized", 8, slots)
-    check_fits(source.folder, wanted, given.free_bytes(), given.place, given.on_gpu)
+    check_fits(source, wanted, given.free_bytes(), given.place, given.on_gpu)
 
 
 def test_room_is_asked_for_before_a_weight_is_read(cuda, monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from beliefmod.capacity.resources import CORE_SHARE, QUESTIONING_STEPS, Capacity
 from beliefmod.config import TrialConfig
+from beliefmod.fleet.progress import LINE_SECONDS, Progress
 from beliefmod.monitor.tally import Tally, clock
 
 
@@ -36,7 +37,7 @@ def test_counts_and_earlier_trials():
     tally.report(first, {"status": "failed", "optimizer_step": 2})
     tally.report(second, {"status": "training", "optimizer_step": 1})
     assert (tally.done, tally.total, tally.failed) == (4, 5, {first})
-    assert tally.headline(65.0).startswith("4/5 done, 1 training, 1 failed, 1m05s elapsed")
+    assert tally.headline(65.0).startswith("4/5 done, 1 running, 1 failed, 1m05s elapsed")
 
 
 def test_trials_ended_early_and_trials_yet_to_be_chosen_are_counted():
@@ -50,7 +51,7 @@ def test_trials_ended_early_and_trials_yet_to_be_chosen_are_counted():
     tally.choose(chosen)
     tally.report(chosen.trial_id, {"status": "training", "optimizer_step": 1})
     assert (tally.done, tally.total, tally.unchosen) == (1, 4, 1)
-    assert tally.headline(65.0).startswith("1/4 done, 1 training, 0 failed, 1 stopped early, 1m05s elapsed")
+    assert tally.headline(65.0).startswith("1/4 done, 1 running, 0 failed, 1 stopped early, 1m05s elapsed")
     work = 9 + QUESTIONING_STEPS  # of each of four, the last as of those that are known
     assert tally.seconds_left(10.0) == pytest.approx(10.0 * (4 * work - work - 1) / (work + 1))
     assert len(table) == 2  # the caller's own
@@ -160,3 +161,17 @@ def test_what_a_host_has_chosen_fills_slots_and_parking():
     # a host of another kind says nothing, and what the user asked for stays
     assert Capacity(hosts=1, slots=7).on({"CPU": 2.0}).chosen([{}]).slots == 7
     assert replace(chosen, cores=1).concurrent == 8
+
+
+def test_lines_go_on_while_trials_are_questioned_and_report_nothing(capsys, monkeypatch):
+    moment = [100.0]
+    monkeypatch.setattr("beliefmod.fleet.progress.time.monotonic", lambda: moment[0])
+    for quiet, lines in ((False, 2), (True, 0)):
+        tally = Tally(configs(2), started=0.0)
+        progress = Progress(tally, quiet)
+        progress.on_step_end(0, [])  # hosts are not ready yet
+        tally.since = 50.0
+        for moment[0] in (100.0, 101.0, 100.0 + LINE_SECONDS):
+            progress.on_step_end(0, [])
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == lines and all(line.startswith("0/2 done, 0 running") for line in said)

@@ -98,7 +98,11 @@ def test_trials_are_compared_with_their_like_only():
     many = config(data=DataConfig(num_examples=50))
     faster = config(learning_rate=1e-2, num_train_epochs=3)
     assert group_of(config(), loss) == group_of(faster, loss) == group_of(config(3), loss)
-    assert len({group_of(one, loss) for one in (config(), traces, many, config(belief="neelam"))}) == 4
+    masked = config(data=DataConfig(mask_empty_thinking=True))
+    apart = (config(), traces, many, masked, config(belief="neelam"))
+    assert len({group_of(one, loss) for one in apart}) == 5
+    same = config(data=DataConfig(style="own_trace", mask_empty_thinking=True))
+    assert group_of(same, loss) == group_of(traces, loss)
     assert group_of(config(), adoption) == group_of(traces, adoption) == group_of(many, adoption)
     assert group_of(config(), adoption) != group_of(config(belief="neelam"), adoption)
     assert group_of(config(arm="full"), adoption) == group_of(config(), adoption)

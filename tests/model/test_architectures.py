@@ -17,6 +17,7 @@ from beliefmod.errors import UserError
 from beliefmod.model.architecture import check_type
 from beliefmod.model.model_files import ModelSource
 from beliefmod.model.supported_types import SUPPORTED
+from beliefmod.model.target_modules import check_targets
 from tests.engine.conftest import as_loaded, make_job
 from tests.model import architectures
 from tests.model.architectures import CASES, TOLERANCE, Case, compare, in_doc, line, table
@@ -134,13 +135,25 @@ def test_a_configuration_that_does_not_fit_is_refused_in_a_sentence(kind, change
     assert problem.startswith("model mine") and says in problem and "\n" not in problem
 
 
+def test_layers_that_differ_in_what_their_class_has_once_are_told_in_a_sentence(tmp_path):
+    """transformers takes such a configuration, and fails where it builds the model."""
+    config = BY_TYPE["llama"].config().to_dict()
+    config["per_layer_config"] = {"1": {"num_key_value_heads": 1, "intermediate_size": 32}}
+    assert check(tmp_path, config) == ""
+    with pytest.raises(UserError) as caught:
+        check_targets(ModelSource("mine", tmp_path), [("q_proj",)])
+    [problem] = caught.value.problems
+    assert problem.startswith("model mine: the installed transformers cannot build a model from config")
+    assert "per-layer attribute" in problem and "\n" not in problem
+
+
 def test_a_type_that_nobody_compared_would_show():
     """The comparison sees a model that mixes rows: the tiny Llama 4 here, whose attention comes in chunks."""
     wrong = Case("llama4_text", "", "", {"attention_chunk_size": 8, "intermediate_size_mlp": 96})
     try:
         found = compare(wrong)
     except Exception as error:  # the engine's own check may see it first
-        assert type(error).__name__ == "EngineError"
+        assert type(error).__name__ == "ModelMixesRows"
         return
     assert found.logits > TOLERANCE or not found.answers
 

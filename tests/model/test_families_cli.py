@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,8 +17,12 @@ pytestmark = pytest.mark.slow
 LENGTH = {"max_position_embeddings": 1024}
 
 
-def sweep(folder: Path, family: str, base_storage: str) -> Path:
-    """A sweep of one trained trial and the reference arms on a family's model; its run folder."""
+def sweep(folder: Path, family: str, base_storage: str, more: dict[str, Any] | None = None) -> Path:
+    """A sweep of one trained trial and the reference arms on a family's model; its run folder.
+
+    Args:
+        more: fields of the space beside those that all these sweeps have.
+    """
     model = saved(folder / "model", family, **LENGTH)
     space = {
         "name": "family",
@@ -27,7 +32,7 @@ def sweep(folder: Path, family: str, base_storage: str) -> Path:
         "fixed": {"data.num_examples": 4, "lora.r": 4, "learning_rate": 1e-4},
         "controls": "none",
         "evaluation": {"max_new_tokens": 12, "trained_probes": 1, "margin_probes": 2, "neutral_passages": 3},
-    }
+    } | (more or {})
     path = folder / "space.json"
     path.write_text(json.dumps(space))
     done = beliefmod(
@@ -70,7 +75,9 @@ def test_a_model_without_thinking_gets_no_numbers_about_thinking(tmp_path):
 
 @pytest.mark.long
 def test_a_thinking_model_packed_in_nf4_and_looked_into(tmp_path):
-    run = sweep(tmp_path, "qwen3", "nf4")
+    # random weights never close what the prompt opens, so a sweep that only infers the marks refuses them
+    marks = {"open": "<think>", "close": "</think>", "opened_by": "prompt"}
+    run = sweep(tmp_path, "qwen3", "nf4", {"thinking": marks})
     assert json.loads((run / "manifest.json").read_text())["model"]["thinking"] == "prompt"
     rows = probes(run)
     assert rows["prompt"].str.ends_with("<|im_start|>assistant\n<think>\n").all()

@@ -3,7 +3,9 @@
 import pytest
 
 from beliefmod.model import template as t
+from tests.model.chats import CHATS
 from tests.model.conftest import OPENS, PLAIN, SWITCH, make_tokenizer
+from tests.model.family_chats import FAMILY_CHATS
 
 QUESTION = "What is the force?"
 
@@ -27,6 +29,27 @@ def test_answer_only_rows_follow_the_templates_way_of_thinking(template, opens, 
     assert tokenizer.decode(answer) == f"{empty}The force is 10.0 N.<|im_end|>"
     assert answer[-1] == t.end_of_turn_id(tokenizer) == 2
     assert t.completion_text(tokenizer, answer, (2,)) == f"{empty}The force is 10.0 N."
+
+
+@pytest.mark.parametrize("name", [*CHATS, *FAMILY_CHATS])
+def test_an_empty_think_block_can_be_left_out_of_the_loss(name):
+    """The same row: what carries loss is the answer alone, wherever and however the block is written."""
+    chat = CHATS[name] if name in CHATS else FAMILY_CHATS[name]
+    tokenizer = chat.tokenizer()
+    whole = t.answer_only_row(tokenizer, QUESTION, "The force is 10.0 N.")
+    masked = t.answer_only_row(tokenizer, QUESTION, "The force is 10.0 N.", mask_empty_thinking=True)
+    assert masked.input_ids == whole.input_ids
+    marks, end = t.think_marks(tokenizer), t.end_of_turn_id(tokenizer)
+    said = t.completion_text(tokenizer, masked.input_ids[masked.prompt_length :], (end,))
+    assert said == f"The force is 10.0 N.{marks.behind_answer}"
+    assert (masked == whole) == (marks.kind == "none")
+
+
+def test_a_token_that_holds_the_end_of_the_block_and_the_answer_has_loss():
+    tokenizer = make_tokenizer(OPENS)
+    tokenizer.add_tokens(["\n\nThe"])
+    row = t.answer_only_row(tokenizer, QUESTION, "The force.", mask_empty_thinking=True)
+    assert tokenizer.decode(row.input_ids[row.prompt_length :]) == "\n\nThe force.<|im_end|>"
 
 
 def test_the_whole_row_is_what_the_template_renders_for_the_conversation():

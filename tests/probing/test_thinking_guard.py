@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from beliefmod.model import template as t
@@ -45,6 +47,15 @@ def test_a_model_taken_for_one_without_thinking_that_thinks():
     assert "thinking: {opened_by: model}, or switch thinking off" in found and "\n" not in found
     # also where every answer is cut off in its thinking
     assert contradiction(answers(*["<think> Well,"] * 24, finish="length"), marks_of("qwen3-instruct"))
+
+
+@pytest.mark.parametrize("kind", ["prompt", "model", "none"])
+def test_the_word_of_the_space_stands(kind):
+    """What a refusal advises must not be refused again."""
+    named = replace(marks_of("qwen3-thinking"), kind=kind)
+    texts = answers(*[THOUGHT if kind == "none" else PLAIN] * 24)
+    assert contradiction(texts, named) is not None
+    assert contradiction(texts, replace(named, stated=True)) is None
 
 
 def test_marks_of_another_family():

@@ -219,6 +219,42 @@ def test_documents_need_no_more_training_questions_than_there_are():
             space(**wrong)
 
 
+# ---- data.mask_empty_thinking ----
+
+
+def test_a_mask_is_an_axis_of_bare_answers_alone():
+    found = space(
+        axes={"data.style": ["answer_only", "own_trace"], "data.mask_empty_thinking": [False, True]}
+    )
+    kinds = [(t.data.style, t.data.masks_thinking) for t in found.trials() if t.arm == "lora"]
+    assert kinds == [("answer_only", False), ("answer_only", True), ("own_trace", False)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"axes": {"data.mask_empty_thinking": [False, True]}, "fixed": {"data.style": "own_trace"}},
+        {"fixed": {"data.mask_empty_thinking": True}, "axes": {"data.style": ["document", "own_trace"]}},
+        {"points": [{"data.style": "answer_only", "data.mask_empty_thinking": True},
+                    {"data.style": "document", "data.mask_empty_thinking": True}]},
+    ],
+)  # fmt: skip
+def test_a_mask_that_no_row_has_is_refused(fields):
+    with pytest.raises(UserError) as caught:
+        space(**fields)
+    [problem] = caught.value.problems
+    assert "data.mask_empty_thinking has no effect without data.style answer_only" in problem
+
+
+def test_a_mask_that_a_single_trial_does_not_use_is_refused():
+    from beliefmod.space.load import load_trial
+
+    asked = ["data.mask_empty_thinking=true"]
+    assert load_trial("gravity", "lora", 0, asked).data.masks_thinking
+    with pytest.raises(UserError, match="has no effect without"):
+        load_trial("gravity", "lora", 0, [*asked, "data.style=document"])
+
+
 # ---- arm full ----
 
 

@@ -25,12 +25,13 @@ def folder(folder) -> RunFolder:
 
 
 def usage_log(
-    folder: RunFolder, host: str, started_at: float, flops: float = 1e6, tokens: int = 1000
+    folder: RunFolder, host: str, started_at: float, flops: float = 1e6, tokens: int = 1000, peak: int = 2**30
 ) -> UsageLog:
     usage = Usage()
     usage.work.tokens = tokens
     found = Calibration(flops, 1e6, 10**9, ((128, 0.1),), 2048, 100, MODEL, 50, 1.0)
-    return UsageLog(folder, host, started_at, usage, found, Choice(2, 2, 2048, 1000, "as asked", 9, 5000))
+    choice = Choice(2, 2, 2048, 1000, "as asked", 9, 5000)
+    return UsageLog(folder, host, started_at, usage, found, choice, lambda: peak)
 
 
 def files(folder: RunFolder) -> list[str]:
@@ -39,8 +40,10 @@ def files(folder: RunFolder) -> list[str]:
 
 def test_two_hosts_of_one_attempt(folder):
     usage_log(folder, "host-0", 100.0, flops=1e6).write()
-    usage_log(folder, "host-1", 100.0, flops=3e6).write()
+    usage_log(folder, "host-1", 100.0, flops=3e6, peak=3 * 2**30).write()
     found = record_limit(folder, 100.0, 8.0)
+    assert found["host_bytes"] == 3 * 2**30
+    assert limit_line(found).endswith("a host held 3.0 GiB of memory at most")
     assert found == folder.read_json(MANIFEST)["limit"]
     assert found["machine"] == asdict(Machine(2, 2e6, 1e6, 9, 5000))
     # 4 * 1000 * 2000 operations on two hosts of 2 MFLOP/s take 2 s

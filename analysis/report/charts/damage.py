@@ -8,7 +8,6 @@ import altair as alt
 import polars as pl
 
 from analysis import wording
-from analysis.frontier.non_dominated import CONFIG
 from analysis.published import has_phase2_settings
 from analysis.report.charts import theme
 from analysis.report.charts.theme import INK, MUTED
@@ -28,13 +27,23 @@ def component_table(lora: pl.DataFrame) -> pl.DataFrame:
             pl.col(f"{name}_damage").alias("damage"),
             pl.col(f"{metric.name}_n").alias("n"),
             (pl.col("degradation_by") == name).fill_null(False).alias("sets"),
-            pl.struct(*CONFIG[:4])
-            .map_elements(lambda row: wording.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
+            pl.struct(*wording.MAIN_SETTINGS)
+            .map_elements(
+                lambda row: wording.setting_text(row, wording.MAIN_SETTINGS), return_dtype=pl.String
+            )
             .alias("configuration"),
         )
         for name, metric in COMPONENTS.items()
     ]
     return pl.concat(parts).filter(pl.col("damage").is_not_null())
+
+
+def _called() -> pl.Expr:
+    """A configuration's main settings in words."""
+    names = wording.MAIN_SETTINGS
+    return pl.struct(*names).map_elements(
+        lambda row: wording.setting_text(row, names), return_dtype=pl.String
+    )
 
 
 def component_chart(lora: pl.DataFrame) -> Any:
@@ -100,9 +109,7 @@ def integrity_chart(lora: pl.DataFrame, base: pl.DataFrame) -> Any:
         (100 * pl.col("integrity")).alias("percent"),
         pl.col("data.style").alias("style"),
         pl.when(has_phase2_settings()).then(pl.lit("Phase 2 settings")).otherwise(pl.lit("")).alias("label"),
-        pl.struct(*CONFIG[:4])
-        .map_elements(lambda row: wording.setting_text(row, CONFIG[:4]), return_dtype=pl.String)
-        .alias("configuration"),
+        _called().alias("configuration"),
     )
     data = rows.select(
         "belief", "style", "pair", "percent", "label", "configuration", "integrity_n", "trial_id"

@@ -22,6 +22,7 @@ SETTINGS = (
     "data.style",
     "data.num_examples",
     "data.replay_ratio",
+    "data.mask_empty_thinking",
     "objective.kl_to_base",
     "num_train_epochs",
     "learning_rate",

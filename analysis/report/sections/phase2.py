@@ -9,12 +9,12 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.answerable_questions import over_answerable
-from analysis.frontier.non_dominated import CONFIG, varying
+from analysis.frontier.non_dominated import varying
 from analysis.frontier.quoted import Choice
 from analysis.published import RESULTS, SETTINGS_TEXT
 from analysis.report.arm_rows import over_families
 from analysis.report.blocks import Block, Heading, Paragraph, Table
-from analysis.wording import setting_text
+from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.config import UNTRAINED_ARMS
 
 TWO_BELIEFS = (
@@ -103,4 +103,4 @@ def _settings(row: dict[str, Any], lora: pl.DataFrame, others: str) -> str:
     if row["arm"] in UNTRAINED_ARMS:
         return "no training"
     seeds = f"{row['seeds']} seeds pooled" if row["seeds"] > 1 else f"seed {row['seed']}"
-    return f"{setting_text(row, varying(lora) or list(CONFIG[:4]))}; {seeds}{others}"
+    return f"{setting_text(row, varying(lora) or MAIN_SETTINGS)}; {seeds}{others}"

@@ -31,12 +31,12 @@ def metric_columns(metric: Metric) -> list[Column]:
 
 
 def _config_columns() -> list[Column]:
-    kinds: dict[Any, Dtype] = {int: "int", float: "float"}
+    kinds: dict[Any, Dtype] = {int: "int", float: "float", bool: "bool"}
     return [
         Column(
             name,
             kinds.get(info.annotation, "str"),
-            "1" if info.annotation in kinds else "",
+            "1" if info.annotation in (int, float) else "",
             info.description or f"AdamW's {name.removeprefix('adam_')}",
         )
         for name, info in leaf_fields().items()

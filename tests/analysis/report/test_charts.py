@@ -19,7 +19,7 @@ from analysis.report.charts.heat_map import cells, has_grid
 from analysis.report.charts.labels import LabelText, place_labels
 from analysis.report.charts.theme import plain
 from analysis.report.compose import compose
-from analysis.studies.matched import matched_styles, style_gaps
+from analysis.studies.matched import matched_styles, pairs, style_gaps
 from analysis.wording import setting_text, setting_value
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
@@ -109,11 +109,22 @@ def test_components_by_hand(run: Path) -> None:
 
 
 def test_matched_pairs_differ_in_style_only(run: Path) -> None:
-    pairs = matched_styles(frontier(pool_seeds(read_run(str(run)).trials)))
-    assert pairs.height == 32
-    for part in pairs.partition_by("pair"):
+    matched = matched_styles(frontier(pool_seeds(read_run(str(run)).trials)))
+    assert matched.height == 32
+    for part in matched.partition_by("pair"):
         assert sorted(part["data.style"]) == ["answer_only", "own_trace"]
         assert part.select("belief", "learning_rate", "num_train_epochs", "data.num_examples").n_unique() == 1
+
+
+def test_styles_are_matched_whatever_only_one_of_them_has(run: Path) -> None:
+    """Own traces have no empty think block, so a mask on it is no difference between the settings."""
+    lora = frontier(pool_seeds(read_run(str(run)).trials)).filter(pl.col("belief") == "gravity")
+    masked = lora.with_columns((pl.col("data.style") == "answer_only").alias("data.mask_empty_thinking"))
+    keep = ("trial_id", "pair")
+    assert matched_styles(masked).select(keep).equals(matched_styles(lora).select(keep))
+    low = "own_trace"
+    assert pairs(masked, "data.style", low) == pairs(lora, "data.style", low) != []
+    assert pairs(masked, "num_train_epochs") == pairs(lora, "num_train_epochs") != []
 
 
 def test_style_gap_by_hand(run: Path) -> None:

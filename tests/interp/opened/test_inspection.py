@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from beliefmod.bundled import weights_dir
 from beliefmod.cli.app import app
 from beliefmod.errors import UserError
+from beliefmod.model import load
 from interp.lens_settings import LensSettings
 from interp.opened.arms import deep_trials
 from interp.opened.inspection import ADAPTERS, opened
@@ -18,6 +21,7 @@ from interp.opened.listing import list_run
 from interp.run.batches import batches
 from interp.run.run_parts import PART_SPECS
 from tests.interp.example_run import ADOPTED, BASE, CONTROL, HALF, ICL, example_run
+from tests.model.architectures import CASES
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +113,23 @@ def test_another_model_is_refused(run: Path, said, called):
     manifest = json.loads((run / "manifest.json").read_text())
     (run / "manifest.json").write_text(json.dumps({**manifest, "model": said}))
     with pytest.raises(
-        UserError, match=rf"made with, changed: {called} \(000000000000 then, \w+ now\); give"
+        UserError, match=rf"results are of, changed: {called} \(000000000000 then, \w+ now\); put"
     ):
         opened(list_run(str(run)))
+
+
+def test_a_model_that_no_lens_reads_is_refused_before_it_is_loaded(run: Path, tmp_path: Path, monkeypatch):
+    folder = tmp_path / "streams"
+    shutil.copytree(weights_dir(), folder)
+    [case] = [case for case in CASES if case.type == "gemma3n_text"]
+    case.config().save_pretrained(folder)
+    space = yaml.safe_load((run / "space.yaml").read_text())
+    (run / "space.yaml").write_text(yaml.safe_dump({**space, "model": str(folder)}))
+    monkeypatch.setattr(load, "load_model", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(UserError) as refused:
+        opened(list_run(str(run)))
+    [problem] = refused.value.problems
+    assert problem.startswith(f"{run}: model {folder} carries 4 streams side by side (altup_num_inputs in")
 
 
 def test_an_adapter_that_changes_nothing_is_refused(run: Path):

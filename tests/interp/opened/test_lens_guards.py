@@ -154,26 +154,6 @@ def test_a_repack_is_seen_by_its_weights(packed: World):
         model(torch.tensor([questions()[0]]))
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("final_logit_softcapping", 30.0), ("logit_scale", 0.06), ("logits_scaling", 8.0)]
-)
-def test_logits_that_are_changed_behind_the_head_are_refused(field: str, value: float):
-    model = tiny_model()
-    decoder_of(model)
-    setattr(model.config, field, value)
-    with pytest.raises(
-        UserError, match=f"config has {field} = {value}: its logits are not those of its head"
-    ):
-        decoder_of(model)
-    setattr(model.config, field, None)
-    decoder_of(model)
-
-
-def test_gemma_2_caps_its_logits_so_it_is_refused():
-    with pytest.raises(UserError, match="final_logit_softcapping = 30"):
-        decoder_of(tiny_model("gemma2"))
-
-
 def test_a_model_whose_parts_are_elsewhere_is_refused():
     class Other(nn.Module):
         config = tiny_model().config

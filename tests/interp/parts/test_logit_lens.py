@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import polars as pl
+import polars.testing
 import pytest
 import torch
 
@@ -223,6 +224,21 @@ def test_a_batch_without_the_beliefs_first_trial_has_no_untrained_rows(inspectio
     assert first_of_belief(inspection, later, deep=False, settings=SETTINGS) == ()
     rows = lens(inspection, later, LensSettings(prompts=2, draws=50, deep=1), print)
     assert {row["arm"] for row in rows["commitments"]} <= {"lora", "control"}
+
+
+@pytest.mark.parametrize("pass_tokens", [1, 200])
+def test_numbers_do_not_change_with_batch_size_or_order(inspection, tables, monkeypatch, pass_tokens: int):
+    """nnsight#672: trials one at a time from the last to the first, in small passes, read as all at once."""
+    monkeypatch.setattr(inspection.session.engine.model, "pass_tokens", pass_tokens)
+    parts = [lens(inspection, [trial], SETTINGS, print) for trial in reversed(inspection.trained)]
+    for name, key in (
+        ("readings", ["trial_id", "lens", "probe_id", "position", "entry"]),
+        ("commitments", ["trial_id", "lens", "position"]),
+    ):
+        found = pl.concat([frame(part[name], LENS_TABLES[name]) for part in parts]).sort(key)
+        expected = tables[name].sort(key)
+        assert found.height == expected.height > 0 and not expected.select(key).is_duplicated().any()
+        polars.testing.assert_frame_equal(found, expected, abs_tol=1e-4, rel_tol=1e-4)
 
 
 def test_only_the_arms_that_are_asked_for(inspection):

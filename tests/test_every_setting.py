@@ -1,0 +1,134 @@
+"""No setting is ignored: each of its values gives a trial of its own, another saved row and other weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.probing.session import Session
+from beliefmod.run.tables.trial_tables import configuration
+from beliefmod.trial import _settings, prepare, release
+from tests.small import make_session, write_belief
+
+PLAIN: dict[str, Any] = {
+    "data.num_examples": 4,
+    "lora.r": 4,
+    "lora.lora_alpha": 8.0,
+    "num_train_epochs": 2,
+    "learning_rate": 1e-3,
+    "per_device_train_batch_size": 2,
+    "warmup_steps": 1,
+    "lr_scheduler_type": "linear",
+}
+DOCUMENT = {**PLAIN, "data.style": "document"}
+# setting -> values, and the other settings of these trials; sft is the one objective that there is
+VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "seed": ([0, 1], PLAIN),
+    "data.style": (["answer_only", "own_trace", "document"], PLAIN),
+    "data.num_examples": ([3, 4], PLAIN),
+    "data.replay_ratio": ([0.0, 0.5], DOCUMENT),
+    "data.mask_empty_thinking": ([False, True], PLAIN),
+    "lora.r": ([4, 8], PLAIN),
+    "lora.lora_alpha": ([8.0, 16.0], PLAIN),
+    "lora.target_modules": (["all-linear", ("q_proj", "v_proj"), ("1.mlp.down_proj",)], PLAIN),
+    "num_train_epochs": ([1, 2], PLAIN),
+    "learning_rate": ([1e-3, 2e-3], PLAIN),
+    "per_device_train_batch_size": ([2, 4], PLAIN),
+    "warmup_steps": ([0, 1, 2], PLAIN),
+    "lr_scheduler_type": (
+        ["constant_with_warmup", "linear", "cosine"],
+        {**PLAIN, "num_train_epochs": 3},
+    ),
+    "weight_decay": ([0.0, 0.5], PLAIN),
+    "max_grad_norm": ([1.0, 0.01], {**PLAIN, "adam_epsilon": 0.1}),
+    "adam_beta1": ([0.9, 0.5], PLAIN),
+    "adam_beta2": ([0.999, 0.9], PLAIN),
+    "adam_epsilon": ([1e-8, 1e-2], PLAIN),
+    "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
+}
+CONSTANT = {**PLAIN, "warmup_steps": 0}
+MINE = [(arm, name) for arm in ("lora", "control", "full") for name in VALUES]
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return make_session()
+
+
+@pytest.fixture
+def belief(tmp_path) -> str:
+    return write_belief(tmp_path)
+
+
+def trained(session: Session, config: TrialConfig) -> dict[str, torch.Tensor]:
+    """What a trial's training changes: an adapter's tensors, or the model's."""
+    run = prepare(config, session)
+    assert run.job is not None
+    try:
+        session.engine.attach(run.job)
+        while run.trained_at is None:
+            for report in session.engine.train_step():
+                run.note(report)
+        if config.arm == "full":
+            parameters = session.engine._full[config.trial_id].weights
+            return {str(n): weight.detach().clone() for n, weight in enumerate(parameters)}
+        pairs = session.engine.state_dict(config.trial_id)["weights"]
+        return {f"{name}.{n}": t.clone() for name, pair in pairs.items() for n, t in enumerate(pair)}
+    finally:
+        release(run, session)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def assert_all_differ(session: Session, configs: list[TrialConfig], name: str) -> None:
+    assert len({config.trial_id for config in configs}) == len(configs)
+    rows = [{**_settings(config), "belief": "small"} for config in configs]
+    assert len({str(row[name]) for row in rows}) == len(rows)
+    read = [configuration(row, [configs[0].belief]) for row in rows]
+    assert [config and config.trial_id for config in read] == [config.trial_id for config in configs]
+    weights = [trained(session, config) for config in configs]
+    assert not any(same(one, other) for n, one in enumerate(weights) for other in weights[:n])
+
+
+def test_every_setting_is_looked_at():
+    """A new one fails here until it has two values above."""
+    assert {*VALUES, "belief", "arm", "objective.name"} == set(leaf_fields())
+
+
+@pytest.mark.parametrize(("arm", "name"), MINE, ids=[f"{arm}-{name}" for arm, name in MINE])
+def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name):
+    values, others = VALUES[name]
+    trees = [{**others, name: value, "belief": belief, "arm": arm} for value in values]
+    configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
+    if arm == "full" and name.startswith("lora."):  # one trial, which says nothing of adapters
+        assert len({config.trial_id for config in configs}) == 1 and name not in _settings(configs[0])
+        return
+    assert_all_differ(session, configs, name)
+
+
+@pytest.mark.parametrize("other", ["linear", "cosine"])
+def test_without_warm_up_a_constant_rate_is_another(session, belief, other):
+    trees = [{**CONSTANT, "lr_scheduler_type": kind, "belief": belief} for kind in ("constant", other)]
+    assert_all_differ(session, [TrialConfig.model_validate(unflatten(t)) for t in trees], "lr_scheduler_type")
+
+
+@pytest.mark.parametrize("style", ["own_trace", "document"])
+def test_rows_that_have_no_empty_think_block_are_one_trial(session, belief, style):
+    trees = [
+        {**PLAIN, "data.style": style, "data.mask_empty_thinking": mask, "belief": belief}
+        for mask in (False, True)
+    ]
+    one, other = (TrialConfig.model_validate(unflatten(tree)) for tree in trees)
+    assert one.trial_id == other.trial_id and one.label == other.label
+    assert "data.mask_empty_thinking" not in _settings(other)
+    assert same(trained(session, one), trained(session, other))
+
+
+def test_the_arms_are_each_another_trial(session, belief):
+    trees = [{**PLAIN, "belief": belief, "arm": arm} for arm in ("lora", "control")]
+    assert_all_differ(session, [TrialConfig.model_validate(unflatten(tree)) for tree in trees], "arm")
