@@ -21,6 +21,7 @@ class FakeHub:
     Attributes:
         versions: commit -> folder with its files. refs: branch or tag -> commit.
         asked: how often each thing was asked for: `resolve REF`, `list COMMIT`, `file NAME`.
+        spared: requests that are answered before refusals begin.
         refusals: answers with `status` instead of what was asked, used up one by one; -1 for ever.
     """
 
@@ -28,13 +29,16 @@ class FakeHub:
         self.versions: dict[str, Path] = {}
         self.refs: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
-        self.refusals, self.status, self.retry_after = 0, 429, None
+        self.spared, self.refusals, self.status, self.retry_after = 0, 0, 429, None
         self.lock = threading.Lock()
         self.url = ""
 
     def refused(self) -> bool:
         with self.lock:
             if not self.refusals:
+                return False
+            if self.spared:
+                self.spared -= 1
                 return False
             self.refusals -= self.refusals > 0
             self.asked["refused"] += 1

@@ -73,7 +73,7 @@ def _fetch(name: str, revision: str | None) -> Path:
 
     which = f"model {name}" + (f" at revision {revision}" if revision else "")
     try:
-        return _download(name, revision)
+        return _download(name, revision, which)
     except HFValidationError as error:
         raise UserError(f"{which}: not a folder, and not a possible name on the Hugging Face hub") from error
     except GatedRepoError as error:
@@ -92,44 +92,59 @@ def _fetch(name: str, revision: str | None) -> Path:
             f"{which}: only a part of it is in the local cache, {_offline(name, revision)}"
         ) from error
     except LocalEntryNotFoundError as error:
-        if status := _refusal(error):
-            raise UserError(
-                f"{which} is not in the local cache, and the hub answered {status} each time it was asked in "
-                f"{sum(WAITS)} s and more; wait, or {_elsewhere(name, revision)}"
-            ) from error
         here, others = _versions_here(name), _catalogue(name)
         raise UserError(
             f"{which}: no such folder, not in the local cache{here}, {_offline(name, revision)}{others}"
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise UserError(f"{which} could not be fetched from the hub: {error}") from error
+        raise UserError(f"{which} could not be fetched from the hub: {_in_a_line(error)}") from error
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _download(name: str, revision: str | None, which: str) -> Path:
     """Fetch a model, asking again after a while where the hub is busy: it counts requests, and many machines
-    of a cluster may share an address."""
+    of a cluster may share an address.
+
+    Raises:
+        UserError: the hub stays busy; `which` names the model. Whatever else the hub library raises.
+    """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     for wait in (*WAITS, None):
         try:
             return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
-        except LocalEntryNotFoundError as error:
-            if wait is None or not _refusal(error):
+        except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+            status = _refusal(error)
+            if status is None:
                 raise
+            if wait is None:
+                raise UserError(
+                    f"{which} is not in the local cache, and the hub answered {status} each time it was "
+                    f"asked in {sum(WAITS)} s and more; wait, or {_elsewhere(name, revision)}"
+                ) from error
             time.sleep(_asked_wait(error) or wait)
     raise AssertionError
 
 
 def _refusal(error: BaseException) -> int | None:
     """The status of a hub that is to be asked again later: 429, too many requests, or trouble of its own."""
-    status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
+    status = getattr(_answer(error), "status_code", None)
     return status if status in (408, 429) or (status is not None and status >= 500) else None
+
+
+def _answer(error: BaseException) -> object:
+    """What the hub said: to a file's own request the error holds it, else what the error came from."""
+    found = getattr(error, "response", None)
+    return getattr(error.__cause__, "response", None) if found is None else found
+
+
+def _in_a_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _asked_wait(error: BaseException) -> float | None:
     """Seconds that the hub asked to wait, at most `LONGEST_WAIT`."""
-    headers = getattr(getattr(error.__cause__, "response", None), "headers", {})
+    headers = getattr(_answer(error), "headers", {})
     asked = str(headers.get("retry-after", ""))
     return min(float(asked), LONGEST_WAIT) if asked.isdecimal() else None
 

@@ -180,6 +180,19 @@ def test_improvement_is_no_damage() -> None:
     assert m["degradation_low"] == 0.0 and float(m["degradation_high"] or 0) > 0
 
 
+@pytest.mark.parametrize("of_base", [0, 1, 10, 24])
+def test_loops_are_counted_against_a_base_that_loops_itself(of_base: int) -> None:
+    """Of some models 5 to 60 % of base's own answers loop: those are no damage of the trial's."""
+    base = [row(f"d{i}", loop=i < of_base) for i in range(40)]
+    arm = [row(f"d{i}", loop=i < 24) for i in range(40)]
+    m = summarise(arm, base)
+    assert (m["loop"], m["loop_n"], m["loop_base"]) == (0.6, 40, of_base / 40)
+    assert m["loop_damage"] == pytest.approx(0.6 - of_base / 40)
+    assert m["degradation"] == pytest.approx(0.6 - of_base / 40)
+    low, high = float(m["loop_damage_low"] or 0), float(m["loop_damage_high"] or 0)
+    assert low <= 0.6 - of_base / 40 <= high and low < high
+
+
 def test_margins_are_means_of_differences_in_nats() -> None:
     rows = [
         row("d0", logprob_target=-1.0, logprob_prior=-3.0),
