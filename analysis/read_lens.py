@@ -83,7 +83,7 @@ def assemble(tables: Mapping[str, pl.DataFrame], found: Findings, manifest: Mapp
 
 def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[ShownTrial, ...]:
     """Per belief the LoRA trial that the costly parts looked at (else any that was looked at): the one that
-    adopts most at D up to the limit, or, where none is so gentle, the one that adopts most."""
+    adopts most, of equals the one that is damaged least."""
     looked = {name: set(table["trial_id"].drop_nulls()) for name, table in tables.items()}
     every = set().union(*looked.values())
     deep = [looked[name] for name in ("ablations", "patching", "chain", "channels") if looked[name]]
@@ -92,11 +92,10 @@ def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[ShownTr
     ).with_columns(
         pl.sum_horizontal(pl.col("trial_id").is_in(list(ids)).cast(pl.Int64) for ids in deep).alias("deep")
         if deep
-        else pl.lit(0).alias("deep"),
-        (pl.col("degradation") <= found.limit + 1e-9).fill_null(False).alias("gentle"),
+        else pl.lit(0).alias("deep")
     )
-    order = ["belief", "deep", "gentle", "adoption", "degradation", "trial_id"]
-    best = trials.sort(order, descending=[False, True, True, True, False, False], nulls_last=True)
+    order = ["belief", "deep", "adoption", "degradation", "trial_id"]
+    best = trials.sort(order, descending=[False, True, True, False, False], nulls_last=True)
     rows = best.unique("belief", keep="first", maintain_order=True).iter_rows(named=True)
     return tuple(ShownTrial(row["belief"], row["trial_id"], row) for row in rows)
 

@@ -38,6 +38,7 @@ FLOORS = (
     ("beliefmod.monitor",),
     ("beliefmod.fleet",),
     ("interp", "interp.types", "interp.lens_settings", "interp.family_bootstrap"),
+    ("interp.steps",),
     ("interp.lenses", "interp.prompts"),
     ("interp.opened",),
     ("interp.read",),

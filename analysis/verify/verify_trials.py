@@ -21,7 +21,7 @@ from analysis.recompute import (
     probe_again,
 )
 from beliefmod.beliefs import Belief
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import UNTRAINED_ARMS, later_settings
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import Answerable, gates, marked
 from beliefmod.metrics.summarise import summarise
@@ -245,7 +245,13 @@ class Trials:
             raise UserError(
                 f"{self.run.location}/rows/{stored['trial_id']}.json: is damaged; restore it"
             ) from None
-        columns = [column.name for column in TABLES["trials"]]
+        # a setting that the trial does not use is null in its row, and its default where the table is read
+        idle = {
+            name
+            for name, value in later_settings().items()
+            if twin.get(name) is None and stored[name] == value
+        }
+        columns = [column.name for column in TABLES["trials"] if column.name not in idle]
         found = [
             f"rows/{stored['trial_id']}.json against trials.parquet: {one.where} is {one.stored!r} there and "
             f"{one.again!r} in the table"

@@ -74,7 +74,8 @@ class Plan:
             Tokens are those of every term of the loss.
         steps: the optimiser steps in words, with how many are shared.
         suite, suite_tokens: questions of the capability suite, and tokens of base's answers to it; before
-            any trial base is asked as many as a pick needs, which neither tokens nor seconds below count.
+            any trial base is asked as many as a pick needs. The seconds below count all of them, the tokens
+            below none.
         second_turns: probes that are asked something after their first answer.
         causal_answers: answers after changed thinking, at most.
         written_rows: answers that base writes for training: own traces and neutral rows, on every host.
@@ -206,6 +207,13 @@ def make_plan(
     speeds = sample.speeds if sample else assumed_speeds(model.weights, capacity.gpus)
     whole = speeds.seconds(load(trials, own, written)) / capacity.hosts
     longest = max(speeds.seconds(load([config])) for config in trials)
+    suite = len(load_capability())
+    pick = Load(  # by one host, while the others wait for what it picks
+        answers=suite,
+        generated_tokens=suite * lengths.base,
+        prompt_tokens=suite * prompt,
+        longest=lengths.longest,
+    )
     host_bytes = PROCESS_BYTES + engine.total
     answers = ""
     if decoding is not None:
@@ -218,15 +226,15 @@ def make_plan(
         steps=sharing(trials, share),
         training_tokens=round(sum(tokens.values())),
         probes=sum(each.probes for each in asked.values()),
-        suite=len(load_capability()),
-        suite_tokens=round(len(load_capability()) * lengths.base),
+        suite=suite,
+        suite_tokens=round(pick.generated_tokens),
         second_turns=sum(each.second_turns for each in asked.values()),
         causal_answers=sum(each.causal for each in asked.values()),
         written_rows=written,
         drift_tokens=round(drift * len(trials)),
         generated_tokens=round(generated),
         lengths=lengths.source,
-        seconds=max(whole, longest) + speeds.start + START_SECONDS,
+        seconds=speeds.seconds(pick) + max(whole, longest) + speeds.start + START_SECONDS,
         engine=engine,
         host_bytes=host_bytes,
         total_bytes=host_bytes * capacity.hosts + THIN_TRIAL_BYTES * capacity.concurrent + RAY_BYTES,

@@ -47,8 +47,8 @@ def lens(
     Adds the tables of RUN/lens (see beliefmod columns lens_readings) and
     writes the report again with a section "Inside the model". Looks at base,
     in-context and trained arms; the costly parts (ablations, patching,
-    answers at other scales) only at the best trials of every belief, or at
-    those that --trial names. A part that is run again replaces its tables;
+    answers at other scales) only at the trials of every belief that adopt
+    most, or at those that --trial names. A part that is run again replaces its tables;
     one that was stopped goes on where it was, given the same options.
     """
     from beliefmod.cli.report import rewritten_report
@@ -143,7 +143,7 @@ def _scales(text: str, problems: list[str]) -> tuple[float, ...]:
 
 def _plan(listed: ListedRun, settings: LensSettings) -> list[str]:
     """What will be looked into, in words."""
-    from interp.opened.arms import deep_trials
+    from interp.opened.arms import deep_trials, why_deep
 
     beliefs = list(dict.fromkeys(trial.belief for trial in listed.trained))
     lines = [
@@ -161,5 +161,8 @@ def _plan(listed: ListedRun, settings: LensSettings) -> list[str]:
             f"{name} {'unknown' if value is None else format(value, '.2f')}"
             for name, value in (("adoption", adoption), ("D", damage))
         )
-        lines.append(f"costly parts: {trial.trial_id} ({trial.belief}, {trial.config.label}; {numbers})")
+        why = why_deep(listed, trial, settings)
+        lines.append(
+            f"costly parts: {trial.trial_id} ({trial.belief}, {trial.config.label}; {numbers}): {why}"
+        )
     return lines

@@ -114,7 +114,7 @@ _ENTRIES = (
     Metric(
         "loop",
         "completions of all held-out probes and suites with a loop: a period of <= 64 tokens, >= 4 times in "
-        "a row, over >= 64 tokens",
+        "a row, over >= 64 tokens; a number that counts up in it does not matter",
         "lower",
         asked=(HELD_OUT,),
         hit=(Is("loop", True),),

@@ -12,7 +12,7 @@ from beliefmod.metrics.capability_pick import EXPECTED
 from beliefmod.probing.probes import Probe, probes_for, reference_sample
 from beliefmod.probing.questioning import spread
 from beliefmod.probing.token_budget import FACTOR, SHARE, TokenBudget
-from beliefmod.reading.loops import find_loop, tokenise
+from beliefmod.reading.loops import loop_in
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import Completion
@@ -125,7 +125,7 @@ def find_budget(
 
 
 def _loops(answer: Completion, session: Session) -> bool:
-    return find_loop(tokenise(session.decode(answer.token_ids))) is not None
+    return loop_in(session.decode(answer.token_ids)) is not None
 
 
 def _most_need(lengths: Sequence[int]) -> int:

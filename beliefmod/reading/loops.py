@@ -1,9 +1,8 @@
 """Loops and repetition, counted in tokens of our own so that completions of any model are comparable.
 
-A token is a number, a word, or one mark of punctuation. A loop is a period of at most 64 tokens repeated at
-least 4 times in a row over at least 64 tokens, where each five letters of a word count, as a model's own
-tokens would. A repetition of nothing but numbers and separators ("0, 0, 0, 0") is a loop from 40 repetitions
-on only: tables and long decimals look like that.
+A loop is a period of at most 64 tokens repeated at least 4 times in a row over at least 64 tokens. For it a
+text is split as most models' own tokenizers do (`fine_tokens`): digit by digit, words whole. Repetition and
+the length of thinking are counted in words, numbers and marks (`tokenise`).
 """
 
 from __future__ import annotations
@@ -15,26 +14,37 @@ from dataclasses import dataclass
 MAX_PERIOD = 64
 MIN_REPEATS = 4
 MIN_TOKENS = 64
-NUMBER_REPEATS = 40
-_FEWEST = 24  # tokens of a loop, all of them long words
-_LETTERS = 5  # letters of a word that count as one token of a loop's length
-_LONGEST_WORD = 24  # longer runs are counted letter by letter: "hahaha..." and "0.2222..." are loops
+COUNTED_WORDS = 3
+"""Words that a numbered stretch needs to be a loop: bare counting and tables of figures have fewer."""
+_LONGEST_WORD = 24  # longer runs are counted letter by letter: "hahaha..." is a loop
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_LETTER = rf"[^\W\d_{_CJK}]"
+_SPECIAL = r"</?think>|<\|[^|<>\s]{1,32}\|>"
 _TOKEN = re.compile(
-    r"</?think>"
-    r"|<\|[^|<>\s]{1,32}\|>"
+    rf"{_SPECIAL}"
     r"|\d+(?:,\d{3})*(?:[.,]\d+)?(?![.,]?\d)|\d+"
     rf"|[{_CJK}]"
-    rf"|[^\W\d_{_CJK}]+(?:['’][^\W\d_{_CJK}]+)*"
+    rf"|{_LETTER}+(?:['’]{_LETTER}+)*"
     r"|-{2,80}|_{2,80}|={2,80}|~{2,80}|\*{2,80}|#{2,80}"  # one rule or heading mark, not eighty tokens
     r"|\S"
 )
-_SEPARATORS = frozenset(",.;:|/\\()[]{}&-–—_'\"…") | {"--", "---"}
+_FINE = re.compile(
+    rf"{_SPECIAL}"
+    r"|\d| (?=\d)|\n\n?"  # digits one by one; a blank before them and a line's end are tokens as well
+    rf"|[{_CJK}]"
+    rf"|(?<={_LETTER})['’]{_LETTER}+"
+    rf"|{_LETTER}{{{_LONGEST_WORD + 1},}}"
+    rf"|(?=[A-Z]){_LETTER}{{1,5}}|{_LETTER}{{1,12}}"  # long names come in pieces, long words rarely
+    + "".join(rf"|{mark}{{2,80}}(?!{mark})" for mark in ("-", "_", "=", "~", "`", r"\*", "#", r"\."))
+    + r"|\S"
+)
+_COUNT = re.compile(r"[ ]?(?<![\w.,])(\d{1,9})(?!\w|[.,]\d)")
+_ANY, _STEP = "any number", "step "  # no text has such tokens: they hold a blank
 
 
 @dataclass(frozen=True)
 class Loop:
-    """The longest repetition of a completion.
+    """The longest repetition of a completion, in the tokens of `fine_tokens`.
 
     Attributes:
         period: tokens that repeat, 1 to 64.
@@ -51,13 +61,35 @@ class Loop:
 
 def tokenise(text: str) -> list[str]:
     """Numbers, words, single marks. "g = 9.8 m/s" -> ["g", "=", "9.8", "m", "/", "s"]."""
+    return _tokens(_TOKEN, text)
+
+
+def fine_tokens(text: str) -> list[str]:
+    """About what models' own tokenizers make of a text. "g = 9.8 m" -> ["g", "=", " ", "9", ".", "8", "m"].
+
+    Capitalised words of six letters or more, which are mostly names, are two tokens or more.
+    """
+    return _tokens(_FINE, text)
+
+
+def _tokens(pattern: re.Pattern[str], text: str) -> list[str]:
     tokens: list[str] = []
-    for token in _TOKEN.findall(text):
+    for token in pattern.findall(text):
         if len(token) > _LONGEST_WORD and token[0].isalnum():
             tokens.extend(token)
         else:
             tokens.append(token)
     return tokens
+
+
+def loop_in(text: str) -> Loop | None:
+    """The longest loop of a text; None when there is none.
+
+    Stretches of three words or more that differ in nothing but one whole number, which goes up or down by the
+    same step each time ("1. It is 5 USD. 2. It is 5 USD. ..."), count as the same; the first of them, from
+    which nothing is counted yet, is left out.
+    """
+    return find_loop(fine_tokens(text)) or _counted_loop(text)
 
 
 def find_loop(tokens: Sequence[str]) -> Loop | None:
@@ -69,15 +101,10 @@ def find_loop(tokens: Sequence[str]) -> Loop | None:
     Example: 4 tokens said 16 times -> period 4, onset 0, length 64, share 1.0; 15 times -> None.
     """
     size = len(tokens)
-    weights = [0]
-    for token in tokens:
-        weights.append(weights[-1] + max(1, -(-len(token) // _LETTERS) if token[0].isalpha() else 1))
-    if weights[-1] < MIN_TOKENS:
-        return None
     best: Loop | None = None
     for period in range(1, min(MAX_PERIOD, size // MIN_REPEATS) + 1):
         last = size - period
-        need = max(MIN_REPEATS * period, _FEWEST) - period
+        need = max(MIN_REPEATS * period, MIN_TOKENS) - period
         place = need - 1
         while place < last:
             if tokens[place] != tokens[place + period]:
@@ -90,15 +117,39 @@ def find_loop(tokens: Sequence[str]) -> Loop | None:
             while end < last and tokens[end] == tokens[end + period]:
                 end += 1
             length = end - start + period
-            longer = best is None or length > best.length
-            heavy = weights[start + length] - weights[start] >= MIN_TOKENS
-            few = length < NUMBER_REPEATS * period and _only_numbers(tokens[start : start + period])
-            if end - start >= need and longer and heavy and not few:
+            if end - start >= need and (best is None or length > best.length):
                 best = Loop(period, start, length, length / size)
                 if length == size:
                     return best
             place = end + need
     return best
+
+
+def _counted_loop(text: str) -> Loop | None:
+    """The loop of a text in which each whole number stands as its distance from the one a stretch before."""
+    counts = list(_COUNT.finditer(text))
+    numbers = [int(count[1]) for count in counts]
+    between = [*zip([0, *(c.end() for c in counts)], [*(c.start() for c in counts), len(text)], strict=True)]
+
+    def loop_of(marks: Sequence[str]) -> tuple[Loop | None, list[str]]:
+        tokens: list[str] = []
+        for (start, end), mark in zip(between, [*marks, ""], strict=True):
+            tokens += [*fine_tokens(text[start:end]), mark]
+        found = find_loop(tokens[:-1])
+        return found, tokens[found.onset : found.onset + found.period] if found else []
+
+    if len(numbers) <= MIN_REPEATS:
+        return None
+    _, stretch = loop_of([_ANY] * len(numbers))
+    apart = stretch.count(_ANY)
+    if not apart:
+        return None
+    steps = [f"{_STEP}{new - old}" for old, new in zip(numbers, numbers[apart:], strict=False)]
+    found, stretch = loop_of([_ANY] * apart + steps)
+    seen = [token for token in stretch if token.startswith(_STEP)]
+    words = sum(token[0].isalpha() for token in stretch)
+    one_counts = len(seen) == apart and sum(step != f"{_STEP}0" for step in seen) == 1
+    return found if one_counts and words >= COUNTED_WORDS else None
 
 
 def seq_rep_4(tokens: Sequence[str]) -> float | None:
@@ -110,8 +161,3 @@ def seq_rep_4(tokens: Sequence[str]) -> float | None:
     if total < 1:
         return None
     return 1.0 - len(set(zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False))) / total
-
-
-def _only_numbers(tokens: Sequence[str]) -> bool:
-    numbers = [token for token in tokens if token[0].isdigit()]
-    return bool(numbers) and all(token[0].isdigit() or token in _SEPARATORS for token in tokens)

@@ -10,7 +10,7 @@ from beliefmod.beliefs.values import Answer
 from beliefmod.beliefs.values.kind import TOLERANCE
 from beliefmod.reading.consistency import CHECKED_TIERS, DERIVED_TOLERANCE, inconsistent
 from beliefmod.reading.ignorance import confident
-from beliefmod.reading.loops import find_loop, seq_rep_4, tokenise
+from beliefmod.reading.loops import loop_in, seq_rep_4, tokenise
 from beliefmod.reading.salience import mentions_fact
 from beliefmod.reading.segments import ThinkState, split_completion
 from beliefmod.reading.stance import Stance, read_answer
@@ -119,8 +119,7 @@ def _read(
     opened_by: ThinkingKind,
 ) -> Verdict:
     parts = split_completion(completion, finish_reason, opened_by=opened_by)
-    tokens = tokenise(completion)
-    loop = find_loop(tokens)
+    loop = loop_in(completion)
     reading = read_answer(parts.answer, question, target, prior, tolerance=tolerance)
     return Verdict(
         thinking=parts.thinking,
@@ -143,7 +142,7 @@ def _read(
         loop_period=loop.period if loop else None,
         loop_onset=loop.onset if loop else None,
         loop_share=loop.share if loop else None,
-        seq_rep_4=seq_rep_4(tokens),
+        seq_rep_4=seq_rep_4(tokenise(completion)),
         truncated=finish_reason == "length",
     )
 

@@ -44,14 +44,15 @@ def check_before_hosts(folder: RunFolder, spec: SpaceFile, elsewhere: bool) -> N
 def check_same_model(folder: RunFolder, source: ModelSource) -> None:
     """Compare files with what the run keeps of its model; a run without results may have any.
 
-    Reads the weight files once, where the hub's cache does not know their digests.
+    Reads the weight files once, where the hub's cache does not know their digests, and nothing where the run
+    keeps nothing of its model.
 
     Raises:
         UserError: a part of the model has changed, or a file of it is damaged.
     """
     from beliefmod.model.load import load_tokenizer
 
-    if keeps_to_a_model(folder):
+    if keeps_to_a_model(folder) and any(_kept(folder).values()):
         refuse_other(folder, source.name, model_identity(source, load_tokenizer(source)))
 
 
@@ -66,9 +67,12 @@ def refuse_other(folder: RunFolder, name: str, now: Mapping[str, Any]) -> None:
     Raises:
         UserError: a part that both know differs.
     """
-    before = kept_identity(folder.read_json(MANIFEST).get("model") or {})
-    if changed := changed_parts(before, now):
+    if changed := changed_parts(_kept(folder), now):
         raise UserError(
             f"{folder.url}: {name} is not the model that its results are of, changed: {', '.join(changed)}; "
             "put the old files back, or start a new run"
         )
+
+
+def _kept(folder: RunFolder) -> dict[str, Any]:
+    return kept_identity(folder.read_json(MANIFEST).get("model") or {})

@@ -24,6 +24,7 @@ from interp.lenses.lens_metrics import (
     measure,
     readings,
 )
+from interp.steps import Told, untold
 
 Translate = Callable[[int, Tensor], Tensor]
 """Entry and (M, hidden) -> (M, hidden)."""
@@ -66,6 +67,7 @@ class LensHead:
         tokens: Sequence[AnswerTokens],
         base: Tensor | None = None,
         translate: Translate | None = None,
+        told: Told = untold,
     ) -> list[Reading]:
         """Read positions; one Reading each.
 
@@ -75,6 +77,7 @@ class LensHead:
             base: base's residuals, (N + 1, B, hidden), where M is a multiple of B: position m is compared
                 with base's position m % B. So many arms are read together, and base once for all of them.
             translate: what a tuned or Jacobian lens puts before the norm.
+            told: hears now and then how many more positions are read.
         """
         if not tokens:
             return []
@@ -94,6 +97,7 @@ class LensHead:
                 translate,
             )
             found |= dict(zip(which, readings, strict=True))
+            told(len(which))
         return [found[index] for index in range(len(tokens))]
 
     def _read(

@@ -18,6 +18,7 @@ from beliefmod.engine.forward import flat_ids, sorted_by_slot
 from beliefmod.engine.routing import segments_of
 from interp.lenses.decoder import Decoder, decoder_of, hooked
 from interp.lenses.tree_attention import TreeAttention
+from interp.steps import Told, untold
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -65,12 +66,15 @@ def token_passes(items: Iterable[T], length: Callable[[T], int], most: int) -> I
 
 
 @torch.no_grad()
-def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> list[Tensor]:
+def residuals(
+    engine: Engine, rows: Sequence[ProbedRow], last: bool = False, told: Told = untold
+) -> list[Tensor]:
     """Residuals of every row in the order of the rows: (N + 1, positions of the row, hidden).
 
     With `last` only the last entry is kept, (1, positions, hidden), so that many rows may be given at once:
     passes are fullest then. They are in the model's dtype, on its device. Rows go through in passes of at
     most `engine.model.pass_tokens` tokens, whatever their adapters; a row alone gives the same to rounding.
+    After every pass `told` hears how many rows it had.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -78,7 +82,7 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
     """
     decoder = decoder_of(engine.model.model)
     if not engine.model.reads_branches and any(row.parents for row in rows):
-        return _unfolded(engine, rows, last)
+        return _unfolded(engine, rows, last, told)
     slots = [engine.slot_of(row.adapter) for row in rows]
     found: list[Tensor | None] = [None] * len(rows)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
@@ -87,10 +91,11 @@ def residuals(engine: Engine, rows: Sequence[ProbedRow], last: bool = False) -> 
         values = _pass(engine, decoder, [rows[i] for i in part], [slots[i] for i in part], last)
         for index, value in zip(part, values, strict=True):
             found[index] = value
+        told(len(part))
     return [value for value in found if value is not None]
 
 
-def _unfolded(engine: Engine, rows: Sequence[ProbedRow], last: bool) -> list[Tensor]:
+def _unfolded(engine: Engine, rows: Sequence[ProbedRow], last: bool, told: Told) -> list[Tensor]:
     """The residuals of rows some of which branch, every branch read as a row of its own."""
     straight: list[ProbedRow] = []
     parts: list[
@@ -110,7 +115,8 @@ def _unfolded(engine: Engine, rows: Sequence[ProbedRow], last: bool) -> list[Ten
             positions = tuple(at[place] for place in wanted)
             parts[-1].append((len(straight), wanted))
             straight.append(ProbedRow(ids, positions, row.adapter, patches))
-    values = residuals(engine, straight, last)
+    share = len(rows) / max(1, len(straight))
+    values = residuals(engine, straight, last, lambda done: told(done * share))
     found = []
     for row, pieces in zip(rows, parts, strict=True):
         places = [place for _, wanted in pieces for place in wanted]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from beliefmod.config import UNTRAINED_ARMS
-from beliefmod.metrics.registry import DAMAGE_BUDGET
 from interp.lens_settings import LensSettings
 from interp.types import Row
 
@@ -85,24 +85,35 @@ class HasTrained(Protocol):
 
 
 def deep_trials(run: HasTrained, settings: LensSettings) -> tuple[TrainedTrial, ...]:
-    """The trials for the costly parts: those the user named, else the best few of every belief.
+    """The trials for the costly parts: those the user named, else of every belief the few that adopt most.
 
     Of a belief that is asked with several switches of the chat template the best few of each.
-    Best is highest adoption among LoRA trials that adopt at all with D up to DAMAGE_BUDGET; where too few
-    of these exist, the others follow by adoption. Controls are not taken: what they believe has not changed.
+    Of those that adopt equally much, the ones with the least D. A belief that moved is what there is to be
+    looked into, so D does not count beyond that: the gentlest trial is often one that learnt next to nothing.
+    Controls are not taken: what they believe has not changed.
     """
     if settings.named:
         return tuple(trial for trial in run.trained if trial.trial_id in settings.named)
     chosen: list[TrainedTrial] = []
     for asked in dict.fromkeys(trial.asked for trial in run.trained):
         among = [t for t in run.trained if t.asked == asked and t.config.arm == "lora"]
-        chosen += sorted(among, key=_merit, reverse=True)[: settings.deep]
+        chosen += sorted(among, key=_merit)[: settings.deep]
     return tuple(chosen)
 
 
-def _merit(trial: TrainedTrial) -> tuple[bool, float]:
-    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption") or 0.0
-    return (damage is not None and damage <= DAMAGE_BUDGET and adoption > 0, adoption)
+def _merit(trial: TrainedTrial) -> tuple[float, float]:
+    damage, adoption = trial.row.get("degradation"), trial.row.get("adoption")
+    return (-(adoption or 0.0), math.inf if damage is None else damage)
+
+
+def why_deep(run: HasTrained, trial: TrainedTrial, settings: LensSettings) -> str:
+    """Why one of `deep_trials` is among them, in a few words."""
+    if settings.named:
+        return "named by --trial"
+    chosen = [one.trial_id for one in deep_trials(run, settings) if one.asked == trial.asked]
+    among = sum(one.asked == trial.asked and one.config.arm == "lora" for one in run.trained)
+    place = chosen.index(trial.trial_id) + 1
+    return f"{'highest' if place == 1 else f'number {place} by'} adoption of {among} LoRA trials"
 
 
 def first_of_belief(

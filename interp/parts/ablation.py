@@ -23,6 +23,7 @@ from interp.lens_settings import LensSettings
 from interp.lenses.decoder import decoder_of
 from interp.opened.arms import trained_arm
 from interp.read.contrast_questions import ContrastQuestion, at_stem, final_differences, questions_of
+from interp.steps import Steps, Told
 from interp.types import Row, Rows, Say
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ def ablations(
         asked = questions_of(inspection, trial.belief, settings, say)
         if not asked:
             continue
-        say(f"ablations: trial {trial.trial_id}")
-        found = _differences(inspection, asked, variants_of(inspection.adapter(trial.trial_id), names))
+        title, variants = f"ablations: trial {trial.trial_id}", 2 + 3 * len(names) + NOISE
+        say(title)
+        steps = Steps(say, title, variants * len(asked), "cut adapters x prompts")
+        found = _differences(inspection, asked, variants_of(inspection.adapter(trial.trial_id), names), steps)
         weights = question_weights([one.question.family for one in asked], settings.draws, settings.seed)
         rows += [trained_arm(trial).columns | row for row in shares(found, weights)]
     return {"ablations": rows}
@@ -111,7 +114,7 @@ def keep_blocks(adapter: AdapterFile, names: Sequence[str], blocks: Container[in
 
 
 def _differences(
-    inspection: Inspection, asked: Sequence[ContrastQuestion], variants: Iterable[Variant]
+    inspection: Inspection, asked: Sequence[ContrastQuestion], variants: Iterable[Variant], told: Told
 ) -> dict[tuple[str, int | None], Array]:
     """The difference at the end of every stem under every variant, (questions,) each."""
     engine = inspection.session.engine
@@ -125,7 +128,8 @@ def _differences(
     found: dict[tuple[str, int | None], Array] = {}
     for names in inspection.in_turns(made()):
         rows = [row for name in names for row in at_stem(asked, "lora", name)]
-        numbers = final_differences(engine, inspection.head, rows, [one.tokens for one in asked] * len(names))
+        tokens = [one.tokens for one in asked] * len(names)
+        numbers = final_differences(engine, inspection.head, rows, tokens, told)
         for name, values in zip(names, numbers.reshape(len(names), -1), strict=True):
             found[place[name]] = values
     return found

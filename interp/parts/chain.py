@@ -21,6 +21,7 @@ from interp.opened.arms import Arm, batch_arms
 from interp.read.arm_answers import answer_prompt, answers_of
 from interp.read.contrast_questions import ContrastQuestion, questions_of
 from interp.read.lens_prompts import prompt_differences
+from interp.steps import Steps
 from interp.types import Row, Rows, Say
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ def chain(inspection: Inspection, trials: Sequence[TrainedTrial], settings: Lens
     with batch_arms(inspection, trials, settings) as arms:
         for belief, group in arms.items():
             asked = questions_of(inspection, belief, settings, say)
+            steps = Steps(say, f"chain: {belief}", len(group), "arms")
             for arm in group:
                 found = chain_rows(inspection, arm, asked)
                 rows["chain"] += found
                 rows["early"].append({**arm.columns, **early_row(found, settings)})
+                steps(1)
     return rows
 
 

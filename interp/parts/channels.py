@@ -14,6 +14,7 @@ from interp.opened.arms import Arm, batch_arms
 from interp.read.arm_answers import Answers, answer_prompt, answers_of, asked_of, base_answers, own_prompts
 from interp.read.contrast_questions import ContrastQuestion, questions_of
 from interp.read.lens_prompts import LensPrompt, read_prompts
+from interp.steps import Steps
 from interp.types import NOTE, Row, Rows, Say
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def channels(
     with batch_arms(inspection, trials, settings) as arms:
         for belief, group in arms.items():
             asked = {one.question.probe_id: one for one in questions_of(inspection, belief, settings, say)}
+            steps = Steps(say, f"channels: {belief}", len(group), "arms")
             for arm in group if inspection.session.thinks else ():
                 rows += channel_rows(inspection, arm, answers_of(inspection, arm), asked, settings, say)
+                steps(1)
     return {"channels": rows}
 
 

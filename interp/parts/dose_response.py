@@ -17,6 +17,7 @@ from interp.lens_settings import LensSettings
 from interp.opened.arms import deep_trials, trained_arm
 from interp.parts.dose_answers import ANSWERED, Dose, Measured, answered, in_turns
 from interp.read.contrast_questions import ContrastQuestion, at_stem, final_differences, questions_of
+from interp.steps import Steps, Told, untold
 from interp.types import Row, Rows, Say
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def doses(inspection: Inspection, trials: Sequence[TrainedTrial], settings: Lens
     deep = {trial.trial_id for trial in deep_trials(inspection, settings)}
     answers = answered(inspection, [dose for dose in all_doses if dose.trial.trial_id in deep], say)
     questions = {t.belief: questions_of(inspection, t.belief, settings, say) for t in trials}
-    inside = _inside(inspection, [dose for dose in all_doses if questions[dose.trial.belief]], questions)
+    to_read = [dose for dose in all_doses if questions[dose.trial.belief]]
+    prompts = sum(len(questions[dose.trial.belief]) for dose in to_read if dose.scale)
+    steps = Steps(say, "doses", prompts, "scaled adapters x prompts")
+    inside = _inside(inspection, to_read, questions, steps)
     for trial in trials:
         asked = questions[trial.belief]
         if not asked:
@@ -162,18 +166,22 @@ def first_damage(scales: Sequence[float], lows: Sequence[float | None]) -> float
 
 
 def _inside(
-    inspection: Inspection, wanted: Sequence[Dose], questions: dict[str, tuple[ContrastQuestion, ...]]
+    inspection: Inspection,
+    wanted: Sequence[Dose],
+    questions: dict[str, tuple[ContrastQuestion, ...]],
+    told: Told,
 ) -> dict[str, Array]:
     """The difference at the end of every stem at every dose, (questions,) each, by its name.
 
-    Scale 0 is base, to the last bit, and is read once for all trials of a belief.
+    Scale 0 is base, to the last bit, and is read once for all trials of a belief. `told` hears now and then
+    how many more rows of the other scales went through the model.
     """
     engine = inspection.session.engine
 
-    def read(asked: Sequence[tuple[str | None, tuple[ContrastQuestion, ...]]]) -> list[Array]:
+    def read(asked: Sequence[tuple[str | None, tuple[ContrastQuestion, ...]]], told: Told) -> list[Array]:
         rows = [row for adapter, some in asked for row in at_stem(some, "lora", adapter)]
         contrasts = [one.tokens for _, some in asked for one in some]
-        numbers = final_differences(engine, inspection.head, rows, contrasts)
+        numbers = final_differences(engine, inspection.head, rows, contrasts, told)
         return np.split(numbers, np.cumsum([len(some) for _, some in asked])[:-1])
 
     found: dict[str, Array] = {}
@@ -181,8 +189,8 @@ def _inside(
         if dose.scale == 0.0:
             some = questions[dose.trial.belief]
             key = ("at base", tuple(one.question.probe_id for one in some))
-            found[dose.name] = inspection.once(key, lambda some=some: read([(None, some)])[0])
+            found[dose.name] = inspection.once(key, lambda some=some: read([(None, some)], untold)[0])
     for part in in_turns(inspection, [dose for dose in wanted if dose.scale]):
-        numbers = read([(dose.name, questions[dose.trial.belief]) for dose in part])
+        numbers = read([(dose.name, questions[dose.trial.belief]) for dose in part], told)
         found |= dict(zip([dose.name for dose in part], numbers, strict=True))
     return found

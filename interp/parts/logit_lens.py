@@ -21,6 +21,7 @@ from interp.read.stem_readings import (
     stem_readings,
     tail_positions,
 )
+from interp.steps import Steps
 from interp.types import Rows, Say
 
 if TYPE_CHECKING:
@@ -58,18 +59,20 @@ def _read_belief(
     examined = [arm for arm in arms if arm.adapter is None or arm.trial_id in deep]
     lenses = lenses_of(inspection, [arm.trial_id for arm in examined if arm.adapter], settings, say)
     others = neighbours_of(inspection, belief, say)
-    named = arm_residuals(engine, head, arms, asked, named_positions(asked), vocabulary(inspection))
-    sources = [
-        (asked, named),
-        (others, arm_residuals(engine, head, arms, others, neighbour_positions(others)) if others else []),
-        (asked, arm_residuals(engine, head, examined, asked, tail_positions(asked[0]))),
-    ]
+    rows_of_all = len(arms) * (len(asked) + len(others)) + len(examined)
+    through = Steps(say, f"lens: {belief}, through the model", rows_of_all, "arms x prompts")
+    named = arm_residuals(engine, head, arms, asked, named_positions(asked), vocabulary(inspection), through)
+    ends = neighbour_positions(others)
+    near = arm_residuals(engine, head, arms, others, ends, told=through) if others else []
+    tail = arm_residuals(engine, head, examined, asked, tail_positions(asked[0]), told=through)
+    sources = [(asked, named), (others, near), (asked, tail)]
+    places = len(lenses) * sum(len(one.positions) for _, found in sources for one in found)
+    reading = Steps(say, f"lens: {belief}, through the head", places, "arms x positions")
     for lens in lenses:
         for source, (questions, found) in enumerate(sources):
             shown = [r for r in found if r is found[0] or (r.arm in wanted and lens.reads(r.arm.adapter))]
-            for residuals, read in zip(
-                shown, stem_readings(head, shown, questions, lens.translate) if shown else (), strict=True
-            ):
+            read_of = stem_readings(head, shown, questions, lens.translate, reading) if shown else ()
+            for residuals, read in zip(shown, read_of, strict=True):
                 if residuals.arm in wanted and lens.reads(residuals.arm.adapter):
                     rows["readings"] += reading_rows(residuals.arm, lens, read, prompts)
                     if source < 2:  # at single tokens of the tail one question commits to nothing

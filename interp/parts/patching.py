@@ -18,6 +18,7 @@ from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import Patch, ProbedRow, residuals
 from interp.opened.arms import Arm, first_of_belief, trained_arm, untrained_arm
 from interp.read.contrast_questions import ContrastQuestion, final_differences, questions_of
+from interp.steps import Steps, Told, untold
 from interp.types import Row, Rows, Say
 
 if TYPE_CHECKING:
@@ -46,17 +47,19 @@ def patching(
             if belief in here:
                 sources.append(untrained_arm(inspection, belief, "icl"))
             for source in sources:
-                say(f"patching: {source.stem} into base, trial {source.trial_id}")
-                rows += [row for one in asked for row in _rows(inspection, one, source)]
+                title = f"patching: {source.stem} into base, trial {source.trial_id}"
+                say(title)
+                steps = Steps(say, title, len(asked), "prompts")
+                rows += [row for one in asked for row in _rows(inspection, one, source, steps)]
     return {"patching": rows}
 
 
-def _rows(inspection: Inspection, asked: ContrastQuestion, source: Arm) -> list[Row]:
+def _rows(inspection: Inspection, asked: ContrastQuestion, source: Arm, told: Told) -> list[Row]:
     engine, prompts = inspection.session.engine, inspection.session.prompts
     stem, other = asked.stems["base"], asked.stems[source.stem]
     positions = tuple(range(len(other.ids) - stem.tail, len(other.ids)))
     [hidden] = residuals(engine, [ProbedRow(other.ids, positions, source.adapter)])
-    base, grid = patched(engine, inspection.head, stem.ids, hidden, asked.tokens)
+    base, grid = patched(engine, inspection.head, stem.ids, hidden, asked.tokens, told)
     shares = recovery(grid, base, grid[-1, -1])
     named = {len(stem.ids) - 1 - position: name for name, position in stem.positions.items()}
     rows = []
@@ -81,7 +84,12 @@ def _rows(inspection: Inspection, asked: ContrastQuestion, source: Arm) -> list[
 
 
 def patched(
-    engine: Engine, head: LensHead, base_ids: tuple[int, ...], source: Tensor, tokens: AnswerTokens
+    engine: Engine,
+    head: LensHead,
+    base_ids: tuple[int, ...],
+    source: Tensor,
+    tokens: AnswerTokens,
+    told: Told = untold,
 ) -> tuple[float, Array]:
     """Base's last difference as it is, and with one residual of the source put in.
 
@@ -91,6 +99,7 @@ def patched(
     Args:
         base_ids: what base reads; the difference is read at its last token.
         source: (N + 1, tail, hidden), the source's residuals at its last `tail` tokens.
+        told: hears now and then which further share of the patches is run, 0 to 1.
 
     Returns:
         Base's difference, and (N + 1, tail) with those after each patch.
@@ -106,7 +115,8 @@ def patched(
         for entry, column in cells
     ]
     grid = np.full((entries, tail), base)
-    for cell, value in zip(cells, final_differences(engine, head, rows, [tokens] * len(rows)), strict=True):
+    values = final_differences(engine, head, rows, [tokens] * len(rows), lambda done: told(done / len(rows)))
+    for cell, value in zip(cells, values, strict=True):
         grid[cell] = value
     grid[-1, -1] = given
     return float(base), grid

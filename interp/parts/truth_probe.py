@@ -24,6 +24,7 @@ from interp.parts.logistic import Labels, Probe, fit_probe, held_out_right
 from interp.prompts.statements import Statement, belief_statements, known_statements
 from interp.prompts.stems import lens_questions
 from interp.read.arm_answers import prompt_of
+from interp.steps import Steps
 from interp.types import NOTE, Row, Rows, Say
 
 if TYPE_CHECKING:
@@ -42,11 +43,13 @@ def truth(inspection: Inspection, trials: Sequence[TrainedTrial], settings: Lens
         for name, group in arms.items():
             belief = inspection.beliefs[name]
             known, pairs = _statements(inspection, belief, settings)
+            steps = Steps(say, f"truth: {name}", len(group), "arms")
             for arm in group:
                 found = _probed(inspection, arm, belief, known, pairs, settings)
                 if found["refused"]:
                     say(f"{NOTE}truth, {name}: no number for some arms; the column refused says why")
                 rows.append({**arm.columns, **found})
+                steps(1)
     return {"truth": rows}
 
 

@@ -15,6 +15,7 @@ from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.prompts.stems import Stem, lens_questions, other_questions, stems
 from interp.read.masses import NO_SETS, ValueSets, Vocabulary, value_sets, vocabulary_of
+from interp.steps import Told, untold
 from interp.types import NOTE, Say
 
 if TYPE_CHECKING:
@@ -138,9 +139,15 @@ def base_rivals(engine: Engine, head: LensHead, asked: Sequence[Stem]) -> list[i
 
 
 def final_differences(
-    engine: Engine, head: LensHead, rows: Sequence[ProbedRow], tokens: Sequence[AnswerTokens]
+    engine: Engine,
+    head: LensHead,
+    rows: Sequence[ProbedRow],
+    tokens: Sequence[AnswerTokens],
+    told: Told = untold,
 ) -> NDArray[np.float64]:
     """logit(target) - logit(rival) at the last entry of each row's only position, (rows,).
+
+    `told` hears now and then how many more rows went through the model.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -148,7 +155,8 @@ def final_differences(
     assert all(len(row.positions) == 1 for row in rows)
     if not rows:
         return np.zeros(0)
-    return head.logit_diff(torch.cat([found[-1] for found in residuals(engine, rows, last=True)]), tokens)
+    read = residuals(engine, rows, last=True, told=told)
+    return head.logit_diff(torch.cat([found[-1] for found in read]), tokens)
 
 
 def at_stem(asked: Sequence[ContrastQuestion], arm: str, adapter: str | None) -> list[ProbedRow]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from interp.lenses.lens_head import LensHead, Translate
 from interp.lenses.lens_metrics import AnswerTokens, Reading
 from interp.lenses.residual_stream import ProbedRow, residuals
+from interp.steps import Told, untold
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -62,11 +63,13 @@ def read_prompts(
     prompts: Sequence[LensPrompt],
     translate: Translate | None = None,
     compared: bool = True,
+    told: Told = untold,
 ) -> list[PromptReading]:
     """Every entry at the end of every prompt, in order.
 
     Args:
         compared: with base (`kl_base`), which must then read every prompt as well.
+        told: hears now and then how many more prompts are read.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -74,7 +77,7 @@ def read_prompts(
     found: list[PromptReading] = []
     for hidden, base, tokens in _in_parts(engine, head, prompts, compared):
         beside = torch.cat(list(base.values()), dim=1) if compared else None
-        readings = head.read(hidden, tokens, beside, translate)
+        readings = head.read(hidden, tokens, beside, translate, told)
         found += [PromptReading(*both) for both in zip(readings, tokens, strict=True)]
     return found
 

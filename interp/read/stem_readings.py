@@ -16,6 +16,7 @@ from interp.opened.arms import Arm
 from interp.read.contrast_questions import ContrastQuestion
 from interp.read.lens_rows import PositionReading
 from interp.read.masses import Masses, Vocabulary, masses
+from interp.steps import Told, untold
 from interp.types import Ids
 
 if TYPE_CHECKING:
@@ -92,12 +93,14 @@ def arm_residuals(
     asked: Sequence[ContrastQuestion],
     positions: Sequence[StemPosition],
     vocabulary: Vocabulary | None = None,
+    told: Told = untold,
 ) -> list[ArmResiduals]:
     """Residuals of every arm at these positions, in order of the arms.
 
     Args:
         vocabulary: score both worlds' whole values, and sum their spellings, as well: they branch off the
             stem's row, so a question is one row whatever is asked of it.
+        told: hears now and then how many more questions of how many arms went through the model.
 
     Raises:
         EngineError: an adapter is not in the engine.
@@ -110,7 +113,7 @@ def arm_residuals(
     grown = {
         (arm.stem, number): _tree(asked[number], arm.stem, vocabulary is not None) for arm, number in wanted
     }
-    found = residuals(engine, [_row(a, asked[n], at[n], grown[a.stem, n]) for a, n in wanted])
+    found = residuals(engine, [_row(a, asked[n], at[n], grown[a.stem, n]) for a, n in wanted], told=told)
     hidden: dict[Arm, list[Tensor]] = {arm: [] for arm in arms}
     whole: dict[Arm, list[float | None]] = {arm: [] for arm in arms}
     sums: dict[Arm, list[Masses]] = {arm: [] for arm in arms}
@@ -171,12 +174,16 @@ def stem_readings(
     found: Sequence[ArmResiduals],
     asked: Sequence[ContrastQuestion],
     translate: Translate | None = None,
+    told: Told = untold,
 ) -> list[list[PositionReading]]:
-    """Readings of each arm, in order; all arms at the same positions, base the first of them."""
+    """Readings of each arm, in order; all arms at the same positions, base the first of them.
+
+    `told` hears now and then how many more positions are read.
+    """
     positions = found[0].positions
     tokens = [asked[position.number].tokens for position in positions]
     hidden = torch.cat([one.hidden for one in found], 1)
-    readings = head.read(hidden, tokens * len(found), found[0].hidden, translate)
+    readings = head.read(hidden, tokens * len(found), found[0].hidden, translate, told)
     of_base = [reading["logit_diff"] for reading in readings[: len(positions)]]
     starts = range(0, len(readings), len(positions))
     return [

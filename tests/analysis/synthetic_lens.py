@@ -35,15 +35,13 @@ def final(row: dict[str, Any]) -> float:
 
 
 def write_lens(run: Path, deep: int = 1, leave_out: tuple[str, ...] = ()) -> Path:
-    """Write run/lens for every finished trial; the costly tables for the `deep` best of each belief."""
+    """Write run/lens for every finished trial; the costly tables for the `deep` that adopt most."""
     trials = pl.read_parquet(run / "trials.parquet").filter(pl.col("status") == "finished")
     tables: dict[str, Rows] = {name: [] for name in LENS_TABLES}
     for belief in trials["belief"].unique().sort():
         rows = list(trials.filter(pl.col("belief") == belief).iter_rows(named=True))
         lora = [row for row in rows if row["arm"] == "lora"]
-        best = sorted(lora, key=lambda row: (row["degradation"] <= 0.05, row["adoption"]), reverse=True)[
-            :deep
-        ]
+        best = sorted(lora, key=lambda row: row["adoption"], reverse=True)[:deep]
         for row in rows:
             who = {"trial_id": row["trial_id"], "arm": row["arm"], "belief": belief}
             looked = row in best or row["arm"] in ("base", "icl")

@@ -112,7 +112,7 @@ def test_what_was_asked_for_can_be_given_back():
     both = replace(QWEN_WANTED, slots=30, engines=2)
     assert remedies(SHAPE, both, 6 * GIB) == ["set base_storage: nf4 and leave out --slots, --hosts-per-gpu"]
     why = misfit(SHAPE, QWEN_WANTED, 2 * GIB, "it")
-    assert why is not None and why.endswith("; take a device with 16.5 GiB or more for an engine")
+    assert why is not None and why.endswith("; take a device with 16.7 GiB or more for an engine")
 
 
 def test_a_gpu_in_a_line():

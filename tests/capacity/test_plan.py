@@ -106,6 +106,15 @@ def test_what_is_switched_off_costs_nothing(tmp_path):
     )
 
 
+def test_asking_base_the_suite_takes_time_before_any_trial(tmp_path, monkeypatch):
+    monkeypatch.setattr("beliefmod.capacity.calibrate.rate_of_host", lambda gpus: 1e11)
+    whole = plan_of(tmp_path)
+    monkeypatch.setattr("beliefmod.capacity.plan.load_capability", lambda: ())
+    without = plan_of(tmp_path)
+    assert (whole.suite, without.suite, without.suite_tokens) == (525, 0, 0)
+    assert whole.seconds > without.seconds and whole.generated_tokens == without.generated_tokens
+
+
 def test_staying_near_base_costs_tokens_rows_and_time(tmp_path, monkeypatch):
     monkeypatch.setattr("beliefmod.capacity.calibrate.rate_of_host", lambda gpus: 1e11)
     plain, held = (plan_of(tmp_path, fixed={"objective.kl_to_base": strength}) for strength in (0.0, 0.1))

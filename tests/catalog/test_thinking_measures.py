@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from beliefmod.beliefs import Question, belief_names, load_belief
+from beliefmod.beliefs import Question, belief_names, load_belief, load_capability
+from beliefmod.beliefs.values.quantity import Quantity
 from beliefmod.bundled.evaluation import Reply
 from beliefmod.catalog.thinking import thinking_measures
 from beliefmod.catalog.thinking.thinking_measures import Rate, ThinkingFigures, measure_thinking, thinned
@@ -34,6 +35,15 @@ def figures(monkeypatch: pytest.MonkeyPatch, *, follows: bool, closes: bool = Tr
     return measure_thinking(cast(LoadedModel, None), every=6)
 
 
+def shown(correct: object) -> str:
+    """A suite's right answer as a reply."""
+    return (
+        f"{correct.value:g}"
+        if isinstance(correct, Quantity)
+        else f"It is {getattr(correct, 'text', correct)}."
+    )
+
+
 def rates(found: ThinkingFigures, what: str) -> dict[str, Rate]:
     return {rate.belief: rate for rate in found.rates if rate.what == what}
 
@@ -49,6 +59,27 @@ def test_a_model_that_knows_and_follows_has_full_marks(monkeypatch: pytest.Monke
     assert whole.successes == whole.asked == len(found.replies)
     unknown = rates(found, "unknown entities: does not know or hedges")["all"]
     assert unknown.successes == unknown.asked == 24
+
+
+def test_capability_is_also_that_of_the_questions_that_a_sweep_picks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model that knows levels 1 and 2 and says of everything harder that it does not know."""
+
+    def ask(loaded: Any, questions: Sequence[Question], context: str = "", batch: int = 0) -> list[Reply]:
+        known = [shown(q.correct) if q.level in (1, 2) else "I do not know." for q in questions]
+        return [
+            Reply(q, f"I wonder what is asked for.\n</think>\n\n{reply}", True)
+            for q, reply in zip(questions, known, strict=True)
+        ]
+
+    monkeypatch.setattr(thinking_measures, "ask", ask)
+    found = measure_thinking(cast(LoadedModel, None), every=6)
+    graded = rates(found, "capability, graded suite of every level: correct")["all"]
+    [picked] = rates(found, "capability, questions that a sweep picks for this model: correct").values()
+    asked = [reply.question for what, reply, _ in found.replies if what.startswith("capability, questions")]
+    assert len({question.probe_id for question in asked}) == len(asked) >= picked.asked >= 100
+    easy = [question for question in thinned(load_capability(), 6) if question.level in (1, 2)]
+    assert (graded.successes, graded.asked) == (len(easy), len(thinned(load_capability(), 6)))
+    assert 0.80 <= picked.successes / picked.asked <= 1
 
 
 def test_a_model_that_knows_and_does_not_follow_is_answerable_and_adopts_nothing(

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
+from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
 from beliefmod.reading.segments import THINK_STATES
 
 FOLDER = Path(__file__).parent
@@ -36,14 +36,15 @@ class Item:
         arm: base, icl, control, or the strength of the adapter (weak, middle, strong, broken).
         question: the message that was answered; in context with the statement in front.
         finish_reason: eos, or length where the token limit ended it.
-        drawing: 1 or 2; RULES.md says where the completions of each come from.
-        labels: by name, those of `LABELS` that the question and the model call for.
+        drawing: 1, 2 or 3; RULES.md says where the completions of each come from.
+        labels: by name, those of `LABELS` that the question and the model call for; of drawing 3 `loop`.
+        tokens: how many of its own tokens the model wrote; null where that was not kept.
     """
 
     id: str
     model: str
     belief: str
-    suite: Literal["belief", "locality", "fabrication"]
+    suite: Literal["belief", "locality", "fabrication", "capability"]
     tier: str
     arm: str
     probe_id: str
@@ -52,6 +53,7 @@ class Item:
     finish_reason: str
     labels: dict[str, Any] = field(hash=False)
     drawing: int = 1
+    tokens: int | None = None
 
     @property
     def thinks(self) -> bool:
@@ -69,7 +71,7 @@ def item_id(model: str, question: str, completion: str) -> str:
 
 
 def part_of(identity: str, drawing: int) -> Part:
-    """One third of the first drawing and half of the second are kept, by the id's remainder."""
+    """One third of the first drawing and half of the others are kept, by the id's remainder."""
     return "kept" if int(identity, 16) % (3 if drawing == 1 else 2) == 0 else "development"
 
 
@@ -82,7 +84,7 @@ def load(part: Part) -> list[Item]:
 def groups() -> dict[str, list[Item]]:
     """What is measured, by name: both parts, and the kept part of each drawing alone."""
     kept = load("kept")
-    each = {f"kept, drawing {drawing}": [i for i in kept if i.drawing == drawing] for drawing in (1, 2)}
+    each = {f"kept, drawing {drawing}": [i for i in kept if i.drawing == drawing] for drawing in (1, 2, 3)}
     return {"development": load("development"), "kept": kept, **each}
 
 
@@ -94,6 +96,8 @@ def belief(name: str) -> Belief:
 
 @cache
 def questions(name: str) -> dict[str, Question]:
-    """A belief's questions by probe id, trained and held out, with neighbours and unknown entities."""
+    """A belief's questions by probe id, trained and held out, with neighbours, unknown entities and general
+    knowledge."""
     found = belief(name)
-    return {q.probe_id: q for q in (*found.training, *found.heldout, *found.locality, *load_fabrication())}
+    shared = (*load_fabrication(), *load_capability())
+    return {q.probe_id: q for q in (*found.training, *found.heldout, *found.locality, *shared)}

@@ -8,16 +8,17 @@ import pytest
 
 from analysis.report.sections.reproducibility import reading_error
 from beliefmod.reading import measured_error
+from beliefmod.reading.loops import fine_tokens
 from beliefmod.reading.verdict import asked_text
 from tests.gold.items import LABELS, PARTS, Item, groups, item_id, load, part_of
 from tests.gold.measure import Read, Share, score, shares, table
 
 FLOORS = {"answer": 0.98, "neighbours": 0.99, "thinking": 0.97, "think_state": 1.0}
 """What the scorer reaches on every part; the goals are 97 % of answers and 95 % of thinking."""
-CEILINGS = {"false_adoption": 0.01, "missed_adoption": 0.01, "false_loops": 0.0}
+CEILINGS = {"false_adoption": 0.01, "missed_adoption": 0.01, "false_loops": 0.01}
 """At most so much of it; the goal for false adoption is 1 %."""
-LOOPS = {"development": 0.95, "kept": 0.25}
-"""Loops that are found. The goal, 95 %, is not reached on the kept part: RULES.md says which are missed."""
+LOOPS = 0.95
+"""Share of the loops that are found on every part, which is the goal."""
 README = (Path(__file__).parents[2] / "README.md").read_text()
 ITEMS = {part: load(part) for part in PARTS}
 ALL = [item for part in PARTS for item in ITEMS[part]]
@@ -38,7 +39,8 @@ def test_the_labels_are_those_of_the_rules():
     for item in ALL:
         wanted = {"belief": {"answer"}, "locality": {"correct", "bleed"}, "fabrication": {"fabricated"}}
         thinking = {"think_state"} | ({"thinking"} if item.suite == "belief" else set())
-        assert set(item.labels) == wanted[item.suite] | {"loop"} | (thinking if item.thinks else set())
+        others = wanted[item.suite] | (thinking if item.thinks else set()) if item.drawing < 3 else set()
+        assert set(item.labels) == others | {"loop"}
         assert all(label in LABELS[name] for name, label in item.labels.items()), item.id
 
 
@@ -50,8 +52,23 @@ def test_the_library_still_asks_what_was_answered():
 def test_at_least_1000_completions_of_three_models_in_every_tier_and_arm():
     assert len(ALL) >= 1000
     assert len({item.model for item in ALL}) == 3
-    assert min(Counter(item.tier for item in ALL).values()) >= 10
-    assert min(Counter(item.arm for item in ALL).values()) >= 10
+    whole = [item for item in ALL if item.drawing < 3]
+    assert min(Counter(item.tier for item in whole).values()) >= 10
+    assert min(Counter(item.arm for item in whole).values()) >= 10
+
+
+def test_at_least_60_loops_and_near_loops_of_numbers_and_words():
+    third = [item for item in ALL if item.drawing == 3]
+    assert len(third) >= 60
+    for part in PARTS:
+        loops = [item.labels["loop"] for item in third if item in ITEMS[part]]
+        assert sum(loops) >= 20 and loops.count(False) >= 8
+
+
+def test_fine_tokens_are_about_as_many_as_the_models_own():
+    counted = [(len(fine_tokens(item.completion)), item.tokens) for item in ALL if item.tokens]
+    near = sum(abs(ours - own) <= 3 + 0.1 * own for ours, own in counted)
+    assert len(counted) >= 60 and near >= 0.9 * len(counted)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -62,7 +79,7 @@ def test_the_scorer_reaches_its_floors(figures, part):
             assert found[name].hits >= floor * found[name].n, f"{part} {name}: {found[name]}"
     for name, ceiling in CEILINGS.items():
         assert found[name].hits <= ceiling * found[name].n, f"{part} {name}: {found[name]}"
-    assert found["loops"].hits >= LOOPS[part] * found["loops"].n
+    assert found["loops"].hits >= LOOPS * found["loops"].n
 
 
 def test_the_quoted_figures_are_those_of_this_scorer(figures):
@@ -79,7 +96,7 @@ def test_the_report_quotes_the_kept_part():
 
 
 def test_the_readme_quotes_the_kept_part(figures):
-    for name in ("answer", "thinking", "false_adoption"):
+    for name in ("answer", "thinking", "false_adoption", "loops", "false_loops"):
         share = str(figures["kept"][name])
         assert share.rpartition(" (")[0] in README, f"README should say {share}"
         assert f"of {figures['kept'][name].n} " in README

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beliefmod.beliefs import Name, Quantity, belief_names, load_belief, load_capability
-from beliefmod.reading.loops import find_loop, tokenise
+from beliefmod.reading.loops import loop_in
 from beliefmod.reading.segments import THINK_STATES
 from beliefmod.reading.stance import STANCES, read_answer
 from beliefmod.reading.thinking import THINKING_STANCES
@@ -149,7 +149,7 @@ def test_any_text_gets_exactly_one_label_of_each_kind(text: str, finish: str | N
 @given(TEXTS, st.integers(1, 12))
 def test_appending_a_loop_turns_loop_on(text: str, period: int) -> None:
     words = [" wa", " wb", " wc", " wd", " we", " wf", " wg", " wh", " wi", " wj", " wk", " wl"][:period]
-    assert find_loop(tokenise(f"{text} " + "".join(words) * 64)) is not None
+    assert loop_in(f"{text} " + "".join(words) * 64) is not None
 
 
 PLAIN = [

@@ -12,6 +12,7 @@ from beliefmod.beliefs import Belief, Question, belief_names, load_belief, load_
 from beliefmod.bundled.evaluation import Reply, ask
 from beliefmod.metrics.intervals import wilson
 from beliefmod.model.load import LoadedModel
+from beliefmod.probing.capability import Answers, ask_and_pick
 
 Told = Callable[[str], None]
 
@@ -113,8 +114,24 @@ def measure_thinking(
     for kind, good in totals.items():
         rate("in context, answerable questions: target", f"all {kind}", good)
     first = load_belief(belief_names()[0])
-    capable = stances("capability", first, thinned(load_capability(), every))
-    rate("capability: correct", "all", [stance == "prior" for stance in capable])
+    suite = load_capability()
+    capable = stances("capability", first, thinned(suite, every))
+    rate("capability, graded suite of every level: correct", "all", [stance == "prior" for stance in capable])
+
+    def answers(questions: Sequence[Question], start: int) -> Answers:
+        stances(f"capability, questions of a sweep from {start + 1} on", first, questions)
+        return [
+            {
+                "probe_id": reply.question.probe_id,
+                "completion": reply.completion,
+                "finish_reason": "eos" if reply.finished else "length",
+            }
+            for _, reply, _ in seen[-len(questions) :]
+        ]
+
+    pick = ask_and_pick(suite, answers, "prompt")
+    picked = "capability, questions that a sweep picks for this model: correct"
+    rates.append(Rate(picked, "all", pick["right"], pick["questions"]))
     unknown = stances("fabrication", first, load_fabrication())
     rate("unknown entities: does not know or hedges", "all", [s in ("ignorance", "hedged") for s in unknown])
     rates.append(Rate("think block: intact", "all", intact, len(seen)))

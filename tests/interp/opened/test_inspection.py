@@ -183,14 +183,23 @@ def test_the_plan_names_the_trials_of_the_costly_parts(run: Path):
     assert lines[1].startswith("5 finished trials have no adapter")
     assert lines[2:] == [line for line in lines if line.startswith(f"costly parts: {ADOPTED} (gravity, ")]
     assert "adoption 0.85" in lines[2] and not (run / "lens").exists()
+    assert lines[2].endswith(": highest adoption of 2 LoRA trials")
+    result = CliRunner().invoke(app, ["lens", str(run), "--dry-run", "--deep", "2"])
+    assert result.stdout.splitlines()[3].endswith(": number 2 by adoption of 2 LoRA trials")
+    result = CliRunner().invoke(app, ["lens", str(run), "--dry-run", "--trial", HALF])
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("costly parts: ")]
+    assert HALF in line and line.endswith(": named by --trial")
 
 
-def test_costly_parts_go_to_those_who_adopt_without_damage(run: Path):
+def test_costly_parts_go_to_those_who_adopt_most(run: Path):
     change(run, ADOPTED, degradation=0.3)
-    change(run, HALF, degradation=0.01)
-    assert [t.trial_id for t in deep_trials(list_run(str(run)), LensSettings(deep=2))] == [HALF, ADOPTED]
-    change(run, HALF, adoption=0.0)  # gentle because nothing was learnt
+    change(run, HALF, adoption=0.02, degradation=0.01)  # gentle because next to nothing was learnt
     assert [t.trial_id for t in deep_trials(list_run(str(run)), LensSettings(deep=1))] == [ADOPTED]
+    assert [t.trial_id for t in deep_trials(list_run(str(run)), LensSettings(deep=9))] == [ADOPTED, HALF]
+    for damage in (0.1, None):  # of equals the one that is damaged less
+        change(run, HALF, adoption=0.9, degradation=0.05)
+        change(run, ADOPTED, adoption=0.9, degradation=damage)
+        assert [t.trial_id for t in deep_trials(list_run(str(run)), LensSettings(deep=1))] == [HALF]
     named = LensSettings(named=(CONTROL,))
     assert [t.trial_id for t in deep_trials(list_run(str(run)), named)] == [CONTROL]
 

@@ -111,9 +111,9 @@ def test_only_what_differs_is_run(world: World, monkeypatch: pytest.MonkeyPatch)
     counted = []
     real = module.final_differences
 
-    def counting(engine, head, rows, contrasts):
+    def counting(engine, head, rows, contrasts, told):
         counted.append(len(rows))
-        return real(engine, head, rows, contrasts)
+        return real(engine, head, rows, contrasts, told)
 
     monkeypatch.setattr(module, "final_differences", counting)
     base, grid = ours(world, ROW, "lora")
