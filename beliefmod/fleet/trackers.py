@@ -161,8 +161,9 @@ class Readable:
     def __init__(self, trial: Any) -> None:
         self._trial = trial
         config: TrialConfig = trial.config["trial"]
-        used = config.used_settings()
-        self.config = {name: _plain(value) for name, value in config.leaves().items() if name in used}
+        used = config.used_settings() - {"template"}  # its switches stand one by one
+        settings = {name: value for name, value in config.leaves().items() if name in used}
+        self.config = {name: _plain(value) for name, value in (settings | config.switches).items()}
         self.config["trial"] = config.trial_id
         self.evaluated_params = self.config
 

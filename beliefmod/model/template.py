@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.model.think_families import PLAIN
-from beliefmod.model.think_marks import Reply, ThinkMarks, infer, leaves_open
+from beliefmod.model.think_marks import Reply, ThinkMarks, infer, leaves_open, unknown_marks
 from beliefmod.model.train_row import TrainRow
 from beliefmod.space.chat_format import ThinkingKind, with_constants
 
@@ -104,6 +104,11 @@ def _think_marks(tokenizer: "PreTrainedTokenizerBase", template: str, given: Any
 def prompt_opens(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether the prompt leaves thinking open, whatever the space says."""
     return leaves_open(partial(_rendered, tokenizer), think_marks(tokenizer))
+
+
+def marks_in_no_table(tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """What stands around thinking that the template writes in marks which no table has: `<a> ... </a>`."""
+    return unknown_marks(partial(_rendered, tokenizer), think_marks(tokenizer))
 
 
 def thinking_kind(tokenizer: "PreTrainedTokenizerBase") -> ThinkingKind:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
-from beliefmod.model.template import THINKING_FIELD, encode, prompt_opens, think_marks
+from beliefmod.model.template import THINKING_FIELD, encode, marks_in_no_table, prompt_opens, think_marks
 from beliefmod.model.think_families import UNKNOWN_MARKS
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     what = f"model {name}: its chat template"
     named = {given.open, given.close} if given is not None else set()
     if given is None or given.open is None:
-        for mark in UNKNOWN_MARKS:
-            if mark in template and mark not in named:
-                raise UserError(
-                    f"{what} marks thinking with {mark}, which is in no table; name the marks in the "
-                    "space file, thinking: {open: ..., close: ..., opened_by: prompt or model}"
-                )
+        strange = next((mark for mark in UNKNOWN_MARKS if mark in template and mark not in named), None)
+        if strange := strange or marks_in_no_table(tokenizer):
+            raise UserError(
+                f"{what} marks thinking with {strange}, which is in no table; name the marks in the "
+                "space file, thinking: {open: ..., close: ..., opened_by: prompt or model}"
+            )
     marks = think_marks(tokenizer)
     if given is not None and given.opened_by is not None:
         opens = prompt_opens(tokenizer)

@@ -175,6 +175,20 @@ def leaves_open(render: Render, marks: ThinkMarks) -> bool:
     return tail.rfind(marks.open.strip()) > tail.rfind(marks.family.close)
 
 
+def unknown_marks(render: Render, marks: ThinkMarks) -> str | None:
+    """What a template writes around the field `reasoning_content` where that is not what was read off it:
+    `<reflect> ... </reflect>`; None where it is, or where the template has no place for the field."""
+    try:
+        text = render([*_ASKED, Reply(_THOUGHT, _ANSWER).message()])
+    except Exception:  # a template may refuse the field
+        return None
+    before, thought, after = text.partition(_THOUGHT)
+    before, between = before.rpartition(_QUESTION)[2], after.partition(_ANSWER)[0]
+    if not thought or marks.open.strip() in before or marks.close.strip() in between:
+        return None
+    return f"{before.split()[-1] if before.split() else ''} ... {between.strip()}".strip()
+
+
 def _tail(render: Render, **switches: Any) -> str:
     """What the template adds where the assistant's turn begins."""
     prompt = render(_ASKED, add_generation_prompt=True, **switches)

@@ -76,6 +76,9 @@ def test_a_trial_is_its_settings_and_stays_itself():
         "seed",
         "trial",
     }
+    switched = TrialConfig(belief="gravity", arm="base", template='{"enable_thinking": false}')
+    shown = Readable(tune_trial(config=switched)).config
+    assert shown["template.enable_thinking"] is False and "template" not in shown
 
 
 def test_a_report_is_its_numbers_over_optimiser_steps():

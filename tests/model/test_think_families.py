@@ -184,3 +184,19 @@ def test_a_template_with_its_switches_is_checked_as_it_is_used():
     ]
     [problem] = ChatFormat.of(None, {"effort": "low"}).switch_problems(FAMILY_CHATS["smollm3"].template)
     assert "(it has enable_thinking)" in problem
+
+
+REFLECT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.reasoning_content %}<reflect>\n{{ m.reasoning_content }}\n</reflect>\n\n{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("tail", ["", "{% if add_generation_prompt %}<reflect>\n{% endif %}"])
+def test_marks_that_the_template_writes_and_no_table_has_are_refused(tail):
+    """Its thinking would be read as its answer."""
+    with pytest.raises(UserError, match=r"thinking with <reflect> \.\.\. </reflect>, which is in no"):
+        check_thinking("stranger", Chat(REFLECT + tail).tokenizer())
+    named = {"open": "<reflect>", "close": "</reflect>", "opened_by": "prompt" if tail else "model"}
+    check_thinking("stranger", _said(REFLECT + tail, **named))

@@ -17,6 +17,8 @@ from analysis.wording import setting_text
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.probing.token_budget import SHARE, TokenBudget
 
+HARDLY = 0.5
+"""Below so large a share, by the upper end of its interval, base cannot be seen to lose a fact."""
 CAVEATS = (
     "A configuration picked as best on these questions looks better than it is (winner's curse). Before a "
     "number is quoted for it, run it again with new seeds and on questions that were not used to pick it.",
@@ -184,6 +186,8 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
             f" Neighbouring facts, which D does not count, are right in {wording.rate(best, 'locality_near')}"
         )
         text += f" (base {wording.rate(choice.base, 'locality_near')})."
+        if (choice.base.get("locality_near_high") or 1.0) < HARDLY:
+            text += " Base itself can hardly do them, so they say nothing of this model."
     high = best.get("degradation_high")
     if high is None:
         text += " Its D has no interval."
@@ -193,7 +197,7 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
     if constant is not None and (best.get("adoption_low") or 0.0) <= constant.share:
         text += (
             f" Always answering {constant.answer} would adopt on "
-            f"{wording.percent(constant.share, constant.n)}: the best is not told apart from that."
+            f"{wording.percent(constant.share, constant.n)}: the best {_against(best, constant.share)}."
         )
     if (gentler := choice.gentler) is not None:
         text += (
@@ -202,6 +206,11 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
             f"({setting_text(gentler, varying(choice.lora))})."
         )
     return text
+
+
+def _against(best: Mapping[str, Any], share: float) -> str:
+    """How an adoption that does not beat one constant answer stands to it."""
+    return "is below that" if best["adoption_high"] < share else "is not told apart from that"
 
 
 def _answerable(belief: BeliefFindings, row: Mapping[str, Any]) -> str:

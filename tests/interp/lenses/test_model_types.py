@@ -22,6 +22,8 @@ from interp.lenses.tree_attention import grow
 from tests.engine.conftest import as_loaded
 from tests.model.architectures import CASES, LENGTHS, TOLERANCE, Case, random_rows_of
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 REFUSED = {"gemma3n_text": "altup_num_inputs"}
 BY_TYPE = {case.type: case for case in CASES}
 READ = [kind for kind in BY_TYPE if kind not in REFUSED]
