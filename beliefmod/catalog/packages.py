@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ _OFFLINE = (
     "Failed to establish a new connection",
     "Temporary failure in name resolution",
     "Name or service not known",
+    "Failed to resolve",
     "Max retries exceeded",
     "Read timed out",
     "ConnectTimeoutError",
@@ -57,7 +59,8 @@ def _reason(said: str, packages: Sequence[str]) -> str:
         return f"the package index cannot be reached; {by_hand}"
     if "No matching distribution found" in said:
         gone = re.findall(r"No matching distribution found for (\S+)", said)
-        return f"the package index has no {gone[0] if gone else wanted} (any more); {by_hand}"
+        asked = "PIP_NO_INDEX is set, so none was asked" if os.environ.get("PIP_NO_INDEX") else "any more"
+        return f"the package index has no {gone[0] if gone else wanted} ({asked}); {by_hand}"
     errors = [line for line in said.splitlines() if line.startswith("ERROR")] or said.splitlines()
     return f"pip could not fetch it ({errors[-1] if errors else 'no reason given'}); {by_hand}"
 

