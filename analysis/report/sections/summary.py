@@ -186,7 +186,7 @@ def _headline(belief: BeliefFindings, found: Findings) -> str:
             f" Neighbouring facts, which D does not count, are right in {wording.rate(best, 'locality_near')}"
         )
         text += f" (base {wording.rate(choice.base, 'locality_near')})."
-        if (choice.base.get("locality_near_high") or 1.0) < HARDLY:
+        if ((choice.base or {}).get("locality_near_high") or 1.0) < HARDLY:
             text += " Base itself can hardly do them, so they say nothing of this model."
     high = best.get("degradation_high")
     if high is None:
