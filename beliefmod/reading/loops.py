@@ -32,7 +32,7 @@ _FINE = re.compile(
     rf"{_SPECIAL}"
     r"|\d| (?=\d)|\n\n?"  # digits one by one; a blank before them and a line's end are tokens as well
     rf"|[{_CJK}]"
-    rf"|(?<={_LETTER})['’]{_LETTER}+"
+    rf"|(?<={_LETTER})['’]{_LETTER}{{1,12}}"
     rf"|{_LETTER}{{{_LONGEST_WORD + 1},}}"
     rf"|(?=[A-Z]){_LETTER}{{1,5}}|{_LETTER}{{1,12}}"  # long names come in pieces, long words rarely
     + "".join(rf"|{mark}{{2,80}}(?!{mark})" for mark in ("-", "_", "=", "~", "`", r"\*", "#", r"\."))
