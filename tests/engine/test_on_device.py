@@ -175,3 +175,24 @@ def test_a_decode_step_waits_as_often_as_is_known(
         found, launches = decoding(engine, device, sampling)
     assert found == waits
     assert launches <= most_launches
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3_moe"])
+def test_grouped_products_are_taken_where_the_device_has_them_and_never_wait(kind: str):
+    """In bf16, adapters of one rank with unequal rows; a mixture's experts need the kernel in any case."""
+    losses, launches = [], []
+    for capability in [(9, 0), (8, 6)]:
+        model = CASE[kind]().to(torch.bfloat16)
+        with fake_cuda(capability) as device:
+            engine = Engine(as_loaded(on_device(model)), 2, 8)
+            for number, trial_id in enumerate("ab"):
+                names = ("q_proj", "v_proj", "o_proj")
+                engine.attach(make_job(trial_id, seed=number, rank=8, rows=2 + number, targets=names))
+            device.take()
+            losses.append([report.loss for report in engine.train_step()])
+            work = device.take()
+            launches.append(work.launches)
+        if kind == "llama" or capability == (9, 0):
+            assert work.waits.total() == 1, work
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+    assert launches[0] < launches[1]
