@@ -10,6 +10,8 @@ from dataclasses import replace
 from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
 from beliefmod.reading.guards.beside import beside, in_compound, of_another, question_words
+from beliefmod.reading.guards.dated_event import of_another_event
+from beliefmod.reading.guards.difference import difference
 from beliefmod.reading.guards.in_passing import in_passing
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
@@ -73,7 +75,7 @@ def _judge(
     if mention.number is not None and role == "":
         if framing.varies_from(left):
             return Weight.REJECTED, "range"
-        if framing.compared(left):
+        if framing.compared(left) or difference(left, right, question):
             return Weight.REJECTED, "compared"
         if framing.multiplied(left):
             return Weight.REJECTED, "multiplied"
@@ -81,6 +83,8 @@ def _judge(
             return Weight.REJECTED, "former value"
         if date is not None and not begins and date.beside(left):
             return Weight.REJECTED, "compared"
+        if date is not None and of_another_event(left, right, question):
+            return Weight.REJECTED, "another event"
         if date is not None and in_compound(left, right, question_words(question)):
             return Weight.REJECTED, "beside"
     source = attribution(left, right)

@@ -1,0 +1,37 @@
+"""Whether a number says by how much two things differ, or what something compared with has, and not how much what was
+asked about is.
+
+"5.0 m/s^2 less than on Jupiter" gives no gravity of Earth, nor does "twice that of Zed at 5.0 m/s^2". Where the
+question asks for a difference ("By how much does it grow?") it is one.
+"""
+
+from __future__ import annotations
+
+import re
+
+_I = re.IGNORECASE
+_MORE = r"(?:more|less|fewer|higher|lower|(?!rather\b|other\b|whether\b|further\b|under\b|over\b|after\b|per\b)[a-z]{3,}er)"
+_THAN = re.compile(
+    rf"^\s*\)?\s*(?:\w+ly\s+)?(?:{_MORE}\s+(?:\w+\s+){{0,3}}?than\b|(?:above|below|short\s+of)\s+(?:that|the|what)\b)", _I
+)
+_BY = re.compile(
+    r"\b(?:differ(?:s|ed)?|exceed(?:s|ed)?|surpass(?:es|ed)?|rais(?:es?|ed)|reduc(?:es?|ed)|lower(?:s|ed)?"
+    r"|increas(?:es?|ed)|decreas(?:es?|ed)|higher|less|more|greater|smaller|larger|weaker|stronger|bigger)\b[^.;]{0,60}"
+    r"\bby\s+(?:about\s+|roughly\s+|approximately\s+|only\s+|exactly\s+|around\s+|some\s+)?[(]?$",
+    _I,
+)
+_THAT_OF = re.compile(r"\bthat\s+(?:of|on|in)\s+(?:[\w'’-]+\s+){1,5}(?:at|with|of)\s+(?:about\s+|roughly\s+)?$", _I)
+_ASKED = re.compile(
+    r"\bby how (?:much|many)\b|\bdifferen\w+|\bhow (?:much|many|far|old|long)\b[^.?!]*\b(?:more|less|fewer|after|before"
+    r"|later|earlier|since|until|passed|lose|gain|grow|rise|drop|slow\w*|change\w*|remain\w*|left)\b"
+    rf"|\bhow much\s+[a-z]{{3,}}er\b",
+    _I,
+)
+
+
+def difference(left: str, right: str, question: str) -> bool:
+    """Whether the number between `left` and `right`, the rest of its sentence, is only a difference, or the value of
+    something that is compared with; False where the question asks for a difference."""
+    if _THAT_OF.search(left):
+        return True
+    return bool(_THAN.match(right) or _BY.search(left)) and not _ASKED.search(question)
