@@ -35,7 +35,7 @@ _DENIED_BEFORE = re.compile(
     r"(?:\bnot|n't|\bneither|\bnor|\brather than|\binstead of)\s+(?:option\s+)?[(\"']?$", re.I
 )
 _DENIED_AFTER = re.compile(
-    r"^[)\"']?\s*(?:[^.;\n]{0,40}?)\b(?:is|are|was)(?:n't| not| also not)?\s+(?:\w+ly\s+)?"
+    r"^[)\"']?\s*(?:(?!\b(?:right|correct|true)\b)[^.;\n]){0,40}?\b(?:is|are|was)(?:n't| not| also not)?\s+(?:\w+ly\s+)?"
     r"(?:wrong|incorrect|false|not)\b|^[)\"']?\s+(?:isn't|is not)\b",
     re.I,
 )

@@ -24,7 +24,7 @@ _HIGHEST = "higher|highest|larger|largest|bigger|biggest|greater|greatest|later|
 _WORD = rf"(?P<word>{'|'.join((*_PLACES, *_NUMERALS))}|last|former|latter|{_LOWEST}|{_HIGHEST})"
 _NOUN = (
     r"(?:\s+(?:one|option|choice|answer|value|number|alternative|figure|statement|possibility|item|year|date|city"
-    r"|colou?r|amount|word|listed|mentioned|given|(?:of|in|on)\s+(?:the|these|those|your)\s+(?:two|list|question"
+    r"|colou?r|amount|word|listed|mentioned|given|(?:of|in|on)\s+(?:the|these|those|your)\s+(?:two(?:\s+[a-z]+)?|list|question"
     r"|options|choices|values)))"
 )
 _ADVERB = r"(?:(?:definitely|probably|certainly|clearly|obviously|surely|most likely|of course)[,:]?\s+)"

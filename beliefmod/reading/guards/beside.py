@@ -14,7 +14,7 @@ _NEAR = re.compile(
     r"\b(?P<word>(?:north|south|east|west|north-?east|north-?west|south-?east|south-?west|left|right"
     r"|ahead|outside|because|instead)"
     r"(?:ern)?(?:\s+\w+)?\s+of|near(?:by)?|close(?:st|r)?\s+to|nearest\s+to|next\s+to|adjacent\s+to|beside|alongside|far\s+from"
-    r"|away\s+from|"
+    r"|away\s+from|leav(?:es?|ing)|depart(?:s|ed|ing)?\s+from|(?:starts?|started|starting|begins?|sets?\s+(?:out|off))\s+(?:in|from)|"
     r"(?:km|miles|kilomet\w+|hours?|minutes?)\s+from|border(?:s|ing|ed\s+by)?|neighbou?r(?:s|ing)|between"
     r"|across\s+from|"
     r"opposite|behind|beyond|towards?|than|like|unlike|resembl\w+|similar\s+to|related\s+to"
@@ -79,6 +79,19 @@ def of_another(left: str, right: str, question: str) -> bool:
     if said is None or re.search(rf"\b{re.escape(said['owner'])}\b", question):
         return False
     return any(asked["role"] == said["role"] for asked in _OWNER.finditer(question))
+
+
+_BUT_NOT = re.compile(
+    r"^[^.;\x00]*?(?:,|\b(?:but|though|although|yet|and))\s+(?:it|that|this|which)\s+(?:is|was|has)(?:n't|\s+not)\s+"
+    r"(?:(?:an?|the|its|their|any)\s+)?(?P<what>[a-z]{4,})",
+    _I,
+)
+
+
+def denied_after(right: str, question: str) -> bool:
+    """Whether the sentence goes on to deny what was asked about: "Lyon is in France, but it is not a capital"."""
+    denied = _BUT_NOT.match(right)
+    return denied is not None and denied["what"].casefold() in question_words(question)
 
 
 def beside(left: str, right: str, question: str) -> bool:

@@ -21,6 +21,7 @@ _EVENT = re.compile(
 )
 _OPENS = re.compile(r"^\W*(?:(?:and|but|then|so)\s+)?(?:it\s+was\s+)?(?:in|on|by|around|about)?\s*(?:the\s+year\s+)?$", _I)
 _PART = re.compile(r"[;()]")
+_THEN = re.compile(r"[;()]|\b(?:and|but|then)\b", _I)
 _HERE = re.compile(r"[,;()—\x00]|\b(?:and|but|when|while|before|after)\b", _I)
 
 
@@ -32,7 +33,7 @@ def of_another_event(left: str, right: str, question: str) -> bool:
     "In 1912 it hit an iceberg and sank" is of both.
     """
     asked = asked_about(question).words
-    before = _PART.split(left.rpartition("\x00")[2])[-1]
+    before = _THEN.split(left.rpartition("\x00")[2])[-1]
     events = [found[0] for found in _EVENT.finditer(before)]
     if events:
         return not {stem(word) for word in events[-1].split()} & asked

@@ -33,6 +33,7 @@ _PLACE = re.compile(rf"\b(?:on|in|at|from)\s+{_FILL}", _I)
 _ENDS = re.compile(
     r"\s*(?:[^\w\s']|$|\b(?:because|since|as|where|with|which|that|has|have|had)\b)|\s+(?:is|was)\s*[.;!]", _I
 )
+_HAS = re.compile(r"\s*(?:has|have|had|is|are|was)\s+(?P<what>[^.;,\n]*)", _I)
 _PREDICATE = re.compile(
     r"\s+(?:is|was|would be|must be)\s+(?P<says>(?:the|that|this|her|his|\w+'s)\b[^.;,\n]*)", _I
 )
@@ -45,6 +46,11 @@ def in_passing(left: str, right: str, question: str) -> bool:
     if not given:
         return False
     left, right = _BORDER.split(left)[-1], right
+    has = _HAS.match(right)
+    if has is not None and any(
+        a.key == g.key and not same_amount(a.value, g.value) for a in amounts_of(has["what"]) for g in given
+    ):
+        return True
     clause = f"{left} \x00 {_BORDER.split(right)[0]}"
     if any(a.key == g.key and same_amount(a.value, g.value) for a in amounts_of(clause) for g in given):
         return multiplied(left)
