@@ -27,6 +27,7 @@ _TAKEN = [
         r"(?i:\b(?:so|therefore|thus|hence),?\s+)(?P<x>[A-H])(?=[)]?\s*(?:$|[.!,\n]|it\s+is\b))",
         r"(?i:\b(?:option|choice)\s+)\(?(?P<x>[A-H])\b(?!')",
         r"\(?(?P<x>[A-H])\)?\s+it\s+is\b",
+        rf"(?i:\bbut\s+){_X}(?=\W*(?:$|[.!;\n]))",
     )
 ]
 _ALONE = re.compile(rf"^[\W{BOX_OPEN}]*(?i:(?:option|choice|answer)\W+)?(?P<x>[A-Ha-h])[\W{BOX_CLOSE}]*$")
@@ -35,7 +36,8 @@ _DENIED_BEFORE = re.compile(
     r"(?:\bnot|n't|\bneither|\bnor|\brather than|\binstead of)\s+(?:option\s+)?[(\"']?$", re.I
 )
 _DENIED_AFTER = re.compile(
-    r"^[)\"']?\s*(?:(?!\b(?:right|correct|true)\b)[^.;\n]){0,40}?\b(?:is|are|was)(?:n't| not| also not)?\s+(?:\w+ly\s+)?"
+    r"^[)\"']?\s*(?:(?!\b(?:right|correct|true)\b)[^.;\n]){0,40}?\b(?:is|are|was)(?:n't| not"
+    r"| also not)?\s+(?:\w+ly\s+)?"
     r"(?:wrong|incorrect|false|not)\b|^[)\"']?\s+(?:isn't|is not)\b",
     re.I,
 )
@@ -68,12 +70,15 @@ def without_listing(text: str, options: dict[str, str]) -> str:
     return text
 
 
-_ITEM = re.compile(r"(?:(?<=\s)|^)\(?(?P<x>[A-H])[).:]\s*(?P<content>[^\n:;]{1,40}?)(?=\s+\(?[A-H][).:]\s|\s*\n|\s*$)")
+_ITEM = re.compile(
+    r"(?:(?<=\s)|^)\(?(?P<x>[A-H])[).:]\s*(?P<content>[^\n:;]{1,40}?)(?=\s+\(?[A-H][).:]\s|\s*\n|\s*$)"
+)
 _SAYS = re.compile(r"\b(?:is|are|was|were|has|have|because|since|correct|right|wrong)\b", re.I)
 
 
 def _changed_list(text: str) -> list[tuple[int, int]]:
-    """The items of a list from A on that stand one behind the other and say nothing: "A) 9.8 B) 5.0 C) 10"."""
+    """The items of a list from A on that stand one behind the other and say nothing: "A) 9.8 B) 5.0 C)
+    10"."""
     run: list[re.Match[str]] = []
     for found in _ITEM.finditer(text):
         follows = not run or not text[run[-1].end() : found.start()].strip()
@@ -104,11 +109,14 @@ def taken(text: str, options: dict[str, str]) -> set[str]:
 
 
 def begun_with(text: str, options: dict[str, str]) -> set[str]:
-    """The letter that the text begins with as an item of a list ("B: Paris"), where it is not denied."""
+    """The letter that the text begins with as an item of a list ("B: Paris"), where it is not denied and
+    nothing but the content of another option stands behind it ("A) Paris")."""
     first = _FIRST.match(text)
     if first is None or first["x"] not in options or denied(text, *first.span("x")):
         return set()
-    return {first["x"]}
+    behind = text[first.end() :].strip(" .!*\n").casefold()
+    others = {content.casefold() for letter, content in options.items() if letter != first["x"]}
+    return set() if behind in others else {first["x"]}
 
 
 def denied(text: str, start: int, end: int) -> bool:

@@ -1,7 +1,7 @@
 """What a question offers to choose from, and which of it an answer points at without naming it.
 
-"Is it 5.0 or 9.8 m/s^2?" and "A) 5.0 B) 9.8" both offer two; "the former", "Second option" and "the lower one"
-point at one of them, "Both." at all.
+"Is it 5.0 or 9.8 m/s^2?" and "A) 5.0 B) 9.8" both offer two; "the former", "Second option" and "the lower
+one" point at one of them, "Both." at all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 
 from beliefmod.beliefs.values.date import Date
-from beliefmod.reading.guards.negation import last_match
 from beliefmod.reading.multiple_choice import denied, listed
 from beliefmod.reading.prose import sentences
 
@@ -23,14 +22,17 @@ _LOWEST = "lower|lowest|smaller|smallest|lesser|least|earlier|earliest"
 _HIGHEST = "higher|highest|larger|largest|bigger|biggest|greater|greatest|later|latest"
 _WORD = rf"(?P<word>{'|'.join((*_PLACES, *_NUMERALS))}|last|former|latter|{_LOWEST}|{_HIGHEST})"
 _NOUN = (
-    r"(?:\s+(?:one|option|choice|answer|value|number|alternative|figure|statement|possibility|item|year|date|city"
-    r"|colou?r|amount|word|listed|mentioned|given|(?:of|in|on)\s+(?:the|these|those|your)\s+(?:two(?:\s+[a-z]+)?|list|question"
+    r"(?:\s+(?:one|option|choice|answer|value|number|alternative|figure|statement|possibility"
+    r"|item|year|date|city"
+    r"|colou?r|amount|word|listed|mentioned|given|(?:of|in|on)\s+(?:the|these|those"
+    r"|your)\s+(?:two(?:\s+[a-z]+)?|list|question"
     r"|options|choices|values)))"
 )
 _ADVERB = r"(?:(?:definitely|probably|certainly|clearly|obviously|surely|most likely|of course)[,:]?\s+)"
 _LEAD = (
     r"(?:(?:^|[.!?:;,]\s+|\n)\W*(?:so|yes|then|well|therefore|thus|hence)?,?\s*"
-    r"|(?:\b(?:is|be|was|choos\w*|chose|pick\w*|select\w*|tak(?:e|es|ing)|say|says|prefer|go(?:es)? (?:with|for)|think)"
+    r"|(?:\b(?:is|be|was|choos\w*|chose|pick\w*|select\w*|tak(?:e|es|ing)|say|says|prefer"
+    r"|go(?:es)? (?:with|for)|think)"
     r"|'s)\s+)"
 )
 _RIGHT = r"(?:the\s+)?(?:\w+ly\s+)?(?:right|correct|true|best|accurate|answer|one)\b"
@@ -38,8 +40,10 @@ _ENDS = rf"(?=\s*(?:$|[.!,;:\n]|\b(?:because|since|as)\b|(?:is|was|seems|would b
 _POINTS = re.compile(rf"{_LEAD}{_ADVERB}?the\s+{_WORD}{_NOUN}*{_ENDS}", _I)
 _ALONE = re.compile(rf"^\W*{_ADVERB}?(?:the\s+)?{_WORD}{_NOUN}*(?:,?\s+of course)?\W*$", _I)
 _ALL = re.compile(
-    r"^\W*(?:(?:I|we)\s+(?:think|believe|would\s+say)\s+|maybe\s+|perhaps\s+|either\b|both\b|it\s+(?:is|could\s+be)\s+both\b)"
-    r"(?:\s*\b(?:both|of|them|these|those|the|two|one|values?|options?|answers?|choices?|are|is|could|can|may|be|works?"
+    r"^\W*(?:(?:I|we)(?:'d|\s+would)?\s+(?:think|believe|say)\s+|maybe\s+|perhaps\s+|either\b|both\b"
+    r"|it\s+(?:is|could\s+be)\s+both\b)"
+    r"(?:\s*\b(?:both|of|them|these|those|the|two|one|values?|options?|answers?|choices?|are"
+    r"|is|could|can|may|be|works?"
     r"|seem|equally|correct|right|possible|valid|true|acceptable|fine)\b)*\W*$",
     _I,
 )
@@ -48,8 +52,8 @@ _ALL = re.compile(
 def offered(question: str) -> list[str]:
     """What a normalised question offers, in its order; empty where it offers nothing.
 
-    Of "Choose: is a wendrik a fish or a bird?" the first is "is a wendrik a fish": the clause in front of "or" holds
-    what is offered last, the one behind it first.
+    Of "Choose: is a wendrik a fish or a bird?" the first is "is a wendrik a fish": the clause in front of
+    "or" holds what is offered last, the one behind it first.
     """
     options = listed(question)
     if options:

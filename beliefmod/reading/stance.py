@@ -100,7 +100,7 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
             return Reading(chosen.pop(), tuple(mentions))
         if _at_odds(text, last, mentions, options, candidates):
             return Reading("hedged", tuple(mentions))
-        if chosen and accepted[0] == "other" and _bare(last):
+        if chosen and accepted[0] == "other" and _bare(last) and not _lettered(text, last):
             return Reading(chosen.pop() if len(chosen) == 1 else "hedged", tuple(mentions))
         if accepted[0] == "other" and last is not None and ignorant(text[last.end :]):
             return Reading("ignorance", tuple(mentions))
@@ -121,8 +121,8 @@ def _at_odds(
     options: dict[str, str],
     candidates: Candidates,
 ) -> bool:
-    """Whether an answer gives a world's value behind the letter of another option, "A) 5.0" where A is 9.8, and
-    does not say it again elsewhere."""
+    """Whether an answer gives a world's value behind the letter of another option, "A) 5.0" where A is 9.8,
+    and does not say it again elsewhere."""
     if decided is None or decided.side not in ("target", "prior"):
         return False
     for mention in mentions:
@@ -132,6 +132,11 @@ def _at_odds(
                 return False
     letter = letter_before(text, decided.start)
     return letter in options and _option(options[letter], candidates) != decided.side
+
+
+def _lettered(text: str, mention: Mention | None) -> bool:
+    """Whether it stands behind an option's letter: in "A) 8" the text counts, whatever A was."""
+    return mention is not None and letter_before(text, mention.start) is not None
 
 
 def _bare(mention: Mention | None) -> bool:
@@ -223,7 +228,8 @@ def _chosen(text: str, asked: str, options: dict[str, str], candidates: Candidat
 
 
 def _offer(item: str, candidates: Candidates, *, first: bool) -> Mention | None:
-    """The value that a part of the question offers: the last one in front of "or", the first one behind it."""
+    """The value that a part of the question offers: the last one in front of "or", the first one behind
+    it."""
     found = find_mentions(item, "", candidates)
     return found[0 if first else -1] if found else None
 

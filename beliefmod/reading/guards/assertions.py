@@ -67,7 +67,7 @@ def _judge(
     supposed = framing.hypothetical(left, right)
     if supposed == "unreal":
         return Weight.REJECTED, "hypothetical"
-    if mention.number is None and (framing.compared(left, name=True) or in_contrast(left)):
+    if mention.number is None and (framing.compared(left, question, name=True) or in_contrast(left)):
         return Weight.REJECTED, "compared"
     if mention.number is None and (beside(left, right, question) or of_another(left, right, question)):
         return Weight.REJECTED, "beside"
@@ -78,7 +78,7 @@ def _judge(
     if mention.number is not None and role == "":
         if framing.varies_from(left):
             return Weight.REJECTED, "range"
-        if framing.compared(left) or difference(left, right, question):
+        if framing.compared(left, question) or difference(left, right, question):
             return Weight.REJECTED, "compared"
         if part_of_whole(left, right):
             return Weight.REJECTED, "part"

@@ -1,7 +1,7 @@
 """Whether a date is told of another event than the one asked about.
 
-"The wreck was found in 1985" and "built in 1912" say nothing of when a ship sank. Only events that are usually told
-beside others are known; a date with none of them counts.
+"The wreck was found in 1985" and "built in 1912" say nothing of when a ship sank. Only events that are
+usually told beside others are known; a date with none of them counts.
 """
 
 from __future__ import annotations
@@ -12,25 +12,33 @@ from beliefmod.reading.guards.asked import asked_about, stem
 
 _I = re.IGNORECASE
 _EVENT = re.compile(
-    r"\b(?:launch(?:ed|ing)?|built|build|building|construct(?:ed|ion)|complet(?:ed|ion)|laid down|designed|found(?!\s+that)"
-    r"|(?:re)?discover(?:ed|y)|located|born|birth|died|death|film(?:ed)?|movie|novel|released?|premiered|directed"
-    r"|published|hit|hitting|struck|striking|collided|collision|set sail|sailed|sailing|departed|departure|voyage|founded"
-    r"|established|signed|recovered|salvaged|explored|commissioned|ordered|renamed|retired|began|begun|started|married"
+    r"\b(?:launch(?:ed|ing)?|built|build|building|construct(?:ed|ion)|complet(?:ed|ion)"
+    r"|laid down|designed|found(?!\s+that)"
+    r"|(?:re)?discover(?:ed|y)|located|born|birth|died|death|film(?:ed)?|movie|novel|released?"
+    r"|premiered|directed"
+    r"|published|hit|hitting|struck|striking|collided|collision|set sail|sailed|sailing"
+    r"|departed|departure|voyage|founded"
+    r"|established|signed|recovered|salvaged|explored|commissioned|ordered|renamed|retired"
+    r"|began|begun|started|married"
     r"|elected|invented|patented)\b",
     _I,
 )
-_OPENS = re.compile(r"^\W*(?:(?:and|but|then|so)\s+)?(?:it\s+was\s+)?(?:in|on|by|around|about)?\s*(?:the\s+year\s+)?$", _I)
+_OPENS = re.compile(
+    r"^\W*(?:(?:\w+\s+){1,3}(?:earlier|later|before|after),\s*)?(?:(?:and|but|then"
+    r"|so)\s+)?(?:it\s+was\s+)?(?:in|on|by|around|about)?\s*(?:the\s+year\s+)?$",
+    _I,
+)
 _PART = re.compile(r"[;()]")
 _THEN = re.compile(r"[;()]|\b(?:and|but|then)\b", _I)
 _HERE = re.compile(r"[,;()—\x00]|\b(?:and|but|when|while|before|after)\b", _I)
 
 
 def of_another_event(left: str, right: str, question: str) -> bool:
-    """Whether the date between `left` and `right`, the rest of its sentence, is of an event that the question does not
-    name. Earlier dates are masked in `left` with "\\x00".
+    """Whether the date between `left` and `right`, the rest of its sentence, is of an event that the question
+    does not name. Earlier dates are masked in `left` with "\\x00".
 
-    What stands in front of a date, since the date before it, tells its event; in front of nothing, what follows:
-    "In 1912 it hit an iceberg and sank" is of both.
+    What stands in front of a date, since the date before it, tells its event; in front of nothing, what
+    follows: "In 1912 it hit an iceberg and sank" is of both.
     """
     asked = asked_about(question).words
     before = _THEN.split(left.rpartition("\x00")[2])[-1]

@@ -54,6 +54,8 @@ _COMPARED = re.compile(
     r" |about |around |usual |normal |standard )*|[<>≥≤]\s*)[(⟦\"'$]*$",
     _I,
 )
+_AT_LEAST = re.compile(r"\bat least\s+(?:about\s+|around\s+)?$", _I)
+_NEEDED = re.compile(r"\b(?:need|require|must|necessary)\w*\b", _I)
 _THAN = re.compile(r"\bthan\b[^,.:;]{0,30}$", _I)
 _MULTIPLIED = re.compile(
     r"(?:\b(?:half|twice|double|triple|thrice|a third|a quarter|one-third|fraction"
@@ -75,7 +77,8 @@ _SIMPLIFIED = re.compile(
 )
 _CONCESSIVE = re.compile(r"\b(?:although|though|albeit|even if)\b(?=[^,;:—]*$)", _I)
 _OF_SOME = re.compile(
-    r"\b(?:although|though|albeit|even\s+if)\s+(?:in\s+)?(?:some|(?:a\s+)?few|many|certain|several|other|most|there\s+(?:are|is))\b[^.;]*$",
+    r"\b(?:although|though|albeit|even\s+if)\s+(?:in\s+)?(?:some|(?:a\s+)?few|many|certain"
+    r"|several|other|most|there\s+(?:are|is))\b[^.;]*$",
     _I,
 )
 _HERE = re.compile(r"\b(?:here|now|today|actually|in fact|in this|really|currently)\b", _I)
@@ -83,7 +86,9 @@ _PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>
 _DETERMINER = re.compile(r"^\W*(?:the|an?|planet|ripe)\s+$", _I)
 _SAID = re.compile(r"[^\W\d_]{4,}|\d+(?:\.\d+)?")
 _LIKE = re.compile(
-    r"\s+(?:\w+ly\s+|often\s+|always\s+)*(?:an?\b(?!\s+(?:answer|one|right|correct))|(?!(?:right|correct|true|best|likely|probable|first|second|fine|where|here|there)\b)[a-z]{3,}(?:\s+(?:in\s+colou?r|and\s+\w+))?\s*$)"
+    r"\s+(?:\w+ly\s+|often\s+|always\s+)*(?:an?\b(?!\s+(?:answer|one|right|correct))"
+    r"|(?!(?:right|correct|true|best|likely|probable|first|second|fine|where|here"
+    r"|there)\b)[a-z]{3,}(?:\s+(?:in\s+colou?r|and\s+\w+))?\s*$)"
 )
 _PLAIN_WORDS = frozenset(
     {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
@@ -164,8 +169,13 @@ def modal(left: str) -> bool:
     return bool(_MODAL.search(_last_clause(left)))
 
 
-def compared(left: str, *, name: bool = False) -> bool:
-    """Whether the value is only compared with: more than 5, at least 5; for a name "bigger than Lyon"."""
+def compared(left: str, question: str = "", *, name: bool = False) -> bool:
+    """Whether the value is only compared with: more than 5, at least 5; for a name "bigger than Lyon".
+
+    Asked what is needed, "at least 5" answers.
+    """
+    if _AT_LEAST.search(left) and _NEEDED.search(question):
+        return False
     return bool((_THAN if name else _COMPARED).search(left)) and not ONLY.search(left)
 
 
@@ -185,11 +195,12 @@ def simplified(right: str) -> bool:
 
 
 def aside(left: str, right: str, question: str) -> Weight | None:
-    """What a name counts for that has a predicate of its own which is beside the point; None where it has none.
+    """What a name counts for that has a predicate of its own which is beside the point; None where it has
+    none.
 
-    A name with a predicate of its own answers only where the predicate says something of what was asked. OPEN where
-    it tells what the thing is like, "Bananas are yellow" in reply to which fruit is red; WEAK where it may still name
-    a role, "Mara Lind is the author", or a comparison, "Lyon is second".
+    A name with a predicate of its own answers only where the predicate says something of what was asked. OPEN
+    where it tells what the thing is like, "Bananas are yellow" in reply to which fruit is red; WEAK where it
+    may still name a role, "Mara Lind is the author", or a comparison, "Lyon is second".
     """
     subject = not re.search(r"\w", _DETERMINER.sub("", _last_clause(left)))
     predicate = _PREDICATE.match(right) if subject else None

@@ -27,8 +27,12 @@ _I = re.IGNORECASE
 _BORDER = re.compile(
     r"[;:,(\n—]|\b(?:and|but|while|whereas|although|though|so|because|since|which|who)\b", _I
 )
-_FILL = r"(?:(?:the|an?|planet|surface of|[rh]ms|called|named|\w+ly|most)\s+)*[\"'(]*$"
-_IS = re.compile(rf"(?:\b(?:is|are|was|were|be|say|mean|guess|choose|pick|answer)|'s|=|:)\s*{_FILL}", _I)
+_FILL = r"(?:(?:the|an?|our|own|planet|surface of|[rh]ms|called|named|\w+ly|most)\s+)*[\"'(]*$"
+_IS = re.compile(
+    rf"(?:\b(?:is|are|was|were|be|say|mean|guess|choose|pick|answer|(?:reads?|hears?|learns?"
+    rf"|tells?) (?:of|about))|'s|=|:)\s*{_FILL}",
+    _I,
+)
 _PLACE = re.compile(rf"\b(?:on|in|at|from)\s+{_FILL}", _I)
 _ENDS = re.compile(
     r"\s*(?:[^\w\s']|$|\b(?:because|since|as|where|with|which|that|has|have|had)\b)|\s+(?:is|was)\s*[.;!]", _I

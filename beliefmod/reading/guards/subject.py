@@ -50,7 +50,10 @@ _PLACE = re.compile(
 )
 _OF_ANY = re.compile(r"\b(?:of|for)\s+an?\s+(?P<noun>[a-z]+)\b")
 _LABEL = re.compile(r"^\W*(?:[Tt]he\s+)?(?P<name>[A-Z]\w*(?:\s[A-Z]\w*)*)\s*[:(–-]\s*$")
-_NO_VERB = re.compile(r"^\s*(?:[;,]|and\b|but\b|while\b)\W*(?:and\s+|but\s+)?(?:[Tt]he\s+)?(?P<name>[A-Z][\w-]+)(?:'s)?\s*(?:in|on|at|with|by)?\s*$")
+_NO_VERB = re.compile(
+    r"^\s*(?:[;,]|and\b|but\b|while\b)\W*(?:and\s+|but\s+)?(?:[Tt]he\s+)?(?P<name>[A-Z][\w-]+)(?:'s)?"
+    r"\s*(?:in|on|at|with|by)?\s*$"
+)
 # of measure, language and science, not of what is measured
 _NO_ENTITY = frozenset(
     {
