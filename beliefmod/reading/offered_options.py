@@ -42,7 +42,7 @@ _ALONE = re.compile(rf"^\W*{_ADVERB}?(?:the\s+)?{_WORD}{_NOUN}*(?:,?\s+of course
 _ALL = re.compile(
     r"^\W*(?:(?:I|we)(?:'d|\s+would)?\s+(?:think|believe|say)\s+|maybe\s+|perhaps\s+|either\b|both\b"
     r"|it\s+(?:is|could\s+be)\s+both\b)"
-    r"(?:\s*\b(?:both|of|them|these|those|the|two|one|values?|options?|answers?|choices?|are"
+    r"(?:\s*\b(?:both|either|of|them|these|those|the|two|one|values?|options?|answers?|choices?|are"
     r"|is|could|can|may|be|works?"
     r"|seem|equally|correct|right|possible|valid|true|acceptable|fine)\b)*\W*$",
     _I,
