@@ -36,7 +36,6 @@ CONVERSATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-@lru_cache(maxsize=16)
 def check_template(name: str, template: str, special_tokens: str) -> None:
     """Render the conversations that beliefmod has with a model.
 
@@ -47,23 +46,24 @@ def check_template(name: str, template: str, special_tokens: str) -> None:
     Raises:
         UserError: the template fails, does not end, writes too much, or leaves a message out.
     """
-    what = f"model {name}: its chat template"
+    if fault := _fault_found(template, special_tokens):
+        raise UserError(f"model {name}: its chat template {fault}")
+
+
+# by the text alone: many models have one template, and a process takes most of a second
+@lru_cache(maxsize=16)
+def _fault_found(template: str, special_tokens: str) -> str | None:
     asked = json.dumps({"template": template, "special_tokens": json.loads(special_tokens)})
     command = [sys.executable, "-m", "beliefmod.model.template_check"]
     try:
         done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=WAIT)
     except subprocess.TimeoutExpired:
-        raise UserError(f"{what} does not end") from None
+        return "does not end"
     if done.returncode < 0:
-        raise UserError(
-            f"{what} does not end within {SECONDS} s, or takes more than {GIGABYTES} GB of memory"
-        )
+        return f"does not end within {SECONDS} s, or takes more than {GIGABYTES} GB of memory"
     if done.returncode:
-        raise UserError(
-            f"{what} could not be tried: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
-        )
-    if fault := json.loads(done.stdout)["fault"]:
-        raise UserError(f"{what} {fault}")
+        return f"could not be tried: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
+    return json.loads(done.stdout)["fault"]
 
 
 def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
