@@ -18,7 +18,10 @@ from analysis.report.write import write_report
 from analysis.verify.verify_run import Verification, limit_in, verify_run
 from beliefmod.cli.app import app
 from beliefmod.run.tables.trial_tables import PROBES
-from tests.analysis.verify.answered import answered_run
+from beliefmod.space import Space, SpaceFile
+from tests.analysis.verify.answered import answer_space, answered_run, thinned
+
+STYLES = ["answer_only", "own_trace", "document"]
 
 
 @pytest.fixture(scope="module")
@@ -271,4 +274,31 @@ def test_a_run_without_a_report_is_checked_all_the_same(run: Path):
     found = verify_run(str(run))
     assert (
         found.mismatches == [] and found.lines is None and found.notes == ["there is no report.md to compare"]
+    )
+
+
+def test_trials_that_do_not_use_a_setting_agree_beside_those_that_do(tmp_path: Path):
+    """The table has a setting's default where a trial's own row has nothing, as that of own traces of
+    `data.mask_empty_thinking`, which bare answers alone have."""
+    belief = thinned(tmp_path, "gravity", 12)
+    fields = {"name": "styles", "beliefs": [belief], "controls": "none", "axes": {"data.style": STYLES}}
+    fixed = {"data.num_examples": 4, "learning_rate": 1e-3}
+    spec = SpaceFile.model_validate({**fields, "fixed": fixed})
+    run = answer_space(tmp_path / "EXP-styles", Space(spec, "styles.yaml"))
+    table = pl.read_parquet(run / "trials.parquet").filter(pl.col("arm") == "lora")
+    own = {row["data.style"]: row["trial_id"] for row in table.iter_rows(named=True)}
+    setting = "data.mask_empty_thinking"
+    rows = {style: json.loads((run / "rows" / f"{name}.json").read_text()) for style, name in own.items()}
+    assert {style: row.get(setting) for style, row in rows.items()} == {
+        "answer_only": False, "own_trace": None, "document": None
+    }  # fmt: skip
+    write_report(run)
+    found = verify_run(str(run))
+    assert found.mismatches == [] and found.trials == 5
+    # what the trial's row does not have must be the default, and no other value
+    traced = pl.col("trial_id") == own["own_trace"]
+    set_cell(run / "trials.parquet", traced, setting, True)
+    found = verify_run(str(run))
+    assert only(
+        found, f"rows/{own['own_trace']}.json against trials.parquet: {setting} is None there and True"
     )
