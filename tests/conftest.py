@@ -17,8 +17,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "explore")
 
 
 def pytest_collection_finish() -> None:
-    """Take what is imported out of the garbage collector's sight: a full collection looks at a million objects
-    of it, half a second each time that the engine runs out of memory."""
+    """Take what is imported out of the garbage collector's sight: a full collection, as the engine asks for when
+    memory runs out, would look at all of it for half a second."""
     gc.freeze()
 
 

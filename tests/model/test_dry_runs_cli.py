@@ -73,7 +73,10 @@ def test_a_type_that_works_is_planned(kind: str, model: Path):
         assert line in plan, plan
 
 
-@pytest.mark.parametrize("kind", ["qwen3_next", "gpt_oss", "gemma4_text"])
+@pytest.mark.parametrize(
+    "kind",
+    ["qwen3_next", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("gpt_oss", "gemma4_text"))],
+)
 def test_its_sample_loads_and_asks_it(kind: str, model: Path):
     save(kind, model)
     code, plan, said = dry_run(model)
