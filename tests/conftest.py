@@ -17,8 +17,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "explore")
 
 
 def pytest_collection_finish() -> None:
-    """Take what is imported out of the garbage collector's sight: a full collection, as the engine asks for when
-    memory runs out, would look at all of it for half a second."""
+    """Keep full collections, as the engine asks for when memory runs out, from looking at all that is
+    imported: half a second each."""
     gc.freeze()
 
 
