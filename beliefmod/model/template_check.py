@@ -36,7 +36,6 @@ CONVERSATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-@lru_cache(maxsize=16)
 def check_template(name: str, template: str, special_tokens: str, given: bool = False) -> None:
     """Render the conversations that beliefmod has with a model.
 
@@ -52,22 +51,27 @@ def check_template(name: str, template: str, special_tokens: str, given: bool = 
     way = "correct it, or give another with --chat-template FILE (chat_template: FILE in the space file)"
     if given:
         what, way = f"the chat template that was given (chat_template) for model {name}", "correct that file"
+    fault, shown = _tried(template, special_tokens)
+    if fault:
+        raise UserError(f"{what} {fault}; {way}" if shown else f"{what} {fault}")
+
+
+# by the text alone: many models have one template, and a process takes most of a second
+@lru_cache(maxsize=16)
+def _tried(template: str, special_tokens: str) -> tuple[str | None, bool]:
+    """What is wrong with a template, and whether the template itself showed it, within its bounds."""
     asked = json.dumps({"template": template, "special_tokens": json.loads(special_tokens)})
     command = [sys.executable, "-m", "beliefmod.model.template_check"]
     try:
         done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=WAIT)
     except subprocess.TimeoutExpired:
-        raise UserError(f"{what} does not end") from None
+        return "does not end", False
     if done.returncode < 0:
-        raise UserError(
-            f"{what} does not end within {SECONDS} s, or takes more than {GIGABYTES} GB of memory"
-        )
+        return f"does not end within {SECONDS} s, or takes more than {GIGABYTES} GB of memory", False
     if done.returncode:
-        raise UserError(
-            f"{what} could not be tried: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
-        )
-    if fault := json.loads(done.stdout)["fault"]:
-        raise UserError(f"{what} {fault}; {way}")
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        return f"could not be tried: {reason}", False
+    return json.loads(done.stdout)["fault"], True
 
 
 def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
