@@ -555,14 +555,22 @@ def test_a_device_is_no_file(tmp_path: Path):
         ["beliefs", "new", "Bad Name"],
         ["beliefs", "new", "../climb"],
         ["report", "absent"],
+        ["report", "absent", "--out", "new/folder"],
+        ["power", "--from", "0.05", "--to", "0.17", "--run", "absent"],
         ["columns", "absent"],
         ["score", "absent.jsonl", "--belief", "gravity"],
     ],
     ids=" ".join,
 )
-def test_wrong_arguments(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_wrong_arguments(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
     monkeypatch.chdir(tmp_path)
     assert refused(*arguments)
+    assert capsys.readouterr().out == ""
     assert list(tmp_path.iterdir()) == []
 
 
