@@ -562,15 +562,10 @@ def test_a_device_is_no_file(tmp_path: Path):
     ],
     ids=" ".join,
 )
-def test_wrong_arguments(
-    arguments: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-):
+def test_wrong_arguments(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert refused(*arguments)
-    assert capsys.readouterr().out == ""
+    assert CliRunner().invoke(app, arguments).stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 
