@@ -25,8 +25,8 @@ a number that is copied to the device. Sampling waits once more, for how many to
 that top_k lets through; length-dependent rotary factors for the rows' lengths, LongRoPE's also for who
 passes its limit."""
 CASE = {case.type: case.model for case in CASES}
-# soft caps and sliding windows; sinks, sliding windows and experts; delta nets; convolutions
-SOON = ("llama", "gemma2", "gpt_oss", "qwen3_5_text", "lfm2")
+# plain; sinks, sliding windows and experts; delta nets
+SOON = ("llama", "gpt_oss", "qwen3_5_text")
 MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     **CASE,
     "dynamic": partial(with_rotary, "dynamic"),
