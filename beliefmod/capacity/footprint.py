@@ -155,7 +155,7 @@ class Footprint:
             prompt_tokens: of a row's prompt.
             answer_tokens: of a prompt with its answer.
         """
-        from beliefmod.engine.generate import MAX_ROWS
+        from beliefmod.engine.decoding import MAX_ROWS
 
         if not answer_tokens or not self.longest_cache:
             return 0.0

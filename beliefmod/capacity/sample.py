@@ -15,7 +15,7 @@ from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.speeds import Speeds
 from beliefmod.config import LoraSettings, TrialConfig
-from beliefmod.engine.generate import MAX_ROWS
+from beliefmod.engine.decoding import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow

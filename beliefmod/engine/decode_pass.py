@@ -1,0 +1,187 @@
+"""One pass of decoding: the next token of every row, and the tokens that are drafted behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from beliefmod.engine.attention import RowBlocks
+from beliefmod.engine.cached_rows import CachedRows, RowOrder
+from beliefmod.engine.drafts import Draft
+from beliefmod.engine.forward import FlatModel, flat_ids
+from beliefmod.engine.jobs import Sampling
+from beliefmod.engine.key_value_cache import KeyValueCache
+from beliefmod.engine.routing import segments_of
+from beliefmod.engine.sampling import draw
+from beliefmod.engine.tokens import Ids, agreeing
+
+
+@dataclass
+class Row:
+    """An answer that is being written.
+
+    Attributes:
+        index: of its request.
+        most: tokens that it may have.
+        numbers: (longest answer,) random numbers in [0, 1), one for each token; None: greedy.
+        unread: tokens behind `written` that lie on the device still.
+        ended: nothing more is written; the row goes when others do.
+    """
+
+    index: int
+    prompt: Ids
+    slot: int | None
+    most: int
+    numbers: Tensor | None
+    draft: Draft | None = None
+    written: list[int] = field(default_factory=list)
+    unread: int = 0
+    ended: bool = False
+
+    @property
+    def left(self) -> int:
+        """Tokens that it may still write."""
+        return 0 if self.ended else self.most - len(self.written) - self.unread
+
+
+@dataclass
+class Part:
+    """Rows of about one length, which share a cache: `rows[i]` is row i of it. Sorted by slot."""
+
+    cache: KeyValueCache
+    rows: list[Row]
+
+
+class DecodePass:
+    """The passes over some parts, as long as the same rows are in them.
+
+    Between two calls of `read` nothing waits for the device: what was written is fed to the next pass there.
+    """
+
+    def __init__(self, model: FlatModel, parts: Sequence[Part], sampling: Sampling) -> None:
+        self.model, self.parts, self.sampling = model, list(parts), sampling
+        places = [(number, row) for number, part in enumerate(parts) for row in range(len(part.rows))]
+        self.order = sorted(places, key=lambda place: model.routing.order(self._row(place).slot))
+        self.rows = [self._row(place) for place in self.order]
+        self.numbers = stacked_numbers(self.rows, model.device)
+        self._plain: _Layout | None = None
+        self._unread: list[Tensor] = []
+
+    def _row(self, place: tuple[int, int]) -> Row:
+        return self.parts[place[0]].rows[place[1]]
+
+    def room(self) -> list[int]:
+        """Tokens that each row can take without its cache growing."""
+        return [self.parts[number].cache.room(place) for number, place in self.order]
+
+    def step(self) -> None:
+        """Write one token of each row. It is read later, with those of other steps."""
+        if self._plain is None:
+            self._plain = self._layout([1] * len(self.rows))
+        if self._unread:
+            ids = self._unread[-1]
+        else:
+            ids = flat_ids([row.written[-1:] for row in self.rows], self.model.device)
+        self._unread.append(self._pass(self._plain, ids))
+        for part in self.parts:
+            for place, row in enumerate(part.rows):
+                if row.left > 0:
+                    row.unread += 1
+                    part.cache.lengths[place] += 1
+
+    def read(self) -> list[tuple[Row, list[int]]]:
+        """What was written of each row since the last call: wait for the device."""
+        if not self._unread:
+            return []
+        steps = torch.stack(self._unread).tolist()
+        self._unread = []
+        found = []
+        for place, row in enumerate(self.rows):
+            found.append((row, [tokens[place] for tokens in steps[: row.unread]]))
+            row.unread = 0
+        return found
+
+    def verify(self, guesses: Sequence[Ids]) -> list[tuple[Row, list[int]]]:
+        """Write as many tokens of each row as its guess is right in, and one more; wait for the device."""
+        counts = [1 + len(guess) for guess in guesses]
+        texts = [(*row.written[-1:], *guess) for row, guess in zip(self.rows, guesses, strict=True)]
+        said = iter(self._pass(self._layout(counts), flat_ids(texts, self.model.device)).tolist())
+        found = []
+        for (number, place), row, guess in zip(self.order, self.rows, guesses, strict=True):
+            tokens = [next(said) for _ in range(1 + len(guess))]
+            right = agreeing(guess, tokens)
+            if not row.ended:
+                self.parts[number].cache.lengths[place] += 1 + right
+            found.append((row, tokens[: 1 + right]))
+        return found
+
+    def _pass(self, layout: _Layout, ids: Tensor) -> Tensor:
+        """(N,) ids of the tokens of a layout -> (N,) the token that follows each."""
+        rewrite_longer(self.model, self.parts)
+        self.model.usage.work.decode_steps += 1
+        rows = CachedRows(layout.order, self.model.device)
+        logits = self.model.logits(ids, rows, rows.positions, layout.segments, layout.everyone)
+        return chosen(logits, self.sampling, self.numbers, self.rows, layout.order.counts)
+
+    def _layout(self, counts: Sequence[int]) -> _Layout:
+        order = RowOrder([part.cache for part in self.parts], self.order, counts)
+        segments = segments_of([row.slot for row in self.rows], counts)
+        return _Layout(order, segments, torch.arange(sum(counts), device=self.model.device))
+
+
+@dataclass
+class _Layout:
+    order: RowOrder
+    segments: Sequence
+    everyone: Tensor
+
+
+def stacked_numbers(rows: Sequence[Row], device: torch.device) -> Tensor | None:
+    """The random numbers of rows, (rows, longest answer); None where nothing is left to chance."""
+    numbers = [row.numbers for row in rows if row.numbers is not None]
+    return torch.stack(numbers).to(device) if numbers else None
+
+
+def chosen(
+    logits: Tensor, sampling: Sampling, numbers: Tensor | None, rows: Sequence[Row], counts: Sequence[int]
+) -> Tensor:
+    """(N, vocabulary) -> (N,): the likeliest tokens, or those that the rows' own numbers fall on.
+
+    Args:
+        numbers: (rows, longest answer), None for the likeliest.
+        counts: how many of the N tokens belong to each row; they follow what it has written.
+    """
+    if numbers is None:
+        return logits.argmax(-1)
+    owners, places = [], []
+    for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
+        start = len(row.written) + row.unread
+        owners += [number] * count
+        places += [min(start + n, numbers.shape[1] - 1) for n in range(count)]
+    index = torch.tensor([owners, places], device=logits.device)
+    return draw(logits, sampling, numbers[index[0], index[1]])
+
+
+def rewrite_longer(model: FlatModel, parts: Sequence[Part]) -> None:
+    """Read anew the rows that are about to grow past a length where their rotary factors change, with the
+    factors for the longer row (LongRoPE)."""
+    for limit in model.rotary.rewritten_beyond:
+        for part in parts:
+            places = [
+                place
+                for place, (row, length) in enumerate(zip(part.rows, part.cache.lengths, strict=True))
+                if length == limit and not row.ended
+            ]
+            if not places:
+                continue
+            rows = [part.rows[place] for place in places]
+            texts = [(*row.prompt, *row.written)[:limit] for row in rows]
+            fresh = KeyValueCache([limit] * len(texts))
+            blocks = RowBlocks([limit] * len(texts), model.device, fresh, unread=1)
+            segments = segments_of([row.slot for row in rows], [limit] * len(texts))
+            ids = flat_ids(texts, model.device)
+            model.logits(ids, blocks, blocks.positions, segments, blocks.last_tokens[:1])
+            part.cache.rewrite(torch.tensor(places, device=model.device), fresh)
