@@ -17,6 +17,7 @@ from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.routing import segments_of
 from beliefmod.engine.sampling import draw
 from beliefmod.engine.tokens import Ids, agreeing
+from beliefmod.engine.usage import AnswerWork
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Row:
         numbers: (longest answer,) random numbers in [0, 1), one for each token; None: greedy.
         unread: tokens behind `written` that lie on the device still.
         ended: nothing more is written; the row goes when others do.
+        work: what it has taken so far.
     """
 
     index: int
@@ -40,6 +42,7 @@ class Row:
     written: list[int] = field(default_factory=list)
     unread: int = 0
     ended: bool = False
+    work: AnswerWork = field(default_factory=lambda: AnswerWork(0, 0))
 
     @property
     def left(self) -> int:
@@ -90,7 +93,7 @@ class DecodePass:
             for place, row in enumerate(part.rows):
                 if row.left > 0:
                     row.unread += 1
-                    part.cache.lengths[place] += 1
+                    _advance(part, place, 1)
 
     def read(self) -> list[tuple[Row, list[int]]]:
         """What was written of each row since the last call: wait for the device."""
@@ -114,7 +117,7 @@ class DecodePass:
             tokens = [next(said) for _ in range(1 + len(guess))]
             right = agreeing(guess, tokens)
             if not row.ended:
-                self.parts[number].cache.lengths[place] += 1 + right
+                _advance(self.parts[number], place, 1 + right)
             found.append((row, tokens[: 1 + right]))
         return found
 
@@ -137,6 +140,13 @@ class _Layout:
     order: RowOrder
     segments: Sequence
     everyone: Tensor
+
+
+def _advance(part: Part, place: int, tokens: int) -> None:
+    """A pass has written tokens of a row."""
+    part.cache.lengths[place] += tokens
+    part.rows[place].work.passes += 1
+    part.rows[place].work.cache_reads += part.cache.lengths[place]
 
 
 def stacked_numbers(rows: Sequence[Row], device: torch.device) -> Tensor | None:

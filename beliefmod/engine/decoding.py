@@ -16,6 +16,7 @@ from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
 from beliefmod.engine.key_value_cache import PAGE, paged
 from beliefmod.engine.prompts import read_prompts
+from beliefmod.engine.usage import AnswerWork
 
 # More rows decode faster (measured on a small model: 64 rows 2.2 s, 256 rows 1.5 s, 512 a tenth less than
 # 256) until memory runs out; one trial's probes of the library's beliefs fit one batch.
@@ -45,7 +46,7 @@ class Decoding:
             drafted.
 
     Attributes:
-        ended: completions by the index of their request.
+        ended, works: completions, and what each took, by the index of their request.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Decoding:
         self.model, self.requests, self.slots = model, requests, slots
         self.max_new, self.sampling, self.on_end = max_new_tokens, sampling, on_end
         self.ended: dict[int, Completion] = {}
+        self.works: dict[int, AnswerWork] = {}
         self._drafts = drafts if model.reads_branches else None
         self._read_every = 1 if model.rotary.modules else _READ_EVERY[model.device.type]
         self._parts: list[Part] = []
@@ -146,7 +148,9 @@ class Decoding:
         read = read_prompts(self.model, [row.prompt for row in rows], [row.slot for row in rows])
         device, counts = self.model.device, [1] * len(rows)
         tokens = chosen(read.logits, self.sampling, stacked_numbers(rows, device), rows, counts).tolist()
-        self._timed(read.tokens, 1)
+        self._timed(sum(took.prompt_tokens for took in read.work), 1)
+        for row, took in zip(rows, read.work, strict=True):
+            row.work = took
         self._write([(row, [token]) for row, token in zip(rows, tokens, strict=True)])
         by_room: dict[int, list[int]] = {}
         for place, length in enumerate(read.cache.lengths):
@@ -278,6 +282,7 @@ class Decoding:
             if stop is not None or len(row.written) >= row.most:
                 row.ended = True
                 self._tokens_ended += len(row.written)
+                self.works[row.index] = row.work
                 ended[row.index] = Completion(tuple(row.written), "length" if stop is None else "eos")
                 if self._drafts is not None:
                     self._drafts.answers.add(row.prompt, tuple(row.written))

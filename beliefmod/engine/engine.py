@@ -285,12 +285,11 @@ class Engine(SlotTable):
                     on_end({indices[index]: completion for index, completion in ended.items()})
 
             part = [requests[index] for index in indices]
-            return generate(model, part, slots, max_new_tokens, sampling, self.drafts, renumbered)
+            weights = self._weights_of(part)
+            return generate(model, part, slots, weights, max_new_tokens, sampling, self.drafts, renumbered)
 
         with self.usage.timed("generate"):
-            found = self._by_model(requests, call)
-        self.usage.generated(requests, found, self._weights_of(requests))
-        return found
+            return self._by_model(requests, call)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Summed log-probability (nats, at most 0) of each continuation after its prompt, under its adapter.

@@ -14,6 +14,7 @@ def generate(
     model: FlatModel,
     requests: Sequence[GenerateRequest],
     slots: Sequence[int | None],
+    weights: Sequence[int],
     max_new_tokens: int,
     sampling: Sampling,
     drafts: Drafts | None = None,
@@ -22,6 +23,7 @@ def generate(
     """Complete prompts, each with the adapter in its slot (None: base), in the order of the requests.
 
     Args:
+        weights: how many each request's adapter has, 0 for base; they are counted.
         drafts: earlier answers, from which tokens are drafted; None: none are. Texts are the same.
         on_end: called as answers end, with them by the index of their request.
 
@@ -42,4 +44,6 @@ def generate(
     finally:
         if on_cpu:
             return_freed_memory()
-    return [decoding.ended[index] for index in range(len(requests))]
+    found = [decoding.ended[index] for index in range(len(requests))]
+    model.usage.generated(requests, found, weights, [decoding.works[i] for i in range(len(requests))])
+    return found

@@ -16,6 +16,7 @@ from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.memory import LONGEST_PASS
 from beliefmod.engine.routing import segments_of
 from beliefmod.engine.tokens import Ids, agreeing
+from beliefmod.engine.usage import AnswerWork
 
 LEAST_SHARED = 8
 """Tokens. A shorter common beginning is read for each prompt: a pass of its own costs more."""
@@ -102,12 +103,12 @@ class Read:
     Attributes:
         cache: their keys and values, and states.
         logits: (prompts, vocabulary) of the token that follows each.
-        tokens: how many were read, beginnings once.
+        work: what reading each took; a beginning that several have is counted for the first of them.
     """
 
     cache: KeyValueCache
     logits: Tensor
-    tokens: int
+    work: list[AnswerWork]
 
 
 def read_prompts(model: FlatModel, prompts: Sequence[Ids], slots: Sequence[int | None]) -> Read:
@@ -117,7 +118,26 @@ def read_prompts(model: FlatModel, prompts: Sequence[Ids], slots: Sequence[int |
     for level in range(1 + max(piece.level for piece in pieces)):
         before = done[-1] if done else None
         done.append(_read_level(model, pieces, level, before, set(ends)))
-    return _gathered(done, ends, sum(len(piece.ids) for piece in pieces))
+    cache, logits = _gathered(done, ends)
+    return Read(cache, logits, _work(pieces, ends))
+
+
+def _work(pieces: Sequence[Piece], ends: Sequence[int]) -> list[AnswerWork]:
+    stops: list[int] = []  # of each piece: how many tokens lead to its end
+    for piece in pieces:
+        stops.append(len(piece.ids) + (0 if piece.parent is None else stops[piece.parent]))
+    counted: set[int] = set()
+    works = []
+    for end in ends:
+        took, piece = AnswerWork(0, 0), end
+        while piece is not None and piece not in counted:
+            counted.add(piece)
+            start = stops[piece] - len(pieces[piece].ids)
+            took.prompt_tokens += stops[piece] - start
+            took.prompt_squares += stops[piece] ** 2 - start**2
+            piece = pieces[piece].parent
+        works.append(took)
+    return works
 
 
 def _read_level(
@@ -179,8 +199,8 @@ def _passes(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
 
 
 def _gathered(
-    done: Sequence[tuple[KeyValueCache, list[Tensor], list[int]]], ends: Sequence[int], tokens: int
-) -> Read:
+    done: Sequence[tuple[KeyValueCache, list[Tensor], list[int]]], ends: Sequence[int]
+) -> tuple[KeyValueCache, Tensor]:
     """One cache and one tensor of logits, in the order of the prompts, from what was read level by level."""
     cache: KeyValueCache | None = None
     logits: list[Tensor] = []
@@ -204,4 +224,4 @@ def _gathered(
     if rows != list(range(len(cache.lengths))):
         cache.keep(rows)
         together = together.index_select(0, torch.tensor(rows, device=together.device))
-    return Read(cache, together, tokens)
+    return cache, together
