@@ -28,7 +28,8 @@ _READ_EVERY = {"cpu": 1, "cuda": 8}
 decoded in vain until then."""
 _MOST_PARTS = 4
 _MOST_WASTED = 0.1  # of the memory of two caches, for which they are joined
-_MOST_LOGITS = 2**26  # numbers of a pass with drafts, 256 MiB in fp32
+MOST_LOGITS = {"cpu": 2**24, "cuda": 2**27}
+"""Numbers that the logits of a pass with drafts may have; in fp32 64 and 512 MiB."""
 _GUESSED_ENDS = 4  # answers of half the longest length: the first guess at how long answers are
 
 OnEnd = Callable[[Mapping[int, Completion]], None]
@@ -258,13 +259,10 @@ class Decoding:
             return None
         [decoding] = self._passes
         rows = decoding.rows
-        room = {
-            row.index: part.cache.room(place) for part in self._parts for place, row in enumerate(part.rows)
-        }
-        most = [max(0, min(row.left, room[row.index]) - 1) for row in rows]
+        most = [max(0, min(row.left, room) - 1) for row, room in zip(rows, decoding.room(), strict=True)]
         guesses = self._drafts.guesses([row.draft for row in rows if row.draft], most)
         tokens = len(rows) + sum(map(len, guesses))
-        if tokens == len(rows) or tokens * self.model.vocabulary > _MOST_LOGITS:
+        if tokens == len(rows) or tokens * self.model.vocabulary > MOST_LOGITS[self.model.device.type]:
             return None
         return guesses
 
