@@ -21,8 +21,9 @@ from beliefmod.engine.usage import AnswerWork
 # More rows decode faster (measured on a small model: 64 rows 2.2 s, 256 rows 1.5 s, 512 a tenth less than
 # 256) until memory runs out; one trial's probes of the library's beliefs fit one batch.
 MAX_ROWS = 384
-_KEEP_ABOVE = 0.75
-"""Rows that have ended are dropped, and others let in, when fewer than this share of the rows still run."""
+KEEP_ABOVE, JOIN_BELOW = 0.75, 0.75
+"""Rows that have ended are dropped when fewer than this share of the rows still run; others join when so few
+run of those that ran after the last ones joined."""
 _READ_EVERY = {"cpu": 1, "cuda": 8}
 """Steps after which what was written is read, which waits for the device. A row that has ended meanwhile is
 decoded in vain until then."""
@@ -94,7 +95,7 @@ class Decoding:
     def _admit(self) -> None:
         """Let requests in, in their order, as far as memory is likely to last, once enough rows are free."""
         alive = len(self._alive())
-        if not self._waiting or (alive and alive > _KEEP_ABOVE * self._full):
+        if not self._waiting or (alive and alive > JOIN_BELOW * self._full):
             return
         self._drop_ended()
         mean, states = self._mean_answer(), self.model.state_tokens
@@ -110,7 +111,7 @@ class Decoding:
             if full and alive + len(rows):
                 break
             rows.append(index)
-        if len(rows) < min(len(self._waiting), (1 - _KEEP_ABOVE) * (alive + len(rows))):
+        if len(rows) < min(len(self._waiting), (1 - JOIN_BELOW) * (alive + len(rows))):
             return
         for _ in rows:
             self._waiting.popleft()
@@ -199,7 +200,7 @@ class Decoding:
         back to the queue, to be computed again later."""
         rows = [(part, row) for part in self._parts for row in part.rows]
         alive = [(part, row) for part, row in rows if not row.ended]
-        if len(alive) < _KEEP_ABOVE * len(rows) or self._short_of_room() > 0:
+        if len(alive) < KEEP_ABOVE * len(rows) or self._short_of_room() > 0:
             self._drop_ended()
             self._join()
         short = self._short_of_room()
