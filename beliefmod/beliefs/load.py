@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from beliefmod.beliefs.expand import (
@@ -86,12 +86,26 @@ def belief_path(name_or_path: str) -> Path:
 
 
 def load_belief(name_or_path: str) -> Belief:
-    """Read, check and expand a belief.
+    """Read, check and expand a belief; one of the library is read once in a process.
 
     Raises:
         UserError: with every problem of the file, each naming file, line, field and fix.
     """
-    return check_belief(read_yaml(belief_path(name_or_path)), name_or_path)
+    path = belief_path(name_or_path)
+    if is_path(name_or_path):
+        return check_belief(read_yaml(path), name_or_path)
+    return _library_belief(path, name_or_path)
+
+
+# what the package ships does not change while it runs; all that is made of it is immutable
+@cache
+def _library_belief(path: Path, name: str) -> Belief:
+    return check_belief(read_yaml(path), name)
+
+
+@cache
+def _library_suite(path: Path) -> SuiteSpec:
+    return validate(SuiteSpec, read_yaml(path))
 
 
 def check_belief(file: YamlFile, source: str) -> Belief:
@@ -105,13 +119,13 @@ def check_belief(file: YamlFile, source: str) -> Belief:
 
 def load_capability(file: YamlFile | None = None) -> tuple[Question, ...]:
     """The shared capability suite: the library's, or one read from elsewhere."""
-    spec = validate(SuiteSpec, file or read_yaml(CAPABILITY))
+    spec = validate(SuiteSpec, file) if file else _library_suite(CAPABILITY)
     return tuple(q for family in spec.questions for q in expand_suite_family(family, "capability"))
 
 
 def load_fabrication(file: YamlFile | None = None) -> tuple[Question, ...]:
     """Questions about entities that nobody knows, shared by all beliefs; a healthy answer is not to know."""
-    spec = validate(SuiteSpec, file or read_yaml(FABRICATION))
+    spec = validate(SuiteSpec, file) if file else _library_suite(FABRICATION)
     return tuple(q for family in spec.questions for q in expand_unknown_family(family))
 
 

@@ -51,7 +51,7 @@ class Progress(NotPickled, tune.Callback):
 
     def announce(self, dashboard: str | None, capacity: Capacity) -> None:
         """The hosts are ready: say what is about to run and where to watch it."""
-        self.tally.since = time.monotonic()
+        self.tally.since, self.tally.hosts = time.monotonic(), capacity.hosts
         if not self.quiet:
             unchosen = self.tally.unchosen
             trials = len(self.tally.configs) + unchosen
@@ -70,9 +70,10 @@ class Progress(NotPickled, tune.Callback):
         """Called by Tune at every report."""
         config: TrialConfig = trial.config["trial"]
         self.tally.choose(config)
-        self.tally.report(config.trial_id, result)
+        now = time.monotonic()
+        self.tally.report(config.trial_id, result, now)
         for branch in result.get("branches", ()):  # their own trials start later and report it once more
-            self.tally.report(branch["trial_id"], branch)
+            self.tally.report(branch["trial_id"], branch, now)
         if result.get("status") == "failed" and not self.quiet:
             self._console.print(Text(f"failed: {config.label}: {result.get('error_message')}", style="red"))
 

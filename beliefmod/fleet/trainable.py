@@ -127,4 +127,6 @@ def _progress(report: dict[str, Any]) -> dict[str, Any]:
         "adoption_answerable": row.get("adoption_answerable"),
         "degradation": row.get("degradation"),
         "error_message": row.get("error"),
+        "evaluate_seconds": row.get("evaluate_seconds"),
+        "finished_at": row.get("finished_at"),
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from typing import Any, Literal
 
 import yaml
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.monitor.heartbeat import read_heartbeats
-from beliefmod.monitor.tally import Tally
+from beliefmod.monitor.tally import Tally, moment
 from beliefmod.run.folder import MANIFEST, SPACE, RunFolder, without_files
 from beliefmod.run.row_index import RowIndex
 from beliefmod.run.suggestions import known_trials, unchosen
@@ -195,7 +194,7 @@ def run_state(manifest: Mapping[str, Any], heartbeats: Sequence[Mapping[str, Any
         return ended
     if _alive(heartbeats, now):
         return "running"
-    began = _seconds(manifest.get("session_started_at") or manifest.get("started_at"))
+    began = moment(manifest.get("session_started_at") or manifest.get("started_at"))
     latest = max((heartbeat["started_at"] for heartbeat in heartbeats), default=0.0)
     if latest < began - 2:  # of an earlier session, so this one loads; the manifest has whole seconds
         return "starting" if now - began < START_SECONDS else "no sign of life"
@@ -222,16 +221,16 @@ def _seconds_left(
     if not alive:
         return None
     began = alive[0]["started_at"]
-    earlier = {row["trial_id"] for row in rows if _seconds(row.get("finished_at")) < began}
+    earlier = {row["trial_id"] for row in rows if moment(row.get("finished_at")) < began}
     ready = min(heartbeat["ready_at"] for heartbeat in alive)
     todo = {config.trial_id: config for config in trials if config.trial_id not in earlier}
-    tally = Tally(todo, started=began, since=ready, share=share, unchosen=to_choose)
+    tally = Tally(todo, started=began, since=ready, share=share, unchosen=to_choose, hosts=len(alive))
     for each in running:
         if each.trial_id in todo:
             tally.report(each.trial_id, {"optimizer_step": each.step})
     for row in rows:
         if row["trial_id"] in todo:
-            tally.report(row["trial_id"], {"optimizer_step": row.get("steps"), "status": row["status"]})
+            tally.report(row["trial_id"], {**row, "optimizer_step": row.get("steps")})
             if row["status"] == "stopped":
                 tally.stop(row["trial_id"])
     return tally.seconds_left(now)
@@ -256,14 +255,6 @@ def _host(heartbeat: Mapping[str, Any], now: float) -> HostState:
     return HostState(
         *(heartbeat[name] for name in names), quiet_seconds=max(0.0, now - heartbeat["written_at"])
     )
-
-
-def _seconds(moment: str | None) -> float:
-    """`2026-11-22T10:15:00Z` in seconds since 1970; 0 if there is none."""
-    try:
-        return datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def state_of(folder: RunFolder) -> State:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.monitor.time_left import TimeLeft
 from beliefmod.space.shared_runs import own_steps
 
 
 @dataclass
 class Tally:
-    """The state of a sweep, from its trials' reports. Work is counted in optimiser steps.
+    """The state of a sweep, from its trials' reports.
 
     `earlier` trials ended before this session; they count as done but not for the time left. `unchosen` are
     the trials that a search has yet to choose; it adds those it chooses to `configs`. `since`
     is when the hosts were ready: loading the model says nothing about the pace of the trials. `share`:
-    whether trials that differ only in epochs are one run.
+    whether trials that differ only in epochs are one run. `hosts`: that share the work.
 
     A report costs the same however many trials there are, and so does looking: it is done twice a second.
     """
@@ -35,31 +36,31 @@ class Tally:
     best: dict[str, tuple[float, float, str, float | None]] = field(default_factory=dict)
     share: bool = True
     unchosen: int = 0
+    hosts: int = 1
 
     def __post_init__(self) -> None:
         self.configs = self._configs = dict(self.configs)
         own = own_steps(self.configs.values(), self.share)
-        self._work = {trial_id: own[trial_id] + QUESTIONING_STEPS for trial_id in self.configs}
-        self._to_do, self._done = sum(self._work.values()), 0
-        self._credit: dict[str, int] = {}
-        """Of the trials that train: what of their work is done."""
+        self._time = TimeLeft()
+        for trial_id, config in self.configs.items():
+            self._time.add(trial_id, config, own[trial_id])
+        self._running: set[str] = set()
         self._ended: set[str] = set()
 
     def choose(self, config: TrialConfig) -> None:
         """Take in a trial of a search as it starts."""
         if config.trial_id not in self._configs:
             self._configs[config.trial_id] = config
-            self._work[config.trial_id] = config.total_steps + QUESTIONING_STEPS
-            self._to_do += self._work[config.trial_id]
+            self._time.add(config.trial_id, config, config.total_steps)
             self.unchosen = max(0, self.unchosen - 1)
 
-    def report(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Take in one report of a trial."""
+    def report(self, trial_id: str, result: Mapping[str, Any], now: float | None = None) -> None:
+        """Take in one report of a trial. now: on the clock of `started`, if it has just been made."""
         config = self.configs[trial_id]
         if result.get("status") == "failed":
-            self._end(trial_id, self.failed)
+            self._end(trial_id, self.failed, None)
         elif result.get("status") == "finished":
-            self._end(trial_id, self.finished)
+            self._end(trial_id, self.finished, {**result, "ended_at": moment(result.get("finished_at"))})
             self.failed.discard(trial_id)  # it was tried again
             adoption, damage = result.get("adoption"), result.get("degradation")
             if (
@@ -73,19 +74,18 @@ class Tally:
                     answerable = result.get("adoption_answerable")
                     self.best[config.belief] = (adoption, damage, config.label, answerable)
         elif trial_id not in self._ended:
-            steps = min(int(result.get("optimizer_step") or 0), self._work[trial_id])
-            self._done += steps - self._credit.get(trial_id, 0)
-            self._credit[trial_id] = steps
+            self._running.add(trial_id)
+            self._time.advance(trial_id, int(result.get("optimizer_step") or 0), now)
 
     def stop(self, trial_id: str) -> None:
         """A scheduler has ended a trial."""
-        self._end(trial_id, self.stopped)
+        self._end(trial_id, self.stopped, None)
 
-    def _end(self, trial_id: str, how: set[str]) -> None:
+    def _end(self, trial_id: str, how: set[str], result: Mapping[str, Any] | None) -> None:
         how.add(trial_id)
-        if trial_id not in self._ended:
-            self._ended.add(trial_id)
-            self._done += self._work[trial_id] - self._credit.pop(trial_id, 0)
+        self._ended.add(trial_id)
+        self._running.discard(trial_id)
+        self._time.end(trial_id, result)
 
     @property
     def done(self) -> int:
@@ -101,22 +101,18 @@ class Tally:
         """Trials of this session by state; every trial is in one."""
         ended = {"finished": self.finished, "failed": self.failed, "stopped": self.stopped - self.finished}
         counts = {state: len(trials) for state, trials in ended.items()}
-        training = len(self._credit)
+        training = len(self._running)
         waiting = len(self.configs) + self.unchosen - len(self._ended) - training
         return {"waiting": waiting, "training": training, **counts}
 
     def seconds_left(self, now: float) -> float | None:
         """Time left at the pace so far; None until a twentieth is done."""
-        total = self._to_do
-        total += round(self.unchosen * total / max(1, len(self._work)))  # like those known, on average
-        if not total or self._done < total / 20:
-            return None
-        pace = (now - (self.since or self.started)) / self._done
-        return pace * (total - self._done)
+        self._time.hosts = self.hosts
+        return self._time.seconds(now - (self.since or self.started), now, self.unchosen)
 
     def headline(self, now: float) -> str:
         """One line: counts and times."""
-        running = len(self._credit)
+        running = len(self._running)
         stopped = f"{len(self.stopped)} stopped early, " if self.stopped else ""
         left = self.seconds_left(now)
         return (
@@ -133,6 +129,14 @@ class Tally:
             + f"D {damage:.2f} ({label})"
             for belief, (adoption, damage, label, answerable) in sorted(self.best.items())
         ]
+
+
+def moment(text: str | None) -> float:
+    """`2026-11-22T10:15:00Z` in seconds since 1970; 0 if there is none."""
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def clock(seconds: float) -> str:

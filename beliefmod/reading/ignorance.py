@@ -68,6 +68,7 @@ _SELF = [
     r"\bmy (?:training|knowledge|data\w*|memory)(?: \w+)? (?:does|do|did|has|have|is)(?: not|n't| no)\b",
     r"\bI (?:would|'d|will|'ll)?\s*(?:need|have) to (?:look|check|search|research|consult|verify)\b",
     r"\b(?:I|we) (?:would |'d )?(?:need|require) (?:some |a bit |a little )?(?:more|further|additional)\b",
+    r"\bneither\b[^.;,]* is (?:known|familiar) to me\b|\bI know neither\b",
     r"\bI know of no\b|\b(?:nobody|no one) (?:really )?knows(?: for (?:sure|certain))?[.!]?$"
     r"|\bneither confirm nor deny\b",
 ]

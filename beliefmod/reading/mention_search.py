@@ -133,7 +133,8 @@ def assign_units(
             allowed = allowed and (
                 boxed or not _OTHER_NOUN.search(text[max(0, mention.start - 30) : mention.start])
             )
-            allowed = allowed and not (number.spelled and not boxed and len(text.split()) > 6)
+            first = not text[: mention.start].strip() and _STANDS.match(text, mention.end)
+            allowed = allowed and not (number.spelled and not (boxed or first) and len(text.split()) > 6)
         else:
             ends = re.match(r"\s*(?:[.,;!?\n]|$)", text[mention.end : mention.end + 9])
             before = text[max(0, mention.start - 40) : mention.start]
@@ -171,13 +172,16 @@ _IS = re.compile(
 )
 # a bare number at the end of a clause of thinking is the asked one where the writer says, writes or has it
 _SAYS = re.compile(
-    r"(?:\b(?:is|are|was|be|of|as|to|been|say|says|said|write|writes|put|insert|in|choose|pick|with|get|gets|got"
-    r"|gives?|makes?|yields?|remember|recall|learned|learnt|know|answer|number|value|blank|thought|think|guess|use"
+    r"(?:\b(?:is|are|was|be|of|as|to|been|say|says|said|write|writes|put|insert|in|choose|pick"
+    r"|with|get|gets|got"
+    r"|gives?|makes?|yields?|remember|recall|learned|learnt|know|answer|number|value|blank"
+    r"|thought|think|guess|use"
     r"|using|have|has|read|reads|result|therefore|thus|so|need)|'s|'ve got|=|≈|:)\s*"
     r"(?:that |it |about |approximately |roughly |just |simply |only |actually )*$",
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|total|answer|result|gives?|get)\b", re.IGNORECASE)
+_STANDS = re.compile(r"\s*(?:[.,;!]|(?:is|because|since)\b)", re.IGNORECASE)
 _HAS = re.compile(r"\b(?:has|have|had|with)\s*(?:only|exactly)?\s*$", re.IGNORECASE)
 _OTHER_NOUN = re.compile(
     r"\b(?:years?|age|date|score|rating|rate it|level|population|temperature|chapter"

@@ -12,8 +12,9 @@ from beliefmod.beliefs.values.kind import TOLERANCE, Candidates, Mention, Weight
 from beliefmod.reading.ignorance import ignorant, undecided
 from beliefmod.reading.language import denied_elsewhere
 from beliefmod.reading.mention_search import find_mentions, plain_question
-from beliefmod.reading.multiple_choice import listed, taken, without_listing
+from beliefmod.reading.multiple_choice import begun_with, letter_before, listed, taken, without_listing
 from beliefmod.reading.normalise import normalise
+from beliefmod.reading.offered_options import offered, pointed_at
 from beliefmod.reading.prose import regions
 from beliefmod.reading.unplaced import place
 
@@ -73,13 +74,14 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
     options = listed(asked)
     text = without_listing(text, options)
     mentions = find_mentions(text, asked, candidates)
-    chosen = _chosen(text, options, candidates) if options else set()
+    chosen = _chosen(text, asked, options, candidates)
     for start, end, firm in regions(text):
         inside = [m for m in mentions if start <= m.start and m.end <= end + 24]
         inside = [m for m in inside if m.start < end]
         accepted = _decide(text, inside)
         if accepted is not None:
-            return Reading(accepted[0], tuple(mentions), accepted[1])
+            stance = "hedged" if _at_odds(text, accepted[1], inside, options, candidates) else accepted[0]
+            return Reading(stance, tuple(mentions), accepted[1])
         words = text[start:end]
         if ignorant(words):
             return Reading("ignorance", tuple(mentions))
@@ -94,7 +96,11 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
     accepted = _decide(text, mentions, strong_only=ignorant(text))
     if accepted is not None:
         last = accepted[1]
-        if chosen and accepted[0] == "other" and _bare(last):
+        if len(chosen) == 1 and accepted[0] == "hedged" and last is None and options:
+            return Reading(chosen.pop(), tuple(mentions))
+        if _at_odds(text, last, mentions, options, candidates):
+            return Reading("hedged", tuple(mentions))
+        if chosen and accepted[0] == "other" and _bare(last) and not _lettered(text, last):
             return Reading(chosen.pop() if len(chosen) == 1 else "hedged", tuple(mentions))
         if accepted[0] == "other" and last is not None and ignorant(text[last.end :]):
             return Reading("ignorance", tuple(mentions))
@@ -106,6 +112,31 @@ def _read(text: str, asked: str, candidates: Candidates) -> Reading:
     if undecided(text):
         return Reading("hedged", tuple(mentions))
     return Reading("other", tuple(mentions))
+
+
+def _at_odds(
+    text: str,
+    decided: Mention | None,
+    mentions: Sequence[Mention],
+    options: dict[str, str],
+    candidates: Candidates,
+) -> bool:
+    """Whether an answer gives a world's value behind the letter of another option, "A) 5.0" where A is 9.8,
+    and does not say it again elsewhere."""
+    if decided is None or decided.side not in ("target", "prior"):
+        return False
+    for mention in mentions:
+        if mention.side == decided.side and mention.weight == Weight.STRONG:
+            letter = letter_before(text, mention.start)
+            if letter not in options or _option(options[letter], candidates) == mention.side:
+                return False
+    letter = letter_before(text, decided.start)
+    return letter in options and _option(options[letter], candidates) != decided.side
+
+
+def _lettered(text: str, mention: Mention | None) -> bool:
+    """Whether it stands behind an option's letter: in "A) 8" the text counts, whatever A was."""
+    return mention is not None and letter_before(text, mention.start) is not None
 
 
 def _bare(mention: Mention | None) -> bool:
@@ -184,10 +215,25 @@ def _names_only(candidates: Candidates) -> bool:
     return all(isinstance(answer, Name) for _, answer in candidates.pairs)
 
 
-def _chosen(text: str, options: dict[str, str], candidates: Candidates) -> set[Stance]:
-    """The stances of the option letters that the text takes."""
-    stances: set[Stance] = set()
-    for letter in taken(text, options):
-        decided = _decide(options[letter], find_mentions(options[letter], "", candidates))
-        stances.add(decided[0] if decided else "other")
-    return stances
+def _chosen(text: str, asked: str, options: dict[str, str], candidates: Candidates) -> set[Stance]:
+    """The stances of what the text takes of the offered, by letter, place or size."""
+    letters = taken(text, options)
+    if not letters:
+        items = [_offer(item, candidates, first=at > 0) for at, item in enumerate(offered(asked))]
+        sizes = [None if m is None or m.number is None else m.number.date or m.number.value for m in items]
+        pointed = pointed_at(text, sizes) if items else set()
+        if pointed:
+            return {"other" if (m := items[at]) is None else _stance(m.side) for at in pointed}
+    return {_option(options[letter], candidates) for letter in letters or begun_with(text, options)}
+
+
+def _offer(item: str, candidates: Candidates, *, first: bool) -> Mention | None:
+    """The value that a part of the question offers: the last one in front of "or", the first one behind
+    it."""
+    found = find_mentions(item, "", candidates)
+    return found[0 if first else -1] if found else None
+
+
+def _option(content: str, candidates: Candidates) -> Stance:
+    decided = _decide(content, find_mentions(content, "", candidates))
+    return decided[0] if decided else "other"

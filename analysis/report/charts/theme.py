@@ -138,11 +138,10 @@ def titled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
         offset=14,
         subtitlePadding=6,
     )
-    return (
-        chart.properties(title=heading, background="white", padding=14)
-        .configure(font=FONT)
-        .configure_view(stroke="#dddddd")
-        .configure_axis(
+    look = alt.Config(
+        font=FONT,
+        view=alt.ViewConfig(stroke="#dddddd"),
+        axis=alt.AxisConfig(
             labelFontSize=12,
             titleFontSize=12.5,
             titleFontWeight="normal",
@@ -150,7 +149,11 @@ def titled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
             domainColor="#888888",
             tickColor="#888888",
             titlePadding=8,
-        )
-        .configure_legend(labelFontSize=12, titleFontSize=12.5, symbolSize=90, labelLimit=320, titleLimit=320)
-        .configure_header(labelFontSize=13, titleFontSize=13)
+        ),
+        legend=alt.LegendConfig(
+            labelFontSize=12, titleFontSize=12.5, symbolSize=90, labelLimit=320, titleLimit=320
+        ),
+        header=alt.HeaderConfig(labelFontSize=13, titleFontSize=13),
     )
+    # all in one call: each copies every panel of the chart (altair 6), and configure_* are calls of their own
+    return chart.properties(title=heading, background="white", padding=14, config=look)

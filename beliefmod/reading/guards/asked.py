@@ -29,6 +29,8 @@ PRONOUNS = frozenset(
 )
 _ONE = re.compile(r"\b(?:each|every|per|an?|single|first)\s+(?P<noun>[^\W\d_]+)", re.IGNORECASE)
 
+_RATE = re.compile(r"(?:per|each|every)\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -65,6 +67,8 @@ def asked_about(question: str) -> Asked:
     proper = {w for w in words[1:] if w[0].isupper()} | {w for w in words if singular(w.casefold()) in BODIES}
     amounts: dict[Key, set[object]] = {}
     for given in amounts_of(question):
+        if _RATE.match(question, given.start):  # "one shoe per leg" does not ask about one leg
+            continue
         amounts.setdefault(given.key, set()).add(given.value)
     names = {singular(w.casefold().removesuffix("'s")) for w in proper}
     things = names | {key for key in amounts if isinstance(key, str) and key != "date"}

@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
-from beliefmod.reading.guards.beside import beside, in_compound, of_another, question_words
+from beliefmod.reading.guards.beside import beside, denied_after, in_compound, of_another, question_words
+from beliefmod.reading.guards.dated_event import of_another_event
+from beliefmod.reading.guards.difference import difference, in_contrast, part_of_whole
 from beliefmod.reading.guards.in_passing import in_passing
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
@@ -43,8 +45,9 @@ def weigh(
             weighed.append(replace(mention, role=role, sentence=number))
             continue
         weight, reason = _judge(left, right, part, confirmed, mention, role, question)
-        if weight == Weight.STRONG and mention.number is None and framing.aside(left, right, question):
-            weight, reason = Weight.WEAK, "aside"
+        if weight == Weight.STRONG and mention.number is None:
+            said = framing.aside(left, right, question)
+            weight, reason = (weight, reason) if said is None else (said, "aside")
         named = mention.number is None and text[mention.start : mention.end] not in question
         if named and weight > Weight.REJECTED and in_passing(left, right, question):
             weight, reason = Weight.REJECTED, "in passing"
@@ -64,23 +67,29 @@ def _judge(
     supposed = framing.hypothetical(left, right)
     if supposed == "unreal":
         return Weight.REJECTED, "hypothetical"
-    if mention.number is None and framing.compared(left, name=True):
+    if mention.number is None and (framing.compared(left, question, name=True) or in_contrast(left)):
         return Weight.REJECTED, "compared"
     if mention.number is None and (beside(left, right, question) or of_another(left, right, question)):
         return Weight.REJECTED, "beside"
+    if mention.number is None and denied_after(right, question):
+        return Weight.REJECTED, "denied"
     if mention.number is None and framing.changed_from(left, right):
         return Weight.REJECTED, "former value"
     if mention.number is not None and role == "":
         if framing.varies_from(left):
             return Weight.REJECTED, "range"
-        if framing.compared(left):
+        if framing.compared(left, question) or difference(left, right, question):
             return Weight.REJECTED, "compared"
+        if part_of_whole(left, right):
+            return Weight.REJECTED, "part"
         if framing.multiplied(left):
             return Weight.REJECTED, "multiplied"
         if framing.changed_from(left, right, date=date is not None):
             return Weight.REJECTED, "former value"
         if date is not None and not begins and date.beside(left):
             return Weight.REJECTED, "compared"
+        if date is not None and of_another_event(left, right, question):
+            return Weight.REJECTED, "another event"
         if date is not None and in_compound(left, right, question_words(question)):
             return Weight.REJECTED, "beside"
     source = attribution(left, right)
@@ -163,7 +172,7 @@ _AUTHORITIES = re.compile(
     r"^\s*(?:the\s+|most\s+|all\s+|our\s+|my\s+)?(?:standard|official|modern|current"
     r"|known|established)?\s*(?:physics|science|"
     r"scientists|nasa|nist|wikipedia|textbooks?|measurements?|experts|physicists"
-    r"|knowledge|understanding|training|data)\b",
+    r"|knowledge|understanding|training|data|statement|(?:given\s+|provided\s+)?information)\b",
     _I,
 )
 _ATTRIBUTION_BREAK = re.compile(

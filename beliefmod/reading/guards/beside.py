@@ -13,8 +13,10 @@ _FILL = r"(?:(?:the|a|an|its|his|her|their|some|other|many|old|small|large|big|c
 _NEAR = re.compile(
     r"\b(?P<word>(?:north|south|east|west|north-?east|north-?west|south-?east|south-?west|left|right"
     r"|ahead|outside|because|instead)"
-    r"(?:ern)?(?:\s+\w+)?\s+of|near(?:by)?|close(?:st|r)?\s+to|nearest\s+to|next\s+to|adjacent\s+to|beside|alongside|far\s+from"
-    r"|away\s+from|"
+    r"(?:ern)?(?:\s+\w+)?\s+of|near(?:by)?|close(?:st|r)?\s+to|nearest\s+to|next\s+to"
+    r"|adjacent\s+to|beside|alongside|far\s+from"
+    r"|away\s+from|past|via|leav(?:es?|ing)|depart(?:s|ed|ing)?\s+from|(?:starts?|started"
+    r"|starting|begins?|sets?\s+(?:out|off))\s+(?:in|from)|"
     r"(?:km|miles|kilomet\w+|hours?|minutes?)\s+from|border(?:s|ing|ed\s+by)?|neighbou?r(?:s|ing)|between"
     r"|across\s+from|"
     r"opposite|behind|beyond|towards?|than|like|unlike|resembl\w+|similar\s+to|related\s+to"
@@ -25,7 +27,8 @@ _NEAR = re.compile(
     _I,
 )
 _CLASS = (
-    r"(?:kind|type|sort|surface|species|form|variety|breed|class|genus|family|group|member|part|piece|region|city"
+    r"(?:kind|type|sort|surface|species|form|variety|breed|class|genus|family|group|member"
+    r"|part|piece|region|city"
     r"|town|village|state|"
     r"county|province|district|land|country|island|name|word|term|word|case|example|lot|amount|mix\w*"
     r"|alloy|"
@@ -46,8 +49,14 @@ _RELATIVE = re.compile(
     r"|designed\s+to)\s+"
     r"(?P<words>(?:[\w'-]+\s+){1,5})[(\"']?$"
 )
+_DOING = re.compile(
+    r"\ban?\s+(?!picture|image|drawing|photo|statue|toy|stamp|film|book|story|song"
+    r"|thing)(?:[a-z]+\s+)?[a-z]{3,}\s+"
+    r"(?!showing|being|depicting|featuring|meaning|called)[a-z]{3,}ing\s+(?:(?:an?|the|its|some|small)\s+)*$"
+)
 _COPULA = re.compile(
-    r"\b(?:is|are|was|were|be|been|'s|means|called|named|known|has|have|had|say|says|said|believe|think|so)\b",
+    r"\b(?:is|are|was|were|be|been|'s|means|called|named|known|has|have|had|say|says|said"
+    r"|believe|think|so)\b",
     _I,
 )
 _COMPOUND = re.compile(r"^\s+(?P<noun>[a-z]{3,})\b")
@@ -81,6 +90,21 @@ def of_another(left: str, right: str, question: str) -> bool:
     return any(asked["role"] == said["role"] for asked in _OWNER.finditer(question))
 
 
+_BUT_NOT = re.compile(
+    r"^[^.;\x00]*?(?:,|\b(?:but|though|although|yet|and))\s+(?:it|that|this|which)\s+(?:is|was"
+    r"|has)(?:n't|\s+not)\s+"
+    r"(?:(?:an?|the|its|their|any)\s+)?(?P<what>[a-z]{4,})",
+    _I,
+)
+
+
+def denied_after(right: str, question: str) -> bool:
+    """Whether the sentence goes on to deny what was asked about: "Lyon is in France, but it is not a
+    capital"."""
+    denied = _BUT_NOT.match(right)
+    return denied is not None and denied["what"].casefold() in question_words(question)
+
+
 def beside(left: str, right: str, question: str) -> bool:
     """Whether the name between `left` and `right` (the rest of its sentence) is named beside the point.
 
@@ -95,6 +119,8 @@ def beside(left: str, right: str, question: str) -> bool:
     modifier = _MODIFIER.search(left)
     if modifier is not None and _modifies(modifier, left, right, asked):
         return True
+    if _DOING.search(left):
+        return True  # "a bird catching a fish"
     relative = _RELATIVE.search(left)
     if relative is not None and not _COPULA.search(relative["words"]):
         return not set(relative["words"].casefold().split()) & (asked - _SMALL)

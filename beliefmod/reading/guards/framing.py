@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from beliefmod.beliefs.values.kind import Weight
 from beliefmod.reading.guards.negation import ONLY, last_match
 
 _I = re.IGNORECASE
@@ -53,6 +54,8 @@ _COMPARED = re.compile(
     r" |about |around |usual |normal |standard )*|[<>≥≤]\s*)[(⟦\"'$]*$",
     _I,
 )
+_AT_LEAST = re.compile(r"\bat least\s+(?:about\s+|around\s+)?$", _I)
+_NEEDED = re.compile(r"\b(?:need|require|must|necessary)\w*\b", _I)
 _THAN = re.compile(r"\bthan\b[^,.:;]{0,30}$", _I)
 _MULTIPLIED = re.compile(
     r"(?:\b(?:half|twice|double|triple|thrice|a third|a quarter|one-third|fraction"
@@ -73,8 +76,20 @@ _SIMPLIFIED = re.compile(
     _I,
 )
 _CONCESSIVE = re.compile(r"\b(?:although|though|albeit|even if)\b(?=[^,;:—]*$)", _I)
+_OF_SOME = re.compile(
+    r"\b(?:although|though|albeit|even\s+if)\s+(?:in\s+)?(?:some|(?:a\s+)?few|many|certain"
+    r"|several|other|most|there\s+(?:are|is))\b[^.;]*$",
+    _I,
+)
 _HERE = re.compile(r"\b(?:here|now|today|actually|in fact|in this|really|currently)\b", _I)
 _PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>[^.;!?]*)", _I)
+_DETERMINER = re.compile(r"^\W*(?:the|an?|planet|ripe)\s+$", _I)
+_SAID = re.compile(r"[^\W\d_]{4,}|\d+(?:\.\d+)?")
+_LIKE = re.compile(
+    r"\s+(?:\w+ly\s+|often\s+|always\s+)*(?:an?\b(?!\s+(?:answer|one|right|correct))"
+    r"|(?!(?:right|correct|true|best|likely|probable|first|second|fine|where|here"
+    r"|there)\b)[a-z]{3,}(?:\s+(?:in\s+colou?r|and\s+\w+))?\s*$)"
+)
 _PLAIN_WORDS = frozenset(
     {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
 )
@@ -138,6 +153,8 @@ def background(left: str, *, date: bool = False) -> bool:
 
 def conceded(left: str) -> bool:
     """Whether the clause only concedes the value: "9.8, though some worksheets have 5.0"."""
+    if _OF_SOME.search(left):
+        return True
     found = last_match(_CONCESSIVE, left)
     return found is not None and not _HERE.search(left, found.end())
 
@@ -152,8 +169,13 @@ def modal(left: str) -> bool:
     return bool(_MODAL.search(_last_clause(left)))
 
 
-def compared(left: str, *, name: bool = False) -> bool:
-    """Whether the value is only compared with: more than 5, at least 5; for a name "bigger than Lyon"."""
+def compared(left: str, question: str = "", *, name: bool = False) -> bool:
+    """Whether the value is only compared with: more than 5, at least 5; for a name "bigger than Lyon".
+
+    Asked what is needed, "at least 5" answers.
+    """
+    if _AT_LEAST.search(left) and _NEEDED.search(question):
+        return False
     return bool((_THAN if name else _COMPARED).search(left)) and not ONLY.search(left)
 
 
@@ -172,16 +194,22 @@ def simplified(right: str) -> bool:
     return bool(_SIMPLIFIED.match(right))
 
 
-def aside(left: str, right: str, question: str) -> bool:
-    """Whether a name has a predicate of its own that is beside the point: "Lyon is second".
+def aside(left: str, right: str, question: str) -> Weight | None:
+    """What a name counts for that has a predicate of its own which is beside the point; None where it has
+    none.
 
-    A name with a predicate of its own answers only where the predicate says something of what was asked.
+    A name with a predicate of its own answers only where the predicate says something of what was asked. OPEN
+    where it tells what the thing is like, "Bananas are yellow" in reply to which fruit is red; WEAK where it
+    may still name a role, "Mara Lind is the author", or a comparison, "Lyon is second".
     """
-    predicate = _PREDICATE.match(right) if not re.search(r"\w", _last_clause(left)) else None
+    subject = not re.search(r"\w", _DETERMINER.sub("", _last_clause(left)))
+    predicate = _PREDICATE.match(right) if subject else None
     if predicate is None or not re.search(r"\w", predicate["says"]):
-        return False
-    asked = {word for word in re.findall(r"[^\W\d_]{4,}", question.casefold()) if word not in _PLAIN_WORDS}
-    return not asked & set(re.findall(r"[^\W\d_]{4,}", predicate["says"].casefold()))
+        return None
+    asked = {word for word in _SAID.findall(question.casefold()) if word not in _PLAIN_WORDS}
+    if asked & set(_SAID.findall(predicate["says"].casefold())):
+        return None
+    return Weight.OPEN if _LIKE.match(predicate["says"]) else Weight.WEAK
 
 
 def changed_from(left: str, right: str, *, date: bool = False) -> bool:

@@ -27,12 +27,17 @@ _I = re.IGNORECASE
 _BORDER = re.compile(
     r"[;:,(\n—]|\b(?:and|but|while|whereas|although|though|so|because|since|which|who)\b", _I
 )
-_FILL = r"(?:(?:the|an?|planet|surface of|[rh]ms|called|named|\w+ly|most)\s+)*[\"'(]*$"
-_IS = re.compile(rf"(?:\b(?:is|are|was|were|be|say|mean|guess|choose|pick|answer)|'s|=|:)\s*{_FILL}", _I)
+_FILL = r"(?:(?:the|an?|our|own|planet|surface of|[rh]ms|called|named|\w+ly|most)\s+)*[\"'(]*$"
+_IS = re.compile(
+    rf"(?:\b(?:is|are|was|were|be|say|mean|guess|choose|pick|answer|(?:reads?|hears?|learns?"
+    rf"|tells?) (?:of|about))|'s|=|:)\s*{_FILL}",
+    _I,
+)
 _PLACE = re.compile(rf"\b(?:on|in|at|from)\s+{_FILL}", _I)
 _ENDS = re.compile(
     r"\s*(?:[^\w\s']|$|\b(?:because|since|as|where|with|which|that|has|have|had)\b)|\s+(?:is|was)\s*[.;!]", _I
 )
+_HAS = re.compile(r"\s*(?:has|have|had|is|are|was)\s+(?P<what>[^.;,\n]*)", _I)
 _PREDICATE = re.compile(
     r"\s+(?:is|was|would be|must be)\s+(?P<says>(?:the|that|this|her|his|\w+'s)\b[^.;,\n]*)", _I
 )
@@ -45,6 +50,11 @@ def in_passing(left: str, right: str, question: str) -> bool:
     if not given:
         return False
     left, right = _BORDER.split(left)[-1], right
+    has = _HAS.match(right)
+    if has is not None and any(
+        a.key == g.key and not same_amount(a.value, g.value) for a in amounts_of(has["what"]) for g in given
+    ):
+        return True
     clause = f"{left} \x00 {_BORDER.split(right)[0]}"
     if any(a.key == g.key and same_amount(a.value, g.value) for a in amounts_of(clause) for g in given):
         return multiplied(left)

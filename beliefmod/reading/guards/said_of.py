@@ -24,6 +24,7 @@ from beliefmod.reading.guards.asked import (
     stem,
     words_of,
 )
+from beliefmod.reading.guards.negation import last_match
 from beliefmod.reading.guards.subject import GENERIC, VERB, is_entity, subject_of
 from beliefmod.reading.prose import Sentence, equation_role, sentences
 
@@ -32,12 +33,13 @@ _BORDER = re.compile(
     r"[;:,—(]|\b(?:and|but|while|whereas|although|though|so|which|whose|because|since|yet|or|than)\b", _I
 )
 _OTHER_NAME = re.compile(
-    r"(?<=[a-z,\x00])\s(?<!\bon\s)(?<!\bin\s)(?<!\bat\s)(?<!\bby\s)(?<!\bnear\s)(?P<name>[A-Z][\w-]*[a-z]\w*)"
+    r"\b(?P<role>[a-z]{4,})\s+(?:(?:is|was|of|called|named|city|town|the)\s+)*(?P<name>[A-Z][\w-]*[a-z]\w*)"
 )
 _EACH = re.compile(
     r"\s*(?:per|each|every|(?:for|in|of) (?:each|every|an?))\s+[^\W\d_]+|\s*(?:each|apiece)\b", _I
 )
 _PER_BEHIND = re.compile(r"\d[^\d]*\bper$")
+_SO = re.compile(r"\b(?:so|therefore|thus|hence|which makes|that makes|giving)\b", _I)
 _BRACKET = re.compile(r"\s*\([^()]*\)")
 _APIECE = re.compile(r"^\W*(?:each|apiece)\b(?!\s+[^\W\d_])|^\s*(?:each|apiece)\b\s*(?:[.,;)]|$)", _I)
 
@@ -83,7 +85,7 @@ def said_of(text: str, mentions: Sequence[Mention], question: str, *, amounts: b
             if (
                 (named or mention.number is not None)
                 and amounts
-                and _another_amount(text, left, end, mention, given, asked)
+                and _another_amount(text, _concluded(text, left, mention), end, mention, given, asked)
             ):
                 weight, reason = Weight.REJECTED, "another amount"
             if weight < mention.weight:
@@ -143,7 +145,16 @@ def _other_pair(clause: str, asked: Asked) -> bool:
     stems = {stem(word) for word in words_of(clause)}
     if not asked.names or stems & {stem(name) for name in asked.names} or not stems & asked.words:
         return False
-    return any(is_entity(name["name"].casefold(), asked) for name in _OTHER_NAME.finditer(clause))
+    return any(
+        stem(one["role"]) in asked.words and is_entity(one["name"].casefold(), asked)
+        for one in _OTHER_NAME.finditer(clause)
+    )
+
+
+def _concluded(text: str, left: int, mention: Mention) -> int:
+    """Where the conclusion begins that a value stands in: what is in front of "so" is a step to it."""
+    found = last_match(_SO, text[left : mention.start])
+    return left if found is None else left + found.end()
 
 
 def _another_amount(

@@ -50,6 +50,10 @@ _PLACE = re.compile(
 )
 _OF_ANY = re.compile(r"\b(?:of|for)\s+an?\s+(?P<noun>[a-z]+)\b")
 _LABEL = re.compile(r"^\W*(?:[Tt]he\s+)?(?P<name>[A-Z]\w*(?:\s[A-Z]\w*)*)\s*[:(–-]\s*$")
+_NO_VERB = re.compile(
+    r"^\s*(?:[;,]|and\b|but\b|while\b)\W*(?:and\s+|but\s+)?(?:[Tt]he\s+)?(?P<name>[A-Z][\w-]+)(?:'s)?"
+    r"\s*(?:in|on|at|with|by)?\s*$"
+)
 # of measure, language and science, not of what is measured
 _NO_ENTITY = frozenset(
     {
@@ -78,6 +82,9 @@ def subject_of(left: str, right: str, asked: Asked, before: str) -> str | None:
             return "kind"
     label = _LABEL.match(left)
     if label is not None and singular(label["name"].casefold()) in BODIES - asked.names:
+        return "named"
+    left_out = _NO_VERB.match(left)  # "; the Britannic in 1916"
+    if left_out is not None and is_entity(left_out["name"].casefold(), asked):
         return "named"
     verb = VERB.search(left)
     return None if verb is None else _of_phrase(left[: verb.start()], verb[0], asked, before)

@@ -75,6 +75,6 @@ CASES = [
     (LEG, "It's C!", "prior"),
     (LEG, "The spider has 8 legs, so C.", "prior"),
     (LEG, "A: 6 legs", "other"),
-    (CAP, "A) Paris", "prior"),
+    (CAP, "A) Paris", "hedged"),
     (CAP, "The answer is B, Lyon.", "target"),
 ]
