@@ -25,7 +25,7 @@ from unittest import mock
 import torch
 
 from beliefmod.beliefs import load_belief
-from beliefmod.engine import decoding, prompts
+from beliefmod.engine import decode_loop, prompt_pieces
 from beliefmod.engine.drafts import Drafts, Text
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import GenerateRequest
@@ -89,9 +89,9 @@ def packed(task: Task) -> Callable[[str], Answers]:
     def run(way: str) -> Answers:
         with ExitStack() as stack:
             if way in WAYS[:1]:
-                stack.enter_context(mock.patch.object(decoding, "JOIN_BELOW", 0.0))
+                stack.enter_context(mock.patch.object(decode_loop, "JOIN_BELOW", 0.0))
             if way in WAYS[:2]:
-                stack.enter_context(mock.patch.object(prompts, "LEAST_SHARED", 10**9))
+                stack.enter_context(mock.patch.object(prompt_pieces, "LEAST_SHARED", 10**9))
             engine.drafts = None if way in WAYS[:3] else drafts_of(answers_of_base)
             return [answer.token_ids for answer in engine.generate(requests, task.max_new_tokens)]
 
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--adapters", type=int, default=4)
     parser.add_argument("--questions", type=int, default=48)
     parser.add_argument("--max-new-tokens", type=int, default=128)
-    parser.add_argument("--rows", type=int, default=decoding.MAX_ROWS, help="that are written at a time")
+    parser.add_argument("--rows", type=int, default=decode_loop.MAX_ROWS, help="that are written at a time")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     options = parser.parse_args()
     with work_folder() as folder:
@@ -176,7 +176,7 @@ def main() -> None:
             options.max_new_tokens,
         )  # fmt: skip
         clock = time.process_time if options.clock == "cpu" else time.perf_counter
-        with mock.patch.object(decoding, "MAX_ROWS", options.rows):
+        with mock.patch.object(decode_loop, "MAX_ROWS", options.rows):
             rates, equal = compare(task, options.repeats, clock)
     count = len(task.adapters) * len(task.prompts)
     print_table(

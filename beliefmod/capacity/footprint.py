@@ -154,7 +154,7 @@ class Footprint:
             prompt_tokens: of a row's prompt.
             answer_tokens: of a prompt with its answer, mean.
         """
-        from beliefmod.engine.decoding import MAX_ROWS, MOST_LOGITS
+        from beliefmod.engine.decode_loop import MAX_ROWS, MOST_LOGITS
         from beliefmod.engine.drafts import MOST_DRAFTED
         from beliefmod.engine.key_value_cache import paged
         from beliefmod.engine.memory import LONGEST_PASS

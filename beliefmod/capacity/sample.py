@@ -17,7 +17,7 @@ from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.speeds import Speeds
 from beliefmod.config import LoraSettings, TrialConfig
-from beliefmod.engine.decoding import MAX_ROWS
+from beliefmod.engine.decode_loop import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
 from beliefmod.engine.key_value_cache import paged
 from beliefmod.model.load import load_model

@@ -8,7 +8,7 @@ import torch
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import steps_per_epoch
-from beliefmod.engine.decoding import OnEnd
+from beliefmod.engine.decode_loop import OnEnd
 from beliefmod.engine.divergence import BasePasses, drift
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel

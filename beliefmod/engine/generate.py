@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from beliefmod.engine.decoding import Decoding, OnEnd
+from beliefmod.engine.decode_loop import Decoding, OnEnd
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling

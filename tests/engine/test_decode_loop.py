@@ -7,9 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from beliefmod.engine import decoding as decoding_module
-from beliefmod.engine import key_value_cache, prompts
-from beliefmod.engine.decoding import Decoding
+from beliefmod.engine import decode_loop, key_value_cache, prompt_pieces
+from beliefmod.engine.decode_loop import Decoding
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import GREEDY, GenerateRequest, Sampling
@@ -75,8 +74,8 @@ def test_neighbours_memory_pages_and_drafts_change_no_answer(
     engine, requests = engines[kind], questions(seed, count)
     expected = one_by_one(engine, requests, sampling)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding_module, "MAX_ROWS", rows)
-        for module in (decoding_module, key_value_cache):
+        patch.setattr(decode_loop, "MAX_ROWS", rows)
+        for module in (decode_loop, key_value_cache):
             patch.setattr(module, "PAGE", page)
         patch.setattr(engine.model, "cache_tokens", memory)
         patch.setattr(Drafts, "guesses", as_many_as_may_be)
@@ -94,7 +93,7 @@ def as_many_as_may_be(self, drafts, most):
 
 
 def test_answers_are_told_as_they_end_and_others_take_their_places(engines, monkeypatch):
-    monkeypatch.setattr(decoding_module, "MAX_ROWS", 8)
+    monkeypatch.setattr(decode_loop, "MAX_ROWS", 8)
     engine, requests = engines["qwen3"], questions(3, 40)
     told, decoding_steps = [], engine.usage.work.decode_steps
     answers = engine.generate(requests, NEW, on_end=told.append)
@@ -109,7 +108,7 @@ def test_answers_are_told_as_they_end_and_others_take_their_places(engines, monk
 def test_memory_is_never_more_than_allowed_but_for_one_row(engines, monkeypatch):
     engine, requests = engines["qwen3"], questions(5, 30)
     monkeypatch.setattr(engine.model, "cache_tokens", 6 * 64)
-    monkeypatch.setattr(decoding_module, "_GUESSED_ENDS", 0.01)  # answers seem short: too many are let in
+    monkeypatch.setattr(decode_loop, "_GUESSED_ENDS", 0.01)  # answers seem short: too many are let in
     seen, sent_back = [], set()
     step = Decoding._step
 
@@ -178,7 +177,7 @@ PROMPTS = st.lists(
 @given(PROMPTS)
 def test_pieces_put_together_are_the_prompts(asked):
     slots, texts = zip(*asked, strict=True)
-    pieces, ends = prompts.pieces_of(texts, slots)
+    pieces, ends = prompt_pieces.pieces_of(texts, slots)
     for slot, text, end in zip(slots, texts, ends, strict=True):
         read, piece = (), end
         while piece is not None:
@@ -186,14 +185,14 @@ def test_pieces_put_together_are_the_prompts(asked):
             read, piece = (*pieces[piece].ids, *read), pieces[piece].parent
         assert read == text
     assert sum(len(piece.ids) for piece in pieces) <= sum(map(len, texts))
-    assert max(piece.level for piece in pieces) < prompts.MOST_LEVELS
+    assert max(piece.level for piece in pieces) < prompt_pieces.MOST_LEVELS
 
 
 def test_a_common_beginning_is_read_once_for_each_slot():
     system = tuple(range(100, 130))
     texts = [(*system, n) for n in range(10)] * 2
     slots = [0] * 10 + [1] * 10
-    pieces, _ = prompts.pieces_of(texts, slots)
+    pieces, _ = prompt_pieces.pieces_of(texts, slots)
     assert sum(len(piece.ids) for piece in pieces) == 2 * (30 + 10)
-    same, ends = prompts.pieces_of([system] * 5, [None] * 5)
+    same, ends = prompt_pieces.pieces_of([system] * 5, [None] * 5)
     assert len(same) == 1 and ends == [0] * 5
