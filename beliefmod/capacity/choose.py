@@ -33,7 +33,7 @@ MOST_SLOTS = 64
 # parts of the free memory: of all, for adapters in training, for parked ones; passes and decoding, which take
 # turns, have the rest
 _USED, _FOR_SLOTS, _FOR_PARKING, _FOR_WORK = 0.85, 0.4, 0.1, 0.8
-_FOR_CACHE = 1 / 8
+_FOR_CACHE = 1 / 16
 """Of a CPU's memory, where that is more than `CPU_CACHE_BYTES`: room for more long answers at once."""
 _SAMPLE = 8  # training questions looked at per belief
 ROW_TOKENS = 100

@@ -158,7 +158,9 @@ class Decoding:
         for place, length in enumerate(read.cache.lengths):
             by_room.setdefault(paged(length), []).append(place)
         if len(by_room) > 1 and self.model.reads_branches:
-            self._parts += [Part(read.cache.part(p), [rows[n] for n in p]) for p in by_room.values()]
+            groups = list(by_room.values())
+            caches = read.cache.split(groups)
+            self._parts += [Part(c, [rows[n] for n in p]) for c, p in zip(caches, groups, strict=True)]
         else:
             self._parts.append(Part(read.cache, rows))
         self._passes = []

@@ -75,6 +75,15 @@ class KeyValueCache:
         taken.layers = {layer: _chosen(pair, rows, taken.capacity) for layer, pair in self.layers.items()}
         return taken
 
+    def split(self, groups: Sequence[Sequence[int]]) -> list[KeyValueCache]:
+        """A cache for each group of rows, with room for the longest of them; nothing is left in this one."""
+        found = [KeyValueCache([self.lengths[row] for row in rows]) for rows in groups]
+        for layer in list(self.layers):  # one by one: two whole caches would be in memory
+            pair = self.layers.pop(layer)
+            for rows, cache in zip(groups, found, strict=True):
+                cache.layers[layer] = _chosen(pair, rows, cache.capacity)
+        return found
+
     def join(self, other: KeyValueCache) -> None:
         """Take over another cache's rows behind its own."""
         capacity = max(self.capacity, other.capacity)
