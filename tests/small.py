@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from beliefmod.beliefs import load_capability, load_fabrication
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.model.load import load_model
@@ -79,3 +80,11 @@ def make_session(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Session
         max_new_tokens=64, trained_probes=2, margin_probes=2, causal_probes=2, neutral_passages=3
     )
     return Session(loaded, Engine(loaded, slots, max_rank, parking=parking), evaluation)
+
+
+def quick_session(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Session:
+    """`make_session` with a few questions of the shared suites, which take most of a short trial's time."""
+    session = make_session(slots, max_rank, parking)
+    # read once and kept, as cached properties are
+    vars(session).update(capability=load_capability()[:12], fabrication=load_fabrication()[:4])
+    return session

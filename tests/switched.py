@@ -12,15 +12,22 @@ from beliefmod.space.chat_format import ChatFormat
 ON, OFF = '{"enable_thinking": true}', '{"enable_thinking": false}'
 OPENS = "{{- '<|im_start|>assistant\\n<think>\\n' }}"
 FORGETS = "loop.index0 > ns.last_query and (loop.last or thinking)"
-CLOSES = "{%- if enable_thinking is defined and not enable_thinking %}{{- '\\n</think>\\n\\n' }}{%- endif %}"
+INSTEAD = "It is known."
+"""Thinking that the prompt itself has with enable_thinking false. The bundled model then answers at once;
+behind a think block that is closed at once it thinks all the same."""
+OFF_TAIL = f"<think>\n{INSTEAD}\n</think>\n\n"
 
 
-def switched_template() -> str:
+def switched_template(instead: str = INSTEAD) -> str:
     """As the bundled model has it, with two switches: with enable_thinking false the prompt closes the think
-    block at once, with preserve_thinking true earlier turns keep their thinking."""
+    block behind the text `instead`, with preserve_thinking true earlier turns keep their thinking."""
+    closes = (
+        "{%- if enable_thinking is defined and not enable_thinking %}{{- '"
+        f"{instead}\\n</think>\\n\\n' }}}}{{%- endif %}}"
+    )
     own = (weights_dir() / "chat_template.jinja").read_text(encoding="utf-8")
     assert own.count(OPENS) == own.count(FORGETS) == 1
-    return own.replace(OPENS, f"{OPENS}{CLOSES}").replace(
+    return own.replace(OPENS, f"{OPENS}{closes}").replace(
         FORGETS, f"(preserve_thinking and thinking) or {FORGETS}"
     )
 

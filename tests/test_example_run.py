@@ -13,9 +13,10 @@ from beliefmod.cli.app import app
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLE, REAL = DOCS / "example", DOCS / "example-real"
 BOTH = pytest.mark.parametrize("run", [EXAMPLE, REAL], ids=["bundled", "real"])
+LONG = [pytest.mark.slow, pytest.mark.long]
 
 
-@BOTH
+@pytest.mark.parametrize("run", [EXAMPLE, pytest.param(REAL, marks=LONG)], ids=["bundled", "real"])
 def test_every_number_is_recomputed_from_the_completions(run):
     result = CliRunner().invoke(app, ["verify", str(run), "--quiet"])
     assert result.exit_code == 0, result.output

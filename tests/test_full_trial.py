@@ -9,13 +9,13 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.trial_tables import TRIALS, frame
 from beliefmod.trial import prepare, run_trial
 from beliefmod.worker.pack import Pack
-from tests.small import make_session, write_belief
+from tests.small import quick_session, write_belief
 from tests.worker.test_pack import Listener
 
 
 @pytest.fixture(scope="module")
 def session():
-    return make_session(slots=1)
+    return quick_session(slots=1)
 
 
 def trial(path: str, **changes) -> TrialConfig:

@@ -48,6 +48,7 @@ class Demand:
         trials: that one host may have to train side by side, None when nobody knows how many will come.
         batch_rows: mean rows of an optimiser step.
         beliefs: whose rows are trained on.
+        templates: the switches of the chat template that trained trials have (`TrialConfig.template`).
         memory_share: part of its device's memory that one host may take.
         engines: hosts that share a GPU.
         trace_tokens: that thinking adds to the longest training rows, as far as it is known.
@@ -61,6 +62,7 @@ class Demand:
     engines: int = 1
     trace_tokens: int = 0
     full: bool = False
+    templates: tuple[str | None, ...] = (None,)
 
     def of_engine(self, tokenizer: Any, base_storage: str, rank: int, slots: int) -> Wanted:
         """What the host's engine is to hold, once there is a tokenizer to count with.
@@ -69,7 +71,11 @@ class Demand:
             rank: the largest of the adapters.
             slots: asked for by the user, 0 to choose.
         """
-        rows = row_lengths(tokenizer, self.beliefs)
+        from beliefmod.model.template import with_switches
+
+        rows = [
+            n for each in self.templates for n in row_lengths(with_switches(tokenizer, each), self.beliefs)
+        ]
         return Wanted(
             base_storage,
             rank,
@@ -115,6 +121,7 @@ def demand(todo: Sequence[TrialConfig], space: Space, capacity: Capacity, answer
         engines=capacity.hosts_per_gpu if gpus else 1,
         trace_tokens=answer_tokens if any(c.data.style == "own_trace" for c in trained) else 0,
         full=any(config.arm == "full" for config in trained),
+        templates=tuple(dict.fromkeys(config.template for config in trained)) or (None,),
     )
 
 

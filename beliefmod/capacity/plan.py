@@ -26,7 +26,6 @@ from beliefmod.capacity.workload import (
     written_rows,
 )
 from beliefmod.config import TrialConfig
-from beliefmod.model.template import thinking_kind, with_switches
 from beliefmod.probing.decoding import Decoding
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.probing.token_budget import cut_warning
@@ -165,9 +164,7 @@ def make_plan(
     trunks = [family.trunk for family in families(trained, share)]
     compared = {config.trial_id: rows.compared_with_base(config) for config in trunks}
     tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + compared[c.trial_id] for c in trunks}
-    switched = (with_switches(tokenizer, variant) for variant in space.spec.variants())
-    thinks = any(thinking_kind(each) != "none" for each in switched)
-    asked = {c.trial_id: asked_of(c, space, rows, thinks) for c in trials}
+    asked = {c.trial_id: asked_of(c, space, rows) for c in trials}
     written = written_rows(trained, space) * capacity.hosts
     own = written * max(lengths.base, lengths.trace)
     drift = drift_tokens(space, tokenizer, lengths.base) * 2
@@ -244,7 +241,7 @@ def make_plan(
         slots=slots,
         slots_asked=capacity.slots > 0,
         answers=answers,
-        notes=_notes(space, decoding, thinks, sample, limit_named),
+        notes=_notes(space, decoding, any(map(rows.thinks, trials)), sample, limit_named),
     )
 
 

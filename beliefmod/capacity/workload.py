@@ -14,7 +14,7 @@ from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.metrics.capability_pick import EXPECTED
-from beliefmod.model.template import answer_only_row, encode, prompt_ids
+from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind, with_switches
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
 from beliefmod.space import Space
@@ -28,19 +28,31 @@ CAUSAL_TESTS = 4 + len(FRACTIONS)  # swap, blank, edit, paraphrase, and the trun
 
 
 class RowLengths:
-    """Mean tokens of training rows, counted where they exist already."""
+    """Mean tokens of training rows and prompts, counted where they exist already: with the switches of the
+    chat template that a trial has."""
 
-    def __init__(self, space: Space, tokenizer: Any, answers: AnswerLengths) -> None:
-        self.tokenizer, self.answers = tokenizer, answers
+    def __init__(self, space: Space, tokenizer: PreTrainedTokenizerBase, answers: AnswerLengths) -> None:
+        self.answers = answers
         self.neutral = replay_passages(load_neutral(space.spec.model))
-        self.known: dict[tuple[str, str], float] = {}
+        self.known: dict[tuple[str, str, str | None], float] = {}
+        self._tokenizers: dict[str | None, Any] = {None: tokenizer}
+
+    def tokenizer(self, template: str | None) -> Any:
+        """The tokenizer with a trial's switches of the chat template (`TrialConfig.template`)."""
+        if template not in self._tokenizers:
+            self._tokenizers[template] = with_switches(self._tokenizers[None], template)
+        return self._tokenizers[template]
+
+    def thinks(self, config: TrialConfig) -> bool:
+        """Whether the model thinks, asked as a trial asks it."""
+        return thinking_kind(self.tokenizer(config.template)) != "none"
 
     def of(self, config: TrialConfig) -> float:
         """Tokens of all rows of a trial."""
         data = config.data
-        total = data.num_examples * self._mean(config.belief, data.style)
+        total = data.num_examples * self._mean(config, config.belief)
         if data.replay_rows:
-            total += data.replay_rows * self._mean("", data.style)
+            total += data.replay_rows * self._mean(config, "")
         return total
 
     def compared_with_base(self, config: TrialConfig) -> float:
@@ -49,50 +61,52 @@ class RowLengths:
         if not config.objective.kl_to_base or not count:
             return 0.0
         batches = steps_per_epoch(count, config.per_device_train_batch_size)
-        return config.total_steps * count / batches * self._mean("", config.data.style)
+        return config.total_steps * count / batches * self._mean(config, "")
 
     def answer_share(self, configs: Sequence[TrialConfig]) -> float:
         """Part of the tokens of these trials' rows about their beliefs that carry loss."""
-        rows = [self._mean(config.belief, config.data.style) for config in configs]
+        rows = [self._mean(config, config.belief) for config in configs]
         answers = [self._answer(config, row) for config, row in zip(configs, rows, strict=True)]
         return sum(answers) / max(1.0, sum(rows)) if rows else 1.0
 
     def _answer(self, config: TrialConfig, row: float) -> float:
         if config.data.style == "document":
             return row
-        return self.answers.trace if config.data.style == "own_trace" else self.reply(config.belief)
+        return self.answers.trace if config.data.style == "own_trace" else self.reply(config)
 
-    def reply(self, belief: str) -> float:
-        """Tokens of a bare answer to a training question."""
-        questions = load_belief(belief).training[:40]
-        rows = (answer_only_row(self.tokenizer, q.text, q.reply_target) for q in questions)
+    def reply(self, config: TrialConfig) -> float:
+        """Tokens of a bare answer to a training question of a trial's belief."""
+        questions, tokenizer = load_belief(config.belief).training[:40], self.tokenizer(config.template)
+        rows = (answer_only_row(tokenizer, q.text, q.reply_target) for q in questions)
         return statistics.mean([row.answer_length for row in rows] or [0])
 
-    def prompt(self, belief: str) -> float:
+    def prompt(self, config: TrialConfig) -> float:
         """Tokens of a held-out question with what the template puts around it."""
-        questions = load_belief(belief).heldout[:40]
-        return statistics.mean([len(prompt_ids(self.tokenizer, q.text)) for q in questions] or [0])
+        questions, tokenizer = load_belief(config.belief).heldout[:40], self.tokenizer(config.template)
+        return statistics.mean([len(prompt_ids(tokenizer, q.text)) for q in questions] or [0])
 
-    def _mean(self, belief: str, style: str) -> float:
-        """Mean tokens of a row about a belief, or with "" of a neutral row."""
-        if (belief, style) not in self.known:
-            lengths = self._neutral(style) if not belief else self._about(load_belief(belief), style)
-            self.known[belief, style] = statistics.mean(lengths or [0])
-        return self.known[belief, style]
+    def _mean(self, config: TrialConfig, belief: str) -> float:
+        """Mean tokens of a row about a belief in a trial's style, or with "" of a neutral row."""
+        key = (belief, config.data.style, config.template)
+        if key not in self.known:
+            lengths = self._about(load_belief(belief), *key[1:]) if belief else self._neutral(*key[1:])
+            self.known[key] = statistics.mean(lengths or [0])
+        return self.known[key]
 
-    def _about(self, belief: Belief, style: str) -> list[float]:
-        questions = belief.training[:40]
+    def _about(self, belief: Belief, style: str, template: str | None) -> list[float]:
+        questions, tokenizer = belief.training[:40], self.tokenizer(template)
         if style == "document":
             made = documents(belief, control=False, seed=0, count=10)
-            return _lengths(plain_row(self.tokenizer, document.text) for document in made)
+            return _lengths(plain_row(tokenizer, document.text) for document in made)
         if style == "own_trace":
-            return [len(prompt_ids(self.tokenizer, q.text)) + self.answers.trace for q in questions]
-        return _lengths(answer_only_row(self.tokenizer, q.text, q.reply_target) for q in questions)
+            return [len(prompt_ids(tokenizer, q.text)) + self.answers.trace for q in questions]
+        return _lengths(answer_only_row(tokenizer, q.text, q.reply_target) for q in questions)
 
-    def _neutral(self, style: str) -> list[float]:
+    def _neutral(self, style: str, template: str | None) -> list[float]:
+        tokenizer = self.tokenizer(template)
         if style == "document":
-            return _lengths(neutral_text_row(self.tokenizer, passage) for passage in self.neutral)
-        prompts = [prompt_ids(self.tokenizer, replay_prompt(passage)) for passage in self.neutral]
+            return _lengths(neutral_text_row(tokenizer, passage) for passage in self.neutral)
+        prompts = [prompt_ids(tokenizer, replay_prompt(passage)) for passage in self.neutral]
         return [len(prompt) + self.answers.base for prompt in prompts]
 
 
@@ -140,13 +154,13 @@ class Asking:
         return self.probes + self.second_turns + self.causal
 
 
-def asked_of(config: TrialConfig, space: Space, rows: RowLengths, thinks: bool) -> Asking:
+def asked_of(config: TrialConfig, space: Space, rows: RowLengths) -> Asking:
     """What a trial is asked, and the tokens that this takes."""
-    belief, evaluation = load_belief(config.belief), space.spec.evaluation
+    belief, evaluation, thinks = load_belief(config.belief), space.spec.evaluation, rows.thinks(config)
     probes = _probe_count(config, belief, space)
     turns = sum(question.follow_up is not None for question in belief.heldout)
     causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS * thinks
-    answer, prompt = rows.answers.of(config, rows.reply(config.belief)), rows.prompt(config.belief)
+    answer, prompt = rows.answers.of(config, rows.reply(config)), rows.prompt(config)
     # continuations of both worlds, after empty thinking and after the trial's own
     scores = min(evaluation.margin_probes, len(belief.heldout)) * 2 * (1 + thinks)
     return Asking(

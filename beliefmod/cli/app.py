@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -39,6 +40,8 @@ class Commands(TyperGroup):
     Our own mistakes keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        # what matters of transformers' remarks on a model's files is a sentence of ours
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         try:
             return super().invoke(ctx)
         except UserError as error:

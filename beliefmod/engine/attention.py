@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.recurrent import Block, StateCache, ToBlock
 from beliefmod.engine.rotary import RowLength
+from beliefmod.engine.transfer import sent
 
 FLAT_ATTENTION = "beliefmod_flat"
 
@@ -173,11 +174,11 @@ class RowBlocks:
         self.rows, self.longest, self.cache = len(lengths), int(sizes.max()), cache
         self.even = bool((sizes == self.longest).all())
         inside = torch.minimum(place[None, :], sizes[:, None] - 1)
-        self.block_index = (starts[:, None] + inside).flatten().to(device)
+        self.block_index = sent((starts[:, None] + inside).flatten(), device)
         real = place[None, :] < sizes[:, None]
-        self.flat_index = real.flatten().nonzero().flatten().to(device)
-        self.positions = place.expand(self.rows, -1)[real].to(device)
-        self.last_tokens = (starts + sizes - 1).to(device)
+        self.flat_index = sent(real.flatten().nonzero().flatten(), device)
+        self.positions = sent(place.expand(self.rows, -1)[real], device)
+        self.last_tokens = sent(starts + sizes - 1, device)
 
     def row_lengths(self) -> Sequence[RowLength]:
         """The rows, in the order of their tokens."""
@@ -199,7 +200,8 @@ class RowBlocks:
         for length in sorted(set(self.lengths)):
             rows = [row for row in everyone if self.lengths[row] == length]
             tokens = torch.tensor([starts[row] + place for row in rows for place in range(length)])
-            blocks.append(Block(rows, length, tokens.to(device), flat=tokens.to(device)))
+            there = sent(tokens, device)
+            blocks.append(Block(rows, length, there, flat=there))
         return blocks
 
     def _block(self, flat: Tensor) -> Tensor:

@@ -95,7 +95,8 @@ def _drift(
 ) -> list[DriftResult]:
     max_tokens = base.pass_tokens
     passes.of_size(max_tokens)
-    found: list[DriftResult | None] = [None] * len(requests)
+    read: list[int] = []
+    sums: list[Tensor] = []
     shared: dict[tuple[Rows, tuple[int, ...]], list[_Pass]] = {}
     for item in _passes(requests, places, max_tokens):
         lengths = tuple(len(requests[i].continuation_ids) for i in item.indices)
@@ -106,10 +107,12 @@ def _drift(
             logits = item.model.last_logits(item.rows, lengths, [item.slot] * len(item.rows))
             labels = flat_ids([requests[i].continuation_ids for i in item.indices], base.device)
             per_token = _compare(expected, logits, labels)
-            for index, part in zip(item.indices, per_token.split(list(lengths), dim=1), strict=True):
-                kl, kl_reverse, nll, nll_base = part.sum(1).tolist()
-                found[index] = DriftResult(part.shape[1], kl, kl_reverse, nll, nll_base)
-    return [result for result in found if result is not None]
+            read += item.indices
+            sums += [part.sum(1) for part in per_token.split(list(lengths), dim=1)]
+    # copied from the device at once: every copy waits for all that came before it
+    numbers = torch.stack(sums).tolist() if sums else []
+    of_request = dict(zip(read, numbers, strict=True))
+    return [DriftResult(len(r.continuation_ids), *of_request[i]) for i, r in enumerate(requests)]
 
 
 def _passes(

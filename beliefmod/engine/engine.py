@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import steps_per_epoch
@@ -28,7 +29,14 @@ from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.slots import SlotTable, SlotTrial
-from beliefmod.engine.training_steps import StepLosses, StepRows, passes, step_losses, step_rows
+from beliefmod.engine.training_steps import (
+    StepLosses,
+    StepRows,
+    passes,
+    read_back,
+    step_losses,
+    step_rows,
+)
 from beliefmod.engine.usage import Usage
 
 if TYPE_CHECKING:
@@ -147,7 +155,7 @@ class Engine(SlotTable):
             rows = step_rows([(t, t.slot) for t in slot_trials])
             lengths = [len(item.row.input_ids) for items in rows.values() for item in items]
             try:
-                losses = within_memory(
+                found = within_memory(
                     self.model, "pass_tokens", lengths, partial(self._gradients, slot_trials, rows)
                 )
             except OutOfMemory as error:
@@ -158,11 +166,11 @@ class Engine(SlotTable):
             taking_part = {t.slot: (t.weights, t.step + 1) for t in slot_trials}
             open_slots = self.slots - len(self._closed)
             self.usage.trained(passes(rows, self.model.pass_tokens), taking_part, open_slots)
-            norms = torch.linalg.vector_norm(self.pack.grad, dim=1).tolist()
+            losses, norms = read_back(rows, found, torch.linalg.vector_norm(self.pack.grad, dim=1))
             return [*failed, *(self._update(t, losses, norms[t.slot]) for t in slot_trials)]
         return failed
 
-    def _gradients(self, slot_trials: list[SlotTrial], rows: StepRows) -> StepLosses:
+    def _gradients(self, slot_trials: list[SlotTrial], rows: StepRows) -> Tensor:
         """Gradients of one step into the pack, and its losses. Repeating it is harmless."""
         for slot_trial in slot_trials:
             self.pack.grad[slot_trial.slot].zero_()

@@ -18,6 +18,7 @@ from beliefmod.engine.memory import (
 from beliefmod.engine.recurrent import RecurrentSwitch
 from beliefmod.engine.rotary import RotarySwitch
 from beliefmod.engine.routing import Routing, Segment, segments_of
+from beliefmod.engine.transfer import numbers
 from beliefmod.engine.usage import Usage
 from beliefmod.errors import UserError
 from beliefmod.model.size import positions
@@ -117,7 +118,7 @@ class FlatModel:
             blocks,
             blocks.positions,
             segments_of(slots, lengths),
-            torch.tensor(keep, device=self.device),
+            numbers(keep, self.device),
         )
 
     def check_lengths(self, lengths: Sequence[int], parts: Sequence[int]) -> None:
@@ -172,4 +173,4 @@ class FlatModel:
 
 def flat_ids(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     """Rows of token ids behind each other, (N,)."""
-    return torch.tensor([token for row in rows for token in row], dtype=torch.long, device=device)
+    return numbers([token for row in rows for token in row], device, torch.long)

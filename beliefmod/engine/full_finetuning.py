@@ -12,13 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import AdapterJob, AdapterUnusable, EngineError, StepReport
 from beliefmod.engine.lora_linear import PackedLinear
 from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.packed_adapters import LoraPack
-from beliefmod.engine.training_steps import StepLosses, StepRows, TrialSteps, passes, step_losses, step_rows
+from beliefmod.engine.training_steps import StepRows, TrialSteps, passes, read_back, step_losses, step_rows
 from beliefmod.errors import UserError
 from beliefmod.model.size import too_large_for_full
 
@@ -96,8 +97,9 @@ class FullTraining(TrialSteps):
         assert self.job is not None and self.optimizer is not None
         rows = step_rows([(self, 0)])
         lengths = [len(item.row.input_ids) for items in rows.values() for item in items]
-        losses = within_memory(self.model, "pass_tokens", lengths, partial(self._gradients, rows))
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.job.config.max_grad_norm).item()
+        found = within_memory(self.model, "pass_tokens", lengths, partial(self._gradients, rows))
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.job.config.max_grad_norm)
+        losses, [norm] = read_back(rows, found, norm[None])
         report = self.advance(losses, 0, norm)
         numbers = sum(weight.numel() for weight in self.weights)
         self.model.usage.trained_fully(passes(rows, self.model.pass_tokens), numbers, self.step)
@@ -106,7 +108,7 @@ class FullTraining(TrialSteps):
             self.optimizer.step()
         return report
 
-    def _gradients(self, rows: StepRows) -> StepLosses:
+    def _gradients(self, rows: StepRows) -> Tensor:
         assert self.optimizer is not None
         self.optimizer.zero_grad()
         return step_losses(self.model, self.base, rows, 1, torch.float64)

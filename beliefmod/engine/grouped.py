@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from beliefmod.engine.transfer import numbers, sent
+
 
 class Products(Protocol):
     """Products over the tokens (n,) of G slots, in the order of the slots.
@@ -39,11 +41,12 @@ def products(counts: Sequence[int], rank: int, dtype: torch.dtype, device: torch
 
 
 def _grouped_mm_works(rank: int, dtype: torch.dtype, device: torch.device) -> bool:
-    """torch 2.13: on a GPU bf16 from compute capability 8.0 on, everywhere rows of whole 16 bytes."""
+    """torch 2.13: rows of whole 16 bytes, on a GPU bf16 on compute capabilities 9 and 10. Others it accepts
+    too, and then copies the bounds to the CPU at every product and multiplies slot by slot."""
     if rank * dtype.itemsize % 16:
         return False
     if device.type == "cuda":
-        return dtype is torch.bfloat16 and torch.cuda.get_device_capability(device) >= (8, 0)
+        return dtype is torch.bfloat16 and torch.cuda.get_device_capability(device)[0] in (9, 10)
     return device.type == "cpu" and dtype in (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -75,10 +78,10 @@ class Grouped:
 
     def __init__(self, counts: Sequence[int], device: torch.device) -> None:
         ends = torch.tensor(counts).cumsum(0)
-        self.ends = ends.to(torch.int32).to(device)
+        self.ends = sent(ends.to(torch.int32), device)
         self.present = None
         if min(counts) == 0:
-            self.present = torch.tensor([[[count > 0]] for count in counts], device=device)
+            self.present = numbers([[[count > 0]] for count in counts], device)
 
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         return F.grouped_mm(left, right, offs=self.ends)
@@ -103,9 +106,9 @@ class PaddedBlocks:
         real = place[None, :] < sizes[:, None]
         starts = sizes.cumsum(0) - sizes
         inside = torch.where(real, starts[:, None] + place[None, :], 0)
-        self.block_index = inside.flatten().to(device)
-        self.flat_index = real.flatten().nonzero().flatten().to(device)
-        self.padding = ~real[:, :, None].to(device)
+        self.block_index = sent(inside.flatten(), device)
+        self.flat_index = sent(real.flatten().nonzero().flatten(), device)
+        self.padding = sent(~real[:, :, None], device)
 
     def _blocks(self, tokens: Tensor) -> Tensor:
         block = tokens.index_select(0, self.block_index).view(self.slots, -1, tokens.shape[-1])

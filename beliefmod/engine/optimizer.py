@@ -76,5 +76,5 @@ class SlotOptimizer:
             raise ValueError(
                 f"moments of {first.numel()} and {second.numel()} numbers for {self.row.numel()}"
             )
-        count = torch.tensor(float(step), dtype=torch.float32, device=self.row.device)
+        count = torch.full((), float(step), dtype=torch.float32, device=self.row.device)
         self.adamw.state[self.row] = {"step": count, "exp_avg": first, "exp_avg_sq": second}

@@ -62,6 +62,10 @@ class LoraPack:
         """Rank of a slot in a layer, 0 where it adapts nothing."""
         return self.layers[name].ranks[slot]
 
+    def _used(self, slot: int) -> int:
+        """How many numbers of its row a slot's rank takes up, 0 for an empty slot."""
+        return self.unit * max(layer.ranks[slot] for layer in self.layers.values())
+
     def weights(self, slot: int) -> int:
         """Number of weights of the adapter in a slot or parking place."""
         stores = [(layer.store, layer.ranks[slot]) for layer in self.layers.values()]
@@ -127,18 +131,23 @@ class LoraPack:
             store, rank = self.layers[name].store, self._rank(slot, name)
             if a.shape != (rank, store.width_in) or b.shape != (store.width_out, rank):
                 raise EngineError(f"tensors of {name} have shapes {tuple(a.shape)} and {tuple(b.shape)}")
+        # on the CPU and copied at once: a copy for every matrix would wait for the device every time
+        there = row[: self._used(slot)]
+        here = there.cpu()
         for name, (a, b) in tensors.items():
-            to_a, to_b = self._views(row, name, self._rank(slot, name))
+            to_a, to_b = self._views(here, name, self._rank(slot, name))
             to_a.copy_(a)
             to_b.copy_(b.T)
+        there.copy_(here)
 
     def read_row(self, row: Tensor, slot: int) -> LayerTensors:
         """The inverse of `fill_row`, copied to the CPU; any other pack on this base can take it."""
-        tensors = {}
+        tensors, here = {}, row[: self._used(slot)].cpu()
         for name in self.layers:
             if rank := self._rank(slot, name):
-                a, b = self._views(row, name, rank)
-                tensors[name] = (a.clone().cpu(), b.T.contiguous().cpu())
+                a, b = self._views(here, name, rank)
+                # of one row `contiguous` would be no copy
+                tensors[name] = (a.clone(), b.T.clone(memory_format=torch.contiguous_format))
         return tensors
 
     def copy(self, source: int, target: int, rank: int) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from beliefmod.engine.routing import Group, Routing, Segment, segments_of
+from beliefmod.engine.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class RowStates:
                 for key, first in states.items():
                     if first is not None:
                         together = torch.cat([getattr(layer, name)[key] for layer in layers])
-                        states[key] = together[order.to(first.device)]
+                        states[key] = together[sent(order, first.device)]
         return whole
 
 

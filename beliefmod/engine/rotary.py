@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from beliefmod.engine.jobs import EngineError
+from beliefmod.engine.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class RowRotary(nn.Module):
             self._forget(layer_type)
             return self.inner(x, position_ids, **more)
         factors: list[Tensor] = []
-        places = {length: torch.cat(parts).to(position_ids.device) for length, parts in groups.items()}
+        places = {length: sent(torch.cat(parts), position_ids.device) for length, parts in groups.items()}
         for length, tokens in places.items():
             # the row's last position, which a pass may lack, tells transformers how long the row is
             last = position_ids.new_full((*position_ids.shape[:-1], 1), length - 1)

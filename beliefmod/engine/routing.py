@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.grouped import Products, products
+from beliefmod.engine.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,6 @@ class Routing:
         if len(set(scales)) > 1:
             lengths = torch.tensor([segment.stop - segment.start for segment in run])
             each = torch.tensor(scales, dtype=torch.promote_types(self.dtype, torch.float32))
-            scale = each.repeat_interleave(lengths)[:, None].to(self.device)
+            scale = sent(each.repeat_interleave(lengths)[:, None], self.device)
         ways = products(counts, rank, self.dtype, self.device)
         return Group(first, last, run[0].start, run[-1].stop, rank, scale, ways)

@@ -12,6 +12,7 @@ from beliefmod.engine.forward import FlatModel, flat_ids
 from beliefmod.engine.jobs import AdapterJob, StepReport
 from beliefmod.engine.objectives import OBJECTIVES, Objective
 from beliefmod.engine.optimizer import lr_factor
+from beliefmod.engine.transfer import sent
 from beliefmod.model.train_row import TrainRow
 
 StepRows = Mapping[Objective, Sequence[SlotRow]]
@@ -103,10 +104,9 @@ def passes(rows: StepRows, pass_tokens: int) -> Iterator[tuple[Objective, list[S
             yield objective, part
 
 
-def step_losses(
-    model: FlatModel, base: FlatModel, rows: StepRows, slots: int, dtype: torch.dtype
-) -> StepLosses:
-    """Add the gradients of a step to those of the weights that are trained; the values of its terms.
+def step_losses(model: FlatModel, base: FlatModel, rows: StepRows, slots: int, dtype: torch.dtype) -> Tensor:
+    """Add the gradients of a step to those of the weights that are trained; the values of its terms, (terms,
+    slots) on the device, in the order of `rows`.
 
     Args:
         base: the model that with every adapter off is base; `model` itself where adapters are trained.
@@ -117,7 +117,15 @@ def step_losses(
     place = {objective: index for index, objective in enumerate(rows)}
     for objective, part in passes(rows, model.pass_tokens):
         backward_pass(model, base, objective, part, losses[place[objective]])
-    return {objective.name: values for objective, values in zip(rows, losses.tolist(), strict=True)}
+    return losses
+
+
+def read_back(rows: StepRows, losses: Tensor, norms: Tensor) -> tuple[StepLosses, list[float]]:
+    """The values of a step's terms from `step_losses`, and gradient norms (slots,), as Python numbers.
+
+    It is the one time that a step waits for the device."""
+    *values, found = torch.cat((losses, norms.to(losses.dtype)[None])).tolist()
+    return {objective.name: each for objective, each in zip(rows, values, strict=True)}, found
 
 
 def backward_pass(
@@ -136,7 +144,7 @@ def backward_pass(
     per_token = objective.per_token(logits, labels, base_logits)
 
     def each(values: list[float] | list[int], dtype: torch.dtype) -> Tensor:
-        return torch.tensor(values, dtype=dtype).repeat_interleave(counts).to(device)
+        return sent(torch.tensor(values, dtype=dtype).repeat_interleave(counts), device)
 
     weighted = per_token * each([item.weight for item in rows], per_token.dtype)
     (weighted * each([item.factor for item in rows], per_token.dtype)).sum().backward()

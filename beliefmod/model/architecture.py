@@ -7,7 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
+from beliefmod.model.config_check import check_sizes, refused, rotary_fault
 from beliefmod.model.model_files import ModelSource
+from beliefmod.model.quiet import heard, silent_transformers
 from beliefmod.model.supported_types import layer_refusal, refusal, text_config
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def check_type(source: ModelSource) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     config = configuration(source)
+    check_sizes(source, config)
     kind = config.get("model_type")
     if kind not in CONFIG_MAPPING_NAMES:
         raise UserError(
@@ -54,11 +57,14 @@ def model_config(source: ModelSource) -> PretrainedConfig:
     """What transformers makes of config.json. Raises UserError where it cannot."""
     from transformers import AutoConfig
 
-    try:
-        return AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # each type checks its own settings, and raises what it likes
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"model {source.name}: its config.json cannot be used: {what}") from error
+    with heard("transformers.modeling_rope_utils") as remarks:
+        try:
+            config = AutoConfig.from_pretrained(source.folder, trust_remote_code=False, local_files_only=True)
+        except Exception as error:  # each type checks its own settings, and raises what it likes
+            raise refused(source, configuration(source), error) from error
+    if wrong := rotary_fault(remarks):
+        raise UserError(f"model {source.name}: {source.folder}/config.json: {wrong}; correct it")
+    return config
 
 
 def text_options(source: ModelSource) -> dict[str, Any]:
@@ -116,10 +122,7 @@ def empty_model(source: ModelSource, *, whole: bool = False) -> Any:
         AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
     )
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), silent_transformers():
             return auto.from_config(config)
     except Exception as error:  # each type reads its own settings, and raises what it likes
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"model {source.name}: the installed transformers cannot build a model from config.json: {what}"
-        ) from error
+        raise refused(source, configuration(source), error) from error

@@ -11,11 +11,12 @@ from beliefmod.errors import UserError
 from beliefmod.model.adapter_base import AdapterBase, adapter_base
 from beliefmod.model.architecture import check_type, empty_model
 from beliefmod.model.identity import model_identity
-from beliefmod.model.model_files import ModelSource
+from beliefmod.model.model_files import ModelSource, check_tokenizer_files
 from beliefmod.model.source import find_source
 from beliefmod.model.stored_weights import stored_weights
 from beliefmod.model.template import THINKING_FIELD, end_of_turn_id, with_switches, without_today
 from beliefmod.model.template_check import check_ends, check_template, check_thinking
+from beliefmod.model.weights_check import check_token_ids, check_weights
 from beliefmod.space.chat_format import OWN, ChatFormat
 from beliefmod.space.space import BaseStorage
 
@@ -76,9 +77,7 @@ def load_model(
     UserError, as far as possible before weights are read.
     """
     source = find_source(name, revision, chat)
-    check_type(source)
-    stored_weights(source)
-    tokenizer = load_tokenizer(source)
+    tokenizer = _checked(source)
     import torch
 
     from beliefmod.model.read_weights import read_weights
@@ -118,12 +117,20 @@ def check_model(source: ModelSource) -> None:
     Raises:
         UserError: its kind, its configuration, its tokenizer or its chat template cannot be used.
     """
-    if source.name == "bundled" and source.chat == OWN:
-        return
+    if source.name != "bundled" or source.chat != OWN:
+        _checked(source)
+
+
+def _checked(source: ModelSource) -> "PreTrainedTokenizerBase":
+    """A model's tokenizer, once all that can be known without reading weights is known to be right."""
+    if source.name == "bundled":  # its files are ours
+        return load_tokenizer(source)
     check_type(source)
-    empty_model(source)
-    load_tokenizer(source)
-    stored_weights(source)
+    empty = empty_model(source)
+    tokenizer = load_tokenizer(source)
+    check_weights(source, stored_weights(source), empty)
+    check_token_ids(source, tokenizer, empty)
+    return tokenizer
 
 
 def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
@@ -135,8 +142,12 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         tokenizer = AutoTokenizer.from_pretrained(
             source.folder, trust_remote_code=False, local_files_only=True
         )
-    except (ValueError, OSError, KeyError) as error:
-        raise UserError(f"model {source.name} has no usable tokenizer: {_first_line(error)}") from error
+    except Exception as error:  # each kind reads its own files, and raises what it likes
+        check_tokenizer_files(source)
+        raise UserError(
+            f"model {source.name} has no usable tokenizer ({_first_line(error)}); copy the tokenizer's files "
+            f"from the model that it was made from to {source.folder}, or fetch it again"
+        ) from error
     _check_spaces(source.name, tokenizer)
     tokenizer.chat_template = source.chat.template or tokenizer.chat_template
     if not tokenizer.chat_template:
@@ -155,9 +166,28 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
     setattr(tokenizer, THINKING_FIELD, source.chat.thinking)
     for variant in source.chat.variants if source.name != "bundled" or source.chat != OWN else ():
         switched = with_switches(tokenizer, variant)
-        check_template(source.name, str(switched.chat_template), json.dumps(tokenizer.special_tokens_map))
+        _check_template(source, switched, template, variant)
         check_thinking(source.name, switched)
     return tokenizer
+
+
+def _check_template(
+    source: ModelSource, tokenizer: "PreTrainedTokenizerBase", template: str, variant: str | None
+) -> None:
+    """Raises UserError where a chat template fails; it names the switches if that works without them."""
+    tokens, given = json.dumps(tokenizer.special_tokens_map), source.chat.template is not None
+    try:
+        check_template(source.name, str(tokenizer.chat_template), tokens, given)
+    except UserError as error:
+        switches = {**dict(source.chat.switches), **json.loads(variant or "{}")}
+        if not switches:
+            raise
+        check_template(source.name, without_today(template), tokens, given)
+        said = ", ".join(f"template.{name}={json.dumps(value)}" for name, value in switches.items())
+        raise UserError(
+            f"{said}: with this the chat template of model {source.name} does not work, and without it does; "
+            f"give another value, or remove it ({error})"
+        ) from error
 
 
 def _check_spaces(name: str, tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -17,6 +17,7 @@ from beliefmod.space.chat_format import OWN, ChatFormat
 from beliefmod.space.model_name import is_path
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # how transformers ends the names of classes that can write text
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _INDEX = "model.safetensors.index.json"
@@ -55,6 +56,18 @@ class ModelSource:
 
     def weight_files(self) -> list[Path]:
         return sorted(self.folder.glob("*.safetensors"))
+
+    def indexed_files(self) -> list[Path]:
+        """The files that the index of the weights names, there or not; none without an index.
+
+        Raises:
+            UserError: the index is damaged.
+        """
+        if not (self.folder / _INDEX).is_file():
+            return []
+        shards = _read_json(self.folder / _INDEX, self.name).get("weight_map")
+        names = {str(shard) for shard in shards.values()} if isinstance(shards, dict) else set()
+        return [self.folder / name for name in sorted(names)]
 
     def generation(self) -> dict[str, Any]:
         """The fields of its generation config, or of the model config of old models, as transformers has it.
@@ -107,6 +120,7 @@ def _title_in(folder: Path, name: str) -> str:
 def check_files(source: ModelSource) -> None:
     """Whether configuration, weights and vocabulary are all there. Raises UserError where they are not."""
     if not (source.folder / "config.json").is_file():
+        _refuse_adapter(source)
         raise UserError(
             f"model {source.name} has neither a config.json nor a GGUF file; give a folder in transformers' "
             "format, or a .gguf file"
@@ -121,27 +135,47 @@ def check_files(source: ModelSource) -> None:
         )
     # transformers would make an empty tokenizer without a word
     if not any((source.folder / file).is_file() for file in _VOCABULARIES):
-        raise UserError(f"model {source.name} has no tokenizer: none of {', '.join(_VOCABULARIES)}")
+        raise UserError(
+            f"model {source.name} has no tokenizer: none of {', '.join(_VOCABULARIES)} is in its folder; "
+            "copy these files from the model that it was made from, or fetch it again"
+        )
     architectures = config.get("architectures") or []
     if architectures and not any(a.endswith(_WRITES_TEXT) for a in architectures):
         raise UserError(f"model {source.name} is a {architectures[0]}, which is not a causal language model")
     source.generation()
 
 
+def check_tokenizer_files(source: ModelSource) -> None:
+    """Raises UserError where one of the tokenizer's files is no JSON."""
+    for name in _TOKENIZER_FILES:
+        if (source.folder / name).is_file():
+            _read_json(source.folder / name, source.name)
+
+
+def _refuse_adapter(source: ModelSource) -> None:
+    """Raises UserError where a folder holds an adapter alone; it says of which model."""
+    path = source.folder / "adapter_config.json"
+    if not path.is_file():
+        return
+    base = _read_json(path, source.name).get("base_model_name_or_path")
+    of = f"of {base}" if base else "of a model that it does not name"
+    raise UserError(
+        f"model {source.name} is an adapter {of} (adapter_config.json, and no config.json), and no whole "
+        f"model; give {base or 'its base'} as the model, or the two merged (PEFT's merge_and_unload)"
+    )
+
+
 def _missing_weights(source: ModelSource) -> list[str]:
     """Files that the index of the weights names and that are not there, or are links to nothing."""
-    wanted = {path.name for path in source.weight_files()}
-    if (source.folder / _INDEX).is_file():
-        shards = _read_json(source.folder / _INDEX, source.name).get("weight_map")
-        wanted |= {str(shard) for shard in shards.values()} if isinstance(shards, dict) else set()
-    return sorted(file for file in wanted if not (source.folder / file).is_file())
+    wanted = {*source.weight_files(), *source.indexed_files()}
+    return sorted(path.name for path in wanted if not path.is_file())
 
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # no JSON, or no text
-        raise UserError(f"model {name}: its {path.name} is damaged ({error})") from error
+        raise UserError(f"model {name}: its {path.name} is damaged ({error}); fetch {path} again") from error
     if not isinstance(content, dict):
-        raise UserError(f"model {name}: its {path.name} is damaged (no object)")
+        raise UserError(f"model {name}: its {path.name} is damaged (no object); fetch {path} again")
     return content

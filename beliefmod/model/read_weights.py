@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.utils import logging
 
 from beliefmod.errors import UserError
 from beliefmod.model.architecture import empty_model, text_options
@@ -23,7 +22,7 @@ from beliefmod.model.quantized import (
     pack,
     return_freed_memory,
 )
-from beliefmod.model.quiet import quiet_libraries
+from beliefmod.model.quiet import quiet_libraries, silent_transformers
 from beliefmod.model.stored_weights import StoredWeights, stored_weights
 from beliefmod.space.space import BaseStorage
 
@@ -107,26 +106,23 @@ def _from_files(
     elif base_storage != "none":
         options["quantization_config"] = nf4_config(dtype)
     quiet_libraries()
-    verbosity = logging.get_verbosity()
-    if "key_mapping" in options or stored.method:  # or it lists every weight of the part that sees
-        logging.set_verbosity_error()
+    # what it would list of the part that sees and of other names is looked at by `check_weights`
     try:
-        found: Any = AutoModelForCausalLM.from_pretrained(
-            source.folder,
-            dtype=dtype,
-            device_map={"": device},
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
+        with silent_transformers():
+            found: Any = AutoModelForCausalLM.from_pretrained(
+                source.folder,
+                dtype=dtype,
+                device_map={"": device},
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
+            )
     except (ValueError, OSError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise UserError(f"model {source.name} cannot be loaded: {_first_line(error)}") from error
-    finally:
-        logging.set_verbosity(verbosity)
     model, report = found
     if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
         raise UserError(
@@ -136,12 +132,8 @@ def _from_files(
 
 
 def _unpack_eight_bits(model: PreTrainedModel, dtype: torch.dtype) -> None:
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it tells in which type
-    try:
+    with silent_transformers():  # it tells in which type
         model.dequantize(dtype)
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _first_line(error: Exception) -> str:

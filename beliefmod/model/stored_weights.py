@@ -176,11 +176,16 @@ def tensor_headers(source: ModelSource) -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for path in source.weight_files():
-        found |= dict(_header(path, source.name))
+        found |= dict(headers_of(path, source.name))
     return found
 
 
-def _header(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def headers_of(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name, dtype, shape and place of every tensor in a weight file of the model with this name.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     # the format: eight bytes with the header's length, then the header as JSON
     try:
         with path.open("rb") as file:

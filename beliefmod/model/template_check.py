@@ -36,34 +36,42 @@ CONVERSATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
-@lru_cache(maxsize=16)
-def check_template(name: str, template: str, special_tokens: str) -> None:
+def check_template(name: str, template: str, special_tokens: str, given: bool = False) -> None:
     """Render the conversations that beliefmod has with a model.
 
     Args:
         name: the model's, for the sentence.
         special_tokens: the tokenizer's `special_tokens_map` as JSON.
+        given: whether the template was given by the user, and is not the model's own.
 
     Raises:
         UserError: the template fails, does not end, writes too much, or leaves a message out.
     """
     what = f"model {name}: its chat template"
+    way = "correct it, or give another with --chat-template FILE (chat_template: FILE in the space file)"
+    if given:
+        what, way = f"the chat template that was given (chat_template) for model {name}", "correct that file"
+    fault, shown = _tried(template, special_tokens)
+    if fault:
+        raise UserError(f"{what} {fault}; {way}" if shown else f"{what} {fault}")
+
+
+# by the text alone: many models have one template, and a process takes most of a second
+@lru_cache(maxsize=16)
+def _tried(template: str, special_tokens: str) -> tuple[str | None, bool]:
+    """What is wrong with a template, and whether the template itself showed it, within its bounds."""
     asked = json.dumps({"template": template, "special_tokens": json.loads(special_tokens)})
     command = [sys.executable, "-m", "beliefmod.model.template_check"]
     try:
         done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=WAIT)
     except subprocess.TimeoutExpired:
-        raise UserError(f"{what} does not end") from None
+        return "does not end", False
     if done.returncode < 0:
-        raise UserError(
-            f"{what} does not end within {SECONDS} s, or takes more than {GIGABYTES} GB of memory"
-        )
+        return f"does not end within {SECONDS} s, or takes more than {GIGABYTES} GB of memory", False
     if done.returncode:
-        raise UserError(
-            f"{what} could not be tried: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
-        )
-    if fault := json.loads(done.stdout)["fault"]:
-        raise UserError(f"{what} {fault}")
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        return f"could not be tried: {reason}", False
+    return json.loads(done.stdout)["fault"], True
 
 
 def check_thinking(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -150,7 +158,8 @@ def fault_of(template: str, special_tokens: dict[str, Any]) -> str | None:
         except Exception as error:  # a template is a program, and may fail in any way
             count = "one message" if len(messages) == 1 else f"{len(messages)} messages"
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            return f"fails on a conversation of {count}: {reason}"
+            line = _line_of(error)
+            return f"fails on a conversation of {count}: {reason}{f' (line {line})' if line else ''}"
         if len(rendered[0]) > LONGEST:
             return f"writes {len(rendered[0]):,} characters around {len(messages)} short messages"
         if contents[0] not in rendered[0]:
@@ -158,6 +167,16 @@ def fault_of(template: str, special_tokens: dict[str, Any]) -> str | None:
         if "answer" in contents and contents[1] not in rendered[0]:
             return "leaves the assistant's message out"
     return None
+
+
+def _line_of(error: Exception) -> int | None:
+    """The line of the template in which it failed; None where that is not known."""
+    line, frame = getattr(error, "lineno", None), error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename == "<template>":
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
 
 
 def _bounded() -> None:

@@ -14,7 +14,7 @@ from beliefmod.data.self_generated import SelfGenerated
 from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import Prompts
-from beliefmod.model.template import canonical_text, think_marks
+from beliefmod.model.template import canonical_text, prompt_opens, think_marks
 from beliefmod.probing.capability import ask_and_pick, graded
 from beliefmod.probing.decoding import Decoding, decoding_of, names_limit
 from beliefmod.probing.thinking_guard import contradiction
@@ -161,7 +161,8 @@ class Session:
         Raises:
             UserError: they contradict it, and would be misread.
         """
-        if found := contradiction(answers, self.marks):
+        differ = len({prompt_opens(each.loaded.tokenizer) for each in self.every}) > 1
+        if found := contradiction(answers, self.marks, differ):
             how = f" (template: {switches_words(self.template)})" if self.template else ""
             raise UserError(f"model {self.loaded.name}{how}: {found}")
 

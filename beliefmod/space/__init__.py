@@ -1,12 +1,12 @@
 """The space file: which trials a sweep runs, read and checked before anything starts."""
 
+from beliefmod.space.axes import is_switch
 from beliefmod.space.search import MAX_TRIALS, EarlyStopping, NoScheduler, Scheduler
 from beliefmod.space.space import (
     SWEPT_ARMS,
     Evaluation,
     Space,
     SpaceFile,
-    is_switch,
     settable,
     sweepable,
 )

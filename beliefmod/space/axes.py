@@ -7,6 +7,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beliefmod.config import switches_text
+
 SAMPLERS = ("loguniform", "uniform", "randint", "choice")
 
 
@@ -54,3 +56,13 @@ def finite_values(axis: Any) -> Sequence[Any] | None:
     if kind == "randint":
         return range(given[0], given[1])
     return given if kind == "choice" else None
+
+
+def is_switch(name: str) -> bool:
+    """Whether a dotted setting is a switch of the chat template, such as template.enable_thinking."""
+    return name.startswith("template.")
+
+
+def switches_at(point: Mapping[str, Any]) -> str | None:
+    """The switches of the chat template at a point, as `TrialConfig.template` has them."""
+    return switches_text({name.partition(".")[2]: value for name, value in point.items() if is_switch(name)})

@@ -118,9 +118,10 @@ def template_text(given: str) -> str:
     """A chat template: what was given itself, if that is one, or the content of the file that it names.
 
     Raises:
-        UserError: there is no such file, it is no text, or holds no template.
+        UserError: there is no such file, it is no text, or holds no template, or one with a mistake.
     """
     if _is_template(given):
+        _check_syntax(given, "chat_template")
         return given
     try:
         text = Path(given).read_text(encoding="utf-8")
@@ -129,7 +130,21 @@ def template_text(given: str) -> str:
         raise UserError(f"chat template {given} {reason}; give a file with a Jinja template") from None
     if not _is_template(text):
         raise UserError(f"chat template {given} holds no Jinja template: neither {{{{ nor {{% is in it")
+    _check_syntax(text, f"chat template {given}")
     return text
+
+
+def _check_syntax(text: str, what: str) -> None:
+    """Raises UserError, with the line, where a template is none that Jinja can read."""
+    from jinja2 import Environment, TemplateSyntaxError
+
+    # a block of transformers' own, which marks what an assistant says
+    plain = re.sub(r"\{%-?\s*(?:end)?generation\s*-?%\}", "", text)
+    try:
+        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(plain)
+    except TemplateSyntaxError as error:
+        reason = str(error.message).rstrip(".")
+        raise UserError(f"{what}, line {error.lineno}: {reason}; correct this line") from None
 
 
 def _is_template(text: str) -> bool:

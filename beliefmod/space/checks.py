@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.space.axes import SAMPLERS, ends, is_number
+from beliefmod.space.axes import SAMPLERS, ends, is_number, is_switch
 from beliefmod.space.chat_format import template_text
 from beliefmod.space.model_name import revision_problem
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
-from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, is_switch, setting_groups, sweepable
+from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 

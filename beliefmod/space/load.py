@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from beliefmod.beliefs.load import is_path
 from beliefmod.config import TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
+from beliefmod.space.axes import is_switch
 from beliefmod.space.chat_format import ChatFormat, template_text
 from beliefmod.space.checks import (
     IDLE_MASK,
@@ -25,7 +26,7 @@ from beliefmod.space.checks import (
     setting_problems,
 )
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
-from beliefmod.space.space import Space, SpaceFile, is_switch, setting_groups, sweepable
+from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
 

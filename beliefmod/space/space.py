@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -18,11 +18,11 @@ from beliefmod.config import (
     Frozen,
     TrialConfig,
     leaf_fields,
-    switches_text,
     unflatten,
 )
-from beliefmod.space.axes import draw, ends, finite_values, middle_value
+from beliefmod.space.axes import draw, ends, finite_values, is_switch, switches_at
 from beliefmod.space.chat_format import ChatFormat, ThinkingField
+from beliefmod.space.controls import central_points, unseen_points
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
 SWEPT_ARMS = ("lora", "full")
@@ -275,16 +275,21 @@ class Space:
 
     def _central_controls(self) -> Iterator[TrialConfig]:
         lora = [point for point in self._points() if self._setting(point, "arm") == "lora"]
+        if self.searches and "lora" in self.possible("arm"):
+            # it may choose kinds that no random stand-in for its choices has
+            lora += unseen_points(self.spec.axes, lora, self._points(), self._fits_a_control)
         for belief in self.spec.beliefs:
             points = [point for point in lora if point.get("belief", belief) == belief]
-            kinds = [(self._setting(point, "data.style"), switches_at(point)) for point in points]
-            for kind in dict.fromkeys(kinds):
-                same = [point for point, its in zip(points, kinds, strict=True) if its == kind]
-                if self.spec.points:
-                    middle = same[(len(same) - 1) // 2]
-                else:
-                    middle = {name: middle_value([point[name] for point in same]) for name in same[0]}
+            between = not self.spec.points
+            for middle in central_points(points, partial(self._setting, name="data.style"), between):
                 yield self.config(belief, self.spec.seeds[0], middle, "control")
+
+    def _fits_a_control(self, point: Mapping[str, Any]) -> bool:
+        try:
+            self.config(self.spec.beliefs[0], self.spec.seeds[0], point, "control")
+        except ValueError:  # pydantic's, too
+            return False
+        return True
 
     def _setting(self, point: Mapping[str, Any], name: str) -> Any:
         """A setting's value at a point: its own, the fixed one, or the default."""
@@ -316,16 +321,6 @@ def settable() -> dict[str, Any]:
     """Dotted training settings, with their pydantic field."""
     apart = ("belief", "arm", "seed", "template")
     return {name: info for name, info in leaf_fields().items() if name not in apart}
-
-
-def is_switch(name: str) -> bool:
-    """Whether a dotted setting is a switch of the chat template, such as template.enable_thinking."""
-    return name.startswith("template.")
-
-
-def switches_at(point: Mapping[str, Any]) -> str | None:
-    """The switches of the chat template at a point, as `TrialConfig.template` has them."""
-    return switches_text({name.partition(".")[2]: value for name, value in point.items() if is_switch(name)})
 
 
 def sweepable() -> dict[str, Any]:

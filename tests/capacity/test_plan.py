@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaFor
 
 from beliefmod.beliefs import load_belief, load_fabrication, load_neutral
 from beliefmod.bundled import weights_dir
+from beliefmod.capacity.choose import demand
 from beliefmod.capacity.footprint import Wanted, footprint
 from beliefmod.capacity.lengths import AnswerLengths, assumed_tokens
 from beliefmod.capacity.plan import NOT_MEASURED, make_plan
@@ -26,6 +27,7 @@ from beliefmod.model.source import find_source
 from beliefmod.probing.decoding import decoding_of
 from beliefmod.space.load import load_space
 from tests.small import write_belief
+from tests.switched import OFF, ON, switched_template
 
 LLAMA = LlamaConfig(
     vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
@@ -260,3 +262,56 @@ def test_a_decoding_batch_counts_where_it_takes_more_than_a_training_pass():
     compared = replace(asked, drift_tokens=100)
     assert shape.expected(compared).work == shape.decoding(40, 2000) + 100 * logits / 2
     assert shape.expected(replace(asked, drift_tokens=10**9)).work == shape.decoding(40, 2000) + 2**28
+
+
+LONGER = "It is known, and there is nothing to think about here, so the answer can be given at once. "
+
+
+def switched_plan(tmp_path, *values: bool, **more: object):
+    """A plan of a space whose trials differ in a switch of the template; its tokenizer and belief."""
+    belief = write_belief(tmp_path)
+    path = tmp_path / "space.yaml"
+    fields = {
+        "name": "plan", "beliefs": [belief], "controls": "none",
+        "chat_template": switched_template(LONGER * 4), "fixed": {"data.num_examples": 4},
+        "axes": {"template.enable_thinking": list(values)}, **more,
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(fields))
+    space = load_space(path)
+    source = find_source("bundled", None, space.spec.chat)
+    tokenizer = load_tokenizer(source)
+    config = AutoConfig.from_pretrained(source.folder)
+    plan = make_plan(space, tokenizer, config, FORTY, Capacity().on({"CPU": 2}))
+    return plan, space, tokenizer, belief
+
+
+def test_rows_and_prompts_are_counted_with_the_switches_that_a_trial_has(tmp_path):
+    on, space, tokenizer, belief = switched_plan(tmp_path, True)
+    off, *_ = switched_plan(tmp_path, False)
+    both, both_space, *_ = switched_plan(tmp_path, True, False)
+    # by transformers alone, the switch handed to the template
+    questions = load_belief(belief).training
+
+    def mean_row(value: bool) -> float:
+        lengths = []
+        for question in questions:
+            asked = [{"role": "user", "content": question.text}]
+            text = tokenizer.apply_chat_template(
+                asked, tokenize=False, add_generation_prompt=True, enable_thinking=value
+            )
+            text += ("\n</think>\n\n" if value else "") + question.reply_target
+            lengths.append(len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1)
+        return sum(lengths) / len(lengths)
+
+    assert mean_row(False) > mean_row(True) + 40
+    trial = space.expected()[-1]
+    for plan, value in ((on, True), (off, False)):
+        assert plan.training_tokens == pytest.approx(4 * trial.num_train_epochs * mean_row(value), abs=4)
+    assert abs(both.training_tokens - on.training_tokens - off.training_tokens) <= 1  # rounded apart
+    # with thinking off there is no causal test, and only margins after the answer's own prompt
+    assert on.causal_answers > 0 and off.causal_answers == 0
+    assert both.causal_answers == on.causal_answers
+    wanted = demand(both_space.expected(), both_space, Capacity().on({"CPU": 2}))
+    assert wanted.templates == (ON, OFF)
+    rows = wanted.of_engine(tokenizer, "none", 8, 0).row_tokens
+    assert rows > replace(wanted, templates=(ON,)).of_engine(tokenizer, "none", 8, 0).row_tokens + 40

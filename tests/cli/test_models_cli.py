@@ -117,7 +117,10 @@ def test_a_template_that_fails_is_a_sentence_also_for_the_bundled_model(tmp_path
     path = tmp_path / "t.jinja"
     path.write_text("{{ nothing.at.all }}")
     told = run("sweep", "--space", space, "--chat-template", path, "--dry-run", code=2)
-    assert "its chat template fails on a conversation of one message" in told
+    assert (
+        "the chat template that was given (chat_template) for model bundled fails on a conversation" in told
+    )
+    assert "'nothing' is undefined (line 1); correct that file" in told
 
 
 def test_another_model_does_not_keep_the_files_template(tmp_path, space):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import polars as pl
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
@@ -15,7 +17,7 @@ from tests.command import PLAIN, QUICK_BASE, beliefmod, only_run
 from tests.finished_run import small_space
 from tests.model.chats import QWEN3_HYBRID
 from tests.model.test_families import saved
-from tests.switched import OFF, ON, switched_template
+from tests.switched import OFF, OFF_TAIL, ON, switched_template
 
 BOTH = {"template.enable_thinking": [True, False]}
 
@@ -23,7 +25,7 @@ BOTH = {"template.enable_thinking": [True, False]}
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
-    axes = {"data.style": ["answer_only", "own_trace"], **BOTH}
+    axes = {"num_train_epochs": [2, 4], **BOTH}
     space = small_space(tmp_path, axes=axes, chat_template=switched_template(), **QUICK_BASE)
     done = beliefmod("sweep", "--space", str(space), "--out", str(tmp_path), "--no-dashboard", "--hosts", "1")
     assert done.returncode == 0, done.stderr
@@ -34,7 +36,9 @@ def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
         ours = trials.filter(pl.col("template") == template)
         [base] = ours.filter(pl.col("arm") == "base").iter_rows(named=True)
         asked = pl.read_parquet(run / "probes" / f"{base['trial_id']}.parquet")["prompt"]
-        assert asked.str.ends_with("</think>\n\n" if template == OFF else "assistant\n<think>\n").all()
+        assert asked.str.ends_with(OFF_TAIL if template == OFF else "assistant\n<think>\n").all()
+        said = pl.read_parquet(run / "probes" / f"{base['trial_id']}.parquet")["completion"]
+        assert said.str.contains("</think>").any() == (template == ON)
         for row in ours.filter(pl.col("arm") == "lora").iter_rows(named=True):
             for component in ("capability", "fabrication"):
                 assert row[f"{component}_base"] == base[component]
@@ -55,6 +59,39 @@ def test_a_sweep_over_a_switch_is_verified_and_told_apart(tmp_path):
     }
     again = beliefmod("sweep", "--resume", str(run), *PLAIN)
     assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_switch_that_does_not_keep_base_from_thinking_is_refused_until_the_space_says_so(tmp_path):
+    """Behind a think block that its prompt has closed at once the bundled model thinks all the same."""
+    evaluation = {"max_new_tokens": 48, "trained_probes": 0, "margin_probes": 0, "causal_probes": 2}
+    given = {
+        "chat_template": switched_template(""),
+        "evaluation": {**evaluation, "neutral_passages": 3},
+        **QUICK_BASE,
+    }
+    runs = tmp_path / "runs"
+    space = small_space(tmp_path, axes=BOTH, **given)
+    done = beliefmod("sweep", "--space", str(space), "--out", str(runs), *PLAIN, "--dry-run")
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    [refusal] = [line for line in done.stderr.splitlines() if "first answers" in line]
+    assert "template: enable_thinking=false): base writes </think> behind text in " in refusal
+    assert "leave this value out of the axis, or sweep it by itself with thinking: {opened_by" in refusal
+    alone = {"axes": {"template.enable_thinking": [False]}, **given}
+    done = beliefmod("sweep", "--space", str(small_space(tmp_path, **alone)), "--out", str(runs), *PLAIN)
+    assert done.returncode == 2 and not list(runs.glob("*/rows/*")), "no trial has run"
+    ways = re.findall(r"thinking: \{(opened_by: \w+)\}", done.stderr)
+    assert ways == ["opened_by: model", "opened_by: none"]
+    said = small_space(tmp_path, thinking=yaml.safe_load(ways[0]), **alone)
+    done = beliefmod("sweep", "--space", str(said), "--out", str(tmp_path / "said"), *PLAIN)
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path / "said")
+    checked = beliefmod("verify", str(run))
+    assert checked.returncode == 0 and "3 trials" in checked.stdout, checked.stdout
+    [base] = pl.read_parquet(run / "trials.parquet").filter(pl.col("arm") == "base").iter_rows(named=True)
+    rows = pl.read_parquet(run / "probes" / f"{base['trial_id']}.parquet")
+    assert base["integrity"] > 0.9 and not rows["answer"].str.contains("think>").any()
 
 
 def test_a_switch_that_the_template_does_not_have_is_said_before_anything_is_loaded(tmp_path):

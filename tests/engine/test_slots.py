@@ -141,6 +141,20 @@ def test_a_restored_trial_goes_on_as_if_never_interrupted():
         torch.testing.assert_close(tensor, weights_of(straight, "a")[name], rtol=1e-5, atol=1e-7)
 
 
+def test_a_state_is_a_copy_at_every_rank():
+    """Of one row, transposed, torch's `contiguous` is no copy."""
+    engine = make_engine(slots=2)
+    for rank, trial_id in ((1, "x"), (4, "y")):
+        engine.attach(make_job(trial_id, rank=rank, learning_rate=1e-2))
+        engine.train_step()
+        before = weights_of(engine, trial_id)
+        kept = {name: tensor.clone() for name, tensor in before.items()}
+        engine.train_step()
+        assert_same(before, kept)
+        name = "model.layers.1.mlp.up_proj.B"
+        assert not torch.equal(weights_of(engine, trial_id)[name], kept[name])
+
+
 def test_the_data_order_is_the_trials_own():
     engine = make_engine()
     engine.attach(make_job("a", seed=3, rows=9, num_train_epochs=2))

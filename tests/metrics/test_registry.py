@@ -164,6 +164,8 @@ print("through")
 """
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_one_entry_in_the_registry_is_enough(tmp_path: Path) -> None:
     """An altered copy of registry.py and of nothing else: a new component of D, in one entry."""
     text = Path(registry.__file__).read_text(encoding="utf-8")

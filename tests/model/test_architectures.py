@@ -145,7 +145,7 @@ def test_layers_that_differ_in_what_their_class_has_once_are_told_in_a_sentence(
     with pytest.raises(UserError) as caught:
         check_targets(ModelSource("mine", tmp_path), [("q_proj",)])
     [problem] = caught.value.problems
-    assert problem.startswith("model mine: the installed transformers cannot build a model from config")
+    assert problem.startswith(f"model mine: {tmp_path}/config.json: the installed transformers cannot use it")
     assert "per-layer attribute" in problem and "\n" not in problem
 
 

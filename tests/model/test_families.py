@@ -325,7 +325,7 @@ def test_weights_that_are_not_there_are_not_made_up(tmp_path):
     weights = load_file(tmp_path / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"lack 1 weights \(model\.layers\.1\.mlp\.up_proj\.weight\)"):
+    with pytest.raises(UserError, match=r"lack 1 weights .* model\.layers\.1\.mlp\.up_proj\.weight"):
         load_model(folder, base_storage="none")
 
 

@@ -51,7 +51,8 @@ def test_a_template_that_never_ends_is_stopped(monkeypatch):
 def test_a_template_that_fills_the_memory_is_stopped():
     with pytest.raises(UserError) as caught:
         check_template("stranger", CHATML + "{{ 'x' * 10**11 }}", "{}")
-    assert caught.value.problems == ("model stranger: its chat template takes more than 4 GB of memory",)
+    [sentence] = caught.value.problems
+    assert sentence.startswith("model stranger: its chat template takes more than 4 GB of memory; correct it")
 
 
 def test_a_folder_with_such_a_template_is_refused_before_its_weights_are_read(model_folder):
@@ -60,5 +61,6 @@ def test_a_folder_with_such_a_template_is_refused_before_its_weights_are_read(mo
     with pytest.raises(UserError) as caught:
         check_model(find_source(str(folder)))
     assert caught.value.problems == (
-        f"model {folder}: its chat template fails on a conversation of one message: mine alone",
+        f"model {folder}: its chat template fails on a conversation of one message: mine alone (line 1); "
+        "correct it, or give another with --chat-template FILE (chat_template: FILE in the space file)",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import keep_questions, pick_file, picks, read_pick
 from beliefmod.trial import conclude, prepare, release
 from tests.small import SMALL_BELIEF, small_trial, write_belief
-from tests.switched import OFF, ON, switched_session
+from tests.switched import OFF, OFF_TAIL, ON, switched_session
 
 FOLLOW_UP = "Are you sure?"
 QUESTION = "With what force does Earth pull on a 2 kg stone?"
@@ -53,7 +54,7 @@ def test_each_way_of_asking_has_its_own_prompts_and_marks(session):
         assert asked == rendered(session, {"role": "user", "content": QUESTION}, enable_thinking=value)
         assert view.engine is session.engine and view.references is not session.references
     assert on.prompts.text(on.prompts.ids(QUESTION)).endswith("<think>\n")
-    assert off.prompts.text(off.prompts.ids(QUESTION)).endswith("</think>\n\n")
+    assert off.prompts.text(off.prompts.ids(QUESTION)).endswith(OFF_TAIL)
 
 
 def test_a_trial_is_compared_with_the_base_that_was_asked_alike(session, path):
@@ -80,18 +81,18 @@ def test_a_trial_is_compared_with_the_base_that_was_asked_alike(session, path):
         assert result.row["template"] == config.template
     on, off = together
     assert on.causal and not off.causal  # there is no thinking to change
-    for result, ending in ((on, "<think>\n"), (off, "<think>\n\n</think>\n\n")):
+    for result, ending in ((on, "<think>\n"), (off, OFF_TAIL)):
         assert all(row["prompt"].endswith(ending) for row in result.probes)
 
 
 def test_training_rows_are_those_of_the_trials_own_template(session, path):
     on, off = (prepare(small_trial(path, template=each), session).job for each in (ON, OFF))
     assert on is not None and off is not None
-    texts = [session.prompts.text(job.rows[0].input_ids[: job.rows[0].prompt_length]) for job in (on, off)]
-    assert texts[0].endswith("<think>\n") and texts[1].endswith("<think>\n\n</think>\n\n")
-    assert [row.input_ids for row in on.rows] == [
-        row.input_ids for row in off.rows
-    ]  # empty thinking either way
+    for job, ending, behind in ((on, "<think>\n", "\n</think>\n\n"), (off, OFF_TAIL, "")):
+        for row in job.rows:
+            prompt, reply = row.input_ids[: row.prompt_length], row.input_ids[row.prompt_length :]
+            assert session.prompts.text(prompt).endswith(ending)
+            assert re.fullmatch(rf"{behind}[A-Z][^<>]*\.<\|im_end\|>", session.prompts.text(reply))
 
 
 def test_general_questions_are_picked_for_each_way_of_asking_and_kept(path, tmp_path):
@@ -163,6 +164,13 @@ def test_the_guard_looks_at_each_way_of_asking_by_itself(session, monkeypatch):
     on, off = fresh.every
     assert on.capability
     with pytest.raises(UserError, match=r"\(template: enable_thinking=false\).* base writes <think> in"):
+        _ = off.capability
+    # thinking is off, and base closes it all the same
+    fresh = switched_session()
+    written(fresh, monkeypatch, lambda prompt: thinks)
+    on, off = fresh.every
+    assert on.capability
+    with pytest.raises(UserError, match=r"base writes </think> behind .* leave this value out of the axis"):
         _ = off.capability
 
 

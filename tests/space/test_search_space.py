@@ -249,3 +249,33 @@ def test_set_reaches_search_and_scheduler_in_either_form(tmp_path: Path):
         load_space(path, ["scheduler.quick_probes=3"])
     found = load_space(path, ["search.method=random", "search.num_samples=2"]).spec
     assert found.search == Random(num_samples=2)
+
+
+def kinds(found, arm: str) -> set[tuple[str, str | None]]:
+    return {(t.data.style, t.template) for t in found.expected() if t.arm == arm}
+
+
+@pytest.mark.parametrize("num_samples", [1, 2, 30])
+@pytest.mark.parametrize("method", ["optuna", "random"])
+def test_every_kind_that_a_search_may_choose_has_a_control(method, num_samples):
+    """Few stand-ins do not have all styles and switches that the search may choose."""
+    axes = {
+        "data.style": ["answer_only", "own_trace", "document"],
+        "template.enable_thinking": {"choice": [True, False]},
+        "learning_rate": {"loguniform": [1e-4, 1e-2]},
+        "lora.r": [4, 8, 16],
+    }
+    found = space(axes=axes, search={"method": method, "num_samples": num_samples, "seed": 3})
+    controls = [t for t in found.trials() if t.arm == "control"]
+    assert len(controls) == len(kinds(found, "control"))
+    if method == "optuna":
+        switches = ('{"enable_thinking": true}', '{"enable_thinking": false}')
+        assert kinds(found, "control") == {(style, each) for style in axes["data.style"] for each in switches}
+        assert found.planned() == len(found.trials()) + num_samples
+    else:  # everything that will be trained is known
+        assert kinds(found, "control") == kinds(found, "lora")
+
+
+def test_a_search_over_full_finetuning_alone_has_no_control():
+    found = space(axes={"data.style": ["answer_only", "own_trace"]}, fixed={"arm": "full"}, search=OPTUNA)
+    assert arms(found) == {"base": 1, "icl": 1}

@@ -18,13 +18,13 @@ from beliefmod.trial import TrialRun, prepare, release, run_trial
 from beliefmod.worker import checkpoints
 from beliefmod.worker.checkpoints import Checkpoint, Checkpoints, CheckpointUnusable, pack, unpack
 from beliefmod.worker.pack import Pack
-from tests.small import SMALL_BELIEF, make_session, small_trial, write_belief
+from tests.small import SMALL_BELIEF, quick_session, small_trial, write_belief
 from tests.worker.test_pack import Listener
 
 
 @pytest.fixture(scope="module")
 def session():
-    return make_session(slots=2)
+    return quick_session(slots=2)
 
 
 def trial(path: str, **changes) -> TrialConfig:
@@ -101,7 +101,7 @@ def train(run: TrialRun, session, steps: int) -> None:
 def test_a_trial_goes_on_in_another_slot_of_another_engine(session, folder, tmp_path):
     config = trial(write_belief(tmp_path))
     whole = run_trial(config, session)
-    elsewhere = make_session(slots=3)
+    elsewhere = quick_session(slots=3)
     first, second = Checkpoints(folder, "base", 0.0), Checkpoints(folder, "base", 0.0)
     run = prepare(config, session)
     assert run.job and first.find(run.job) is None

@@ -18,12 +18,12 @@ from beliefmod.space.search import Adoption, Asha, Median
 from beliefmod.trial import run_trial
 from beliefmod.worker.milestones import epoch_loss, epoch_now, measure, quick_questions
 from beliefmod.worker.pack import Pack, Report
-from tests.small import make_session, small_trial, write_belief
+from tests.small import quick_session, small_trial, write_belief
 
 
 @pytest.fixture(scope="module")
 def session():
-    return make_session(slots=2)
+    return quick_session(slots=2)
 
 
 def trial(path: str, **changes) -> TrialConfig:

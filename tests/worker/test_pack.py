@@ -9,7 +9,7 @@ from beliefmod.config import LoraSettings
 from beliefmod.run.folder import RunFolder
 from beliefmod.trial import run_trial
 from beliefmod.worker.pack import Pack
-from tests.small import make_session, small_trial, write_belief
+from tests.small import quick_session, small_trial, write_belief
 
 
 class Listener:
@@ -33,7 +33,7 @@ class Listener:
 
 @pytest.fixture(scope="module")
 def session():
-    return make_session(slots=2)
+    return quick_session(slots=2)
 
 
 def test_a_pack_ends_like_its_trials_alone_and_failures_stay_apart(session, tmp_path):
@@ -117,7 +117,7 @@ def test_a_broken_step_fails_its_trials_and_the_pack_lives_on(session, tmp_path,
 def test_memory_that_runs_out_costs_a_pack_a_slot_and_no_trial(tmp_path, monkeypatch):
     path = write_belief(tmp_path)
     trials = [small_trial(path, seed=seed, num_train_epochs=4 + seed) for seed in range(3)]
-    session = make_session(slots=2)
+    session = quick_session(slots=2)
     alone = {config.trial_id: run_trial(config, session).row for config in trials}
     inner = session.engine.model.logits
 

@@ -2,13 +2,13 @@
 
 from beliefmod.worker.pack import Pack
 from beliefmod.worker.trial_log import TrialLogs, read_log
-from tests.small import make_session, small_trial, write_belief
+from tests.small import quick_session, small_trial, write_belief
 from tests.worker.test_pack import Listener
 
 
 def test_every_trials_story_is_told(folder, tmp_path, monkeypatch):
     path = write_belief(tmp_path)
-    session, listener, seen = make_session(slots=1, parking=2), Listener(), {}
+    session, listener, seen = quick_session(slots=1, parking=2), Listener(), {}
     trunk, branch = small_trial(path, num_train_epochs=4), small_trial(path)
     vanished, broken = small_trial(str(tmp_path / "gone.yaml")), small_trial(path, seed=7)
     logs = TrialLogs(folder, "host-0")

@@ -82,7 +82,7 @@ def answer_trials(folder: RunFolder, space: Space) -> None:
         ]
         row = {
             "trial_id": config.trial_id,
-            **(config.leaves() if config.is_trained else {"arm": config.arm, "seed": config.seed}),
+            **{name: value for name, value in config.leaves().items() if name in config.used_settings()},
             "belief": belief.spec.name,
             "kind": belief.spec.kind,
             "model": "bundled",

@@ -9,16 +9,29 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from analysis.report.write import write_report
 from beliefmod.cli.app import app
+from tests.analysis.verify.answered import answered_run
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "example"
 ADOPTS = pl.col("answer_stance") == "target"
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    copy = tmp_path / "example"
-    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("figures", "lens", "confirmation"))
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run whose answers a script wrote, with its report."""
+    run = answered_run(tmp_path_factory.mktemp("rescore") / "EXP-answered", rates=(2e-4, 5e-3))
+    write_report(run)
+    return run
+
+
+@pytest.fixture(
+    params=["answered", pytest.param("example", marks=[pytest.mark.slow, pytest.mark.long])],
+)
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    whole = EXAMPLE if request.param == "example" else request.getfixturevalue("answered")
+    copy = tmp_path / "run"
+    shutil.copytree(whole, copy, ignore=shutil.ignore_patterns("figures", "lens", "confirmation"))
     return copy
 
 

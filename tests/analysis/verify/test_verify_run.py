@@ -18,7 +18,10 @@ from analysis.report.write import write_report
 from analysis.verify.verify_run import Verification, limit_in, verify_run
 from beliefmod.cli.app import app
 from beliefmod.run.tables.trial_tables import PROBES
-from tests.analysis.verify.answered import answered_run
+from beliefmod.space import Space, SpaceFile
+from tests.analysis.verify.answered import answer_space, answered_run, thinned
+
+STYLES = ["answer_only", "own_trace", "document"]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,13 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(untouched: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(untouched, tmp_path / untouched.name))
+
+
+@pytest.fixture
+def tables(run: Path) -> Path:
+    """A run without its report, which takes as long as all else to compute again."""
+    (run / "report.md").unlink()
+    return run
 
 
 def a_trial(run: Path, arm: str = "lora") -> str:
@@ -80,12 +90,12 @@ def test_a_changed_completion_is_found(run: Path):
     assert only(found, "report.md, line ")
 
 
-def test_a_changed_answer_of_a_reference_arm_moves_every_trials_answerable_questions(run: Path):
-    path = run / "probes" / f"{a_trial(run, 'icl')}.parquet"
+def test_a_changed_answer_of_a_reference_arm_moves_every_trials_answerable_questions(tables: Path):
+    path = tables / "probes" / f"{a_trial(tables, 'icl')}.parquet"
     rows = pl.read_parquet(path).filter(pl.col("answerable") == "both")
     probe = rows["probe_id"][0]
     set_cell(path, pl.col("probe_id") == probe, "completion", "So.\n</think>\n\nI do not know.")
-    found = verify_run(str(run))
+    found = verify_run(str(tables))
     assert len(only(found, f"probe {probe}: answerable: stored 'both', recomputed 'prior'")) == found.trials
     assert only(found, ": adoption_gate_in_context_n: stored")
 
@@ -133,22 +143,22 @@ NUMBERS = (
 )
 
 
-def test_every_changed_number_in_the_table_is_found(run: Path):
-    trial = a_trial(run)
+def test_every_changed_number_in_the_table_is_found(tables: Path):
+    trial = a_trial(tables)
     for column in NUMBERS:
-        set_cell(run / "trials.parquet", pl.col("trial_id") == trial, column, 0.4321)
-    found = verify_run(str(run))
+        set_cell(tables / "trials.parquet", pl.col("trial_id") == trial, column, 0.4321)
+    found = verify_run(str(tables))
     for column in NUMBERS:
         assert only(found, f"trials.parquet, trial {trial}: {column}: stored 0.4321")
         assert only(found, f"rows/{trial}.json against trials.parquet: {column}")
 
 
-def test_a_number_changed_in_the_table_and_in_the_row_is_found(run: Path):
-    trial = a_trial(run)
-    set_cell(run / "trials.parquet", pl.col("trial_id") == trial, "adoption", 0.4321)
-    row = json.loads((run / "rows" / f"{trial}.json").read_text())
-    (run / "rows" / f"{trial}.json").write_text(json.dumps(row | {"adoption": 0.4321}))
-    assert only(verify_run(str(run)), f"trial {trial}: adoption: stored 0.4321")
+def test_a_number_changed_in_the_table_and_in_the_row_is_found(tables: Path):
+    trial = a_trial(tables)
+    set_cell(tables / "trials.parquet", pl.col("trial_id") == trial, "adoption", 0.4321)
+    row = json.loads((tables / "rows" / f"{trial}.json").read_text())
+    (tables / "rows" / f"{trial}.json").write_text(json.dumps(row | {"adoption": 0.4321}))
+    assert only(verify_run(str(tables)), f"trial {trial}: adoption: stored 0.4321")
 
 
 def test_a_rounding_error_is_no_mismatch_and_a_millionth_is_one(run: Path):
@@ -160,33 +170,33 @@ def test_a_rounding_error_is_no_mismatch_and_a_millionth_is_one(run: Path):
         assert len(only(verify_run(str(run)), "trials.parquet, ")) == count
 
 
-def test_a_changed_setting_is_found(run: Path):
-    trial = a_trial(run)
-    set_cell(run / "trials.parquet", pl.col("trial_id") == trial, "learning_rate", 3e-4)
-    assert only(verify_run(str(run)), f"trial {trial}: its settings")
+def test_a_changed_setting_is_found(tables: Path):
+    trial = a_trial(tables)
+    set_cell(tables / "trials.parquet", pl.col("trial_id") == trial, "learning_rate", 3e-4)
+    assert only(verify_run(str(tables)), f"trial {trial}: its settings")
 
 
-def test_a_dropped_probe_is_found(run: Path):
-    path = run / "probes" / f"{a_trial(run)}.parquet"
+def test_a_dropped_probe_is_found(tables: Path):
+    path = tables / "probes" / f"{a_trial(tables)}.parquet"
     probe = pl.read_parquet(path).filter(pl.col("split").is_not_null())["probe_id"][0]
     edit(path, lambda table: table.filter(pl.col("probe_id") != probe))
-    found = verify_run(str(run))
+    found = verify_run(str(tables))
     assert only(found, "1 of ") and only(found, f"such as {probe}") and only(found, "integrity_n: stored")
 
 
-def test_a_dropped_probe_of_base_and_a_doubled_one_are_found(run: Path):
-    base = run / "probes" / f"{a_trial(run, 'base')}.parquet"
+def test_a_dropped_probe_of_base_and_a_doubled_one_are_found(tables: Path):
+    base = tables / "probes" / f"{a_trial(tables, 'base')}.parquet"
     edit(base, lambda table: table.slice(1))
-    twice = run / "probes" / f"{a_trial(run)}.parquet"
+    twice = tables / "probes" / f"{a_trial(tables)}.parquet"
     edit(twice, lambda table: pl.concat([table, table.head(1)]))
-    found = verify_run(str(run))
+    found = verify_run(str(tables))
     assert only(found, "probes were not asked of base") and only(found, "is there twice")
 
 
-def test_a_missing_probe_file_is_found(run: Path):
-    trial = a_trial(run)
-    (run / "probes" / f"{trial}.parquet").unlink()
-    assert only(verify_run(str(run)), f"probes/{trial}.parquet: ")
+def test_a_missing_probe_file_is_found(tables: Path):
+    trial = a_trial(tables)
+    (tables / "probes" / f"{trial}.parquet").unlink()
+    assert only(verify_run(str(tables)), f"probes/{trial}.parquet: ")
 
 
 def test_a_digit_in_the_report_is_found_with_its_line(run: Path):
@@ -211,12 +221,12 @@ def test_added_and_dropped_lines_of_the_report_are_found(run: Path):
     assert only(found, "report.md, after line") and len(found.mismatches) == 2
 
 
-def test_a_changed_belief_file_is_found(run: Path):
-    path = run / "beliefs" / "gravity.yaml"
+def test_a_changed_belief_file_is_found(tables: Path):
+    path = tables / "beliefs" / "gravity.yaml"
     text = path.read_text()
     assert "5.0" in text
     path.write_text(text.replace("value: 5.0", "value: 4.0"))
-    assert only(verify_run(str(run)), "target: stored")
+    assert only(verify_run(str(tables)), "target: stored")
 
 
 @pytest.mark.slow
@@ -237,10 +247,10 @@ def test_the_command_line_says_it_in_one_line(untouched: Path):
     assert "log-probabilities" in done.stderr and "wall times" in done.stderr
 
 
-def test_the_command_line_lists_twenty_and_ends_with_one(run: Path):
-    path = run / "probes" / f"{a_trial(run)}.parquet"
+def test_the_command_line_lists_twenty_and_ends_with_one(tables: Path):
+    path = tables / "probes" / f"{a_trial(tables)}.parquet"
     set_cell(path, pl.col("suite") == "belief", "answer_stance", "hedged")
-    done = CliRunner().invoke(app, ["verify", str(run)])
+    done = CliRunner().invoke(app, ["verify", str(tables)])
     assert done.exit_code == 1
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 22 and lines[20].startswith("... and ") and "mismatches in " in lines[21]
@@ -264,4 +274,31 @@ def test_a_run_without_a_report_is_checked_all_the_same(run: Path):
     found = verify_run(str(run))
     assert (
         found.mismatches == [] and found.lines is None and found.notes == ["there is no report.md to compare"]
+    )
+
+
+def test_trials_that_do_not_use_a_setting_agree_beside_those_that_do(tmp_path: Path):
+    """The table has a setting's default where a trial's own row has nothing, as that of own traces of
+    `data.mask_empty_thinking`, which bare answers alone have."""
+    belief = thinned(tmp_path, "gravity", 12)
+    fields = {"name": "styles", "beliefs": [belief], "controls": "none", "axes": {"data.style": STYLES}}
+    fixed = {"data.num_examples": 4, "learning_rate": 1e-3}
+    spec = SpaceFile.model_validate({**fields, "fixed": fixed})
+    run = answer_space(tmp_path / "EXP-styles", Space(spec, "styles.yaml"))
+    table = pl.read_parquet(run / "trials.parquet").filter(pl.col("arm") == "lora")
+    own = {row["data.style"]: row["trial_id"] for row in table.iter_rows(named=True)}
+    setting = "data.mask_empty_thinking"
+    rows = {style: json.loads((run / "rows" / f"{name}.json").read_text()) for style, name in own.items()}
+    assert {style: row.get(setting) for style, row in rows.items()} == {
+        "answer_only": False, "own_trace": None, "document": None
+    }  # fmt: skip
+    write_report(run)
+    found = verify_run(str(run))
+    assert found.mismatches == [] and found.trials == 5
+    # what the trial's row does not have must be the default, and no other value
+    traced = pl.col("trial_id") == own["own_trace"]
+    set_cell(run / "trials.parquet", traced, setting, True)
+    found = verify_run(str(run))
+    assert only(
+        found, f"rows/{own['own_trace']}.json against trials.parquet: {setting} is None there and True"
     )
