@@ -70,7 +70,8 @@ class _Part:
         """`flat`, `block`, `real`, `owners`, `within` and `rows` on the device."""
         if self._indices is None:
             lists = (self.flat, self.block, self.real, self.owners, self.within, self.rows)
-            self._indices = tuple(torch.tensor(each, dtype=torch.long, device=device) for each in lists)
+            together = torch.tensor([n for each in lists for n in each], dtype=torch.long, device=device)
+            self._indices = together.split([len(each) for each in lists])  # copied at once
         return self._indices
 
 
@@ -78,9 +79,13 @@ class CachedRows:
     """One pass over the tokens of a `RowOrder`, given the lengths of its caches' rows as they are now.
 
     A token sees the tokens in the cache of its row and the new ones of its row up to itself.
+
+    Args:
+        held: of each cache the lengths of its rows, in the order of the pass, on the device; without them
+            they are copied there, which waits for it.
     """
 
-    def __init__(self, layout: RowOrder, device: torch.device) -> None:
+    def __init__(self, layout: RowOrder, device: torch.device, held: Sequence[Tensor] | None = None) -> None:
         self.layout = layout
         self.cache = layout.caches[0] if len(layout.caches) == 1 else None
         self._work: dict[int, tuple[Tensor, Tensor, int]] = {}
@@ -88,9 +93,12 @@ class CachedRows:
         for number, part in enumerate(layout.parts):
             flat, _, _, _, within, _ = part.indices(device)
             lengths = [part.cache.lengths[row] for row in part.rows]
-            before = torch.tensor(lengths, device=device)
-            counts = torch.tensor(part.counts, device=device) if not part.even else part.longest
-            places = before.repeat_interleave(counts, output_size=len(part.flat)) + within
+            before = torch.tensor(lengths, device=device) if held is None else held[number]
+            if part.longest == 1:
+                places = before
+            else:
+                counts = part.longest if part.even else torch.tensor(part.counts, device=device)
+                places = before.repeat_interleave(counts, output_size=len(part.flat)) + within
             longest = max(length + count for length, count in zip(lengths, part.counts, strict=True))
             last = before[:, None] + torch.arange(part.longest, device=device)
             behind = last[:, :, None] - torch.arange(longest, device=device)

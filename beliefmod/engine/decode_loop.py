@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from beliefmod.engine.batching import derived_seed
-from beliefmod.engine.decode_pass import DecodePass, Part, Row, chosen, stacked_numbers
+from beliefmod.engine.decode_pass import DecodePass, Part, Row, first_tokens
 from beliefmod.engine.drafts import Draft, Drafts, Text
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
@@ -148,8 +148,7 @@ class Decoding:
         rows.sort(key=lambda row: self.model.routing.order(row.slot))
         self._started = time.perf_counter()
         read = read_prompts(self.model, [row.prompt for row in rows], [row.slot for row in rows])
-        device, counts = self.model.device, [1] * len(rows)
-        tokens = chosen(read.logits, self.sampling, stacked_numbers(rows, device), rows, counts).tolist()
+        tokens = first_tokens(read.logits, self.sampling, rows).tolist()
         self._timed(sum(took.prompt_tokens for took in read.work), 1)
         for row, took in zip(rows, read.work, strict=True):
             row.work = took

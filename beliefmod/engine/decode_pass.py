@@ -14,7 +14,7 @@ from beliefmod.engine.drafts import Draft
 from beliefmod.engine.forward import FlatModel, flat_ids
 from beliefmod.engine.jobs import Sampling
 from beliefmod.engine.key_value_cache import KeyValueCache
-from beliefmod.engine.routing import segments_of
+from beliefmod.engine.routing import Segment, segments_of
 from beliefmod.engine.sampling import draw
 from beliefmod.engine.tokens import Ids, agreeing
 from beliefmod.engine.usage import AnswerWork
@@ -71,6 +71,8 @@ class DecodePass:
         self.rows = [self._row(place) for place in self.order]
         self.numbers = stacked_numbers(self.rows, model.device)
         self._plain: _Layout | None = None
+        self._on_device: _OnDevice | None = None
+        self._last: Tensor | None = None  # token of each row, on the device
         self._unread: list[Tensor] = []
 
     def _row(self, place: tuple[int, int]) -> Row:
@@ -84,11 +86,14 @@ class DecodePass:
         """Write one token of each row. It is read later, with those of other steps."""
         if self._plain is None:
             self._plain = self._layout([1] * len(self.rows))
-        if self._unread:
-            ids = self._unread[-1]
-        else:
+        if self._on_device is None:
+            self._on_device = self._placed(self._plain)
+        ids, known = self._last, self._on_device
+        if ids is None:
             ids = flat_ids([row.written[-1:] for row in self.rows], self.model.device)
-        self._unread.append(self._pass(self._plain, ids))
+        self._last = self._pass(self._plain, ids, known)
+        self._unread.append(self._last)
+        known.advance()
         for part in self.parts:
             for place, row in enumerate(part.rows):
                 if row.left > 0:
@@ -97,10 +102,8 @@ class DecodePass:
 
     def read(self) -> list[tuple[Row, list[int]]]:
         """What was written of each row since the last call: wait for the device."""
-        if not self._unread:
-            return []
-        steps = torch.stack(self._unread).tolist()
-        self._unread = []
+        steps = torch.stack(self._unread).tolist() if self._unread else []
+        self._unread, self._on_device = [], None
         found = []
         for place, row in enumerate(self.rows):
             found.append((row, [tokens[place] for tokens in steps[: row.unread]]))
@@ -111,7 +114,9 @@ class DecodePass:
         """Write as many tokens of each row as its guess is right in, and one more; wait for the device."""
         counts = [1 + len(guess) for guess in guesses]
         texts = [(*row.written[-1:], *guess) for row, guess in zip(self.rows, guesses, strict=True)]
-        said = iter(self._pass(self._layout(counts), flat_ids(texts, self.model.device)).tolist())
+        layout = self._layout(counts)
+        said = iter(self._pass(layout, flat_ids(texts, self.model.device), self._placed(layout)).tolist())
+        self._last = self._on_device = None
         found = []
         for (number, place), row, guess in zip(self.order, self.rows, guesses, strict=True):
             tokens = [next(said) for _ in range(1 + len(guess))]
@@ -121,13 +126,31 @@ class DecodePass:
             found.append((row, tokens[: 1 + right]))
         return found
 
-    def _pass(self, layout: _Layout, ids: Tensor) -> Tensor:
+    def _placed(self, layout: _Layout) -> _OnDevice:
+        device = self.model.device
+        held, grows = [], []
+        for part in layout.order.parts:
+            rows = self.parts[layout.order.caches.index(part.cache)].rows
+            held.append(torch.tensor([part.cache.lengths[row] for row in part.rows], device=device))
+            grows.append(torch.tensor([int(rows[row].left > 0) for row in part.rows], device=device))
+        if self.numbers is None:
+            return _OnDevice(held, grows)
+        owners, places = [], []
+        for number, (row, count) in enumerate(zip(self.rows, layout.order.counts, strict=True)):
+            owners += [number] * count
+            places += range(len(row.written), len(row.written) + count)
+        return _OnDevice(held, grows, *torch.tensor([owners, places], device=device))
+
+    def _pass(self, layout: _Layout, ids: Tensor, known: _OnDevice) -> Tensor:
         """(N,) ids of the tokens of a layout -> (N,) the token that follows each."""
         rewrite_longer(self.model, self.parts)
         self.model.usage.work.decode_steps += 1
-        rows = CachedRows(layout.order, self.model.device)
+        rows = CachedRows(layout.order, self.model.device, known.held)
         logits = self.model.logits(ids, rows, rows.positions, layout.segments, layout.everyone)
-        return chosen(logits, self.sampling, self.numbers, self.rows, layout.order.counts)
+        if self.numbers is None or known.owners is None or known.places is None:
+            return logits.argmax(-1)
+        places = known.places.clamp_max(self.numbers.shape[1] - 1)
+        return draw(logits, self.sampling, self.numbers[known.owners, places])
 
     def _layout(self, counts: Sequence[int]) -> _Layout:
         order = RowOrder([part.cache for part in self.parts], self.order, counts)
@@ -138,8 +161,28 @@ class DecodePass:
 @dataclass
 class _Layout:
     order: RowOrder
-    segments: Sequence
+    segments: Sequence[Segment]
     everyone: Tensor
+
+
+@dataclass
+class _OnDevice:
+    """What a pass needs to know of its rows, where it need not be copied at every step.
+
+    Attributes:
+        held, grows: of each cache the lengths of its rows, and by how much they grow in a step.
+        owners, places: of each token its row, and its number in the row's answer; None: greedy.
+    """
+
+    held: list[Tensor]
+    grows: list[Tensor]
+    owners: Tensor | None = None
+    places: Tensor | None = None
+
+    def advance(self) -> None:
+        """One token of each row has been written."""
+        self.held = [held + grows for held, grows in zip(self.held, self.grows, strict=True)]
+        self.places = None if self.places is None else self.places + 1
 
 
 def _advance(part: Part, place: int, tokens: int) -> None:
@@ -155,24 +198,10 @@ def stacked_numbers(rows: Sequence[Row], device: torch.device) -> Tensor | None:
     return torch.stack(numbers).to(device) if numbers else None
 
 
-def chosen(
-    logits: Tensor, sampling: Sampling, numbers: Tensor | None, rows: Sequence[Row], counts: Sequence[int]
-) -> Tensor:
-    """(N, vocabulary) -> (N,): the likeliest tokens, or those that the rows' own numbers fall on.
-
-    Args:
-        numbers: (rows, longest answer), None for the likeliest.
-        counts: how many of the N tokens belong to each row; they follow what it has written.
-    """
-    if numbers is None:
-        return logits.argmax(-1)
-    owners, places = [], []
-    for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
-        start = len(row.written) + row.unread
-        owners += [number] * count
-        places += [min(start + n, numbers.shape[1] - 1) for n in range(count)]
-    index = torch.tensor([owners, places], device=logits.device)
-    return draw(logits, sampling, numbers[index[0], index[1]])
+def first_tokens(logits: Tensor, sampling: Sampling, rows: Sequence[Row]) -> Tensor:
+    """(rows, vocabulary) -> (rows,): the token that each answer begins with."""
+    numbers = stacked_numbers(rows, logits.device)
+    return logits.argmax(-1) if numbers is None else draw(logits, sampling, numbers[:, 0])
 
 
 def rewrite_longer(model: FlatModel, parts: Sequence[Part]) -> None:
