@@ -20,10 +20,10 @@ from tests.fake_device.work import Work
 from tests.model.architectures import CASES
 
 DECODE_WAITS = 3 / 8
-"""Of a greedy step without drafts: in eight steps what was written is read once, and the lengths of the rows and
-which of them grow are copied to the device once. Sampling copies once more in eight steps, and top_k waits in
-every step for how many tokens share the last place that it lets through. Where rotary factors depend on a row's
-length, every step is read, for LongRoPE reads a row anew whose length passes its limit."""
+"""Of a greedy step without drafts: in eight steps what was written is read once, and the lengths of the rows
+and which of them grow are copied to the device once. Sampling copies once more in eight steps, and top_k
+waits in every step for how many tokens share the last place that it lets through. Where rotary factors depend
+on a row's length, every step is read, for LongRoPE reads a row anew whose length passes its limit."""
 CASE = {case.type: case.model for case in CASES}
 # soft caps and sliding windows; sinks, sliding windows and experts; delta nets; convolutions
 SOON = ("llama", "gemma2", "gpt_oss", "qwen3_5_text", "lfm2")
