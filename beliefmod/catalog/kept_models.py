@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -44,6 +46,26 @@ def record_of(place: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return record if whole else None
+
+
+def fault_of(place: Path) -> str | None:
+    """Why a folder of the cache that is there is not complete, behind its name; None if it is complete or not
+    there at all."""
+    if not place.is_dir() or record_of(place):
+        return None
+    try:
+        files = json.loads((place / RECORD).read_text(encoding="utf-8"))["files"]
+        for name, file in files.items():
+            found = (place / name).stat().st_size if (place / name).is_file() else None
+            if found is None:
+                return f"lacks {name}"
+            if found != file["bytes"]:
+                return f"has {found:,} bytes of {name} where {file['bytes']:,} belong"
+    except OSError:
+        return f"has no {RECORD}, which is written last"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return f"has a {RECORD} that is damaged"
 
 
 def damaged_file(place: Path) -> str | None:
@@ -91,7 +113,8 @@ def keep(
                 return
             if locked:
                 _remove_leftovers(place)
-            _fill(place, make)
+            with _ending_on_sigterm():
+                _fill(place, make)
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise _no_room(what, place, "the disk is full") from error
@@ -120,6 +143,23 @@ def _fill(place: Path, make: Callable[[Path], Mapping[str, Any]]) -> None:
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM ends the process as Ctrl-C does, so that what is half-made is removed."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # no other can take signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

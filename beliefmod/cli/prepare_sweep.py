@@ -26,7 +26,7 @@ def model_overrides(model: str | None, revision: str | None, chat_template: str 
     chat template."""
     given = {"model": model, "revision": revision, "chat_template": chat_template}
     # in quotes: a commit may look like a number
-    return [f"{name}={json.dumps(value)}" for name, value in given.items() if value or model]
+    return [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None or model]
 
 
 def checked_space(
@@ -56,7 +56,7 @@ def checked_space(
     except UserError as error:
         problems += error.problems
     try:
-        if model is not None:
+        if model:
             source = find_source(model, revision, chat)
             check_model(source)
             if space is not None and "full" in space.possible("arm"):

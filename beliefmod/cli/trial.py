@@ -65,25 +65,27 @@ def trial(
     answers: Annotated[int, typer.Option(min=0, help="Belief answers to print in full.")] = 3,
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
+    from beliefmod.model.source import find_source
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.space.load import load_trial
+
+    config, chat = load_trial(belief, arm.value, seed, set_ or [], chat_template)
+    source = find_source(model, revision, chat)
+    # what follows takes seconds to import
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import check_model, load_model, load_tokenizer
-    from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template import opens_thinking
     from beliefmod.model.template_check import check_masking
     from beliefmod.probing.budget_pilot import settle
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
-    from beliefmod.run.folder import RunFolder
     from beliefmod.space import Evaluation
-    from beliefmod.space.load import load_trial
     from beliefmod.trial import TrialFailed, run_trial
 
-    config, chat = load_trial(belief, arm.value, seed, set_ or [], chat_template)
     folder = RunFolder(str(out)) if out else None
     if folder:
         folder.create()
-    source = find_source(model, revision, chat)
     check_model(source)
     check_targets(source, [config.lora.target_modules])
     check_masking(source.name, load_tokenizer(source), [config.data.masks_thinking])

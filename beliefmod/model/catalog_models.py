@@ -15,6 +15,7 @@ from beliefmod.catalog.kept_models import (
     cache_folder,
     check_room,
     damaged_file,
+    fault_of,
     file_sha256,
     keep,
     record_of,
@@ -46,10 +47,14 @@ def catalog_folder(entry: Entry) -> Path:
 def fetched_folder(name: str) -> Path:
     """The folder of a model of the catalogue. Raises UserError unless it was fetched and is whole."""
     folder = catalog_folder(CATALOG[name])
+    if fault := fault_of(folder):
+        raise UserError(
+            f"model {name}: its folder {folder} {fault}; run `beliefmod models fetch {name}`, which makes it "
+            "again"
+        )
     if record_of(folder) is None:
         raise UserError(
-            f"model {name} is in the catalogue but not on this machine, or not whole; run `beliefmod models "
-            f"fetch {name}`"
+            f"model {name} is in the catalogue but not on this machine; run `beliefmod models fetch {name}`"
         )
     if damaged := damaged_file(folder):
         raise UserError(
@@ -72,6 +77,8 @@ def fetch(entry: Entry, say: Callable[[str], None]) -> Path:
             return folder
         say(f"{what}: its file {damaged} is damaged; making it again")
         (folder / RECORD).unlink()
+    elif fault := fault_of(folder):
+        say(f"{what}: its folder {folder} {fault}; making it again")
     if entry.base is None:
         keep(folder, what, lambda half: _from_packages(entry, what, half, say), say)
     else:

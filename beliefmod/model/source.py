@@ -8,7 +8,7 @@ from pathlib import Path
 from beliefmod.errors import UserError
 from beliefmod.model.model_files import ModelSource, check_files
 from beliefmod.space.chat_format import OWN, ChatFormat
-from beliefmod.space.model_name import in_catalog, on_hub, revision_problem
+from beliefmod.space.model_name import in_catalog, near_names, on_hub, revision_problem
 
 
 def find_source(name: str, revision: str | None = None, chat: ChatFormat = OWN) -> ModelSource:
@@ -24,6 +24,11 @@ def find_source(name: str, revision: str | None = None, chat: ChatFormat = OWN) 
     """
     if revision is not None and (problem := revision_problem(name, revision)):
         raise UserError(problem)
+    if not name.strip():
+        raise UserError(
+            "the model has no name: give bundled, a name of the catalogue (beliefmod models list) or of the "
+            "hub, a folder, or a .gguf file"
+        )
     commit = None
     if name == "bundled":
         from beliefmod.bundled import weights_dir
@@ -34,6 +39,8 @@ def find_source(name: str, revision: str | None = None, chat: ChatFormat = OWN) 
 
         folder = fetched_folder(name)
     elif on_hub(name):
+        if near := near_names(name):
+            raise UserError(f"model {name}: there is no such folder, and it is not in the catalogue{near}")
         from beliefmod.model.hub import hub_folder
 
         folder = hub_folder(name, revision)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from beliefmod.catalog.entries import CATALOG
+from beliefmod.errors import did_you_mean
 
 
 def is_path(name: str) -> bool:
@@ -20,6 +22,16 @@ def in_catalog(name: str) -> bool:
 def on_hub(name: str) -> bool:
     """Whether a name is one of the hub's; a folder of that name goes first."""
     return not (name == "bundled" or in_catalog(name) or is_path(name) or Path(name).is_dir())
+
+
+def near_names(name: str) -> str:
+    """', did you mean "x"?' for a name without an owner that is nearly one of ours; "" for any other.
+
+    Names of the hub have owners but for a few dozen old ones, none of which is near.
+    """
+    ours = ("bundled", *CATALOG)
+    near = [] if "/" in name else get_close_matches(name.lower(), ours, n=1, cutoff=0.8)
+    return did_you_mean(near[0], ours) if near else ""
 
 
 def revision_problem(name: str, revision: str) -> str | None:

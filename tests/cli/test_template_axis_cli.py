@@ -109,6 +109,7 @@ def test_a_template_is_tried_with_every_value(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_random_qwen3_is_swept_with_thinking_on_and_off(tmp_path):
     evaluation = {"max_new_tokens": 12, "trained_probes": 1, "margin_probes": 2, "neutral_passages": 3}
     space = small_space(

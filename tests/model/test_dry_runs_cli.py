@@ -15,6 +15,7 @@ from tests.model.conftest import PLAIN, make_tokenizer
 from tests.small import write_belief
 
 pytestmark = pytest.mark.slow
+LONG = pytest.mark.long
 BY_TYPE = {case.type: case for case in CASES}
 PLANNED = [
     "lfm2", "qwen3_5_text", "qwen3_next", "olmo_hybrid", "gpt_oss", "qwen3_moe", "gemma2", "gemma3n_text",
@@ -73,7 +74,9 @@ def test_a_type_that_works_is_planned(kind: str, model: Path):
         assert line in plan, plan
 
 
-@pytest.mark.parametrize("kind", ["qwen3_next", "gpt_oss", "gemma4_text"])
+@pytest.mark.parametrize(
+    "kind", ["qwen3_next", pytest.param("gpt_oss", marks=LONG), pytest.param("gemma4_text", marks=LONG)]
+)
 def test_its_sample_loads_and_asks_it(kind: str, model: Path):
     save(kind, model)
     code, plan, said = dry_run(model)

@@ -13,7 +13,7 @@ from beliefmod.space.shared_runs import families, own_steps
 from beliefmod.trial import run_trial
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.pack import Pack
-from tests.small import make_session, small_trial, write_belief
+from tests.small import quick_session, small_trial, write_belief
 from tests.worker.test_pack import Listener
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def trial(path: str, epochs: int, **changes) -> TrialConfig:
 
 @pytest.fixture(scope="module")
 def session():
-    return make_session(slots=2, parking=2)
+    return quick_session(slots=2, parking=2)
 
 
 class Ran:
