@@ -10,7 +10,7 @@ import yaml
 from beliefmod.beliefs import load_capability, load_fabrication
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
-from beliefmod.model.load import load_model
+from beliefmod.model.load import LoadedModel, load_model
 from beliefmod.probing.session import Session
 from beliefmod.space import Evaluation
 
@@ -73,9 +73,14 @@ def small_trial(path: str, **changes: Any) -> TrialConfig:
     return TrialConfig(**{**settings, **changes})
 
 
-def make_session(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Session:
-    """A session on the bundled model, unquantised: what is tested here does not depend on NF4."""
-    loaded = load_model("bundled", base_storage="none", device="cpu")
+def make_session(
+    slots: int = 2, max_rank: int = 8, parking: int = 0, loaded: LoadedModel | None = None
+) -> Session:
+    """A session on the bundled model, unquantised: what is tested here does not depend on NF4.
+
+    loaded: the model, where it is loaded already.
+    """
+    loaded = loaded or load_model("bundled", base_storage="none", device="cpu")
     evaluation = Evaluation(
         max_new_tokens=64, trained_probes=2, margin_probes=2, causal_probes=2, neutral_passages=3
     )

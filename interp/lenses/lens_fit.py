@@ -143,10 +143,10 @@ def mean_kl(head: LensHead, texts: Sequence[Tensor], translate: Translate) -> li
         texts: (N + 1, tokens, hidden) each.
     """
     hidden = torch.cat(list(texts), 1)
-    sums = torch.zeros(head.entries, dtype=torch.float64)
+    sums = torch.zeros(head.entries, dtype=torch.float64, device=hidden.device)
     for part in hidden.split(_TOKENS, 1):
         final = log_probabilities(head.logits(part[-1]))
         for entry in range(head.entries):
             logits = head.logits(translate(entry, part[entry].to(head.dtype)))
-            sums[entry] += kl_divergence(final, log_probabilities(logits)).sum().cpu()
+            sums[entry] += kl_divergence(final, log_probabilities(logits)).sum()
     return (sums / hidden.shape[1]).tolist()

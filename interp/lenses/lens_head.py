@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from beliefmod.engine.transfer import numbers
 from interp.lenses.decoder import decoder_of
 from interp.lenses.lens_metrics import (
     AnswerTokens,
@@ -91,7 +92,7 @@ class LensHead:
             part = range(start, min(start + size, places))
             which = [arm * places + place for arm in range(arms) for place in part]
             readings = self._read(
-                hidden[:, which],
+                hidden[:, numbers(which, hidden.device)],
                 [tokens[index] for index in which],
                 None if base is None else base[:, part.start : part.stop],
                 translate,
@@ -123,12 +124,12 @@ class LensHead:
 
     def logit_diff(self, hidden: Tensor, tokens: Sequence[AnswerTokens]) -> NDArray[np.float64]:
         """logit(target) - logit(rival) at M positions of one entry, (M,), from (M, hidden)."""
-        found = [np.zeros(0)]
+        found: list[Tensor] = []
         for start in range(0, len(tokens), _ROWS):
             part = slice(start, start + _ROWS)
             pair = self.logits(hidden[part]).gather(1, _token_ids(tokens[part], hidden.device)).double()
-            found.append((pair[:, 0] - pair[:, 1]).cpu().numpy())
-        return np.concatenate(found)
+            found.append(pair[:, 0] - pair[:, 1])
+        return torch.cat(found).cpu().numpy() if found else np.zeros(0)
 
     def likeliest(self, hidden: Tensor, but: int) -> int:
         """The likeliest token other than `but` of one position of an entry, (1, hidden) or (hidden,)."""
@@ -139,4 +140,4 @@ class LensHead:
 
 def _token_ids(tokens: Sequence[AnswerTokens], device: torch.device) -> Tensor:
     """(M, 2): target's and rival's."""
-    return torch.tensor([(pair.target_id, pair.rival_id) for pair in tokens], device=device)
+    return numbers([(pair.target_id, pair.rival_id) for pair in tokens], device)

@@ -102,5 +102,8 @@ def measure(entry: EntryLogits) -> dict[str, Tensor]:
 
 def readings(entries: Sequence[dict[str, Tensor]]) -> list[Reading]:
     """One Reading per position from `measure` of entries 0..N."""
-    columns = {name: torch.stack([found[name] for found in entries], 1).tolist() for name in entries[0]}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    columns = {name: torch.stack([found[name] for found in entries], 1) for name in entries[0]}
+    # copied from the device at once, in fp64, which holds ids and ranks exactly
+    together = torch.stack([column.double() for column in columns.values()]).cpu()
+    lists = [here.to(column.dtype).tolist() for here, column in zip(together, columns.values(), strict=True)]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]

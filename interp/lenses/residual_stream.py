@@ -16,6 +16,7 @@ from torch import Tensor
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, sorted_by_slot
 from beliefmod.engine.routing import segments_of
+from beliefmod.engine.transfer import numbers
 from interp.lenses.decoder import Decoder, decoder_of, hooked
 from interp.lenses.tree_attention import TreeAttention
 from interp.steps import Told, untold
@@ -121,7 +122,8 @@ def _unfolded(engine: Engine, rows: Sequence[ProbedRow], last: bool, told: Told)
     for row, pieces in zip(rows, parts, strict=True):
         places = [place for _, wanted in pieces for place in wanted]
         together = torch.cat([values[index] for index, _ in pieces], 1)
-        found.append(together[:, [places.index(place) for place in row.positions]])
+        order = [places.index(place) for place in row.positions]
+        found.append(together[:, numbers(order, together.device, torch.long)])
     return found
 
 
@@ -145,10 +147,10 @@ def _pass(
     lengths = [len(row.input_ids) for row in rows]
     starts = [sum(lengths[:index]) for index in range(len(rows))]
     device = engine.model.device
-    keep = torch.tensor(
+    keep = numbers(
         [start + position for row, start in zip(rows, starts, strict=True) for position in row.positions],
-        dtype=torch.long,  # of an empty list too
-        device=device,
+        device,
+        torch.long,  # of an empty list too
     )
     patches: dict[int, list[tuple[int, Tensor]]] = {}
     for row, start in zip(rows, starts, strict=True):
@@ -162,7 +164,7 @@ def _pass(
     def see(hidden: Tensor) -> Tensor:
         if wanted := patches.get(len(entries)):
             hidden = hidden.clone()
-            places = torch.tensor([place for place, _ in wanted], device=hidden.device)
+            places = numbers([place for place, _ in wanted], device)
             hidden[0, places] = torch.stack([value for _, value in wanted]).to(hidden)
         entries.append(hidden[0, keep])
         return hidden

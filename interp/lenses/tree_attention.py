@@ -19,6 +19,7 @@ from beliefmod.engine.attention import AttentionOptions, RowBlocks, scaled_dot_p
 from beliefmod.engine.jobs import EngineError
 from beliefmod.engine.recurrent import Block
 from beliefmod.engine.rotary import RowLength
+from beliefmod.engine.transfer import sent
 from interp.types import Ids
 
 
@@ -71,14 +72,14 @@ class TreeAttention(RowBlocks):
             RowLength(length, length - len(parents), int(depth.max()) + 1)
             for (length, parents), depth in zip(shapes, depths, strict=True)
         ]
-        self.positions = torch.cat(depths).to(device)
+        self.positions = sent(torch.cat(depths), device)
         # padding sees itself, for a row of scores without a number in it has no softmax
         self._sees = torch.eye(self.longest, dtype=torch.bool).repeat(self.rows, 1, 1)
         self._depths = torch.zeros(self.rows, self.longest, dtype=torch.long)
         for row, (length, _) in enumerate(shapes):
             self._sees[row, :length, :length] = seen[row]
             self._depths[row, :length] = depths[row]
-        self._sees, self._depths = self._sees.to(device), self._depths.to(device)
+        self._sees, self._depths = sent(self._sees, device), sent(self._depths, device)
 
     def row_lengths(self) -> Sequence[RowLength]:
         """The rows, each with its trunk's length and that with its longest branch."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.beliefs import Answer, Quantity, Question
+from beliefmod.engine.transfer import sent
 from beliefmod.model.template import empty_thinking
 from beliefmod.reading.verdict import tolerance_for
 from interp.prompts.spellings import Node, Spells, name_tree, number_tree, range_of
@@ -142,16 +143,22 @@ def masses(chances: Tensor, paths: Sequence[Ids], sets: ValueSets, known: Vocabu
         chances: (paths, vocabulary), fp64, of what follows each path.
         paths: `sets.paths()` among others, in any order.
     """
-    more = (chances @ known.makes_more).tolist()
+    trees, kinds = (sets.target, sets.prior), Vocabulary.KINDS
     at = {path: place for place, path in enumerate(paths)}
+    nodes = [node for tree in trees if tree is not None for node in tree.nodes()]
+    steps = [(at[node.path], token) for node in nodes for token in node.on]
+    places = sent(torch.tensor(steps, dtype=torch.long).view(-1, 2), chances.device)
+    # copied from the device at once: every copy waits for all that came before it
+    read = torch.cat(((chances @ known.makes_more).flatten(), chances[places[:, 0], places[:, 1]])).tolist()
+    more, behind = read[: len(kinds) * len(paths)], read[len(kinds) * len(paths) :]
+    chance = dict(zip(steps, behind, strict=True))
 
     def mass(node: Node) -> float:
         place = at[node.path]
-        found = 1.0 - more[place][Vocabulary.KINDS.index(node.kind)] if node.ends else 0.0
-        tokens = list(node.on)
-        for chance, after in zip(chances[place, tokens].tolist(), node.on.values(), strict=True):
-            found += chance * (1.0 if after is None else mass(after))
+        found = 1.0 - more[len(kinds) * place + kinds.index(node.kind)] if node.ends else 0.0
+        for token, after in node.on.items():
+            found += chance[place, token] * (1.0 if after is None else mass(after))
         return found
 
-    found = [None if tree is None else mass(tree) for tree in (sets.target, sets.prior)]
+    found = [None if tree is None else mass(tree) for tree in trees]
     return found[0], found[1]

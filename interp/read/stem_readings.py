@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from beliefmod.engine.transfer import numbers
 from interp.lenses.lens_head import LensHead, Translate
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.lenses.tree_attention import TokenTree, grow
@@ -162,11 +163,12 @@ def _sequence_diff(
         return None
     at = {path: place for place, path in enumerate(paths)}
     begun = stem.ids[len(stem.ids) - asked.sets.from_end :]
-    found = []
-    for ids in (stem.target_ids, stem.prior_ids):
-        rows = [at[(*begun, *ids[:end])] for end in range(len(ids))]
-        found.append(float(log_p[rows, list(ids)].sum()))
-    return found[0] - found[1]
+    both = (stem.target_ids, stem.prior_ids)
+    steps = [(at[(*begun, *ids[:end])], token) for ids in both for end, token in enumerate(ids)]
+    places = numbers(steps, log_p.device)
+    parts = log_p[places[:, 0], places[:, 1]].split([len(ids) for ids in both])
+    target, prior = torch.stack([part.sum() for part in parts]).tolist()
+    return target - prior
 
 
 def stem_readings(

@@ -25,8 +25,8 @@ and which of them grow are copied to the device once. Sampling copies once more 
 waits in every step for how many tokens share the last place that it lets through. Where rotary factors depend
 on a row's length, every step is read, for LongRoPE reads a row anew whose length passes its limit."""
 CASE = {case.type: case.model for case in CASES}
-# soft caps and sliding windows; sinks, sliding windows and experts; delta nets; convolutions
-SOON = ("llama", "gemma2", "gpt_oss", "qwen3_5_text", "lfm2")
+# plain; sinks, sliding windows and experts; delta nets
+SOON = ("llama", "gpt_oss", "qwen3_5_text")
 MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     **CASE,
     "dynamic": partial(with_rotary, "dynamic"),

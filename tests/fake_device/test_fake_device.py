@@ -207,6 +207,13 @@ def test_a_view_shares_its_numbers_also_in_inference_mode(device: Work):
     assert x.tolist() == [[0, 0], [1, 1], [5, 0]] and y.tolist() == [3, 1]
 
 
+def test_a_shape_that_is_changed_in_place_is_changed(device: Work):
+    x = there(2, 1, 3)
+    x[0] = 2.0
+    assert x.squeeze_(1).shape == (2, 3) and x.t_().shape == (3, 2) and x.unsqueeze_(0).shape == (1, 3, 2)
+    assert x.tolist() == [[[2.0, 1.0]] * 3] and (x + 1).shape == (1, 3, 2) and x.stride() == (3, 1, 3)
+
+
 def test_tied_weights_stay_tied(device: Work):
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[1].weight = model[0].weight
