@@ -124,8 +124,9 @@ def _with_room(row: Row) -> str:
 def _measured(name: str) -> str:
     """What the numbers of a component are shares of; where more is better that is not the damage."""
     metric = COMPONENTS[name]
-    better = metric.better == "higher" and metric.shown is not None
-    return metric.shown.label if better else metric.damage_words
+    if metric.better != "higher" or metric.shown is None:
+        return metric.damage_words
+    return metric.shown.label
 
 
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
