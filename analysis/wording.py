@@ -86,7 +86,7 @@ def _plain(value: float) -> str:
 
 
 def damage(row: Mapping[str, Any] | None) -> str:
-    """`D 0.06 [0.02, 0.11] by integrity, n = 240`, with the components that have no part in it."""
+    """`D 0.06 [0.02, 0.11] by broken think blocks, n = 240`, with the components that have no part in it."""
     if row is None or row.get("degradation") is None:
         return NO_ROOM if row and row.get("degradation_status") == "no_room" else NOT_MEASURED
     if row.get("arm") == "base":
@@ -94,11 +94,17 @@ def damage(row: Mapping[str, Any] | None) -> str:
     low, high, by = row.get("degradation_low"), row.get("degradation_high"), row.get("degradation_by")
     text = f"D {row['degradation']:.3f}"
     text += f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else " (no interval)"
-    out = f", without {' and '.join(left_out)}" if (left_out := no_room(row)) else ""
+    out = (
+        f", without {' and '.join(COMPONENTS[name].damage_words for name in left_out)}"
+        if (left_out := no_room(row))
+        else ""
+    )
     if by is None:
         return f"{text}, no component worse than base's{out}"
     n = row.get(f"{COMPONENTS[by].name}_n")
-    return f"{text} by {by}" + (f", n = {n}" if n is not None else ", n unknown") + out
+    return (
+        f"{text} by {COMPONENTS[by].damage_words}" + (f", n = {n}" if n is not None else ", n unknown") + out
+    )
 
 
 def no_room(row: Mapping[str, Any]) -> list[str]:

@@ -1,10 +1,12 @@
-"""Answers of K adapters written in one decoding batch against PEFT one adapter at a time, in one process.
+"""Answers of K adapters written together against PEFT one adapter at a time, in one process.
 
 The adapters are random, the questions those of a belief, answers greedy and to their natural end. PEFT
 decodes the questions of one adapter as one batch, padded on the left, on the same dequantised weights. The
-packed side runs with several limits on the keys and values of a decoding batch, because it decides how
-many rows share a step. Rounds alternate; medians of tokens per second of wall time are printed, and how many
-answers are equal.
+packed side gets one of its ways after the other: batches that run until their longest answer ends; others
+that join as answers end; common beginnings of prompts read once; tokens drafted from base's answers, as in a
+sweep, where base is asked first. Each way keeps those before it. Rounds alternate; medians of tokens per
+second are printed, and how many answers are equal. `--clock cpu` counts the processor's seconds, for a busy
+machine.
 
     python -m benchmarks.packed_generation --model smollm2-think --adapters 4 --questions 48
 """
@@ -12,18 +14,21 @@ answers are equal.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
 from beliefmod.beliefs import load_belief
+from beliefmod.engine import decode_loop, prompt_pieces
+from beliefmod.engine.drafts import Drafts, Text
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.jobs import GenerateRequest, Sampling
-from beliefmod.engine.memory import cache_bytes_per_token
+from beliefmod.engine.jobs import GenerateRequest
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 from beliefmod.model.load import LoadedModel, load_model
 from beliefmod.model.target_modules import linear_layers
@@ -35,6 +40,7 @@ from benchmarks.trl_trial import complete
 RANK, SIZE = 16, 0.004
 """Of the adapters, and the standard deviation of their B: it changes words and breaks no sentence."""
 PEFT = "PEFT, one adapter at a time"
+WAYS = ("packed, in batches", "+ rows join", "+ beginnings once", "+ drafts")
 Answers = list[tuple[int, ...]]
 
 
@@ -69,20 +75,36 @@ def make_task(folder: Path, model: str, belief: str, adapters: int, questions: i
     return Task(loaded, prompts, tuple(made), longest)
 
 
-def packed(task: Task) -> Callable[[int], Answers]:
-    """Answers of all adapters from one engine, with so many bytes for keys and values."""
+def packed(task: Task) -> Callable[[str], Answers]:
+    """Answers of all adapters from one engine, written in one of the `WAYS`."""
     engine = Engine(task.loaded, len(task.adapters), RANK)
     names = [path.name for path in task.adapters]
     for name, path in zip(names, task.adapters, strict=True):
         engine.put_adapter(read_adapter(path), name)
     requests = [GenerateRequest(name, ids) for name in names for ids in task.prompts]
-    per_token = cache_bytes_per_token(task.loaded.model, engine.model.dtype)
+    engine.drafts = Drafts()
+    engine.generate([GenerateRequest(None, ids) for ids in task.prompts], task.max_new_tokens)
+    answers_of_base = {ids: [*engine.drafts.answers.to(ids)] for ids in task.prompts}
 
-    def run(cache_bytes: int) -> Answers:
-        engine.model.cache_tokens = cache_bytes // per_token
-        return [answer.token_ids for answer in engine.generate(requests, task.max_new_tokens, Sampling())]
+    def run(way: str) -> Answers:
+        with ExitStack() as stack:
+            if way in WAYS[:1]:
+                stack.enter_context(mock.patch.object(decode_loop, "JOIN_BELOW", 0.0))
+            if way in WAYS[:2]:
+                stack.enter_context(mock.patch.object(prompt_pieces, "LEAST_SHARED", 10**9))
+            engine.drafts = None if way in WAYS[:3] else drafts_of(answers_of_base)
+            return [answer.token_ids for answer in engine.generate(requests, task.max_new_tokens)]
 
     return run
+
+
+def drafts_of(answers: Mapping[tuple[int, ...], Sequence[Text]]) -> Drafts:
+    """Drafts from nothing but the given answers to the prompts."""
+    made = Drafts()
+    for prompt, texts in answers.items():
+        for text in texts:
+            made.answers.add(prompt, text.ids)
+    return made
 
 
 def one_at_a_time(task: Task) -> Callable[[], Answers]:
@@ -107,22 +129,20 @@ def one_at_a_time(task: Task) -> Callable[[], Answers]:
     return run
 
 
-def compare(task: Task, limits: Sequence[int], repeats: int) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Tokens per second of every candidate over the rounds, and how many of its answers are PEFT's.
-
-    Args:
-        limits: MiB of keys and values of a decoding batch.
-    """
+def compare(
+    task: Task, repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Tokens per second of every candidate over the rounds, and how many of its answers are PEFT's."""
     answers: dict[str, Answers] = {}
 
     def timed(name: str, run: Callable[[], Answers]) -> float:
-        started = time.perf_counter()
+        started = clock()
         answers[name] = run()
-        return sum(map(len, answers[name])) / (time.perf_counter() - started)
+        return sum(map(len, answers[name])) / (clock() - started)
 
     sides = {PEFT: one_at_a_time(task)}  # it copies the model, which the engine then takes for itself
     ours = packed(task)
-    sides |= {f"packed, {limit} MiB of keys and values": partial(ours, limit * 2**20) for limit in limits}
+    sides |= {way: partial(ours, way) for way in WAYS}
     rates = alternate({name: partial(timed, name, run) for name, run in sides.items()}, repeats)
     equal = {
         name: sum(a == b for a, b in zip(found, answers[PEFT], strict=True))
@@ -147,21 +167,24 @@ def main() -> None:
     parser.add_argument("--adapters", type=int, default=4)
     parser.add_argument("--questions", type=int, default=48)
     parser.add_argument("--max-new-tokens", type=int, default=128)
-    parser.add_argument("--limits", type=int, nargs="+", default=[256, 512, 1024, 2048], help="MiB")
+    parser.add_argument("--rows", type=int, default=decode_loop.MAX_ROWS, help="that are written at a time")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     options = parser.parse_args()
     with work_folder() as folder:
         task = make_task(
             Path(folder), options.model, options.belief, options.adapters, options.questions,
             options.max_new_tokens,
         )  # fmt: skip
-        rates, equal = compare(task, options.limits, options.repeats)
+        clock = time.process_time if options.clock == "cpu" else time.perf_counter
+        with mock.patch.object(decode_loop, "MAX_ROWS", options.rows):
+            rates, equal = compare(task, options.repeats, clock)
     count = len(task.adapters) * len(task.prompts)
     print_table(
         f"Packed generation, {options.model}",
         [
             f"{len(task.adapters)} adapters of rank {RANK}, {len(task.prompts)} questions each, at most "
-            f"{task.max_new_tokens} new tokens; medians of {options.repeats} alternating rounds; threads: "
-            f"{torch.get_num_threads()}."
+            f"{task.max_new_tokens} new tokens, {options.rows} rows at a time; medians of {options.repeats} "
+            f"alternating rounds by the {options.clock} clock; threads: {torch.get_num_threads()}."
         ],
         ("candidate", "tokens/s", "times PEFT", "answers as PEFT's"),
         table(rates, equal, count),

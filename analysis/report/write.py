@@ -16,6 +16,7 @@ from analysis.report.blocks import to_markdown, visible_in
 from analysis.report.compose import compose
 from analysis.report.page import to_html
 from beliefmod.metrics.registry import DAMAGE_BUDGET
+from beliefmod.run.folder import RunFolder
 from beliefmod.run.read_run import Run, read_run
 
 SCALE = 2  # pixels per unit in the PNG files
@@ -45,10 +46,12 @@ def write_report(
         progress: called with a short sentence before each longer piece of work.
 
     Raises:
-        UserError: `run` is not a run folder or cannot be read.
+        UserError: `run` is not a run folder or cannot be read, or `out` cannot be written; said before
+            anything is computed.
     """
-    progress("reading the run")
     opened = read_run(os.fspath(run))
+    target = os.fspath(out) if out is not None else opened.location
+    RunFolder(target).try_writing()
     progress("computing intervals and the frontier")
     found = find(opened, limit)
     report = compose(found)
@@ -65,7 +68,6 @@ def write_report(
     files["report.md"] = to_markdown(report.blocks).encode()
     # last: who sees the page sees its figures too
     files["report.html"] = to_html(report.blocks, specs, svgs).encode()
-    target = os.fspath(out) if out is not None else opened.location
     paths = {name: write_whole(target, name, content) for name, content in files.items()}
     return ReportPaths(
         paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/"))

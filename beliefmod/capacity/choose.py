@@ -33,6 +33,8 @@ MOST_SLOTS = 64
 # parts of the free memory: of all, for adapters in training, for parked ones; passes and decoding, which take
 # turns, have the rest
 _USED, _FOR_SLOTS, _FOR_PARKING, _FOR_WORK = 0.85, 0.4, 0.1, 0.8
+_FOR_CACHE = 1 / 16
+"""Of a CPU's memory, where that is more than `CPU_CACHE_BYTES`: room for more long answers at once."""
 _SAMPLE = 8  # training questions looked at per belief
 ROW_TOKENS = 100
 """Of a training row whose belief cannot be read."""
@@ -177,7 +179,8 @@ def choose(found: Calibration, wanted: Wanted, gpu: bool) -> Choice:
     if not gpu:
         from beliefmod.engine.memory import CPU_CACHE_BYTES, CPU_PASS_BYTES
 
-        work, cache = min(work, CPU_PASS_BYTES), min(cache, CPU_CACHE_BYTES)
+        work = min(work, CPU_PASS_BYTES)
+        cache = min(cache, max(CPU_CACHE_BYTES, int(_FOR_CACHE * found.free_bytes)))
     return Choice(
         slots=slots,
         parking=parking,

@@ -32,8 +32,7 @@ class Wanted:
             use for; None when nobody knows.
         step_tokens: tokens of one optimiser step of a typical trial.
         answer_share: part of the tokens of training rows that carry loss, and so have logits.
-        prompt_tokens, answer_tokens: of a prompt, and of it with the longest answer that is expected, whose
-            keys and values are kept; 0 if nothing is asked.
+        prompt_tokens, answer_tokens: of a prompt, and of it with its answer, mean; 0 if nothing is asked.
         drift_tokens: of the texts on which every trial is compared with base.
     """
 
@@ -148,20 +147,25 @@ class Footprint:
         )
 
     def decoding(self, prompt_tokens: int, answer_tokens: int) -> float:
-        """Bytes of a decoding batch with as many rows as it may have: keys and values to the end of every
-        answer, and what reading the prompts and choosing tokens takes. 0 on a GPU, which has a part for it.
+        """Bytes of as many answers as may be written at once: their keys and values, what a pass over prompts
+        takes beside them, and the logits of a pass with drafts. 0 on a GPU, which has a part for it.
 
         Args:
             prompt_tokens: of a row's prompt.
-            answer_tokens: of a prompt with its answer.
+            answer_tokens: of a prompt with its answer, mean.
         """
-        from beliefmod.engine.generate import MAX_ROWS
+        from beliefmod.engine.decode_loop import MAX_ROWS, MOST_LOGITS
+        from beliefmod.engine.drafts import MOST_DRAFTED
+        from beliefmod.engine.key_value_cache import paged
+        from beliefmod.engine.memory import LONGEST_PASS
 
         if not answer_tokens or not self.longest_cache:
             return 0.0
-        of_row = answer_tokens * self.cache_bytes + self.state_bytes
-        rows = min(MAX_ROWS, self.longest_cache / of_row)
-        return rows * (of_row + prompt_tokens * self.prompt_bytes + self.next_logits)
+        of_row = paged(answer_tokens) * self.cache_bytes + self.state_bytes
+        rows = max(1.0, min(MAX_ROWS, self.longest_cache / of_row))
+        reading = min(LONGEST_PASS["cpu"], rows * prompt_tokens) * self.prompt_bytes
+        drafted = min(4 * MOST_LOGITS["cpu"], rows * (1 + MOST_DRAFTED) * self.next_logits / 2)
+        return rows * of_row + reading + max(rows * self.next_logits, drafted)
 
     def kept(self, drift_tokens: int) -> float:
         """Bytes of base's logits on the texts on which every trial is compared with it."""

@@ -28,7 +28,7 @@ class AnswerLengths:
     Attributes:
         base, icl: means of the untrained arms over all that they are asked.
         trace: mean in context to questions about the belief, which training on own traces repeats.
-        longest: of those that were seen, which the answers beside it in a batch wait for.
+        longest: of those that were seen.
         source: where the figures come from, for a person.
     """
 
@@ -37,6 +37,11 @@ class AnswerLengths:
     trace: float
     longest: int
     source: str
+
+    @property
+    def mean(self) -> float:
+        """Of the untrained arm that says more."""
+        return max(self.base, self.icl)
 
     @classmethod
     def assumed(cls, space: Space, limit: int) -> AnswerLengths:

@@ -139,7 +139,7 @@ def generation(work: Work, model: Model, machine: Machine) -> Phase:
     )
     mean_row = tokens / max(1, work.answers)
     rows = machine.hosts * max(1.0, machine.most_cache_tokens / max(1.0, mean_row))
-    steps = max(work.longest_answer, work.generated_tokens / rows)
+    steps = max(work.longest_answer, work.answer_steps / rows)
     shared = n * work.adapter_decodes + model.cache_bytes * work.cache_reads
     traffic = steps * (model.decode_bytes + n * e) + shared / machine.hosts
     return Phase(operations / (machine.hosts * machine.flops), traffic / machine.bandwidth)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import load_capability
@@ -170,6 +170,8 @@ def make_plan(
     drift = drift_tokens(space, tokenizer, lengths.base) * 2
     generated = sum(each.tokens for each in asked.values()) + own
     model = footprint(config, capacity.gpus, stored)
+    if sample and not capacity.gpus:
+        model = replace(model, longest_cache=sample.choice.cache_tokens * model.cache_bytes)
     slots = sample.choice.slots if sample else capacity.expected_slots
     prompt = _mean_prompt(asked.values())
     engine = model.expected(
@@ -180,7 +182,7 @@ def make_plan(
             step_tokens=mean_step_tokens(trunks, tokens),
             answer_share=rows.answer_share(trunks),
             prompt_tokens=round(prompt),
-            answer_tokens=round(prompt + lengths.longest) if prompt else 0,
+            answer_tokens=round(prompt + lengths.mean) if prompt else 0,
             drift_tokens=round(drift / 2),
             full=any(c.arm == "full" for c in trained),
         )

@@ -5,18 +5,21 @@ Everything is measured on an engine as a host would build it, so it takes about 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.speeds import Speeds
 from beliefmod.config import LoraSettings, TrialConfig
-from beliefmod.engine.generate import MAX_ROWS
+from beliefmod.engine.decode_loop import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
+from beliefmod.engine.key_value_cache import paged
 from beliefmod.model.load import load_model
 from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.answer_store import AnswerStore
@@ -101,7 +104,7 @@ def take_sample(
         alike.check_thinking([(alike.decode(each.token_ids), each.finish_reason) for each in said])
     say("sample: timing training steps and passes")
     prompts = [_prompt(*each) for each in asked]
-    speeds = _speeds(session, prompts, choice, needs.step_tokens)
+    speeds = _speeds(session, prompts, lengths.mean, choice, needs.step_tokens)
     judge = _judging(answered)
     return Sample(lengths, replace(speeds, start=took, judge=judge), choice, session.decoding, budget)
 
@@ -160,8 +163,18 @@ def _ask(asked: Sequence[Asked], session: Session) -> tuple[AnswerLengths, list[
     return AnswerLengths.of_sample(**by_kind), [*zip(asked, found, strict=True)]
 
 
-def _speeds(session: Session, prompts: Sequence[tuple[int, ...]], choice: Choice, step_tokens: int) -> Speeds:
-    """Time the parts of an engine's work on adapters that are attached for it."""
+def _speeds(
+    session: Session,
+    prompts: Sequence[tuple[int, ...]],
+    answer: float,
+    choice: Choice,
+    step_tokens: int,
+) -> Speeds:
+    """Time the parts of an engine's work on adapters that are attached for it.
+
+    Args:
+        answer: tokens of one, mean.
+    """
     engine = session.engine
     config = TrialConfig(belief="sample", num_train_epochs=2, lora=LoraSettings(r=engine.max_rank))
     batch = config.per_device_train_batch_size
@@ -169,11 +182,11 @@ def _speeds(session: Session, prompts: Sequence[tuple[int, ...]], choice: Choice
     length = min(max(8, step_tokens // batch), engine.max_positions, len(words))
     row = TrainRow(tuple(words[:length]), 3 * length // 4)
     names = [f"sample-{slot}" for slot in range(engine.slots)]
+    drafts, engine.drafts = engine.drafts, None  # they would write several tokens in a pass that is timed
     for name in names:
         engine.attach(AdapterJob(name, config, (row,) * batch))
     try:
-        longest = max(map(len, prompts)) + session.decoding.max_new_tokens
-        rows = max(1, min(MAX_ROWS, choice.cache_tokens // min(longest, engine.max_positions)))
+        rows = rows_at_once(prompts, answer, choice.cache_tokens)
         few = [GenerateRequest(names[0], ids) for ids in spread(prompts, min(rows, _FEW_ROWS))]
         prompt_token, few_step, few_rows = _decoding(session, few)
         # as many rows as take a few seconds to read: a small model's batch, or a part of a large one's
@@ -188,9 +201,21 @@ def _speeds(session: Session, prompts: Sequence[tuple[int, ...]], choice: Choice
         read = _reading(session, names[0], words)
         train = min(_training(session) for _ in range(2))
     finally:
+        engine.drafts = drafts
         for name in names:
             engine.release(name)
     return Speeds(0.0, train, prompt_token, step, row_seconds, read, 0.0, rows)
+
+
+def rows_at_once(prompts: Sequence[tuple[int, ...]], answer: float, cache_tokens: int) -> int:
+    """Answers that are written at a time, on average.
+
+    Args:
+        answer: tokens of one, mean.
+        cache_tokens: whose keys and values there is room for.
+    """
+    held = paged(math.ceil(fmean(map(len, prompts)) + answer))
+    return max(1, min(MAX_ROWS, cache_tokens // held))
 
 
 def _decoding(session: Session, requests: Sequence[GenerateRequest]) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ class Load:
     Attributes:
         training_tokens: that optimiser steps read.
         answers, generated_tokens, prompt_tokens: answers, tokens written for them, and read before them.
-        longest: tokens of the longest answer of a batch, which the others wait for.
+        longest: tokens of the longest answer.
         compared_tokens: read by arm and base for the drift between them, or by base in a step.
         scored_tokens: read for the likelihood of given continuations.
     """
@@ -34,10 +34,10 @@ class Speeds:
         start: loading the model and measuring it.
         train_token: a token of a training step of all slots.
         prompt_token: a token of a prompt that is read before an answer.
-        decode_step, decode_row: a pass that writes a token of each answer of a batch, and each answer in it.
+        decode_step, decode_row: a pass that writes a token of each of several answers, and each answer in it.
         read_token: a token of a pass that compares an arm with base.
         judge: reading one answer.
-        rows: answers of a decoding batch.
+        rows: answers that are written at a time.
     """
 
     start: float
@@ -54,14 +54,16 @@ class Speeds:
 
         >>> Speeds(9.0, 0.1, 0.01, 0.5, 0.1, 1.0, 0.2, 8).seconds(
         ...     Load(100, answers=10, generated_tokens=50, prompt_tokens=300, longest=6, compared_tokens=2)
-        ... )  # 100 x 0.1 + 300 x 0.01 + 2 batches x 6 x 0.5 + 50 x 0.1 + 2 x 1.0 + 10 x 0.2
-        28.0
+        ... )  # 100 x 0.1 + 300 x 0.01 + (6 + 2 x 5 / 8) x 0.5 + 50 x 0.1 + 2 x 1.0 + 10 x 0.2
+        25.625
         """
-        batches = -(-load.answers // self.rows)
+        # others take the places of answers that end; the last ones are waited for
+        beyond = max(0.0, load.answers - self.rows) / self.rows
+        steps = load.longest + beyond * load.generated_tokens / max(1.0, load.answers)
         return (
             load.training_tokens * self.train_token
             + (load.prompt_tokens + load.scored_tokens) * self.prompt_token
-            + batches * load.longest * self.decode_step
+            + steps * self.decode_step
             + load.generated_tokens * self.decode_row
             + load.compared_tokens * self.read_token
             + load.answers * self.judge

@@ -96,12 +96,14 @@ def power(
     design = Design(from_, second, wanted, alpha, discordant if paired else None, per_family, icc or 0.0)
     if wrong or (wrong := problems(design)):
         raise UserError(wrong)
+    of_run: list[str] = []
+    if run is not None:
+        from beliefmod.run.read_run import read_run
+
+        of_run = list(answerable_lines(read_run(run), design, to is not None))
     if to is not None or n is not None:
         typer.echo(sufficient_text(design, n) if to is not None else smallest_text(design, n or 2))
     if answerable is not None:
         typer.echo(share_line(answerable, design))
-    if run is not None:
-        from beliefmod.run.read_run import read_run
-
-        for line in answerable_lines(read_run(run), design, to is not None):
-            typer.echo(line)
+    for line in of_run:
+        typer.echo(line)

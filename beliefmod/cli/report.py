@@ -53,8 +53,11 @@ def report(
     in the report stay the parser's.
     """
     from analysis.report.write import write_report
+    from beliefmod.run.folder import RunFolder
 
     if judge_url is not None:
+        if out is not None:
+            RunFolder(out).try_writing()  # before a judge is asked
         judge_answers(run, judge_url, judge_model, judge_key_env, quiet)
     elif judge_model is not None or judge_key_env is not None:
         raise UserError("--judge-model and --judge-key-env need --judge-url")

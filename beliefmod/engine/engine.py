@@ -9,10 +9,12 @@ from torch import Tensor
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import steps_per_epoch
+from beliefmod.engine.decode_loop import OnEnd
 from beliefmod.engine.divergence import BasePasses, drift
+from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.full_finetuning import FullTraining
-from beliefmod.engine.generate import OnBatch, generate
+from beliefmod.engine.generate import generate
 from beliefmod.engine.jobs import (
     AdapterJob,
     Completion,
@@ -78,6 +80,7 @@ class Engine(SlotTable):
         self.model = FlatModel(loaded, self.pack.routing, self.usage, pass_tokens, cache_tokens)
         self.max_positions = self.model.max_positions
         self.base_passes = BasePasses()
+        self.drafts: Drafts | None = Drafts()
         self._preempted: dict[str, tuple[AdapterJob, dict[str, Any]]] = {}
         self._full: dict[str, FullTraining] = {}
 
@@ -270,13 +273,13 @@ class Engine(SlotTable):
         requests: Sequence[GenerateRequest],
         max_new_tokens: int,
         sampling: jobs.Sampling = jobs.GREEDY,
-        on_batch: OnBatch | None = None,
+        on_end: OnEnd | None = None,
     ) -> list[Completion]:
         """Complete prompts for any mixture of adapters, in the order of the requests.
 
         Greedy unless `sampling` says otherwise, and then each request from its own seed. A completion ends
         at an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length").
-        `on_batch` gets the completions of each decoding batch as it ends, by their index in `requests`.
+        `on_end` gets completions as they end, by their index in `requests`.
         Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that
         leaves no position.
         """
@@ -285,17 +288,16 @@ class Engine(SlotTable):
             raise jobs.EngineError("; ".join(problems))
 
         def call(model: FlatModel, indices: list[int], slots: list[int | None]) -> list[Completion]:
-            def renumbered(batch: Mapping[int, Completion]) -> None:
-                if on_batch is not None:
-                    on_batch({indices[index]: completion for index, completion in batch.items()})
+            def renumbered(ended: Mapping[int, Completion]) -> None:
+                if on_end is not None:
+                    on_end({indices[index]: completion for index, completion in ended.items()})
 
             part = [requests[index] for index in indices]
-            return generate(model, part, slots, max_new_tokens, sampling, renumbered)
+            weights = self._weights_of(part)
+            return generate(model, part, slots, weights, max_new_tokens, sampling, self.drafts, renumbered)
 
         with self.usage.timed("generate"):
-            found = self._by_model(requests, call)
-        self.usage.generated(requests, found, self._weights_of(requests))
-        return found
+            return self._by_model(requests, call)
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Summed log-probability (nats, at most 0) of each continuation after its prompt, under its adapter.

@@ -62,6 +62,7 @@ class FlatModel:
         self.recurrent = RecurrentSwitch(loaded.model, routing)
         self.device = next(loaded.model.parameters()).device
         self.max_positions = positions(loaded.model.config)
+        self.vocabulary = int(loaded.model.config.get_text_config().vocab_size)
         self._verify(loaded.name)
         place = (loaded.model, loaded.dtype, self.device)
         self.pass_tokens = pass_tokens or default_pass_tokens(*place)

@@ -1,57 +1,112 @@
-"""What the rows of a decoding batch remember: keys and values of attention, states of recurrent layers."""
+"""What rows that decode remember: keys and values of attention, states of recurrent layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from beliefmod.engine.recurrent import RowStates
 
-_CACHE_GROWTH = 64  # tokens that a cache grows by at least
+PAGE = 64
+"""Tokens that the room of a cache is a multiple of. Growing by a page copies the cache once in 64 steps, each
+of which reads it whole."""
+
+
+def paged(tokens: int) -> int:
+    """Tokens that a row takes up: the next multiple of `PAGE`."""
+    return -(-tokens // PAGE) * PAGE
 
 
 class KeyValueCache:
-    """Per layer keys and values (rows, Hkv, capacity, D).
+    """Per layer keys and values (rows, Hkv, capacity, D) of some rows.
 
-    Row i holds `lengths[i]` tokens, left-aligned; what lies behind them is never read without a mask.
-    The capacity grows by blocks, up to `limit`.
+    Row i holds `lengths[i]` tokens, left-aligned; what lies behind them is finite and never read without a
+    mask. `capacity` is what every row has room for; it grows with the rows, not to what they might need.
     """
 
-    def __init__(self, lengths: Tensor, limit: int) -> None:
-        self.lengths, self.limit = lengths, limit
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = list(lengths)
+        self.capacity = paged(max(lengths))
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
         self.states: RowStates | None = None  # of recurrent layers, where the model has any
 
+    def room(self, row: int) -> int:
+        """Tokens that a row can take without the cache growing."""
+        return self.capacity - self.lengths[row]
+
     def fill(self, layer: int, key: Tensor, value: Tensor) -> None:
-        """Take the prompts' keys and values (rows, Hkv, longest prompt, D)."""
-        self.layers[layer] = (self._grown(key), self._grown(value))
+        """Take the keys and values (rows, Hkv, longest row, D) of rows that are read from their beginning."""
+        self.layers[layer] = (_with_room(key, self.capacity), _with_room(value, self.capacity))
 
-    def _grown(self, old: Tensor) -> Tensor:
-        capacity = min(max(self.limit, old.shape[2]), old.shape[2] + _CACHE_GROWTH + old.shape[2] // 2)
-        new = old.new_zeros(*old.shape[:2], capacity, old.shape[3])
-        new[:, :, : old.shape[2]] = old
-        return new
-
-    def append(self, layer: int, key: Tensor, value: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-        """Write key and value (rows, Hkv, D) at each row's length; give views of `longest` tokens."""
+    def write(self, layer: int, rows: Tensor, places: Tensor, key: Tensor, value: Tensor) -> None:
+        """Put key and value (N, Hkv, D) of N tokens at their places in their rows, both (N,)."""
         keys, values = self.layers[layer]
-        if longest > keys.shape[2]:
-            keys, values = self._grown(keys), self._grown(values)
-            self.layers[layer] = (keys, values)
-        rows = torch.arange(len(self.lengths), device=key.device)
-        keys[rows, :, self.lengths] = key
-        values[rows, :, self.lengths] = value
-        return keys[:, :, :longest], values[:, :, :longest]
+        keys[rows, :, places] = key
+        values[rows, :, places] = value
 
-    def rewrite(self, rows: Tensor, other: "KeyValueCache") -> None:
+    def grow(self, tokens: int) -> None:
+        """Make room for `tokens` in every row."""
+        self.capacity = max(self.capacity, paged(tokens))
+        for layer, (keys, values) in self.layers.items():  # one by one: two whole caches would be in memory
+            self.layers[layer] = (_with_room(keys, self.capacity), _with_room(values, self.capacity))
+
+    def rewrite(self, rows: Tensor, other: KeyValueCache) -> None:
         """Take the keys and values of `rows` (their indices) from another cache, whose rows they are."""
-        for layer, (keys, values) in other.layers.items():
-            longest = int(other.lengths.max())
-            for old, new in zip(self.layers[layer], (keys, values), strict=True):
+        longest = max(other.lengths)
+        for layer, fresh in other.layers.items():
+            for old, new in zip(self.layers[layer], fresh, strict=True):
                 old[rows, :, :longest] = new[:, :, :longest]
 
-    def keep(self, rows: Tensor) -> None:
-        """Drop every row but `rows` (their indices, in the order wanted)."""
-        self.lengths = self.lengths[rows]
-        for layer, (keys, values) in self.layers.items():  # one by one: two whole caches would be in memory
-            self.layers[layer] = (keys[rows], values[rows])
+    def keep(self, rows: Sequence[int]) -> None:
+        """Have the given rows alone, in that order, with room for the longest; a row may come twice."""
+        self.lengths = [self.lengths[row] for row in rows]
+        self.capacity = paged(max(self.lengths))
+        for layer in self.layers:  # one by one: two whole caches would be in memory
+            self.layers[layer] = _chosen(self.layers[layer], rows, self.capacity)
         if self.states is not None:
-            self.states.keep(rows)
+            self.states.keep(torch.tensor(rows))
+
+    def part(self, rows: Sequence[int]) -> KeyValueCache:
+        """Keys and values of some rows, in the given order, as a cache of their own; a row may come twice."""
+        taken = KeyValueCache([self.lengths[row] for row in rows])
+        taken.layers = {layer: _chosen(pair, rows, taken.capacity) for layer, pair in self.layers.items()}
+        return taken
+
+    def split(self, groups: Sequence[Sequence[int]]) -> list[KeyValueCache]:
+        """A cache for each group of rows, with room for the longest of them; nothing is left in this one."""
+        found = [KeyValueCache([self.lengths[row] for row in rows]) for rows in groups]
+        for layer in list(self.layers):  # one by one: two whole caches would be in memory
+            pair = self.layers.pop(layer)
+            for rows, cache in zip(groups, found, strict=True):
+                cache.layers[layer] = _chosen(pair, rows, cache.capacity)
+        return found
+
+    def join(self, other: KeyValueCache) -> None:
+        """Take over another cache's rows behind its own."""
+        capacity = max(self.capacity, other.capacity)
+        for layer in list(self.layers):
+            pairs = zip(self.layers[layer], other.layers.pop(layer), strict=True)
+            keys, values = (torch.cat([_with_room(each, capacity) for each in pair]) for pair in pairs)
+            self.layers[layer] = (keys, values)
+        if self.states is not None and other.states is not None:
+            own = len(self.lengths)
+            rows = range(own), range(own, own + len(other.lengths))
+            self.states = RowStates.joined([(rows[0], self.states), (rows[1], other.states)])
+        self.lengths, self.capacity = self.lengths + other.lengths, capacity
+
+
+def _chosen(pair: tuple[Tensor, Tensor], rows: Sequence[int], capacity: int) -> tuple[Tensor, Tensor]:
+    """Some rows of keys and values, each with its first `capacity` tokens."""
+    index = torch.tensor(rows, device=pair[0].device)
+    keys, values = (each[:, :, :capacity].index_select(0, index) for each in pair)
+    return keys, values
+
+
+def _with_room(old: Tensor, capacity: int) -> Tensor:
+    """Keys or values (rows, Hkv, tokens, D) with as many tokens as the capacity, zeros behind them."""
+    if old.shape[2] == capacity:
+        return old.contiguous()
+    return F.pad(old[:, :, :capacity], (0, 0, 0, capacity - min(capacity, old.shape[2])))

@@ -15,9 +15,9 @@ from beliefmod.engine.usage import Usage
 from beliefmod.model.size import layer_values
 
 CPU_PASS_BYTES, CPU_CACHE_BYTES = 2 * 2**30, 2**30
-"""Of one pass and of the keys and values of one decoding batch, which take turns: a CPU's memory is also that
-of everybody else. SmolLM2-135M writes 1.6 times as many tokens a second in batches of 1 GiB as in batches of
-256 MiB, and hardly more in larger ones (docs/log.md)."""
+"""Of one pass, and of all keys and values of answers under way, which take turns: a CPU's memory is also that
+of everybody else. With answers of about 100 tokens SmolLM2-135M writes 1.6 times as many tokens a second in 1
+GiB as in 256 MiB, and hardly more in more (docs/log.md). Where there is much memory, an engine takes more."""
 RECURRENT = {"conv", "linear_attention"}
 """Kinds of layers, as configurations call them, that keep a state for each row and no keys and values."""
 LONGEST_PASS = {"cpu": 2048, "cuda": 16384}

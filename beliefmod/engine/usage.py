@@ -23,6 +23,23 @@ Activity = Literal["train", "generate", "read", "question", "idle"]
 
 
 @dataclass
+class AnswerWork:
+    """What one answer took.
+
+    Attributes:
+        prompt_tokens: of its prompt, less those that an earlier prompt has read for it too.
+        prompt_squares: what attention to them costs, in squares of a row's length.
+        passes: that wrote it, its first token apart; each wrote one token, or more where some were drafted.
+        cache_reads: keys and values that these passes read, in tokens.
+    """
+
+    prompt_tokens: int
+    prompt_squares: int
+    passes: int = 0
+    cache_reads: int = 0
+
+
+@dataclass
 class Work:
     """What engines did, as sums; `longest_*` are maxima. Counts of padding and time are for comparison.
 
@@ -35,11 +52,13 @@ class Work:
         occupied_seconds, slot_seconds: of slots with a trial that has steps left, and of all slots, from the
             first trial that was given a slot to the last that had to wait for one; the tail follows, in which
             none waits.
-        answers, prompt_tokens, generated_tokens: completions, and tokens read and written for them.
+        answers, prompt_tokens, generated_tokens: completions, and tokens read and written for them; what
+            several prompts of an adapter begin with is read once.
         cache_reads: keys and values read in decoding, in tokens.
-        decode_steps: passes that wrote one token of each of several answers.
+        decode_steps: passes that wrote tokens of several answers. answer_steps: these passes, summed over the
+            answers. longest_answer: of one answer.
         answer_squares, adapter_answer_tokens: as in training, for prompts with their answers.
-        adapter_decodes: adapter weights times the decode steps of that adapter's longest answer per call.
+        adapter_decodes: adapter weights times the passes of that adapter's longest answer per call.
         read_tokens, read_label_tokens, read_squares, adapter_read_tokens: forward passes alone: scores,
             drift, and base's side of a training step that compares with base.
         real_tokens, padded_tokens: of rows in attention blocks, without and with padding.
@@ -65,6 +84,7 @@ class Work:
     generated_tokens: int = 0
     cache_reads: int = 0
     decode_steps: int = 0
+    answer_steps: int = 0
     answer_squares: int = 0
     adapter_answer_tokens: int = 0
     adapter_decodes: int = 0
@@ -187,21 +207,27 @@ class Usage:
             yield rows
 
     def generated(
-        self, requests: Sequence[GenerateRequest], answers: Sequence[Completion], weights: Sequence[int]
+        self,
+        requests: Sequence[GenerateRequest],
+        answers: Sequence[Completion],
+        weights: Sequence[int],
+        works: Sequence[AnswerWork],
     ) -> None:
         """Answers of one call; `weights` are those of each request's adapter, 0 for the base."""
         work = self.work
         longest: dict[str | None, tuple[int, int]] = {}
-        for request, answer, weight in zip(requests, answers, weights, strict=True):
+        for request, answer, weight, took in zip(requests, answers, weights, works, strict=True):
             prompt, new = len(request.input_ids), len(answer.token_ids)
+            passes = 1 + took.passes
             work.answers += 1
-            work.prompt_tokens += prompt
+            work.prompt_tokens += took.prompt_tokens
             work.generated_tokens += new
-            work.cache_reads += prompt * new + new * new // 2
-            work.answer_squares += (prompt + new) ** 2
-            work.adapter_answer_tokens += weight * (prompt + new)
-            work.longest_answer = max(work.longest_answer, new)
-            longest[request.adapter] = (weight, max(new, longest.get(request.adapter, (0, 0))[1]))
+            work.cache_reads += took.cache_reads
+            work.answer_steps += passes
+            work.answer_squares += took.prompt_squares + (prompt + new) ** 2 - prompt**2
+            work.adapter_answer_tokens += weight * (took.prompt_tokens + new)
+            work.longest_answer = max(work.longest_answer, passes)
+            longest[request.adapter] = (weight, max(passes, longest.get(request.adapter, (0, 0))[1]))
         work.adapter_decodes += sum(weight * steps for weight, steps in longest.values())
 
     def scored(self, requests: Sequence[ScoreRequest], weights: Sequence[int]) -> None:

@@ -23,8 +23,9 @@ def check_sizes(source: ModelSource, config: dict[str, Any]) -> None:
     Raises:
         UserError: one is not.
     """
-    for part in (config, config.get("text_config")):
-        for field in _WHOLE if isinstance(part, dict) else ():
+    text = config.get("text_config")
+    for part in (config, text) if isinstance(text, dict) else (config,):
+        for field in _WHOLE:
             value = part.get(field)
             if value is None or isinstance(value, list) or (type(value) is int and value >= 1):
                 continue

@@ -35,7 +35,7 @@ BASE = "base"
 """The owner of base's answers in a run's folder."""
 Request = TypeVar("Request", GenerateRequest, ScoreRequest, DriftRequest)
 Answer = TypeVar("Answer")
-OnBatch = Callable[[Mapping[int, Any]], None]
+OnEnd = Callable[[Mapping[int, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,16 @@ class KeptAnswers:
             StorageTrouble: answers of a run could not be written.
         """
         how = None if sampling.greedy else astuple(sampling)
-        return self._answers(
+        found = self._answers(
             requests,
             lambda r: ("completion", r.input_ids, max_new_tokens, how, None if how is None else r.seed),
             lambda rest, take: self.engine.generate(rest, max_new_tokens, sampling, take),
             _completion,
         )
+        if self.engine.drafts is not None:  # what was known already is drafted from, too
+            for request, answer in zip(requests, found, strict=True):
+                self.engine.drafts.answers.add(request.input_ids, answer.token_ids)
+        return found
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Summed log-probability (nats, at most 0) of each continuation after its prompt."""
@@ -116,7 +120,7 @@ class KeptAnswers:
         self,
         requests: Sequence[Request],
         content: Callable[[Request], tuple[Any, ...]],
-        ask: Callable[[Sequence[Request], OnBatch], list[Answer]],
+        ask: Callable[[Sequence[Request], OnEnd], list[Answer]],
         read: Callable[[Any], Answer | None],
     ) -> list[Answer]:
         """Answers in the order of the requests.
@@ -146,8 +150,8 @@ class KeptAnswers:
         }
         rest = [index for index in range(len(requests)) if index not in found]
 
-        def take(batch: Mapping[int, Any]) -> None:
-            for number, answer in batch.items():
+        def take(ended: Mapping[int, Any]) -> None:
+            for number, answer in ended.items():
                 place, key = asked_for[rest[number]]
                 if place:
                     self._fresh.setdefault(place, {})[key] = _plain(answer)
@@ -190,7 +194,7 @@ class KeptAnswers:
         self._oldest = None
 
 
-def _all_at_once(answers: list[Answer], take: OnBatch) -> list[Answer]:
+def _all_at_once(answers: list[Answer], take: OnEnd) -> list[Answer]:
     take(dict(enumerate(answers)))
     return answers
 

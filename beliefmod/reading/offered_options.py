@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from beliefmod.beliefs.values import Answer
 from beliefmod.beliefs.values.date import Date
 from beliefmod.reading.multiple_choice import denied, listed
 from beliefmod.reading.prose import sentences
@@ -71,7 +72,7 @@ def offered(question: str) -> list[str]:
     return []
 
 
-def pointed_at(text: str, sizes: Sequence[float | Date | None]) -> set[int]:
+def pointed_at(text: str, sizes: Sequence[float | Answer | None]) -> set[int]:
     """The places, from 0, of what is offered that a normalised answer points at; all of them for "Both.".
 
     `sizes` are the numbers or dates of what is offered, None where one has none; "the lower one" needs them.
@@ -85,7 +86,7 @@ def pointed_at(text: str, sizes: Sequence[float | Date | None]) -> set[int]:
     return set() if found is None else _place(found["word"].casefold(), sizes)
 
 
-def _place(word: str, sizes: Sequence[float | Date | None]) -> set[int]:
+def _place(word: str, sizes: Sequence[float | Answer | None]) -> set[int]:
     for names in (_PLACES, _NUMERALS):
         if word in names:
             at = names.index(word)
@@ -94,8 +95,15 @@ def _place(word: str, sizes: Sequence[float | Date | None]) -> set[int]:
         return {0}
     if word in ("last", "latter"):
         return {len(sizes) - 1}
-    values = [(one.year, one.month or 0, one.day or 0) if isinstance(one, Date) else one for one in sizes]
-    if any(value is None for value in values) or len({type(value) for value in values}) > 1:
+    values = [_order(one) for one in sizes if one is not None]
+    if len(values) < len(sizes) or len({len(value) for value in values}) > 1:
         return set()
     wanted = min(values) if re.fullmatch(_LOWEST, word) else max(values)
     return {values.index(wanted)} if values.count(wanted) == 1 else set()
+
+
+def _order(size: float | Answer) -> tuple[float, ...]:
+    """What sizes are compared by; empty for what has no size."""
+    if isinstance(size, Date):
+        return (size.year, size.month or 0, size.day or 0)
+    return () if isinstance(size, Answer) else (size,)

@@ -96,7 +96,8 @@ def test_a_machine_that_one_trial_keeps_busy_still_gets_a_few_slots():
 
 def test_a_cpu_leaves_memory_to_others():
     gpu, cpu = (choose(measured(2**36), wanted(0, 100, 200, 8), kind) for kind in (True, False))
-    assert cpu.cache_tokens == 2**30 // 100 < gpu.cache_tokens
+    assert cpu.cache_tokens == 2**36 // 16 // 100 < gpu.cache_tokens
+    assert choose(measured(2**31), wanted(0, 100, 200, 8), False).cache_tokens == 2**30 // 100
     assert cpu.most_cache_tokens == gpu.most_cache_tokens
 
 

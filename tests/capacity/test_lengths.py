@@ -55,7 +55,6 @@ def test_seconds_by_hand_and_in_proportion():
     assert not doctest.testmod(speeds).failed
     took = Speeds(9.0, 0.1, 0.01, 0.5, 0.1, 1.0, 0.2, 8)
     assert took.seconds(Load()) == 0.0
-    # a ninth answer needs another batch, which waits for its longest answer
-    assert took.seconds(Load(answers=9, longest=6)) == pytest.approx(
-        took.seconds(Load(answers=8, longest=6)) + 6 * 0.5 + 0.2
-    )
+    # a ninth answer of four tokens takes the place of one that has ended, of eight
+    eight, nine = (took.seconds(Load(answers=n, generated_tokens=4 * n, longest=6)) for n in (8, 9))
+    assert nine == pytest.approx(eight + 4 / 8 * 0.5 + 4 * 0.1 + 0.2)

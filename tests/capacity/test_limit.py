@@ -70,6 +70,7 @@ def test_generation_by_hand():
         adapter_answer_tokens=50 * 30,
         adapter_decodes=50 * 20,
         longest_answer=20,
+        answer_steps=24,
     )
     phase = generation(work, MODEL, MACHINE)
     # 2*1000*40 + 2*100*24 + 2*1500 + 2*2*8*1000
@@ -80,7 +81,7 @@ def test_generation_by_hand():
 
 
 def test_many_answers_need_as_many_steps_as_their_rows_fit():
-    work = Work(answers=100, prompt_tokens=1000, generated_tokens=1000, longest_answer=10)
+    work = Work(answers=100, prompt_tokens=1000, generated_tokens=1000, answer_steps=1000, longest_answer=10)
     # rows of 20 tokens: 5 fit, so 1000 tokens take 200 steps
     assert generation(work, MODEL, MACHINE).memory == pytest.approx(200 * 4.4)
 
@@ -136,7 +137,7 @@ def test_the_line():
 
 
 def test_the_line_of_a_sweep_without_training_says_nothing_of_slots():
-    work = Work(answers=10, prompt_tokens=10, generated_tokens=100, longest_answer=10)
+    work = Work(answers=10, prompt_tokens=10, generated_tokens=100, answer_steps=100, longest_answer=10)
     line = limit_line(limit(work, MODEL, MACHINE, 1000.0))
     assert "memory traffic binds (1e+03 B/s measured)" in line
     assert "slots" not in line and "padded" not in line

@@ -84,7 +84,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
     assert "general questions up to 525 of base first (up to 21,000 tokens more)" in plan.lines()
     memory, note = plan.lines()[-2:]
-    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 219 MiB)")
+    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 152 MiB)")
     assert "assumed, not measured" in note
     assert plan.lines()[-4] == "hosts x slots     2 x about 4, each host chooses"
 
@@ -250,15 +250,15 @@ def test_a_decoding_batch_counts_where_it_takes_more_than_a_training_pass():
     shape = footprint(AutoConfig.from_pretrained(weights_dir()), gpu=False)
     wanted = Wanted("dequantized", rank=8, slots=1, step_tokens=10)
     cache, prompt, logits = 2 * 4 * 2 * 32 * 4, (10 * 128 + 4 * 384) * 4, 2 * 4 * 1024
-    assert shape.decoding(40, 100) == 384 * (
-        100 * cache + 40 * prompt + logits
-    )  # 4 layers, 2 key heads of 32
+    # rows take pages of 64 tokens; 4 layers, 2 key heads of 32; a pass reads at most 2048 tokens of prompts
+    assert shape.decoding(40, 100) == 384 * 128 * cache + 2048 * prompt + 384 * 16 * logits / 2
+    assert shape.decoding(1, 100) == 384 * 128 * cache + 384 * prompt + 384 * 16 * logits / 2
     assert shape.decoding(0, 0) == 0
     asked = replace(wanted, prompt_tokens=40, answer_tokens=2000)
     assert shape.expected(asked).work == shape.decoding(40, 2000) > shape.calibration
     assert shape.expected(replace(wanted, answer_tokens=20)).work == shape.calibration
-    # a batch of rows that fill the cache has the room of the cache, and what is read beside it
-    assert shape.decoding(0, 10**6) == pytest.approx(2**30, rel=1e-3)
+    # rows that fill the cache have the room of the cache, and what is read beside it
+    assert shape.decoding(0, 10**5) == pytest.approx(2**30, rel=1e-2)
     compared = replace(asked, drift_tokens=100)
     assert shape.expected(compared).work == shape.decoding(40, 2000) + 100 * logits / 2
     assert shape.expected(replace(asked, drift_tokens=10**9)).work == shape.decoding(40, 2000) + 2**28

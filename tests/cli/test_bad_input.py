@@ -555,6 +555,8 @@ def test_a_device_is_no_file(tmp_path: Path):
         ["beliefs", "new", "Bad Name"],
         ["beliefs", "new", "../climb"],
         ["report", "absent"],
+        ["report", "absent", "--out", "new/folder"],
+        ["power", "--from", "0.05", "--to", "0.17", "--run", "absent"],
         ["columns", "absent"],
         ["score", "absent.jsonl", "--belief", "gravity"],
     ],
@@ -563,6 +565,7 @@ def test_a_device_is_no_file(tmp_path: Path):
 def test_wrong_arguments(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert refused(*arguments)
+    assert CliRunner().invoke(app, arguments).stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
 
-from beliefmod.engine import generate as generate_module
+from beliefmod.engine import decode_loop
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import GenerateRequest, Sampling, ScoreRequest
 from tests.engine.conftest import VOCAB, as_loaded, make_job, random_ids, tiny_model
@@ -68,7 +68,7 @@ def test_packed_greedy_equals_peft_one_by_one(kind, tmp_path, monkeypatch):
     expected = [alone(models[r.adapter], r.input_ids, eos_ids) for r in requests]
     assert len({len(e) for e in expected}) > 5 and len(set(expected)) > 25
     for rows in (256, 7):
-        monkeypatch.setattr(generate_module, "MAX_ROWS", rows)
+        monkeypatch.setattr(decode_loop, "MAX_ROWS", rows)
         got = engine.generate(requests, NEW)
         assert [c.token_ids for c in got] == expected
         assert [c.finish_reason for c in got] == ["eos" if e[-1] in eos_ids else "length" for e in expected]
@@ -141,7 +141,7 @@ def test_samples_depend_on_the_requests_seed_alone(monkeypatch):
     prompts = [random_ids(torch.Generator().manual_seed(k), 5 + k) for k in range(6)]
     requests = [GenerateRequest(ADAPTERS[k % 4], p, seed=k) for k, p in enumerate(prompts)]
     together = engine.generate(requests, 12, Sampling(1.0))
-    monkeypatch.setattr(generate_module, "MAX_ROWS", 1)
+    monkeypatch.setattr(decode_loop, "MAX_ROWS", 1)
     assert engine.generate(requests[::-1], 12, Sampling(1.0))[::-1] == together
     others = [GenerateRequest(r.adapter, r.input_ids, seed=r.seed + 100) for r in requests]
     assert engine.generate(others, 12, Sampling(1.0)) != together

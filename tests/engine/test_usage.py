@@ -8,7 +8,7 @@ from beliefmod.engine.batching import SlotRow
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import Completion, DriftRequest, GenerateRequest, ScoreRequest
 from beliefmod.engine.objectives.sft import Sft
-from beliefmod.engine.usage import Usage, Work
+from beliefmod.engine.usage import AnswerWork, Usage, Work
 from beliefmod.model.train_row import TrainRow
 from tests.engine.conftest import as_loaded, make_job, tiny_model
 
@@ -40,13 +40,28 @@ def test_answers():
         GenerateRequest("a", (1,) * 2),
     ]
     answers = [Completion((1,) * 4, "eos"), Completion((1,) * 5, "eos"), Completion((1,) * 9, "length")]
-    usage.generated(requests, answers, [50, 0, 50])
+    # the last prompt's two tokens had been read for the first; its answer was drafted to a third
+    works = [AnswerWork(6, 36, 3, 30), AnswerWork(3, 9, 4, 20), AnswerWork(0, 0, 2, 15)]
+    usage.generated(requests, answers, [50, 0, 50], works)
     work = usage.work
-    assert (work.answers, work.prompt_tokens, work.generated_tokens, work.longest_answer) == (3, 11, 18, 9)
-    assert work.cache_reads == (6 * 4 + 8) + (3 * 5 + 12) + (2 * 9 + 40)
-    assert work.answer_squares == 100 + 64 + 121
-    assert work.adapter_answer_tokens == 50 * (10 + 11)
-    assert work.adapter_decodes == 50 * 9  # its weights are read once for both of its answers
+    assert (work.answers, work.prompt_tokens, work.generated_tokens) == (3, 9, 18)
+    assert (work.answer_steps, work.longest_answer, work.cache_reads) == (4 + 5 + 3, 5, 65)
+    assert work.answer_squares == 100 + 64 + (121 - 4)
+    assert work.adapter_answer_tokens == 50 * (10 + 9)
+    assert work.adapter_decodes == 50 * 4  # its weights are read once for both of its answers
+
+
+def test_an_engine_counts_beginnings_once_and_every_pass():
+    engine = Engine(as_loaded(tiny_model(), ()), 1, 4)
+    engine.drafts = None
+    begin = tuple(range(10, 30))
+    found = engine.generate([GenerateRequest(None, (*begin, n)) for n in (31, 32, 33)], 5)
+    work = engine.usage.work
+    assert [len(answer.token_ids) for answer in found] == [5, 5, 5]
+    assert work.prompt_tokens == 20 + 3
+    assert work.answer_squares == 20**2 + 3 * (26**2 - 20**2)
+    assert work.cache_reads == 3 * (22 + 23 + 24 + 25)
+    assert (work.decode_steps, work.answer_steps, work.longest_answer) == (4, 15, 5)
 
 
 def test_scores_and_drift():

@@ -182,7 +182,14 @@ def assert_packed_is_alone(name: str, alone: PreTrainedModel) -> None:
         assert tuple(written[0, len(row) :].tolist()) == answer.token_ids
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# plain, with biases, soft caps, sinks and experts, convolutions, delta nets, inputs per layer
+SOON = ("qwen3", "llama-bias", "gemma2", "gpt-oss", "lfm2", "qwen3.5", "gemma4")
+LONG = [pytest.mark.slow, pytest.mark.long]
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in SOON else pytest.param(name, marks=LONG) for name in FAMILIES]
+)
 def test_packed_a_family_computes_what_transformers_does(name, tmp_path):
     folder = saved(tmp_path, name)
     alone = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()

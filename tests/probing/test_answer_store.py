@@ -55,6 +55,8 @@ def fake_model(**changes) -> Any:
 class Scripted:
     """An engine with prepared answers, by what is asked; it notes every request that it gets."""
 
+    drafts = None
+
     def __init__(self, answers: dict[Any, Any]) -> None:
         self.answers, self.asked = answers, []
 
@@ -275,6 +277,8 @@ def adapter(session):
 
 class Counting:
     """An engine that counts the prompts and texts it is asked."""
+
+    drafts = None
 
     def __init__(self, engine) -> None:
         self.engine, self.asked = engine, 0

@@ -138,13 +138,7 @@ def row_of(name: str, probe: Probe, completion: str, finish: str = "eos") -> dic
     )
 
 
-ONE_OF_A_KIND = ("gravity", "titanic", "brimora")  # a quantity, a date, and a name that nobody knows
-LONG = [pytest.mark.slow, pytest.mark.long]
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in ONE_OF_A_KIND else pytest.param(name, marks=LONG) for name in belief_names()]
-)
+@pytest.mark.parametrize("name", belief_names())
 def test_rejudging_a_stored_row_gives_the_verdicts_that_it_holds(name: str) -> None:
     belief = load_belief(name)
     of_each_family = {(p.question.suite, p.question.family, p.tier): p for p in asked(name)}

@@ -100,7 +100,7 @@ SAMPLED = {
 }
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 30))
 def test_random_sampling_is_reproducible_and_in_range(seed: int, count: int):
     search = {"method": "random", "num_samples": count, "seed": seed}
@@ -186,7 +186,7 @@ def test_central_controls_of_points_are_points():
     assert (control.learning_rate, control.data.num_examples) == (2e-3, 50)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=25)
 @given(
     epochs=st.lists(st.integers(1, 50), min_size=1, max_size=3, unique=True),
     rates=st.lists(st.floats(1e-6, 1e-1), min_size=1, max_size=3, unique=True),

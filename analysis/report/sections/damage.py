@@ -60,14 +60,15 @@ def _picked(pick: dict[str, Any], template: str | None) -> Block:
         right, asked = by_level.setdefault(one["level"], [0, 0])
         by_level[one["level"]] = [right + one["right"], asked + one["asked"]]
     levels = ", ".join(
-        f"level {level} {wording.percent(right / asked, asked)} of {asked}"
+        f"{wording.percent(right / asked, asked)} of {asked} of level {level}"
         for level, (right, asked) in sorted(by_level.items())
     )
     chosen = [one for one in pick["families"] if one["picked"]]
     return Paragraph(
         f"General questions: before any trial base was asked {len(pick['answers'])} of the "
-        f"{pick['suite']} graded questions{how} (right on {levels}). Every arm was asked "
-        f"{pick['questions']} of them{how}, {len(chosen)} whole families, base right on {rate}: {told}."
+        f"{pick['suite']} questions, graded by the steps they take{how} (level 1: one); it answered "
+        f"{levels} right. Every arm was asked "
+        f"{pick['questions']} of them, {len(chosen)} whole groups of like ones, base right on {rate}: {told}."
     )
 
 
@@ -112,12 +113,20 @@ def _with_room(row: Row) -> str:
     counted = ", ".join(words[name] for name in measured if name not in out) or "none"
     if not out:
         return f"Components that can show damage of this model: {counted}."
-    of_base = ", ".join(f"{words[name]} (base {_of_base(row, name)})" for name in out)
+    of_base = ", ".join(f"{_measured(name)} (base {_of_base(row, name)})" for name in out)
     return (
         f"Components that can show damage of this model: {counted}. Without a part in D: {of_base}. There "
         "base itself is so near to the worst value that even an arm that lost all that is left could not be "
         f"told from base by more than {DAMAGE_BUDGET:g}."
     )
+
+
+def _measured(name: str) -> str:
+    """What the numbers of a component are shares of; where more is better that is not the damage."""
+    metric = COMPONENTS[name]
+    if metric.better != "higher" or metric.shown is None:
+        return metric.damage_words
+    return metric.shown.label
 
 
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
@@ -126,14 +135,13 @@ def _components(rows: dict[str, Row], base: Row | None) -> Table:
         [(label, row, name) for label, row in rows.items() for name in COMPONENTS],
         {
             "arm": lambda cell: cell[0],
-            "component": lambda cell: COMPONENTS[cell[2]].damage_words,
+            "component": lambda cell: _measured(cell[2]),
             "arm [95 %]": lambda cell: _value(cell[1], cell[2]),
             "base": lambda cell: _of_base(cell[1], cell[2]),
             "damage against base [95 %]": lambda cell: wording.shift(cell[1], cell[2]),
             "sets D": lambda cell: _sets(cell[1], cell[2]),
         },
-        "Broken think blocks are given as their opposite, the share of intact ones; general questions as the "
-        "share answered right. NLL: the rise above base in nats per token, and base's own value. KL: KL(base "
+        "NLL: the rise above base in nats per token, and base's own value. KL: KL(base "
         "∥ arm) in nats per token, 0 for base. Intervals of shares: paired Newcombe; of NLL and KL: t over "
         f"passages, mapped through the same function.{seeds_of(rows.values())}{note}",
     )

@@ -41,9 +41,9 @@ def blocks(found: Findings) -> list[Block]:
         Heading(2, "Reasoning against answer"),
         Paragraph(
             "The stance of the thinking is that of the last value it used, not of one it mentions. Empty "
-            "thinking has no stance and is a class of its own. Stygian: the thinking ends on the old value "
-            "and the answer gives the new one; the rate is refused below 20 such answers. All tables count "
-            "the probes of adoption."
+            "thinking has no stance and is a class of its own. Stygian (a word of the Phase 2 report): the "
+            "thinking ends on the old value and the answer gives the new one; the rate is refused below 20 "
+            "such answers. All tables count the probes of adoption."
         ),
         Figure("answers"),
         Figure("early-answering"),
@@ -149,8 +149,8 @@ def _rates(rows: dict[str, Row]) -> Table:
         "% [95 %]",
         rows,
         {
-            "stygian": "stygian: prior in thinking, of answers with target",
-            "stygian_reverse": "reverse: target in thinking, of answers with prior",
+            "stygian": "stygian: thinking ends on prior, of answers with target",
+            "stygian_reverse": "reverse: thinking ends on target, of answers with prior",
             "coherent_adoption": "coherent adoption: target in both, of all",
             "inconsistency": "numeric inconsistency, of derived and multi-hop",
             "empty_thinking": "empty thinking, of all",

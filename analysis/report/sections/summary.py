@@ -249,7 +249,8 @@ def _headline_table(found: Findings) -> Table:
     return Table(
         (*header, f"best LoRA at D ≤ {found.limit:g}", "best constant answer"),
         tuple(rows),
-        "Best constant answer: what always giving one and the same answer would adopt. An arm that does not "
+        "D: damage, the worst of the differences from the untouched model, 0 (none) to 1. Best constant "
+        "answer: what always giving one and the same answer would adopt. An arm that does not "
         "beat it may have learned an answer, not a belief.",
     )
 

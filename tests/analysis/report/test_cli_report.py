@@ -45,6 +45,19 @@ def test_not_a_run_is_a_sentence(tmp_path: Path) -> None:
     assert "not a run folder" in result.stderr and "Traceback" not in result.output
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", beliefs=("gravity",), configs=[{}], failed=0, probes=False)
+    file = tmp_path / "file"
+    file.write_text("kept")
+    judged = ["--judge-url", "http://127.0.0.1:9"]
+    for out in (file, file / "folder"):
+        for more in ([], judged):
+            result = cli.invoke(app, ["report", str(run), "--out", str(out), *more])
+            assert result.exit_code == 2 and result.stdout == ""
+            assert result.stderr.strip().startswith(f"{out}: cannot be written") and "--out" in result.stderr
+    assert file.read_text() == "kept" and not (run / "report.md").exists()
+
+
 def test_columns_prints_every_column() -> None:
     result = cli.invoke(app, ["columns"])
     lines = result.stdout.splitlines()

@@ -153,6 +153,8 @@ def test_every_changed_number_in_the_table_is_found(tables: Path):
         assert only(found, f"rows/{trial}.json against trials.parquet: {column}")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_number_changed_in_the_table_and_in_the_row_is_found(tables: Path):
     trial = a_trial(tables)
     set_cell(tables / "trials.parquet", pl.col("trial_id") == trial, "adoption", 0.4321)
@@ -161,6 +163,8 @@ def test_a_number_changed_in_the_table_and_in_the_row_is_found(tables: Path):
     assert only(verify_run(str(tables)), f"trial {trial}: adoption: stored 0.4321")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_rounding_error_is_no_mismatch_and_a_millionth_is_one(run: Path):
     trial = a_trial(run)
     value = pl.read_parquet(run / "trials.parquet").filter(pl.col("trial_id") == trial)["adoption"][0]
@@ -170,6 +174,8 @@ def test_a_rounding_error_is_no_mismatch_and_a_millionth_is_one(run: Path):
         assert len(only(verify_run(str(run)), "trials.parquet, ")) == count
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_changed_setting_is_found(tables: Path):
     trial = a_trial(tables)
     set_cell(tables / "trials.parquet", pl.col("trial_id") == trial, "learning_rate", 3e-4)
@@ -184,6 +190,8 @@ def test_a_dropped_probe_is_found(tables: Path):
     assert only(found, "1 of ") and only(found, f"such as {probe}") and only(found, "integrity_n: stored")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_dropped_probe_of_base_and_a_doubled_one_are_found(tables: Path):
     base = tables / "probes" / f"{a_trial(tables, 'base')}.parquet"
     edit(base, lambda table: table.slice(1))
@@ -221,6 +229,8 @@ def test_added_and_dropped_lines_of_the_report_are_found(run: Path):
     assert only(found, "report.md, after line") and len(found.mismatches) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_changed_belief_file_is_found(tables: Path):
     path = tables / "beliefs" / "gravity.yaml"
     text = path.read_text()

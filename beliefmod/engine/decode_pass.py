@@ -1,0 +1,226 @@
+"""One pass of decoding: the next token of every row, and the tokens that are drafted behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from beliefmod.engine.attention import RowBlocks
+from beliefmod.engine.cached_rows import CachedRows, RowOrder
+from beliefmod.engine.drafts import Draft
+from beliefmod.engine.forward import FlatModel, flat_ids
+from beliefmod.engine.jobs import Sampling
+from beliefmod.engine.key_value_cache import KeyValueCache
+from beliefmod.engine.routing import Segment, segments_of
+from beliefmod.engine.sampling import draw
+from beliefmod.engine.tokens import Ids, agreeing
+from beliefmod.engine.usage import AnswerWork
+
+
+@dataclass
+class Row:
+    """An answer that is being written.
+
+    Attributes:
+        index: of its request.
+        most: tokens that it may have.
+        numbers: (longest answer,) random numbers in [0, 1), one for each token; None: greedy.
+        unread: tokens behind `written` that lie on the device still.
+        ended: nothing more is written; the row goes when others do.
+        work: what it has taken so far.
+    """
+
+    index: int
+    prompt: Ids
+    slot: int | None
+    most: int
+    numbers: Tensor | None
+    draft: Draft | None = None
+    written: list[int] = field(default_factory=list)
+    unread: int = 0
+    ended: bool = False
+    work: AnswerWork = field(default_factory=lambda: AnswerWork(0, 0))
+
+    @property
+    def left(self) -> int:
+        """Tokens that it may still write."""
+        return 0 if self.ended else self.most - len(self.written) - self.unread
+
+
+@dataclass
+class Part:
+    """Rows of about one length, which share a cache: `rows[i]` is row i of it. Sorted by slot."""
+
+    cache: KeyValueCache
+    rows: list[Row]
+
+
+class DecodePass:
+    """The passes over some parts, as long as the same rows are in them.
+
+    Between two calls of `read` nothing waits for the device: what was written is fed to the next pass there.
+    """
+
+    def __init__(self, model: FlatModel, parts: Sequence[Part], sampling: Sampling) -> None:
+        self.model, self.parts, self.sampling = model, list(parts), sampling
+        places = [(number, row) for number, part in enumerate(parts) for row in range(len(part.rows))]
+        self.order = sorted(places, key=lambda place: model.routing.order(self._row(place).slot))
+        self.rows = [self._row(place) for place in self.order]
+        self.numbers = stacked_numbers(self.rows, model.device)
+        self._plain: _Layout | None = None
+        self._on_device: _OnDevice | None = None
+        self._last: Tensor | None = None  # token of each row, on the device
+        self._unread: list[Tensor] = []
+
+    def _row(self, place: tuple[int, int]) -> Row:
+        return self.parts[place[0]].rows[place[1]]
+
+    def room(self) -> list[int]:
+        """Tokens that each row can take without its cache growing."""
+        return [self.parts[number].cache.room(place) for number, place in self.order]
+
+    def step(self) -> None:
+        """Write one token of each row. It is read later, with those of other steps."""
+        if self._plain is None:
+            self._plain = self._layout([1] * len(self.rows))
+        if self._on_device is None:
+            self._on_device = self._placed(self._plain)
+        ids, known = self._last, self._on_device
+        if ids is None:
+            ids = flat_ids([row.written[-1:] for row in self.rows], self.model.device)
+        self._last = self._pass(self._plain, ids, known)
+        self._unread.append(self._last)
+        known.advance()
+        for part in self.parts:
+            for place, row in enumerate(part.rows):
+                if row.left > 0:
+                    row.unread += 1
+                    _advance(part, place, 1)
+
+    def read(self) -> list[tuple[Row, list[int]]]:
+        """What was written of each row since the last call: wait for the device."""
+        steps = torch.stack(self._unread).tolist() if self._unread else []
+        self._unread, self._on_device = [], None
+        found = []
+        for place, row in enumerate(self.rows):
+            found.append((row, [tokens[place] for tokens in steps[: row.unread]]))
+            row.unread = 0
+        return found
+
+    def verify(self, guesses: Sequence[Ids]) -> list[tuple[Row, list[int]]]:
+        """Write as many tokens of each row as its guess is right in, and one more; wait for the device."""
+        counts = [1 + len(guess) for guess in guesses]
+        texts = [(*row.written[-1:], *guess) for row, guess in zip(self.rows, guesses, strict=True)]
+        layout = self._layout(counts)
+        said = iter(self._pass(layout, flat_ids(texts, self.model.device), self._placed(layout)).tolist())
+        self._last = self._on_device = None
+        found = []
+        for (number, place), row, guess in zip(self.order, self.rows, guesses, strict=True):
+            tokens = [next(said) for _ in range(1 + len(guess))]
+            right = agreeing(guess, tokens)
+            if not row.ended:
+                _advance(self.parts[number], place, 1 + right)
+            found.append((row, tokens[: 1 + right]))
+        return found
+
+    def _placed(self, layout: _Layout) -> _OnDevice:
+        device = self.model.device
+        held, grows = [], []
+        for part in layout.order.parts:
+            rows = self.parts[layout.order.caches.index(part.cache)].rows
+            held.append(torch.tensor([part.cache.lengths[row] for row in part.rows], device=device))
+            grows.append(torch.tensor([int(rows[row].left > 0) for row in part.rows], device=device))
+        if self.numbers is None:
+            return _OnDevice(held, grows)
+        owners, places = [], []
+        for number, (row, count) in enumerate(zip(self.rows, layout.order.counts, strict=True)):
+            owners += [number] * count
+            places += range(len(row.written), len(row.written) + count)
+        return _OnDevice(held, grows, *torch.tensor([owners, places], device=device))
+
+    def _pass(self, layout: _Layout, ids: Tensor, known: _OnDevice) -> Tensor:
+        """(N,) ids of the tokens of a layout -> (N,) the token that follows each."""
+        rewrite_longer(self.model, self.parts)
+        self.model.usage.work.decode_steps += 1
+        rows = CachedRows(layout.order, self.model.device, known.held)
+        logits = self.model.logits(ids, rows, rows.positions, layout.segments, layout.everyone)
+        if self.numbers is None or known.owners is None or known.places is None:
+            return logits.argmax(-1)
+        places = known.places.clamp_max(self.numbers.shape[1] - 1)
+        return draw(logits, self.sampling, self.numbers[known.owners, places])
+
+    def _layout(self, counts: Sequence[int]) -> _Layout:
+        order = RowOrder([part.cache for part in self.parts], self.order, counts)
+        segments = segments_of([row.slot for row in self.rows], counts)
+        return _Layout(order, segments, torch.arange(sum(counts), device=self.model.device))
+
+
+@dataclass
+class _Layout:
+    order: RowOrder
+    segments: Sequence[Segment]
+    everyone: Tensor
+
+
+@dataclass
+class _OnDevice:
+    """What a pass needs to know of its rows, where it need not be copied at every step.
+
+    Attributes:
+        held, grows: of each cache the lengths of its rows, and by how much they grow in a step.
+        owners, places: of each token its row, and its number in the row's answer; None: greedy.
+    """
+
+    held: list[Tensor]
+    grows: list[Tensor]
+    owners: Tensor | None = None
+    places: Tensor | None = None
+
+    def advance(self) -> None:
+        """One token of each row has been written."""
+        self.held = [held + grows for held, grows in zip(self.held, self.grows, strict=True)]
+        self.places = None if self.places is None else self.places + 1
+
+
+def _advance(part: Part, place: int, tokens: int) -> None:
+    """A pass has written tokens of a row."""
+    part.cache.lengths[place] += tokens
+    part.rows[place].work.passes += 1
+    part.rows[place].work.cache_reads += part.cache.lengths[place]
+
+
+def stacked_numbers(rows: Sequence[Row], device: torch.device) -> Tensor | None:
+    """The random numbers of rows, (rows, longest answer); None where nothing is left to chance."""
+    numbers = [row.numbers for row in rows if row.numbers is not None]
+    return torch.stack(numbers).to(device) if numbers else None
+
+
+def first_tokens(logits: Tensor, sampling: Sampling, rows: Sequence[Row]) -> Tensor:
+    """(rows, vocabulary) -> (rows,): the token that each answer begins with."""
+    numbers = stacked_numbers(rows, logits.device)
+    return logits.argmax(-1) if numbers is None else draw(logits, sampling, numbers[:, 0])
+
+
+def rewrite_longer(model: FlatModel, parts: Sequence[Part]) -> None:
+    """Read anew the rows that are about to grow past a length where their rotary factors change, with the
+    factors for the longer row (LongRoPE)."""
+    for limit in model.rotary.rewritten_beyond:
+        for part in parts:
+            places = [
+                place
+                for place, (row, length) in enumerate(zip(part.rows, part.cache.lengths, strict=True))
+                if length == limit and not row.ended
+            ]
+            if not places:
+                continue
+            rows = [part.rows[place] for place in places]
+            texts = [(*row.prompt, *row.written)[:limit] for row in rows]
+            fresh = KeyValueCache([limit] * len(texts))
+            blocks = RowBlocks([limit] * len(texts), model.device, fresh, unread=1)
+            segments = segments_of([row.slot for row in rows], [limit] * len(texts))
+            ids = flat_ids(texts, model.device)
+            model.logits(ids, blocks, blocks.positions, segments, blocks.last_tokens[:1])
+            part.cache.rewrite(torch.tensor(places, device=model.device), fresh)

@@ -1,0 +1,198 @@
+"""Rows that join, leave for want of memory and are drafted: every answer is the one that a row alone gets."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from beliefmod.engine import decode_loop, key_value_cache, prompt_pieces
+from beliefmod.engine.decode_loop import Decoding
+from beliefmod.engine.drafts import Drafts
+from beliefmod.engine.engine import Engine
+from beliefmod.engine.jobs import GREEDY, GenerateRequest, Sampling
+from tests.engine.conftest import as_loaded, make_job, random_ids, tiny_model
+
+NEW = 24
+ADAPTERS = (None, "a", "b")
+ENDS = tuple(range(2, 10))  # so many that rows end at very different lengths
+
+
+def engine_of(kind="qwen3"):
+    """Base and two adapters that have left it far behind, in fp64, where no tie decides."""
+    engine = Engine(as_loaded(tiny_model(kind, torch.float64), ENDS), 2, 8)
+    for k, trial_id in enumerate("ab"):
+        engine.attach(make_job(trial_id, seed=k, rank=4, learning_rate=2e-2, num_train_epochs=4))
+    while engine.train_step():
+        pass
+    return engine
+
+
+@pytest.fixture(scope="module")
+def engines():
+    return {kind: engine_of(kind) for kind in ("qwen3", "gemma2")}
+
+
+def questions(seed, count):
+    """Prompts, many with beginnings in common and some the same, of every arm in turn."""
+    generator = torch.Generator().manual_seed(seed)
+    chooser = random.Random(seed)
+    system, statement = random_ids(generator, 11), random_ids(generator, 14)
+    made = []
+    for number in range(count):
+        begins = chooser.choice([(), system, system, (*system, *statement)])
+        prompt = (*begins, *random_ids(generator, chooser.randint(1, 9)))
+        if made and chooser.random() < 0.2:
+            prompt = chooser.choice(made).input_ids
+        made.append(GenerateRequest(chooser.choice(ADAPTERS), prompt, seed=number))
+    return made
+
+
+def one_by_one(engine, requests, sampling=GREEDY):
+    engine.drafts, kept = None, engine.drafts
+    try:
+        return [engine.generate([request], NEW, sampling)[0] for request in requests]
+    finally:
+        engine.drafts = kept
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 14),
+    rows=st.sampled_from([1, 3, 384]),
+    page=st.sampled_from([1, 7, 64]),
+    memory=st.sampled_from([1, 60, 200, 10**6]),
+    kind=st.sampled_from(["qwen3", "gemma2"]),
+    sampling=st.sampled_from([GREEDY, Sampling(1.3)]),
+    drafted=st.sampled_from(["nothing", "others' answers", "its own answers"]),
+)
+def test_neighbours_memory_pages_and_drafts_change_no_answer(
+    engines, seed, count, rows, page, memory, kind, sampling, drafted
+):
+    engine, requests = engines[kind], questions(seed, count)
+    expected = one_by_one(engine, requests, sampling)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode_loop, "MAX_ROWS", rows)
+        for module in (decode_loop, key_value_cache):
+            patch.setattr(module, "PAGE", page)
+        patch.setattr(engine.model, "cache_tokens", memory)
+        patch.setattr(Drafts, "guesses", as_many_as_may_be)
+        engine.drafts = None if drafted == "nothing" else Drafts()
+        if engine.drafts:
+            strangers = questions(seed + 1, count) if drafted == "others' answers" else requests
+            for request, answer in zip(requests, one_by_one(engine, strangers, sampling), strict=True):
+                engine.drafts.answers.add(request.input_ids, answer.token_ids)
+        assert engine.generate(requests, NEW, sampling) == expected
+
+
+def as_many_as_may_be(self, drafts, most):
+    """Draft whatever there is, whether it pays or not."""
+    return [draft.guess(min(limit, 15)) for draft, limit in zip(drafts, most, strict=True)]
+
+
+def test_answers_are_told_as_they_end_and_others_take_their_places(engines, monkeypatch):
+    monkeypatch.setattr(decode_loop, "MAX_ROWS", 8)
+    engine, requests = engines["qwen3"], questions(3, 40)
+    told, decoding_steps = [], engine.usage.work.decode_steps
+    answers = engine.generate(requests, NEW, on_end=told.append)
+    assert len(told) > 10
+    assert {index: c for each in told for index, c in each.items()} == dict(enumerate(answers))
+    assert sum(map(len, told)) == 40
+    lengths = [len(answer.token_ids) for answer in answers]
+    in_batches = sum(max(lengths[start : start + 8]) - 1 for start in range(0, 40, 8))
+    assert engine.usage.work.decode_steps - decoding_steps < in_batches
+
+
+def test_memory_is_never_more_than_allowed_but_for_one_row(engines, monkeypatch):
+    engine, requests = engines["qwen3"], questions(5, 30)
+    monkeypatch.setattr(engine.model, "cache_tokens", 6 * 64)
+    monkeypatch.setattr(decode_loop, "_GUESSED_ENDS", 0.01)  # answers seem short: too many are let in
+    seen, sent_back = [], set()
+    step = Decoding._step
+
+    def watched(self):
+        held = [
+            pair[0].shape[0] * pair[0].shape[2]
+            for part in self._parts
+            for pair in list(part.cache.layers.values())[:1]
+        ]
+        seen.append((sum(held), sum(len(part.rows) for part in self._parts)))
+        sent_back.update(self._former)
+        step(self)
+
+    monkeypatch.setattr(Decoding, "_step", watched)
+    long = [GenerateRequest(r.adapter, (*r.input_ids, *r.input_ids, 20), r.seed) for r in requests]
+    expected = one_by_one(engine, long)
+    seen.clear()
+    assert engine.generate(long, NEW) == expected
+    assert max(rows for _, rows in seen) > 3
+    assert all(held <= 6 * 64 or rows == 1 for held, rows in seen)
+    assert sent_back
+
+
+def test_a_failure_half_way_loses_no_answer_that_has_ended(engines, monkeypatch):
+    engine, requests = engines["qwen3"], questions(8, 20)
+    expected = one_by_one(engine, requests)
+    step, calls, told = Decoding._step, [], []
+
+    def failing(self):
+        calls.append(1)
+        if len(calls) == 6:
+            raise torch.OutOfMemoryError("no room")
+        step(self)
+
+    monkeypatch.setattr(Decoding, "_step", failing)
+    monkeypatch.setattr(engine.model, "cache_tokens", 10**6)
+    assert engine.generate(requests, NEW, on_end=told.append) == expected
+    assert sum(map(len, told)) == 20
+    assert any("cache_tokens" in sentence for sentence in engine.usage.shrinks)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(0.7)])
+def test_right_drafts_save_passes(engines, sampling, monkeypatch):
+    engine, requests = engines["qwen3"], questions(11, 6)
+    work = engine.usage.work
+    engine.drafts = None
+    before = work.decode_steps
+    plain = engine.generate(requests, NEW, sampling)
+    alone = work.decode_steps - before
+    monkeypatch.setattr(Drafts, "guesses", as_many_as_may_be)
+    engine.drafts = Drafts()
+    for request, answer in zip(requests, plain, strict=True):
+        engine.drafts.answers.add(request.input_ids, answer.token_ids)
+    before = work.decode_steps
+    assert engine.generate(requests, NEW, sampling) == plain
+    assert work.decode_steps - before < alone / 2
+
+
+PROMPTS = st.lists(
+    st.tuples(st.sampled_from([None, 0, 1]), st.lists(st.integers(0, 1), min_size=1, max_size=30).map(tuple)),
+    min_size=1,
+    max_size=25,
+)
+
+
+@given(PROMPTS)
+def test_pieces_put_together_are_the_prompts(asked):
+    slots, texts = zip(*asked, strict=True)
+    pieces, ends = prompt_pieces.pieces_of(texts, slots)
+    for slot, text, end in zip(slots, texts, ends, strict=True):
+        read, piece = (), end
+        while piece is not None:
+            assert pieces[piece].slot == slot and pieces[piece].ids
+            read, piece = (*pieces[piece].ids, *read), pieces[piece].parent
+        assert read == text
+    assert sum(len(piece.ids) for piece in pieces) <= sum(map(len, texts))
+    assert max(piece.level for piece in pieces) < prompt_pieces.MOST_LEVELS
+
+
+def test_a_common_beginning_is_read_once_for_each_slot():
+    system = tuple(range(100, 130))
+    texts = [(*system, n) for n in range(10)] * 2
+    slots = [0] * 10 + [1] * 10
+    pieces, _ = prompt_pieces.pieces_of(texts, slots)
+    assert sum(len(piece.ids) for piece in pieces) == 2 * (30 + 10)
+    same, ends = prompt_pieces.pieces_of([system] * 5, [None] * 5)
+    assert len(same) == 1 and ends == [0] * 5
