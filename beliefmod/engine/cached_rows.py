@@ -12,6 +12,7 @@ from beliefmod.engine.attention import AttentionOptions, scaled_dot_product
 from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.recurrent import Block
 from beliefmod.engine.rotary import RowLength
+from beliefmod.engine.transfer import numbers
 
 
 class RowOrder:
@@ -70,7 +71,7 @@ class _Part:
         """`flat`, `block`, `real`, `owners`, `within` and `rows` on the device."""
         if self._indices is None:
             lists = (self.flat, self.block, self.real, self.owners, self.within, self.rows)
-            together = torch.tensor([n for each in lists for n in each], dtype=torch.long, device=device)
+            together = numbers([n for each in lists for n in each], device, torch.long)
             self._indices = together.split([len(each) for each in lists])  # copied at once
         return self._indices
 
@@ -93,11 +94,11 @@ class CachedRows:
         for number, part in enumerate(layout.parts):
             flat, _, _, _, within, _ = part.indices(device)
             lengths = [part.cache.lengths[row] for row in part.rows]
-            before = torch.tensor(lengths, device=device) if held is None else held[number]
+            before = numbers(lengths, device) if held is None else held[number]
             if part.longest == 1:
                 places = before
             else:
-                counts = part.longest if part.even else torch.tensor(part.counts, device=device)
+                counts = part.longest if part.even else numbers(part.counts, device)
                 places = before.repeat_interleave(counts, output_size=len(part.flat)) + within
             longest = max(length + count for length, count in zip(lengths, part.counts, strict=True))
             last = before[:, None] + torch.arange(part.longest, device=device)

@@ -17,6 +17,7 @@ from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.routing import Segment, segments_of
 from beliefmod.engine.sampling import draw
 from beliefmod.engine.tokens import Ids, agreeing
+from beliefmod.engine.transfer import numbers, sent
 from beliefmod.engine.usage import AnswerWork
 
 
@@ -131,15 +132,15 @@ class DecodePass:
         held, grows = [], []
         for part in layout.order.parts:
             rows = self.parts[layout.order.caches.index(part.cache)].rows
-            held.append(torch.tensor([part.cache.lengths[row] for row in part.rows], device=device))
-            grows.append(torch.tensor([int(rows[row].left > 0) for row in part.rows], device=device))
+            held.append(numbers([part.cache.lengths[row] for row in part.rows], device))
+            grows.append(numbers([int(rows[row].left > 0) for row in part.rows], device))
         if self.numbers is None:
             return _OnDevice(held, grows)
         owners, places = [], []
         for number, (row, count) in enumerate(zip(self.rows, layout.order.counts, strict=True)):
             owners += [number] * count
             places += range(len(row.written), len(row.written) + count)
-        return _OnDevice(held, grows, *torch.tensor([owners, places], device=device))
+        return _OnDevice(held, grows, *numbers([owners, places], device))
 
     def _pass(self, layout: _Layout, ids: Tensor, known: _OnDevice) -> Tensor:
         """(N,) ids of the tokens of a layout -> (N,) the token that follows each."""
@@ -194,8 +195,8 @@ def _advance(part: Part, place: int, tokens: int) -> None:
 
 def stacked_numbers(rows: Sequence[Row], device: torch.device) -> Tensor | None:
     """The random numbers of rows, (rows, longest answer); None where nothing is left to chance."""
-    numbers = [row.numbers for row in rows if row.numbers is not None]
-    return torch.stack(numbers).to(device) if numbers else None
+    drawn = [row.numbers for row in rows if row.numbers is not None]
+    return sent(torch.stack(drawn), device) if drawn else None
 
 
 def first_tokens(logits: Tensor, sampling: Sampling, rows: Sequence[Row]) -> Tensor:
@@ -223,4 +224,4 @@ def rewrite_longer(model: FlatModel, parts: Sequence[Part]) -> None:
             segments = segments_of([row.slot for row in rows], [limit] * len(texts))
             ids = flat_ids(texts, model.device)
             model.logits(ids, blocks, blocks.positions, segments, blocks.last_tokens[:1])
-            part.cache.rewrite(torch.tensor(places, device=model.device), fresh)
+            part.cache.rewrite(numbers(places, model.device), fresh)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from beliefmod.engine.recurrent import RowStates
+from beliefmod.engine.transfer import numbers
 
 PAGE = 64
 """Tokens that the room of a cache is a multiple of. Growing by a page copies the cache once in 64 steps, each
@@ -100,7 +101,7 @@ class KeyValueCache:
 
 def _chosen(pair: tuple[Tensor, Tensor], rows: Sequence[int], capacity: int) -> tuple[Tensor, Tensor]:
     """Some rows of keys and values, each with its first `capacity` tokens."""
-    index = torch.tensor(rows, device=pair[0].device)
+    index = numbers(rows, pair[0].device)
     keys, values = (each[:, :, :capacity].index_select(0, index) for each in pair)
     return keys, values
 

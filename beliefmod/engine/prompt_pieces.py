@@ -16,6 +16,7 @@ from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.memory import LONGEST_PASS
 from beliefmod.engine.routing import segments_of
 from beliefmod.engine.tokens import Ids, agreeing
+from beliefmod.engine.transfer import numbers
 from beliefmod.engine.usage import AnswerWork
 
 LEAST_SHARED = 8
@@ -173,7 +174,7 @@ def _read_level(
             rows,
             rows.positions,
             segments_of([slots[n] for n in chosen], lengths),
-            torch.tensor(keep or last[-1:], device=model.device),
+            numbers(keep or last[-1:], model.device),
         )
         logits.append(found[: len(keep)])
         if whole is None:
@@ -223,5 +224,5 @@ def _gathered(
     together = logits[0] if len(logits) == 1 else torch.cat(logits)
     if rows != list(range(len(cache.lengths))):
         cache.keep(rows)
-        together = together.index_select(0, torch.tensor(rows, device=together.device))
+        together = together.index_select(0, numbers(rows, together.device))
     return cache, together

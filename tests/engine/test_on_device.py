@@ -19,11 +19,10 @@ from tests.fake_device.device import fake_cuda, on_device
 from tests.fake_device.work import Work
 from tests.model.architectures import CASES
 
-DECODE_WAITS = 3 / 8
-"""Of a greedy step without drafts: in eight steps what was written is read once, and the lengths of the rows
-and which of them grow are copied to the device once. Sampling copies once more in eight steps, and top_k
-waits in every step for how many tokens share the last place that it lets through. Where rotary factors depend
-on a row's length, every step is read, for LongRoPE reads a row anew whose length passes its limit."""
+DECODE_WAITS = 1 / 8
+"""Of a step without drafts: what was written is read once in eight steps. top_k waits in every step for how
+many tokens share the last place that it lets through. Where rotary factors depend on a row's length every step
+is read, for LongRoPE reads a row anew whose length passes its limit."""
 CASE = {case.type: case.model for case in CASES}
 # plain; sinks, sliding windows and experts; delta nets
 SOON = ("llama", "gpt_oss", "qwen3_5_text")
@@ -157,10 +156,10 @@ def decoding(engine: Engine, device: Work, sampling: Sampling) -> tuple[float, f
         ("llama", Sampling(), DECODE_WAITS, 307),
         ("qwen3_5_text", Sampling(), DECODE_WAITS, 497),
         ("gpt_oss", Sampling(), DECODE_WAITS, 374),
-        ("llama", Sampling(1.0, top_p=0.9, min_p=0.01), DECODE_WAITS + 1 / 8, 329),
-        ("llama", Sampling(1.0, top_k=9), DECODE_WAITS + 1 / 8 + 1, 326),
-        ("dynamic", Sampling(), 3, 176),
-        ("longrope", Sampling(), 3, 145),
+        ("llama", Sampling(1.0, top_p=0.9, min_p=0.01), DECODE_WAITS, 329),
+        ("llama", Sampling(1.0, top_k=9), DECODE_WAITS + 1, 326),
+        ("dynamic", Sampling(), 1, 176),
+        ("longrope", Sampling(), 1, 145),
     ],
 )
 def test_a_decode_step_waits_as_often_as_is_known(
