@@ -232,7 +232,10 @@ def ray_session() -> Iterator[Finding]:
     import ray
 
     start = time.monotonic()
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    # "local": a session of its own also where somebody else's cluster runs on this machine
+    ray.init(
+        address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+    )
     try:
         answer = ray.get(ray.remote(_task).remote(), timeout=120)
     finally:

@@ -21,8 +21,8 @@ from tests.model.architectures import CASES
 
 DECODE_WAITS = 1 / 8
 """Of a step without drafts: what was written is read once in eight steps. top_k waits in every step for how
-many tokens share the last place that it lets through. Where rotary factors depend on a row's length every step
-is read, for LongRoPE reads a row anew whose length passes its limit."""
+many tokens share the last place that it lets through. Where rotary factors depend on a row's length every
+step is read, for LongRoPE reads a row anew whose length passes its limit."""
 CASE = {case.type: case.model for case in CASES}
 # plain; sinks, sliding windows and experts; delta nets
 SOON = ("llama", "gpt_oss", "qwen3_5_text")
