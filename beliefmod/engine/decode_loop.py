@@ -14,7 +14,7 @@ from beliefmod.engine.decode_pass import DecodePass, Part, Row, first_tokens
 from beliefmod.engine.drafts import Draft, Drafts, Text
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
-from beliefmod.engine.key_value_cache import PAGE, paged
+from beliefmod.engine.key_value_cache import paged
 from beliefmod.engine.prompt_pieces import read_prompts
 from beliefmod.engine.usage import AnswerWork
 
@@ -83,8 +83,9 @@ class Decoding:
         self._parts, self._passes, self._full, self._steps = [], [], 0, 0
         self._waiting = deque(i for i in range(len(self.requests)) if i not in self.ended)
         while self._waiting or self._parts:
-            self._admit()
-            self._make_room()
+            if not self._steps:  # rows come and go only when all that was written has been read
+                self._admit()
+                self._make_room()
             self._step()
 
     # Who decodes
@@ -197,8 +198,8 @@ class Decoding:
             self._passes = []
 
     def _make_room(self) -> None:
-        """Give every row room for its next token. Where memory is short, the rows that have written least go
-        back to the queue, to be computed again later."""
+        """Give every row room for the steps until the next look at what was written. Where memory is short,
+        the rows that have written least go back to the queue, to be computed again later."""
         rows = [(part, row) for part in self._parts for row in part.rows]
         alive = [(part, row) for part, row in rows if not row.ended]
         if len(alive) < KEEP_ABOVE * len(rows) or self._short_of_room() > 0:
@@ -215,15 +216,15 @@ class Decoding:
         if self._short_of_room() > 0:
             self._drop_ended()
         for part in self._parts:
-            if (needed := max(part.cache.lengths) + 1) > part.cache.capacity:
+            if (needed := max(part.cache.lengths) + self._read_every) > part.cache.capacity:
                 part.cache.grow(needed)
 
     def _short_of_room(self) -> int:
-        """Tokens that are missing for the next step; below 0: that are to spare."""
+        """Tokens that are missing until the next look at what was written; below 0: that are to spare."""
         tokens = -self.model.cache_tokens
         for part in self._parts:
-            grows = max(part.cache.lengths) + 1 > part.cache.capacity
-            tokens += len(part.rows) * (part.cache.capacity + PAGE * grows + self.model.state_tokens)
+            capacity = max(part.cache.capacity, paged(max(part.cache.lengths) + self._read_every))
+            tokens += len(part.rows) * (capacity + self.model.state_tokens)
         return tokens
 
     # What they write

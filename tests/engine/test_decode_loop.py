@@ -67,16 +67,17 @@ def one_by_one(engine, requests, sampling=GREEDY):
     kind=st.sampled_from(["qwen3", "gemma2"]),
     sampling=st.sampled_from([GREEDY, Sampling(1.3)]),
     drafted=st.sampled_from(["nothing", "others' answers", "its own answers"]),
+    read_every=st.sampled_from([1, 5]),
 )
 def test_neighbours_memory_pages_and_drafts_change_no_answer(
-    engines, seed, count, rows, page, memory, kind, sampling, drafted
+    engines, seed, count, rows, page, memory, kind, sampling, drafted, read_every
 ):
     engine, requests = engines[kind], questions(seed, count)
     expected = one_by_one(engine, requests, sampling)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decode_loop, "MAX_ROWS", rows)
-        for module in (decode_loop, key_value_cache):
-            patch.setattr(module, "PAGE", page)
+        patch.setattr(key_value_cache, "PAGE", page)
+        patch.setitem(decode_loop._READ_EVERY, "cpu", read_every)
         patch.setattr(engine.model, "cache_tokens", memory)
         patch.setattr(Drafts, "guesses", as_many_as_may_be)
         engine.drafts = None if drafted == "nothing" else Drafts()
@@ -105,7 +106,9 @@ def test_answers_are_told_as_they_end_and_others_take_their_places(engines, monk
     assert engine.usage.work.decode_steps - decoding_steps < in_batches
 
 
-def test_memory_is_never_more_than_allowed_but_for_one_row(engines, monkeypatch):
+@pytest.mark.parametrize("read_every", [1, 5])
+def test_memory_is_never_more_than_allowed_but_for_one_row(engines, monkeypatch, read_every):
+    monkeypatch.setitem(decode_loop._READ_EVERY, "cpu", read_every)
     engine, requests = engines["qwen3"], questions(5, 30)
     monkeypatch.setattr(engine.model, "cache_tokens", 6 * 64)
     monkeypatch.setattr(decode_loop, "_GUESSED_ENDS", 0.01)  # answers seem short: too many are let in
