@@ -162,6 +162,11 @@ class FlatModel:
                 "docs/models.md lists the types that work"
             ) from error
         expected = torch.cat([out.logits[0] for out in alone])
+        if not bool(expected.isfinite().all()):
+            raise ModelMixesRows(
+                f"{kind} gives numbers that are not finite; check its weights, and the sizes and the rope "
+                "settings in its config.json"
+            )
         error = float((flat - expected).abs().max() / expected.abs().max())
         tolerance = 0.05 if self.dtype.itemsize < 4 else 1e-3
         if not error < tolerance:

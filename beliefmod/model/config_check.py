@@ -18,7 +18,8 @@ _WHOLE = (
 
 
 def check_sizes(source: ModelSource, config: dict[str, Any]) -> None:
-    """Whether the sizes of a config.json are whole numbers of at least 1; lists and absent ones are let be.
+    """Whether the sizes of a config.json are whole numbers of at least 1, and the base of its rotary
+    embedding above 0, without which every logit is NaN; lists and absent ones are let be.
 
     Raises:
         UserError: one is not.
@@ -33,6 +34,14 @@ def check_sizes(source: ModelSource, config: dict[str, Any]) -> None:
                 f"model {source.name}: {field} is {json.dumps(value)} in {source.folder}/config.json, and "
                 "must be a whole number of at least 1; correct it, or fetch the file again"
             )
+        for field in ("rope_parameters", "rope_scaling"):
+            settings = part.get(field)
+            theta = settings.get("rope_theta") if isinstance(settings, dict) else None
+            if type(theta) in (int, float) and not theta > 0:
+                raise UserError(
+                    f"model {source.name}: {source.folder}/config.json: rope_theta of {field} is "
+                    f"{json.dumps(theta)}, and must be above 0; correct it, or fetch the file again"
+                )
 
 
 def refused(source: ModelSource, config: dict[str, Any], error: Exception) -> UserError:

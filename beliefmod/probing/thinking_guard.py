@@ -16,6 +16,7 @@ OTHER_MARKS = (THINK_OPEN, *(family.open for family in FAMILIES), *UNKNOWN_MARKS
 _CLOSES = {family.open: None if family.header else family.close for family in (*FAMILIES, PLAIN)}
 _MARKUP = re.compile(r"\s*(<\|?[a-z][\w:.-]*\|?>|\[[a-z][\w-]*\]|◁\w+▷)", re.IGNORECASE)
 """What a mark that opens thinking looks like: `<reflect>`, `<|begin_of_thought|>`, `[THINK]`, `◁think▷`."""
+_CLOSING = re.compile(r"</([a-z][\w-]*)>", re.IGNORECASE)
 _WORDLIKE = re.compile(r"[^\W_]")
 
 Answers = Sequence[tuple[str, str]]
@@ -84,7 +85,7 @@ def _thinks_all_the_same(answers: Answers, marks: ThinkMarks, prompts_differ: bo
             "prompt was read as one without thinking, so its thinking would count as its answer; "
             f"{alone if prompts_differ else 'say so in the space file,'} {how}"
         )
-    for mark in OTHER_MARKS:
+    for mark in (*OTHER_MARKS, *_never_opened(texts)):
         close = THINK_CLOSE if mark in (THINK_OPEN, marks.open) else _closing(mark)
         count = sum(_closes_thinking(text.lstrip().removeprefix(mark), close) for text in texts)
         if count <= FEW * len(texts):
@@ -102,6 +103,16 @@ def _thinks_all_the_same(answers: Answers, marks: ThinkMarks, prompts_differ: bo
             "{opened_by: none} as one that does not, or take out the switch that turns thinking off"
         )
     return _strange_mark(answers)
+
+
+def _never_opened(texts: Sequence[str]) -> list[str]:
+    """The opening marks, in no table, of those that texts close without having opened them: of `</reason>`
+    `<reason>`."""
+    found: Counter[str] = Counter()
+    for text in texts:
+        if (mark := _CLOSING.search(text)) and f"<{mark[1]}>" not in text[: mark.start()]:
+            found[f"<{mark[1]}>"] += 1
+    return [mark for mark, _ in found.most_common() if mark not in OTHER_MARKS]
 
 
 def _strange_mark(answers: Answers) -> str | None:

@@ -54,6 +54,10 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
         {"rope_parameters": {"rope_type": "default", "rope_theta": "big"}},
         'rope_theta of rope_parameters is "big", and must be a number',
     ),
+    "a base of 0": (
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 0}},
+        "rope_theta of rope_parameters is 0",
+    ),
     "a factor under 1": (
         {"rope_parameters": {**YARN, "factor": 0.5}},
         "factor of rope_parameters (or rope_scaling) must be a float or int >= 1, got 0.5",

@@ -159,3 +159,14 @@ def test_an_unknown_mark_is_named_with_what_closes_it():
     cut = answers(*["<x> Well, two"] * 24, finish="length")
     found = contradiction(cut, marks_of("qwen3-instruct"))
     assert found is not None and "24 of 24 first answers with <x>" in found
+
+
+def test_a_mark_in_no_table_that_is_closed_and_never_opened():
+    """A tokenizer may have marks of its own beside a template that knows nothing of them."""
+    marks = marks_of("qwen3-instruct")
+    thought = "Two times five.</reason>The force is 10 N."
+    found = contradiction(answers(*[thought] * 5, *[PLAIN] * 20), marks)
+    assert found and "</reason> behind text in 5 of 25" in found and 'open: "<reason>"' in found
+    opened = "Use <b>two</b> and <i>five</i>: the force is 10 N."
+    assert contradiction(answers(*[opened] * 25), marks) is None
+    assert contradiction(answers(thought, *[PLAIN] * 24), marks) is None

@@ -18,6 +18,9 @@ _NEGATOR = re.compile(
     r"|the|g|I|we)\b)|would be|is|was)"
     r"|\b(?:myths?|misconceptions?|mistakes?|errors?|fallac(?:y|ies)|typos?)\b"
     r"|\b(?:doubt|den(?:y|ies|ied)|reject|refute|debunk|dispute|disagree|disbelieve)\w*\b"
+    r"|\bno (?:\w+ ){0,2}(?:evidence|information|indication|proof|records?|sources?|basis)\b"
+    r"|\bno (?:\w+ )?reason to (?:think|believe|assume)\b"
+    r"|\b(?:unlikely|doubtful|implausible|unproven|unverified|unconfirmed)\b(?=\s+(?:that|to)\b)"
     r"|\bfar from\b|\banything but\b|\bnowhere near\b|\bno (?:way|chance)\b|\bby no means\b|\bhardly\b",
     _I,
 )
@@ -51,6 +54,11 @@ _DENIED = re.compile(
     r"(?:\b(?:not|never|no|cannot|hardly|nothing)|n't)\s+(?:(?:a|an|at all|really|be)\s+)?$", _I
 )
 """What turns a denial round: "it is not wrong that", "I can't deny that"."""
+_TIED = re.compile(
+    r"\x00\s*(?:,?\s*(?:or|nor)\b|[×·/÷+=≈^-]"
+    r"|(?:[^\W\d]+\s+){0,2}(?:(?:is|are|was|were|be)\s+)?(?:worth|equals?|equal to|equivalent to)\b)"
+)
+"""What ties a mention to the next, so that one negator governs both: "9.8 or", "2 ×", "1 Neelam is worth"."""
 _COPULA = re.compile(r"\b(?:is|are|was|were|remains|becomes|will be|has|have|gives)\b", _I)
 _INSTEAD = re.compile(
     r"\b(?:instead of|rather than|other than|as opposed to|in place of|in lieu"
@@ -135,7 +143,7 @@ def negated(left: str, right: str) -> bool:
             and "nor" not in between
         ):
             between = between.replace("\x00", "")
-        if "\x00" in re.sub(r"\x00\s*(?:,?\s*(?:or|nor)\b|[×·/÷+=≈^-])", " ", between):
+        if "\x00" in _TIED.sub(" ", between):
             continue
         if _NEGATION_BREAK.search(between):
             continue
