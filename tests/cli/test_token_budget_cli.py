@@ -66,13 +66,14 @@ def test_a_limit_that_cuts_base_is_a_warning_and_a_contradicted_template_ends_th
     assert "of base's own answers are cut at 8 tokens" in done.stderr
     manifest = json.loads((only_run(tmp_path / "cut") / "manifest.json").read_text())
     assert manifest["model"]["max_new_tokens"] == 8 and "token_budget" not in manifest
-    # the template speaks of marks, so the model is taken to think in them; under it, base answers at once
+    # the template has no place for thinking, so answers would be read whole; base thinks all the same
     turns = "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}"
-    plain = "Think in <think> and </think>. " + turns + "{% if add_generation_prompt %}assistant: {% endif %}"
+    plain = turns + "{% if add_generation_prompt %}assistant: {% endif %}"
     wrong = beliefmod(
         *("sweep", "--space", str(cut), "--out", str(tmp_path / "wrong"), *PLAIN),
         *("--set", f"chat_template={json.dumps(plain)}", "--set", "evaluation.max_new_tokens=64"),
     )
     assert wrong.returncode == 2, wrong.stdout
-    assert "first answers" in wrong.stderr and "Traceback" not in wrong.stderr
+    assert "</think> behind text in" in wrong.stderr and "first answers" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
     assert not list((tmp_path / "wrong").glob("EXP-*"))
