@@ -37,7 +37,7 @@ def check_sizes(source: ModelSource, config: dict[str, Any]) -> None:
         for field in ("rope_parameters", "rope_scaling"):
             settings = part.get(field)
             theta = settings.get("rope_theta") if isinstance(settings, dict) else None
-            if type(theta) in (int, float) and not theta > 0:
+            if isinstance(theta, int | float) and not theta > 0:
                 raise UserError(
                     f"model {source.name}: {source.folder}/config.json: rope_theta of {field} is "
                     f"{json.dumps(theta)}, and must be above 0; correct it, or fetch the file again"
