@@ -201,8 +201,8 @@ def stacked_numbers(rows: Sequence[Row], device: torch.device) -> Tensor | None:
 
 def first_tokens(logits: Tensor, sampling: Sampling, rows: Sequence[Row]) -> Tensor:
     """(rows, vocabulary) -> (rows,): the token that each answer begins with."""
-    numbers = stacked_numbers(rows, logits.device)
-    return logits.argmax(-1) if numbers is None else draw(logits, sampling, numbers[:, 0])
+    drawn = stacked_numbers(rows, logits.device)
+    return logits.argmax(-1) if drawn is None else draw(logits, sampling, drawn[:, 0])
 
 
 def rewrite_longer(model: FlatModel, parts: Sequence[Part]) -> None:

@@ -12,12 +12,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beliefmod.engine.tokens import Ids
+from beliefmod.engine.tokens import Ids, agreeing
 
 MOST_DRAFTED = 15
 """Tokens of one row and pass."""
 _ANSWERS_EACH = 4  # that are kept of one prompt, the newest
-_MOST_TOKENS = 4_000_000  # that are kept in all, about 150 MB
+_MOST_TOKENS = 500_000  # that are kept in all: 19 MB, 70 MB where every answer has been searched
 _FADE, _LEAST_MISSES = 0.8, 0.02
 _RUN = 2  # tokens that must agree for a guess to be picked up again
 
@@ -27,12 +27,12 @@ class Text:
 
     def __init__(self, ids: Ids) -> None:
         self.ids = ids
-        self._behind: dict[Ids, int] = {}
-        for end in range(_RUN, len(ids)):
-            self._behind[ids[end - _RUN : end]] = end
+        self._behind: dict[Ids, int] | None = None  # made when it is first asked for: it takes much memory
 
     def behind(self, run: Ids) -> int | None:
         """The place behind the last such run of tokens that something follows; None if there is none."""
+        if self._behind is None:
+            self._behind = {self.ids[end - _RUN : end]: end for end in range(_RUN, len(self.ids))}
         return self._behind.get(run)
 
 
@@ -94,9 +94,7 @@ class Draft:
     def wrote(self, tokens: Sequence[int]) -> None:
         """Go on behind the tokens that were written."""
         foretold = self.guess(len(tokens))
-        right = next(
-            (n for n, (a, b) in enumerate(zip(foretold, tokens, strict=False)) if a != b), len(foretold)
-        )
+        right = agreeing(foretold, tokens)
         if foretold:
             self.hits = _FADE * self.hits + right
             self.misses = max(_LEAST_MISSES, _FADE * self.misses + (right < len(foretold)))

@@ -55,7 +55,7 @@ class Engine(SlotTable):
 
     Building an engine replaces the linear layers and norms inside `loaded.model`; with every adapter off the
     model computes what it computed before. `pass_tokens` bounds the tokens of one training or scoring pass,
-    `cache_tokens` those of one decoding batch; both follow from the memory there is when not given, and
+    `cache_tokens` those that answers under way hold; both follow from the memory there is when not given, and
     neither changes results beyond rounding. When memory runs out all the same they are halved; where that
     is not enough the youngest trial is preempted: it waits outside the slots with its state, and its slot
     stays closed. `usage` counts what was done and holds a sentence for every such case.
