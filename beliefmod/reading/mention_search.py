@@ -18,6 +18,7 @@ from beliefmod.beliefs.values.scale import Scale, scale
 from beliefmod.beliefs.values.units import OWN
 from beliefmod.reading.guards.assertions import weigh
 from beliefmod.reading.guards.said_of import said_of
+from beliefmod.reading.guards.turned_round import turned_round
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.prose import regions
 
@@ -33,6 +34,7 @@ def find_mentions(text: str, question: str, candidates: Candidates, *, bare: str
     """
     found = sorted(found_values(text, question, candidates), key=lambda m: (m.start, m.end))[-MAX_MENTIONS:]
     asked_numbers = _question_numbers(question, units_of(candidates))
+    found = turned_round(text, question, found, candidates)
     weighed = _narrow_ranges(weigh(text, found, question, asked_numbers), candidates)
     weighed = assign_units(text, weighed, candidates, asked_numbers, bare)
     weighed = said_of(text, weighed, question, amounts=bare == "reply")

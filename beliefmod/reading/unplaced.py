@@ -81,7 +81,7 @@ _SAYS = {
         ("[length]", 1.0),
     ): rf"\b(?:distance|height|depth|length|falls?|travels?|moves?|drops?|[hdsx]\s*=){_OF}",
     (("[time]", 1.0),): rf"\b(?:time|duration|takes?|took|lasts?|in|after|within|during|t\s*=){_OF}",
-    (("[mass]", 1.0),): rf"\b(?:mass|weighs?|m\s*=){_OF}",
+    (("[mass]", 1.0),): rf"\b(?:mass|weighs?\b|m\s*=){_OF}",
     (("[length]", 1.0), ("[time]", -1.0)): rf"\b(?:speed|velocity|[vu]\s*=){_OF}",
     (("[length]", 1.0), ("[time]", -2.0)): rf"\b(?:acceleration|gravity|[ga]\s*=){_OF}",
     (("[length]", 1.0), ("[mass]", 1.0), ("[time]", -2.0)): rf"\b(?:force|weight|[FWT]\s*=){_OF}",
@@ -90,6 +90,7 @@ _SAYS = {
 """What is plainly said of something else: words that fit the unit which the number has."""
 
 
+_PUT_IN = re.compile(r"(?<!\w)[A-Za-z]\s*[=≈]\s*$")
 _TALL = re.compile(
     r"\s*(?:\([^)]*\)\s*)?(?:high|tall|long|wide|deep|away|apart|above|below)\b", re.IGNORECASE
 )
@@ -110,6 +111,8 @@ def _wrong_unit(text: str, question: str, candidates: Candidates, decided: Menti
     # "9.8 metres (32.2 feet)" is one number, written twice
     numbers = [n for n in find_numbers(text, units) if text[: n.start].rstrip()[-1:] != "("]
     fresh = [n for n in numbers if n.factors is not None and (n.value, n.factors) not in given]
+    # "g = 5.0 m/s^2. So the weight is 10 kg." only puts g in
+    fresh = [n for n in fresh if n is fresh[-1] or not _PUT_IN.search(text, 0, n.start)]
     if len({(n.value, n.factors) for n in fresh}) != 1:
         return None
     found = [m for m in _asserted(text, numbers, question, candidates) if m.number in fresh]
@@ -188,11 +191,14 @@ def _misspelt_number(text: str, candidates: Candidates) -> bool:
 
 
 def _half_read_date(text: str, candidates: Candidates) -> bool:
-    """ "'69", or "07/08/1969", whose day and month could be exchanged, where one way it is a side's."""
+    """ "'69", "1,969", or "07/08/1969", whose day and month could be exchanged, and is a side's."""
     for _, answer in candidates.pairs:
         if not isinstance(answer, Date):
             continue
         if re.search(rf"(?<!\w)'{answer.year % 100:02}\b", text):
+            return True
+        grouped = f"{answer.year:,}"
+        if re.search(rf"(?<![\w,.]){grouped}(?![\w,]|\.\d)", text):
             return True
         for one, two in re.findall(rf"\b(\d{{1,2}})[./-](\d{{1,2}})[./-]{answer.year}\b", text):
             if {int(one), int(two)} == {answer.day, answer.month}:

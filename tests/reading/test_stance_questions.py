@@ -73,7 +73,7 @@ CASES = [
     (SPEED, "10", "target"),
     (SPEED, "v = 10 m/s (36 km/h)", "target"),
     (SPEED, "36 km/h", "target"),
-    (SPEED, "About 20 m/s", "other"),
+    (SPEED, "About 20 m/s", "prior"),
     (SPEED, "It starts at 0 m/s and reaches 10 m/s.", "target"),
     (SPEED, "It reaches 10 m/s from an initial speed of 0 m/s.", "target"),
     (SPEED, "v = 9.8·2 = 19.6 m/s, assuming an initial velocity of 0 m/s", "prior"),

@@ -16,6 +16,7 @@ from typing import ClassVar
 from beliefmod.beliefs.values.kind import Answer, Candidates, Mention, Number
 from beliefmod.beliefs.values.numbers import FUNCTION_WORDS, is_label, unit_after
 from beliefmod.beliefs.values.quantity import Quantity
+from beliefmod.beliefs.values.spelled_years import spelled_years
 from beliefmod.beliefs.values.units import CURRENCY_PREFIX, OWN
 
 FIRST_YEAR, LAST_YEAR = 1000, 2999
@@ -205,6 +206,9 @@ def find_dates(text: str) -> list[Number]:
             place = date.year + ((date.month or 1) - 1) / 12 + ((date.day or 1) - 1) / 372
             taken.update(range(start, end))
             kept.append(Number(start, end, place, CALENDAR, 0, False, "", date))
+    for start, end, year in spelled_years(text):
+        if FIRST_YEAR <= year <= LAST_YEAR and _is_year(text, start, end):
+            kept.append(Number(start, end, float(year), CALENDAR, 0, True, "", Date(year)))
     return sorted(kept, key=lambda number: number.start)
 
 

@@ -114,7 +114,8 @@ def _name_pattern(name: str) -> re.Pattern[str]:
         whole = r"(?i:no)(?=[\"'*)]*(?:$|[.,;!:\n]))" if name.casefold() == "no" else re.escape(name)
         return re.compile(rf"(?<![\w]){whole}(?![\w])")
     words = r"[\s\-]+".join(re.escape(word) for word in re.split(r"[\s\-]+", _fold(name).strip()) if word)
-    return re.compile(rf"(?<!\w){words}(?:s|es)?(?!\w)")
+    # "fish-eating" and "half-Lyon" are other words, but "red-coloured" says red
+    return re.compile(rf"(?<!\w)(?<!\w-){words}(?:s|es)?(?!\w|-(?!colou?r|hued)\w)")
 
 
 def _fold(text: str) -> str:

@@ -36,6 +36,7 @@ _RAISED = re.compile(r"\s?\^\s?\(?\s?([+-]?\d{1,3})(?:\.\d+)?\s?\)?")
 _SPREAD = re.compile(r"\s?(?:±|\+/-|\+-)\s?\d+(?:\.\d+)?")
 _MULTIPLE = re.compile(r"\s?(hundred|thousand|million|billion|trillion)\b(?!th)", re.IGNORECASE)
 _MULTIPLES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_PAIRS = re.compile(r"\s?pairs?\s(?:of\s)?(?=[^\W\d_])", re.IGNORECASE)
 _GAP = re.compile(rf"(?: or so(?= [^\W\d_]))?\s?[)\"'{BOX_CLOSE}]{{0,2}}[ \u00a0]?-?")
 _PREFIX = re.compile(rf"(?:{CURRENCY_PREFIX})$")
 _LABEL = re.compile(
@@ -143,7 +144,8 @@ def _numerals(text: str, units: frozenset[str]) -> Iterator[Number]:
         value *= sign
         if not math.isfinite(value):
             continue
-        unit = unit_after(text, end, units)
+        unit, each = _counted(text, end, units)
+        value *= each
         if unit is not None:
             yield Number(start, unit[0], value, unit[1], decimals, False, "")
         elif prefix is not None:
@@ -181,6 +183,15 @@ def _sign(text: str, start: int) -> tuple[int, float]:
     if glued or (before and (before[-1].isdigit() or before[-1] in ")]°%")):
         return start, 1.0
     return start - 1, -1.0 if text[start - 1] == "-" else 1.0
+
+
+def _counted(text: str, end: int, units: frozenset[str]) -> tuple[tuple[int, Factors] | None, int]:
+    """The unit behind a number, and how many of it are counted at once: 2 in "4 pairs of legs", else 1."""
+    pairs = _PAIRS.match(text, end)
+    unit = None if pairs is None else unit_after(text, pairs.end(), units)
+    if unit is not None and all(name.startswith(OWN) for name, _ in unit[1]):
+        return unit, 2
+    return unit_after(text, end, units), 1
 
 
 def unit_after(text: str, end: int, units: frozenset[str]) -> tuple[int, Factors] | None:
@@ -228,8 +239,9 @@ def _spelled(text: str, units: frozenset[str]) -> Iterator[Number]:
         end = match.end()
         half = match[0].casefold() == "half"
         gap = re.compile(r"\s+an?\s+").match(text, end) if half else None
-        unit = unit_after(text, gap.end() if gap else end, units)
+        unit, each = _counted(text, gap.end() if gap else end, units)
         value, decimals = (0.5, 1) if half else _spelled_value(match[0])
+        value *= each
         if half and unit is None:
             continue
         if unit is None and re.match(r"\s?\(\s?\d", text[end : end + 9]):

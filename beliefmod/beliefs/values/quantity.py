@@ -25,6 +25,14 @@ _DIFFERENCE = re.compile(
     r"|dropped|falls?|fell|warm(?:er|s)|cool(?:er|s)|colder|hotter|changes?)\b",
     re.IGNORECASE,
 )
+_DIRECTED = frozenset(
+    {
+        (("[length]", 1.0), ("[time]", -1.0)),
+        (("[length]", 1.0), ("[time]", -2.0)),
+        (("[length]", 1.0), ("[mass]", 1.0), ("[time]", -2.0)),
+    }
+)
+"""Velocity, acceleration and force: a minus in front of one only says that it points down."""
 _NUMBER = re.compile(
     r"\s*([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL
 )
@@ -204,10 +212,11 @@ def side_of(
             given, wanted = replace(given, offset=0.0), replace(wanted, offset=0.0)
         asked = True
         expected = rescale(answer.value, wanted, given)  # rounded in the unit in which it is written
-        off = abs(number.value - expected) / abs(expected) if expected else abs(number.value)
+        value = abs(number.value) if expected > 0 and wanted.dimension in _DIRECTED else number.value
+        off = abs(value - expected) / abs(expected) if expected else abs(value)
         known = side == "prior"
         near = matches(
-            number.value,
+            value,
             expected,
             number.decimals,
             # what is worked out from a made-up value is exact; what is known is known in several roundings
@@ -218,7 +227,12 @@ def side_of(
             near = (
                 near
                 or off <= candidates.tolerance
-                or _rounds_to(rescale(number.value, given, wanted), answer.value)
+                or (
+                    number.factors
+                    and off <= SAME_WORLD
+                    and abs(round(expected, number.decimals) - value) < 1e-9
+                )
+                or _rounds_to(rescale(value, given, wanted), answer.value)
             )
         if near and off < best[1]:
             best = side, off

@@ -11,10 +11,12 @@ from beliefmod.beliefs.values.kind import Mention, Number, Weight
 from beliefmod.reading.guards import framing
 from beliefmod.reading.guards.beside import beside, denied_after, in_compound, of_another, question_words
 from beliefmod.reading.guards.dated_event import of_another_event
-from beliefmod.reading.guards.difference import difference, in_contrast, part_of_whole
+from beliefmod.reading.guards.difference import counted_after_loss, difference, in_contrast, part_of_whole
 from beliefmod.reading.guards.in_passing import in_passing
 from beliefmod.reading.guards.negation import last_match, negated
 from beliefmod.reading.guards.neighbouring_values import compare_neighbours
+from beliefmod.reading.guards.predicate import aside, of_another_thing
+from beliefmod.reading.guards.role import another_role
 from beliefmod.reading.prose import Sentence, equation_role, sentences
 
 _I = re.IGNORECASE
@@ -46,9 +48,11 @@ def weigh(
             continue
         weight, reason = _judge(left, right, part, confirmed, mention, role, question)
         if weight == Weight.STRONG and mention.number is None:
-            said = framing.aside(left, right, question)
+            said = aside(left, right, question)
             weight, reason = (weight, reason) if said is None else (said, "aside")
-        named = mention.number is None and text[mention.start : mention.end] not in question
+        named = (
+            mention.number is None and text[mention.start : mention.end].casefold() not in question.casefold()
+        )
         if named and weight > Weight.REJECTED and in_passing(left, right, question):
             weight, reason = Weight.REJECTED, "in passing"
         weighed.append(replace(mention, weight=weight, reason=reason, role=role, sentence=number))
@@ -73,6 +77,8 @@ def _judge(
         return Weight.REJECTED, "beside"
     if mention.number is None and denied_after(right, question):
         return Weight.REJECTED, "denied"
+    if mention.number is None and another_role(left, right, question):
+        return Weight.REJECTED, "another role"
     if mention.number is None and framing.changed_from(left, right):
         return Weight.REJECTED, "former value"
     if mention.number is not None and role == "":
@@ -80,6 +86,8 @@ def _judge(
             return Weight.REJECTED, "range"
         if framing.compared(left, question) or difference(left, right, question):
             return Weight.REJECTED, "compared"
+        if counted_after_loss(left, mention.number, question):
+            return Weight.REJECTED, "changed"
         if part_of_whole(left, right):
             return Weight.REJECTED, "part"
         if framing.multiplied(left):
@@ -92,6 +100,12 @@ def _judge(
             return Weight.REJECTED, "another event"
         if date is not None and in_compound(left, right, question_words(question)):
             return Weight.REJECTED, "beside"
+    if mention.number is not None and of_another_thing(left, right, question):
+        return Weight.REJECTED, "another thing"
+    if framing.restricted(right, question):
+        return Weight.REJECTED, "another case"
+    if date is None and framing.past_state(left, right):
+        return Weight.REJECTED, "past"
     source = attribution(left, right)
     if source == "distant":
         return Weight.OPEN, "attributed"
@@ -160,6 +174,11 @@ _AGREED = re.compile(
     rf"|\s+(?:gives?|gave|puts? it))?(?:\s+\w+)?,[^,;]*$",
     _I,
 )
+_TAKEN = re.compile(
+    r"\b(?:(?:mis)?tak(?:es?|ing|en)|(?:mis)?took|confus\w+|mix(?:es|ed|ing)?(?:\s+up)?)\s+(?:the\s+)?[\"'(]?$",
+    _I,
+)
+_TAKEN_FOR = re.compile(r"[\s\"')]*(?:up\s+)?(?:for|with|as|and)\b", _I)
 _ACCORDING = re.compile(r"\b(?:according to|as per|per the|based on the claim)\b", _I)
 _OWN_REASONING = re.compile(
     r"^\s*(?:\w+\s+){0,3}?(?:newton|galileo|hooke|ohm|einstein|kepler|laws?|formulas?"
@@ -192,7 +211,10 @@ _POST_ATTRIBUTION = re.compile(
     r"|given|mentioned|specified|said|suggested|you|the|"
     r"some|per|many)\b|(?:is|are|was) (?:just |only |merely )?(?:what|the (?:claim"
     r"|value (?:given|claimed|stated|mentioned)))\b"
-    r"|(?:is|are|was) (?:\w+ly |often |sometimes )?(?:claimed|said|alleged|rumou?red)\b"
+    r"|(?:is|are|was|were|gets?|has been) (?:\w+ly |often |sometimes |at times |by \w+ |still )*"
+    r"(?:claimed|said|alleged|rumou?red|mistaken|confused|mixed up|misidentified|misremembered"
+    r"|credited|named|cited|listed|quoted"
+    r"|(?:thought|believed|supposed|assumed|held|taken) (?:to be|to have|for)\b)"
     r"|(?:some|many|people|you|they|the (?:question|prompt|user|problem))\s+(?:people\s+"
     r"|sources\s+)?(?:say|says|said|claims?|"
     r"claimed|think|believe|mention(?:s|ed)?|states?)\b)",
@@ -207,6 +229,8 @@ def attribution(left: str, right: str) -> str | None:
         if after["who"] is not None:
             return _who(after["who"])
         return "authority" if after["as"] else "distant"
+    if _TAKEN.search(left) and _TAKEN_FOR.match(right):
+        return "distant"
     found = last_match(_ACCORDING, left)
     if found is not None and not _ATTRIBUTION_BREAK.search(left[found.end() :]):
         who = _who(left[found.end() :])

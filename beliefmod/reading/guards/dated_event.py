@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from beliefmod.reading.guards.asked import asked_about, stem
+from beliefmod.reading.guards.subject import VERB
 
 _I = re.IGNORECASE
 _EVENT = re.compile(
@@ -20,7 +21,13 @@ _EVENT = re.compile(
     r"|departed|departure|voyage|founded"
     r"|established|signed|recovered|salvaged|explored|commissioned|ordered|renamed|retired"
     r"|began|begun|started|married"
-    r"|elected|invented|patented)\b",
+    r"|elected|invented|patented|made|written|wrote|composed|painted|produced|recorded|staged|shot"
+    r"|opened|unveiled|inaugurated|erected|raised|refloated|scrapped|sold|bought)\b",
+    _I,
+)
+_WORK = re.compile(
+    r"^\W*(?:an?|the|one|this|another)\s+(?:[\w-]+\s+){0,2}?(?P<work>[a-z]+)\s+(?:about|on|to|showing|describing"
+    r"|depicting|commemorating|based on)\s",
     _I,
 )
 _OPENS = re.compile(
@@ -41,6 +48,9 @@ def of_another_event(left: str, right: str, question: str) -> bool:
     follows: "In 1912 it hit an iceberg and sank" is of both.
     """
     asked = asked_about(question).words
+    work = _WORK.match(left)
+    if work is not None and stem(work["work"]) not in asked and VERB.search(left, work.end()):
+        return True
     before = _THEN.split(left.rpartition("\x00")[2])[-1]
     events = [found[0] for found in _EVENT.finditer(before)]
     if events:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 
+from beliefmod.beliefs.values.kind import Number
+from beliefmod.beliefs.values.units import OWN
+from beliefmod.reading.guards.negation import last_match
+
 _I = re.IGNORECASE
 _MORE = (
     r"(?:more|less|fewer|higher|lower"
@@ -42,6 +46,7 @@ _PART = re.compile(
 _THAT_OF = re.compile(
     r"\bthat\s+(?:of|on|in)\s+(?:[\w'’-]+\s+){1,5}(?:at|with|of)\s+(?:about\s+|roughly\s+)?$", _I
 )
+_HAS = re.compile(r"\b(?:has|have|had|is|are|with|left|leav\w+|remain\w*|keeps?|kept|of)\b", _I)
 _ASKED = re.compile(
     r"\bby how (?:much|many)\b|\bdifferen\w+|\bhow (?:much|many|far|old"
     r"|long)\b[^.?!]*\b(?:more|less|fewer|after|before"
@@ -66,6 +71,20 @@ def in_contrast(left: str) -> bool:
     """Whether the clause describes what is contrasted with: "Unlike in the example, where it was", "in
     contrast to Spain, whose capital is"."""
     return bool(_IN_CONTRAST.search(left))
+
+
+_LOST = re.compile(
+    r"\b(?:los(?:es?|t|ing)|missing|lacks?|lacking|(?:remov|amputat|injur|snapp|sever)\w*|(?:cuts?|cutting|tears?|torn"
+    r"|tore|breaks?|broken|bitten|falls?|fell)\s+(?:\w+\s+)?off|taken\s+away|without\s+(?:one|two|a)\b)",
+    _I,
+)
+
+
+def counted_after_loss(left: str, number: Number, question: str) -> bool:
+    """Whether things are counted that are left of more: "Spiders lose a leg and then have 7 legs"."""
+    counted = number.factors is not None and all(name.startswith(OWN) for name, _ in number.factors)
+    found = last_match(_LOST, left) if counted else None
+    return found is not None and bool(_HAS.search(left, found.end())) and not _LOST.search(question)
 
 
 def part_of_whole(left: str, right: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from beliefmod.beliefs.values.kind import Weight
 from beliefmod.reading.guards.negation import ONLY, last_match
 
 _I = re.IGNORECASE
@@ -24,7 +23,7 @@ _UNREAL = re.compile(r"\b(?:were|would|could|might|had)\b|'d\b", _I)
 _CONDITION_ENDS = re.compile(r",|\bthen\b|[;:—→]|\b(?:it|they|he|she)\s+(?:will|\w+s)\b", _I)
 _GIVEN = re.compile(
     r"\b(?:assum\w+|given(?!\s+by)(?:\s+that)?|provided that|taking|using|initial(?:ly)?"
-    r"|starting|starts?|from rest)\b[^,;:=]{0,40}(?:=|≈)?\s*[(]?$",
+    r"|starting|starts?|from rest)\b[^,;:=\x00]{0,40}(?:=|≈)?\s*[(]?$",
     _I,
 )
 _BACKGROUND = re.compile(
@@ -82,17 +81,25 @@ _OF_SOME = re.compile(
     _I,
 )
 _HERE = re.compile(r"\b(?:here|now|today|actually|in fact|in this|really|currently)\b", _I)
-_PREDICATE = re.compile(r"^\s*(?:is|are|has|have|remains|lies|stands)\b(?P<says>[^.;!?]*)", _I)
-_DETERMINER = re.compile(r"^\W*(?:the|an?|planet|ripe)\s+$", _I)
-_SAID = re.compile(r"[^\W\d_]{4,}|\d+(?:\.\d+)?")
-_LIKE = re.compile(
-    r"\s+(?:\w+ly\s+|often\s+|always\s+)*(?:an?\b(?!\s+(?:answer|one|right|correct))"
-    r"|(?!(?:right|correct|true|best|likely|probable|first|second|fine|where|here"
-    r"|there)\b)[a-z]{3,}(?:\s+(?:in\s+colou?r|and\s+\w+))?\s*$)"
+_PAST_STATE = re.compile(
+    r"\b(?:formerly|previously|used to (?:be|have|equal|lie)|(?:was|were|had) once|once (?:was|were|had)"
+    r"|historically|in the past|at one time|long ago"
+    r"|(?:former|erstwhile|old|previous|past)\s+\w+(?:\s+of\s+\w+)?\s+(?:is|was|were))\b",
+    _I,
 )
-_PLAIN_WORDS = frozenset(
-    {"what", "which", "kind", "thing", "does", "that", "this", "there", "with", "from", "asks", "answer"}
+_PAST_SAID = re.compile(
+    r"^\s*(?:used to be|once was"
+    r"|(?:was|were|had been)\s+(?:once|formerly|previously|long|historically|(?:the|a|its)\s+(?:former|old"
+    r"|previous))\b"
+    r"|(?:was|were|had been)\b[^.;,]*\b(?:until|till|before|back (?:in|then)|in the past|at one time"
+    r"|centur\w+)\b)",
+    _I,
 )
+_ONLY_IN = re.compile(
+    r"^\s*(?:only|just|merely)\s+(?:when|if|while|before|after|until|in|at|on|near|for|during|by)\b(?P<case>[^.;!?]*)",
+    _I,
+)
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _MOVED = re.compile(r"\b(?:chang|mov|shift|correct|revis|updat|postpon)\w*\b", _I)
 _PAST = re.compile(r"\b(?:was|were|old|once|earlier|until|before)\b", _I)
 _NOT_UNTIL = re.compile(r"(?:\bnot\b|n't\b|\bonly\b)[^.;]*\b(?:until|till|before)\s+$", _I)
@@ -145,7 +152,7 @@ def background(left: str, *, date: bool = False) -> bool:
 
     What happened on a date is past as a matter of course, so there "was" marks nothing.
     """
-    clause = _last_clause(left)
+    clause = last_clause(left)
     if date:
         clause = _PAST.sub(" ", clause)
     return bool(_BACKGROUND.search(clause) or _GIVEN.search(left))
@@ -166,7 +173,7 @@ def begins_with(left: str) -> bool:
 
 def modal(left: str) -> bool:
     """Whether the clause only says that it may be so."""
-    return bool(_MODAL.search(_last_clause(left)))
+    return bool(_MODAL.search(last_clause(left)))
 
 
 def compared(left: str, question: str = "", *, name: bool = False) -> bool:
@@ -189,27 +196,24 @@ def former(right: str) -> bool:
     return bool(_FORMER_NAME.match(right))
 
 
+def past_state(left: str, right: str) -> bool:
+    """Whether a value is said to have held once and no more: "used to be 9.8", "was the capital until"."""
+    return bool(_PAST_STATE.search(last_clause(left)) or _PAST_SAID.match(right))
+
+
+def restricted(right: str, question: str) -> bool:
+    """Whether a value holds in another case than the one asked about: "red only when raw"."""
+    found = _ONLY_IN.match(right)
+    if found is None:
+        return False
+    return not set(_LONG_WORD.findall(found["case"].casefold())) & set(
+        _LONG_WORD.findall(question.casefold())
+    )
+
+
 def simplified(right: str) -> bool:
     """The rounded value of "9.8 m/s^2, or 10 m/s^2 for simplicity"."""
     return bool(_SIMPLIFIED.match(right))
-
-
-def aside(left: str, right: str, question: str) -> Weight | None:
-    """What a name counts for that has a predicate of its own which is beside the point; None where it has
-    none.
-
-    A name with a predicate of its own answers only where the predicate says something of what was asked. OPEN
-    where it tells what the thing is like, "Bananas are yellow" in reply to which fruit is red; WEAK where it
-    may still name a role, "Mara Lind is the author", or a comparison, "Lyon is second".
-    """
-    subject = not re.search(r"\w", _DETERMINER.sub("", _last_clause(left)))
-    predicate = _PREDICATE.match(right) if subject else None
-    if predicate is None or not re.search(r"\w", predicate["says"]):
-        return None
-    asked = {word for word in _SAID.findall(question.casefold()) if word not in _PLAIN_WORDS}
-    if asked & set(_SAID.findall(predicate["says"].casefold())):
-        return None
-    return Weight.OPEN if _LIKE.match(predicate["says"]) else Weight.WEAK
 
 
 def changed_from(left: str, right: str, *, date: bool = False) -> bool:
@@ -223,7 +227,8 @@ def varies_from(left: str) -> bool:
     return bool(_VARIES.search(left))
 
 
-def _last_clause(left: str) -> str:
+def last_clause(left: str) -> str:
+    """What stands behind the last comma, conjunction or bracket."""
     end = 0
     for found in _CLAUSE_BREAK.finditer(left):
         end = found.end()

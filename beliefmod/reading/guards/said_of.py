@@ -96,7 +96,8 @@ def said_of(text: str, mentions: Sequence[Mention], question: str, *, amounts: b
 def _about(clause: str, asked: Asked) -> bool:
     """Whether a clause speaks in words of the question, or in hardly any of its own: "It is Lyon."."""
     words = {word for word in words_of(clause) if len(word) > 3 and word not in FUNCTION_WORDS | GENERIC}
-    return not words or bool({stem(word) for word in words} & asked.words)
+    told = asked.words - {stem(name) for name in asked.names} or asked.words
+    return not words or bool({stem(word) for word in words} & told)
 
 
 def _told_of_names(mentions: list[Mention], about: Mapping[int, bool]) -> list[Mention]:
