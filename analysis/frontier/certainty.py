@@ -156,14 +156,17 @@ def _thin(families: int, keeps: float, damage: Span, limit: float) -> str | None
         )
     if keeps >= KEEPS:
         return None
-    refused = f"That it stays at D ≤ {limit:g} cannot be said: its D breaks the budget in "
+    refused = f"That it stays at D ≤ {limit:g} cannot be said: its D breaks that limit in "
     refused += f"{100 * (1 - keeps):.0f} % of redraws"
     spread, room = (damage.high - damage.low) / 2, limit - damage.value
     if room > 0 and spread > 0:
         # the interval shrinks with the root of the number of families
         needs = int(np.ceil(families * max(1.0, spread / room) ** 2))
         if needs > families:
-            refused += f" (needs {needs:,} question families, has {families:,})"
+            refused += (
+                f" (for D to be told to stay below the limit, about {needs:,} question families like "
+                f"these would be needed; there are {families:,})"
+            )
     return f"{refused}."
 
 

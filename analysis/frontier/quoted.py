@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """The rows of one belief. A row is None where the run has no such finished trial."""
+    """The rows of one belief. A row is None where the run has no such finished trial.
+
+    control: the one compared with; other_controls: one of each other style of training data, in the order of
+    their names. controls: how many configurations of controls there are, by style.
+    """
 
     belief: str
     kind: str | None
@@ -23,7 +28,8 @@ class Choice:
     base: Row | None = None
     icl: Row | None = None
     control: Row | None = None
-    controls: int = 0
+    other_controls: tuple[Row, ...] = ()
+    controls: Mapping[str, int] = field(default_factory=dict)
     phase2: Row | None = None
     phase2_count: int = 0
     best: Row | None = None
@@ -35,12 +41,17 @@ class Choice:
         return self.lora.filter("non_dominated").sort("degradation", "adoption")
 
     def rows(self) -> dict[str, Row | None]:
-        """Every named row under the words the report uses for it."""
+        """Every named row under the words the report uses for it; controls say their style where there are
+        several."""
+        controls: dict[str, Row | None] = {"Control": self.control}
+        if self.control is not None and self.other_controls:
+            both = (self.control, *self.other_controls)
+            controls = {f"Control, {row['data.style']}": row for row in both}
         return {
             "Base": self.base,
             "LoRA at the Phase 2 settings": self.phase2,
             "In context": self.icl,
-            "Control": self.control,
+            **controls,
             "Best LoRA under the limit": self.best,
         }
 
@@ -57,6 +68,8 @@ def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
         phase2 = ours.filter(has_phase2_settings())
         best = best_under(ours, limit)
         controls = arms.filter(pl.col("arm") == "control")
+        control = _control(controls, best)
+        styles = controls["data.style"].drop_nulls()
         found.append(
             Choice(
                 belief=belief,
@@ -64,8 +77,9 @@ def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
                 lora=ours,
                 base=_first(arms.filter(pl.col("arm") == "base")),
                 icl=_first(arms.filter(pl.col("arm") == "icl")),
-                control=_control(controls, best),
-                controls=controls.height,
+                control=control,
+                other_controls=_of_other_styles(controls, control, best),
+                controls={style: styles.to_list().count(style) for style in sorted(styles.unique())},
                 phase2=_first(phase2),
                 phase2_count=phase2.height,
                 best=best,
@@ -104,6 +118,14 @@ def _control(controls: pl.DataFrame, best: Row | None) -> Row | None:
         return at_phase2 or _first(controls)
     same = controls.filter(pl.all_horizontal(pl.col(name).eq_missing(pl.lit(best[name])) for name in CONFIG))
     return _first(same) or _first(controls)
+
+
+def _of_other_styles(controls: pl.DataFrame, control: Row | None, best: Row | None) -> tuple[Row, ...]:
+    """The control to quote of every style of training data that `control` is not of."""
+    mine = None if control is None else control["data.style"]
+    styles = sorted(style for style in controls["data.style"].drop_nulls().unique() if style != mine)
+    rows = (_control(controls.filter(pl.col("data.style") == style), best) for style in styles)
+    return tuple(row for row in rows if row is not None)
 
 
 def _first(rows: pl.DataFrame) -> Row | None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 
 from analysis.findings import Findings
-from analysis.report.blocks import Block, CaptionedChart, Figure
+from analysis.report.blocks import Block, CaptionedChart, Figure, Heading
 
 # modules of analysis/report/sections in the order of the page; its __init__ says what a section is
 SECTIONS = (
@@ -55,7 +55,21 @@ def compose(found: Findings, draw: bool = True) -> Report:
         part: list[Block] = section.blocks(found)
         placed = {block.name for block in part if isinstance(block, Figure)}
         blocks += [*part, *(Figure(name) for name in own if name not in placed)]
-    return Report([block for block in map(partial(_captioned, drawn=drawn), blocks) if block], drawn)
+    told = [block for block in map(partial(_captioned, drawn=drawn), blocks) if block]
+    return Report(_without_empty_headings(told), drawn)
+
+
+def _without_empty_headings(blocks: list[Block]) -> list[Block]:
+    """The blocks without a heading that nothing stands under, such as one of a figure that was not drawn."""
+    kept: list[Block] = []
+    for block in reversed(blocks):
+        below = kept[-1] if kept else None
+        empty = below is None or (
+            isinstance(below, Heading) and isinstance(block, Heading) and below.level <= block.level
+        )
+        if not (isinstance(block, Heading) and empty):
+            kept.append(block)
+    return kept[::-1]
 
 
 def _captioned(block: Block, drawn: Mapping[str, CaptionedChart]) -> Block | None:

@@ -67,7 +67,7 @@ H2 = Hypothesis(
         "Newcombe's."
     ),
     rule=_RULE.format(also=" against every reference that was measured"),
-    refusal=f"Refused with fewer than {MIN_ADOPTED} adopted answers on either side.",
+    refusal=f"Refused with fewer than {MIN_ADOPTED} adopted answers that came with thinking on either side.",
 )
 
 VERDICTS = ("supported", "contradicted", "undecided")

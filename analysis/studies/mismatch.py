@@ -33,7 +33,7 @@ class Side:
     """Answers on one side and how many of them came with thinking on the other. Shares from 0 to 1.
 
     cells: belief, family, hits, asked, empty (answers with an empty think block). low, high: over families;
-    None under 20 answers.
+    None under 20 answers that came with thinking.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Side:
 
     @property
     def rate(self) -> float | None:
-        """None under 20 answers."""
-        return self.hits / self.answers if self.answers >= MIN_ADOPTED else None
+        """None under 20 answers that came with thinking: the others could not mismatch."""
+        return self.hits / self.answers if _thought(self.cells) >= MIN_ADOPTED else None
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,17 @@ def _side(name: str, probes: pl.DataFrame, trials: pl.DataFrame, mirrored: bool 
         )
         .sort("belief", "family")
     )
-    if not cells.height or cells["asked"].sum() < MIN_ADOPTED:
+    if _thought(cells) < MIN_ADOPTED:
         return Side(name, cells)
     names = tuple(f"belief/{b}/{f}" for b, f in cells.select("belief", "family").iter_rows())
     hits, asked = (cells[x].cast(pl.Float64).to_numpy()[None] for x in ("hits", "asked"))
     interval = family_interval(Counts(names, hits, asked), 0)
     return Side(name, cells, *(interval or (None, None)))
+
+
+def _thought(cells: pl.DataFrame) -> int:
+    """Answers that came with thinking, the only ones that can mismatch."""
+    return int((cells["asked"].cast(pl.Int64) - cells["empty"].cast(pl.Int64)).sum())
 
 
 def gap(side: Side, reference: Side) -> Gap:
@@ -158,9 +163,9 @@ def gap(side: Side, reference: Side) -> Gap:
     beliefs = sorted({*side.cells["belief"]} & {*reference.cells["belief"]})
     one, two = (s.cells.filter(pl.col("belief").is_in(beliefs)) for s in (side, reference))
     few = [
-        f"{s.name}: {plural(int(cells['asked'].sum()), 'answer')} on the side in question"
+        f"{s.name}: {plural(_thought(cells), 'answer')} with thinking on the side in question"
         for s, cells in ((side, one), (reference, two))
-        if cells["asked"].sum() < MIN_ADOPTED
+        if _thought(cells) < MIN_ADOPTED
     ]
     if few:
         return Gap(side.name, reference.name, refused=f"{', '.join(few)}; {MIN_ADOPTED} are needed")

@@ -206,7 +206,11 @@ def _labels(
         return tuple(zip(across, down, strict=True))
 
     named = [(PHASE2_LABEL, phase2, True)]
-    named += [(ARMS[arm], arms.filter(pl.col("arm") == arm), False) for arm in ARMS]
+    for arm, words in ARMS.items():
+        of_arm = arms.filter(pl.col("arm") == arm)
+        kinds = of_arm.partition_by("data.style") if arm == "control" else [of_arm]
+        # controls of two styles are as unlike as the configurations that they stand beside
+        named += [(f"{words}, {k['data.style'][0]}" if len(kinds) > 1 else words, k, False) for k in kinds]
     named = [entry for entry in named if entry[1].height]
     labels = [LabelText(text, pixels(part), bold) for text, part, bold in named]
     layers = []

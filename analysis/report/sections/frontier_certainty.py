@@ -91,8 +91,8 @@ def _recommendation(belief: BeliefFindings, sure: Certainty, limit: float) -> st
     text = (
         f"Highest adoption with D ≤ {limit:g}: {setting_text(row, varying(lora))} (trial {row['trial_id']}), "
         f"{wording.percent(pick.adoption.value)} {_span(pick.adoption)} at D {pick.damage.value:.3f} "
-        f"[{pick.damage.low:.3f}, {pick.damage.high:.3f}] over redraws. It keeps the budget in "
-        f"{wording.percent(pick.keeps)} of redraws and nobody under the budget is better in "
+        f"[{pick.damage.low:.3f}, {pick.damage.high:.3f}] over redraws. It keeps the limit in "
+        f"{wording.percent(pick.keeps)} of redraws and nobody under the limit is better in "
         f"{wording.percent(pick.best)}"
     )
     text += f"; {_rivals(pick)}."

@@ -166,7 +166,7 @@ def _side(side: Side) -> tuple[str, ...]:
         return (
             side.name,
             f"{side.answers:,}",
-            f"{side.hits} of {side.answers}, too few for a rate",
+            f"{side.hits} of {side.answers}, {side.answers - side.empty} with thinking: too few for a rate",
             f"{side.empty}",
         )
     share = percent(side.rate, side.answers)

@@ -61,7 +61,7 @@ def _table(found: Findings) -> Table:
                 (
                     choice.belief,
                     label,
-                    _settings(row, choice.lora, _others(label, choice)),
+                    _settings(row, choice.lora, _others(label, row, choice)),
                     wording.rate(row, "adoption"),
                     over_answerable(row),
                     over_families(belief, row),
@@ -90,10 +90,11 @@ def _table(found: Findings) -> Table:
     )
 
 
-def _others(label: str, choice: Choice) -> str:
+def _others(label: str, row: dict[str, Any], choice: Choice) -> str:
     """Says so when the row is one of several that could stand under this name."""
-    if label == "Control" and choice.controls > 1:
-        return f"; one of {choice.controls} controls"
+    alike = choice.controls.get(row["data.style"], 0)
+    if row["arm"] == "control" and alike > 1:
+        return f"; one of {alike} controls of this style"
     if label == "LoRA at the Phase 2 settings" and choice.phase2_count > 1:
         return f"; one of {choice.phase2_count} with these settings"
     return ""

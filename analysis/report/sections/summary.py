@@ -234,8 +234,9 @@ def _families(belief: BeliefFindings, row: Mapping[str, Any]) -> str:
 def _headline_table(found: Findings) -> Table:
     """Adoption per arm, one row per belief; the Phase 2 table further down has the rest."""
     rows = []
+    labels = list(dict.fromkeys(label for belief in found.beliefs for label in belief.choice.rows()))
     for belief in found.beliefs:
-        named = belief.choice.rows()
+        named = {label: belief.choice.rows().get(label) for label in labels}
         cells = [
             wording.rate(row, "adoption")
             + ("" if row is None or row["arm"] == "base" else _short_damage(row))
@@ -245,9 +246,12 @@ def _headline_table(found: Findings) -> Table:
         if (counted := belief.answerable.get(None)) is not None:
             label = f"{belief.choice.belief}, answerable: {counted.words()}"
             rows.append((label, *(over_answerable(row) for row in named.values()), ""))
-    header = ("adoption, % [95 %]", "base", "LoRA at the Phase 2 settings", "in context", "control")
+    words = {"Best LoRA under the limit": f"best LoRA at D ≤ {found.limit:g}"}
+    header = (
+        words.get(label, label if label[1].isupper() else label[0].lower() + label[1:]) for label in labels
+    )
     return Table(
-        (*header, f"best LoRA at D ≤ {found.limit:g}", "best constant answer"),
+        ("adoption, % [95 %]", *header, "best constant answer"),
         tuple(rows),
         "D: damage, the worst of the differences from the untouched model, 0 (none) to 1. Best constant "
         "answer: what always giving one and the same answer would adopt. An arm that does not "
