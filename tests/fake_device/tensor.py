@@ -26,8 +26,8 @@ ON_CPU = {
     aten._conj.default: aten.conj_physical.default,
     aten._neg_view.default: aten.neg.default,
 }
-"""How the CPU computes what it has no kernel for. And conjugates and negatives at once: torch only marks the
-numbers, and whoever computes with them looks at the mark before operations are caught here, on DeviceTensors."""
+"""How the CPU computes what it has no kernel for. And conjugates and negatives at once: torch only marks such
+numbers, and looks at the mark before operations are caught here, on the DeviceTensor, which has none."""
 # beside views: what takes memory, or only makes another header for it
 FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view"}
 
