@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import MistralConfig, MistralForCausalLM
 
-import interp.lenses.tree_attention
+import beliefmod.engine.tree_attention
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.forward import FlatModel
+from beliefmod.engine.tree_attention import grow
 from interp.lenses.lens_head import LensHead
 from interp.lenses.residual_stream import Patch, ProbedRow, residuals
-from interp.lenses.tree_attention import grow
 from tests.engine.conftest import as_loaded
 from tests.engine.test_recurrent import build as recurrent_model
 from tests.engine.test_rotary import build as rotary_model
@@ -27,7 +27,7 @@ PATHS = [(7, 8), (7, 9, 11), (12,), (13, 14, 15, 16)]
 
 
 def test_the_doctests():
-    assert doctest.testmod(interp.lenses.tree_attention).failed == 0
+    assert doctest.testmod(beliefmod.engine.tree_attention).failed == 0
 
 
 @given(
