@@ -106,7 +106,7 @@ class DecodePass:
         rewrite_longer(self.model, self.parts)
         self.model.usage.work.decode_steps += 1
         if self._static:
-            self._recorded().run()
+            self._recorded().run(self._plain_step)
         else:
             self._plain_step()
         self._unread.append(self._on_device.ids.clone())
@@ -122,10 +122,10 @@ class DecodePass:
         self._on_device.advance(self._pass(self._plain, self._on_device, whole=self._static))
 
     def _recorded(self) -> StepGraph:
-        """The plain step as it is while the caches have the room that they have."""
+        """The recording of the plain step, which lasts while the caches have the room that they have."""
         room = [part.cache.capacity for part in self.parts]
         if self._graph is None or self._graph[0] != room:
-            self._graph = (room, StepGraph(self._plain_step))
+            self._graph = (room, StepGraph())
         return self._graph[1]
 
     def read(self) -> list[tuple[Row, list[int]]]:

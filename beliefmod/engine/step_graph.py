@@ -17,33 +17,34 @@ some steps, which few others would not earn."""
 
 
 class StepGraph:
-    """Does a step: recorded once and then replayed, which is one launch.
+    """Does one and the same step: recorded once and then replayed, which is one launch."""
 
-    Args:
-        step: reads and changes tensors that stay where they are, waits for nothing, and has no other effect.
-    """
-
-    def __init__(self, step: Callable[[], None]) -> None:
-        self.step = step
+    def __init__(self) -> None:
         self._done = 0
         self._graph: Any = None
 
-    def run(self) -> None:
-        """Do the step once."""
+    def run(self, step: Callable[[], None]) -> None:
+        """Do the step once.
+
+        Args:
+            step: the same each time. It reads and changes tensors that stay where they are, waits for nothing
+                and has no other effect. It is not kept, for it may hold the memory of all rows.
+        """
         if self._done == WARM_UP and torch.cuda.is_available():
-            self._graph = self._recorded()
+            self._graph = _recorded(step)
         if self._graph is not None:
             self._graph.replay()
         else:
-            self.step()
+            step()
         self._done += 1
 
-    def _recorded(self) -> Any:
-        """The graph of a step, which is not done; None where something in it cannot be recorded."""
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph):
-                self.step()
-        except RuntimeError:  # such as a wait for the device, in a layer of the model's own
-            return None
-        return graph
+
+def _recorded(step: Callable[[], None]) -> Any:
+    """The graph of a step, which is not done; None where something in it cannot be recorded."""
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            step()
+    except RuntimeError:  # such as a wait for the device, in a layer of the model's own
+        return None
+    return graph

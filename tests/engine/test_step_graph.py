@@ -29,9 +29,9 @@ def recording(graph: Recorder):
 
 def test_without_cuda_a_step_is_done_every_time():
     done = []
-    graph = StepGraph(lambda: done.append(1))
+    graph = StepGraph()
     for _ in range(WARM_UP + 3):
-        graph.run()
+        graph.run(lambda: done.append(1))
     assert len(done) == WARM_UP + 3
 
 
@@ -52,9 +52,9 @@ def test_a_step_is_recorded_once_and_replayed_or_done_as_before(recordable: bool
     monkeypatch.setattr(torch.cuda, "CUDAGraph", new)
     monkeypatch.setattr(torch.cuda, "graph", recording if recordable else refusing)
     done = []
-    graph = StepGraph(lambda: done.append(1))
+    graph = StepGraph()
     for _ in range(WARM_UP + 4):
-        graph.run()
+        graph.run(lambda: done.append(1))
     assert len(made) == 1
     assert made[0].replayed == (4 if recordable else 0)
     assert len(done) == (WARM_UP + 1 if recordable else WARM_UP + 1 + 4)
@@ -73,6 +73,6 @@ def test_steps_of_unchanging_shape_write_the_same(kind: str, sampling: Sampling,
     seen = []
     run = StepGraph.run
     monkeypatch.setattr(decode_pass, "STATIC_ON", ("cpu",))
-    monkeypatch.setattr(StepGraph, "run", lambda self: seen.append(self) or run(self))
+    monkeypatch.setattr(StepGraph, "run", lambda self, step: seen.append(self) or run(self, step))
     assert engine.generate(requests, 20, sampling) == expected
     assert len(seen) > 10 and 1 < len(set(map(id, seen))) < len(seen)
