@@ -307,12 +307,13 @@ class Engine(SlotTable):
 
         Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt or continuation, RowTooLong.
         """
+
+        def call(model: FlatModel, indices: list[int], slots: list[int | None]) -> list[float]:
+            part = [requests[index] for index in indices]
+            return score(model, part, slots, self._weights_of(part))
+
         with self.usage.timed("read"):
-            found = self._by_model(
-                requests, lambda model, indices, slots: score(model, [requests[i] for i in indices], slots)
-            )
-        self.usage.scored(requests, self._weights_of(requests))
-        return found
+            return self._by_model(requests, call)
 
     def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
         """How far each adapter has moved from base on a text: KL both ways and NLL, summed over its tokens.
