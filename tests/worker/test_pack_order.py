@@ -97,15 +97,14 @@ class Ends:
                 self.reports.append(report)
             self.changed.notify()
 
-    def conclude(self, runs, session, folder):
+    def conclude(self, runs, session, folder, ended):
         self.batches.append([run.config.trial_id for run in runs])
         for run in runs:
             if run.job:
                 assert run.config.trial_id in session.engine.attached()
                 assert {step["trial_id"] for step in run.steps} == {run.config.trial_id}
-        return [
-            SimpleNamespace(row={"trial_id": run.config.trial_id, "steps": len(run.steps)}) for run in runs
-        ]
+        for run in runs:
+            ended(run, SimpleNamespace(row={"trial_id": run.config.trial_id, "steps": len(run.steps)}))
 
     def wait(self, count: int) -> dict:
         with self.changed:
