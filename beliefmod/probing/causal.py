@@ -16,7 +16,7 @@ from beliefmod.engine.jobs import Completion
 from beliefmod.model.template import empty_thinking, encode, thinking_text
 from beliefmod.probing.question_queue import Put, QuestionQueue
 from beliefmod.probing.questioning import Subject, first_message, spread
-from beliefmod.probing.references import reference_probes, reference_rows
+from beliefmod.probing.references import reference_probes
 from beliefmod.probing.session import CAUSAL_TEST, Session, probe_seed
 from beliefmod.reading.causal_verdicts import cut_thinking, edit_value, paraphrase, score_causal
 
@@ -108,15 +108,6 @@ def ask_causal(
     rows = [put_causal(*each, session, queue.put) for each in zip(subjects, probes, strict=True)]
     queue.run()
     return [in_order(found) for found in rows]
-
-
-def reference_causal(session: Session, belief: str, arm: str) -> list[Row]:
-    """The causal rows of an untrained arm (base | icl), asked once or read from the run folder."""
-
-    def measure(subject: Subject) -> list[list[Row]]:
-        return ask_causal([subject], [reference_probes(session, belief, arm)], session)
-
-    return reference_rows(session, "causal", belief, arm, measure)
 
 
 def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterator[_Test]:

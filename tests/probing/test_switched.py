@@ -66,7 +66,9 @@ def test_a_trial_is_compared_with_the_base_that_was_asked_alike(session, path):
         while any(run.trained_at is None for run in runs):
             for report in session.engine.train_step():
                 next(run for run in runs if run.config.trial_id == report.trial_id).note(report)
-        together = conclude(runs, session, None)
+        found = {}
+        conclude(runs, session, None, lambda run, result: found.update({run.config.template: result}))
+        together = [found[config.template] for config in configs]
     finally:
         for run in runs:
             release(run, session)
