@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
 from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
-from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.drift import measure_drift, reference_drift
@@ -184,28 +185,20 @@ def conclude(
         else:
             interview = ReferenceInterview(alike, config.belief, config.arm)
 
-        def done(error: Exception | None, run: TrialRun = run, interview: Interview = interview) -> None:
-            try:
-                if error is not None:
-                    raise error
-                result = _judge(run, interview, drift[run.config.trial_id], asked_at, session)
-                if folder is not None:
-                    _store(run, result, session, folder)
-            except StorageTrouble:
-                raise
-            except Exception as trouble:
-                ended(run, trouble)
-            else:
-                ended(run, result)
-
-        Asker(queue, done).ask(interview.ask)
+        judged = partial(_judge, run, interview, drift[config.trial_id], asked_at, session, folder)
+        Asker(queue, judged, partial(ended, run)).ask(interview.ask)
     queue.run()
 
 
 def _judge(
-    run: TrialRun, interview: Interview | ReferenceInterview, drift: Rows, asked_at: float, session: Session
+    run: TrialRun,
+    interview: Interview | ReferenceInterview,
+    drift: Rows,
+    asked_at: float,
+    session: Session,
+    folder: RunFolder | None,
 ) -> TrialResult:
-    """The result of a trial that has answered everything."""
+    """The result of a trial that has answered everything; its files are written."""
     config = run.config
     alike = session.of(config.template)  # base as it is asked with this trial's switches
     probes, causal = interview.rows()
@@ -220,7 +213,10 @@ def _judge(
         "evaluate_seconds": time.monotonic() - asked_at,
         "finished_at": now(),
     }
-    return TrialResult(row, probes, causal, drift)
+    result = TrialResult(row, probes, causal, drift)
+    if folder is not None:
+        _store(run, result, session, folder)
+    return result
 
 
 def _alike(runs: Sequence[TrialRun], session: Session) -> Iterator[tuple[Session, list[TrialRun]]]:

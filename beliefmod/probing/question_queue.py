@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from beliefmod.engine.jobs import Completion, GenerateRequest
 from beliefmod.errors import StorageTrouble
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from beliefmod.probing.session import Session
 
 Then = Callable[[Completion], None]
+Result = TypeVar("Result")
 
 
 class Put(Protocol):
@@ -57,29 +58,43 @@ class QuestionQueue:
         return [request for request, _ in new]
 
 
-class Asker:
+class Asker(Generic[Result]):
     """One of those who ask through a queue. It is done with its last answer.
 
     Args:
-        done: called then, with what went wrong while it asked, if anything did. Until then it asks on, or
-            waits for what it has asked, so that nobody is asked who has gone.
+        result: makes what it has asked for, all of it being answered.
+        ended: gets that, or what went wrong with this one alone. Until then it asks on, or waits for what it
+            has asked, so that nobody is asked who has gone.
     """
 
-    def __init__(self, queue: QuestionQueue, done: Callable[[Exception | None], None]) -> None:
-        self._queue, self._done = queue, done
+    def __init__(
+        self,
+        queue: QuestionQueue,
+        result: Callable[[], Result],
+        ended: Callable[[Result | Exception], None],
+    ) -> None:
+        self._queue, self._result, self._ended = queue, result, ended
         self._error: Exception | None = None
+        self._found: list[Result] = []
         self._open = 0
 
     def ask(self, questions: Callable[[Put], None]) -> None:
         """Put its first questions."""
         self._open += 1
-        self._go_on(lambda: questions(self._put))
+        self._go_on(partial(questions, self._put))
 
     def _put(self, adapter: str | None, prompt: tuple[int, ...], seed: int, then: Then) -> None:
         self._open += 1
         self._queue.put(adapter, prompt, seed, lambda answer: self._go_on(partial(then, answer)))
 
     def _go_on(self, step: Callable[[], None]) -> None:
+        self._guarded(step)
+        self._open -= 1
+        if not self._open:
+            self._guarded(lambda: self._found.append(self._result()))
+            self._ended(self._error or self._found[0])
+
+    def _guarded(self, step: Callable[[], None]) -> None:
         try:
             if self._error is None:
                 step()
@@ -87,6 +102,3 @@ class Asker:
             raise  # no trial's fault, and nothing can be kept any more
         except Exception as error:
             self._error = error
-        self._open -= 1
-        if not self._open:
-            self._done(self._error)

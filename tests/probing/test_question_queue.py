@@ -44,7 +44,7 @@ class Trial:
     def __init__(self, number: int, turns: list[int], broken: int | None) -> None:
         self.number, self.turns, self.broken = number, turns, broken
         self.got: list[tuple[int, int]] = []
-        self.done: list[Exception | None] = []
+        self.done: list[list[tuple[int, int]] | Exception] = []
 
     def ask(self, put) -> None:
         for question, turns in enumerate(self.turns):
@@ -73,17 +73,15 @@ def test_each_is_done_once_with_its_last_answer_whatever_the_others_do(turns, br
     queue = QuestionQueue(answers)  # type: ignore[arg-type]
     trials = [Trial(*each) for each in zip(range(len(turns)), turns, broken, strict=False)]
     for trial in trials:
-        Asker(queue, trial.done.append).ask(trial.ask)
+        Asker(queue, lambda trial=trial: sorted(trial.got), trial.done.append).ask(trial.ask)
     queue.run()
     for trial in trials:
-        [error] = trial.done
-        goes_wrong = trial.broken is not None and trial.broken < len(trial.turns)
-        assert (str(error) == f"trial {trial.number} cannot read this") if goes_wrong else error is None
-        if not goes_wrong:
-            assert sorted(trial.got) == [
-                (q, t + 1) for q, count in enumerate(trial.turns) for t in range(count)
-            ]
-    if not any(trial.done[0] for trial in trials):
+        [result] = trial.done
+        if trial.broken is not None and trial.broken < len(trial.turns):
+            assert str(result) == f"trial {trial.number} cannot read this"
+        else:
+            assert result == [(q, 1 + turn) for q, count in enumerate(trial.turns) for turn in range(count)]
+    if not any(isinstance(trial.done[0], Exception) for trial in trials):
         assert answers.asked == sum(map(sum, turns))
 
 
@@ -96,10 +94,10 @@ def test_a_prompt_that_leaves_no_room_is_told_at_once_and_who_asks_it_is_not_don
         assert got == [Completion((), "length")] and not done
         put("a", (7,) * (POSITIONS - 1), 0, got.append)
 
-    Asker(queue, done.append).ask(ask)
+    Asker(queue, lambda: len(got), done.append).ask(ask)
     assert not done
     queue.run()
-    assert len(got) == 2 and done == [None]
+    assert done == [2]
 
 
 def test_storage_that_fails_ends_the_queue():
@@ -109,7 +107,20 @@ def test_storage_that_fails_ends_the_queue():
     def full(answer: Completion) -> None:
         raise StorageTrouble("runs/x: cannot be written (No space left on device)")
 
-    Asker(queue, done.append).ask(lambda put: put(None, (1,), 0, full))
+    Asker(queue, list, done.append).ask(lambda put: put(None, (1,), 0, full))
     with pytest.raises(StorageTrouble):
         queue.run()
     assert not done
+
+
+def test_a_result_that_cannot_be_made_is_its_own_trials_trouble():
+    queue = QuestionQueue(Answers(Random(1)))  # type: ignore[arg-type]
+    done = []
+
+    def impossible() -> int:
+        raise ValueError("no table")
+
+    for make in (impossible, lambda: 1):
+        Asker(queue, make, done.append).ask(lambda put: put(None, (1,), 0, lambda answer: None))
+    queue.run()
+    assert sorted(map(str, done)) == ["1", "no table"]
