@@ -182,6 +182,7 @@ def failing_at(call, step=Decoding._step):
 def test_who_asks_on_does_not_wait_for_the_others(engines, monkeypatch):
     engine, requests = engines["qwen3"], questions(3, 40)
     monkeypatch.setattr(engine, "drafts", None)
+    monkeypatch.setattr(decode_loop, "MAX_ROWS", 8)
     steps = engine.usage.work.decode_steps
     rounds, asked, turn = 0, list(dict.fromkeys(requests)), 1
     said, alive = streamed(engine, asked)
