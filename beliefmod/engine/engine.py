@@ -100,7 +100,7 @@ class Engine(SlotTable):
         """
         if not job.rows:
             raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
-        longest = max(len(row.input_ids) for row in (*job.rows, *job.neutral))
+        longest = max(len(row.input_ids) for row in (*job.rows, *job.neutral, *job.rejected))
         if longest > self.max_positions:
             raise jobs.RowTooLong(
                 f"trial {job.trial_id} has a row of {longest} tokens; "
@@ -108,6 +108,8 @@ class Engine(SlotTable):
             )
         if job.config.objective.kl_to_base and not job.neutral:
             raise jobs.NoRows(f"trial {job.trial_id} has no neutral rows for objective.kl_to_base")
+        if job.config.objective.name == "dpo" and len(job.rejected) != len(job.rows):
+            raise jobs.NoRows(f"trial {job.trial_id} has no answer that each of its rows is preferred to")
         config = job.config
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
         if total < 1:
@@ -118,10 +120,11 @@ class Engine(SlotTable):
             self._full[job.trial_id] = FullTraining(self.model, self.loaded, job, total)
             return
         lora = config.lora
-        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
+        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, lora.target_modules)
         self.pack.initialise(slot_trial.slot, config.seed)
         try:
-            slot_trial.optimizer = SlotOptimizer(*self.pack.trained(slot_trial.slot, lora.r), config)
+            weights = self.pack.trained(slot_trial.slot, lora.r)
+            slot_trial.optimizer = SlotOptimizer(*weights, config, self.pack.places(lora.r))
         except Exception as error:
             self.release(job.trial_id)
             if not ran_out(error):
