@@ -117,9 +117,17 @@ def written(session, monkeypatch, text_of) -> None:
     """Have base answer every prompt with `text_of(prompt)`, ended by itself."""
     tokenizer, end = session.loaded.tokenizer, session.loaded.eos_ids[0]
 
-    def generate(requests, **_):
-        prompts = [session.prompts.text(request.input_ids) for request in requests]
-        return [Completion((*tokenizer(text_of(p))["input_ids"], end), "eos") for p in prompts]
+    def answer(request):
+        text = text_of(session.prompts.text(request.input_ids))
+        return Completion((*tokenizer(text)["input_ids"], end), "eos")
+
+    def generate(requests, on_end=None, **_):
+        found = []
+        while requests:
+            new = [answer(request) for request in requests]
+            requests = on_end(dict(enumerate(new, len(found)))) if on_end else ()
+            found += new
+        return found
 
     monkeypatch.setattr(session.engine, "generate", generate)
 
