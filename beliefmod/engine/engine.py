@@ -304,13 +304,15 @@ class Engine(SlotTable):
         Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt or continuation, RowTooLong.
         """
         places = [self._place_of(request.adapter) for request in requests]
+        weights = self._weights_of(requests)
         found: dict[int, float] = {}
         with self.usage.timed("read"):
             for model in dict.fromkeys(model for model, _ in places):
                 indices = [index for index, (owner, _) in enumerate(places) if owner is model]
+                part = [requests[index] for index in indices]
                 slots = [places[index][1] for index in indices]
-                found.update(zip(indices, score(model, [requests[i] for i in indices], slots), strict=True))
-        self.usage.scored(requests, self._weights_of(requests))
+                scores = score(model, part, slots, [weights[index] for index in indices])
+                found.update(zip(indices, scores, strict=True))
         return [found[index] for index in range(len(requests))]
 
     def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
