@@ -139,6 +139,16 @@ class Usage:
             name = f"{activity}_seconds"
             setattr(self.work, name, getattr(self.work, name) + time.monotonic() - start)
 
+    @contextmanager
+    def outside(self, activity: Activity) -> Iterator[None]:
+        """Leave the seconds of a block out of an activity that is being timed around it."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            name = f"{activity}_seconds"
+            setattr(self.work, name, getattr(self.work, name) - (time.monotonic() - start))
+
     def shrunk(self, sentence: str) -> None:
         """Take down that memory ran out."""
         self.shrinks.append(sentence)
