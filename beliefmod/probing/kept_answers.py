@@ -63,7 +63,7 @@ class _Book(Generic[Request, Answer]):
     def __init__(
         self,
         place: Callable[[str | None, type], _Place | None],
-        content: Callable[[Request], tuple[Any, ...]],
+        content: Callable[[Any], tuple[Any, ...]],
         read: Callable[[Any], Answer | None],
     ) -> None:
         self._place, self._content, self._read = place, content, read
@@ -132,7 +132,7 @@ class KeptAnswers:
             StorageTrouble: answers of a run could not be written.
         """
         how = None if sampling.greedy else astuple(sampling)
-        book = _Book(
+        book = _Book[GenerateRequest, Completion](
             self._place,
             lambda r: ("completion", r.input_ids, max_new_tokens, how, None if how is None else r.seed),
             _completion,
@@ -164,7 +164,9 @@ class KeptAnswers:
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Summed log-probability (nats, at most 0) of each continuation after its prompt."""
-        book = _Book(self._place, lambda r: ("score", r.input_ids, r.continuation_ids), _score)
+        book = _Book[ScoreRequest, float](
+            self._place, lambda r: ("score", r.input_ids, r.continuation_ids), _score
+        )
         return self._numbers(requests, book, self.engine.score)
 
     def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
