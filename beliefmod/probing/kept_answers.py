@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from beliefmod.probing.answer_identity import about, digest
 from beliefmod.probing.answer_store import AnswerStore
 
 if TYPE_CHECKING:
+    from beliefmod.engine.decode_loop import OnEnd as OnCompletion
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import LoadedModel
 
@@ -36,6 +37,28 @@ BASE = "base"
 Request = TypeVar("Request", GenerateRequest, ScoreRequest, DriftRequest)
 Answer = TypeVar("Answer")
 OnEnd = Callable[[Mapping[int, Any]], None]
+
+
+class AnswerWriter(Protocol):
+    """An engine beside ours that writes completions.
+
+    Attributes:
+        name: which engine wrote an answer, as rows have it.
+        identity: what decides its answers beside the model.
+    """
+
+    name: str
+    identity: Mapping[str, str]
+
+    def generate(
+        self,
+        requests: Sequence[GenerateRequest],
+        max_new_tokens: int,
+        sampling: Sampling = GREEDY,
+        on_end: OnCompletion | None = None,
+    ) -> list[Completion]:
+        """As `Engine.generate`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +77,7 @@ class KeptAnswers:
     trials under way, which are written when they are older than `seconds`. Full fine-tuning is asked anew.
 
     Args:
+        writer: another engine that writes the completions instead; scores and drift are asked of the first.
         under_way: the run's store of answers of trials that have no row yet.
         cache: the store that runs share.
     """
@@ -65,9 +89,12 @@ class KeptAnswers:
         under_way: AnswerStore | None,
         cache: AnswerStore | None,
         seconds: float,
+        writer: AnswerWriter | None = None,
     ) -> None:
         self.engine, self.under_way, self.cache, self.seconds = engine, under_way, cache, seconds
+        self.writer = writer
         self._model = digest(about(loaded))
+        self._written = digest({**about(loaded), "written_by": writer.identity}) if writer else self._model
         self._fresh: dict[_Place, dict[str, Any]] = {}
         self._oldest: float | None = None
 
@@ -83,10 +110,12 @@ class KeptAnswers:
         found = self._answers(
             requests,
             lambda r: ("completion", r.input_ids, max_new_tokens, how, None if how is None else r.seed),
-            lambda rest, take: self.engine.generate(rest, max_new_tokens, sampling, take),
+            lambda rest, take: (self.writer or self.engine).generate(rest, max_new_tokens, sampling, take),
             _completion,
         )
-        if self.engine.drafts is not None:  # what was known already is drafted from, too
+        if (
+            self.writer is None and self.engine.drafts is not None
+        ):  # what was known already is drafted from, too
             for request, answer in zip(requests, found, strict=True):
                 self.engine.drafts.answers.add(request.input_ids, answer.token_ids)
         return found
@@ -165,17 +194,18 @@ class KeptAnswers:
 
     def _place(self, adapter: str | None, kinds: Iterable[type]) -> _Place | None:
         """Where an arm's answers are kept, None where they are not."""
+        model = self._written if set(kinds) == {GenerateRequest} else self._model
         if adapter is None and self.cache is not None:
-            return _Place(self.cache, self._model[:32], self._model)
+            return _Place(self.cache, model[:32], model)
         if self.under_way is None or set(kinds) != {GenerateRequest}:
             return None
         if adapter is None:
-            return _Place(self.under_way, BASE, self._model)
+            return _Place(self.under_way, BASE, model)
         try:
             weights = self.engine.state_dict(adapter)["weights"]
         except EngineError:  # a trial without an adapter, or a name that asking will complain about
             return None
-        total = sha256(self._model.encode())
+        total = sha256(model.encode())
         for name, pair in sorted(weights.items()):
             total.update(name.encode())
             for tensor in pair:

@@ -77,6 +77,7 @@ def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, An
             finish_reason=item.finish_reason,
             first_turn=item.first_turn,
             opened_by=session.opened_by,
+            engine=session.written_by,
         )
     _measure_margins([item for item in asked if item.probe.margin], session)
     return [[item.row or {} for item in items] for items in by_subject]
