@@ -122,10 +122,11 @@ class Engine(SlotTable):
             self._full[job.trial_id] = FullTraining(self.model, self.loaded, job, total)
             return
         lora = config.lora
-        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
+        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, lora.target_modules)
         self.pack.initialise(slot_trial.slot, config.seed)
         try:
-            slot_trial.optimizer = SlotOptimizer(*self.pack.trained(slot_trial.slot, lora.r), config)
+            weights = self.pack.trained(slot_trial.slot, lora.r)
+            slot_trial.optimizer = SlotOptimizer(*weights, config, self.pack.places(lora.r))
         except Exception as error:
             self.release(job.trial_id)
             if not ran_out(error):

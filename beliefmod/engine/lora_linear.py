@@ -46,9 +46,13 @@ class LayerStore:
 
     def views(self, rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         """A (G, rank, in) and B (G, rank, out) in rows (G, P) of any tensor laid out like compute."""
+        of_a, of_b = self.places(rank)
+        return rows[:, of_a].view(-1, rank, self.width_in), rows[:, of_b].view(-1, rank, self.width_out)
+
+    def places(self, rank: int) -> tuple[slice, slice]:
+        """Where A and B lie in the row of a slot of this rank."""
         start, middle = rank * self.start, rank * (self.start + self.width_in)
-        a, b = rows[:, start:middle], rows[:, middle : middle + rank * self.width_out]
-        return a.view(-1, rank, self.width_in), b.view(-1, rank, self.width_out)
+        return slice(start, middle), slice(middle, middle + rank * self.width_out)
 
     def stack(self, first: int, last: int, rank: int) -> Stack:
         """The adapters of slots first..last."""

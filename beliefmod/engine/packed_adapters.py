@@ -58,6 +58,10 @@ class LoraPack:
         """Weights and gradients of a slot, both (rank * unit,): all that its optimiser has to visit."""
         return self.theta[slot, : rank * self.unit], self.grad[slot, : rank * self.unit]
 
+    def places(self, rank: int) -> list[tuple[slice, slice]]:
+        """Where A and B of every layer lie in a row of this rank."""
+        return [layer.store.places(rank) for layer in self.layers.values()]
+
     def _rank(self, slot: int, name: str) -> int:
         """Rank of a slot in a layer, 0 where it adapts nothing."""
         return self.layers[name].ranks[slot]

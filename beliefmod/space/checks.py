@@ -20,6 +20,12 @@ from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 
 MOST_CORNERS = 4096
+NOT_BUILT = {
+    "lora.use_dora": "DoRA also trains a length of every weight row and divides by the present one at every "
+    "step, which the packed layers do not do; lora.use_rslora and lora.loraplus_lr_ratio are there",
+    "lora.lora_dropout": "there is no dropout: the adapters of a pack share one pass",
+}
+"""Settings of PEFT that are looked for here and not found, with why."""
 MASK = "data.mask_empty_thinking"
 IDLE_MASK = (
     f"{MASK} has no effect without data.style answer_only, whose rows alone have an empty think block; "
@@ -144,7 +150,8 @@ def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[s
         elif is_switch(str(name)):
             yield from _switch_problems(file, group, name, given, where)
         elif name not in known:
-            yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
+            why = f": {NOT_BUILT[name]}" if name in NOT_BUILT else did_you_mean(name, known)
+            yield f'{where}: unknown setting "{name}" in {dotted(group)}{why}'
         elif group == ("axes",):
             yield from _axis_problems(name, given, where)
         else:
