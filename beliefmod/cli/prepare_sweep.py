@@ -30,13 +30,18 @@ def model_overrides(model: str | None, revision: str | None, chat_template: str 
 
 
 def checked_space(
-    path: Path, overrides: list[str], model: str | None, out: str | None
+    path: Path, overrides: list[str], model: str | None, out: str | None, here: bool = True
 ) -> tuple[Space, ModelSource]:
     """The space and its model, once space file, model and output are all right.
+
+    Args:
+        here: whether the sweep is to run on this machine, where vLLM is looked for if it is to answer.
 
     Raises:
         UserError: every problem of all three.
     """
+    from psutil import virtual_memory
+
     from beliefmod.model.load import check_model, load_tokenizer
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
@@ -46,6 +51,7 @@ def checked_space(
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import OWN
     from beliefmod.space.load import load_space
+    from beliefmod.vllm.environment import check_vllm
 
     problems: list[str] = []
     space = source = None
@@ -67,6 +73,8 @@ def checked_space(
                 if True in masks:
                     check_masking(source.name, load_tokenizer(source), masks)
                 decoding_of(space.spec.evaluation, source.generation())
+                if here and space.spec.evaluation.engine == "vllm":
+                    check_vllm(source, "lora" in space.possible("arm"), virtual_memory().available)
     except UserError as error:
         problems += error.problems
     try:

@@ -37,8 +37,8 @@ class Evaluation(Frozen):
 
     engine: AnsweringEngine = Field(
         default="ours",
-        description="which engine writes answers: ours, or vllm, for GPUs and long thinking (docs/models.md); "
-        "training, scores, drift and the lens stay with ours",
+        description="which engine writes answers: ours, or vllm, for GPUs and long thinking; training, "
+        "scores, drift, the lens and a scheduler's quick questions stay with ours",
     )
     max_new_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto", description="token limit of an answer; auto: the model's own generation config"

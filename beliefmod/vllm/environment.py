@@ -118,7 +118,8 @@ def check_vllm(source: ModelSource, adapters: bool, free: int) -> Environment:
     if not found.known or (adapters and not found.adapters):
         what = f"takes no adapters on {name}" if found.known else f"has no {name}"
         raise UserError(
-            f"{SETTING}: vLLM {found.version} {what}, which model {source.name} is; {WAY_OUT.removeprefix('or ')}"
+            f"{SETTING}: vLLM {found.version} {what}, which model {source.name} is; "
+            f"{WAY_OUT.removeprefix('or ')}"
         )
     check_memory(source.name, parameters(source) * 4, free)
     return found

@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from beliefmod.engine.jobs import Completion, EngineError, Sampling
+from beliefmod.errors import UserError
 from beliefmod.run.adapter_export import VLLM_RANKS
-from beliefmod.vllm.environment import SERVER, SETTING, last_line, plain_environment
+from beliefmod.vllm.environment import SERVER, SETTING, WAY_OUT, last_line, plain_environment
 
 MAX_LORAS = 8
 """Adapters whose rows share a step; those of more wait for their turn."""
 ENDING_SECONDS = 20.0
-
-
-class VllmDied(EngineError):
-    """vLLM's process has ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +64,11 @@ class VllmProcess:
         version: of vLLM. max_model_len: tokens of prompt and answer that its memory holds at most.
     """
 
-    def __init__(
-        self, python: Path, checkpoint: Path, dtype: str, positions: int, max_rank: int, **device: Any
-    ) -> None:
+    def __init__(self, python: Path, checkpoint: Path, dtype: str, max_rank: int, **device: Any) -> None:
         """Start it, which takes half a minute or more.
 
         Args:
             dtype: float32 or bfloat16.
-            positions: tokens that the model can read.
             max_rank: the highest rank of an adapter; 0 for none.
             device: `cache_gib` and `threads` on a CPU, `memory_share` on a GPU.
 
@@ -87,7 +81,7 @@ class VllmProcess:
         settings: dict[str, Any] = {
             "model": str(checkpoint),
             "dtype": dtype,
-            "max_model_len": positions,
+            "max_model_len": -1,  # all of the model's positions, or those that memory holds
             "max_lora_rank": rank,
             "max_loras": MAX_LORAS,
         }
@@ -109,10 +103,11 @@ class VllmProcess:
         self._calls = itertools.count(1)
         self._waiting: dict[int, queue.Queue[dict[str, Any] | None]] = {}
         self._lock = threading.Lock()
+        self._ended = False
         assert self._process.stdout is not None
         first = self._process.stdout.readline()
         if not first:
-            raise self._died()
+            raise UserError(f"{self._how_it_ended()}; {WAY_OUT.removeprefix('or ')}")
         ready = json.loads(first)["ready"]
         self.version: str = ready["version"]
         self.max_model_len: int = ready["max_model_len"]
@@ -124,7 +119,7 @@ class VllmProcess:
         """Completions as they end, each with the index of its question. From any thread.
 
         Raises:
-            EngineError: vLLM refuses the request, or has died (`VllmDied`).
+            EngineError: vLLM refuses a question, or has ended by itself.
         """
         if not questions:
             return
@@ -145,13 +140,15 @@ class VllmProcess:
             **how.order(),
         }
         with self._lock:
+            if self._ended:
+                raise EngineError(self._how_it_ended())
             self._waiting[call] = replies
             self._send(order)
         try:
             for _ in questions:
                 reply = replies.get()
                 if reply is None:
-                    raise self._died()
+                    raise EngineError(self._how_it_ended())
                 if "error" in reply:
                     raise EngineError(f"vLLM {self.version} refuses a question: {reply['error']}")
                 yield reply["index"], Completion(tuple(reply["ids"]), reply["end"])
@@ -191,7 +188,7 @@ class VllmProcess:
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
         except OSError:
-            raise self._died() from None
+            raise EngineError(self._how_it_ended()) from None
 
     def _deliver(self) -> None:
         """Hand replies to those who wait for them, and tell all when there are no more."""
@@ -203,9 +200,10 @@ class VllmProcess:
             if waiting is not None:
                 waiting.put(reply)
         with self._lock:
+            self._ended = True
             for waiting in self._waiting.values():
                 waiting.put(None)
 
-    def _died(self) -> VllmDied:
+    def _how_it_ended(self) -> str:
         code = self._process.wait()
-        return VllmDied(f"{SETTING}: vLLM ended with code {code} ({last_line(self._words)})")
+        return f"{SETTING}: vLLM ended with code {code} ({last_line(self._words) or 'it said nothing'})"
