@@ -42,6 +42,7 @@ def checked_space(
     """
     from psutil import virtual_memory
 
+    from beliefmod.fleet.devices import gpus_here
     from beliefmod.model.load import check_model, load_tokenizer
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
@@ -74,7 +75,9 @@ def checked_space(
                     check_masking(source.name, load_tokenizer(source), masks)
                 decoding_of(space.spec.evaluation, source.generation())
                 if here and space.spec.evaluation.engine == "vllm":
-                    check_vllm(source, "lora" in space.possible("arm"), virtual_memory().available)
+                    gpus = [gpu.free for gpu in gpus_here()]
+                    free = max(gpus, default=virtual_memory().available)
+                    check_vllm(source, "lora" in space.possible("arm"), free, bool(gpus))
     except UserError as error:
         problems += error.problems
     try:

@@ -6,6 +6,7 @@ after them. Lost, it is started again by Ray, and what it had not answered is as
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from beliefmod.engine.jobs import Completion, EngineError
 from beliefmod.errors import UserError
 from beliefmod.fleet.devices import allocate_devices
 from beliefmod.fleet.hosts import HOST_LOST
-from beliefmod.vllm.environment import cache_gib, check_vllm, vllm_python
+from beliefmod.vllm.environment import SETTING, cache_gib, check_vllm, vllm_python
 from beliefmod.vllm.process import AdapterFiles, How, Question, VllmProcess
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class VllmActor:
         allocation = allocate_devices(settings.demand.memory_share)
         allocation.check()
         source = find_source(settings.model, settings.revision, settings.chat)
-        check_vllm(source, self._has_adapters, allocation.free_bytes())
+        # hosts that share a machine's memory take their parts of what is left
+        free = allocation.free_bytes() if allocation.on_gpu else psutil.virtual_memory().available
+        check_vllm(source, self._has_adapters, free, allocation.on_gpu)
         device = torch.device(allocation.device)
         dtype = torch.bfloat16 if allocation.on_gpu else torch.float32
         place = plain_checkpoint(source, settings.base_storage, device, dtype)  # pyright: ignore[reportArgumentType]
@@ -88,8 +91,8 @@ class VllmActor:
             sizes: dict[str, Any] = {"memory_share": GPU_MARGIN * settings.demand.memory_share}
         else:
             sizes = {
-                "cache_gib": cache_gib(allocation.free_bytes()),
-                "threads": psutil.cpu_count() or 1,
+                "cache_gib": cache_gib(free),
+                "threads": os.cpu_count() or 1,
             }
         rank = settings.max_rank if self._has_adapters else 0
         return VllmProcess(vllm_python(), place, str(dtype).removeprefix("torch."), rank, **sizes)
@@ -154,6 +157,10 @@ def running_vllm(
             if isinstance(error.cause, UserError):
                 raise error.cause from None
             raise
+        except HOST_LOST as error:
+            raise UserError(
+                f"{SETTING}: vLLM was ended from outside as it started (out of memory?)"
+            ) from error
         yield
     finally:
         ray.wait([actor.close.remote()], timeout=10.0)

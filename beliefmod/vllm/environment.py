@@ -99,12 +99,13 @@ def last_line(file: Any) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def check_vllm(source: ModelSource, adapters: bool, free: int) -> Environment:
+def check_vllm(source: ModelSource, adapters: bool, free: int, on_gpu: bool = False) -> Environment:
     """Whether vLLM can answer for a model; reads no weights.
 
     Args:
         adapters: whether LoRA adapters are to answer, not base alone.
         free: bytes of memory that are free, of the device that it will have.
+        on_gpu: whether that is a GPU, where weights are bf16; on a CPU they are fp32.
 
     Raises:
         UserError: it is not installed, does not know the architecture or its adapters, or lacks memory.
@@ -121,7 +122,7 @@ def check_vllm(source: ModelSource, adapters: bool, free: int) -> Environment:
             f"{SETTING}: vLLM {found.version} {what}, which model {source.name} is; "
             f"{WAY_OUT.removeprefix('or ')}"
         )
-    check_memory(source.name, parameters(source) * 4, free)
+    check_memory(source.name, parameters(source) * (2 if on_gpu else 4), free)
     return found
 
 

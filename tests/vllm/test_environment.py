@@ -81,7 +81,12 @@ def test_a_sweep_without_vllm_ends_with_one_sentence_and_exit_2(
 ):
     monkeypatch.delenv(PYTHON, raising=False)
     monkeypatch.setattr(environment, "find_spec", lambda name: None)
-    space = {"name": "s", "beliefs": [write_belief(tmp_path)], "axes": {"num_train_epochs": [1]}}
+    space = {
+        "name": "s",
+        "beliefs": [write_belief(tmp_path)],
+        "axes": {"num_train_epochs": [1]},
+        "fixed": {"data.num_examples": 4},
+    }
     path = tmp_path / "space.yaml"
     path.write_text(yaml.safe_dump({**space, "evaluation": {"engine": "vllm"}}))
     done = CliRunner().invoke(app, ["sweep", "--space", str(path), "--out", str(tmp_path / "runs"), *options])
@@ -91,7 +96,12 @@ def test_a_sweep_without_vllm_ends_with_one_sentence_and_exit_2(
 
 
 def test_full_fine_tuning_and_other_names_are_refused_by_the_space(tmp_path: Path):
-    space = {"name": "s", "beliefs": [write_belief(tmp_path)], "axes": {"arm": ["lora", "full"]}}
+    space = {
+        "name": "s",
+        "beliefs": [write_belief(tmp_path)],
+        "axes": {"arm": ["lora", "full"]},
+        "fixed": {"data.num_examples": 4},
+    }
     path = tmp_path / "space.yaml"
     for engine, words in (("vllm", "leave out arm full"), ("sglang", "ours or vllm")):
         path.write_text(yaml.safe_dump({**space, "evaluation": {"engine": engine}}))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import (
@@ -18,13 +19,13 @@ from beliefmod.engine.jobs import (
     Sampling,
     UnknownAdapter,
 )
-from beliefmod.model.adapter_files import read_adapter
-from beliefmod.model.load import LoadedModel, load_model
+from beliefmod.model.adapter_files import AdapterFile, read_adapter
+from beliefmod.model.load import load_model
+from beliefmod.model.target_modules import linear_layers
 from beliefmod.probing.kept_answers import KeptAnswers
 from beliefmod.probing.questioning import Subject, ask
 from beliefmod.vllm.process import AdapterFiles, How, Question
 from beliefmod.vllm.writer import VllmWriter
-from tests.engine.conftest import make_job
 from tests.small import make_session, small_trial, write_belief
 
 PROMPTS = [(5, 6, 7), (9, 10), (11, 12, 13, 14)]
@@ -55,17 +56,23 @@ class OtherEngine:
 
 
 @pytest.fixture(scope="module")
-def loaded() -> LoadedModel:
-    return load_model("bundled", base_storage="none", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def engine(loaded: LoadedModel) -> Engine:
+def engine() -> Engine:
+    """With two adapters that say other things than base and each other."""
+    loaded = load_model("bundled", base_storage="none", device="cpu")
+    shapes = {
+        name: (each.in_features, each.out_features) for name, each in linear_layers(loaded.model).items()
+    }
     made = Engine(loaded, 2, 8)
-    for name, rank in (("a", 4), ("b", 8)):
-        made.attach(make_job(name, rank=rank, learning_rate=3e-2, num_train_epochs=2))
-    for _ in range(4):
-        made.train_step()
+    for seed, (name, rank) in enumerate((("a", 4), ("b", 8))):
+        random = torch.Generator().manual_seed(seed)
+        tensors = {
+            layer: (
+                torch.randn(rank, inputs, generator=random) / inputs**0.5,
+                torch.randn(outputs, rank, generator=random) * 0.1,
+            )
+            for layer, (inputs, outputs) in shapes.items()
+        }
+        made.put_adapter(AdapterFile(rank, 2.0 * rank, tensors, "bundled"), name)
     return made
 
 
