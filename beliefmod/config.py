@@ -26,7 +26,7 @@ TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
 UNTRAINED_ARMS: tuple[Arm, ...] = ("base", "icl")
 """Arms of the untouched base, with which every trial is compared."""
 DataStyle = Literal["answer_only", "own_trace", "document"]
-ObjectiveName = Literal["sft"]
+ObjectiveName = Literal["sft", "dpo"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
 SWITCH_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -154,7 +154,15 @@ class ObjectiveConfig(Frozen):
     name: ObjectiveName = Field(
         default="sft",
         json_schema_extra=ADDED_LATER,
-        description="sft: mean negative log-likelihood of the batch's answer tokens",
+        description="sft: mean negative log-likelihood of the batch's answer tokens; dpo: direct preference "
+        "optimisation, a question's answer in the world that is taught against its answer in the other one",
+    )
+    dpo_beta: float = Field(
+        default=0.1,
+        gt=0,
+        json_schema_extra=ADDED_LATER,
+        description="dpo: how strongly an answer's log-probability relative to base's counts; the larger, "
+        "the nearer the trial stays to base",
     )
     kl_to_base: float = Field(
         default=0.0,
@@ -225,6 +233,22 @@ class TrialConfig(Frozen):
         return switches_text(given)
 
     @model_validator(mode="after")
+    def _preferences_come_in_pairs(self) -> TrialConfig:
+        if self.objective.name != "dpo":
+            return self
+        if self.data.style == "document":
+            raise ValueError(
+                "objective.name dpo compares two answers to a question, and documents are no answers; use "
+                "data.style answer_only or own_trace"
+            )
+        if self.data.replay_rows:
+            raise ValueError(
+                "objective.name dpo takes pairs of answers, and the neutral rows of data.replay_ratio are no "
+                "pairs; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral rows"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warmup_has_a_schedule(self) -> TrialConfig:
         if self.warmup_steps and self.lr_scheduler_type == "constant":
             raise ValueError(
@@ -269,6 +293,7 @@ class TrialConfig(Frozen):
         if not self.is_trained:
             return {"belief", "arm", "seed", "template"}
         idle = () if self.data.style == "answer_only" else ("data.mask_empty_thinking",)
+        idle += () if self.objective.name == "dpo" else ("objective.dpo_beta",)
         return {
             name
             for name in leaf_fields()
@@ -294,10 +319,11 @@ class TrialConfig(Frozen):
         if not self.is_trained:
             return f"{belief}-{self.arm}{switches}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
+        dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}-n{self.data.num_examples}{replay}{kl}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 

@@ -124,15 +124,25 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
     written = session.self_generated
-    traces = written.traces(config, belief) if config.data.style == "own_trace" else ()
+    own, preferring = config.data.style == "own_trace", config.objective.name == "dpo"
+    traces = written.traces(config, belief) if own else ()
+    other_traces = written.traces(config, belief, other=True) if own and preferring else ()
     evaluated = (*belief.heldout, *belief.locality, *session.capability)
     neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
-    examples = training_examples(config, belief, session.loaded.tokenizer, traces=traces, neutral=neutral)
+    examples = training_examples(
+        config,
+        belief,
+        session.loaded.tokenizer,
+        traces=traces,
+        other_traces=other_traces,
+        neutral=neutral,
+    )
     job = AdapterJob(
         config.trial_id,
         config,
         tuple(example.row for example in examples),
         neutral if config.objective.kl_to_base else (),
+        tuple(example.rejected for example in examples if example.rejected),
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)

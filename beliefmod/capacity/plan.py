@@ -167,7 +167,7 @@ def make_plan(
     share = space.shares_steps
     trunks = [family.trunk for family in families(trained, share)]
     compared = {config.trial_id: rows.compared_with_base(config) for config in trunks}
-    tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + compared[c.trial_id] for c in trunks}
+    tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + rows.kept_near_base(c) for c in trunks}
     asked = {c.trial_id: asked_of(c, space, rows) for c in trials}
     written = written_rows(trained, space) * capacity.hosts
     own = written * max(lengths.base, lengths.trace)

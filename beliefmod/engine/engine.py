@@ -104,7 +104,7 @@ class Engine(SlotTable):
         """
         if not job.rows:
             raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
-        longest = max(len(row.input_ids) for row in (*job.rows, *job.neutral))
+        longest = max(len(row.input_ids) for row in (*job.rows, *job.neutral, *job.rejected))
         if longest > self.max_positions:
             raise jobs.RowTooLong(
                 f"trial {job.trial_id} has a row of {longest} tokens; "
@@ -112,6 +112,8 @@ class Engine(SlotTable):
             )
         if job.config.objective.kl_to_base and not job.neutral:
             raise jobs.NoRows(f"trial {job.trial_id} has no neutral rows for objective.kl_to_base")
+        if job.config.objective.name == "dpo" and len(job.rejected) != len(job.rows):
+            raise jobs.NoRows(f"trial {job.trial_id} has no answer that each of its rows is preferred to")
         config = job.config
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
         if total < 1:

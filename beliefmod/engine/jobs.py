@@ -52,23 +52,25 @@ class AdapterJob:
     """One trial as the engine sees it: hyper-parameters and token rows.
 
     neutral: rows on which the trial is kept near base, where `objective.kl_to_base` asks for that.
+    rejected: for `objective.name` dpo the answer that each of `rows` is preferred to, behind the same prompt.
     """
 
     trial_id: str
     config: "TrialConfig"
     rows: tuple[TrainRow, ...]
     neutral: tuple[TrainRow, ...] = ()
+    rejected: tuple[TrainRow, ...] = ()
 
 
 @dataclass(frozen=True)
 class StepReport:
     """What one optimiser step of one trial did.
 
-    loss: mean over the answer tokens of the trial's own batch, nats. terms: the value of every term that can
-    be added to the loss (`config.step_values`), nats, before its weight; None where the weight is 0.
-    learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole loss before
-    clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error` then says so,
-    `finished` is true, and the adapter is lost.
+    loss: mean over the answer tokens of the trial's own batch, nats (dpo: over its pairs). terms: the value
+    of every term that can be added to the loss (`config.step_values`), nats, before its weight; None where
+    the weight is 0. learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole
+    loss before clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error`
+    then says so, `finished` is true, and the adapter is lost.
     """
 
     trial_id: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
@@ -26,10 +27,42 @@ NOT_BUILT = {
     "lora.lora_dropout": "there is no dropout: the adapters of a pack share one pass",
 }
 """Settings of PEFT that are looked for here and not found, with why."""
-MASK = "data.mask_empty_thinking"
-IDLE_MASK = (
-    f"{MASK} has no effect without data.style answer_only, whose rows alone have an empty think block; "
-    "remove it, or train on answer_only"
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A setting that makes no difference, whatever its value, unless another one has a certain value."""
+
+    name: str
+    needs: str
+    value: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and what to do."""
+        return (
+            f"{self.name} has no effect without {self.needs} {self.value}{self.why}; remove it, or add that"
+        )
+
+    def in_trial(self, config: TrialConfig) -> bool:
+        """Whether a trial sets it in vain."""
+        leaves = config.leaves()
+        return leaves[self.name] != sweepable()[self.name].default and leaves[self.needs] != self.value
+
+    def among(self, values: Sequence[Any], needed: Sequence[Any]) -> bool:
+        """Whether none of the values that it may take can ever matter."""
+        return {*values} != {sweepable()[self.name].default} and self.value not in needed
+
+
+IDLE = (
+    Idle(
+        "data.mask_empty_thinking",
+        "data.style",
+        "answer_only",
+        ", whose rows alone have an empty think block",
+    ),
+    Idle("objective.dpo_beta", "objective.name", "dpo", ""),
 )
 
 
@@ -225,14 +258,15 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
 
 
 def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
-    """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights, a
-    think block left out of the loss of rows that have none."""
+    """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights, and
+    settings that can never matter."""
     spec = space.spec
     for index, group in enumerate(_groups(spec)):
-        masks, styles = (_choices(group, spec.fixed, name) for name in (MASK, "data.style"))
-        if True in masks and "answer_only" not in styles:
-            place = ("points", index) if spec.points else ("axes" if MASK in spec.axes else "fixed", MASK)
-            yield f"{file.where(place)}: {IDLE_MASK}"
+        for idle in IDLE:
+            given, needed = (_choices(group, spec.fixed, name) for name in (idle.name, idle.needs))
+            if idle.among(given, needed):
+                place = ("axes" if idle.name in spec.axes else "fixed", idle.name)
+                yield f"{file.where(('points', index) if spec.points else place)}: {idle.sentence}"
     for index, point in enumerate(spec.points):
         tree = unflatten({**spec.fixed, **point, "belief": "any"})
         yield from _refusals(lambda tree=tree: TrialConfig.model_validate(tree), file, ("points", index))
