@@ -12,7 +12,7 @@ N ?= 100
 SEED ?= 1
 
 # Each prints one table, takes --repeats and a size, and says more with --help; gpu is for a machine with one
-BENCHMARKS ?= against_trl packed_training packed_generation continuous_batching ray_overhead scaling frontier_bootstrap lens_packed
+BENCHMARKS ?= against_trl packed_training packed_generation decode_step continuous_batching ray_overhead scaling frontier_bootstrap lens_packed
 
 BIN := .venv/bin
 # Compiled once, on all cores, when all is installed: where bytecode may not be written (PYTHONDONTWRITEBYTECODE, as in

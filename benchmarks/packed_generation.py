@@ -25,6 +25,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from torch import nn
 
 from beliefmod.beliefs import load_belief
 from beliefmod.capacity.calibrate import Calibration, calibrate
@@ -33,6 +34,7 @@ from beliefmod.engine import decode_loop, prompt_pieces
 from beliefmod.engine.drafts import Drafts, Text
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import GenerateRequest
+from beliefmod.engine.packed_adapters import LayerTensors
 from beliefmod.engine.usage import Work
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 from beliefmod.model.load import LoadedModel, load_model
@@ -69,17 +71,22 @@ def make_task(folder: Path, model: str, belief: str, adapters: int, questions: i
     layers = linear_layers(loaded.model)
     made = []
     for number in range(adapters):
-        generator = torch.Generator().manual_seed(number)
-        tensors = {
-            name: (
-                torch.randn(RANK, layer.in_features, generator=generator) / layer.in_features**0.5,
-                torch.randn(layer.out_features, RANK, generator=generator) * SIZE,
-            )
-            for name, layer in layers.items()
-        }
+        tensors = random_adapter(layers, number, RANK)
         made.append(folder / f"adapter-{number}")
         write_adapter(made[-1], AdapterFile(RANK, 2.0 * RANK, tensors, model), tuple(layers))
     return Task(model, loaded, prompts, tuple(made), longest)
+
+
+def random_adapter(layers: Mapping[str, nn.Linear], seed: int, rank: int) -> LayerTensors:
+    """Random A and B for every layer, in PEFT's shapes."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: (
+            torch.randn(rank, layer.in_features, generator=generator) / layer.in_features**0.5,
+            torch.randn(layer.out_features, rank, generator=generator) * SIZE,
+        )
+        for name, layer in layers.items()
+    }
 
 
 def packed(task: Task) -> tuple[Callable[[str], Answers], Callable[[], float]]:

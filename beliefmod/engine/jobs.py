@@ -1,7 +1,7 @@
 """What goes into the engine and what comes out of it. No torch here."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -139,6 +139,11 @@ class Completion:
 
     token_ids: tuple[int, ...]
     finish_reason: Literal["eos", "length"]
+
+
+OnEnd = Callable[[Mapping[int, Completion]], Sequence[GenerateRequest] | None]
+"""Called as answers end, with them by the index of their request. The requests that it returns are answered
+too; they join those under way, and are numbered on."""
 
 
 @dataclass(frozen=True)

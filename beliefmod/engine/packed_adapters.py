@@ -39,7 +39,7 @@ class LoraPack:
         )
         self.grad = torch.zeros_like(self.theta[:slots])
         self.compute = self.theta if self.theta.dtype == dtype else torch.zeros_like(self.theta, dtype=dtype)
-        self.routing = Routing(dtype, device)
+        self.routing = Routing(dtype, device, self.unit)
         self.layers: dict[str, PackedLinear] = {}
         start = 0
         for name, layer in layers.items():
@@ -162,6 +162,7 @@ class LoraPack:
 
     def refresh(self, slot: int) -> None:
         """Bring the compute copy of a slot up to date after its theta changed."""
+        self.routing.version += 1
         if self.compute is not self.theta:
             self.compute[slot].copy_(self.theta[slot])
 

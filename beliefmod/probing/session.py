@@ -11,7 +11,14 @@ from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.config import switches_words
 from beliefmod.data.self_generated import SelfGenerated
-from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
+from beliefmod.engine.jobs import (
+    Completion,
+    DriftRequest,
+    DriftResult,
+    GenerateRequest,
+    OnEnd,
+    ScoreRequest,
+)
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import canonical_text, prompt_opens, think_marks
@@ -239,6 +246,13 @@ class Session:
         """Base's completions of numbered prompts under another token limit than the answers have."""
         seeds = [probe_seed(self.reference_seed, number) for number in numbers]
         return self._generate([None] * len(prompts), prompts, seeds, limit)
+
+    def answer(self, requests: Sequence[GenerateRequest], on_end: OnEnd) -> None:
+        """Complete prompts, as long as `on_end`, which is told of answers as they end, asks on."""
+        decoding = self.decoding
+        (self.answers or self.engine).generate(
+            requests, max_new_tokens=decoding.max_new_tokens, sampling=decoding.sampling, on_end=on_end
+        )
 
     def _generate(
         self,

@@ -7,13 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from beliefmod.engine.jobs import GREEDY, Completion, EngineError, GenerateRequest, Sampling
+from beliefmod.engine.jobs import GREEDY, Completion, EngineError, GenerateRequest, OnEnd, Sampling
 from beliefmod.model.adapter_files import copy_adapter
 from beliefmod.vllm.environment import SETTING
 from beliefmod.vllm.process import AdapterFiles, How, Question
 
 if TYPE_CHECKING:
-    from beliefmod.engine.decode_loop import OnEnd
     from beliefmod.engine.engine import Engine
 
 Ask = Callable[[Sequence[Question], AdapterFiles, How], Iterator[tuple[int, Completion]]]
@@ -56,10 +55,25 @@ class VllmWriter:
         """
         if problems := sampling.problems():
             raise EngineError("; ".join(problems))
+        asked: list[GenerateRequest] = []
+        found: dict[int, Completion] = {}
+        more = list(requests)
+        while more:  # what is asked on goes into the next call
+            first, round_ = len(asked), more
+            asked, more = [*asked, *round_], []
+            for index, completion in self._ask(round_, max_new_tokens, sampling):
+                found[first + index] = completion
+                if on_end is not None:
+                    more += on_end({first + index: completion}) or ()
+        return [found[index] for index in range(len(asked))]
+
+    def _ask(
+        self, requests: Sequence[GenerateRequest], max_new_tokens: int, sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
         positions = self.engine.max_positions
         lengths = [len(request.input_ids) for request in requests]
         self.engine.model.check_lengths([length + 1 for length in lengths], lengths)
-        most = max((min(length + max_new_tokens, positions) for length in lengths), default=0)
+        most = max(min(length + max_new_tokens, positions) for length in lengths)
         if most > self.longest:
             raise EngineError(
                 f"{SETTING}: a prompt with its answer takes up to {most:,} tokens, and vLLM's memory holds "
@@ -68,12 +82,7 @@ class VllmWriter:
         adapters = {name: self._files(name) for name in {request.adapter for request in requests} if name}
         questions = [Question(each.adapter, each.input_ids, each.seed) for each in requests]
         how = How(max_new_tokens, positions, self.engine.loaded.eos_ids, sampling)
-        found: dict[int, Completion] = {}
-        for index, completion in self.ask(questions, adapters, how):
-            found[index] = completion
-            if on_end is not None:
-                on_end({index: completion})
-        return [found[index] for index in range(len(requests))]
+        yield from self.ask(questions, adapters, how)
 
     def _files(self, name: str) -> dict[str, bytes]:
         """An adapter's PEFT folder for the text part of its base, which is all that vLLM is given."""

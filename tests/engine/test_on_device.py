@@ -70,7 +70,8 @@ def everything(model: PreTrainedModel, device: Work | None = None) -> Done:
     done.texts = engine.generate(prompts, 12)
     done.texts += engine.generate(prompts, 4, Sampling(0.8, top_k=9, top_p=0.9))
     take(done, device, "generate")
-    done.numbers += engine.score([ScoreRequest(adapter, ids, (5, 6, 7)) for adapter, ids in rows])
+    ways = ((5, 6, 7), (8, 9))  # behind one prompt, which is read once
+    done.numbers += engine.score([ScoreRequest(adapter, ids, way) for adapter, ids in rows for way in ways])
     take(done, device, "score")
     for moved in engine.drift([DriftRequest(adapter, ids, (5, 6, 7)) for adapter, ids in rows]):
         done.numbers += [moved.kl, moved.kl_reverse, moved.nll, moved.nll_base]
