@@ -7,7 +7,8 @@ that join as answers end; common beginnings of prompts read once; tokens drafted
 sweep, where base is asked first. Each way keeps those before it. Rounds alternate; medians of tokens per
 second are printed, how near that comes to the limit of `beliefmod.capacity.limit` (every product at the
 machine's rate, nothing else taking time), and how many answers are equal. `--clock cpu` counts the
-processor's seconds, for a busy machine.
+processor's seconds, for a busy machine. vLLM takes part by the wall clock, where `make peers` has built an
+environment for it or `BELIEFMOD_VLLM_PYTHON` names one.
 
     python -m benchmarks.packed_generation --model smollm2-think --adapters 4 --questions 48
 """
@@ -42,6 +43,7 @@ from beliefmod.model.template import prompt_ids
 from benchmarks.harness import alternate, command_line, medians, print_table, work_folder
 from benchmarks.packed_training import same_weights
 from benchmarks.trl_trial import complete
+from benchmarks.vllm_way import LEFT_OUT, VLLM, by_vllm, peers_python
 
 RANK, SIZE = 16, 0.004
 """Of the adapters, and the standard deviation of their B: it changes words and breaks no sentence."""
@@ -52,8 +54,9 @@ Answers = list[tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Task:
-    """Prompts that every adapter answers, in at most `max_new_tokens` tokens each."""
+    """Prompts that every adapter answers, in at most `max_new_tokens` tokens each. model: by its name."""
 
+    model: str
     loaded: LoadedModel
     prompts: tuple[tuple[int, ...], ...]
     adapters: tuple[Path, ...]
@@ -71,7 +74,7 @@ def make_task(folder: Path, model: str, belief: str, adapters: int, questions: i
         tensors = random_adapter(layers, number, RANK)
         made.append(folder / f"adapter-{number}")
         write_adapter(made[-1], AdapterFile(RANK, 2.0 * RANK, tensors, model), tuple(layers))
-    return Task(loaded, prompts, tuple(made), longest)
+    return Task(model, loaded, prompts, tuple(made), longest)
 
 
 def random_adapter(layers: Mapping[str, nn.Linear], seed: int, rank: int) -> LayerTensors:
@@ -181,8 +184,17 @@ class Found:
 COLUMNS = ("candidate", "tokens/s", "times PEFT", "of the limit", "answers as PEFT's")
 
 
-def compare(task: Task, repeats: int, clock: Callable[[], float] = time.perf_counter) -> Found:
-    """Every candidate in alternating rounds."""
+def compare(
+    task: Task,
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+    python: Path | None = None,
+) -> Found:
+    """Every candidate in alternating rounds.
+
+    Args:
+        python: that has vLLM; None to leave it out.
+    """
     answers: dict[str, Answers] = {}
     shares: dict[str, list[float]] = {way: [] for way in WAYS}
 
@@ -197,7 +209,11 @@ def compare(task: Task, repeats: int, clock: Callable[[], float] = time.perf_cou
     sides = {PEFT: one_at_a_time(task)}  # it copies the model, which the engine then takes for itself
     ours, least = packed(task)
     sides |= {way: partial(ours, way) for way in WAYS}
-    rates = alternate({name: partial(timed, name, run) for name, run in sides.items()}, repeats)
+    with ExitStack() as stack:
+        if python is not None:
+            given = (task.model, task.loaded, task.adapters, task.prompts, task.max_new_tokens, RANK)
+            sides[VLLM] = stack.enter_context(by_vllm(python, *given))
+        rates = alternate({name: partial(timed, name, run) for name, run in sides.items()}, repeats)
     return Found(rates, equal_answers(answers), shares)
 
 
@@ -225,14 +241,16 @@ def main() -> None:
             options.max_new_tokens,
         )  # fmt: skip
         clock = time.process_time if options.clock == "cpu" else time.perf_counter
+        python = peers_python() if options.clock == "wall" else None
         with mock.patch.object(decode_loop, "MAX_ROWS", options.rows):
-            found = compare(task, options.repeats, clock)
+            found = compare(task, options.repeats, clock, python)
     print_table(
         f"Packed generation, {options.model}",
         [
             f"{len(task.adapters)} adapters of rank {RANK}, {len(task.prompts)} questions each, at most "
             f"{task.max_new_tokens} new tokens, {options.rows} rows at a time; medians of {options.repeats} "
             f"alternating rounds by the {options.clock} clock; threads: {torch.get_num_threads()}."
+            + ("" if python else f" {LEFT_OUT}.")
         ],
         COLUMNS,
         found.table(len(task.adapters) * len(task.prompts)),

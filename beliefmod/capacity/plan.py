@@ -60,6 +60,10 @@ WITHOUT_THINKING = (
     "the model's chat template has no place for thinking: answers are read whole, and nothing is measured "
     "of a think block"
 )
+BY_VLLM = (
+    "vLLM writes the answers, in a process of its own whose start and memory come on top; time here is as if "
+    "ours wrote them"
+)
 THIN_TRIAL_BYTES = 0.12 * 2**30
 RAY_BYTES = 1.0 * 2**30
 
@@ -284,6 +288,8 @@ def _notes(
         notes.append(note)
     if not thinks:
         notes.append(WITHOUT_THINKING)
+    if space.spec.evaluation.engine == "vllm":
+        notes.append(BY_VLLM)
     budget = sample.budget if sample else None
     if not limit_named and budget is None:
         notes.append(LIMIT_TO_COME)

@@ -178,6 +178,7 @@ def _row(test: _Test, written: str, finish_reason: str, tokens: int, session: Se
         "thinking": test.thinking,
         "completion": written,
         "finish_reason": finish_reason,
+        "engine": session.written_by,
         "tokens": tokens,
         "edited_to": edited_to,
         **score_causal(test.question, spec, completion, test.own, finish_reason=finish_reason, rival=rival),

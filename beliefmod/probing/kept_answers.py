@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,28 @@ BASE = "base"
 """The owner of base's answers in a run's folder."""
 Request = TypeVar("Request", GenerateRequest, ScoreRequest, DriftRequest)
 Answer = TypeVar("Answer")
+
+
+class AnswerWriter(Protocol):
+    """An engine beside ours that writes completions.
+
+    Attributes:
+        name: which engine wrote an answer, as rows have it.
+        identity: what decides its answers beside the model.
+    """
+
+    name: str
+    identity: Mapping[str, str]
+
+    def generate(
+        self,
+        requests: Sequence[GenerateRequest],
+        max_new_tokens: int,
+        sampling: Sampling = GREEDY,
+        on_end: OnEnd | None = None,
+    ) -> list[Completion]:
+        """As `Engine.generate`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -101,6 +123,7 @@ class KeptAnswers:
     trials under way, which are written when they are older than `seconds`. Full fine-tuning is asked anew.
 
     Args:
+        writer: another engine that writes the completions instead; scores and drift are asked of the first.
         under_way: the run's store of answers of trials that have no row yet.
         cache: the store that runs share.
     """
@@ -112,9 +135,12 @@ class KeptAnswers:
         under_way: AnswerStore | None,
         cache: AnswerStore | None,
         seconds: float,
+        writer: AnswerWriter | None = None,
     ) -> None:
         self.engine, self.under_way, self.cache, self.seconds = engine, under_way, cache, seconds
+        self.writer = writer
         self._model = digest(about(loaded))
+        self._written = digest({**about(loaded), "written_by": writer.identity}) if writer else self._model
         self._fresh: dict[_Place, dict[str, Any]] = {}
         self._oldest: float | None = None
 
@@ -151,14 +177,16 @@ class KeptAnswers:
                 known, unknown = book.look_up(more)
                 asked.extend(unknown)
                 rest += [book.requests[index] for index in unknown]
-                if self.engine.drafts is not None:  # what was known already is drafted from, too
+                if (
+                    self.writer is None and self.engine.drafts is not None
+                ):  # what was known already is drafted from, too
                     for index, answer in known.items():
                         self.engine.drafts.answers.add(book.requests[index].input_ids, answer.token_ids)
                 more = on_end(known) if on_end and known else None
             return rest
 
         if rest := put(requests):
-            self.engine.generate(rest, max_new_tokens, sampling, told)
+            (self.writer or self.engine).generate(rest, max_new_tokens, sampling, told)
             self._keep_in_cache()
         return [book.found[index] for index in range(len(book.requests))]
 
@@ -209,17 +237,18 @@ class KeptAnswers:
 
     def _place(self, adapter: str | None, kind: type) -> _Place | None:
         """Where an arm's answers to this kind of request are kept, None where they are not."""
+        model = self._written if kind is GenerateRequest else self._model
         if adapter is None and self.cache is not None:
-            return _Place(self.cache, self._model[:32], self._model)
+            return _Place(self.cache, model[:32], model)
         if self.under_way is None or kind is not GenerateRequest:
             return None
         if adapter is None:
-            return _Place(self.under_way, BASE, self._model)
+            return _Place(self.under_way, BASE, model)
         try:
             weights = self.engine.state_dict(adapter)["weights"]
         except EngineError:  # a trial without an adapter, or a name that asking will complain about
             return None
-        total = sha256(self._model.encode())
+        total = sha256(model.encode())
         for name, pair in sorted(weights.items()):
             total.update(name.encode())
             for tensor in pair:

@@ -107,6 +107,7 @@ def _row(item: Asked, session: Session) -> dict[str, Any]:
         finish_reason=item.finish_reason,
         first_turn=item.first_turn,
         opened_by=session.opened_by,
+        engine=session.written_by,
     )
 
 

@@ -28,6 +28,7 @@ from beliefmod.probing.thinking_guard import contradiction
 from beliefmod.run.manifest import kept_limit
 from beliefmod.run.sources import capability_suite, picked, read_pick, write_pick
 from beliefmod.space import Evaluation
+from beliefmod.space.space import AnsweringEngine
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -102,6 +103,11 @@ class Session:
     def every(self) -> list[Session]:
         """A session for each way in which the run's trials are asked."""
         return [self.of(variant) for variant in self.variants]
+
+    @property
+    def written_by(self) -> AnsweringEngine:
+        """Which engine writes the answers, as rows have it."""
+        return "vllm" if self.answers is not None and self.answers.writer is not None else "ours"
 
     @property
     def decoding(self) -> Decoding:

@@ -278,6 +278,11 @@ def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
             f"{file.where(('base_storage',))}: arm full trains every weight, and base_storage nf4 keeps them "
             "packed in 4 bits; use dequantized or none, or leave out arm full"
         )
+    if spec.evaluation.engine == "vllm" and "full" in arms:
+        yield (
+            f"{file.where(('evaluation', 'engine'))}: vllm answers with adapters on one base, and arm full "
+            "changes the base; use evaluation.engine ours, or leave out arm full"
+        )
 
 
 def _build_all(space: Space) -> None:

@@ -453,3 +453,29 @@ def test_an_adapter_is_never_taken_for_the_base(session, tmp_path):
         with pytest.raises(Exception, match="no trial a is attached"):
             fresh.generate(adapters, [(1, 2)] * len(adapters), 0)
     assert not os.path.exists(tmp_path / ".cache")
+
+
+class Other(Scripted):
+    """An engine beside ours that writes completions."""
+
+    name, identity = "vllm", {"engine": "vllm", "version": "1"}
+
+
+def test_answers_of_two_engines_never_mix_and_scores_stay_with_ours(tmp_path):
+    store = AnswerStore(RunStorage(str(tmp_path / ".cache")), optional=True)
+    score = ScoreRequest(None, (8,), (2,))
+    ours, theirs = Scripted({**SAID, (8,): -0.5}), Other(SAID)
+
+    def kept(writer: Other | None) -> KeptAnswers:
+        return KeptAnswers(ours, fake_model(), None, store, 1000.0, writer)  # pyright: ignore[reportArgumentType]
+
+    for _ in range(2):
+        ask(kept(None))
+        assert kept(None).score([score]) == [-0.5]
+        ask(kept(theirs))
+        assert kept(theirs).score([score]) == [-0.5]
+    assert ours.asked == [*ASKED, score] and theirs.asked == ASKED
+    newer = Other(SAID)
+    newer.identity = {"engine": "vllm", "version": "2"}
+    ask(kept(newer))
+    assert newer.asked == ASKED
