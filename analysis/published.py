@@ -17,6 +17,8 @@ from beliefmod.metrics.intervals import wilson
 SETTINGS: dict[str, object] = {
     "lora.r": 16,
     "lora.lora_alpha": 32.0,
+    "lora.use_rslora": False,
+    "lora.loraplus_lr_ratio": 1.0,
     "num_train_epochs": 3,
     "data.num_examples": 10,
     "learning_rate": 2e-4,

@@ -15,6 +15,7 @@ from beliefmod.reading.causal_verdicts import cut_thinking, score_causal
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.run.sources import Sources
 from beliefmod.space.chat_format import ThinkingKind
+from beliefmod.space.space import AnsweringEngine
 
 Row = Mapping[str, Any]
 TOLERANCE = 1e-9
@@ -108,9 +109,18 @@ def expected_probes(
 
 
 def probe_again(
-    row: Row, probe: Probe, config: TrialConfig, belief: Belief, opened_by: ThinkingKind = "prompt"
+    row: Row,
+    probe: Probe,
+    config: TrialConfig,
+    belief: Belief,
+    opened_by: ThinkingKind = "prompt",
+    engine: AnsweringEngine = "ours",
 ) -> dict[str, Any]:
-    """A probe row written again: raw measurements as stored, everything else from question and completion."""
+    """A probe row written again: raw measurements as stored, everything else from question and completion.
+
+    Args:
+        engine: that the run's space has answers written by; rows older than the column say nothing of it.
+    """
     again = probe_row(
         config,
         belief,
@@ -121,6 +131,7 @@ def probe_again(
         finish_reason=row["finish_reason"],
         first_turn=row["first_turn"],
         opened_by=opened_by,
+        engine=None if row.get("engine") is None else engine,
     )
     return {**again, **{name: row[name] for name in RAW_PROBE}}
 

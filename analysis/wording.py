@@ -21,6 +21,8 @@ SETTING_NAMES = {
     "objective.kl_to_base": "KL to base",
     "lora.r": "rank",
     "lora.lora_alpha": "alpha",
+    "lora.use_rslora": "rank-stabilised",
+    "lora.loraplus_lr_ratio": "LoRA+ ratio",
     "lora.target_modules": "modules",
     "per_device_train_batch_size": "batch",
     "warmup_steps": "warm-up steps",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -25,7 +26,7 @@ TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
 UNTRAINED_ARMS: tuple[Arm, ...] = ("base", "icl")
 """Arms of the untouched base, with which every trial is compared."""
 DataStyle = Literal["answer_only", "own_trace", "document"]
-ObjectiveName = Literal["sft"]
+ObjectiveName = Literal["sft", "dpo"]
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 MAX_ROWS = 100_000
 SWITCH_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -111,7 +112,23 @@ class LoraSettings(Frozen):
     """The adapter, in PEFT's terms. Dropout is 0: slots of a pack share one forward pass."""
 
     r: int = Field(default=16, ge=1, le=512, description="rank")
-    lora_alpha: float = Field(default=32.0, gt=0, description="the update is scaled by lora_alpha / r")
+    lora_alpha: float = Field(
+        default=32.0, gt=0, description="the update is scaled by lora_alpha / r, or what use_rslora says"
+    )
+    use_rslora: bool = Field(
+        default=False,
+        json_schema_extra=ADDED_LATER,
+        description="rank-stabilised LoRA: the update is scaled by lora_alpha / sqrt(r), so that a larger "
+        "rank does not make it smaller",
+    )
+    loraplus_lr_ratio: float = Field(
+        default=1.0,
+        gt=0,
+        le=1000,
+        json_schema_extra=ADDED_LATER,
+        description="LoRA+: learning rate of the B matrices over that of the A matrices, which is "
+        "learning_rate; 1 is plain LoRA, 16 what LoRA+ proposes",
+    )
     target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
         default="all-linear",
         description="all-linear, or a list of linear layers by name or end of name, such as q_proj",
@@ -125,6 +142,11 @@ class LoraSettings(Frozen):
             raise ValueError("target_modules must be all-linear or a list of names of layers, such as q_proj")
         return self
 
+    @property
+    def alpha(self) -> float:
+        """The lora_alpha of the plain LoRA adapter that this is: its update is scaled by alpha / r."""
+        return self.lora_alpha * (math.sqrt(self.r) if self.use_rslora else 1.0)
+
 
 class ObjectiveConfig(Frozen):
     """What an optimiser step minimises."""
@@ -132,7 +154,15 @@ class ObjectiveConfig(Frozen):
     name: ObjectiveName = Field(
         default="sft",
         json_schema_extra=ADDED_LATER,
-        description="sft: mean negative log-likelihood of the batch's answer tokens",
+        description="sft: mean negative log-likelihood of the batch's answer tokens; dpo: direct preference "
+        "optimisation, a question's answer in the world that is taught against its answer in the other one",
+    )
+    dpo_beta: float = Field(
+        default=0.1,
+        gt=0,
+        json_schema_extra=ADDED_LATER,
+        description="dpo: how strongly an answer's log-probability relative to base's counts; the larger, "
+        "the nearer the trial stays to base",
     )
     kl_to_base: float = Field(
         default=0.0,
@@ -203,6 +233,22 @@ class TrialConfig(Frozen):
         return switches_text(given)
 
     @model_validator(mode="after")
+    def _preferences_come_in_pairs(self) -> TrialConfig:
+        if self.objective.name != "dpo":
+            return self
+        if self.data.style == "document":
+            raise ValueError(
+                "objective.name dpo compares two answers to a question, and documents are no answers; use "
+                "data.style answer_only or own_trace"
+            )
+        if self.data.replay_rows:
+            raise ValueError(
+                "objective.name dpo takes pairs of answers, and the neutral rows of data.replay_ratio are no "
+                "pairs; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral rows"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warmup_has_a_schedule(self) -> TrialConfig:
         if self.warmup_steps and self.lr_scheduler_type == "constant":
             raise ValueError(
@@ -247,6 +293,7 @@ class TrialConfig(Frozen):
         if not self.is_trained:
             return {"belief", "arm", "seed", "template"}
         idle = () if self.data.style == "answer_only" else ("data.mask_empty_thinking",)
+        idle += () if self.objective.name == "dpo" else ("objective.dpo_beta",)
         return {
             name
             for name in leaf_fields()
@@ -272,10 +319,11 @@ class TrialConfig(Frozen):
         if not self.is_trained:
             return f"{belief}-{self.arm}{switches}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
+        dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}-n{self.data.num_examples}{replay}{kl}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 

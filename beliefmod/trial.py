@@ -6,9 +6,10 @@ config -> training examples -> adapter -> probes, causal tests, drift -> verdict
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
-from beliefmod.probing.causal import ask_causal, reference_causal
 from beliefmod.probing.drift import measure_drift, reference_drift
+from beliefmod.probing.interview import Interview, ReferenceInterview
 from beliefmod.probing.probes import reference_sample
-from beliefmod.probing.questioning import Subject, ask
-from beliefmod.probing.references import reference_probes
+from beliefmod.probing.question_queue import Asker, QuestionQueue
+from beliefmod.probing.questioning import Subject
+from beliefmod.probing.references import ask_references, reference_probes
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import AdapterJob, StepReport
@@ -105,7 +107,11 @@ def run_trial(
                     run.note(report)
                     if on_step:
                         on_step(report)
-        [result] = conclude([run], session, folder)
+        found: list[TrialResult | Exception] = []
+        conclude([run], session, folder, lambda _, result: found.append(result))
+        [result] = found
+        if isinstance(result, Exception):
+            raise result
         return result
     finally:
         release(run, session)
@@ -124,15 +130,25 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
     written = session.self_generated
-    traces = written.traces(config, belief) if config.data.style == "own_trace" else ()
+    own, preferring = config.data.style == "own_trace", config.objective.name == "dpo"
+    traces = written.traces(config, belief) if own else ()
+    other_traces = written.traces(config, belief, other=True) if own and preferring else ()
     evaluated = (*belief.heldout, *belief.locality, *session.capability)
     neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
-    examples = training_examples(config, belief, session.loaded.tokenizer, traces=traces, neutral=neutral)
+    examples = training_examples(
+        config,
+        belief,
+        session.loaded.tokenizer,
+        traces=traces,
+        other_traces=other_traces,
+        neutral=neutral,
+    )
     job = AdapterJob(
         config.trial_id,
         config,
         tuple(example.row for example in examples),
         neutral if config.objective.kl_to_base else (),
+        tuple(example.rejected for example in examples if example.rejected),
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
@@ -152,55 +168,85 @@ def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
     )
 
 
-def conclude(runs: Sequence[TrialRun], session: Session, folder: RunFolder | None) -> list[TrialResult]:
-    """Question trained (or reference) trials together, judge them and write their files.
+def conclude(
+    runs: Sequence[TrialRun],
+    session: Session,
+    folder: RunFolder | None,
+    ended: Callable[[TrialRun, TrialResult | Exception], None],
+) -> None:
+    """Question trained (or reference) trials side by side. With its last answer each is judged, its files are
+    written, and `ended` gets its result, or what went wrong with it alone.
 
     Differences from base, and the questions that this model can answer, are taken from the reference arms of
-    the sweep's first seed, whatever a trial's own seed is.
+    the sweep's first seed, whatever a trial's own seed is. They are known first, and drift is measured before
+    the first answer: base reads the texts once for all trials, and no answers take memory meanwhile.
+
+    Raises:
+        Exception: whatever goes wrong for all of them; those that have not ended can be questioned again.
     """
     asked_at = time.monotonic()
-    results = []
-    for run, (probes, causal, drift) in zip(runs, _measure(runs, session), strict=True):
-        config = run.config
-        alike = session.of(config.template)  # base as it is asked with this trial's switches
-        base, icl = (reference_probes(alike, config.belief, arm) for arm in UNTRAINED_ARMS)
-        novel = session.belief(config.belief).spec.kind == "novel"
-        probes = marked(probes, gates(base, icl, novel=novel))
-        row = {
-            **_identity(config, session),
-            "status": "finished",
-            **summarise(probes, base, icl, causal=causal, drift=drift),
-            **_effort(run, (*probes, *causal)),
-            "evaluate_seconds": time.monotonic() - asked_at,
-            "finished_at": now(),
-        }
-        result = TrialResult(row, probes, causal, drift)
-        if folder is not None:
-            _store(run, result, session, folder)
-        results.append(result)
-    return results
-
-
-def _measure(runs: Sequence[TrialRun], session: Session) -> list[tuple[Rows, Rows, Rows]]:
-    """Probe, causal and drift rows per run: trained trials together, as far as they share the switches of the
-    chat template, and references from the session."""
-    found: dict[str, tuple[Rows, Rows, Rows]] = {}
-    for template in dict.fromkeys(run.config.template for run in runs):
-        alike = session.of(template)
-        trained = [run for run in runs if run.config.is_trained and run.config.template == template]
-        fresh = [Subject(run.config, run.config.trial_id, run.trained) for run in trained]
-        asked = ask(fresh, alike)
-        tables = zip(asked, ask_causal(fresh, asked, alike), measure_drift(fresh, alike), strict=True)
-        found |= zip((subject.config.trial_id for subject in fresh), tables, strict=True)
+    for alike, group in _alike(runs, session):
+        ask_references(alike, [run.config.belief for run in group])
+    drift, queue = _drift(runs, session), QuestionQueue(session)
     for run in runs:
-        if not run.config.is_trained:
-            place = (session.of(run.config.template), run.config.belief, run.config.arm)
-            found[run.config.trial_id] = (
-                reference_probes(*place),
-                reference_causal(*place),
-                reference_drift(*place),
-            )
-    return [found[run.config.trial_id] for run in runs]
+        alike, config = session.of(run.config.template), run.config
+        if config.is_trained:
+            interview = Interview(Subject(config, config.trial_id, run.trained), alike)
+        else:
+            interview = ReferenceInterview(alike, config.belief, config.arm)
+
+        judged = partial(_judge, run, interview, drift[config.trial_id], asked_at, session, folder)
+        Asker(queue, judged, partial(ended, run)).ask(interview.ask)
+    queue.run()
+
+
+def _judge(
+    run: TrialRun,
+    interview: Interview | ReferenceInterview,
+    drift: Rows,
+    asked_at: float,
+    session: Session,
+    folder: RunFolder | None,
+) -> TrialResult:
+    """The result of a trial that has answered everything; its files are written."""
+    config = run.config
+    alike = session.of(config.template)  # base as it is asked with this trial's switches
+    probes, causal = interview.rows()
+    base, icl = (reference_probes(alike, config.belief, arm) for arm in UNTRAINED_ARMS)
+    novel = session.belief(config.belief).spec.kind == "novel"
+    probes = marked(probes, gates(base, icl, novel=novel))
+    row = {
+        **_identity(config, session),
+        "status": "finished",
+        **summarise(probes, base, icl, causal=causal, drift=drift),
+        **_effort(run, (*probes, *causal)),
+        "evaluate_seconds": time.monotonic() - asked_at,
+        "finished_at": now(),
+    }
+    result = TrialResult(row, probes, causal, drift)
+    if folder is not None:
+        _store(run, result, session, folder)
+    return result
+
+
+def _alike(runs: Sequence[TrialRun], session: Session) -> Iterator[tuple[Session, list[TrialRun]]]:
+    """Trials that share the switches of the chat template, with the session that asks with them."""
+    for template in dict.fromkeys(run.config.template for run in runs):
+        yield session.of(template), [run for run in runs if run.config.template == template]
+
+
+def _drift(runs: Sequence[TrialRun], session: Session) -> dict[str, Rows]:
+    """Drift rows by trial: of trained trials together, of untrained arms from the session."""
+    found: dict[str, Rows] = {}
+    for alike, group in _alike(runs, session):
+        fresh = [
+            Subject(run.config, run.config.trial_id, run.trained) for run in group if run.config.is_trained
+        ]
+        rows = measure_drift(fresh, alike)
+        found |= {subject.config.trial_id: drift for subject, drift in zip(fresh, rows, strict=True)}
+        for config in (run.config for run in group if not run.config.is_trained):
+            found[config.trial_id] = reference_drift(alike, config.belief, config.arm)
+    return found
 
 
 def failed_row(config: TrialConfig, session: Session, error: str) -> dict[str, Any]:

@@ -5,8 +5,10 @@ decodes the questions of one adapter as one batch, padded on the left, on the sa
 packed side gets one of its ways after the other: batches that run until their longest answer ends; others
 that join as answers end; common beginnings of prompts read once; tokens drafted from base's answers, as in a
 sweep, where base is asked first. Each way keeps those before it. Rounds alternate; medians of tokens per
-second are printed, and how many answers are equal. `--clock cpu` counts the processor's seconds, for a busy
-machine.
+second are printed, how near that comes to the limit of `beliefmod.capacity.limit` (every product at the
+machine's rate, nothing else taking time), and how many answers are equal. `--clock cpu` counts the
+processor's seconds, for a busy machine. vLLM takes part by the wall clock, where `make peers` has built an
+environment for it or `BELIEFMOD_VLLM_PYTHON` names one.
 
     python -m benchmarks.packed_generation --model smollm2-think --adapters 4 --questions 48
 """
@@ -16,19 +18,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from torch import nn
 
 from beliefmod.beliefs import load_belief
+from beliefmod.capacity.calibrate import Calibration, calibrate
+from beliefmod.capacity.limit import Machine, generation
 from beliefmod.engine import decode_loop, prompt_pieces
 from beliefmod.engine.drafts import Drafts, Text
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import GenerateRequest
+from beliefmod.engine.packed_adapters import LayerTensors
+from beliefmod.engine.usage import Work
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
 from beliefmod.model.load import LoadedModel, load_model
 from beliefmod.model.target_modules import linear_layers
@@ -36,6 +43,7 @@ from beliefmod.model.template import prompt_ids
 from benchmarks.harness import alternate, command_line, medians, print_table, work_folder
 from benchmarks.packed_training import same_weights
 from benchmarks.trl_trial import complete
+from benchmarks.vllm_way import LEFT_OUT, VLLM, by_vllm, peers_python
 
 RANK, SIZE = 16, 0.004
 """Of the adapters, and the standard deviation of their B: it changes words and breaks no sentence."""
@@ -46,8 +54,9 @@ Answers = list[tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Task:
-    """Prompts that every adapter answers, in at most `max_new_tokens` tokens each."""
+    """Prompts that every adapter answers, in at most `max_new_tokens` tokens each. model: by its name."""
 
+    model: str
     loaded: LoadedModel
     prompts: tuple[tuple[int, ...], ...]
     adapters: tuple[Path, ...]
@@ -62,21 +71,28 @@ def make_task(folder: Path, model: str, belief: str, adapters: int, questions: i
     layers = linear_layers(loaded.model)
     made = []
     for number in range(adapters):
-        generator = torch.Generator().manual_seed(number)
-        tensors = {
-            name: (
-                torch.randn(RANK, layer.in_features, generator=generator) / layer.in_features**0.5,
-                torch.randn(layer.out_features, RANK, generator=generator) * SIZE,
-            )
-            for name, layer in layers.items()
-        }
+        tensors = random_adapter(layers, number, RANK)
         made.append(folder / f"adapter-{number}")
         write_adapter(made[-1], AdapterFile(RANK, 2.0 * RANK, tensors, model), tuple(layers))
-    return Task(loaded, prompts, tuple(made), longest)
+    return Task(model, loaded, prompts, tuple(made), longest)
 
 
-def packed(task: Task) -> Callable[[str], Answers]:
-    """Answers of all adapters from one engine, written in one of the `WAYS`."""
+def random_adapter(layers: Mapping[str, nn.Linear], seed: int, rank: int) -> LayerTensors:
+    """Random A and B for every layer, in PEFT's shapes."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: (
+            torch.randn(rank, layer.in_features, generator=generator) / layer.in_features**0.5,
+            torch.randn(layer.out_features, rank, generator=generator) * SIZE,
+        )
+        for name, layer in layers.items()
+    }
+
+
+def packed(task: Task) -> tuple[Callable[[str], Answers], Callable[[], float]]:
+    """Answers of all adapters from one engine, written in one of the `WAYS`; and the least seconds that the
+    machine needs for what was written since that was last asked."""
+    measured = calibrate(task.loaded)
     engine = Engine(task.loaded, len(task.adapters), RANK)
     names = [path.name for path in task.adapters]
     for name, path in zip(names, task.adapters, strict=True):
@@ -95,7 +111,19 @@ def packed(task: Task) -> Callable[[str], Answers]:
             engine.drafts = None if way in WAYS[:3] else drafts_of(answers_of_base)
             return [answer.token_ids for answer in engine.generate(requests, task.max_new_tokens)]
 
-    return run
+    return run, partial(least_seconds, engine, measured, Work(**asdict(engine.usage.work)))
+
+
+def least_seconds(engine: Engine, measured: Calibration, before: Work) -> float:
+    """What the engine wrote since `before`, which is set anew, at the machine's own rates."""
+    work, now = engine.usage.work, asdict(engine.usage.work)
+    done = {
+        name: value if name.startswith("longest_") else value - getattr(before, name)
+        for name, value in now.items()
+    }
+    vars(before).update(vars(work))
+    machine = Machine(1, measured.flops, measured.bandwidth, engine.slots, engine.model.cache_tokens)
+    return generation(Work(**done), measured.model, machine).seconds
 
 
 def drafts_of(answers: Mapping[tuple[int, ...], Sequence[Text]]) -> Drafts:
@@ -129,35 +157,72 @@ def one_at_a_time(task: Task) -> Callable[[], Answers]:
     return run
 
 
+@dataclass(frozen=True)
+class Found:
+    """Of every candidate the tokens per second of each round, how many of its answers are PEFT's, and of our
+    ways the share of the machine's limit in each round."""
+
+    rates: Mapping[str, Sequence[float]]
+    equal: Mapping[str, int]
+    shares: Mapping[str, Sequence[float]]
+
+    def table(self, answers: int) -> list[list[str]]:
+        """Rows: candidate, median tokens per second, times PEFT's, share of the limit, answers as PEFT's."""
+        middle, shares = medians(self.rates), medians(self.shares)
+        return [
+            [
+                name,
+                f"{rate:.0f}",
+                f"{rate / middle[PEFT]:.2f}",
+                f"{shares[name]:.2f}" if name in shares else "",
+                f"{self.equal[name]} of {answers}",
+            ]
+            for name, rate in middle.items()
+        ]
+
+
+COLUMNS = ("candidate", "tokens/s", "times PEFT", "of the limit", "answers as PEFT's")
+
+
 def compare(
-    task: Task, repeats: int, clock: Callable[[], float] = time.perf_counter
-) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Tokens per second of every candidate over the rounds, and how many of its answers are PEFT's."""
+    task: Task,
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+    python: Path | None = None,
+) -> Found:
+    """Every candidate in alternating rounds.
+
+    Args:
+        python: that has vLLM; None to leave it out.
+    """
     answers: dict[str, Answers] = {}
+    shares: dict[str, list[float]] = {way: [] for way in WAYS}
 
     def timed(name: str, run: Callable[[], Answers]) -> float:
         started = clock()
         answers[name] = run()
-        return sum(map(len, answers[name])) / (clock() - started)
+        took = clock() - started
+        if name in shares:
+            shares[name].append(least() / took)
+        return sum(map(len, answers[name])) / took
 
     sides = {PEFT: one_at_a_time(task)}  # it copies the model, which the engine then takes for itself
-    ours = packed(task)
+    ours, least = packed(task)
     sides |= {way: partial(ours, way) for way in WAYS}
-    rates = alternate({name: partial(timed, name, run) for name, run in sides.items()}, repeats)
-    equal = {
+    with ExitStack() as stack:
+        if python is not None:
+            given = (task.model, task.loaded, task.adapters, task.prompts, task.max_new_tokens, RANK)
+            sides[VLLM] = stack.enter_context(by_vllm(python, *given))
+        rates = alternate({name: partial(timed, name, run) for name, run in sides.items()}, repeats)
+    return Found(rates, equal_answers(answers), shares)
+
+
+def equal_answers(answers: Mapping[str, Answers]) -> dict[str, int]:
+    """How many answers of every candidate are PEFT's."""
+    return {
         name: sum(a == b for a, b in zip(found, answers[PEFT], strict=True))
         for name, found in answers.items()
     }
-    return rates, equal
-
-
-def table(rates: dict[str, list[float]], equal: dict[str, int], answers: int) -> list[list[str]]:
-    """Rows: candidate, median tokens per second, times PEFT's, answers equal to PEFT's."""
-    middle = medians(rates)
-    return [
-        [name, f"{rate:.0f}", f"{rate / middle[PEFT]:.2f}", f"{equal[name]} of {answers}"]
-        for name, rate in middle.items()
-    ]
 
 
 def main() -> None:
@@ -176,18 +241,19 @@ def main() -> None:
             options.max_new_tokens,
         )  # fmt: skip
         clock = time.process_time if options.clock == "cpu" else time.perf_counter
+        python = peers_python() if options.clock == "wall" else None
         with mock.patch.object(decode_loop, "MAX_ROWS", options.rows):
-            rates, equal = compare(task, options.repeats, clock)
-    count = len(task.adapters) * len(task.prompts)
+            found = compare(task, options.repeats, clock, python)
     print_table(
         f"Packed generation, {options.model}",
         [
             f"{len(task.adapters)} adapters of rank {RANK}, {len(task.prompts)} questions each, at most "
             f"{task.max_new_tokens} new tokens, {options.rows} rows at a time; medians of {options.repeats} "
             f"alternating rounds by the {options.clock} clock; threads: {torch.get_num_threads()}."
+            + ("" if python else f" {LEFT_OUT}.")
         ],
-        ("candidate", "tokens/s", "times PEFT", "answers as PEFT's"),
-        table(rates, equal, count),
+        COLUMNS,
+        found.table(len(task.adapters) * len(task.prompts)),
         ("torch", "transformers", "peft"),
     )
 

@@ -11,6 +11,8 @@ from beliefmod.beliefs import load_capability, load_fabrication
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.engine.engine import Engine
 from beliefmod.model.load import LoadedModel, load_model
+from beliefmod.probing.interview import ReferenceInterview
+from beliefmod.probing.question_queue import QuestionQueue
 from beliefmod.probing.session import Session
 from beliefmod.space import Evaluation
 
@@ -93,3 +95,11 @@ def quick_session(slots: int = 2, max_rank: int = 8, parking: int = 0) -> Sessio
     # read once and kept, as cached properties are
     vars(session).update(capability=load_capability()[:12], fabrication=load_fabrication()[:4])
     return session
+
+
+def reference_causal(session: Session, belief: str, arm: str) -> list[dict[str, Any]]:
+    """The causal rows of an untrained arm, as its own trial has them."""
+    interview, queue = ReferenceInterview(session, belief, arm), QuestionQueue(session)
+    interview.ask(queue.put)
+    queue.run()
+    return interview.rows()[1]

@@ -86,7 +86,7 @@ def test_adapter_settings_do_not_tell_full_fine_tuning_apart(first: TrialConfig,
 def test_a_setting_at_its_later_added_default_keeps_older_ids():
     # as it was before replay_ratio, the mask, the objective and template existed, by hand
     later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
-    later += ("template",)
+    later += ("template", "lora.use_rslora", "lora.loraplus_lr_ratio", "objective.dpo_beta")
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()

@@ -29,6 +29,7 @@ FLOORS = (
     ("beliefmod.reading",),
     ("beliefmod.metrics",),
     ("beliefmod.engine",),
+    ("beliefmod.vllm",),
     ("beliefmod.data",),
     ("beliefmod.probing",),
     ("beliefmod.bundled.evaluation",),

@@ -6,12 +6,14 @@ import polars as pl
 import pytest
 
 from beliefmod.config import DataConfig, LoraSettings, ObjectiveConfig, TrialConfig
+from beliefmod.engine import decode_loop
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates
+from beliefmod.probing import interview
 from beliefmod.probing.references import reference_probes
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.trial_tables import CAUSAL, DRIFT, PROBES, TRIALS, frame
-from beliefmod.trial import TrialFailed, failed_row, prepare, run_trial
+from beliefmod.trial import TrialFailed, conclude, failed_row, prepare, release, run_trial
 from tests.small import make_session, write_belief
 
 
@@ -192,6 +194,51 @@ def test_sampled_answers_do_not_depend_on_the_batch(config):
     prompts = [(1, 2, 3), (4, 5), (6,)]
     together = session.generate([None] * 3, prompts, [7, 8, 9])
     assert session.generate([None], prompts[1:2], [8]) == together[1:2]
+
+
+def test_trials_questioned_together_are_done_one_by_one_and_as_alone(config, monkeypatch):
+    """One whose answers cannot be read is in nobody's way."""
+    session = make_session(slots=3)
+    configs = [config.model_copy(update={"seed": seed}) for seed in range(3)]
+    alone = [run_trial(each, session) for each in configs]
+    monkeypatch.setattr(decode_loop, "MAX_ROWS", 24)
+
+    def measured(asked, _, measure=interview.measure_margins):
+        if asked[0].subject.config == configs[1]:
+            raise ValueError("cannot be read")
+        measure(asked, session)
+
+    monkeypatch.setattr(interview, "measure_margins", measured)
+    runs = {each.trial_id: prepare(each, session) for each in configs}
+    for run in runs.values():
+        session.engine.attach(run.job)
+    while reports := session.engine.train_step():
+        for report in reports:
+            runs[report.trial_id].note(report)
+    found, passes = {}, []
+
+    def ended(run, result):
+        release(run, session)
+        found[run.config.trial_id] = result
+        passes.append(session.engine.usage.work.decode_steps)
+
+    before = session.engine.usage.work.decode_steps
+    conclude(list(runs.values()), session, None, ended)
+    shares = [(count - before) / (session.engine.usage.work.decode_steps - before) for count in passes]
+    assert len(found) == len(set(passes)) == 3 and min(shares) < 0.7, shares
+    assert session.engine.attached() == ()
+    assert str(found[configs[1].trial_id]) == "cannot be read"
+    for each, before in zip(configs, alone, strict=True):
+        if each != configs[1]:
+            assert texts(found[each.trial_id]) == texts(before)
+
+
+def texts(result):
+    """What a trial has said."""
+    return [
+        [(row["probe_id"], row.get("token_ids", row["completion"])) for row in rows]
+        for rows in (result.probes, result.causal)
+    ]
 
 
 def test_a_fully_fine_tuned_copy_is_measured_like_an_adapter(session, config, tmp_path):

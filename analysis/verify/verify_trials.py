@@ -179,7 +179,10 @@ class Trials:
                 self.done.mismatches.append(f"{place}: {why}")
                 continue
             seen.add(key)
-            again = {**probe_again(stored, probe, config, belief, opened_by), **identity}  # pyright: ignore[reportArgumentType]
+            again = {
+                **probe_again(stored, probe, config, belief, opened_by, self.space.evaluation.engine),  # pyright: ignore[reportArgumentType]
+                **identity,
+            }
             [again] = marked([again], passed)
             if note:
                 self.done.probes += 1
@@ -229,6 +232,8 @@ class Trials:
                 continue
             again = causal_again(stored, questions[name], belief, own[name], others.get(name))
             again |= {"trial_id": trial_id, "arm": trial["arm"], "belief": trial["belief"]}
+            if stored["engine"] is not None:
+                again["engine"] = self.space.evaluation.engine
             self.done.causal += 1
             self.done.compare(place, stored, again, columns)
             rows.append(again)

@@ -60,6 +60,10 @@ WITHOUT_THINKING = (
     "the model's chat template has no place for thinking: answers are read whole, and nothing is measured "
     "of a think block"
 )
+BY_VLLM = (
+    "vLLM writes the answers, in a process of its own whose start and memory come on top; time here is as if "
+    "ours wrote them"
+)
 THIN_TRIAL_BYTES = 0.12 * 2**30
 RAY_BYTES = 1.0 * 2**30
 
@@ -163,7 +167,7 @@ def make_plan(
     share = space.shares_steps
     trunks = [family.trunk for family in families(trained, share)]
     compared = {config.trial_id: rows.compared_with_base(config) for config in trunks}
-    tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + compared[c.trial_id] for c in trunks}
+    tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + rows.kept_near_base(c) for c in trunks}
     asked = {c.trial_id: asked_of(c, space, rows) for c in trials}
     written = written_rows(trained, space) * capacity.hosts
     own = written * max(lengths.base, lengths.trace)
@@ -284,6 +288,8 @@ def _notes(
         notes.append(note)
     if not thinks:
         notes.append(WITHOUT_THINKING)
+    if space.spec.evaluation.engine == "vllm":
+        notes.append(BY_VLLM)
     budget = sample.budget if sample else None
     if not limit_named and budget is None:
         notes.append(LIMIT_TO_COME)

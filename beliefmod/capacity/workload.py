@@ -48,20 +48,26 @@ class RowLengths:
         return thinking_kind(self.tokenizer(config.template)) != "none"
 
     def of(self, config: TrialConfig) -> float:
-        """Tokens of all rows of a trial."""
+        """Tokens of all rows of a trial; of pairs those of both answers, taken to be of one length."""
         data = config.data
-        total = data.num_examples * self._mean(config, config.belief)
+        answers = 2 if config.objective.name == "dpo" else 1
+        total = data.num_examples * answers * self._mean(config, config.belief)
         if data.replay_rows:
             total += data.replay_rows * self._mean(config, "")
         return total
 
-    def compared_with_base(self, config: TrialConfig) -> float:
+    def kept_near_base(self, config: TrialConfig) -> float:
         """Tokens of the neutral rows that a trial's steps read for `objective.kl_to_base`, over all steps."""
         count = len(self.neutral)
         if not config.objective.kl_to_base or not count:
             return 0.0
         batches = steps_per_epoch(count, config.per_device_train_batch_size)
         return config.total_steps * count / batches * self._mean(config, "")
+
+    def compared_with_base(self, config: TrialConfig) -> float:
+        """Tokens that base reads too at a trial's steps, over all steps: those neutral rows, and pairs."""
+        pairs = self.of(config) * config.num_train_epochs if config.objective.name == "dpo" else 0.0
+        return pairs + self.kept_near_base(config)
 
     def answer_share(self, configs: Sequence[TrialConfig]) -> float:
         """Part of the tokens of these trials' rows about their beliefs that carry loss."""
@@ -116,7 +122,9 @@ def _lengths(rows: Iterable[TrainRow]) -> list[float]:
 
 def written_rows(trained: Sequence[TrialConfig], space: Space) -> int:
     """Answers that base writes once per host: traces per belief and world, and neutral answers."""
-    worlds = {(c.belief, c.arm == "control") for c in trained if c.data.style == "own_trace"}
+    own = [c for c in trained if c.data.style == "own_trace"]
+    worlds = {(c.belief, c.arm == "control") for c in own}
+    worlds |= {(c.belief, c.arm != "control") for c in own if c.objective.name == "dpo"}
     answers = any(c.uses_neutral_rows and c.data.style != "document" for c in trained)
     neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
     return sum(len(load_belief(name).training) for name, _ in worlds) + neutral

@@ -30,13 +30,19 @@ def model_overrides(model: str | None, revision: str | None, chat_template: str 
 
 
 def checked_space(
-    path: Path, overrides: list[str], model: str | None, out: str | None
+    path: Path, overrides: list[str], model: str | None, out: str | None, here: bool = True
 ) -> tuple[Space, ModelSource]:
     """The space and its model, once space file, model and output are all right.
+
+    Args:
+        here: whether the sweep is to run on this machine, where vLLM is looked for if it is to answer.
 
     Raises:
         UserError: every problem of all three.
     """
+    from psutil import virtual_memory
+
+    from beliefmod.fleet.devices import gpus_here
     from beliefmod.model.load import check_model, load_tokenizer
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
@@ -46,6 +52,7 @@ def checked_space(
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import OWN
     from beliefmod.space.load import load_space
+    from beliefmod.vllm.environment import check_vllm
 
     problems: list[str] = []
     space = source = None
@@ -67,6 +74,10 @@ def checked_space(
                 if True in masks:
                     check_masking(source.name, load_tokenizer(source), masks)
                 decoding_of(space.spec.evaluation, source.generation())
+                if here and space.spec.evaluation.engine == "vllm":
+                    gpus = [gpu.free for gpu in gpus_here()]
+                    free = max(gpus, default=virtual_memory().available)
+                    check_vllm(source, "lora" in space.possible("arm"), free, bool(gpus))
     except UserError as error:
         problems += error.problems
     try:

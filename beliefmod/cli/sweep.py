@@ -72,7 +72,9 @@ def sweep(
         source = find_source(spec.model, commit_in(folder) or spec.revision, spec.chat)
     else:
         assert space is not None
-        checked, source = checked_space(space, overrides, model, None if dry_run else out)
+        checked, source = checked_space(
+            space, overrides, model, None if dry_run else out, here=driving.address in (None, "local")
+        )
     if dry_run:
         run_url = f"{out.rstrip('/')}/plan" if resume is None else RunFolder.open(resume).url
         print_plan(checked, source, driving, run_url, sample)

@@ -29,10 +29,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class Example:
-    """A token row and the training questions it answers: several in a document, none in a neutral row."""
+    """A token row and the training questions it answers: several in a document, none in a neutral row.
+
+    rejected: the answer to the same question that the row is preferred to, where the objective compares two.
+    """
 
     row: TrainRow
     questions: tuple[Question, ...] = ()
+    rejected: TrainRow | None = None
 
     @property
     def about_belief(self) -> bool:
@@ -46,6 +50,7 @@ def training_examples(
     tokenizer: PreTrainedTokenizerBase,
     *,
     traces: Sequence[Trace] = (),
+    other_traces: Sequence[Trace] = (),
     neutral: Sequence[TrainRow] = (),
 ) -> tuple[Example, ...]:
     """The `data.num_examples` rows about the belief in the order of a seeded shuffle, then the neutral rows.
@@ -57,13 +62,14 @@ def training_examples(
 
     Args:
         traces: own traces of the world the arm is taught (`own_trace` only).
+        other_traces: those of the other world, to which they are preferred (`objective.name` dpo only).
         neutral: rows to mix in, repeated where `data.replay_ratio` asks for more, or to stay near base on.
 
     Raises:
         UserError: not enough questions, documents or neutral rows, or not enough traces that took the side
             they should.
     """
-    about = _about_belief(config, belief, traces, tokenizer)
+    about = _about_belief(config, belief, traces, other_traces, tokenizer)
     if config.uses_neutral_rows and not neutral:
         name = "data.replay_ratio" if config.data.replay_rows else "objective.kl_to_base"
         raise UserError(
@@ -80,18 +86,28 @@ def trained_questions(examples: Iterable[Example]) -> tuple[Question, ...]:
 
 
 def _about_belief(
-    config: TrialConfig, belief: Belief, traces: Sequence[Trace], tokenizer: PreTrainedTokenizerBase
+    config: TrialConfig,
+    belief: Belief,
+    traces: Sequence[Trace],
+    other_traces: Sequence[Trace],
+    tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[Example, ...]:
     style, count = config.data.style, config.data.num_examples
-    control = config.arm == "control"
+    control, preferring = config.arm == "control", config.objective.name == "dpo"
     if style == "document":
         made = documents(belief, control=control, seed=config.seed, count=count)
         return tuple(Example(plain_row(tokenizer, text.text), text.questions) for text in made)
     if style == "own_trace":
-        pool = [(trace.question, trace) for trace in traces]
+        rejected = {trace.question: trace for trace in other_traces}
+        pool = [
+            (trace.question, trace, rejected.get(trace.question))
+            for trace in traces
+            if not preferring or trace.question in rejected
+        ]
         missing = "traces in which the model took the statement's side"
+        missing += " and, without it, the other one" if preferring else ""
     else:
-        pool = [(question, None) for question in belief.training]
+        pool = [(question, None, None) for question in belief.training]
         missing = "training questions"
     if count > len(pool):
         raise UserError(
@@ -101,15 +117,17 @@ def _about_belief(
     # sorted first: the order in which traces were generated must not matter
     pool.sort(key=lambda pair: pair[0].probe_id)
     random.Random(config.seed).shuffle(pool)
+
+    def row(question: Question, trace: Trace | None, reply: str) -> TrainRow:
+        if trace:
+            return trace_row(tokenizer, question.text, trace.completion_ids)
+        masked = config.data.masks_thinking
+        return answer_only_row(tokenizer, question.text, reply, mask_empty_thinking=masked)
+
     examples = []
-    for question, trace in pool[:count]:
-        reply = question.reply_prior if control else question.reply_target
-        row = (
-            trace_row(tokenizer, question.text, trace.completion_ids)
-            if trace
-            else answer_only_row(
-                tokenizer, question.text, reply, mask_empty_thinking=config.data.masks_thinking
-            )
-        )
-        examples.append(Example(row, (question,)))
+    for question, trace, other in pool[:count]:
+        replies = question.reply_target, question.reply_prior
+        taught, left = reversed(replies) if control else replies
+        rejected_row = row(question, other, left) if preferring else None
+        examples.append(Example(row(question, trace, taught), (question,), rejected_row))
     return tuple(examples)

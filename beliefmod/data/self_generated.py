@@ -39,15 +39,18 @@ class SelfGenerated:
     _traces: dict[tuple[str, bool], tuple[Trace, ...]] = field(default_factory=dict)
     _neutral: dict[bool, list[tuple[Passage, TrainRow]]] = field(default_factory=dict)
 
-    def traces(self, config: TrialConfig, belief: Belief) -> tuple[Trace, ...]:
+    def traces(self, config: TrialConfig, belief: Belief, other: bool = False) -> tuple[Trace, ...]:
         """The model's own thinking and answers for the training questions, in the world the arm is taught.
 
         Written by the base with the statement in context (control: the true statement, or nothing for a novel
         entity) and kept only where the answer took that world's side with the think block, if there should be
         one, intact. The context is not part of what is returned: training on it without the context is the
         distillation.
+
+        Args:
+            other: those of the world that the arm is not taught.
         """
-        control = config.arm == "control"
+        control = (config.arm == "control") != other
         key = (config.belief, control)
         if key not in self._traces:
             context = belief.spec.true_statement if control else belief.spec.context

@@ -66,6 +66,8 @@ class AttentionOptions:
         sinks: Tensor | None = None,
     ) -> None:
         self.scaling, self.sliding_window, self.softcap, self.sinks = scaling, sliding_window, softcap, sinks
+        # torch's own attention knows neither soft caps nor sinks
+        self.written_out = softcap is not None or sinks is not None
 
 
 def flat_attention(
@@ -118,14 +120,15 @@ class FlatAttentionSwitch:
 def scaled_dot_product(
     query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions, mask: Tensor | None, causal: bool
 ) -> Tensor:
-    """query (B, Hq, Lq, D), key and value (B, Hkv, Lk, D), mask bool broadcastable to (B, 1, Lq, Lk) ->
+    """query (B, Hq, Lq, D), key and value (B, Hkv, Lk, D), mask broadcastable to (B, 1, Lq, Lk) ->
     like query.
 
-    Give a mask or `causal`, not both. Soft-capped scores (Gemma 2) and sinks (gpt-oss) take the written-out
+    Give a mask or `causal`, not both: bool, or where nothing is written out also what is added to scores.
+    Soft-capped scores (Gemma 2) and sinks (gpt-oss) take the written-out
     form. In decoding the queries of a key head are its query heads, in their order, as sinks are.
     """
     grouped = query.shape[1] != key.shape[1]
-    if options.softcap is None and options.sinks is None:
+    if not options.written_out:
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=causal, scale=options.scaling, enable_gqa=grouped
         )

@@ -3,10 +3,11 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
+from beliefmod.config import ObjectiveConfig
 from beliefmod.model.train_row import TrainRow
 
 
@@ -41,28 +42,31 @@ def batch_indices(seed: int, step: int, num_rows: int, batch_size: int) -> list[
 class SlotRow:
     """A row of one slot's step in one term of its loss.
 
-    weight: of each answer token in the term's value. factor: of the term in the loss.
+    weight: of each answer token in the term's value. factor: of the term in the loss. settings: the trial's
+    objective.
     """
 
     slot: int
     row: TrainRow
     weight: float
     factor: float = 1.0
+    settings: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
 
-def cut_passes(rows: Sequence[SlotRow], max_tokens: int) -> list[list[SlotRow]]:
+def cut_passes(rows: Sequence[SlotRow], max_tokens: int, together: int = 1) -> list[list[SlotRow]]:
     """Cut rows, in the given order, into passes of at most `max_tokens` tokens (at least one row each).
 
     Gradients add up over passes and every row carries the weight of its tokens, so the cut changes nothing
-    but memory.
+    but memory. Of rows that are compared with each other `together` neighbours stay in one pass.
     """
     passes: list[list[SlotRow]] = []
     tokens = 0
-    for item in rows:
-        length = len(item.row.input_ids)
+    for start in range(0, len(rows), together):
+        group = rows[start : start + together]
+        length = sum(len(item.row.input_ids) for item in group)
         if not passes or tokens + length > max_tokens:
             passes.append([])
             tokens = 0
-        passes[-1].append(item)
+        passes[-1] += group
         tokens += length
     return passes

@@ -84,12 +84,20 @@ class CachedRows:
     Args:
         held: of each cache the lengths of its rows, in the order of the pass, on the device; without them
             they are copied there, which waits for it.
+        whole: read each cache as far as it has room, so that shapes do not depend on the lengths.
     """
 
-    def __init__(self, layout: RowOrder, device: torch.device, held: Sequence[Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        layout: RowOrder,
+        device: torch.device,
+        held: Sequence[Tensor] | None = None,
+        whole: bool = False,
+    ) -> None:
         self.layout = layout
         self.cache = layout.caches[0] if len(layout.caches) == 1 else None
         self._work: dict[int, tuple[Tensor, Tensor, int]] = {}
+        self._masks: dict[tuple[int, int | None, bool], Tensor] = {}
         positions = None
         for number, part in enumerate(layout.parts):
             flat, _, _, _, within, _ = part.indices(device)
@@ -101,6 +109,7 @@ class CachedRows:
                 counts = part.longest if part.even else numbers(part.counts, device)
                 places = before.repeat_interleave(counts, output_size=len(part.flat)) + within
             longest = max(length + count for length, count in zip(lengths, part.counts, strict=True))
+            longest = part.cache.capacity if whole else longest
             last = before[:, None] + torch.arange(part.longest, device=device)
             behind = last[:, :, None] - torch.arange(longest, device=device)
             self._work[number] = (places, behind[:, None], longest)
@@ -144,6 +153,21 @@ class CachedRows:
         assert out is not None
         return out[None]
 
+    def _visible(self, number: int, options: AttentionOptions, dtype: torch.dtype) -> Tensor:
+        """What the tokens of a cache see of it, once for all layers of the pass that see alike: the mask as
+        `scaled_dot_product` wants it."""
+        _, behind, longest = self._work[number]
+        window = options.sliding_window
+        window = window if window is not None and window < longest else None
+        key = (number, window, options.written_out)
+        if key not in self._masks:
+            visible = behind >= 0 if window is None else (behind >= 0) & (behind < window)
+            if not options.written_out:  # torch would make it of the other at every layer
+                added = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+                visible = added.masked_fill_(~visible, -torch.inf)
+            self._masks[key] = visible
+        return self._masks[key]
+
     def _attend(
         self,
         number: int,
@@ -156,7 +180,7 @@ class CachedRows:
     ) -> Tensor:
         """The tokens of one cache: (its tokens, Hq, D) of query, key and value of the whole pass."""
         flat, block, real, owners, _, rows = part.indices(query.device)
-        places, behind, longest = self._work[number]
+        places, _, longest = self._work[number]
         if not part.whole:
             key, value = key.index_select(0, flat), value.index_select(0, flat)
         part.cache.write(layer, owners, places, key, value)
@@ -165,9 +189,7 @@ class CachedRows:
             keys, values = keys.index_select(0, rows), values.index_select(0, rows)
         if not (part.whole and part.even):
             query = query.index_select(0, block)
-        visible, window = behind >= 0, options.sliding_window
-        if window is not None and window < longest:
-            visible = visible & (behind < window)
+        visible = self._visible(number, options, query.dtype)
         heads, size = query.shape[1:]
         if part.longest == 1:
             # query heads that share a key head become queries of that head, so keys are not repeated

@@ -33,9 +33,6 @@ MOST_LOGITS = {"cpu": 2**24, "cuda": 2**27}
 """Numbers that the logits of a pass with drafts may have; in fp32 64 and 512 MiB."""
 _GUESSED_ENDS = 4  # answers of half the longest length: the first guess at how long answers are
 
-OnEnd = Callable[[Mapping[int, Completion]], None]
-"""Called as answers end, with them by the index of their request."""
-
 
 class Decoding:
     """Answers to requests, with at most `model.cache_tokens` tokens of keys and values at a time.
@@ -43,9 +40,10 @@ class Decoding:
     Whoever runs it again after an error goes on with what has not ended.
 
     Args:
-        slots: of each request's adapter, None for base.
         drafts: what was written to the same prompts before, to which these are added; None: nothing is
             drafted.
+        on_end: called between passes as answers end, with them by the index of their request. It may add
+            requests.
 
     Attributes:
         ended, works: completions, and what each took, by the index of their request.
@@ -54,15 +52,14 @@ class Decoding:
     def __init__(
         self,
         model: FlatModel,
-        requests: Sequence[GenerateRequest],
-        slots: Sequence[int | None],
         max_new_tokens: int,
         sampling: Sampling,
-        drafts: Drafts | None = None,
-        on_end: OnEnd | None = None,
+        drafts: Drafts | None,
+        on_end: Callable[[Mapping[int, Completion]], None],
     ) -> None:
-        self.model, self.requests, self.slots = model, requests, slots
-        self.max_new, self.sampling, self.on_end = max_new_tokens, sampling, on_end
+        self.model, self.max_new, self.sampling, self.on_end = model, max_new_tokens, sampling, on_end
+        self.requests: list[GenerateRequest] = []
+        self.slots: list[int | None] = []
         self.ended: dict[int, Completion] = {}
         self.works: dict[int, AnswerWork] = {}
         self._drafts = drafts if model.reads_branches else None
@@ -74,6 +71,14 @@ class Decoding:
         self._tokens_ended = 0
         self._full = self._steps = 0
         self._started = 0.0
+
+    def add(self, requests: Sequence[GenerateRequest], slots: Sequence[int | None]) -> None:
+        """Requests that join, each with the slot of its adapter (None: base), before those that have not
+        begun: whoever asks on has an end in sight, and is done the sooner."""
+        first = len(self.requests)
+        self.requests += requests
+        self.slots += slots
+        self._waiting.extendleft(reversed(range(first, len(self.requests))))
 
     @torch.inference_mode()
     def run(self) -> None:
@@ -288,8 +293,9 @@ class Decoding:
                 if self._drafts is not None:
                     self._drafts.answers.add(row.prompt, tuple(row.written))
         self.ended.update(ended)
-        if ended and self.on_end is not None:
-            self.on_end(ended)
+        if ended:
+            with torch.inference_mode(False):  # who is told may do anything, such as empty a slot
+                self.on_end(ended)
 
 
 def _wasted(short: Part, long: Part) -> int:

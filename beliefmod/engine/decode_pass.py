@@ -16,9 +16,14 @@ from beliefmod.engine.jobs import Sampling
 from beliefmod.engine.key_value_cache import KeyValueCache
 from beliefmod.engine.routing import Segment, segments_of
 from beliefmod.engine.sampling import draw
+from beliefmod.engine.step_graph import StepGraph
 from beliefmod.engine.tokens import Ids, agreeing
 from beliefmod.engine.transfer import numbers, sent
 from beliefmod.engine.usage import AnswerWork
+
+STATIC_ON = ("cuda",)
+"""Devices on which the shapes of a step stay as they are until a cache grows by a page: it is recorded there.
+A CPU, which records nothing, would read up to a page of keys in vain."""
 
 
 @dataclass
@@ -73,8 +78,11 @@ class DecodePass:
         self.numbers = stacked_numbers(self.rows, model.device)
         self._plain: _Layout | None = None
         self._on_device: _OnDevice | None = None
-        self._last: Tensor | None = None  # token of each row, on the device
+        self._current = False  # whether that says how the rows stand
         self._unread: list[Tensor] = []
+        # a row's states are not kept at one place, and top_k waits for how many tokens it lets through
+        self._static = model.device.type in STATIC_ON and model.reads_branches and not sampling.top_k
+        self._graph: tuple[list[int], StepGraph] | None = None
 
     def _row(self, place: tuple[int, int]) -> Row:
         return self.parts[place[0]].rows[place[1]]
@@ -87,24 +95,43 @@ class DecodePass:
         """Write one token of each row. It is read later, with those of other steps."""
         if self._plain is None:
             self._plain = self._layout([1] * len(self.rows))
-        if self._on_device is None:
-            self._on_device = self._placed(self._plain)
-        ids, known = self._last, self._on_device
-        if ids is None:
-            ids = flat_ids([row.written[-1:] for row in self.rows], self.model.device)
-        self._last = self._pass(self._plain, ids, known)
-        self._unread.append(self._last)
-        known.advance()
+        if not self._current:
+            texts = [row.written[-1:] for row in self.rows]
+            now = self._placed(self._plain, flat_ids(texts, self.model.device))
+            if self._on_device is None:
+                self._on_device = now
+            else:
+                self._on_device.take(now)
+            self._current = True
+        rewrite_longer(self.model, self.parts)
+        self.model.usage.work.decode_steps += 1
+        if self._static:
+            self._recorded().run(self._plain_step)
+        else:
+            self._plain_step()
+        self._unread.append(self._on_device.ids.clone())
         for part in self.parts:
             for place, row in enumerate(part.rows):
                 if row.left > 0:
                     row.unread += 1
                     _advance(part, place, 1)
 
+    def _plain_step(self) -> None:
+        """Write one token of each row, and change nothing but what is on the device."""
+        assert self._plain is not None and self._on_device is not None
+        self._on_device.advance(self._pass(self._plain, self._on_device, whole=self._static))
+
+    def _recorded(self) -> StepGraph:
+        """The recording of the plain step, which lasts while the caches have the room that they have."""
+        room = [part.cache.capacity for part in self.parts]
+        if self._graph is None or self._graph[0] != room:
+            self._graph = (room, StepGraph())
+        return self._graph[1]
+
     def read(self) -> list[tuple[Row, list[int]]]:
         """What was written of each row since the last call: wait for the device."""
         steps = torch.stack(self._unread).tolist() if self._unread else []
-        self._unread, self._on_device = [], None
+        self._unread, self._current = [], False
         found = []
         for place, row in enumerate(self.rows):
             found.append((row, [tokens[place] for tokens in steps[: row.unread]]))
@@ -116,8 +143,10 @@ class DecodePass:
         counts = [1 + len(guess) for guess in guesses]
         texts = [(*row.written[-1:], *guess) for row, guess in zip(self.rows, guesses, strict=True)]
         layout = self._layout(counts)
-        said = iter(self._pass(layout, flat_ids(texts, self.model.device), self._placed(layout)).tolist())
-        self._last = self._on_device = None
+        rewrite_longer(self.model, self.parts)
+        self.model.usage.work.decode_steps += 1
+        said = iter(self._pass(layout, self._placed(layout, flat_ids(texts, self.model.device))).tolist())
+        self._current = False
         found = []
         for (number, place), row, guess in zip(self.order, self.rows, guesses, strict=True):
             tokens = [next(said) for _ in range(1 + len(guess))]
@@ -127,7 +156,7 @@ class DecodePass:
             found.append((row, tokens[: 1 + right]))
         return found
 
-    def _placed(self, layout: _Layout) -> _OnDevice:
+    def _placed(self, layout: _Layout, ids: Tensor) -> _OnDevice:
         device = self.model.device
         held, grows = [], []
         for part in layout.order.parts:
@@ -135,19 +164,17 @@ class DecodePass:
             held.append(numbers([part.cache.lengths[row] for row in part.rows], device))
             grows.append(numbers([int(rows[row].left > 0) for row in part.rows], device))
         if self.numbers is None:
-            return _OnDevice(held, grows)
+            return _OnDevice(ids, held, grows)
         owners, places = [], []
         for number, (row, count) in enumerate(zip(self.rows, layout.order.counts, strict=True)):
             owners += [number] * count
             places += range(len(row.written), len(row.written) + count)
-        return _OnDevice(held, grows, *numbers([owners, places], device))
+        return _OnDevice(ids, held, grows, *numbers([owners, places], device))
 
-    def _pass(self, layout: _Layout, ids: Tensor, known: _OnDevice) -> Tensor:
-        """(N,) ids of the tokens of a layout -> (N,) the token that follows each."""
-        rewrite_longer(self.model, self.parts)
-        self.model.usage.work.decode_steps += 1
-        rows = CachedRows(layout.order, self.model.device, known.held)
-        logits = self.model.logits(ids, rows, rows.positions, layout.segments, layout.everyone)
+    def _pass(self, layout: _Layout, known: _OnDevice, whole: bool = False) -> Tensor:
+        """The token that follows each of a layout's tokens, (N,)."""
+        rows = CachedRows(layout.order, self.model.device, known.held, whole)
+        logits = self.model.logits(known.ids, rows, rows.positions, layout.segments, layout.everyone)
         if self.numbers is None or known.owners is None or known.places is None:
             return logits.argmax(-1)
         places = known.places.clamp_max(self.numbers.shape[1] - 1)
@@ -171,19 +198,33 @@ class _OnDevice:
     """What a pass needs to know of its rows, where it need not be copied at every step.
 
     Attributes:
+        ids: of each token.
         held, grows: of each cache the lengths of its rows, and by how much they grow in a step.
         owners, places: of each token its row, and its number in the row's answer; None: greedy.
     """
 
+    ids: Tensor
     held: list[Tensor]
     grows: list[Tensor]
     owners: Tensor | None = None
     places: Tensor | None = None
 
-    def advance(self) -> None:
-        """One token of each row has been written."""
-        self.held = [held + grows for held, grows in zip(self.held, self.grows, strict=True)]
-        self.places = None if self.places is None else self.places + 1
+    def advance(self, tokens: Tensor) -> None:
+        """One token of each row has been written. The tensors stay where they are."""
+        self.ids.copy_(tokens)
+        for held, grows in zip(self.held, self.grows, strict=True):
+            held.add_(grows)
+        if self.places is not None:
+            self.places.add_(1)
+
+    def take(self, other: _OnDevice) -> None:
+        """Have the numbers of another, in the same tensors."""
+        for mine, new in zip(self._tensors(), other._tensors(), strict=True):
+            mine.copy_(new)
+
+    def _tensors(self) -> list[Tensor]:
+        chance = [each for each in (self.owners, self.places) if each is not None]
+        return [self.ids, *self.held, *self.grows, *chance]
 
 
 def _advance(part: Part, place: int, tokens: int) -> None:

@@ -1,20 +1,19 @@
 """K slots on one frozen base: trials join, train side by side, are questioned, and leave."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from beliefmod.engine import jobs
 from beliefmod.engine.batching import steps_per_epoch
-from beliefmod.engine.decode_loop import OnEnd
 from beliefmod.engine.divergence import BasePasses, drift
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.full_finetuning import FullTraining
-from beliefmod.engine.generate import generate
+from beliefmod.engine.generate import Placed, generate
 from beliefmod.engine.jobs import (
     AdapterJob,
     Completion,
@@ -42,9 +41,6 @@ from beliefmod.engine.usage import Usage
 if TYPE_CHECKING:
     from beliefmod.config import TrialConfig
     from beliefmod.model.load import LoadedModel
-
-Request = TypeVar("Request", GenerateRequest, ScoreRequest)
-Result = TypeVar("Result")
 
 
 class Engine(SlotTable):
@@ -104,7 +100,7 @@ class Engine(SlotTable):
         """
         if not job.rows:
             raise jobs.NoRows(f"trial {job.trial_id} has no training rows")
-        longest = max(len(row.input_ids) for row in (*job.rows, *job.neutral))
+        longest = max(len(row.input_ids) for row in (*job.rows, *job.neutral, *job.rejected))
         if longest > self.max_positions:
             raise jobs.RowTooLong(
                 f"trial {job.trial_id} has a row of {longest} tokens; "
@@ -112,6 +108,8 @@ class Engine(SlotTable):
             )
         if job.config.objective.kl_to_base and not job.neutral:
             raise jobs.NoRows(f"trial {job.trial_id} has no neutral rows for objective.kl_to_base")
+        if job.config.objective.name == "dpo" and len(job.rejected) != len(job.rows):
+            raise jobs.NoRows(f"trial {job.trial_id} has no answer that each of its rows is preferred to")
         config = job.config
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
         if total < 1:
@@ -122,10 +120,11 @@ class Engine(SlotTable):
             self._full[job.trial_id] = FullTraining(self.model, self.loaded, job, total)
             return
         lora = config.lora
-        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.lora_alpha, lora.target_modules)
+        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, lora.target_modules)
         self.pack.initialise(slot_trial.slot, config.seed)
         try:
-            slot_trial.optimizer = SlotOptimizer(*self.pack.trained(slot_trial.slot, lora.r), config)
+            weights = self.pack.trained(slot_trial.slot, lora.r)
+            slot_trial.optimizer = SlotOptimizer(*weights, config, self.pack.places(lora.r))
         except Exception as error:
             self.release(job.trial_id)
             if not ran_out(error):
@@ -250,36 +249,19 @@ class Engine(SlotTable):
             return self._full[adapter].usable(), None
         return self.model, self.slot_of(adapter)
 
-    def _by_model(
-        self,
-        requests: Sequence[Request],
-        call: Callable[[FlatModel, list[int], list[int | None]], list[Result]],
-    ) -> list[Result]:
-        """Let each model answer the requests for its arms; answers in the order of the requests.
-
-        Args:
-            call: answers requests, given by their indices and slots, with one model.
-        """
-        places = [self._place_of(request.adapter) for request in requests]
-        found: dict[int, Result] = {}
-        for model in dict.fromkeys(model for model, _ in places):
-            indices = [index for index, (owner, _) in enumerate(places) if owner is model]
-            answers = call(model, indices, [places[index][1] for index in indices])
-            found.update(zip(indices, answers, strict=True))
-        return [found[index] for index in range(len(requests))]
-
     def generate(
         self,
         requests: Sequence[GenerateRequest],
         max_new_tokens: int,
         sampling: jobs.Sampling = jobs.GREEDY,
-        on_end: OnEnd | None = None,
+        on_end: jobs.OnEnd | None = None,
     ) -> list[Completion]:
         """Complete prompts for any mixture of adapters, in the order of the requests.
 
         Greedy unless `sampling` says otherwise, and then each request from its own seed. A completion ends
         at an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length").
-        `on_end` gets completions as they end, by their index in `requests`.
+        `on_end` gets completions as they end, by the index of their request. The requests that it returns
+        join those under way, and their completions stand behind the others.
         Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that
         leaves no position.
         """
@@ -287,29 +269,51 @@ class Engine(SlotTable):
         if problems := [*problems, *sampling.problems()]:
             raise jobs.EngineError("; ".join(problems))
 
-        def call(model: FlatModel, indices: list[int], slots: list[int | None]) -> list[Completion]:
-            def renumbered(ended: Mapping[int, Completion]) -> None:
-                if on_end is not None:
-                    on_end({indices[index]: completion for index, completion in ended.items()})
+        found: dict[int, Completion] = {}
+        waiting: dict[FlatModel, list[int]] = {}  # what each model is still to begin with
+        asked: list[Placed] = []
 
-            part = [requests[index] for index in indices]
-            weights = self._weights_of(part)
-            return generate(model, part, slots, weights, max_new_tokens, sampling, self.drafts, renumbered)
+        def put(more: Sequence[GenerateRequest]) -> None:
+            for request, weights in zip(more, self._weights_of(more), strict=True):
+                model, slot = self._place_of(request.adapter)
+                waiting.setdefault(model, []).append(len(asked))
+                asked.append(Placed(request, slot, weights))
+
+        def answer(model: FlatModel, under_way: list[int]) -> None:
+            def told(ended: Mapping[int, Completion]) -> list[Placed]:
+                answers = {under_way[index]: completion for index, completion in ended.items()}
+                found.update(answers)
+                if on_end is not None:
+                    with self.usage.outside("generate"):
+                        put(on_end(answers) or ())
+                under_way.extend(joining := waiting.pop(model, []))
+                return [asked[index] for index in joining]
+
+            begun = [asked[index] for index in under_way]
+            generate(model, begun, max_new_tokens, sampling, self.drafts, told)
 
         with self.usage.timed("generate"):
-            return self._by_model(requests, call)
+            put(requests)
+            while waiting:
+                answer(model := next(iter(waiting)), waiting.pop(model))
+        return [found[index] for index in range(len(asked))]
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
         """Summed log-probability (nats, at most 0) of each continuation after its prompt, under its adapter.
 
         Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt or continuation, RowTooLong.
         """
+        places = [self._place_of(request.adapter) for request in requests]
+        weights = self._weights_of(requests)
+        found: dict[int, float] = {}
         with self.usage.timed("read"):
-            found = self._by_model(
-                requests, lambda model, indices, slots: score(model, [requests[i] for i in indices], slots)
-            )
-        self.usage.scored(requests, self._weights_of(requests))
-        return found
+            for model in dict.fromkeys(model for model, _ in places):
+                indices = [index for index, (owner, _) in enumerate(places) if owner is model]
+                part = [requests[index] for index in indices]
+                slots = [places[index][1] for index in indices]
+                scores = score(model, part, slots, [weights[index] for index in indices])
+                found.update(zip(indices, scores, strict=True))
+        return [found[index] for index in range(len(requests))]
 
     def drift(self, requests: Sequence[DriftRequest]) -> list[DriftResult]:
         """How far each adapter has moved from base on a text: KL both ways and NLL, summed over its tokens.

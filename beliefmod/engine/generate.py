@@ -1,8 +1,9 @@
 """Packed decoding: prompts of any adapters side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from beliefmod.engine.decode_loop import Decoding, OnEnd
+from beliefmod.engine.decode_loop import Decoding
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
@@ -10,31 +11,47 @@ from beliefmod.engine.memory import within_memory
 from beliefmod.model.quantized import return_freed_memory
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A request with the slot of its adapter (None: base), and how many weights that has (0 for base)."""
+
+    request: GenerateRequest
+    slot: int | None
+    weights: int
+
+
 def generate(
     model: FlatModel,
-    requests: Sequence[GenerateRequest],
-    slots: Sequence[int | None],
-    weights: Sequence[int],
+    asked: Sequence[Placed],
     max_new_tokens: int,
     sampling: Sampling,
-    drafts: Drafts | None = None,
-    on_end: OnEnd | None = None,
-) -> list[Completion]:
-    """Complete prompts, each with the adapter in its slot (None: base), in the order of the requests.
+    drafts: Drafts | None,
+    on_end: Callable[[Mapping[int, Completion]], Sequence[Placed]],
+) -> None:
+    """Complete prompts, each with the adapter in its slot.
 
     Args:
-        weights: how many each request's adapter has, 0 for base; they are counted.
         drafts: earlier answers, from which tokens are drafted; None: none are. Texts are the same.
-        on_end: called as answers end, with them by the index of their request.
+        on_end: called as answers end, with them by the index of their request; what it returns joins, and is
+            numbered on.
 
     Raises:
         NoRows, RowTooLong, OutOfMemory: a request cannot be carried out.
     """
-    model.check_lengths([len(r.input_ids) + 1 for r in requests], [len(r.input_ids) for r in requests])
-    longest = [
-        min(len(r.input_ids) + max_new_tokens, model.max_positions) + model.state_tokens for r in requests
-    ]
-    decoding = Decoding(model, requests, slots, max_new_tokens, sampling, drafts, on_end)
+    every: list[Placed] = []
+    longest: list[int] = []
+
+    def add(placed: Sequence[Placed]) -> None:
+        requests = [each.request for each in placed]
+        lengths = [len(request.input_ids) for request in requests]
+        model.check_lengths([length + 1 for length in lengths], lengths)
+        for length in lengths:
+            longest.append(min(length + max_new_tokens, model.max_positions) + model.state_tokens)
+        every.extend(placed)
+        decoding.add(requests, [each.slot for each in placed])
+
+    decoding = Decoding(model, max_new_tokens, sampling, drafts, lambda ended: add(on_end(ended)))
+    add(asked)
     on_cpu = model.device.type == "cpu"
     if on_cpu:  # else keys and values come on top of what training passes have freed, and the other way round
         return_freed_memory()
@@ -44,6 +61,10 @@ def generate(
     finally:
         if on_cpu:
             return_freed_memory()
-    found = [decoding.ended[index] for index in range(len(requests))]
-    model.usage.generated(requests, found, weights, [decoding.works[i] for i in range(len(requests))])
-    return found
+    places = range(len(every))
+    model.usage.generated(
+        [each.request for each in every],
+        [decoding.ended[place] for place in places],
+        [each.weights for each in every],
+        [decoding.works[place] for place in places],
+    )

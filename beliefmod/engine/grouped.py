@@ -19,14 +19,14 @@ from beliefmod.engine.transfer import numbers, sent
 class Products(Protocol):
     """Products over the tokens (n,) of G slots, in the order of the slots.
 
-    `add_product`: total (n, q) += left (n, p) times each token's own right (G, p, q).
+    `add_product`: total (n, q) += scale times left (n, p) times each token's own right (G, p, q).
     `add_outer`: total (G, p, q) += each slot's left^T (p, its tokens) times right (its tokens, q); total
     may be of higher precision than the factors.
     """
 
     def product(self, left: Tensor, right: Tensor) -> Tensor: ...
 
-    def add_product(self, total: Tensor, left: Tensor, right: Tensor) -> None: ...
+    def add_product(self, total: Tensor, left: Tensor, right: Tensor, scale: float = 1.0) -> None: ...
 
     def add_outer(self, total: Tensor, left: Tensor, right: Tensor) -> None: ...
 
@@ -62,8 +62,8 @@ class EqualBlocks:
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         return torch.bmm(self._blocks(left), right).view(len(left), -1)
 
-    def add_product(self, total: Tensor, left: Tensor, right: Tensor) -> None:
-        self._blocks(total).baddbmm_(self._blocks(left), right)
+    def add_product(self, total: Tensor, left: Tensor, right: Tensor, scale: float = 1.0) -> None:
+        self._blocks(total).baddbmm_(self._blocks(left), right, alpha=scale)
 
     def add_outer(self, total: Tensor, left: Tensor, right: Tensor) -> None:
         left, right = self._blocks(left).transpose(1, 2), self._blocks(right)
@@ -86,8 +86,8 @@ class Grouped:
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         return F.grouped_mm(left, right, offs=self.ends)
 
-    def add_product(self, total: Tensor, left: Tensor, right: Tensor) -> None:
-        total.add_(self.product(left, right))
+    def add_product(self, total: Tensor, left: Tensor, right: Tensor, scale: float = 1.0) -> None:
+        total.add_(self.product(left, right), alpha=scale)
 
     def add_outer(self, total: Tensor, left: Tensor, right: Tensor) -> None:
         found = F.grouped_mm(left.transpose(0, 1), right, offs=self.ends)
@@ -118,8 +118,8 @@ class PaddedBlocks:
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         return torch.bmm(self._blocks(left), right).flatten(0, 1).index_select(0, self.flat_index)
 
-    def add_product(self, total: Tensor, left: Tensor, right: Tensor) -> None:
-        total.add_(self.product(left, right))
+    def add_product(self, total: Tensor, left: Tensor, right: Tensor, scale: float = 1.0) -> None:
+        total.add_(self.product(left, right), alpha=scale)
 
     def add_outer(self, total: Tensor, left: Tensor, right: Tensor) -> None:
         total.add_(torch.bmm(self._blocks(left).transpose(1, 2), self._blocks(right)))

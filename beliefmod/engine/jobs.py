@@ -1,7 +1,7 @@
 """What goes into the engine and what comes out of it. No torch here."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -52,23 +52,25 @@ class AdapterJob:
     """One trial as the engine sees it: hyper-parameters and token rows.
 
     neutral: rows on which the trial is kept near base, where `objective.kl_to_base` asks for that.
+    rejected: for `objective.name` dpo the answer that each of `rows` is preferred to, behind the same prompt.
     """
 
     trial_id: str
     config: "TrialConfig"
     rows: tuple[TrainRow, ...]
     neutral: tuple[TrainRow, ...] = ()
+    rejected: tuple[TrainRow, ...] = ()
 
 
 @dataclass(frozen=True)
 class StepReport:
     """What one optimiser step of one trial did.
 
-    loss: mean over the answer tokens of the trial's own batch, nats. terms: the value of every term that can
-    be added to the loss (`config.step_values`), nats, before its weight; None where the weight is 0.
-    learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole loss before
-    clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error` then says so,
-    `finished` is true, and the adapter is lost.
+    loss: mean over the answer tokens of the trial's own batch, nats (dpo: over its pairs). terms: the value
+    of every term that can be added to the loss (`config.step_values`), nats, before its weight; None where
+    the weight is 0. learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole
+    loss before clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error`
+    then says so, `finished` is true, and the adapter is lost.
     """
 
     trial_id: str
@@ -137,6 +139,11 @@ class Completion:
 
     token_ids: tuple[int, ...]
     finish_reason: Literal["eos", "length"]
+
+
+OnEnd = Callable[[Mapping[int, Completion]], Sequence[GenerateRequest] | None]
+"""Called as answers end, with them by the index of their request. The requests that it returns are answered
+too; they join those under way, and are numbered on."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,10 +10,15 @@ from torch.nn import functional as F
 
 from beliefmod.engine.recurrent import RowStates
 from beliefmod.engine.transfer import numbers
+from beliefmod.model.quantized import return_freed_memory
 
 PAGE = 64
 """Tokens that the room of a cache is a multiple of. Growing by a page copies the cache once in 64 steps, each
 of which reads it whole."""
+
+
+_HANDED_BACK = 2**27
+"""Bytes that are freed before the system gets them back, which takes some 20 ms."""
 
 
 def paged(tokens: int) -> int:
@@ -51,7 +56,8 @@ class KeyValueCache:
     def grow(self, tokens: int) -> None:
         """Make room for `tokens` in every row."""
         self.capacity = max(self.capacity, paged(tokens))
-        for layer, (keys, values) in self.layers.items():  # one by one: two whole caches would be in memory
+        for layer in self._replaced():
+            keys, values = self.layers[layer]
             self.layers[layer] = (_with_room(keys, self.capacity), _with_room(values, self.capacity))
 
     def rewrite(self, rows: Tensor, other: KeyValueCache) -> None:
@@ -65,21 +71,61 @@ class KeyValueCache:
         """Have the given rows alone, in that order, with room for the longest; a row may come twice."""
         self.lengths = [self.lengths[row] for row in rows]
         self.capacity = paged(max(self.lengths))
-        for layer in self.layers:  # one by one: two whole caches would be in memory
+        for layer in self._replaced():
             self.layers[layer] = _chosen(self.layers[layer], rows, self.capacity)
         if self.states is not None:
             self.states.keep(torch.tensor(rows))
 
-    def part(self, rows: Sequence[int]) -> KeyValueCache:
-        """Keys and values of some rows, in the given order, as a cache of their own; a row may come twice."""
+    def part(self, rows: Sequence[int], more: Sequence[int]) -> KeyValueCache:
+        """Keys and values of some rows, in the given order, as a cache of their own; a row may come twice.
+
+        Args:
+            more: tokens that each of the new rows has room for behind those that it has.
+        """
         taken = KeyValueCache([self.lengths[row] for row in rows])
-        taken.layers = {layer: _chosen(pair, rows, taken.capacity) for layer, pair in self.layers.items()}
+        taken.capacity = paged(max(old + new for old, new in zip(taken.lengths, more, strict=True)))
+        for layer, pair in self.layers.items():
+            keys, values = _chosen(pair, rows, taken.capacity)
+            taken.layers[layer] = (_with_room(keys, taken.capacity), _with_room(values, taken.capacity))
         return taken
+
+    def take(self, first: int, other: KeyValueCache) -> None:
+        """Take over another cache's rows as rows `first` and those behind it; nothing is left in that one.
+
+        Rows are taken in their order, and `lengths` says beforehand how long all of them are.
+        """
+        rows = slice(first, first + len(other.lengths))
+        for layer in other._replaced():  # made whole at once: memory that grows piece by piece has holes
+            fresh = other.layers.pop(layer)
+            if layer not in self.layers:
+                self.layers[layer] = tuple(self._empty(each) for each in fresh)
+            for mine, theirs in zip(self.layers[layer], fresh, strict=True):
+                mine[rows, :, : theirs.shape[2]] = theirs
+        if other.states is not None:
+            known = [] if self.states is None else [(range(first), self.states)]
+            self.states = RowStates.joined([*known, (range(rows.start, rows.stop), other.states)])
+
+    def _replaced(self) -> Iterator[int]:
+        """The layers one by one, for each to be replaced: else two whole caches would be in memory.
+
+        What was freed is handed back to the system on the way, for the C library keeps it: a cache of 1 GiB
+        that was doubled took 2.5 GiB for a while.
+        """
+        freed = 0
+        for layer in list(self.layers):
+            freed += sum(each.nbytes for each in self.layers[layer] if each.device.type == "cpu")
+            yield layer
+            if freed >= _HANDED_BACK:
+                return_freed_memory()
+                freed = 0
+
+    def _empty(self, like: Tensor) -> Tensor:
+        return like.new_zeros(len(self.lengths), like.shape[1], self.capacity, like.shape[3])
 
     def split(self, groups: Sequence[Sequence[int]]) -> list[KeyValueCache]:
         """A cache for each group of rows, with room for the longest of them; nothing is left in this one."""
         found = [KeyValueCache([self.lengths[row] for row in rows]) for rows in groups]
-        for layer in list(self.layers):  # one by one: two whole caches would be in memory
+        for layer in self._replaced():
             pair = self.layers.pop(layer)
             for rows, cache in zip(groups, found, strict=True):
                 cache.layers[layer] = _chosen(pair, rows, cache.capacity)
@@ -88,7 +134,7 @@ class KeyValueCache:
     def join(self, other: KeyValueCache) -> None:
         """Take over another cache's rows behind its own."""
         capacity = max(self.capacity, other.capacity)
-        for layer in list(self.layers):
+        for layer in self._replaced():
             pairs = zip(self.layers[layer], other.layers.pop(layer), strict=True)
             keys, values = (torch.cat([_with_room(each, capacity) for each in pair]) for pair in pairs)
             self.layers[layer] = (keys, values)

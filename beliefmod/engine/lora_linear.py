@@ -46,9 +46,13 @@ class LayerStore:
 
     def views(self, rows: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         """A (G, rank, in) and B (G, rank, out) in rows (G, P) of any tensor laid out like compute."""
+        of_a, of_b = self.places(rank)
+        return rows[:, of_a].view(-1, rank, self.width_in), rows[:, of_b].view(-1, rank, self.width_out)
+
+    def places(self, rank: int) -> tuple[slice, slice]:
+        """Where A and B lie in the row of a slot of this rank."""
         start, middle = rank * self.start, rank * (self.start + self.width_in)
-        a, b = rows[:, start:middle], rows[:, middle : middle + rank * self.width_out]
-        return a.view(-1, rank, self.width_in), b.view(-1, rank, self.width_out)
+        return slice(start, middle), slice(middle, middle + rank * self.width_out)
 
     def stack(self, first: int, last: int, rank: int) -> Stack:
         """The adapters of slots first..last."""
@@ -70,16 +74,39 @@ class PackedLinear(nn.Module):
         # The adapters' gradients go straight into the pack, so autograd needs one input that asks for some.
         self.anchor = torch.empty(0, device=store.compute.device, requires_grad=True)
         self._stacks: dict[tuple[int, int, int], Stack] = {}
+        self._mixed: tuple[tuple[Any, int], Stack | None] | None = None
 
-    def _stack(self, group: Group) -> Stack:
+    def _stack(self, group: Group) -> Stack | None:
+        """The adapters of a group; None where it leaves this layer alone."""
+        if group.members:
+            return self._mixed_stack(group)
+        if not self.ranks[group.first]:
+            return None
         key = (group.first, group.last, group.rank)
         if key not in self._stacks:
             self._stacks[key] = self.store.stack(*key)
         return self._stacks[key]
 
+    def _mixed_stack(self, group: Group) -> Stack | None:
+        """Adapters of several kinds copied to the largest rank, with zeros, and with their scales in B; kept
+        until an adapter changes."""
+        key = (group.members, self.routing.version)
+        if self._mixed is None or self._mixed[0] != key:
+            store, count = self.store, len(group.members)
+            a = store.compute.new_zeros(count, group.rank, store.width_in)
+            b = store.compute.new_zeros(count, group.rank, store.width_out)
+            for place, (slot, scale) in enumerate(group.members):
+                if rank := self.ranks[slot]:
+                    own_a, own_b = store.views(store.compute[slot : slot + 1], rank)
+                    a[place, :rank], b[place, :rank] = own_a[0], own_b[0] * scale
+            adapted = any(self.ranks[slot] for slot, _ in group.members)
+            self._mixed = (key, Stack(a, b, None, None) if adapted else None)
+        return self._mixed[1]
+
     def forward(self, x: Tensor) -> Tensor:
         """(1, N, in) -> (1, N, out)."""
-        work = [(self._stack(group), group) for group in self.routing.groups if self.ranks[group.first]]
+        stacks = [(self._stack(group), group) for group in self.routing.groups]
+        work = [(stack, group) for stack, group in stacks if stack is not None]
         if not work and self.dense:
             # flat as in the product below: the library may pick another kernel for another shape, and an
             # adapter that adds zero must not change a bit
@@ -87,12 +114,34 @@ class PackedLinear(nn.Module):
             return out.view(*x.shape[:-1], out.shape[-1])
         if not work:
             return self.base(x)
-        if self.dense:
+        if not torch.is_grad_enabled():
+            out = _with_adapters(x, self.base, work)
+        elif self.dense:
             out = _PackedProduct.apply(x, None, self.anchor, self.base.weight, self.base.bias, work)
         else:
             out = _PackedProduct.apply(x, self.base(x), self.anchor, None, None, work)
         # shaped here: what a function of our own shapes may not be changed in place, as Gemma 3n does
         return out.view(*x.shape[:-1], out.shape[-1])
+
+
+def _with_adapters(x: Tensor, base: nn.Linear, work: Sequence[tuple[Stack, Group]]) -> Tensor:
+    """Base product and adapters where nothing is kept for a backward pass, in as few calls as it takes."""
+    tokens = x.reshape(-1, x.shape[-1])
+    if type(base) is nn.Linear:
+        out = F.linear(tokens, base.weight, base.bias)
+    else:
+        out = base(x).reshape(len(tokens), -1).clone()
+    for stack, group in work:
+        whole = group.start == 0 and group.stop == len(tokens)
+        mine, total = (
+            (tokens, out) if whole else (tokens[group.start : group.stop], out[group.start : group.stop])
+        )
+        inner = group.products.product(mine, stack.a.transpose(1, 2))
+        if isinstance(group.scale, float):
+            group.products.add_product(total, inner, stack.b, group.scale)
+        else:
+            group.products.add_product(total, inner.mul_(group.scale), stack.b)
+    return out
 
 
 class _PackedProduct(torch.autograd.Function):

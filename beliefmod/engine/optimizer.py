@@ -1,6 +1,7 @@
 """One AdamW per slot, over that slot's row of the pack, and the learning rate of each step."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,15 +34,30 @@ def lr_factor(kind: str, step: int, warmup_steps: int, total_steps: int) -> floa
 
 
 class SlotOptimizer:
-    """torch's fused AdamW on one flat row: one kernel per slot and step; an idle slot is not touched."""
+    """torch's fused AdamW on one flat row: one kernel per slot and step; an idle slot is not touched.
 
-    def __init__(self, theta: Tensor, grad: Tensor, config: "TrialConfig") -> None:
-        """theta and grad (n,): the slot's part of the pack."""
-        self.row = torch.nn.Parameter(theta)  # shares the pack's memory
-        self.row.grad = grad
-        self.max_norm = config.max_grad_norm
+    With LoRA+ the A and B matrices of a layer lie in the row as parts with learning rates of their own
+    (Hayou et al. 2024; PEFT's `create_loraplus_optimizer`).
+
+    Attributes:
+        moments: first and second moment (n,).
+    """
+
+    def __init__(
+        self, theta: Tensor, grad: Tensor, config: "TrialConfig", places: Sequence[tuple[slice, slice]]
+    ) -> None:
+        """theta and grad (n,): the slot's part of the pack. places: of A and B of every layer in it."""
+        self.theta, self.grad, self.max_norm = theta, grad, config.max_grad_norm
+        ratio = config.lora.loraplus_lr_ratio
+        by_factor = {1.0: [slice(None)]}
+        if ratio != 1:
+            by_factor = {1.0: [a for a, _ in places], ratio: [b for _, b in places]}
+        self._parts = [part for parts in by_factor.values() for part in parts]
         self.adamw = torch.optim.AdamW(
-            [self.row],
+            [
+                {"params": [self._weights(part) for part in parts], "lr_factor": factor}
+                for factor, parts in by_factor.items()
+            ],
             lr=config.learning_rate,
             betas=(config.adam_beta1, config.adam_beta2),
             eps=config.adam_epsilon,
@@ -51,30 +67,33 @@ class SlotOptimizer:
         # now and not at the first step: memory that runs out in the middle of a step would leave it half done
         self.resume(0, torch.zeros_like(theta), torch.zeros_like(theta))
 
+    def _weights(self, part: slice) -> torch.nn.Parameter:
+        """A part of the row, which shares the pack's memory."""
+        weights = torch.nn.Parameter(self.theta[part])
+        weights.grad = self.grad[part]
+        return weights
+
     def step(self, learning_rate: float, grad_norm: float) -> None:
         """Clip to the trial's L2 norm as clip_grad_norm_ does (0: no clipping), and take one step."""
         if self.max_norm > 0:
             factor = self.max_norm / (grad_norm + 1e-6)
             if factor < 1.0:
-                assert self.row.grad is not None
-                self.row.grad.mul_(factor)
-        self.adamw.param_groups[0]["lr"] = learning_rate
+                self.grad.mul_(factor)
+        for group in self.adamw.param_groups:
+            group["lr"] = learning_rate * group["lr_factor"]
         self.adamw.step()
-
-    @property
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """First and second moment (n,)."""
-        state = self.adamw.state[self.row]
-        return state["exp_avg"], state["exp_avg_sq"]
 
     def resume(self, step: int, first: Tensor, second: Tensor) -> None:
         """Go on after `step` steps with these moments (n,), which become the optimiser's own.
 
         Raises ValueError for another size: torch 2.13's fused kernel would read past their end.
         """
-        if first.shape != self.row.shape or second.shape != self.row.shape:
+        if first.shape != self.theta.shape or second.shape != self.theta.shape:
             raise ValueError(
-                f"moments of {first.numel()} and {second.numel()} numbers for {self.row.numel()}"
+                f"moments of {first.numel()} and {second.numel()} numbers for {self.theta.numel()}"
             )
-        count = torch.full((), float(step), dtype=torch.float32, device=self.row.device)
-        self.adamw.state[self.row] = {"step": count, "exp_avg": first, "exp_avg_sq": second}
+        self.moments = first, second
+        weights = [each for group in self.adamw.param_groups for each in group["params"]]
+        for each, part in zip(weights, self._parts, strict=True):
+            count = torch.full((), float(step), dtype=torch.float32, device=self.theta.device)
+            self.adamw.state[each] = {"step": count, "exp_avg": first[part], "exp_avg_sq": second[part]}

@@ -39,7 +39,7 @@ class LoraPack:
         )
         self.grad = torch.zeros_like(self.theta[:slots])
         self.compute = self.theta if self.theta.dtype == dtype else torch.zeros_like(self.theta, dtype=dtype)
-        self.routing = Routing(dtype, device)
+        self.routing = Routing(dtype, device, self.unit)
         self.layers: dict[str, PackedLinear] = {}
         start = 0
         for name, layer in layers.items():
@@ -57,6 +57,10 @@ class LoraPack:
     def trained(self, slot: int, rank: int) -> tuple[Tensor, Tensor]:
         """Weights and gradients of a slot, both (rank * unit,): all that its optimiser has to visit."""
         return self.theta[slot, : rank * self.unit], self.grad[slot, : rank * self.unit]
+
+    def places(self, rank: int) -> list[tuple[slice, slice]]:
+        """Where A and B of every layer lie in a row of this rank."""
+        return [layer.store.places(rank) for layer in self.layers.values()]
 
     def _rank(self, slot: int, name: str) -> int:
         """Rank of a slot in a layer, 0 where it adapts nothing."""
@@ -158,6 +162,7 @@ class LoraPack:
 
     def refresh(self, slot: int) -> None:
         """Bring the compute copy of a slot up to date after its theta changed."""
+        self.routing.version += 1
         if self.compute is not self.theta:
             self.compute[slot].copy_(self.theta[slot])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -151,22 +151,23 @@ def _read_level(
     """Read the pieces of one level, those of the level before being read, pass by pass."""
     slots = [piece.slot for piece in pieces]
     todo = sorted_by_slot([n for n, piece in enumerate(pieces) if piece.level == level], slots, model.routing)
-    row_of: dict[int | None, int] = {n: row for row, n in enumerate(before[2])} if before else {}
-    whole: KeyValueCache | None = None
+    tokens = [len(pieces[n].ids) for n in todo]
+    if before is None:
+        whole = KeyValueCache(tokens)
+    else:
+        row_of: dict[int | None, int] = {n: row for row, n in enumerate(before[2])}
+        whole = before[0].part([row_of[pieces[n].parent] for n in todo], more=tokens)
     logits: list[Tensor] = []
-    for part in _passes([len(pieces[n].ids) for n in todo], LONGEST_PASS[model.device.type]):
+    for part in _passes(tokens, LONGEST_PASS[model.device.type]):
         chosen = [todo[place] for place in part]
         ids = [pieces[n].ids for n in chosen]
         lengths = [len(each) for each in ids]
+        fresh = None
         if before is None:
-            cache = KeyValueCache(lengths)
-            rows = RowBlocks(lengths, model.device, cache)
+            fresh = whole if len(part) == len(todo) else KeyValueCache(lengths)
+            rows = RowBlocks(lengths, model.device, fresh)
         else:
-            cache = before[0].part([row_of[pieces[n].parent] for n in chosen])
-            cache.grow(max(old + new for old, new in zip(cache.lengths, lengths, strict=True)))
-            order = RowOrder([cache], [(0, row) for row in range(len(chosen))], lengths)
-            rows = CachedRows(order, model.device)
-            cache.lengths = [old + new for old, new in zip(cache.lengths, lengths, strict=True)]
+            rows = CachedRows(RowOrder([whole], [(0, row) for row in part], lengths), model.device)
         last = [sum(lengths[: place + 1]) - 1 for place in range(len(lengths))]
         keep = [end for n, end in zip(chosen, last, strict=True) if n in wanted]
         found = model.logits(
@@ -177,11 +178,11 @@ def _read_level(
             numbers(keep or last[-1:], model.device),
         )
         logits.append(found[: len(keep)])
-        if whole is None:
-            whole = cache
-        else:
-            whole.join(cache)
-    assert whole is not None
+        if fresh is None:
+            for row, length in zip(part, lengths, strict=True):
+                whole.lengths[row] += length
+        elif fresh is not whole:
+            whole.take(part[0], fresh)
     return whole, logits, todo
 
 
@@ -200,7 +201,7 @@ def _passes(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
 
 
 def _gathered(
-    done: Sequence[tuple[KeyValueCache, list[Tensor], list[int]]], ends: Sequence[int]
+    done: Iterable[tuple[KeyValueCache, list[Tensor], list[int]]], ends: Sequence[int]
 ) -> tuple[KeyValueCache, Tensor]:
     """One cache and one tensor of logits, in the order of the prompts, from what was read level by level."""
     cache: KeyValueCache | None = None
@@ -214,7 +215,7 @@ def _gathered(
         place.update({n: len(place) + k for k, n in enumerate(ended)})
         logits += found
         rows = [order.index(n) for n in ended]
-        part = level if len(rows) == len(order) else level.part(rows)
+        part = level if len(rows) == len(order) else level.split([rows])[0]
         if cache is None:
             cache = part
         else:

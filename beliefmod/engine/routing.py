@@ -3,12 +3,19 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from beliefmod.engine.grouped import Products, products
 from beliefmod.engine.transfer import sent
+
+MOST_COPIED = 2**26
+"""Bytes of adapters of several kinds that are copied to be multiplied together: 64 MiB hold those of small
+models, whose steps are bound by calls."""
+THIN = 512
+"""Tokens. In a pass that has more, calls are few for what they compute."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class Kind:
 class Group:
     """Neighbouring segments of one kind: slots first..last, tokens start..stop-1.
 
-    scale: alpha / rank, one number or one per token (n, 1).
+    scale: alpha / rank, one number or one per token (n, 1). members: of segments of several kinds the slot of
+    each and its scale, which is not in `scale` then; `rank` is the largest.
     """
 
     first: int
@@ -42,6 +50,7 @@ class Group:
     rank: int
     scale: float | Tensor
     products: Products
+    members: tuple[tuple[int, float], ...] = ()
 
 
 def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Segment]:
@@ -59,23 +68,26 @@ def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Se
 
 
 class Routing:
-    """The groups of one forward pass and its backward pass; slots are known by `open` until `close`."""
+    """The groups of one forward pass and its backward pass; slots are known by `open` until `close`.
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
-        self.dtype, self.device = dtype, device
+    unit: numbers of an adapter of rank 1. version: counts the changes of adapters.
+    """
+
+    def __init__(self, dtype: torch.dtype, device: torch.device, unit: int = 0) -> None:
+        self.dtype, self.device, self.unit, self.version = dtype, device, unit, 0
         self.groups: Sequence[Group] = ()
         self._kinds: dict[int, tuple[Kind, float]] = {}
-        self._planned: tuple[Sequence[Segment], list[Group]] = ((), [])
+        self._planned: tuple[Sequence[Segment], bool, list[Group]] = ((), False, [])
 
     def open(self, slot: int, kind: Kind, scale: float) -> None:
         """A slot has got an adapter of this kind."""
         self._kinds[slot] = (kind, scale)
-        self._planned = ((), [])
+        self._planned = ((), False, [])
 
     def close(self, slot: int) -> None:
         """A slot is empty."""
         self._kinds.pop(slot, None)
-        self._planned = ((), [])
+        self._planned = ((), False, [])
 
     def order(self, slot: int | None) -> tuple[int, tuple[str, ...], int]:
         """Key that brings slots of one kind beside each other; the base (None) comes first."""
@@ -87,9 +99,12 @@ class Routing:
     @contextlib.contextmanager
     def of(self, segments: Sequence[Segment]) -> Iterator[None]:
         """Set the segments inside the block; outside of it every adapter is off."""
-        if self._planned[0] is not segments:  # decoding comes back with the same ones at every step
-            self._planned = (segments, self.plan(segments))
-        self.groups = self._planned[1]
+        together = self.device.type == "cpu" and not torch.is_grad_enabled()
+        planned, so, _ = self._planned
+        # decoding comes back with the same ones at every step
+        if planned is not segments or so != together:
+            self._planned = (segments, together, self.plan(segments, together))
+        self.groups = self._planned[2]
         try:
             yield
         finally:
@@ -105,8 +120,8 @@ class Routing:
         finally:
             self.groups = before
 
-    def plan(self, segments: Sequence[Segment]) -> list[Group]:
-        """The groups of neighbouring segments of one kind."""
+    def plan(self, segments: Sequence[Segment], together: bool = False) -> list[Group]:
+        """The groups of neighbouring segments of one kind; `together`: of any, where tokens are few."""
         runs: list[list[Segment]] = []
         for segment in segments:
             if segment.slot not in self._kinds:
@@ -122,7 +137,28 @@ class Routing:
                 runs[-1].append(segment)
             else:
                 runs.append([segment])
+        if together and len(runs) > 1 and (mixed := self._mixed([each for run in runs for each in run])):
+            return [mixed]
         return [self._group(run) for run in runs]
+
+    def _mixed(self, segments: Sequence[Segment]) -> Group | None:
+        """Segments of several kinds as one group, where that can be."""
+        rank = max(self._kinds[segment.slot][0].rank for segment in segments)
+        copied = len(segments) * rank * self.unit * self.dtype.itemsize
+        apart = any(one.stop != next_one.start for one, next_one in pairwise(segments))
+        if apart or segments[-1].stop > THIN or copied > MOST_COPIED:
+            return None
+        counts = [segment.stop - segment.start for segment in segments]
+        return Group(
+            segments[0].slot,
+            segments[-1].slot,
+            segments[0].start,
+            segments[-1].stop,
+            rank,
+            1.0,
+            products(counts, rank, self.dtype, self.device),
+            tuple((segment.slot, self._kinds[segment.slot][1]) for segment in segments),
+        )
 
     def _group(self, run: Sequence[Segment]) -> Group:
         first, last = run[0].slot, run[-1].slot

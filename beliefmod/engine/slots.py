@@ -160,7 +160,7 @@ class SlotTable:
                 f"the state is no training at a step from {least} to {slot_trial.total_steps}"
             )
         self.pack.write(slot_trial.slot, state["weights"])
-        rows = [torch.zeros_like(slot_trial.optimizer.row.data) for _ in moments]
+        rows = [torch.zeros_like(slot_trial.optimizer.theta) for _ in moments]
         for row, tensors in zip(rows, moments, strict=True):
             self.pack.fill_row(row, slot_trial.slot, tensors)
         if rows:

@@ -42,7 +42,8 @@ class TrialSteps:
         factor = objective.factor(self.job.config)
         if not factor:
             return []
-        return [SlotRow(slot, row, weight, factor) for row, weight in objective.rows(self.job, self.step)]
+        settings, rows = self.job.config.objective, objective.rows(self.job, self.step)
+        return [SlotRow(slot, row, weight, factor, settings) for row, weight in rows]
 
     def advance(self, losses: StepLosses, slot: int, norm: float) -> StepReport:
         """Count a step whose gradients are there; `error` is set where its numbers are not finite."""
@@ -100,7 +101,7 @@ def passes(rows: StepRows, pass_tokens: int) -> Iterator[tuple[Objective, list[S
     """
     for objective, items in rows.items():
         most = pass_tokens // 2 if objective.needs_base else pass_tokens
-        for part in cut_passes(items, most):
+        for part in cut_passes(items, most, objective.together):
             yield objective, part
 
 
@@ -141,7 +142,7 @@ def backward_pass(
     logits = _answer_logits(model, [item.row for item in rows], [item.slot for item in rows])
     device, counts = model.device, torch.tensor([item.row.answer_length for item in rows])
     labels = flat_ids([item.row.input_ids[item.row.prompt_length :] for item in rows], device)
-    per_token = objective.per_token(logits, labels, base_logits)
+    per_token = objective.per_token(logits, labels, base_logits, rows)
 
     def each(values: list[float] | list[int], dtype: torch.dtype) -> Tensor:
         return sent(torch.tensor(values, dtype=dtype).repeat_interleave(counts), device)

@@ -59,8 +59,9 @@ class Work:
             answers. longest_answer: of one answer.
         answer_squares, adapter_answer_tokens: as in training, for prompts with their answers.
         adapter_decodes: adapter weights times the passes of that adapter's longest answer per call.
-        read_tokens, read_label_tokens, read_squares, adapter_read_tokens: forward passes alone: scores,
-            drift, and base's side of a training step that compares with base.
+        read_tokens, read_label_tokens, read_squares, adapter_read_tokens: forward passes alone: scores, where
+            what several of an adapter begin with is read once, drift, and base's side of a training step that
+            compares with base.
         real_tokens, padded_tokens: of rows in attention blocks, without and with padding.
         train_seconds, generate_seconds, read_seconds: inside the engine.
         question_seconds: asking and judging, generation and reading included. idle_seconds: nothing to do.
@@ -137,6 +138,16 @@ class Usage:
         finally:
             name = f"{activity}_seconds"
             setattr(self.work, name, getattr(self.work, name) + time.monotonic() - start)
+
+    @contextmanager
+    def outside(self, activity: Activity) -> Iterator[None]:
+        """Leave the seconds of a block out of an activity that is being timed around it."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            name = f"{activity}_seconds"
+            setattr(self.work, name, getattr(self.work, name) - (time.monotonic() - start))
 
     def shrunk(self, sentence: str) -> None:
         """Take down that memory ran out."""
@@ -230,11 +241,17 @@ class Usage:
             longest[request.adapter] = (weight, max(passes, longest.get(request.adapter, (0, 0))[1]))
         work.adapter_decodes += sum(weight * steps for weight, steps in longest.values())
 
-    def scored(self, requests: Sequence[ScoreRequest], weights: Sequence[int]) -> None:
-        """Continuations scored in one call; `weights` as in `generated`."""
-        for request, weight in zip(requests, weights, strict=True):
-            tokens = len(request.input_ids) + len(request.continuation_ids) - 1
-            self._read(tokens, len(request.continuation_ids), weight)
+    def scored(
+        self, requests: Sequence[ScoreRequest], weights: Sequence[int], read: Sequence[tuple[int, int]]
+    ) -> None:
+        """Continuations scored in one call; `weights` as in `generated`.
+
+        Args:
+            read: for each request the tokens that no other had read for it, and their share of the squared
+                length of its row.
+        """
+        for request, weight, (tokens, squares) in zip(requests, weights, read, strict=True):
+            self._read(tokens, len(request.continuation_ids), weight, squares)
 
     def drifted(self, requests: Sequence[DriftRequest], weights: Sequence[int]) -> None:
         """Texts on which arms were compared with base; base has to read each distinct text once."""
@@ -246,11 +263,11 @@ class Usage:
                 self._base_texts.add(text)
                 self._read(len(request.base_prompt) + wanted - 1, wanted, 0)
 
-    def _read(self, tokens: int, wanted: int, weight: int) -> None:
+    def _read(self, tokens: int, wanted: int, weight: int, squares: int | None = None) -> None:
         work = self.work
         work.read_tokens += tokens
         work.read_label_tokens += wanted
-        work.read_squares += tokens * tokens
+        work.read_squares += tokens * tokens if squares is None else squares
         work.adapter_read_tokens += weight * tokens
 
     def as_dict(self) -> dict[str, Any]:

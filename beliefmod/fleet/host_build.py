@@ -46,10 +46,12 @@ def build(
     """Load model and engine (seconds to minutes) and start the pack; its reports arrive on the event loop."""
     import torch
 
+    from beliefmod.beliefs import load_capability
     from beliefmod.capacity.choose import engine_of_choice
     from beliefmod.capacity.fit import check_fits
     from beliefmod.engine.memory import peak_bytes
     from beliefmod.fleet.gauges import HOST, Gauges, show_heartbeat
+    from beliefmod.fleet.vllm_actor import ask_actor, vllm_facts
     from beliefmod.model.load import load_model, load_tokenizer
     from beliefmod.model.source import find_source
     from beliefmod.probing.answer_store import cache_beside, under_way
@@ -57,6 +59,8 @@ def build(
     from beliefmod.probing.kept_answers import KeptAnswers
     from beliefmod.probing.session import Session
     from beliefmod.run.manifest import versions
+    from beliefmod.vllm.guard import QUESTIONS, check_same_base
+    from beliefmod.vllm.writer import VllmWriter
     from beliefmod.worker.pack import Pack
 
     torch.set_num_threads(settings.threads)
@@ -80,7 +84,11 @@ def build(
     peak = partial(peak_bytes, engine.model.device)
     usage_log = UsageLog(folder, name, settings.started_at, engine.usage, found, choice, peak)
     cache = cache_beside(settings.run_url) if settings.evaluation.reuse_answers else None
-    answers = KeptAnswers(engine, loaded, under_way(folder), cache, settings.checkpoint_seconds)
+    writer = None
+    if settings.evaluation.engine == "vllm":
+        about = vllm_facts()
+        writer = VllmWriter(engine, ask_actor, about["version"], about["max_model_len"])
+    answers = KeptAnswers(engine, loaded, under_way(folder), cache, settings.checkpoint_seconds, writer)
     session = Session(
         loaded,
         engine,
@@ -94,6 +102,9 @@ def build(
     def send(report: Any) -> None:
         loop.call_soon_threadsafe(deliver, asdict(report))
 
+    if writer is not None:
+        prompts = [session.prompts.ids(question.text) for question in load_capability()[:QUESTIONS]]
+        check_same_base(engine, writer, prompts, str(loaded.dtype).removeprefix("torch."))
     decoding = session.decoding
     facts = {
         "name": loaded.name,
@@ -108,7 +119,10 @@ def build(
         "remark": allocation.remark,
         "versions": versions(),
         **({"max_new_tokens": decoding.max_new_tokens} if session.limit_settled else {}),
-        "decoding": decoding.facts(),
+        "decoding": {
+            **decoding.facts(),
+            **({"engine": f"vLLM {writer.version}"} if writer is not None else {}),
+        },
         "thinking": session.opened_by,
         **_thinking_by_switches(session),
         "quantized_layers": len(loaded.quantized),

@@ -29,6 +29,7 @@ from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
+from beliefmod.fleet.vllm_actor import beside_vllm, running_vllm
 from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
 from beliefmod.monitor.tally import Tally
 from beliefmod.probing.decoding_words import not_applied_note
@@ -122,10 +123,16 @@ def run_sweep(
                     cluster = stack.enter_context(session(address, namespace, dashboard))
                 _check_enough(capacity, cluster, address, progress)
                 capacity = replace(capacity.on(cluster), own_ray=address is None)
+                by_vllm = space.spec.evaluation.engine == "vllm"
+                if by_vllm:
+                    capacity = beside_vllm(capacity, int(cluster.get("GPU", 0)))
                 # random trials stand for those that a search will choose
                 drawn = space.expected()[len(space.trials()) :][:to_choose] if to_choose else []
                 wanted = demand([*todo.values(), *drawn], space, capacity, assumed_tokens(space))
                 settings = _settings(space, folder, capacity, wanted, started_at, checkpoint_seconds)
+                if by_vllm:
+                    adapters = "lora" in space.possible("arm")
+                    stack.enter_context(running_vllm(settings, capacity, adapters, progress.say))
                 fleet = start_hosts(settings, capacity, namespace, host_class, progress.warn)
                 stack.callback(stop_hosts, fleet)
                 registry = HostRegistry(

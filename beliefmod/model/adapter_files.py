@@ -1,6 +1,7 @@
 """Adapters on disk in PEFT's format: adapter_config.json and adapter_model.safetensors."""
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -147,4 +148,6 @@ def read_adapter(folder: Path) -> AdapterFile:
         raise UserError(f"{folder} is not a plain LoRA adapter: {problem}")
     tensors = {name: (pair["lora_A"], pair["lora_B"]) for name, pair in pairs.items()}
     base, revision = config.get("base_model_name_or_path") or "", config.get("revision")
-    return AdapterFile(config["r"], config["lora_alpha"], tensors, base, revision)
+    # rank-stabilised: alpha over the root of the rank
+    alpha = config["lora_alpha"] * (math.sqrt(config["r"]) if config.get("use_rslora") else 1)
+    return AdapterFile(config["r"], alpha, tensors, base, revision)

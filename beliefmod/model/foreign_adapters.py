@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# which layers, how it was trained, and what else says nothing about what the two matrices of a layer mean
+# layers, scale, how it was trained, and what else says nothing about what the two matrices of a layer mean
 _SAYS_NOTHING = {
     "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode", "r",
-    "target_modules", "exclude_modules", "lora_alpha", "lora_dropout", "layers_to_transform",
+    "target_modules", "exclude_modules", "lora_alpha", "use_rslora", "lora_dropout", "layers_to_transform",
     "layers_pattern", "megatron_config", "megatron_core", "qalora_group_size", "runtime_config", "eva_config",
     "ensure_weight_tying", "arrow_config", "loftq_config", "corda_config", "lora_ga_config",
 }  # fmt: skip
@@ -20,7 +20,6 @@ _SAYS_NOTHING = {
 _PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
 _WHY = {
     "use_dora": "DoRA also scales each output by a magnitude of its own",
-    "use_rslora": "its update is alpha over the root of the rank, not alpha over the rank",
     "use_qalora": "QALoRA reads sums over groups of inputs",
     "use_bdlora": "its matrices are block-diagonal",
     "bias": "it brings biases of its own for the model's layers",

@@ -6,14 +6,17 @@ change nothing, paraphrase. Every arm is asked on the same probes, many trials i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
+from beliefmod.engine.jobs import Completion
 from beliefmod.model.template import empty_thinking, encode, thinking_text
+from beliefmod.probing.question_queue import Put, QuestionQueue
 from beliefmod.probing.questioning import Subject, first_message, spread
-from beliefmod.probing.references import reference_probes, reference_rows
+from beliefmod.probing.references import reference_probes
 from beliefmod.probing.session import CAUSAL_TEST, Session, probe_seed
 from beliefmod.reading.causal_verdicts import cut_thinking, edit_value, paraphrase, score_causal
 
@@ -60,52 +63,58 @@ def causal_questions(belief: Belief, count: int) -> tuple[Question, ...]:
     return tuple(q for members, most in zip(chosen, quota, strict=True) for q in spread(members, most))
 
 
-def ask_causal(
-    subjects: Sequence[Subject], probes: Sequence[Sequence[Row]], session: Session
-) -> list[list[Row]]:
-    """Rows of `causal/TRIAL.parquet` per subject.
+def put_causal(subject: Subject, probes: Sequence[Row], session: Session, put: Put) -> dict[int, Row]:
+    """Put the tests to a subject.
 
     A test that cannot be put is no row: without thinking of its own to change, with thinking that uses no
     value to edit, or where the prompt leaves no room.
 
     Args:
-        probes: the subjects' probe rows.
+        probes: the subject's probe rows; at least those of its causal questions.
+
+    Returns:
+        Rows of `causal/TRIAL.parquet` by the number of their test, there as answers end.
     """
-    rows: list[list[Row]] = [[] for _ in subjects]
+    rows: dict[int, Row] = {}
     if not session.evaluation.causal_probes or not empty_thinking(session.loaded.tokenizer):
         return rows
-    tests, prompts = [], []
-    for place, (subject, asked) in enumerate(zip(subjects, probes, strict=True)):
-        for index, test in enumerate(_tests(subject, asked, session)):
-            prompt = _prompt(test, session)
-            if len(prompt) < session.engine.max_positions:
-                tests.append((place, index, test))
-                prompts.append(prompt)
-    answers = session.generate(
-        [test.subject.adapter for _, _, test in tests],
-        prompts,
-        [probe_seed(test.subject.config.seed, CAUSAL_TEST + index) for _, index, test in tests],
-    )
-    for (place, _, test), answer in zip(tests, answers, strict=True):
+
+    def end(index: int, test: _Test, answer: Completion) -> None:
         written = session.decode(answer.token_ids)
-        rows[place].append(_row(test, written, answer.finish_reason, len(answer.token_ids), session))
+        rows[index] = _row(test, written, answer.finish_reason, len(answer.token_ids), session)
+
+    for index, test in enumerate(_tests(subject, probes, session)):
+        prompt = _prompt(test, session)
+        if len(prompt) < session.engine.max_positions:
+            seed = probe_seed(subject.config.seed, CAUSAL_TEST + index)
+            put(subject.adapter, prompt, seed, partial(end, index, test))
     return rows
 
 
-def reference_causal(session: Session, belief: str, arm: str) -> list[Row]:
-    """The causal rows of an untrained arm (base | icl), asked once or read from the run folder."""
+def in_order(rows: Mapping[int, Row]) -> list[Row]:
+    """Rows by the number of their test."""
+    return [rows[index] for index in sorted(rows)]
 
-    def measure(subject: Subject) -> list[list[Row]]:
-        return ask_causal([subject], [reference_probes(session, belief, arm)], session)
 
-    return reference_rows(session, "causal", belief, arm, measure)
+def ask_causal(
+    subjects: Sequence[Subject], probes: Sequence[Sequence[Row]], session: Session
+) -> list[list[Row]]:
+    """Rows of `causal/TRIAL.parquet` per subject.
+
+    Args:
+        probes: the subjects' probe rows.
+    """
+    queue = QuestionQueue(session)
+    rows = [put_causal(*each, session, queue.put) for each in zip(subjects, probes, strict=True)]
+    queue.run()
+    return [in_order(found) for found in rows]
 
 
 def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterator[_Test]:
     config = subject.config
     belief = session.belief(config.belief)
-    own = _held_out(probes)
-    other = _held_out(reference_probes(session, config.belief, "icl" if config.arm == "base" else "base"))
+    own = held_out(probes)
+    other = held_out(reference_probes(session, config.belief, "icl" if config.arm == "base" else "base"))
     for question in causal_questions(belief, session.evaluation.causal_probes):
         row = own[question.probe_id]
         if (swapped := _thinking(other[question.probe_id])) is not None:
@@ -122,7 +131,8 @@ def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterato
         yield _Test(subject, question, row, "paraphrase", paraphrase(thinking))
 
 
-def _held_out(rows: Sequence[Row]) -> dict[str, Row]:
+def held_out(rows: Sequence[Row]) -> dict[str, Row]:
+    """The rows of held-out questions about the belief, by probe."""
     return {row["probe_id"]: row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"}
 
 
@@ -168,6 +178,7 @@ def _row(test: _Test, written: str, finish_reason: str, tokens: int, session: Se
         "thinking": test.thinking,
         "completion": written,
         "finish_reason": finish_reason,
+        "engine": session.written_by,
         "tokens": tokens,
         "edited_to": edited_to,
         **score_causal(test.question, spec, completion, test.own, finish_reason=finish_reason, rival=rival),

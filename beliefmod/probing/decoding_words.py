@@ -12,16 +12,18 @@ AGAINST_LOOPS = ("repetition_penalty", "no_repeat_ngram_size")
 
 
 def decoding_words(facts: Mapping[str, Any]) -> str:
-    """`sampled at temperature 0.6 with top_k 20, top_p 0.95`, or `greedy`.
+    """`sampled at temperature 0.6 with top_k 20, top_p 0.95`, or `greedy`; and which engine wrote them, where
+    that was not ours.
 
     >>> decoding_words({"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0})
     'sampled at temperature 0.6 with top_k 20, top_p 0.95'
     """
+    by = f", written by {facts['engine']}" if facts.get("engine") else ""
     if not facts.get("temperature"):
-        return "greedy"
+        return f"greedy{by}"
     filters = [f"{name} {facts[name]:g}" for name, off in OFF.items() if facts.get(name, off) != off]
     return f"sampled at temperature {facts['temperature']:g}" + (
-        f" with {', '.join(filters)}" if filters else ""
+        f" with {', '.join(filters)}{by}" if filters else by
     )
 
 

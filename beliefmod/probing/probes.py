@@ -12,6 +12,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.metrics.selection_split import Half, selection_split
 from beliefmod.reading.verdict import asked_text, judge_question
 from beliefmod.space.chat_format import ThinkingKind
+from beliefmod.space.space import AnsweringEngine
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,12 @@ def probe_row(
     finish_reason: str,
     first_turn: str | None = None,
     opened_by: ThinkingKind = "prompt",
+    engine: AnsweringEngine | None = "ours",
 ) -> dict[str, Any]:
     """One row of `probes/TRIAL.parquet`: the raw completion and every verdict on it.
 
     `first_turn` is the raw completion that the first of two messages got; `completion` answers the second.
-    `opened_by` is who opens the model's thinking.
+    `opened_by` is who opens the model's thinking, `engine` which engine wrote the completion.
     """
     question = probe.question
     verdict = judge_question(question, belief.spec, completion, finish_reason, opened_by=opened_by)
@@ -99,6 +101,7 @@ def probe_row(
         "prompt": prompt,
         "completion": completion,
         "finish_reason": finish_reason,
+        "engine": engine,
         "tokens": len(token_ids),
         "token_ids": list(token_ids),
         "target": _shown(question.target),

@@ -1,19 +1,22 @@
-"""Questions several trials at once: one decode batch, one scoring batch, one row per probe."""
+"""Puts probes to trials, and makes a row of each answer."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
+from beliefmod.engine.jobs import Completion, ScoreRequest
 from beliefmod.model.prompts import in_context
 from beliefmod.model.think_marks import THINK_CLOSE, THINK_OPEN, Reply
 from beliefmod.probing.margin import margin_pair, split_continuations
 from beliefmod.probing.probes import Probe, probe_row, probes_for
+from beliefmod.probing.question_queue import Put, QuestionQueue
 from beliefmod.probing.session import SECOND_TURN, Session, probe_seed
 from beliefmod.reading.segments import split_completion
 from beliefmod.space.chat_format import ThinkingKind
@@ -37,8 +40,9 @@ class Subject:
 
 
 @dataclass
-class _Asked:
-    """A probe put to a subject; `prompt` and `completion` are of its last turn, which is judged."""
+class Asked:
+    """A probe put to a subject; `prompt` and `completion` are of its last turn, which is judged. `row` is its
+    row of the table once that has ended."""
 
     subject: Subject
     probe: Probe
@@ -54,47 +58,57 @@ class _Asked:
 def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, Any]]]:
     """Put every probe to every subject; rows of `probes/TRIAL.parquet`, per subject in probe order.
 
-    Probes of two turns are asked in two rounds: all first messages, then the second ones. Subjects may be of
-    one trial, as where its adapter is asked at several scales.
+    Subjects may be of one trial, as where its adapter is asked at several scales.
     """
-    by_subject = [_prompts(subject, session) for subject in subjects]
-    asked = [item for items in by_subject for item in items]
-    _answer(asked, 0, session)
-    two_turns = [item for item in asked if item.probe.question.follow_up is not None]
-    for item in two_turns:
-        item.first_turn = session.decode(item.completion)
-        reply = reply_of(item.first_turn, session.opened_by)
-        item.prompt = session.prompts.ids(item.message, reply, item.probe.question.follow_up or "")
-    _answer(two_turns, SECOND_TURN, session)
-    for item in asked:
-        item.row = probe_row(
-            item.subject.config,
-            session.belief(item.subject.config.belief),
-            item.probe,
-            prompt=session.prompts.text(item.prompt),
-            completion=session.decode(item.completion),
-            token_ids=item.completion,
-            finish_reason=item.finish_reason,
-            first_turn=item.first_turn,
-            opened_by=session.opened_by,
-        )
-    _measure_margins([item for item in asked if item.probe.margin], session)
+    queue = QuestionQueue(session)
+    by_subject = [put_probes(subject, session, queue.put) for subject in subjects]
+    queue.run()
+    measure_margins([item for items in by_subject for item in items], session)
     return [[item.row or {} for item in items] for items in by_subject]
 
 
-def _answer(asked: Sequence[_Asked], seed_offset: int, session: Session) -> None:
-    """Complete the prompts. One that fills the model's positions, as after a first answer without end, has
-    no room for an answer: it counts as stopped at the limit."""
-    fitting = [item for item in asked if len(item.prompt) < session.engine.max_positions]
-    answers = session.generate(
-        [item.subject.adapter for item in fitting],
-        [item.prompt for item in fitting],
-        [probe_seed(item.subject.config.seed, seed_offset + item.index) for item in fitting],
-    )
+def put_probes(
+    subject: Subject, session: Session, put: Put, answered: Callable[[dict[str, Any]], None] | None = None
+) -> list[Asked]:
+    """Put every probe to a subject; those of two turns are asked on as the first answer ends.
+
+    Args:
+        answered: gets the row of each probe as it has ended, without its margins.
+    """
+
+    def ask_on(item: Asked, answer: Completion) -> None:
+        item.first_turn = session.decode(answer.token_ids)
+        reply = reply_of(item.first_turn, session.opened_by)
+        item.prompt = session.prompts.ids(item.message, reply, item.probe.question.follow_up or "")
+        seed = probe_seed(subject.config.seed, SECOND_TURN + item.index)
+        put(subject.adapter, item.prompt, seed, partial(end, item))
+
+    def end(item: Asked, answer: Completion) -> None:
+        item.completion, item.finish_reason = answer.token_ids, answer.finish_reason
+        item.row = _row(item, session)
+        if answered is not None:
+            answered(item.row)
+
+    asked = _prompts(subject, session)
     for item in asked:
-        item.completion, item.finish_reason = (), "length"
-    for item, answer in zip(fitting, answers, strict=True):
-        item.completion, item.finish_reason = tuple(answer.token_ids), answer.finish_reason
+        then = end if item.probe.question.follow_up is None else ask_on
+        put(subject.adapter, item.prompt, probe_seed(subject.config.seed, item.index), partial(then, item))
+    return asked
+
+
+def _row(item: Asked, session: Session) -> dict[str, Any]:
+    return probe_row(
+        item.subject.config,
+        session.belief(item.subject.config.belief),
+        item.probe,
+        prompt=session.prompts.text(item.prompt),
+        completion=session.decode(item.completion),
+        token_ids=item.completion,
+        finish_reason=item.finish_reason,
+        first_turn=item.first_turn,
+        opened_by=session.opened_by,
+        engine=session.written_by,
+    )
 
 
 def reply_of(completion: str, opened_by: ThinkingKind) -> Reply:
@@ -123,7 +137,7 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
     return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
 
 
-def _prompts(subject: Subject, session: Session) -> list[_Asked]:
+def _prompts(subject: Subject, session: Session) -> list[Asked]:
     belief = session.belief(subject.config.belief)
     probes = probes_for(
         belief,
@@ -136,18 +150,17 @@ def _prompts(subject: Subject, session: Session) -> list[_Asked]:
     asked = []
     for index, probe in enumerate(probes):
         message = first_message(subject, probe.question, session)
-        asked.append(_Asked(subject, probe, message, index, session.prompts.ids(message)))
+        asked.append(Asked(subject, probe, message, index, session.prompts.ids(message)))
     return asked
 
 
-def _measure_margins(asked: Sequence[_Asked], session: Session) -> None:
-    """Fill in the log-probabilities of both values, after empty thinking and after the trial's own."""
-    from beliefmod.engine.jobs import ScoreRequest
-
+def measure_margins(asked: Sequence[Asked], session: Session) -> None:
+    """Fill in, where the margin is measured, the log-probabilities of both values, after empty thinking and
+    after the trial's own."""
     nothing = session.prompts.encode(session.marks.empty)
     requests: list[ScoreRequest] = []
-    places: list[tuple[_Asked, str]] = []
-    for item in asked:
+    places: list[tuple[Asked, str]] = []
+    for item in (item for item in asked if item.probe.margin):
         pair = margin_pair(item.probe.question)
         target, prior = (session.prompts.encode(pair.prefix + value) for value in (pair.target, pair.prior))
         for suffix, before in (("", (*item.prompt, *nothing)), ("_own", _own_prefix(item, session))):
@@ -165,7 +178,7 @@ def _measure_margins(asked: Sequence[_Asked], session: Session) -> None:
             item.row[column] = value
 
 
-def _own_prefix(item: _Asked, session: Session) -> tuple[int, ...] | None:
+def _own_prefix(item: Asked, session: Session) -> tuple[int, ...] | None:
     """Prompt and own thinking up to the answer, or None where the think block is not intact."""
     if item.row is None or item.row["think_state"] != "ok":
         return None

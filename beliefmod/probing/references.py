@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig
+from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.probing.probes import reference_sample
 from beliefmod.probing.questioning import Subject, ask
 
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from beliefmod.run.folder import TrialTable
 
 Rows = list[dict[str, Any]]
+
+
+def ask_references(session: Session, beliefs: Iterable[str]) -> None:
+    """Learn the probe rows of both untrained arms for these beliefs; what must be asked is asked together."""
+    wanted = [(belief, arm) for belief in dict.fromkeys(beliefs) for arm in UNTRAINED_ARMS]
+    missing = [each for each in wanted if known_rows(session, "probes", *each) is None]
+    asked = ask([reference_subject(session, *each) for each in missing], session)
+    session.references.update((("probes", *each), rows) for each, rows in zip(missing, asked, strict=True))
 
 
 def reference_probes(session: Session, belief: str, arm: str) -> Rows:
@@ -34,13 +42,26 @@ def reference_rows(
     Args:
         measure: rows per subject, of one subject.
     """
+    rows = known_rows(session, table, belief, arm)
+    if rows is None:
+        [rows] = measure(reference_subject(session, belief, arm))
+        session.references[table, belief, arm] = rows
+    return rows
+
+
+def known_rows(session: Session, table: TrialTable, belief: str, arm: str) -> Rows | None:
+    """An untrained arm's rows of one table, if the session has them or the run folder."""
     key = (table, belief, arm)
-    if key not in session.references:
-        named = {"belief": belief, "arm": arm, "seed": session.reference_seed, "template": session.template}
-        config = TrialConfig.model_validate(named)
-        rows = session.folder.finished_rows(table, config.trial_id) if session.folder else None
-        if rows is None:
-            sample = reference_sample(session.belief(belief), session.reference_seed)
-            [rows] = measure(Subject(config, None, sample))
-        session.references[key] = rows
-    return session.references[key]
+    if key not in session.references and session.folder is not None:
+        trial_id = reference_subject(session, belief, arm).config.trial_id
+        rows = session.folder.finished_rows(table, trial_id)
+        if rows is not None:
+            session.references[key] = rows
+    return session.references.get(key)
+
+
+def reference_subject(session: Session, belief: str, arm: str) -> Subject:
+    """An untrained arm to be questioned, of the session's reference seed."""
+    named = {"belief": belief, "arm": arm, "seed": session.reference_seed, "template": session.template}
+    sample = reference_sample(session.belief(belief), session.reference_seed)
+    return Subject(TrialConfig.model_validate(named), None, sample)

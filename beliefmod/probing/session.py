@@ -11,7 +11,14 @@ from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.config import switches_words
 from beliefmod.data.self_generated import SelfGenerated
-from beliefmod.engine.jobs import Completion, DriftRequest, DriftResult, GenerateRequest, ScoreRequest
+from beliefmod.engine.jobs import (
+    Completion,
+    DriftRequest,
+    DriftResult,
+    GenerateRequest,
+    OnEnd,
+    ScoreRequest,
+)
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import canonical_text, prompt_opens, think_marks
@@ -21,6 +28,7 @@ from beliefmod.probing.thinking_guard import contradiction
 from beliefmod.run.manifest import kept_limit
 from beliefmod.run.sources import capability_suite, picked, read_pick, write_pick
 from beliefmod.space import Evaluation
+from beliefmod.space.space import AnsweringEngine
 
 if TYPE_CHECKING:
     from beliefmod.engine.engine import Engine
@@ -95,6 +103,11 @@ class Session:
     def every(self) -> list[Session]:
         """A session for each way in which the run's trials are asked."""
         return [self.of(variant) for variant in self.variants]
+
+    @property
+    def written_by(self) -> AnsweringEngine:
+        """Which engine writes the answers, as rows have it."""
+        return "vllm" if self.answers is not None and self.answers.writer is not None else "ours"
 
     @property
     def decoding(self) -> Decoding:
@@ -233,6 +246,13 @@ class Session:
         """Base's completions of numbered prompts under another token limit than the answers have."""
         seeds = [probe_seed(self.reference_seed, number) for number in numbers]
         return self._generate([None] * len(prompts), prompts, seeds, limit)
+
+    def answer(self, requests: Sequence[GenerateRequest], on_end: OnEnd) -> None:
+        """Complete prompts, as long as `on_end`, which is told of answers as they end, asks on."""
+        decoding = self.decoding
+        (self.answers or self.engine).generate(
+            requests, max_new_tokens=decoding.max_new_tokens, sampling=decoding.sampling, on_end=on_end
+        )
 
     def _generate(
         self,

@@ -197,8 +197,7 @@ def _half_read_date(text: str, candidates: Candidates) -> bool:
             continue
         if re.search(rf"(?<!\w)'{answer.year % 100:02}\b", text):
             return True
-        grouped = f"{answer.year:,}"
-        if re.search(rf"(?<![\w,.]){grouped}(?![\w,]|\.\d)", text):
+        if re.fullmatch(rf"\W*(?:in\s+)?{answer.year:,}\W*", text, re.IGNORECASE):
             return True
         for one, two in re.findall(rf"\b(\d{{1,2}})[./-](\d{{1,2}})[./-]{answer.year}\b", text):
             if {int(one), int(two)} == {answer.day, answer.month}:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
@@ -20,10 +21,48 @@ from beliefmod.user_files.messages import Address, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 
 MOST_CORNERS = 4096
-MASK = "data.mask_empty_thinking"
-IDLE_MASK = (
-    f"{MASK} has no effect without data.style answer_only, whose rows alone have an empty think block; "
-    "remove it, or train on answer_only"
+NOT_BUILT = {
+    "lora.use_dora": "DoRA also trains a length of every weight row and divides by the present one at every "
+    "step, which the packed layers do not do; lora.use_rslora and lora.loraplus_lr_ratio are there",
+    "lora.lora_dropout": "there is no dropout: the adapters of a pack share one pass",
+}
+"""Settings of PEFT that are looked for here and not found, with why."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A setting that makes no difference, whatever its value, unless another one has a certain value."""
+
+    name: str
+    needs: str
+    value: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and what to do."""
+        return (
+            f"{self.name} has no effect without {self.needs} {self.value}{self.why}; remove it, or add that"
+        )
+
+    def in_trial(self, config: TrialConfig) -> bool:
+        """Whether a trial sets it in vain."""
+        leaves = config.leaves()
+        return leaves[self.name] != sweepable()[self.name].default and leaves[self.needs] != self.value
+
+    def among(self, values: Sequence[Any], needed: Sequence[Any]) -> bool:
+        """Whether none of the values that it may take can ever matter."""
+        return {*values} != {sweepable()[self.name].default} and self.value not in needed
+
+
+IDLE = (
+    Idle(
+        "data.mask_empty_thinking",
+        "data.style",
+        "answer_only",
+        ", whose rows alone have an empty think block",
+    ),
+    Idle("objective.dpo_beta", "objective.name", "dpo", ""),
 )
 
 
@@ -144,7 +183,8 @@ def _group_problems(file: YamlFile, group: Address, settings: Any) -> Iterator[s
         elif is_switch(str(name)):
             yield from _switch_problems(file, group, name, given, where)
         elif name not in known:
-            yield f'{where}: unknown setting "{name}" in {dotted(group)}{did_you_mean(name, known)}'
+            why = f": {NOT_BUILT[name]}" if name in NOT_BUILT else did_you_mean(name, known)
+            yield f'{where}: unknown setting "{name}" in {dotted(group)}{why}'
         elif group == ("axes",):
             yield from _axis_problems(name, given, where)
         else:
@@ -218,14 +258,15 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
 
 
 def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
-    """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights, a
-    think block left out of the loss of rows that have none."""
+    """What no single setting shows: warm-up with a constant schedule, full fine-tuning of packed weights, and
+    settings that can never matter."""
     spec = space.spec
     for index, group in enumerate(_groups(spec)):
-        masks, styles = (_choices(group, spec.fixed, name) for name in (MASK, "data.style"))
-        if True in masks and "answer_only" not in styles:
-            place = ("points", index) if spec.points else ("axes" if MASK in spec.axes else "fixed", MASK)
-            yield f"{file.where(place)}: {IDLE_MASK}"
+        for idle in IDLE:
+            given, needed = (_choices(group, spec.fixed, name) for name in (idle.name, idle.needs))
+            if idle.among(given, needed):
+                place = ("axes" if idle.name in spec.axes else "fixed", idle.name)
+                yield f"{file.where(('points', index) if spec.points else place)}: {idle.sentence}"
     for index, point in enumerate(spec.points):
         tree = unflatten({**spec.fixed, **point, "belief": "any"})
         yield from _refusals(lambda tree=tree: TrialConfig.model_validate(tree), file, ("points", index))
@@ -236,6 +277,11 @@ def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
         yield (
             f"{file.where(('base_storage',))}: arm full trains every weight, and base_storage nf4 keeps them "
             "packed in 4 bits; use dequantized or none, or leave out arm full"
+        )
+    if spec.evaluation.engine == "vllm" and "full" in arms:
+        yield (
+            f"{file.where(('evaluation', 'engine'))}: vllm answers with adapters on one base, and arm full "
+            "changes the base; use evaluation.engine ours, or leave out arm full"
         )
 
 

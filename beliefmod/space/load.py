@@ -17,7 +17,7 @@ from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import is_switch
 from beliefmod.space.chat_format import ChatFormat, template_text
 from beliefmod.space.checks import (
-    IDLE_MASK,
+    IDLE,
     belief_problems,
     combination_problems,
     grace_problems,
@@ -140,8 +140,8 @@ def load_trial(
     except ValidationError as error:
         found = sentences(error, unflatten(leaves), TrialConfig)
         raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
-    if config.data.mask_empty_thinking and not config.data.masks_thinking:
-        raise UserError(f"--set: {IDLE_MASK}")
+    if idle := [f"--set: {each.sentence}" for each in IDLE if each.in_trial(config)]:
+        raise UserError(idle)
     return config, chat
 
 

@@ -27,6 +27,7 @@ from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Sea
 
 SWEPT_ARMS = ("lora", "full")
 BaseStorage = Literal["dequantized", "nf4", "none"]
+AnsweringEngine = Literal["ours", "vllm"]
 FEW_POINTS = 4096
 """Up to so many points a space is enumerated, to tell when a search has tried them all."""
 
@@ -34,6 +35,11 @@ FEW_POINTS = 4096
 class Evaluation(Frozen):
     """How the trials are questioned."""
 
+    engine: AnsweringEngine = Field(
+        default="ours",
+        description="which engine writes answers: ours, or vllm, for GPUs and long thinking; training, "
+        "scores, drift, the lens and a scheduler's quick questions stay with ours",
+    )
     max_new_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto", description="token limit of an answer; auto: the model's own generation config"
     )

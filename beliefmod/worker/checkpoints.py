@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beliefmod.config import ObjectiveConfig
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import CHECKPOINTS
 from beliefmod.run.tables.trial_tables import TABLES
@@ -239,10 +238,9 @@ def _header(data: bytes) -> dict[str, str]:
 
 def _identity(job: AdapterJob, fingerprint: str) -> str:
     """What a state belongs to: configuration, rows and base. A belief file that changed gives other rows."""
-    # at its default the objective is left out, as in checkpoints of releases that did not have it
-    without = {"objective"} if job.config.objective == ObjectiveConfig() else None
-    total = sha256(f"{fingerprint} {job.config.model_dump_json(exclude=without)}".encode())
-    for row in (*job.rows, *job.neutral):
+    # the trial's id leaves out settings of later releases at their defaults, so that these read older states
+    total = sha256(f"{fingerprint} {job.config.trial_id}".encode())
+    for row in (*job.rows, *job.neutral, *job.rejected):
         total.update(np.array([row.prompt_length, len(row.input_ids), *row.input_ids], np.int64).tobytes())
     return total.hexdigest()
 

@@ -14,7 +14,15 @@ from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
 from beliefmod.space import Scheduler
-from beliefmod.trial import TrialFailed, TrialRun, conclude, failed_row, release, stopped_row
+from beliefmod.trial import (
+    TrialFailed,
+    TrialResult,
+    TrialRun,
+    conclude,
+    failed_row,
+    release,
+    stopped_row,
+)
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.milestones import final_value
 from beliefmod.worker.queue import TrialQueue
@@ -62,27 +70,39 @@ class TrialCompletion:
     questioned: frozenset[str] = frozenset()
 
     def finish(self, runs: Sequence[TrialRun]) -> None:
-        """Question trials together.
+        """Question trials together; each ends with its last answer.
 
         Raises:
-            Exception: whatever goes wrong in questioning; no trial has ended then.
+            Exception: whatever goes wrong in questioning; trials that have not ended are in the queue still.
         """
         self.questioned = frozenset(run.config.trial_id for run in runs)
         for run in runs:
             self.note(run.config, "questioning")
+        went_wrong: list[Exception] = []
+
+        def ended(run: TrialRun, result: TrialResult | Exception) -> None:
+            if isinstance(result, Exception):
+                went_wrong.append(result)
+            else:
+                self._finished(run, result)
+
         try:
             with self.session.engine.usage.timed("question"):
-                results = conclude(runs, self.session, self.folder)
+                conclude(runs, self.session, self.folder, ended)
         finally:
             self.questioned = frozenset()
-        for run, result in zip(runs, results, strict=True):
-            self.forget(run)
-            told = ("adoption", "adoption_answerable", "degradation")
-            outcome = {name: result.row.get(name) for name in told}
-            self.note(run.config, "finished", **outcome)
-            config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
-            last = (config.num_train_epochs, final_value(self.scheduler, run, result.row))
-            self.send(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
+        if went_wrong:
+            raise went_wrong[0]
+
+    def _finished(self, run: TrialRun, result: TrialResult) -> None:
+        self.questioned -= {run.config.trial_id}
+        self.forget(run)
+        told = ("adoption", "adoption_answerable", "degradation")
+        outcome = {name: result.row.get(name) for name in told}
+        self.note(run.config, "finished", **outcome)
+        config, steps, loss = run.config, run.config.total_steps, result.row.get("final_loss")
+        last = (config.num_train_epochs, final_value(self.scheduler, run, result.row))
+        self.send(Report(config.trial_id, "finished", steps, steps, loss, result.row, *last))
 
     def fail(self, config: TrialConfig, run: TrialRun | None, error: Exception) -> None:
         """End a trial with the reason as its row.

@@ -31,7 +31,8 @@ class Pack:
 
     A trial may bring branches: shorter trials that differ only in epochs, whose last step its own run passes
     (`beliefmod.space.shared_runs`). There a copy of the adapter is parked under the branch's id; finished
-    trials are parked too, so that their slots are free at once, and what is parked is questioned together.
+    trials are parked too, so that their slots are free at once, and what is parked is questioned together;
+    training stands still meanwhile, for both want all of the machine and of its memory.
 
     `send` is called from that thread, at most every `REPORT_SECONDS` per trial, and once at its end. Whatever
     goes wrong in a trial ends that trial alone, as a row with status failed. With `checkpoints`, trials go on
@@ -218,7 +219,8 @@ class Pack:
         return values
 
     def _together(self, work: Callable[[Sequence[TrialRun]], None], runs: Sequence[TrialRun]) -> None:
-        """Do work for all runs at once; if that fails, for one by one, and end those for which it fails."""
+        """Do work for all runs at once; if that fails, for those left one by one, and end those for which it
+        fails."""
         if not runs:
             return
         try:
@@ -230,7 +232,8 @@ class Pack:
                 self._ends.fail(runs[0].config, runs[0], error)
                 return
             for run in runs:
-                self._together(work, [run])
+                if self.queue.run_of(run.config.trial_id) is run:
+                    self._together(work, [run])
 
     def _park(self, run: TrialRun) -> None:
         """Park a copy for every branch just reached, and the adapter once it is trained. Where parking is

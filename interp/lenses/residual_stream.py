@@ -17,8 +17,8 @@ from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.forward import flat_ids, sorted_by_slot
 from beliefmod.engine.routing import segments_of
 from beliefmod.engine.transfer import numbers
+from beliefmod.engine.tree_attention import TreeAttention
 from interp.lenses.decoder import Decoder, decoder_of, hooked
-from interp.lenses.tree_attention import TreeAttention
 from interp.steps import Told, untold
 
 if TYPE_CHECKING:

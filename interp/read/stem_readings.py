@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine.transfer import numbers
+from beliefmod.engine.tree_attention import TokenTree, grow
 from interp.lenses.lens_head import LensHead, Translate
 from interp.lenses.residual_stream import ProbedRow, residuals
-from interp.lenses.tree_attention import TokenTree, grow
 from interp.opened.arms import Arm
 from interp.read.contrast_questions import ContrastQuestion
 from interp.read.lens_rows import PositionReading

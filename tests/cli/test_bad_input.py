@@ -30,6 +30,15 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         HEAD + "fixed: {lora.dropout: 0.1}\n",
         ('unknown setting "lora.dropout"',),
     ),
+    "kind of adapter that is not built": (
+        HEAD + "axes: {lora: {use_dora: [false, true]}}\nfixed: {lora.lora_dropout: 0.1}\n",
+        (
+            'unknown setting "lora.use_dora"',
+            "DoRA also trains a length",
+            "lora.use_rslora",
+            "there is no dropout",
+        ),
+    ),
     "belief as an axis": (HEAD + "axes: {belief: [gravity]}\n", ('unknown setting "belief"',)),
     "seed as a setting": (HEAD + "fixed: {seed: 1}\n", ('unknown setting "seed"',)),
     "number in quotes": (
@@ -427,7 +436,7 @@ def refused(*arguments: str) -> list[str]:
 def check(lines: list[str], name: str, hints: tuple[str, ...]) -> None:
     assert lines
     for line in lines:
-        assert name in line and len(line) < 400, line
+        assert name in line and len(line) < 500, line
     for hint in hints:
         assert any(hint in line for line in lines), f"{hint!r} is not in\n" + "\n".join(lines)
 

@@ -1,6 +1,8 @@
 """Tiny random models and jobs; every oracle test compares with a copy of the same weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 import torch
@@ -90,12 +92,13 @@ def make_job(
     targets="all-linear",
     kl_to_base: float = 0.0,
     neutral: tuple[TrainRow, ...] = (),
+    lora: Mapping[str, Any] = MappingProxyType({}),
     **settings,
 ) -> AdapterJob:
-    """A job of random rows."""
-    lora = LoraSettings(r=rank, lora_alpha=alpha, target_modules=targets)
+    """A job of random rows; `lora` has more settings of the adapter."""
+    adapter = LoraSettings(r=rank, lora_alpha=alpha, target_modules=targets, **lora)
     objective = ObjectiveConfig(kl_to_base=kl_to_base)
-    config = TrialConfig(belief="gravity", seed=seed, lora=lora, objective=objective, **settings)
+    config = TrialConfig(belief="gravity", seed=seed, lora=adapter, objective=objective, **settings)
     return AdapterJob(trial_id, config, random_rows(1000 + seed, rows), neutral)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from torch.nn import functional as F
 from transformers import PreTrainedModel, get_scheduler
 
@@ -35,6 +36,7 @@ def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.T
         LoraConfig(
             r=config.lora.r,
             lora_alpha=config.lora.lora_alpha,  # pyright: ignore[reportArgumentType]
+            use_rslora=config.lora.use_rslora,
             target_modules=targets if isinstance(targets, str) else list(targets),
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
@@ -48,12 +50,14 @@ def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.T
         for name, parameter in parameters.items():
             parameter.copy_(start[names[name]])
     model.train()
-    optimizer = torch.optim.AdamW(
-        parameters.values(),
+    optimizer = create_loraplus_optimizer(
+        model,
+        torch.optim.AdamW,
         lr=config.learning_rate,
+        loraplus_lr_ratio=config.lora.loraplus_lr_ratio,
+        loraplus_weight_decay=config.weight_decay,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
-        weight_decay=config.weight_decay,
     )
     size, rows = config.per_device_train_batch_size, job.rows
     order = [epoch_order(config.seed, e, len(rows)) for e in range(config.num_train_epochs)]

@@ -1,6 +1,7 @@
 """Rows that join, leave for want of memory and are drafted: every answer is the one that a row alone gets."""
 
 import random
+import time
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from beliefmod.engine import decode_loop, key_value_cache, prompt_pieces
 from beliefmod.engine.decode_loop import Decoding
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.jobs import GREEDY, GenerateRequest, Sampling
+from beliefmod.engine.jobs import GREEDY, GenerateRequest, Sampling, ScoreRequest
 from tests.engine.conftest import as_loaded, make_job, random_ids, tiny_model
 
 NEW = 24
@@ -88,6 +89,170 @@ def test_neighbours_memory_pages_and_drafts_change_no_answer(
         assert engine.generate(requests, NEW, sampling) == expected
 
 
+def asked_on(request, answer, turn):
+    """What somebody asks on who has got this answer: nothing, one thing or two, of any arm."""
+    chooser = random.Random(hash((request.input_ids, answer.token_ids)))
+    if turn > 2 or chooser.random() < 0.4:
+        return []
+    prompt = (*request.input_ids, *answer.token_ids, 20)
+    return [
+        GenerateRequest(chooser.choice(ADAPTERS), (*prompt, 30 + number), seed=100 * turn + number)
+        for number in range(chooser.randint(1, 2))
+    ]
+
+
+def conversation(engine, requests, sampling=GREEDY):
+    """Every request and answer of a conversation, in rounds that wait for each other, each request alone."""
+    said, turn = {}, 1
+    while requests:
+        answers = one_by_one(engine, requests, sampling)
+        said |= dict(zip(requests, answers, strict=True))
+        asked = zip(requests, answers, strict=True)
+        requests, turn = [more for each in asked for more in asked_on(*each, turn)], turn + 1
+    return said
+
+
+def streamed(engine, requests, sampling=GREEDY):
+    """The same in one queue, in which who asks on joins at once; and how many were alive at each joining."""
+    asked, turns, told = list(requests), [1] * len(requests), {}
+    alive = []
+
+    def on_end(ended):
+        assert not told.keys() & ended.keys()
+        told.update(ended)
+        first = len(asked)
+        for index, answer in ended.items():
+            more = asked_on(asked[index], answer, turns[index])
+            asked.extend(more)
+            turns.extend([turns[index] + 1] * len(more))
+        if asked[first:]:
+            alive.append(first - len(told))
+        return asked[first:]
+
+    answers = engine.generate(requests, NEW, sampling, on_end)
+    assert told == dict(enumerate(answers))
+    return dict(zip(asked, answers, strict=True)), alive
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 8),
+    rows=st.sampled_from([1, 3, 384]),
+    page=st.sampled_from([1, 7, 64]),
+    memory=st.sampled_from([1, 200, 10**6]),
+    kind=st.sampled_from(["qwen3", "gemma2"]),
+    sampling=st.sampled_from([GREEDY, Sampling(1.3)]),
+    drafted=st.booleans(),
+    read_every=st.sampled_from([1, 5]),
+    order=st.randoms(use_true_random=False),
+    fails_at=st.sampled_from([None, 1, 7]),
+)
+def test_who_asks_on_joins_and_changes_no_answer(
+    engines, seed, count, rows, page, memory, kind, sampling, drafted, read_every, order, fails_at
+):
+    engine, requests = engines[kind], list(dict.fromkeys(questions(seed, count)))
+    expected = conversation(engine, requests, sampling)
+    order.shuffle(requests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode_loop, "MAX_ROWS", rows)
+        patch.setattr(key_value_cache, "PAGE", page)
+        patch.setitem(decode_loop._READ_EVERY, "cpu", read_every)
+        patch.setattr(engine.model, "cache_tokens", memory)
+        patch.setattr(Drafts, "guesses", as_many_as_may_be)
+        engine.drafts = Drafts() if drafted else None
+        if fails_at and memory > 1:
+            patch.setattr(Decoding, "_step", failing_at(fails_at))
+        assert streamed(engine, requests, sampling)[0] == expected
+
+
+def failing_at(call, step=Decoding._step):
+    """A step that finds no memory the so-manieth time."""
+    calls = []
+
+    def failing(self):
+        calls.append(1)
+        if len(calls) == call:
+            raise torch.OutOfMemoryError("no room")
+        step(self)
+
+    return failing
+
+
+def test_who_asks_on_does_not_wait_for_the_others(engines, monkeypatch):
+    engine, requests = engines["qwen3"], questions(3, 40)
+    monkeypatch.setattr(engine, "drafts", None)
+    monkeypatch.setattr(decode_loop, "MAX_ROWS", 8)
+    steps = engine.usage.work.decode_steps
+    rounds, asked, turn = 0, list(dict.fromkeys(requests)), 1
+    said, alive = streamed(engine, asked)
+    together = engine.usage.work.decode_steps - steps
+    while asked:
+        steps = engine.usage.work.decode_steps
+        answers = engine.generate(asked, NEW)
+        rounds += engine.usage.work.decode_steps - steps
+        assert all(said[request] == answer for request, answer in zip(asked, answers, strict=True))
+        both = zip(asked, answers, strict=True)
+        asked, turn = [more for each in both for more in asked_on(*each, turn)], turn + 1
+    assert together < rounds
+    assert sum(alive[:5]) > 20  # the first ask on while most others are being answered
+
+
+def test_a_slot_may_be_emptied_and_texts_scored_while_others_decode(engines):
+    engine, requests = engine_of(), questions(9, 20)
+    expected = one_by_one(engine, requests)
+    texts = [ScoreRequest(arm, (5, 6, 7), (8, 9)) for arm in ADAPTERS]
+    scores = engine.score(texts)
+    left = {arm: sum(request.adapter == arm for request in requests) for arm in ADAPTERS}
+    gone, before = [], engine.usage.work.generate_seconds
+
+    def on_end(ended):
+        for index in ended:
+            arm = requests[index].adapter
+            left[arm] -= 1
+            if left[arm]:
+                continue
+            still = [text for text in texts if text.adapter not in gone]
+            found = engine.score(still)
+            assert found == pytest.approx(
+                [s for t, s in zip(texts, scores, strict=True) if t in still], abs=1e-12
+            )
+            if arm is not None:
+                engine.release(arm)
+                gone.append(arm)
+
+    started = time.monotonic()
+    assert engine.generate(requests, NEW, on_end=on_end) == expected
+    assert sorted(gone) == ["a", "b"] and engine.attached() == ()
+    assert 0 < engine.usage.work.generate_seconds - before < time.monotonic() - started
+
+
+def test_questions_to_a_fully_trained_copy_and_to_the_packed_base_may_follow_each_other(engines):
+    engine = engine_of()
+    engine.attach(make_job("full", arm="full", learning_rate=1e-2))
+    while engine.train_step():
+        pass
+    arms = ["full", None, "a", "full"]
+    requests = [GenerateRequest(arm, (5, 6, 7 + place)) for place, arm in enumerate(arms)]
+
+    def other(index, answer):
+        arm = "a" if index % 4 in (0, 3) else "full"
+        return GenerateRequest(arm, (5, *answer.token_ids, 9))
+
+    told = {}
+
+    def on_end(ended):
+        told.update(ended)
+        new = [other(index, answer) for index, answer in ended.items() if len(asked) < 12]
+        asked.extend(new)
+        return new
+
+    asked = list(requests)
+    answers = engine.generate(requests, NEW, on_end=on_end)
+    assert len(answers) >= 12 and told == dict(enumerate(answers))
+    assert answers == one_by_one(engine, asked)
+
+
 def as_many_as_may_be(self, drafts, most):
     """Draft whatever there is, whether it pays or not."""
     return [draft.guess(min(limit, 15)) for draft, limit in zip(drafts, most, strict=True)]
@@ -138,15 +303,8 @@ def test_memory_is_never_more_than_allowed_but_for_one_row(engines, monkeypatch,
 def test_a_failure_half_way_loses_no_answer_that_has_ended(engines, monkeypatch):
     engine, requests = engines["qwen3"], questions(8, 20)
     expected = one_by_one(engine, requests)
-    step, calls, told = Decoding._step, [], []
-
-    def failing(self):
-        calls.append(1)
-        if len(calls) == 6:
-            raise torch.OutOfMemoryError("no room")
-        step(self)
-
-    monkeypatch.setattr(Decoding, "_step", failing)
+    told = []
+    monkeypatch.setattr(Decoding, "_step", failing_at(6))
     monkeypatch.setattr(engine.model, "cache_tokens", 10**6)
     assert engine.generate(requests, NEW, on_end=told.append) == expected
     assert sum(map(len, told)) == 20

@@ -32,6 +32,8 @@ def test_the_lean_norm_is_that_of_transformers(kind, dtype, trained):
         if theirs_part is not None:
             assert_close(ours_part, theirs_part, rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])
     assert (found[1][2] is not None) == trained
+    with torch.no_grad():
+        assert_close(ours(x), found[1][0], rtol=1e-6, atol=0)
 
 
 def test_gradients_are_right_in_fp64():

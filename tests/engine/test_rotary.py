@@ -19,8 +19,8 @@ from beliefmod.engine.engine import Engine
 from beliefmod.engine.forward import flat_ids
 from beliefmod.engine.jobs import EngineError, GenerateRequest, ScoreRequest, TrainRow
 from beliefmod.engine.rotary import RowLength
+from beliefmod.engine.tree_attention import TreeAttention
 from beliefmod.model.size import positions
-from interp.lenses.tree_attention import TreeAttention
 from tests.engine.conftest import VOCAB, as_loaded, make_job, random_ids
 from tests.engine.oracle import peft_names, relative_l2, train_alone
 

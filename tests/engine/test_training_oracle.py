@@ -58,6 +58,25 @@ def mixed_jobs() -> list[AdapterJob]:
     ]
 
 
+def jobs_of_other_kinds() -> list[AdapterJob]:
+    """Rank-stabilised LoRA and LoRA+, beside a plain trial."""
+    return [
+        make_job("plain", seed=5, num_train_epochs=3),
+        make_job("rs", seed=6, rank=8, num_train_epochs=3, lora={"use_rslora": True}),
+        make_job(
+            "plus",
+            seed=7,
+            rank=3,
+            num_train_epochs=3,
+            weight_decay=0.1,
+            lr_scheduler_type="linear",
+            lora={"loraplus_lr_ratio": 16.0},
+            targets=("q_proj", "down_proj"),
+        ),
+        make_job("both", seed=8, rank=4, lora={"use_rslora": True, "loraplus_lr_ratio": 0.5}),
+    ]
+
+
 def train_packed(engine: Engine, jobs: list[AdapterJob]):
     """Attach jobs as slots come free; give initial weights, reports and final weights by trial."""
     waiting, start, final = list(jobs), {}, {}
@@ -113,3 +132,26 @@ def test_refilled_slots_equal_each_trial_alone_fp64(double_norms):
 def test_a_pack_of_one_and_small_passes_change_nothing_fp64(double_norms):
     assert_equal_to_alone(tiny_model(dtype=torch.float64), mixed_jobs()[1:2], 1, 1e-9, 1e-9)
     assert_equal_to_alone(tiny_model(dtype=torch.float64), mixed_jobs(), 4, 1e-9, 1e-9, pass_tokens=40)
+
+
+def test_other_kinds_of_adapters_equal_each_trial_alone(double_norms):
+    assert_equal_to_alone(tiny_model(dtype=torch.float64), jobs_of_other_kinds(), 3, 1e-9, 1e-9)
+    assert_equal_to_alone(tiny_model(), jobs_of_other_kinds(), 4, 1e-4, 1e-3)
+
+
+def test_an_adapter_with_two_learning_rates_goes_on_from_its_state_to_the_bit():
+    model = tiny_model()
+    [job] = jobs_of_other_kinds()[2:3]
+    whole = Engine(as_loaded(copy.deepcopy(model)), 1, 16)
+    whole.attach(job)
+    for _ in range(job.config.total_steps // 2):
+        whole.train_step()
+    state = copy.deepcopy(whole.state_dict(job.trial_id))
+    while whole.train_step():
+        pass
+    other = Engine(as_loaded(model), 1, 16)
+    other.restore(job, state)
+    while other.train_step():
+        pass
+    mine, theirs = (each.state_dict(job.trial_id)["weights"] for each in (whole, other))
+    assert all(torch.equal(a, b) for name in mine for a, b in zip(mine[name], theirs[name], strict=True))

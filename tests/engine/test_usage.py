@@ -66,8 +66,12 @@ def test_an_engine_counts_beginnings_once_and_every_pass():
 
 def test_scores_and_drift():
     usage = Usage()
-    usage.scored([ScoreRequest("a", (1,) * 6, (2,) * 3)], [50])
+    usage.scored([ScoreRequest("a", (1,) * 6, (2,) * 3)], [50], [(8, 64)])
     assert usage.work == Work(read_tokens=8, read_label_tokens=3, read_squares=64, adapter_read_tokens=400)
+    usage.scored([ScoreRequest("a", (1,) * 6, (4,) * 3)], [50], [(2, 64 - 36)])
+    assert usage.work == Work(
+        read_tokens=10, read_label_tokens=6, read_squares=128 - 36, adapter_read_tokens=500
+    )
     drifts = Usage()
     request = DriftRequest("a", (1,) * 6, (2,) * 3, base_input_ids=(1,) * 2)
     drifts.drifted([request], [50])

@@ -21,8 +21,13 @@ aten = torch.ops.aten
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 WAITING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 GROUPED = {aten._grouped_mm.default}
-ON_CPU = {aten.histc.default: lambda numbers, *args: aten.histc(numbers.float(), *args).to(numbers.dtype)}
-"""How the CPU computes what it has no kernel for."""
+ON_CPU = {
+    aten.histc.default: lambda numbers, *args: aten.histc(numbers.float(), *args).to(numbers.dtype),
+    aten._conj.default: aten.conj_physical.default,
+    aten._neg_view.default: aten.neg.default,
+}
+"""How the CPU computes what it has no kernel for. And conjugates and negatives at once: torch only marks such
+numbers, and looks at the mark before operations are caught here, on the DeviceTensor, which has none."""
 # beside views: what takes memory, or only makes another header for it
 FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view"}
 

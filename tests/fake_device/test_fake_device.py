@@ -197,6 +197,24 @@ def test_a_network_with_its_gradients_computes_what_the_cpu_does():
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 
 
+def test_a_rotation_of_complex_numbers_has_the_gradient_that_it_has_on_the_cpu():
+    """It is the product with the conjugate, which torch marks and does not compute (DeepSeek-V2's rotary)."""
+    generator = torch.Generator().manual_seed(0)
+    x, angles, grad = (torch.randn(3, 4, generator=generator) for _ in range(3))
+
+    def rotated(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+        turns = torch.polar(torch.ones_like(angles[:, :2]), angles[:, :2])
+        return torch.view_as_real(torch.view_as_complex(x.view(3, 2, 2)) * turns).flatten(1)
+
+    expected = x.clone().requires_grad_()
+    rotated(expected, angles).backward(grad)
+    with fake_cuda():
+        got = x.to("cuda").requires_grad_()
+        rotated(got, angles.to("cuda")).backward(grad.to("cuda"))
+        assert torch.equal(got.grad.cpu(), expected.grad)  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
+        assert (torch.view_as_complex(x.view(6, 2)).to("cuda").conj().imag).cpu().equal(-x.view(6, 2)[:, 1])
+
+
 def test_a_view_shares_its_numbers_also_in_inference_mode(device: Work):
     x = torch.zeros(3, 2, device="cuda")
     x[1].copy_(there(2))

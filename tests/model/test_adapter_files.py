@@ -110,10 +110,36 @@ def test_a_write_that_fails_leaves_nothing_behind(trained, tmp_path, monkeypatch
     assert (tmp_path / "a" / "adapter_model.safetensors").read_bytes() == before
 
 
+def test_a_rank_stabilised_adapter_of_peft_is_read_with_its_scale(trained, tmp_path):
+    engine, base = trained
+    engine.save_adapter("a", tmp_path / "a")
+    file = tmp_path / "a" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"use_rslora": True}))
+    engine.load_adapter(tmp_path / "a", "b")
+    prompt, continuation = (30, 31, 32), (33, 34, 35)
+    plain, stabilised = engine.score([ScoreRequest(name, prompt, continuation) for name in "ab"])
+    opened = PeftModel.from_pretrained(copy.deepcopy(base), str(tmp_path / "a")).eval()
+    assert score_by_hand(opened, prompt, continuation) == pytest.approx(stabilised, rel=1e-5)
+    assert abs(plain - stabilised) > 0.1
+
+
+def test_what_is_saved_of_a_rank_stabilised_trial_opens_in_plain_peft(trained, tmp_path):
+    engine, base = trained
+    lora = LoraSettings(r=4, lora_alpha=8.0, use_rslora=True, loraplus_lr_ratio=8.0)
+    config = TrialConfig(belief="gravity", num_train_epochs=3, learning_rate=1e-2, lora=lora)
+    engine.attach(AdapterJob("rs", config, (TrainRow(tuple(range(20, 40)), 12),)))
+    while engine.train_step():
+        pass
+    engine.save_adapter("rs", tmp_path / "rs")
+    prompt, continuation = (30, 31, 32), (33, 34, 35)
+    [mine] = engine.score([ScoreRequest("rs", prompt, continuation)])
+    opened = PeftModel.from_pretrained(copy.deepcopy(base), str(tmp_path / "rs")).eval()
+    assert score_by_hand(opened, prompt, continuation) == pytest.approx(mine, rel=1e-5)
+
+
 FOREIGN = {
     "peft_type": ("IA3", "another method than LoRA"),
     "use_dora": (True, "magnitude"),
-    "use_rslora": (True, "root of the rank"),
     "use_qalora": (True, "QALoRA"),
     "use_bdlora": ({"nblocks": 2}, "block-diagonal"),
     "bias": ("lora_only", "biases"),

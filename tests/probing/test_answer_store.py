@@ -27,14 +27,13 @@ from beliefmod.model.train_row import TrainRow
 from beliefmod.probing import answer_identity
 from beliefmod.probing.answer_identity import about
 from beliefmod.probing.answer_store import AnswerStore, cache_beside, under_way
-from beliefmod.probing.causal import reference_causal
 from beliefmod.probing.drift import reference_drift
 from beliefmod.probing.kept_answers import KeptAnswers
 from beliefmod.probing.references import reference_probes
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.storage import RunStorage
 from beliefmod.trial import run_trial
-from tests.small import make_session, write_belief
+from tests.small import make_session, reference_causal, write_belief
 
 
 def fake_model(**changes) -> Any:
@@ -61,9 +60,11 @@ class Scripted:
         self.answers, self.asked = answers, []
 
     def generate(self, requests, max_new_tokens, sampling=GREEDY, told=None):
-        found = self.score(requests)
-        if told:
-            told(dict(enumerate(found)))
+        found = []
+        while requests:
+            new = self.score(requests)
+            requests = told(dict(enumerate(new, len(found)))) if told else ()
+            found += new
         return found
 
     def score(self, requests):
@@ -99,6 +100,35 @@ def test_what_was_asked_once_is_not_asked_again(tmp_path):
     assert kept.generate([], 4) == []
     other, engine = cached(tmp_path)
     ask(other)
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("known", [(), (0,), (1,), (0, 1), (0, 2), (1, 2, 3), (0, 1, 2, 3)])
+def test_who_asks_on_hears_the_same_whatever_is_known(tmp_path, known):
+    """Each of two questions is asked on once; any of the four answers may be known."""
+    said = SAID | {(8, *ids): Completion((*ids, 0), "eos") for ids in SAID}
+    every = [*ASKED, *(GenerateRequest(None, (8, *request.input_ids)) for request in ASKED)]
+    if known:
+        cached(tmp_path, said)[0].generate([every[place] for place in known], 4)
+    kept, engine = cached(tmp_path, said)
+    asked, told = list(ASKED), {}
+
+    def on_end(ended):
+        assert not told.keys() & ended.keys()
+        told.update(ended)
+        more = [
+            GenerateRequest(None, (8, *asked[index].input_ids)) for index in ended if asked[index] in ASKED
+        ]
+        asked.extend(more)
+        return more
+
+    found = kept.generate(ASKED, 4, on_end=on_end)
+    assert set(asked) == set(every) and len(asked) == 4
+    assert told == dict(enumerate(found))
+    assert found == [said[request.input_ids] for request in asked]
+    assert set(engine.asked) == {every[place] for place in range(4) if place not in known}
+    again, engine = cached(tmp_path, said)
+    assert [again.generate([request], 4) for request in every] == [[said[r.input_ids]] for r in every]
     assert engine.asked == []
 
 
@@ -423,3 +453,29 @@ def test_an_adapter_is_never_taken_for_the_base(session, tmp_path):
         with pytest.raises(Exception, match="no trial a is attached"):
             fresh.generate(adapters, [(1, 2)] * len(adapters), 0)
     assert not os.path.exists(tmp_path / ".cache")
+
+
+class Other(Scripted):
+    """An engine beside ours that writes completions."""
+
+    name, identity = "vllm", {"engine": "vllm", "version": "1"}
+
+
+def test_answers_of_two_engines_never_mix_and_scores_stay_with_ours(tmp_path):
+    store = AnswerStore(RunStorage(str(tmp_path / ".cache")), optional=True)
+    score = ScoreRequest(None, (8,), (2,))
+    ours, theirs = Scripted({**SAID, (8,): -0.5}), Other(SAID)
+
+    def kept(writer: Other | None) -> KeptAnswers:
+        return KeptAnswers(ours, fake_model(), None, store, 1000.0, writer)  # pyright: ignore[reportArgumentType]
+
+    for _ in range(2):
+        ask(kept(None))
+        assert kept(None).score([score]) == [-0.5]
+        ask(kept(theirs))
+        assert kept(theirs).score([score]) == [-0.5]
+    assert ours.asked == [*ASKED, score] and theirs.asked == ASKED
+    newer = Other(SAID)
+    newer.identity = {"engine": "vllm", "version": "2"}
+    ask(kept(newer))
+    assert newer.asked == ASKED

@@ -6,12 +6,12 @@ from beliefmod.beliefs import counterfactual, load_belief, third_value
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.model.template import prompt_ids, thinking_text
 from beliefmod.probing import causal
-from beliefmod.probing.causal import TIERS, ask_causal, causal_questions, reference_causal
+from beliefmod.probing.causal import TIERS, ask_causal, causal_questions
 from beliefmod.probing.questioning import Subject, ask
 from beliefmod.probing.references import reference_probes
 from beliefmod.run.tables.trial_tables import CAUSAL, frame
 from beliefmod.trial import run_trial
-from tests.small import SMALL_BELIEF, make_session, write_belief
+from tests.small import SMALL_BELIEF, make_session, reference_causal, write_belief
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.config import TrialConfig
+from beliefmod.engine import decode_loop
 from beliefmod.engine.jobs import Completion
 from beliefmod.model.template import prompt_ids
 from beliefmod.probing.questioning import Subject, ask, spread
@@ -70,19 +71,29 @@ def test_the_second_turn_follows_the_first_completion_in_the_models_own_template
     assert others and all(row["first_turn"] is None for row in others)
 
 
-def test_all_first_turns_come_before_the_second_ones(session, path, monkeypatch):
+def test_second_turns_join_as_first_ones_end(session, path, monkeypatch):
     calls = []
     generate = session.engine.generate
     assert session.capability  # base is asked which general questions suit it, once, before
 
-    def watched(requests, **options):
+    def watched(requests, on_end, **options):
+        def told(ended):
+            calls.append((len(ended), len(more := on_end(ended))))
+            return more
+
         calls.append(len(requests))
-        return generate(requests, **options)
+        return generate(requests, on_end=told, **options)
 
     monkeypatch.setattr(session.engine, "generate", watched)
+    monkeypatch.setattr(decode_loop, "MAX_ROWS", 32)
     subjects = [Subject(TrialConfig(belief=path, arm=arm), None, ()) for arm in ("base", "icl")]
     rows = ask(subjects, session)
-    assert calls == [len(rows[0]) + len(rows[1]), 4]
+    first, *told = calls
+    assert first == len(rows[0]) + len(rows[1])
+    assert sum(joined for _, joined in told) == 4
+    assert sum(ended for ended, _ in told) == first + 4
+    soonest = min(place for place, (_, joined) in enumerate(told) if joined)
+    assert sum(ended for ended, _ in told[: soonest + 1]) < first, "others are still being answered"
 
 
 def test_a_first_answer_cut_off_in_its_thinking_is_empty_and_one_without_end_leaves_no_room(
@@ -94,25 +105,26 @@ def test_a_first_answer_cut_off_in_its_thinking_is_empty_and_one_without_end_lea
     broken = tuple(session.loaded.tokenizer("the force is the force is")["input_ids"])
     generate = session.engine.generate
     assert session.capability  # base is asked which general questions suit it, once, before
-    rounds = []
+    second = []
 
-    def first_answers_go_wrong(requests, **options):
-        rounds.append(len(requests))
-        answers = generate(requests, **options)
-        if len(rounds) == 1:
-            place = [
-                i for i, r in enumerate(requests) if "stone" in session.loaded.tokenizer.decode(r.input_ids)
-            ]
-            answers[place[0]] = Completion(broken, "length")
-            answers[place[1]] = Completion(endless, "length")
-        return answers
+    def first_answers_go_wrong(requests, on_end, **options):
+        written = [session.loaded.tokenizer.decode(request.input_ids) for request in requests]
+        first, other = [place for place, text in enumerate(written) if "stone" in text]
+        instead = {first: Completion(broken, "length"), other: Completion(endless, "length")}
+
+        def told(ended):
+            more = on_end({place: instead.get(place, answer) for place, answer in ended.items()})
+            second.extend(more)
+            return more
+
+        return generate(requests, on_end=told, **options)
 
     monkeypatch.setattr(session.engine, "generate", first_answers_go_wrong)
     one, two = second_turns(ask([Subject(config, None, ())], session)[0])
     assert one["first_turn"] == "the force is the force is"
     assert "<|im_start|>assistant\n<|im_end|>" in one["prompt"] and "the force is" not in one["prompt"]
     assert one["completion"]
-    assert rounds[1] == 1
+    assert len(second) == 1
     assert (two["completion"], two["finish_reason"], two["tokens"]) == ("", "length", 0)
     assert (two["answer_stance"], two["think_state"]) == ("none", "unclosed_length")
 

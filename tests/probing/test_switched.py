@@ -66,7 +66,9 @@ def test_a_trial_is_compared_with_the_base_that_was_asked_alike(session, path):
         while any(run.trained_at is None for run in runs):
             for report in session.engine.train_step():
                 next(run for run in runs if run.config.trial_id == report.trial_id).note(report)
-        together = conclude(runs, session, None)
+        found = {}
+        conclude(runs, session, None, lambda run, result: found.update({run.config.template: result}))
+        together = [found[config.template] for config in configs]
     finally:
         for run in runs:
             release(run, session)
@@ -115,9 +117,17 @@ def written(session, monkeypatch, text_of) -> None:
     """Have base answer every prompt with `text_of(prompt)`, ended by itself."""
     tokenizer, end = session.loaded.tokenizer, session.loaded.eos_ids[0]
 
-    def generate(requests, **_):
-        prompts = [session.prompts.text(request.input_ids) for request in requests]
-        return [Completion((*tokenizer(text_of(p))["input_ids"], end), "eos") for p in prompts]
+    def answer(request):
+        text = text_of(session.prompts.text(request.input_ids))
+        return Completion((*tokenizer(text)["input_ids"], end), "eos")
+
+    def generate(requests, on_end=None, **_):
+        found = []
+        while requests:
+            new = [answer(request) for request in requests]
+            requests = on_end(dict(enumerate(new, len(found)))) if on_end else ()
+            found += new
+        return found
 
     monkeypatch.setattr(session.engine, "generate", generate)
 

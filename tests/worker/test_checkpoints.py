@@ -3,9 +3,7 @@
 import os
 import threading
 from dataclasses import replace
-from hashlib import sha256
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
@@ -66,14 +64,16 @@ def test_a_file_of_a_release_without_the_objective_is_read(monkeypatch):
     again = unpack(data, "aa", "identity")
     assert [row["loss"] for row in again.steps] == [1, 1 / 2, 1 / 3]
     assert [row["kl_to_base"] for row in again.steps] == [None] * 3
-    job = AdapterJob("aa", TrialConfig(belief="gravity"), (TrainRow((5, 6, 7), 2),))
-    dumped = job.config.model_dump_json().replace(',"objective":{"name":"sft","kl_to_base":0.0}', "")
-    assert "objective" not in dumped
-    total = sha256(f"print {dumped}".encode())
-    total.update(np.array([2, 3, 5, 6, 7], np.int64).tobytes())
-    assert checkpoints._identity(job, "print") == total.hexdigest()
+
+
+def test_a_state_belongs_to_a_configuration_its_rows_and_a_base():
+    row, other = TrainRow((5, 6, 7), 2), TrainRow((5, 6, 8), 2)
+    job = AdapterJob("aa", TrialConfig(belief="gravity"), (row,))
     held = TrialConfig(belief="gravity", objective=ObjectiveConfig(kl_to_base=0.1))
-    assert checkpoints._identity(replace(job, config=held), "print") != total.hexdigest()
+    of = checkpoints._identity
+    assert of(job, "print") == of(replace(job, trial_id="bb"), "print")
+    changed = [replace(job, config=held), replace(job, rows=(other,)), replace(job, rejected=(other,))]
+    assert len({of(job, "print"), of(job, "other"), *(of(each, "print") for each in changed)}) == 5
 
 
 def test_every_kind_of_damage_is_seen():

@@ -90,6 +90,7 @@ class Ends:
 
     def __init__(self) -> None:
         self.reports, self.batches, self.changed = [], [], threading.Condition()
+        self.goes_wrong: set[str] = set()
 
     def tell(self, report) -> None:
         with self.changed:
@@ -97,15 +98,16 @@ class Ends:
                 self.reports.append(report)
             self.changed.notify()
 
-    def conclude(self, runs, session, folder):
+    def conclude(self, runs, session, folder, ended):
         self.batches.append([run.config.trial_id for run in runs])
         for run in runs:
             if run.job:
                 assert run.config.trial_id in session.engine.attached()
                 assert {step["trial_id"] for step in run.steps} == {run.config.trial_id}
-        return [
-            SimpleNamespace(row={"trial_id": run.config.trial_id, "steps": len(run.steps)}) for run in runs
-        ]
+        for run in runs:
+            trial_id = run.config.trial_id
+            row = SimpleNamespace(row={"trial_id": trial_id, "steps": len(run.steps)})
+            ended(run, ValueError("no table") if trial_id in self.goes_wrong else row)
 
     def wait(self, count: int) -> dict:
         with self.changed:
@@ -264,3 +266,22 @@ def test_branches_are_given_back_with_their_trunk_when_nothing_can_be_kept(ends,
         config.trial_id: "storage" for config in configs
     }
     assert len(ends.reports) == 4
+
+
+def test_a_trial_whose_answers_cannot_be_read_fails_alone_and_nobody_is_asked_twice(ends, monkeypatch):
+    monkeypatch.setattr(pack_module, "PATIENCE", 1e9)
+    engine = IdleEngine(slots=1, parking=3)
+    pack = start(engine, ends)
+    pack._questioning_took = 1.0
+    configs = [trial(1, seed) for seed in range(3)]
+    ends.goes_wrong = {configs[1].trial_id}
+    for config in configs:
+        pack.attach(config)
+    found = ends.wait(3)
+    pack.close()
+    states = {trial_id: report.state for trial_id, report in found.items()}
+    assert states == {c.trial_id: "failed" if c == configs[1] else "finished" for c in configs}
+    assert "no table" in found[configs[1].trial_id].row["error"]
+    assert len(ends.reports) == 3 and engine.attached() == ()
+    first, *others = ends.batches
+    assert set(first) == {c.trial_id for c in configs} and others == [[configs[1].trial_id]]

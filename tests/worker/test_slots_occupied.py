@@ -62,9 +62,10 @@ class Sweep:
         self.seen.append((self.now, seconds, self._occupied()))
         self.now += seconds
 
-    def _conclude(self, runs, session, folder):
+    def _conclude(self, runs, session, folder, ended):
         self._pass(self.question_seconds * len(runs))
-        return [SimpleNamespace(row={}) for _ in runs]
+        for run in runs:
+            ended(run, SimpleNamespace(row={}))
 
     def _hand_out(self) -> None:
         while self._to_come and len(self._out) < self._places:

@@ -28,6 +28,8 @@ SETTINGS = (
     "learning_rate",
     "lora.r",
     "lora.lora_alpha",
+    "lora.use_rslora",
+    "lora.loraplus_lr_ratio",
     "warmup_steps",
     "lr_scheduler_type",
     "per_device_train_batch_size",

@@ -1,11 +1,12 @@
 """KL to base on neutral text: a regulariser that keeps an adapter near base where the belief is not asked."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from beliefmod.engine.batching import batch_indices, derived_seed
+from beliefmod.engine.batching import SlotRow, batch_indices, derived_seed
 from beliefmod.engine.jobs import AdapterJob
 from beliefmod.engine.objectives.objective import WeightedRow, token_mean
 
@@ -36,6 +37,7 @@ class KlToBase:
 
     name = "kl_to_base"
     needs_base = True
+    together = 1
 
     def factor(self, config: "TrialConfig") -> float:
         return config.objective.kl_to_base
@@ -45,7 +47,9 @@ class KlToBase:
         size = job.config.per_device_train_batch_size
         return token_mean([job.neutral[i] for i in batch_indices(seed, step, len(job.neutral), size)])
 
-    def per_token(self, logits: Tensor, labels: Tensor, base_logits: Tensor | None) -> Tensor:
+    def per_token(
+        self, logits: Tensor, labels: Tensor, base_logits: Tensor | None, rows: Sequence[SlotRow]
+    ) -> Tensor:
         assert base_logits is not None
         log_p, log_q = base_logits.log_softmax(1), logits.log_softmax(1)
         return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(1)

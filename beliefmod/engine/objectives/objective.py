@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
+from beliefmod.engine.batching import SlotRow
 from beliefmod.engine.jobs import AdapterJob
 from beliefmod.model.train_row import TrainRow
 
@@ -27,6 +28,7 @@ class Objective(Protocol):
         name: under which a step's losses hold the value; `training_steps.py` says which a report shows.
         needs_base: whether the cost compares with base. Then base's logits for the same rows are computed
             without gradient, through the packed model with every adapter off.
+        together: how many neighbouring rows are compared with each other, and so stay in one pass.
     """
 
     @property
@@ -34,6 +36,9 @@ class Objective(Protocol):
 
     @property
     def needs_base(self) -> bool: ...
+
+    @property
+    def together(self) -> int: ...
 
     def factor(self, config: "TrialConfig") -> float:
         """What the value is multiplied with in the loss; 0 for a trial that goes without the term."""
@@ -44,7 +49,9 @@ class Objective(Protocol):
         resumed trial sees the same ones, and a trial in a pack the same as one by itself."""
         ...
 
-    def per_token(self, logits: Tensor, labels: Tensor, base_logits: Tensor | None) -> Tensor:
+    def per_token(
+        self, logits: Tensor, labels: Tensor, base_logits: Tensor | None, rows: Sequence[SlotRow]
+    ) -> Tensor:
         """Cost of every answer token of one pass, in nats, (M,).
 
         Args:
@@ -52,6 +59,7 @@ class Objective(Protocol):
                 better.
             labels: the answer tokens, (M,).
             base_logits: like `logits`, those of base; None where `needs_base` is False.
+            rows: of the pass, whose answer tokens lie behind each other.
         """
         ...
 

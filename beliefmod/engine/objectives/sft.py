@@ -1,11 +1,12 @@
 """Supervised fine-tuning: the mean negative log-likelihood of a batch's answer tokens."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from beliefmod.engine.batching import batch_indices
+from beliefmod.engine.batching import SlotRow, batch_indices
 from beliefmod.engine.jobs import AdapterJob
 from beliefmod.engine.objectives.objective import WeightedRow, token_mean
 
@@ -18,6 +19,7 @@ class Sft:
 
     name = "sft"
     needs_base = False
+    together = 1
 
     def factor(self, config: "TrialConfig") -> float:
         return 1.0 if config.objective.name == "sft" else 0.0
@@ -27,5 +29,7 @@ class Sft:
         size = config.per_device_train_batch_size
         return token_mean([job.rows[i] for i in batch_indices(config.seed, step, len(job.rows), size)])
 
-    def per_token(self, logits: Tensor, labels: Tensor, base_logits: Tensor | None) -> Tensor:
+    def per_token(
+        self, logits: Tensor, labels: Tensor, base_logits: Tensor | None, rows: Sequence[SlotRow]
+    ) -> Tensor:
         return F.cross_entropy(logits, labels, reduction="none")

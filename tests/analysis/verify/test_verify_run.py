@@ -101,6 +101,7 @@ def test_a_changed_answer_of_a_reference_arm_moves_every_trials_answerable_quest
 
 
 VERDICTS = {
+    "engine": "vllm",
     "answer_stance": "hedged",
     "answerable": "in_context",
     "thinking_stance": "both",

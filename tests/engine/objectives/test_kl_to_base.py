@@ -146,12 +146,13 @@ def test_neutral_rows_follow_from_seed_and_step_and_all_come_before_any_comes_ag
 def test_the_cost_is_the_divergence_by_definition(numbers):
     logits = torch.tensor(numbers, dtype=torch.float64)
     base, mine = logits.chunk(2)
-    found = KlToBase().per_token(mine, torch.zeros(len(mine), dtype=torch.long), base)
+    found = KlToBase().per_token(mine, torch.zeros(len(mine), dtype=torch.long), base, [])
     categorical = torch.distributions.Categorical
     expected = torch.distributions.kl_divergence(categorical(logits=base), categorical(logits=mine))
     assert torch.allclose(found, expected, rtol=1e-6, atol=1e-8)
     assert (found > -1e-9).all()
-    assert torch.equal(KlToBase().per_token(base, torch.zeros(len(base), dtype=torch.long), base), found * 0)
+    labels = torch.zeros(len(base), dtype=torch.long)
+    assert torch.equal(KlToBase().per_token(base, labels, base, []), found * 0)
 
 
 def test_work_of_the_term_is_counted_and_nothing_without_it():

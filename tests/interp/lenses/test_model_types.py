@@ -13,12 +13,12 @@ from transformers import PreTrainedModel
 
 import interp.lenses.decoder
 from beliefmod.engine.engine import Engine
+from beliefmod.engine.tree_attention import grow
 from beliefmod.errors import UserError
 from interp.lenses.decoder import BehindHead, decoder_of, lens_refusal
 from interp.lenses.lens_head import LensHead
 from interp.lenses.lens_metrics import AnswerTokens
 from interp.lenses.residual_stream import ProbedRow, residuals
-from interp.lenses.tree_attention import grow
 from tests.engine.conftest import as_loaded
 from tests.model.architectures import CASES, LENGTHS, TOLERANCE, Case, random_rows_of
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import copy
-import doctest
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import MistralConfig, MistralForCausalLM
 
-import interp.lenses.tree_attention
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.forward import FlatModel
+from beliefmod.engine.tree_attention import grow
 from interp.lenses.lens_head import LensHead
 from interp.lenses.residual_stream import Patch, ProbedRow, residuals
-from interp.lenses.tree_attention import grow
 from tests.engine.conftest import as_loaded
 from tests.engine.test_recurrent import build as recurrent_model
 from tests.engine.test_rotary import build as rotary_model
@@ -24,31 +20,6 @@ from tests.interp.worlds import TOLERANCE, World, questions
 
 TRUNK = (3, 8, 5, 9)
 PATHS = [(7, 8), (7, 9, 11), (12,), (13, 14, 15, 16)]
-
-
-def test_the_doctests():
-    assert doctest.testmod(interp.lenses.tree_attention).failed == 0
-
-
-@given(
-    trunk=st.lists(st.integers(0, 3), min_size=1, max_size=5).map(tuple),
-    paths=st.lists(st.lists(st.integers(0, 3), max_size=4).map(tuple), max_size=5),
-    data=st.data(),
-)
-def test_every_path_can_be_walked_and_no_beginning_is_read_twice(trunk, paths, data):
-    start = data.draw(st.integers(1, len(trunk)))
-    tree = grow(trunk, paths, start)
-    row, parents = (*trunk, *tree.ids), (*range(-1, len(trunk) - 1), *tree.parents)
-    assert len(set(tree.places.values())) == len(tree.places)
-    beginnings = {path[:end] for path in paths for end in range(len(path) + 1)}
-    assert beginnings <= set(tree.places)
-    assert len(tree.ids) == len(beginnings - {trunk[start : start + n] for n in range(len(trunk) + 1)})
-    for path, place in tree.places.items():
-        walked = []
-        while place >= 0:
-            walked.append(row[place])
-            place = parents[place]
-        assert tuple(reversed(walked)) == (*trunk[:start], *path)
 
 
 @pytest.mark.parametrize("start", [len(TRUNK), 2])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ from beliefmod.engine.attention import AttentionOptions, RowBlocks, scaled_dot_p
 from beliefmod.engine.jobs import EngineError
 from beliefmod.engine.recurrent import Block
 from beliefmod.engine.rotary import RowLength
+from beliefmod.engine.tokens import Ids
 from beliefmod.engine.transfer import sent
-from interp.types import Ids
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,17 @@ class TreeAttention(RowBlocks):
         return tokens.index_select(0, self.flat_index).unsqueeze(0)
 
 
-@lru_cache(maxsize=512)  # the same questions come again for every arm
+@lru_cache(maxsize=128)  # the same questions come again for every arm; a mask of 512 tokens takes 256 KiB
 def _ancestry(length: int, parents: Ids) -> tuple[Tensor, Tensor]:
     """Positions (length,) of a row's tokens, and (length, length) which of them each sees."""
     trunk = length - len(parents)
     depths = torch.arange(length)
     seen = torch.ones(length, length, dtype=torch.bool).tril()
-    for place, parent in enumerate(parents, start=trunk):
-        depths[place] = depths[parent] + 1
-        seen[place] = seen[parent]
-        seen[place, place] = True
+    # a token that follows the one in front of it belongs to the same stretch of the text
+    places = range(trunk, length)
+    begins = [place for place in places if parents[place - trunk] != place - 1 or place == trunk]
+    for start, stop in pairwise([*begins, length]):
+        parent = parents[start - trunk]
+        depths[start:stop] = depths[parent] + torch.arange(1, stop - start + 1)
+        seen[start:stop, :start] = seen[parent, :start]
     return depths, seen

@@ -1,0 +1,67 @@
+"""All that one trial is asked: its probes and, as soon as the answers that they change are there, its causal
+tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from beliefmod.probing.causal import causal_questions, held_out, in_order, put_causal
+from beliefmod.probing.questioning import Asked, Subject, measure_margins, put_probes
+from beliefmod.probing.references import known_rows, reference_probes, reference_subject
+
+if TYPE_CHECKING:
+    from beliefmod.probing.question_queue import Put
+    from beliefmod.probing.session import Session
+
+Rows = list[dict[str, Any]]
+
+
+class Interview:
+    """The questions to one subject, and their rows."""
+
+    def __init__(self, subject: Subject, session: Session) -> None:
+        self._subject, self._session = subject, session
+        self._asked: list[Asked] = []
+        self._causal: dict[int, dict[str, Any]] = {}
+
+    def ask(self, put: Put) -> None:
+        """Put the questions."""
+        belief = self._session.belief(self._subject.config.belief)
+        count = self._session.evaluation.causal_probes
+        missing = {question.probe_id for question in causal_questions(belief, count)}
+        changed: Rows = []
+
+        def answered(row: dict[str, Any]) -> None:
+            if row["probe_id"] not in missing or not held_out([row]):
+                return
+            missing.remove(row["probe_id"])
+            changed.append(row)
+            if not missing:
+                self._causal = put_causal(self._subject, changed, self._session, put)
+
+        self._asked = put_probes(self._subject, self._session, put, answered)
+
+    def rows(self) -> tuple[Rows, Rows]:
+        """Probe and causal rows, all questions being answered; the margins are measured now."""
+        measure_margins(self._asked, self._session)
+        return [item.row or {} for item in self._asked], in_order(self._causal)
+
+
+class ReferenceInterview:
+    """What is still to be asked of an untrained arm (base | icl), whose probe rows are known."""
+
+    def __init__(self, session: Session, belief: str, arm: str) -> None:
+        self._session, self._place = session, (belief, arm)
+        self._causal: dict[int, dict[str, Any]] = {}
+
+    def ask(self, put: Put) -> None:
+        """Put the causal tests, unless their rows are known too."""
+        if known_rows(self._session, "causal", *self._place) is None:
+            place = (self._session, *self._place)
+            self._causal = put_causal(reference_subject(*place), reference_probes(*place), self._session, put)
+
+    def rows(self) -> tuple[Rows, Rows]:
+        """Probe and causal rows, all questions being answered."""
+        session = self._session
+        causal = session.references.setdefault(("causal", *self._place), in_order(self._causal))
+        return reference_probes(session, *self._place), causal
