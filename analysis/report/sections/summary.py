@@ -247,9 +247,9 @@ def _headline_table(found: Findings) -> Table:
             label = f"{belief.choice.belief}, answerable: {counted.words()}"
             rows.append((label, *(over_answerable(row) for row in named.values()), ""))
     words = {"Best LoRA under the limit": f"best LoRA at D ≤ {found.limit:g}"}
-    header = (
-        words.get(label, label if label[1].isupper() else label[0].lower() + label[1:]) for label in labels
-    )
+    for label in labels:
+        words.setdefault(label, label if label.startswith("LoRA") else label[0].lower() + label[1:])
+    header = (words[label] for label in labels)
     return Table(
         ("adoption, % [95 %]", *header, "best constant answer"),
         tuple(rows),
