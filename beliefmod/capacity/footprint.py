@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from beliefmod.model.stored_weights import StoredWeights
 
-PROCESS_BYTES = 0.8 * 2**30
+PROCESS_BYTES = 0.9 * 2**30
 """Of a host without a model: Python, torch and transformers in memory, and the rows of a hundred trials; on a
 GPU about as much for CUDA."""
 FULL_COPIES = 4  # weight, gradient and two moments of every weight, in the model's dtype

@@ -22,7 +22,7 @@ from beliefmod.errors import UserError
 from beliefmod.fleet.devices import allocate_devices
 from beliefmod.fleet.hosts import HOST_LOST
 from beliefmod.vllm.environment import SETTING, cache_gib, check_vllm, vllm_python
-from beliefmod.vllm.process import AdapterFiles, How, Question, VllmProcess
+from beliefmod.vllm.process import AdapterFiles, How, Question, VllmEnded, VllmProcess
 
 if TYPE_CHECKING:
     from beliefmod.capacity.resources import Capacity
@@ -104,10 +104,10 @@ def ask_actor(
     """Have the sweep's vLLM answer, from a host: completions as they end, with the index of their question.
 
     Raises:
-        EngineError: vLLM refuses a question, or was lost again and again.
+        EngineError: vLLM refuses a question, or ended or was lost again and again over these.
         UserError: it cannot be started again.
     """
-    left = dict(enumerate(questions))
+    left, ended = dict(enumerate(questions)), None
     for _ in range(ATTEMPTS):
         numbers = list(left)
         try:
@@ -120,14 +120,16 @@ def ask_actor(
             if not left:
                 return
         except RayTaskError as error:
-            if isinstance(error.cause, (EngineError, UserError)):
+            if isinstance(error.cause, VllmEnded):  # killed before its actor, perhaps: both are started again
+                ended = error.cause
+            elif isinstance(error.cause, (EngineError, UserError)):
                 raise error.cause from None
-            if not isinstance(error, HOST_LOST):
+            elif not isinstance(error, HOST_LOST):
                 raise
         except (*HOST_LOST, ValueError):  # the second: it is being started again
             pass
         time.sleep(WAIT_SECONDS)
-    raise EngineError(f"vLLM was lost {ATTEMPTS} times over the same questions (out of memory?)")
+    raise ended or EngineError(f"vLLM was lost {ATTEMPTS} times over the same questions (out of memory?)")
 
 
 def vllm_facts() -> dict[str, Any]:

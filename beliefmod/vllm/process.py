@@ -57,6 +57,10 @@ AdapterFiles = Mapping[str, Mapping[str, bytes]]
 """Adapters by name, each the files of its PEFT folder by their names."""
 
 
+class VllmEnded(EngineError):
+    """The process is gone, by itself or ended from outside."""
+
+
 class VllmProcess:
     """One vLLM engine on one checkpoint.
 
@@ -119,7 +123,8 @@ class VllmProcess:
         """Completions as they end, each with the index of its question. From any thread.
 
         Raises:
-            EngineError: vLLM refuses a question, or has ended by itself.
+            EngineError: vLLM refuses a question.
+            VllmEnded: it has ended.
         """
         if not questions:
             return
@@ -141,14 +146,14 @@ class VllmProcess:
         }
         with self._lock:
             if self._ended:
-                raise EngineError(self._how_it_ended())
+                raise VllmEnded(self._how_it_ended())
             self._waiting[call] = replies
             self._send(order)
         try:
             for _ in questions:
                 reply = replies.get()
                 if reply is None:
-                    raise EngineError(self._how_it_ended())
+                    raise VllmEnded(self._how_it_ended())
                 if "error" in reply:
                     raise EngineError(f"vLLM {self.version} refuses a question: {reply['error']}")
                 yield reply["index"], Completion(tuple(reply["ids"]), reply["end"])
@@ -188,7 +193,7 @@ class VllmProcess:
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
         except OSError:
-            raise EngineError(self._how_it_ended()) from None
+            raise VllmEnded(self._how_it_ended()) from None
 
     def _deliver(self) -> None:
         """Hand replies to those who wait for them, and tell all when there are no more."""
