@@ -109,6 +109,7 @@ def test_resuming_a_finished_run_runs_nothing(finished_sweep):
     assert (run / "rows").stat().st_mtime_ns == before
 
 
+@pytest.mark.long
 def test_a_lost_row_is_run_again_and_comes_out_the_same(finished_sweep, tmp_path):
     run = copy_of(finished_sweep[0], tmp_path)
     trials = pl.read_parquet(run / "trials.parquet")

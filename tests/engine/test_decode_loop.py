@@ -58,7 +58,7 @@ def one_by_one(engine, requests, sampling=GREEDY):
         engine.drafts = kept
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(1, 14),
@@ -134,7 +134,7 @@ def streamed(engine, requests, sampling=GREEDY):
     return dict(zip(asked, answers, strict=True)), alive
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(1, 8),

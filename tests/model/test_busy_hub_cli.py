@@ -15,7 +15,7 @@ from tests.fake_hub import FakeHub, fake_hub
 from tests.finished_run import small_space
 from tests.hub_cache import FIRST, NAME
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture
