@@ -288,6 +288,8 @@ def test_a_run_without_a_report_is_checked_all_the_same(run: Path):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_trials_that_do_not_use_a_setting_agree_beside_those_that_do(tmp_path: Path):
     """The table has a setting's default where a trial's own row has nothing, as that of own traces of
     `data.mask_empty_thinking`, which bare answers alone have."""
