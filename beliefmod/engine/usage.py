@@ -125,6 +125,7 @@ class Usage:
         self.work = Work()
         self.shrinks: list[str] = []
         self._base_texts: set[int] = set()
+        self._since: dict[Activity, float] = {}  # when what is being timed began
         self._slots_since: tuple[float, int, int] | None = None
         self._since_refill = [0.0, 0.0]
         self._started = 0
@@ -132,22 +133,25 @@ class Usage:
     @contextmanager
     def timed(self, activity: Activity) -> Iterator[None]:
         """Add the seconds of a block to an activity."""
-        start = time.monotonic()
+        self._since[activity] = time.monotonic()
         try:
             yield
         finally:
-            name = f"{activity}_seconds"
-            setattr(self.work, name, getattr(self.work, name) + time.monotonic() - start)
+            self._add(activity)
 
     @contextmanager
     def outside(self, activity: Activity) -> Iterator[None]:
         """Leave the seconds of a block out of an activity that is being timed around it."""
-        start = time.monotonic()
+        self._add(activity)
         try:
             yield
         finally:
-            name = f"{activity}_seconds"
-            setattr(self.work, name, getattr(self.work, name) - (time.monotonic() - start))
+            self._since[activity] = time.monotonic()
+
+    def _add(self, activity: Activity) -> None:
+        name = f"{activity}_seconds"
+        seconds = time.monotonic() - self._since.pop(activity)
+        setattr(self.work, name, getattr(self.work, name) + seconds)
 
     def shrunk(self, sentence: str) -> None:
         """Take down that memory ran out."""
