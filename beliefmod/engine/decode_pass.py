@@ -109,6 +109,7 @@ class DecodePass:
             self._recorded().run(self._plain_step)
         else:
             self._plain_step()
+        assert self._on_device is not None
         self._unread.append(self._on_device.ids.clone())
         for part in self.parts:
             for place, row in enumerate(part.rows):

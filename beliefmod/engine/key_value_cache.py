@@ -98,7 +98,7 @@ class KeyValueCache:
         for layer in other._replaced():  # made whole at once: memory that grows piece by piece has holes
             fresh = other.layers.pop(layer)
             if layer not in self.layers:
-                self.layers[layer] = tuple(self._empty(each) for each in fresh)
+                self.layers[layer] = self._empty(fresh[0]), self._empty(fresh[1])
             for mine, theirs in zip(self.layers[layer], fresh, strict=True):
                 mine[rows, :, : theirs.shape[2]] = theirs
         if other.states is not None:

@@ -111,8 +111,8 @@ def ask_actor(
     for _ in range(ATTEMPTS):
         numbers = list(left)
         try:
-            actor = ray.get_actor(NAME)
-            asked = actor.ask.options(num_returns="streaming").remote(list(left.values()), adapters, how)
+            actor: Any = ray.get_actor(NAME)
+            asked: Any = actor.ask.options(num_returns="streaming").remote(list(left.values()), adapters, how)
             for reference in asked:
                 place, completion = ray.get(reference)
                 del left[numbers[place]]
@@ -134,7 +134,8 @@ def ask_actor(
 
 def vllm_facts() -> dict[str, Any]:
     """What the sweep's vLLM says of itself, for a host."""
-    return ray.get(ray.get_actor(NAME).ready.remote())
+    actor: Any = ray.get_actor(NAME)
+    return ray.get(actor.ready.remote())
 
 
 @contextmanager

@@ -46,8 +46,11 @@ class AnswerWriter(Protocol):
         identity: what decides its answers beside the model.
     """
 
-    name: str
-    identity: Mapping[str, str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> Mapping[str, str]: ...
 
     def generate(
         self,

@@ -9,6 +9,9 @@ replies to what standard output was when it started; vLLM's own words go to stan
     {"call": 1, "index": 0, "ids": [7, 2], "end": "eos"}, or {"call": 1, "error": WORDS} and no more of it
 """
 
+# vLLM is not in the environment that is checked
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 import itertools
 import json
 import os

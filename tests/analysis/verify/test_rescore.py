@@ -72,7 +72,9 @@ def test_verdicts_metrics_and_report_are_those_of_this_version(run: Path):
     checked = called("verify", str(run), "-q")
     assert checked.exit_code == 0, checked.output
     after = {path.name: pl.read_parquet(path) for path in (run / "probes").iterdir()}
-    assert all(after[name].equals(before[name]) for name in before) and len(after) == len(before)
+    # a run of an older version gets the columns that have come since
+    assert all(after[name].select(table.columns).equals(table) for name, table in before.items())
+    assert len(after) == len(before)
     again = pl.read_parquet(run / "trials.parquet")
     assert again["adoption"].to_list() == row["adoption"].to_list()
     assert again["final_loss"].to_list() == row["final_loss"].to_list()
