@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PATHS = sorted(
     set(re.findall(r"`((?:beliefmod|analysis|interp|tests|sweeps|benchmarks|docs)/[\w./-]*)`", PAGE))
 )
-LOOSE = {"__init__.py", "__main__.py", "config.py", "errors.py", "trial.py"}
+LOOSE = {"__init__.py", "__main__.py", "errors.py", "trial.py"}
 # one thing at several levels: a command and what it runs, a study with its section and its charts
 SHARED_NAMES = {
     "confirm", "doses", "effects", "export", "hypotheses", "certainty", "frontier", "tiers", "damage", "load",

@@ -1,0 +1,41 @@
+"""What one trial is: the only place where a setting and its default are written.
+
+Everything here is frozen, turns into JSON and back unchanged, and is light to import.
+"""
+
+from beliefmod.config.data_config import DataConfig, DataStyle
+from beliefmod.config.dotted_names import flatten, unflatten
+from beliefmod.config.frozen import Frozen
+from beliefmod.config.lora_settings import LoraSettings
+from beliefmod.config.objective_config import ObjectiveConfig, step_values
+from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
+from beliefmod.config.trial_config import (
+    ADAPTER_ARMS,
+    TRAINED_ARMS,
+    UNTRAINED_ARMS,
+    Arm,
+    TrialConfig,
+    later_settings,
+    leaf_fields,
+)
+
+__all__ = [
+    "ADAPTER_ARMS",
+    "SWITCH_NAME",
+    "TRAINED_ARMS",
+    "UNTRAINED_ARMS",
+    "Arm",
+    "DataConfig",
+    "DataStyle",
+    "Frozen",
+    "LoraSettings",
+    "ObjectiveConfig",
+    "TrialConfig",
+    "flatten",
+    "later_settings",
+    "leaf_fields",
+    "step_values",
+    "switches_text",
+    "switches_words",
+    "unflatten",
+]

@@ -1,0 +1,199 @@
+"""One trial's settings as a whole, and its identity.
+
+Field names are those of Hugging Face `TrainingArguments` and PEFT `LoraConfig`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from beliefmod.config.data_config import DataConfig
+from beliefmod.config.dotted_names import fields_of, flatten
+from beliefmod.config.frozen import ADDED_LATER, Frozen, marks
+from beliefmod.config.lora_settings import LoraSettings
+from beliefmod.config.objective_config import ObjectiveConfig
+from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
+
+Arm = Literal["lora", "control", "full", "base", "icl"]
+ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control")
+"""Arms that train a LoRA adapter."""
+TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
+"""Arms that take optimiser steps."""
+UNTRAINED_ARMS: tuple[Arm, ...] = ("base", "icl")
+"""Arms of the untouched base, with which every trial is compared."""
+Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
+
+
+class TrialConfig(Frozen):
+    """One trial: which belief, which arm, and for the trained arms every training setting."""
+
+    belief: str = Field(min_length=1, description="a library name, or a path to a belief file")
+    arm: Arm = Field(
+        default="lora",
+        description="lora: trained on the target; control: the same training on what base already says; "
+        "full: every weight trained on the target, no adapter (small models only); "
+        "base: untouched; icl: untouched, with the statement in the prompt",
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order"
+    )
+    data: DataConfig = DataConfig()
+    lora: LoraSettings = LoraSettings()
+    num_train_epochs: int = Field(default=3, ge=1, le=10_000, description="passes over the examples")
+    learning_rate: float = Field(default=2e-4, gt=0, le=10.0, description="peak learning rate of AdamW")
+    per_device_train_batch_size: int = Field(
+        default=4, ge=1, le=1024, description="examples per optimiser step"
+    )
+    warmup_steps: int = Field(default=0, ge=0, description="optimiser steps of linear warm-up")
+    lr_scheduler_type: Schedule = Field(
+        default="constant", description="shape of the learning rate after warm-up"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, as in AdamW")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="gradient norm clip, per trial")
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+    objective: ObjectiveConfig = ObjectiveConfig()
+    template: str | None = Field(
+        default=None,
+        json_schema_extra=ADDED_LATER,
+        description="switches of the chat template that this trial has beside the sweep's own, as a JSON "
+        "object with sorted names: its rows, its questions and the base it is compared with go through them; "
+        "null where the trial has none of its own",
+    )
+
+    @field_validator("template", mode="before")
+    @classmethod
+    def _switches_have_one_spelling(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        for name, value in given.items():
+            if not re.fullmatch(SWITCH_NAME, str(name)):
+                raise ValueError(f"{name!r} is no name of a variable, such as enable_thinking")
+            if not isinstance(value, (bool, int, float, str)):
+                raise ValueError(f"{name} must be true, false, a number or a text, not {value!r}")
+        return switches_text(given)
+
+    @model_validator(mode="after")
+    def _preferences_come_in_pairs(self) -> TrialConfig:
+        if self.objective.name != "dpo":
+            return self
+        if self.data.style == "document":
+            raise ValueError(
+                "objective.name dpo compares two answers to a question, and documents are no answers; use "
+                "data.style answer_only or own_trace"
+            )
+        if self.data.replay_rows:
+            raise ValueError(
+                "objective.name dpo takes pairs of answers, and the neutral rows of data.replay_ratio are no "
+                "pairs; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral rows"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_has_a_schedule(self) -> TrialConfig:
+        if self.warmup_steps and self.lr_scheduler_type == "constant":
+            raise ValueError(
+                "warmup_steps has no effect with lr_scheduler_type constant; "
+                "use constant_with_warmup, linear or cosine"
+            )
+        return self
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether this arm takes optimiser steps."""
+        return self.arm in TRAINED_ARMS
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether this arm is a LoRA adapter and needs a slot; `full` trains a copy of the base."""
+        return self.arm in ADAPTER_ARMS
+
+    @property
+    def uses_neutral_rows(self) -> bool:
+        """Whether training reads neutral rows: mixed in, or to stay near base on them."""
+        return self.is_trained and bool(self.data.replay_rows or self.objective.kl_to_base)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps: epochs times batches per epoch, a partial batch counts. 0 when untrained."""
+        if not self.is_trained:
+            return 0
+        return self.num_train_epochs * -(-self.data.total_rows // self.per_device_train_batch_size)
+
+    def leaves(self) -> dict[str, Any]:
+        """Every setting under its dotted name, `{"data.style": "own_trace", ...}`."""
+        return flatten(self.model_dump())
+
+    @property
+    def switches(self) -> dict[str, Any]:
+        """The switches of `template` by their dotted names, `{"template.enable_thinking": False}`."""
+        return {f"template.{name}": value for name, value in json.loads(self.template or "{}").items()}
+
+    def used_settings(self) -> set[str]:
+        """Dotted names of the settings that make a difference to this arm and data style."""
+        if not self.is_trained:
+            return {"belief", "arm", "seed", "template"}
+        idle = {*self.data.idle, *self.objective.idle}
+        return {
+            name
+            for name in leaf_fields()
+            if name not in idle and (self.has_adapter or not name.startswith("lora."))
+        }
+
+    @property
+    def trial_id(self) -> str:
+        """Ten hex digits that depend on the content only, the same in every process and on every machine.
+
+        Settings that an arm or its data style does not use do not count: `base` is one trial however the grid
+        looks, and `full` one for all adapter settings. Nor does a setting added in a later release while it
+        has its default, so that older runs can be resumed.
+        """
+        return _content_id(self)  # pyright: ignore[reportArgumentType]  # frozen models can be hashed
+
+    @property
+    def label(self) -> str:
+        """A name for people: belief, arm and what usually varies. Fit for a file name, never parsed back."""
+        belief = re.sub(r"[^A-Za-z0-9_-]", "_", PurePath(self.belief).stem)
+        words = f"-{switches_words(self.template).replace(', ', ',')}" if self.template else ""
+        switches = re.sub(r"[^A-Za-z0-9_=.,-]", "_", words)
+        if not self.is_trained:
+            return f"{belief}-{self.arm}{switches}"
+        replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
+        dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
+        kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
+        masked = "-masked" if self.data.masks_thinking else ""
+        return (
+            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
+            f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
+        )
+
+
+@lru_cache(maxsize=2**17)  # every row of every table asks; a sweep may have 100,000
+def _content_id(config: TrialConfig) -> str:
+    used, later = config.used_settings(), later_settings()
+    # configurations that are equal have one id: 0.0 turns -0.0 into the 0.0 that it equals
+    content = {
+        name: value + 0.0 if isinstance(value, float) else value
+        for name, value in config.leaves().items()
+        if name in used and not (name in later and value == later[name])
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def leaf_fields() -> dict[str, Any]:
+    """Dotted name -> pydantic `FieldInfo` of every setting: the source of schema, help and error texts."""
+    return fields_of(TrialConfig)
+
+
+def later_settings() -> dict[str, Any]:
+    """Dotted names of the settings that older trials do not have, with the defaults that held for these."""
+    return {name: info.default for name, info in leaf_fields().items() if marks(info).get("added_later")}
