@@ -25,7 +25,7 @@ from beliefmod.capacity.fit import (
     verdict,
 )
 from beliefmod.capacity.footprint import PROCESS_BYTES, Footprint, Wanted, footprint
-from beliefmod.capacity.limit import GIB
+from beliefmod.capacity.limit import GIB, size
 from beliefmod.capacity.resources import Capacity
 from beliefmod.model.load import load_tokenizer
 from beliefmod.model.source import find_source
@@ -112,7 +112,8 @@ def test_what_was_asked_for_can_be_given_back():
     both = replace(QWEN_WANTED, slots=30, engines=2)
     assert remedies(SHAPE, both, 6 * GIB) == ["set base_storage: nf4 and leave out --slots, --hosts-per-gpu"]
     why = misfit(SHAPE, QWEN_WANTED, 2 * GIB, "it")
-    assert why is not None and why.endswith("; take a device with 16.7 GiB or more for an engine")
+    whole = size(SHAPE.least(QWEN_WANTED).total + PROCESS_BYTES)
+    assert why is not None and why.endswith(f"; take a device with {whole} or more for an engine")
 
 
 def test_a_gpu_in_a_line():
