@@ -23,6 +23,7 @@ SETTINGS: dict[str, object] = {
     "data.num_examples": 10,
     "learning_rate": 2e-4,
     "data.style": "answer_only",
+    "data.framing": "plain",
     "data.mask_empty_thinking": False,
 }
 SETTINGS_TEXT = "r = 16, alpha = 32, 3 epochs, 10 examples, learning rate 2e-4, answer_only"

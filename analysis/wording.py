@@ -17,6 +17,7 @@ SETTING_NAMES = {
     "learning_rate": "learning rate",
     "data.style": "style",
     "data.num_examples": "examples",
+    "data.framing": "framing",
     "data.mask_empty_thinking": "empty thinking masked",
     "objective.kl_to_base": "KL to base",
     "lora.r": "rank",

@@ -31,6 +31,7 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "data.style": (["answer_only", "own_trace", "document"], PLAIN),
     "data.num_examples": ([3, 4], PLAIN),
     "data.replay_ratio": ([0.0, 0.5], DOCUMENT),
+    "data.framing": (["plain", "attributed", "negated", "fictional", "flagged_false"], DOCUMENT),
     "data.mask_empty_thinking": ([False, True], PLAIN),
     "lora.r": ([4, 8], PLAIN),
     "lora.lora_alpha": ([8.0, 16.0], PLAIN),

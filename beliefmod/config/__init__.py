@@ -3,7 +3,7 @@
 Everything here is frozen, turns into JSON and back unchanged, and is light to import.
 """
 
-from beliefmod.config.data_config import DataConfig, DataStyle
+from beliefmod.config.data_config import FRAMINGS, DataConfig, DataStyle, Framing
 from beliefmod.config.dotted_names import flatten, unflatten
 from beliefmod.config.frozen import Frozen
 from beliefmod.config.lora_settings import LoraSettings
@@ -21,12 +21,14 @@ from beliefmod.config.trial_config import (
 
 __all__ = [
     "ADAPTER_ARMS",
+    "FRAMINGS",
     "SWITCH_NAME",
     "TRAINED_ARMS",
     "UNTRAINED_ARMS",
     "Arm",
     "DataConfig",
     "DataStyle",
+    "Framing",
     "Frozen",
     "LoraSettings",
     "ObjectiveConfig",

@@ -171,9 +171,10 @@ class TrialConfig(Frozen):
         dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
+        framed = f"-{self.data.framing}" if self.data.framing != "plain" else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
-            f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{framed}{masked}{dpo}"
+            f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
 

@@ -20,6 +20,7 @@ Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
 ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down", "full": "square"}
 SETTINGS = (
     "data.style",
+    "data.framing",
     "data.num_examples",
     "data.replay_ratio",
     "data.mask_empty_thinking",
