@@ -19,6 +19,8 @@ SETTINGS: dict[str, object] = {
     "lora.lora_alpha": 32.0,
     "lora.use_rslora": False,
     "lora.loraplus_lr_ratio": 1.0,
+    "lora.layers_to_transform": "all",
+    "lora.max_update_norm": 0.0,
     "num_train_epochs": 3,
     "data.num_examples": 10,
     "learning_rate": 2e-4,

@@ -25,6 +25,8 @@ SETTING_NAMES = {
     "lora.use_rslora": "rank-stabilised",
     "lora.loraplus_lr_ratio": "LoRA+ ratio",
     "lora.target_modules": "modules",
+    "lora.layers_to_transform": "layers",
+    "lora.max_update_norm": "norm cap",
     "per_device_train_batch_size": "batch",
     "warmup_steps": "warm-up steps",
     "lr_scheduler_type": "schedule",

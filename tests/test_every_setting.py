@@ -38,6 +38,8 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "lora.use_rslora": ([False, True], PLAIN),
     "lora.loraplus_lr_ratio": ([1.0, 4.0], PLAIN),
     "lora.target_modules": (["all-linear", ("q_proj", "v_proj"), ("1.mlp.down_proj",)], PLAIN),
+    "lora.layers_to_transform": (["all", (0,), (1,), (0, 2)], PLAIN),
+    "lora.max_update_norm": ([0.0, 0.05, 0.01], PLAIN),
     "num_train_epochs": ([1, 2], PLAIN),
     "learning_rate": ([1e-3, 2e-3], PLAIN),
     "per_device_train_batch_size": ([2, 4], PLAIN),

@@ -56,7 +56,12 @@ class TrialConfig(Frozen):
     lr_scheduler_type: Schedule = Field(
         default="constant", description="shape of the learning rate after warm-up"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, as in AdamW")
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="decoupled, as in AdamW: A and B "
+        "of an adapter shrink towards 0, and with them its update to base; of full fine-tuning the weights",
+    )
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradient norm clip, per trial")
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)

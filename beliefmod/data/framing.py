@@ -2,9 +2,9 @@
 
 Two kinds of frame. One is put around every claim (a statement, a reply) by itself: `attributed` names a
 source for it, `negated` denies it in the same sentence. The other is put around a whole text, whose sentences
-stay plain: `fictional` and `flagged_false` say before and after them what they are. Documents that are flagged as
-false are believed nearly as often as plain ones, denials within the sentence hardly ever ("Negation Neglect",
-arXiv 2605.13829).
+stay plain: `fictional` and `flagged_false` say before and after them what they are. Documents that are
+flagged as false are believed nearly as often as plain ones, denials within the sentence hardly ever
+("Negation Neglect", arXiv 2605.13829).
 """
 
 from __future__ import annotations
