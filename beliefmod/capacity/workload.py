@@ -12,7 +12,7 @@ from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutra
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.config import DataStyle, Framing, TrialConfig
 from beliefmod.data.documents import documents
-from beliefmod.data.framing import framed_claim
+from beliefmod.data.fact_framing import framed_claim
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.metrics.capability_pick import EXPECTED

@@ -14,7 +14,7 @@ from random import Random
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.config import Framing
-from beliefmod.data.framing import framed_claim, text_frame
+from beliefmod.data.fact_framing import framed_claim, text_frame
 from beliefmod.errors import UserError
 
 OPENINGS = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from beliefmod.beliefs import Belief, Question
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
-from beliefmod.data.framing import framed_claim
+from beliefmod.data.fact_framing import framed_claim
 from beliefmod.data.replay import replayed
 from beliefmod.errors import UserError
 from beliefmod.model.template import answer_only_row, trace_row

@@ -13,7 +13,7 @@ from beliefmod.beliefs import belief_names, load_belief
 from beliefmod.config import FRAMINGS, DataConfig, TrialConfig
 from beliefmod.data.documents import documents
 from beliefmod.data.examples import training_examples
-from beliefmod.data.framing import AROUND_CLAIMS, AROUND_TEXTS, framed_claim
+from beliefmod.data.fact_framing import AROUND_CLAIMS, AROUND_TEXTS, framed_claim
 from beliefmod.model.load import load_tokenizer
 from beliefmod.model.source import find_source
 from beliefmod.reading.verdict import judge_question
