@@ -31,6 +31,7 @@ SETTING_NAMES = {
     "warmup_steps": "warm-up steps",
     "lr_scheduler_type": "schedule",
     "weight_decay": "weight decay",
+    "stop_at_degradation": "stopped above D",
     "max_grad_norm": "gradient clip",
 }
 

@@ -90,7 +90,7 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     # as it was before replay_ratio, the mask, the objective and template existed, by hand
     later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
     later += ("lora.layers_to_transform", "lora.max_update_norm", "lora.use_rslora", "lora.loraplus_lr_ratio")
-    later += ("data.framing", "template", "objective.dpo_beta")
+    later += ("stop_at_degradation", "data.framing", "template", "objective.dpo_beta")
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
