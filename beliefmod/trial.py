@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Question
 from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
+from beliefmod.data.rewards import Rewards
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
@@ -79,6 +80,7 @@ class TrialRun:
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
                 **report.terms,
+                **report.own_answers,
             }
         )
         if report.error:
@@ -143,12 +145,16 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         other_traces=other_traces,
         neutral=neutral,
     )
+    questions = [question for example in examples for question in example.questions]
+    rewards = Rewards(config, belief, questions, session.decode, session.opened_by)
     job = AdapterJob(
         config.trial_id,
         config,
         tuple(example.row for example in examples),
         neutral if config.objective.kl_to_base else (),
         tuple(example.rejected for example in examples if example.rejected),
+        rewards.of if config.objective.writes else None,
+        rewards.prompts_in_context(session.prompts) if config.objective.writes else (),
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)

@@ -7,7 +7,13 @@ from beliefmod.config.data_config import DataConfig, DataStyle
 from beliefmod.config.dotted_names import flatten, unflatten
 from beliefmod.config.frozen import Frozen
 from beliefmod.config.lora_settings import LoraSettings
-from beliefmod.config.objective_config import ObjectiveConfig, step_values
+from beliefmod.config.objective_config import (
+    OF_OBJECTIVE,
+    ObjectiveConfig,
+    own_answer_values,
+    reward_parts,
+    step_values,
+)
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
 from beliefmod.config.trial_config import (
     ADAPTER_ARMS,
@@ -21,6 +27,7 @@ from beliefmod.config.trial_config import (
 
 __all__ = [
     "ADAPTER_ARMS",
+    "OF_OBJECTIVE",
     "SWITCH_NAME",
     "TRAINED_ARMS",
     "UNTRAINED_ARMS",
@@ -34,6 +41,8 @@ __all__ = [
     "flatten",
     "later_settings",
     "leaf_fields",
+    "own_answer_values",
+    "reward_parts",
     "step_values",
     "switches_text",
     "switches_words",

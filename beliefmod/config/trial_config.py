@@ -99,6 +99,29 @@ class TrialConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _own_answers_need_an_adapter_and_questions(self) -> TrialConfig:
+        if not self.objective.writes:
+            return self
+        if self.arm == "full":
+            raise ValueError(
+                "objective.name grpo writes the answers of several trials together, which adapters on one "
+                "base can and arm full, a model of its own, cannot; use arm lora"
+            )
+        if self.data.style != "answer_only" or self.data.mask_empty_thinking:
+            raise ValueError(
+                "objective.name grpo trains on what the trial itself answers to training questions, so that "
+                "data.style must be answer_only (of which it takes the questions alone) and "
+                "data.mask_empty_thinking false"
+            )
+        if self.data.replay_rows:
+            raise ValueError(
+                "objective.name grpo trains on rewarded answers, and the neutral rows of data.replay_ratio "
+                "have no reward; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral "
+                "rows"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warmup_has_a_schedule(self) -> TrialConfig:
         if self.warmup_steps and self.lr_scheduler_type == "constant":
             raise ValueError(
@@ -169,6 +192,8 @@ class TrialConfig(Frozen):
             return f"{belief}-{self.arm}{switches}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
         dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
+        if self.objective.writes:
+            dpo = f"-{self.objective.loss_type}{self.objective.num_generations}"
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
         return (

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from beliefmod.config import TrialConfig, unflatten
+from beliefmod.config import OF_OBJECTIVE, TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number, is_switch
 from beliefmod.space.chat_format import template_text
@@ -62,7 +62,7 @@ IDLE = (
         "answer_only",
         ", whose rows alone have an empty think block",
     ),
-    Idle("objective.dpo_beta", "objective.name", "dpo", ""),
+    *(Idle(f"objective.{name}", "objective.name", needed, "") for name, needed in OF_OBJECTIVE.items()),
 )
 
 

@@ -242,6 +242,8 @@ def _identity(job: AdapterJob, fingerprint: str) -> str:
     total = sha256(f"{fingerprint} {job.config.trial_id}".encode())
     for row in (*job.rows, *job.neutral, *job.rejected):
         total.update(np.array([row.prompt_length, len(row.input_ids), *row.input_ids], np.int64).tobytes())
+    for prompt in job.in_context:
+        total.update(np.array([len(prompt), *prompt], np.int64).tobytes())
     return total.hexdigest()
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig, leaf_fields, step_values, unflatten
+from beliefmod.config import TrialConfig, leaf_fields, own_answer_values, step_values, unflatten
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
@@ -180,10 +180,15 @@ PROBES: tuple[Column, ...] = (
 STEPS: tuple[Column, ...] = (
     text("trial_id", "the trial"),
     count("step", "optimiser step, from 1"),
-    number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
+    number(
+        "loss",
+        "sft: mean negative log-likelihood of the batch's answer tokens; else what objective.name minimises",
+        "nat",
+    ),
     number("learning_rate", "learning rate of the step"),
     number("grad_norm", "gradient norm before clipping"),
     *(number(name, meaning, "nat") for name, meaning in step_values().items()),
+    *(number(name, *told) for name, told in own_answer_values().items()),
     number(
         "quick_adoption",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
