@@ -305,11 +305,17 @@ def _identity(config: TrialConfig, session: Session) -> dict[str, Any]:
 def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     effort: dict[str, Any] = {"generated_tokens": sum(answer["tokens"] for answer in answers)}
     if run.job and run.trained_at is not None:
+        rows, epochs, objective = run.job.rows, run.config.num_train_epochs, run.config.objective
+        read = sum(row.prompt_length for row in rows) * epochs
+        supervised, fact = sum(row.answer_length for row in rows) * epochs, run.fact_tokens
+        if objective.writes:
+            read *= objective.num_generations
+            supervised = fact = round(sum(step["tokens_own_answers"] for step in run.steps))
         effort |= {
-            "training_rows": len(run.job.rows),
-            "training_tokens": sum(len(row.input_ids) for row in run.job.rows) * run.config.num_train_epochs,
-            "supervised_tokens": sum(row.answer_length for row in run.job.rows) * run.config.num_train_epochs,
-            "fact_tokens": run.fact_tokens,
+            "training_rows": len(rows),
+            "training_tokens": read + supervised,
+            "supervised_tokens": supervised,
+            "fact_tokens": fact,
             "steps": len(run.steps),
             "final_loss": run.steps[-1]["loss"],
             "train_seconds": run.trained_at - run.started,

@@ -26,6 +26,7 @@ SECTIONS = (
     "confirmed",
     "judged",
     "training",
+    "rewards",
     "speed",
     "failures",
     "unfinished",

@@ -193,7 +193,7 @@ def own_answer_values() -> dict[str, tuple[str, str]]:
             "1",
         ),
         **{name: (meaning, "1") for name, meaning in reward_parts().items()},
-        "tokens_own_answers": ("mean length of those answers", "token"),
+        "tokens_own_answers": ("tokens of all of a step's own answers", "token"),
         "kl_own_answers": (
             "KL(trial || base) on all of a step's own answers, before the step: summed over an answer's "
             "tokens, mean over answers; an estimate that is never negative (k3), but biased by answers that "

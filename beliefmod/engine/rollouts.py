@@ -85,6 +85,6 @@ def rewarded(
     on_the_whole = {
         "reward": fmean(rewards[index] for index in own),
         **{name: fmean(parts[index][name] for index in own) for name in settings.rewards},
-        "tokens_own_answers": fmean(len(answers[index][1].token_ids) for index in own),
+        "tokens_own_answers": float(sum(len(completion.token_ids) for _, completion in answers)),
     }
     return tuple(written), on_the_whole

@@ -27,9 +27,10 @@ class Grpo:
     With A an answer's advantage, p_t the trial's and b_t base's probability of the answer's token t, both at
     the temperature at which it was sampled, and old(x) = x without gradient:
 
-        cost_t = -p_t / old(p_t) * A + grpo_beta * (b_t / p_t - log(b_t / p_t) - 1)
+        cost_t = p_t / old(p_t) * (grpo_beta * (b_t / p_t - log(b_t / p_t) - 1) - A)
 
-    whose second term is an estimate of KL(trial || base) that is never negative (Schulman's k3). `loss_type`
+    in which the term behind grpo_beta is an estimate of KL(trial || base) that is never negative (Schulman's
+    k3); with the ratio before it its gradient is that of the KL itself (arXiv 2512.02556). `loss_type`
     grpo is the mean over answers of the mean over their tokens (Shao et al. 2024, arXiv 2402.03300, equation
     3), dr_grpo the sum over all tokens, over the number of answers and `max_completion_length` (Liu et al.
     2025, arXiv 2503.20783). Every answer is used for one step, taken by the weights that wrote it, so that
@@ -67,11 +68,12 @@ class Grpo:
         own = -F.cross_entropy(logits / temperature, labels, reduction="none")
         gap = -F.cross_entropy(base_logits / temperature, labels, reduction="none") - own
         divergence = gap.exp() - gap - 1
-        gain = (own - own.detach()).exp() * each([item.advantage for item in rows])
+        advantage = each([item.advantage for item in rows])
         beta = each([item.settings.grpo_beta for item in rows])
+        cost = (own - own.detach()).exp() * (beta * divergence - advantage)
         # a token has the weight 1 / (answers * tokens counted of each)
         counted = each([_counted(item.row, item.settings) for item in rows])
-        return torch.stack((beta * divergence - gain, counted * divergence))
+        return torch.stack((cost, counted * divergence))
 
 
 def _counted(row: TrainRow, settings: ObjectiveConfig) -> float:

@@ -86,7 +86,7 @@ def _trials() -> tuple[Column, ...]:
             number(f"{name}_damage_high", f"upper end of the 95 % interval of {name}_damage"),
         ]
     columns += [
-        count("training_rows", "rows the trial was trained on"),
+        count("training_rows", "rows the trial was trained on; of objective.name grpo its questions"),
         count("training_tokens", "tokens of the training rows, no padding, over all epochs", "token"),
         count("supervised_tokens", "tokens that carried loss, over all epochs", "token"),
         count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
