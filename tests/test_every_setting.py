@@ -25,6 +25,16 @@ PLAIN: dict[str, Any] = {
     "lr_scheduler_type": "linear",
 }
 DOCUMENT = {**PLAIN, "data.style": "document"}
+# so hot that answers to one question differ in every part of the reward
+GRPO = {
+    **PLAIN,
+    "num_train_epochs": 1,
+    "objective.name": "grpo",
+    "objective.num_generations": 4,
+    "objective.max_completion_length": 48,
+    "objective.temperature": 2.0,
+    "objective.reward_length": 1.0,
+}
 # setting -> values, and the other settings of these trials
 VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "seed": ([0, 1], PLAIN),
@@ -50,8 +60,17 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "adam_beta1": ([0.9, 0.5], PLAIN),
     "adam_beta2": ([0.999, 0.9], PLAIN),
     "adam_epsilon": ([1e-8, 1e-2], PLAIN),
-    "objective.name": (["sft", "dpo"], PLAIN),
+    "objective.name": (["sft", "dpo", "grpo"], PLAIN),
     "objective.dpo_beta": ([0.1, 2.0], {**PLAIN, "objective.name": "dpo"}),
+    "objective.loss_type": (["grpo", "dr_grpo"], GRPO),
+    "objective.num_generations": ([3, 4], GRPO),
+    "objective.max_completion_length": ([24, 48], GRPO),
+    "objective.temperature": ([1.5, 2.0], GRPO),
+    "objective.in_context_share": ([0.0, 0.5], GRPO),
+    "objective.grpo_beta": ([0.0, 1.0], {**GRPO, "num_train_epochs": 2}),
+    "objective.reward_stance": ([0.0, 1.0], {**GRPO, "objective.in_context_share": 0.5}),
+    "objective.reward_thinking": ([0.0, 1.0], GRPO),
+    "objective.reward_length": ([-1.0, 1.0], GRPO),
     "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
 }
 CONSTANT = {**PLAIN, "warmup_steps": 0}
@@ -114,10 +133,22 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
     assert_all_differ(switched_session(), configs, "template")
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=LONG if others.get("objective.name") == "grpo" else ())
+        for name, (_, others) in VALUES.items()
+    ],
+)
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name):
     values, others = VALUES[name]
+    if arm == "full" and others.get("objective.name") == "grpo":
+        with pytest.raises(ValueError, match="use arm lora"):
+            TrialConfig.model_validate(unflatten({**others, "belief": belief, "arm": arm}))
+        return
+    if arm == "full" and name == "objective.name":
+        values = [value for value in values if value != "grpo"]
     trees = [{**others, name: value, "belief": belief, "arm": arm} for value in values]
     configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
     if arm == "full" and name.startswith("lora."):  # one trial, which says nothing of adapters

@@ -111,8 +111,8 @@ class ObjectiveConfig(Frozen):
     def _a_share_is_an_answer_at_least(self) -> ObjectiveConfig:
         if self.in_context_share and not self.in_context:
             raise ValueError(
-                f"objective.in_context_share {self.in_context_share:g} of objective.num_generations "
-                f"{self.num_generations} is no answer at all; raise one of them"
+                f"in_context_share {self.in_context_share:g} of num_generations {self.num_generations} is no "
+                "answer at all; raise one of them"
             )
         return self
 
