@@ -480,3 +480,15 @@ def test_every_setting_of_rewards_may_be_an_axis():
     )
     assert arms(found) == {"base": 1, "icl": 1, "control": 1, "lora": 8}
     assert {trial.objective.name for trial in found.trials() if trial.is_trained} == {"grpo"}
+
+
+def test_a_scheduler_does_not_compare_rewarded_trials_by_their_loss():
+    def scheduled(metric: str) -> Space:
+        return space(
+            fixed={"objective.name": "grpo", "num_train_epochs": 8},
+            scheduler={"name": "asha", "metric": metric},
+        )
+
+    assert scheduled("adoption").spec.scheduler.metric.name == "adoption"
+    with pytest.raises(UserError, match="advantages cancel in the loss"):
+        scheduled("loss")
