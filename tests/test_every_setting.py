@@ -74,7 +74,7 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
 }
 CONSTANT = {**PLAIN, "warmup_steps": 0}
-LONG = [pytest.mark.slow, pytest.mark.long]
+LONG = pytest.mark.long
 # a control trains as a LoRA trial does, on the rows of the other world
 ARMS = ["lora", pytest.param("control", marks=LONG), "full"]
 
