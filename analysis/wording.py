@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beliefmod.config import OF_OBJECTIVE
 from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -168,11 +169,13 @@ def setting_name(name: str) -> str:
 
 
 def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
-    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
+    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row, but for those
+    that the row's objective does not use."""
     parts = []
     for name in names:
         value = row.get(name)
-        if value is None:
+        needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
+        if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
         text = setting_value(value)
         if name == "data.style":
