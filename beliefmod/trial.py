@@ -309,7 +309,7 @@ def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
         read = sum(row.prompt_length for row in rows) * epochs
         supervised, fact = sum(row.answer_length for row in rows) * epochs, run.fact_tokens
         if objective.writes:
-            read *= objective.num_generations
+            read *= objective.num_generations * objective.steps_per_batch
             supervised = fact = round(sum(step["tokens_own_answers"] for step in run.steps))
         effort |= {
             "training_rows": len(rows),

@@ -66,6 +66,11 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "objective.num_generations": ([3, 4], GRPO),
     "objective.max_completion_length": ([24, 48], GRPO),
     "objective.temperature": ([1.5, 2.0], GRPO),
+    "objective.num_iterations": ([1, 2], GRPO),
+    "objective.epsilon": (
+        [0.2, 0.001],
+        {**GRPO, "objective.num_iterations": 3, "learning_rate": 1e-2},
+    ),
     "objective.in_context_share": ([0.0, 0.5], GRPO),
     "objective.grpo_beta": ([0.0, 1.0], {**GRPO, "num_train_epochs": 2}),
     "objective.reward_stance": ([0.0, 1.0], {**GRPO, "objective.in_context_share": 0.5}),

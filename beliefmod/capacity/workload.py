@@ -51,7 +51,8 @@ class RowLengths:
         """Tokens of all rows of a trial in an epoch; of pairs those of both answers, taken to be of one
         length; of a trial that writes its answers itself those of all of them."""
         if config.objective.writes:
-            return self.own_answers(config) * (self.prompt(config) + self.own_answer(config))
+            read = self.own_answers(config) * (self.prompt(config) + self.own_answer(config))
+            return read * config.objective.steps_per_batch
         data = config.data
         answers = 2 if config.objective.name == "dpo" else 1
         total = data.num_examples * answers * self._mean(config, config.belief)

@@ -58,6 +58,21 @@ class ObjectiveConfig(Frozen):
         description="grpo: temperature at which such answers are sampled, from all tokens, and at which "
         "their likelihood is taken",
     )
+    num_iterations: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        json_schema_extra=ADDED_LATER,
+        description="grpo: optimiser steps on the answers to a batch of questions before others are written",
+    )
+    epsilon: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        json_schema_extra=ADDED_LATER,
+        description="grpo: a token whose probability has changed by more than this share since its answer "
+        "was written, in the direction of its advantage, is pushed no further; needs num_iterations above 1",
+    )
     in_context_share: float = Field(
         default=0.0,
         ge=0,
@@ -130,6 +145,11 @@ class ObjectiveConfig(Frozen):
         return self.name == "grpo"
 
     @property
+    def steps_per_batch(self) -> int:
+        """Optimiser steps that a trial takes on one batch of rows."""
+        return self.num_iterations if self.writes else 1
+
+    @property
     def in_context(self) -> int:
         """Answers to each question that are written with the statement in the prompt: never all of them."""
         return min(round(self.in_context_share * self.num_generations), self.num_generations - 1)
@@ -147,8 +167,9 @@ class ObjectiveConfig(Frozen):
     @property
     def idle(self) -> tuple[str, ...]:
         """Dotted names of settings that make no difference here, because of others of this section."""
-        needs = OF_OBJECTIVE.items()
-        return tuple(f"objective.{setting}" for setting, objective in needs if objective != self.name)
+        idle = [setting for setting, objective in OF_OBJECTIVE.items() if objective != self.name]
+        idle += ["epsilon"] if self.writes and self.num_iterations == 1 else []
+        return tuple(f"objective.{setting}" for setting in idle)
 
 
 OF_OBJECTIVE: dict[str, ObjectiveName] = {
@@ -159,6 +180,8 @@ OF_OBJECTIVE: dict[str, ObjectiveName] = {
             "num_generations",
             "max_completion_length",
             "temperature",
+            "num_iterations",
+            "epsilon",
             "in_context_share",
             "grpo_beta",
             "reward_stance",

@@ -119,6 +119,11 @@ class TrialConfig(Frozen):
                 "have no reward; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral "
                 "rows"
             )
+        if self.objective.epsilon != 0.2 and self.objective.num_iterations == 1:
+            raise ValueError(
+                "objective.epsilon has no effect with objective.num_iterations 1, whose only step is taken "
+                "by the weights that wrote the answers; remove it, or raise num_iterations"
+            )
         return self
 
     @model_validator(mode="after")
@@ -147,10 +152,12 @@ class TrialConfig(Frozen):
 
     @property
     def total_steps(self) -> int:
-        """Optimiser steps: epochs times batches per epoch, a partial batch counts. 0 when untrained."""
+        """Optimiser steps: epochs times batches per epoch, a partial batch counts, times the steps on each
+        batch. 0 when untrained."""
         if not self.is_trained:
             return 0
-        return self.num_train_epochs * -(-self.data.total_rows // self.per_device_train_batch_size)
+        batches = -(-self.data.total_rows // self.per_device_train_batch_size)
+        return self.num_train_epochs * batches * self.objective.steps_per_batch
 
     def leaves(self) -> dict[str, Any]:
         """Every setting under its dotted name, `{"data.style": "own_trace", ...}`."""

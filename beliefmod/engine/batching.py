@@ -45,7 +45,7 @@ class SlotRow:
     """A row of one slot's step in one term of its loss.
 
     weight: of each answer token in the term's value. factor: of the term in the loss. settings: the trial's
-    objective. advantage: of an answer that the trial wrote itself over its others to the same question.
+    objective. advantage, log_probs: of an answer that the trial wrote itself (`Rollout`).
     """
 
     slot: int
@@ -54,6 +54,7 @@ class SlotRow:
     factor: float = 1.0
     settings: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     advantage: float = 0.0
+    log_probs: tuple[float, ...] = ()
 
 
 def of_tokens(

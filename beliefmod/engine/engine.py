@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine import jobs
-from beliefmod.engine.batching import steps_per_epoch
+from beliefmod.engine.batching import SlotRow, steps_per_epoch
 from beliefmod.engine.divergence import BasePasses, drift
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel
@@ -32,6 +32,7 @@ from beliefmod.engine.slots import SlotTable, SlotTrial
 from beliefmod.engine.training_steps import (
     StepLosses,
     StepRows,
+    log_probs_of,
     passes,
     read_back,
     step_losses,
@@ -119,6 +120,7 @@ class Engine(SlotTable):
             self.model.check_lengths([len(prompt) + 1 for prompt in job.in_context], [1])
         config = job.config
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
+        total *= config.objective.steps_per_batch
         if total < 1:
             raise jobs.NoRows(f"trial {job.trial_id} has no training steps (num_train_epochs is 0)")
         if config.arm == "full":
@@ -157,8 +159,7 @@ class Engine(SlotTable):
             (t for t in self._slot_trials.values() if t.training),
             key=lambda t: self.pack.routing.order(t.slot),
         )
-        with self.usage.outside("train"):
-            write_own_answers(slot_trials, self.generate)
+        self._write_own_answers(slot_trials)
         while slot_trials:
             rows = step_rows([(t, t.slot) for t in slot_trials])
             lengths = [len(item.row.input_ids) for items in rows.values() for item in items]
@@ -177,6 +178,21 @@ class Engine(SlotTable):
             losses, norms = read_back(rows, found, torch.linalg.vector_norm(self.pack.grad, dim=1))
             return [*failed, *(self._update(t, losses, norms[t.slot]) for t in slot_trials)]
         return failed
+
+    def _write_own_answers(self, slot_trials: Sequence[SlotTrial]) -> None:
+        """What trials write for their coming step, and where they take several on it, how likely it was."""
+        with self.usage.outside("train"):
+            write_own_answers(slot_trials, self.generate)
+        for slot_trial in slot_trials:
+            if slot_trial.lacks_log_probs:
+                assert slot_trial.job is not None
+                settings = slot_trial.job.config.objective
+                rows = [
+                    SlotRow(slot_trial.slot, item.row, 0.0, settings=settings) for item in slot_trial.written
+                ]
+                lengths = [len(item.row.input_ids) for item in rows]
+                read = partial(log_probs_of, self.model, rows)
+                slot_trial.keep_log_probs(within_memory(self.model, "pass_tokens", lengths, read))
 
     def _gradients(self, slot_trials: list[SlotTrial], rows: StepRows) -> Tensor:
         """Gradients of one step into the pack, and its losses. Repeating it is harmless."""

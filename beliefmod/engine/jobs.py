@@ -49,11 +49,16 @@ class UnknownTarget(EngineError):
 
 @dataclass(frozen=True)
 class Rollout:
-    """An answer that a trial wrote itself for one of its steps, behind its prompt, and what its reward is
-    above that of its other answers to the same question (`group_advantages`)."""
+    """An answer that a trial wrote itself for its coming steps, behind its prompt.
+
+    advantage: what its reward is above that of the trial's other answers to the same question
+        (`group_advantages`). log_probs: of each of its tokens under the weights that wrote it, in nats; empty
+        where one step is taken alone, by these very weights.
+    """
 
     row: TrainRow
     advantage: float
+    log_probs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def write_own_answers(trials: Sequence[TrialSteps], write: Write) -> None:
     """Let every trial whose objective needs it write the answers of its coming step, unless it has them.
 
     Trials with the same limit and temperature write in one batch, where the prompt of a group is read once.
-    Which question, which of its answers and which step an answer is for decide its random numbers, together
+    Which question, which of its answers and which batch an answer is for decide its random numbers, together
     with the trial's seed: a trial that goes on elsewhere writes the same again.
     """
     alike: dict[tuple[int, float], list[TrialSteps]] = {}
@@ -55,11 +55,12 @@ def asked_of(trial: TrialSteps) -> Iterator[Asked]:
     """What a trial writes answers to for its coming step, question by question."""
     assert trial.job is not None
     job, config = trial.job, trial.job.config
-    for place in batch_indices(config.seed, trial.step, len(job.rows), config.per_device_train_batch_size):
+    batch = trial.step // config.objective.steps_per_batch
+    for place in batch_indices(config.seed, batch, len(job.rows), config.per_device_train_batch_size):
         for number in range(config.objective.num_generations):
             in_context = number < config.objective.in_context
             prompt = job.in_context[place] if in_context else job.rows[place].prompt_ids
-            seed = derived_seed(config.seed, f"own answer/{trial.step}/{place}/{number}")
+            seed = derived_seed(config.seed, f"own answer/{batch}/{place}/{number}")
             yield Asked(place, in_context, GenerateRequest(trial.trial_id, prompt, seed))
 
 

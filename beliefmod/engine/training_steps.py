@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from beliefmod.engine.batching import SlotRow, cut_passes, of_tokens
 from beliefmod.engine.forward import FlatModel, flat_ids
 from beliefmod.engine.jobs import AdapterJob, Rollout, StepReport
 from beliefmod.engine.objectives import OBJECTIVES, Objective
+from beliefmod.engine.objectives.grpo import token_log_probs
 from beliefmod.engine.optimizer import lr_factor
 from beliefmod.model.train_row import TrainRow
 
@@ -26,8 +27,9 @@ class TrialSteps:
 
     Attributes:
         job: None for an adapter that takes none.
-        written: its own answers for the coming step, once it has written them; of no use after it.
-        own_answers: what they were, for the report of that step.
+        written: its own answers for the coming step and those that follow on the same questions, once it has
+            written them; of no use after these.
+        own_answers: what they were, for the reports of these steps.
     """
 
     trial_id: str
@@ -50,7 +52,20 @@ class TrialSteps:
         if not factor:
             return []
         settings, rows = self.job.config.objective, objective.rows(self.job, self.step, self.written)
-        return [SlotRow(slot, row.row, row.weight, factor, settings, row.advantage) for row in rows]
+        return [
+            SlotRow(slot, row.row, row.weight, factor, settings, row.advantage, row.log_probs) for row in rows
+        ]
+
+    def keep_log_probs(self, log_probs: Sequence[tuple[float, ...]]) -> None:
+        """Keep those of what it has just written, answer by answer."""
+        pairs = zip(self.written, log_probs, strict=True)
+        self.written = tuple(replace(item, log_probs=found) for item, found in pairs)
+
+    @property
+    def lacks_log_probs(self) -> bool:
+        """Whether it takes several steps on its own answers and does not know yet how likely these were."""
+        steps = self.job.config.objective.steps_per_batch if self.job else 1
+        return steps > 1 and any(not item.log_probs for item in self.written)
 
     def advance(self, losses: StepLosses, slot: int, norm: float) -> StepReport:
         """Count a step whose gradients are there; `error` is set where its numbers are not finite."""
@@ -65,7 +80,8 @@ class TrialSteps:
         terms = {name: losses[name][slot] if weight else None for name, weight in weights.items()}
         if config.objective.writes:
             self.own_answers = {**self.own_answers, "kl_own_answers": losses["kl_own_answers"][slot]}
-            self.written = ()
+            if self.step % config.objective.steps_per_batch == 0:
+                self.written = ()
         whole = loss + sum(value for value in terms.values() if value is not None)
         if not math.isfinite(whole) or not math.isfinite(norm):
             what = "gradient norm" if math.isfinite(whole) else "loss"
@@ -144,6 +160,18 @@ def read_back(rows: StepRows, losses: Tensor, norms: Tensor) -> tuple[StepLosses
     It is the one time that a step waits for the device."""
     *values, found = torch.cat((losses, norms.to(losses.dtype)[None])).tolist()
     return dict(zip(value_names(rows), values, strict=True)), found
+
+
+@torch.no_grad()
+def log_probs_of(model: FlatModel, rows: Sequence[SlotRow]) -> list[tuple[float, ...]]:
+    """Log-probability of every answer token of rows that trials wrote, at their temperatures, in nats."""
+    found: list[Tensor] = []
+    for part in cut_passes(rows, model.pass_tokens):
+        logits = _answer_logits(model, [item.row for item in part], [item.slot for item in part])
+        labels = flat_ids([item.row.input_ids[item.row.prompt_length :] for item in part], model.device)
+        found.append(token_log_probs(logits, labels, part))
+    values = torch.cat(found).split([item.row.answer_length for item in rows])
+    return [tuple(each.tolist()) for each in values]
 
 
 def backward_pass(

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class WeightedRow(NamedTuple):
     """A row as it enters a term of the loss.
 
-    weight: of each of its answer tokens in the term's value: 1 / n for a mean over n tokens. advantage: of an
-    answer that the trial wrote itself over its others to the same question.
+    weight: of each of its answer tokens in the term's value: 1 / n for a mean over n tokens. advantage,
+    log_probs: of an answer that the trial wrote itself (`Rollout`).
     """
 
     row: TrainRow
     weight: float
     advantage: float = 0.0
+    log_probs: tuple[float, ...] = ()
 
 
 class Objective(Protocol):

@@ -14,6 +14,7 @@ from beliefmod.engine.batching import SlotRow, batch_indices, derived_seed
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import AdapterJob, Completion, NoRows, Sampling, TrainRow
 from beliefmod.engine.objectives.grpo import Grpo, group_advantages
+from beliefmod.worker.checkpoints import Checkpoint, pack, unpack
 from tests.engine.conftest import as_loaded, make_job, tiny_model
 from tests.engine.objectives.test_dpo import preferring, with_peft
 from tests.engine.oracle import padded, peft_names
@@ -49,7 +50,8 @@ def jobs() -> list[AdapterJob]:
                 "c", seed=3, rows=4, rank=8, targets=("q_proj", "v_proj"), per_device_train_batch_size=2,
                 learning_rate=1e-2, lr_scheduler_type="cosine", num_train_epochs=2,
             ),
-            loss_type="dr_grpo", grpo_beta=0.5, num_generations=3, temperature=0.7,
+            loss_type="dr_grpo", grpo_beta=0.5, num_generations=3, temperature=0.7, num_iterations=3,
+            epsilon=0.1,
         ),
         preferring(make_job("d", seed=4, rows=6, rank=2), 0.1),
         rewarded(
@@ -91,9 +93,12 @@ def train_alone(base, job: AdapterJob, start, answers):
     config, objective = job.config, job.config.objective
     model, parameters = with_peft(base, job, start)
     optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=0.0)
-    losses, divergences = [], []
-    for step, written in enumerate(answers):
-        picked = batch_indices(config.seed, step, len(job.rows), config.per_device_train_batch_size)
+    losses, divergences, writers = [], [], torch.empty(0)
+    whole = len(answers) * objective.num_iterations
+    for step in range(whole):
+        batch, again = divmod(step, objective.num_iterations)
+        written = answers[batch]
+        picked = batch_indices(config.seed, batch, len(job.rows), config.per_device_train_batch_size)
         places = [place for place in picked for _ in range(objective.num_generations)]
         assert [p for p, _ in written] == [job.rows[n].input_ids[: job.rows[n].prompt_length] for n in places]
         gained = torch.tensor(
@@ -110,15 +115,21 @@ def train_alone(base, job: AdapterJob, start, answers):
         with torch.no_grad(), model.disable_adapter():
             before, mask = log_probs(model, rows, objective.temperature)
         now, _ = log_probs(model, rows, objective.temperature)
-        ratio = (now - now.detach()).exp()
+        if not again:
+            writers = now.detach()
+        ratio = (now - writers).exp()
         divergence = (before - now).exp() - (before - now) - 1
-        costs = ratio * (objective.grpo_beta * divergence - advantages.view(-1, 1))
+        advantages = advantages.view(-1, 1)
+        gains = torch.minimum(
+            ratio * advantages, ratio.clamp(1 - objective.epsilon, 1 + objective.epsilon) * advantages
+        )
+        costs = objective.grpo_beta * ratio * divergence - gains
         lengths = mask.sum(1) if objective.loss_type == "grpo" else objective.max_completion_length
         loss = ((costs * mask).sum(1) / lengths).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_grad_norm)
         if config.lr_scheduler_type == "cosine":
-            rate = (1 + math.cos(math.pi * step / len(answers))) / 2
+            rate = (1 + math.cos(math.pi * step / whole)) / 2
             optimizer.param_groups[0]["lr"] = config.learning_rate * rate
         optimizer.step()
         optimizer.zero_grad()
@@ -139,7 +150,7 @@ def test_a_pack_equals_each_trial_alone(options, double_norms):
             continue
         mine = reports[job.trial_id]
         answers = written.answers[job.trial_id]
-        assert len(mine) == len(answers) == mine[-1].total_steps
+        assert len(mine) == len(answers) * job.config.objective.num_iterations == mine[-1].total_steps
         losses, divergences, weights = train_alone(base, job, start[job.trial_id], answers)
         assert [r.loss for r in mine] == pytest.approx(losses, rel=1e-9, abs=1e-12)
         found = [r.own_answers["kl_own_answers"] for r in mine]
@@ -147,7 +158,8 @@ def test_a_pack_equals_each_trial_alone(options, double_norms):
         for name, end in weights.items():
             moved = (end - start[job.trial_id][name]).norm()
             assert moved > 0 and (final[job.trial_id][name] - end).norm() <= 1e-7 * moved
-        for step, report in zip(answers, mine, strict=True):
+        steps = [step for step in answers for _ in range(job.config.objective.num_iterations)]
+        for step, report in zip(steps, mine, strict=True):
             assert report.own_answers["tokens_own_answers"] == sum(len(a.token_ids) for _, a in step)
 
 
@@ -168,17 +180,24 @@ def test_all_trials_write_together_and_the_prompt_of_a_group_is_read_once():
     assert engine.usage.work.answers == 3 * 4 * 4
 
 
-def test_a_resumed_trial_ends_in_the_same_weights(double_norms):
-    """Elsewhere, in another slot and beside others, a trial writes the same answers again."""
-    job = jobs()[0]
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_a_resumed_trial_ends_in_the_same_weights(iterations, double_norms):
+    """Elsewhere, in another slot and beside others, a trial writes the same answers again; between two steps
+    on the same ones it has them with it, through a file."""
+    job = rewarded(make_job("a", seed=1, rows=5, rank=2, learning_rate=3e-3), num_iterations=iterations)
     whole = Engine(as_loaded(tiny_model(dtype=torch.float64)), 1, 8)
     whole.attach(job)
-    for _ in range(2):
+    for _ in range(4):
         whole.train_step()
-    state = copy.deepcopy(whole.state_dict("a"))
+    state = whole.state_dict("a")
+    assert bool(state.get("written")) == (iterations > 1)
+    kept = unpack(pack(Checkpoint(state, [], 0.0), "of a"), "a", "of a").state
+    assert {name: kept[name] for name in kept if name not in ("weights", "moments")} == {
+        name: state[name] for name in state if name not in ("weights", "moments")
+    }
     other = Engine(as_loaded(tiny_model(dtype=torch.float64)), 3, 8)
     other.attach(jobs()[2])
-    other.restore(job, state)
+    other.restore(job, kept)
     for engine in (whole, other):
         while [r for r in engine.train_step() if r.trial_id == "a" and not r.finished]:
             pass
@@ -192,8 +211,21 @@ def test_a_resumed_trial_ends_in_the_same_weights(double_norms):
     [
         ({"grpo_beta": 0.3}, {"beta": 0.3, "loss_type": "grpo", "scale_rewards": "group"}),
         (
-            {"loss_type": "dr_grpo", "grpo_beta": 0.04, "temperature": 0.8},
-            {"beta": 0.04, "loss_type": "dr_grpo", "scale_rewards": "none", "temperature": 0.8},
+            {
+                "loss_type": "dr_grpo",
+                "grpo_beta": 0.04,
+                "temperature": 0.8,
+                "num_iterations": 2,
+                "epsilon": 0.1,
+            },
+            {
+                "beta": 0.04,
+                "loss_type": "dr_grpo",
+                "scale_rewards": "none",
+                "temperature": 0.8,
+                "num_iterations": 2,
+                "epsilon": 0.1,
+            },
         ),
     ],
 )
@@ -251,21 +283,25 @@ def test_losses_and_advantages_are_those_of_trl(tmp_path, objective, trl_setting
 
     trainer._generate, trainer._get_per_token_logps_and_entropies = generated, in_double
     compared = 0
-    for step in range(4):
+    for step in range(4 * job.config.objective.num_iterations):
         with torch.no_grad():
             for name, tensor in peft_names(engine.state_dict("a")["weights"]).items():
                 parameters[name].copy_(tensor)
         [report] = engine.train_step()
-        picked = batch_indices(job.config.seed, step, len(job.rows), job.config.per_device_train_batch_size)
-        places = [place for place in picked for _ in range(4)]
-        answers[:] = [(n, *each) for n, each in zip(places, written.answers["a"][step], strict=True)]
-        trainer.model.train()
-        batch = trainer._generate_and_score_completions([{"prompt": "5"} for _ in answers])
-        batch["num_items_in_batch"] = batch["completion_mask"].sum()
+        number, again = divmod(step, job.config.objective.num_iterations)
+        if not again:
+            size = job.config.per_device_train_batch_size
+            picked = batch_indices(job.config.seed, number, len(job.rows), size)
+            places = [place for place in picked for _ in range(4)]
+            answers[:] = [(n, *each) for n, each in zip(places, written.answers["a"][number], strict=True)]
+            trainer.model.train()
+            batch = trainer._generate_and_score_completions([{"prompt": "5"} for _ in answers])
+            batch["num_items_in_batch"] = batch["completion_mask"].sum()
         weights = job.config.objective.rewards
         gained = [sum(weights[k] * v for k, v in parts(n, answer).items()) for n, _, answer in answers]
         mine = group_advantages(gained, 4, job.config.objective.loss_type)
         assert mine == pytest.approx(batch["advantages"].tolist(), rel=1e-5, abs=1e-6)  # TRL's are fp32
+        assert ("old_per_token_logps" in batch) == (job.config.objective.num_iterations > 1)
         batch["advantages"] = torch.tensor(mine, dtype=torch.float64)
         loss = trainer._compute_loss(trainer.model, batch)
         gradient = torch.autograd.grad(loss, list(parameters.values()))
@@ -273,7 +309,7 @@ def test_losses_and_advantages_are_those_of_trl(tmp_path, objective, trl_setting
         norm = torch.stack([part.norm() for part in gradient]).norm().item()
         assert report.grad_norm == pytest.approx(norm, rel=1e-6)
         compared += 1
-    assert compared == report.total_steps == 4
+    assert compared == report.total_steps == 4 * job.config.objective.num_iterations
 
 
 @settings(max_examples=60, deadline=None)
