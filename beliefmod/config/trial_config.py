@@ -201,6 +201,7 @@ class TrialConfig(Frozen):
         dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
         if self.objective.writes:
             dpo = f"-{self.objective.loss_type}{self.objective.num_generations}"
+            dpo += f"-context{self.objective.in_context_share:g}" if self.objective.in_context else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
         return (
