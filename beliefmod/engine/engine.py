@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from beliefmod.engine import jobs
-from beliefmod.engine.batching import SlotRow, steps_per_epoch
+from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.engine.divergence import BasePasses, drift
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel
@@ -27,12 +27,11 @@ from beliefmod.engine.log_probs import score
 from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
-from beliefmod.engine.rollouts import write_own_answers
+from beliefmod.engine.rollouts import keep_log_probs, write_own_answers
 from beliefmod.engine.slots import SlotTable, SlotTrial
 from beliefmod.engine.training_steps import (
     StepLosses,
     StepRows,
-    log_probs_of,
     passes,
     read_back,
     step_losses,
@@ -159,7 +158,9 @@ class Engine(SlotTable):
             (t for t in self._slot_trials.values() if t.training),
             key=lambda t: self.pack.routing.order(t.slot),
         )
-        self._write_own_answers(slot_trials)
+        with self.usage.outside("train"):
+            write_own_answers(slot_trials, self.generate)
+        keep_log_probs(slot_trials, self.model)
         while slot_trials:
             rows = step_rows([(t, t.slot) for t in slot_trials])
             lengths = [len(item.row.input_ids) for items in rows.values() for item in items]
@@ -178,21 +179,6 @@ class Engine(SlotTable):
             losses, norms = read_back(rows, found, torch.linalg.vector_norm(self.pack.grad, dim=1))
             return [*failed, *(self._update(t, losses, norms[t.slot]) for t in slot_trials)]
         return failed
-
-    def _write_own_answers(self, slot_trials: Sequence[SlotTrial]) -> None:
-        """What trials write for their coming step, and where they take several on it, how likely it was."""
-        with self.usage.outside("train"):
-            write_own_answers(slot_trials, self.generate)
-        for slot_trial in slot_trials:
-            if slot_trial.lacks_log_probs:
-                assert slot_trial.job is not None
-                settings = slot_trial.job.config.objective
-                rows = [
-                    SlotRow(slot_trial.slot, item.row, 0.0, settings=settings) for item in slot_trial.written
-                ]
-                lengths = [len(item.row.input_ids) for item in rows]
-                read = partial(log_probs_of, self.model, rows)
-                slot_trial.keep_log_probs(within_memory(self.model, "pass_tokens", lengths, read))
 
     def _gradients(self, slot_trials: list[SlotTrial], rows: StepRows) -> Tensor:
         """Gradients of one step into the pack, and its losses. Repeating it is harmless."""

@@ -1,13 +1,17 @@
 """Rollouts: what trials write themselves at a step, many trials in one batch, and how it is rewarded."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 
-from beliefmod.engine.batching import batch_indices, derived_seed
+from beliefmod.engine.batching import SlotRow, batch_indices, derived_seed
+from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import AdapterJob, Completion, GenerateRequest, Rollout, Sampling
+from beliefmod.engine.memory import within_memory
 from beliefmod.engine.objectives.grpo import group_advantages
-from beliefmod.engine.training_steps import TrialSteps
+from beliefmod.engine.slots import SlotTrial
+from beliefmod.engine.training_steps import TrialSteps, log_probs_of
 from beliefmod.model.train_row import TrainRow
 
 Write = Callable[[Sequence[GenerateRequest], int, Sampling], Sequence[Completion]]
@@ -49,6 +53,20 @@ def write_own_answers(trials: Sequence[TrialSteps], write: Write) -> None:
             assert trial.job is not None
             answers = [(each, next(completions)) for each in questions]
             trial.written, trial.own_answers = rewarded(trial.job, answers)
+
+
+def keep_log_probs(slot_trials: Sequence[SlotTrial], model: FlatModel) -> None:
+    """Where a trial takes several steps on its own answers: how likely they were when it wrote them."""
+    for slot_trial in slot_trials:
+        assert slot_trial.job is not None
+        settings = slot_trial.job.config.objective
+        if settings.steps_per_batch == 1 or all(item.log_probs for item in slot_trial.written):
+            continue
+        rows = [SlotRow(slot_trial.slot, item.row, 0.0, settings=settings) for item in slot_trial.written]
+        lengths = [len(item.row.input_ids) for item in rows]
+        found = within_memory(model, "pass_tokens", lengths, partial(log_probs_of, model, rows))
+        pairs = zip(slot_trial.written, found, strict=True)
+        slot_trial.written = tuple(replace(item, log_probs=log_probs) for item, log_probs in pairs)
 
 
 def asked_of(trial: TrialSteps) -> Iterator[Asked]:

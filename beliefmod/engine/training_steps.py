@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -55,17 +55,6 @@ class TrialSteps:
         return [
             SlotRow(slot, row.row, row.weight, factor, settings, row.advantage, row.log_probs) for row in rows
         ]
-
-    def keep_log_probs(self, log_probs: Sequence[tuple[float, ...]]) -> None:
-        """Keep those of what it has just written, answer by answer."""
-        pairs = zip(self.written, log_probs, strict=True)
-        self.written = tuple(replace(item, log_probs=found) for item, found in pairs)
-
-    @property
-    def lacks_log_probs(self) -> bool:
-        """Whether it takes several steps on its own answers and does not know yet how likely these were."""
-        steps = self.job.config.objective.steps_per_batch if self.job else 1
-        return steps > 1 and any(not item.log_probs for item in self.written)
 
     def advance(self, losses: StepLosses, slot: int, norm: float) -> StepReport:
         """Count a step whose gradients are there; `error` is set where its numbers are not finite."""
