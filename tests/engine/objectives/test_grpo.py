@@ -347,6 +347,35 @@ def test_costs_and_gradients_are_the_formula(lengths, loss_type, beta, temperatu
     assert torch.allclose(found, torch.autograd.grad(plain, mine)[0])
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=6),
+    epsilon=st.floats(0.01, 0.9),
+    seed=st.integers(0, 99),
+)
+def test_what_has_moved_too_far_towards_its_advantage_is_pushed_no_further(lengths, epsilon, seed):
+    generator = torch.Generator().manual_seed(seed)
+    objective = ObjectiveConfig(name="grpo", grpo_beta=0.0, num_iterations=2, epsilon=epsilon)
+    mine = torch.randn(sum(lengths), 5, generator=generator, dtype=torch.float64).requires_grad_()
+    labels = torch.randint(5, (sum(lengths),), generator=generator)
+    own = mine.log_softmax(1).gather(1, labels[:, None])[:, 0].detach()
+    before = own - torch.randn(sum(lengths), generator=generator, dtype=torch.float64)
+    advantages = torch.randn(len(lengths), generator=generator, dtype=torch.float64).tolist()
+    rows = [
+        SlotRow(0, TrainRow((7,) * (2 + n), 2), 1.0, 1.0, objective, advantage, tuple(log_probs.tolist()))
+        for n, advantage, log_probs in zip(lengths, advantages, before.split(lengths), strict=True)
+    ]
+    cost, _ = Grpo().per_token(mine, labels, mine.detach(), rows)
+    [gradient] = torch.autograd.grad(cost.sum(), mine)
+    each = torch.tensor([a for a, n in zip(advantages, lengths, strict=True) for _ in range(n)])
+    ratio = (own - before).exp()
+    stopped = torch.where(each > 0, ratio > 1 + epsilon, ratio < 1 - epsilon)
+    limit = torch.where(each > 0, 1 + epsilon, 1 - epsilon).double()
+    assert torch.allclose(cost, -each * torch.where(stopped, limit, ratio))
+    # of a token that goes on the gradient is that of its probability, times advantage over the one before
+    assert torch.equal(gradient.abs().sum(1) > 0, ~stopped)
+
+
 @given(
     rewards=st.lists(st.floats(-2, 2), min_size=6, max_size=6), loss_type=st.sampled_from(["grpo", "dr_grpo"])
 )
