@@ -3,9 +3,10 @@
 Everything here is frozen, turns into JSON and back unchanged, and is light to import.
 """
 
-from beliefmod.config.data_config import DataConfig, DataStyle
+from beliefmod.config.data_config import FRAMINGS, DataConfig, DataStyle, Framing
 from beliefmod.config.dotted_names import flatten, unflatten
 from beliefmod.config.frozen import Frozen
+from beliefmod.config.lists_in_rows import LISTS, read_back, written
 from beliefmod.config.lora_settings import LoraSettings
 from beliefmod.config.objective_config import (
     OF_OBJECTIVE,
@@ -27,6 +28,8 @@ from beliefmod.config.trial_config import (
 
 __all__ = [
     "ADAPTER_ARMS",
+    "FRAMINGS",
+    "LISTS",
     "OF_OBJECTIVE",
     "SWITCH_NAME",
     "TRAINED_ARMS",
@@ -34,6 +37,7 @@ __all__ = [
     "Arm",
     "DataConfig",
     "DataStyle",
+    "Framing",
     "Frozen",
     "LoraSettings",
     "ObjectiveConfig",
@@ -42,9 +46,11 @@ __all__ = [
     "later_settings",
     "leaf_fields",
     "own_answer_values",
+    "read_back",
     "reward_parts",
     "step_values",
     "switches_text",
     "switches_words",
     "unflatten",
+    "written",
 ]

@@ -56,7 +56,12 @@ class TrialConfig(Frozen):
     lr_scheduler_type: Schedule = Field(
         default="constant", description="shape of the learning rate after warm-up"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, as in AdamW")
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="decoupled, as in AdamW: A and B "
+        "of an adapter shrink towards 0, and with them its update to base; of full fine-tuning the weights",
+    )
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradient norm clip, per trial")
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
@@ -204,9 +209,10 @@ class TrialConfig(Frozen):
             dpo += f"-context{self.objective.in_context_share:g}" if self.objective.in_context else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
+        framed = f"-{self.data.framing}" if self.data.framing != "plain" else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
-            f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{framed}{masked}{dpo}"
+            f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
 
