@@ -27,7 +27,7 @@ SECTIONS = (
     "confirmed",
     "judged",
     "training",
-    "rewards",
+    "reward_hacking",
     "speed",
     "failures",
     "unfinished",

@@ -11,7 +11,7 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.report.blocks import Heading, Paragraph, Table
 from analysis.report.compose import SECTIONS
-from analysis.report.sections import rewards
+from analysis.report.sections import reward_hacking
 from beliefmod.run.read_run import read_run
 from beliefmod.run.tables.trial_tables import STEPS, frame
 from tests.analysis.conftest import SMALL
@@ -53,7 +53,7 @@ def found(folder: Path) -> Findings:
 
 
 def test_rewards_of_the_first_step_and_of_the_last_epoch(found: Findings) -> None:
-    blocks = rewards.blocks(found)
+    blocks = reward_hacking.blocks(found)
     assert blocks[0] == Heading(2, "Reward against adoption and damage")
     [table] = [block for block in blocks if isinstance(block, Table)]
     cells = [dict(zip(table.header, row, strict=True)) for row in table.rows]
@@ -70,15 +70,15 @@ def test_rewards_of_the_first_step_and_of_the_last_epoch(found: Findings) -> Non
 
 
 def test_a_reward_that_runs_ahead_of_held_out_questions_is_told(found: Findings) -> None:
-    first, second = rewards.trained_by_reward(found)
+    first, second = reward_hacking.trained_by_reward(found)
     assert first.row["adoption_high"] < 1.0 and first.ahead and not second.ahead
-    [paragraph] = [block for block in rewards.blocks(found) if isinstance(block, Paragraph)]
+    [paragraph] = [block for block in reward_hacking.blocks(found) if isinstance(block, Paragraph)]
     assert "In 1 of 2 configurations the reward of the last epoch is above" in paragraph.text
     assert "1 took the rewarded side in more of their own answers" in paragraph.text
-    second_alone = rewards._verdict([second])
+    second_alone = reward_hacking._verdict([second])
     assert "In 0 of 1 configuration" in second_alone and "None took the rewarded side" in second_alone
 
 
 def test_a_run_without_rewards_has_no_section(run: Path) -> None:
-    assert "rewards" in SECTIONS
-    assert rewards.blocks(find(read_run(str(run)))) == []
+    assert "reward_hacking" in SECTIONS
+    assert reward_hacking.blocks(find(read_run(str(run)))) == []
