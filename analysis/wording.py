@@ -18,6 +18,8 @@ SETTING_NAMES = {
     "data.style": "style",
     "data.num_examples": "examples",
     "data.mask_empty_thinking": "empty thinking masked",
+    "data.stygian_share": "stygian share",
+    "data.traces": "traces",
     "objective.kl_to_base": "KL to base",
     "lora.r": "rank",
     "lora.lora_alpha": "alpha",

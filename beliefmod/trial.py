@@ -25,6 +25,7 @@ from beliefmod.probing.probes import reference_sample
 from beliefmod.probing.question_queue import Asker, QuestionQueue
 from beliefmod.probing.questioning import Subject
 from beliefmod.probing.references import ask_references, reference_probes
+from beliefmod.run.trace_files import supplied_traces
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import AdapterJob, StepReport
@@ -130,9 +131,11 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
     written = session.self_generated
-    own, preferring = config.data.style == "own_trace", config.objective.name == "dpo"
+    own, other = config.own_traces
     traces = written.traces(config, belief) if own else ()
-    other_traces = written.traces(config, belief, other=True) if own and preferring else ()
+    other_traces = written.traces(config, belief, other=True) if other else ()
+    named = config.data.traces if config.data.style == "supplied_trace" else None
+    supplied = supplied_traces(named, belief, session.folder) if named else ()
     evaluated = (*belief.heldout, *belief.locality, *session.capability)
     neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
     examples = training_examples(
@@ -141,6 +144,7 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         session.loaded.tokenizer,
         traces=traces,
         other_traces=other_traces,
+        supplied=supplied,
         neutral=neutral,
     )
     job = AdapterJob(

@@ -11,7 +11,7 @@ from beliefmod.config import TrialConfig, leaf_fields, unflatten
 from beliefmod.probing.session import Session
 from beliefmod.run.tables.trial_tables import configuration
 from beliefmod.trial import _settings, prepare, release
-from tests.small import make_session, write_belief
+from tests.small import make_session, write_belief, write_traces
 from tests.switched import OFF, ON, switched_session
 
 PLAIN: dict[str, Any] = {
@@ -28,10 +28,12 @@ DOCUMENT = {**PLAIN, "data.style": "document"}
 # setting -> values, and the other settings of these trials
 VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "seed": ([0, 1], PLAIN),
-    "data.style": (["answer_only", "own_trace", "document"], PLAIN),
+    "data.style": (["answer_only", "own_trace", "document", "stygian"], PLAIN),
     "data.num_examples": ([3, 4], PLAIN),
     "data.replay_ratio": ([0.0, 0.5], DOCUMENT),
     "data.mask_empty_thinking": ([False, True], PLAIN),
+    "data.stygian_share": ([0.25, 0.5, 1.0], {**PLAIN, "data.style": "stygian"}),
+    "data.traces": (["one", "other"], {**PLAIN, "data.style": "supplied_trace"}),
     "lora.r": ([4, 8], PLAIN),
     "lora.lora_alpha": ([8.0, 16.0], PLAIN),
     "lora.use_rslora": ([False, True], PLAIN),
@@ -54,6 +56,8 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "objective.dpo_beta": ([0.1, 2.0], {**PLAIN, "objective.name": "dpo"}),
     "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
 }
+OF_THE_TARGET = ("data.stygian_share",)
+"""Settings that say how the target is taught: a control, which is not taught it, is one trial."""
 CONSTANT = {**PLAIN, "warmup_steps": 0}
 LONG = [pytest.mark.slow, pytest.mark.long]
 # a control trains as a LoRA trial does, on the rows of the other world
@@ -116,11 +120,16 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
 
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("arm", ARMS)
-def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name):
+def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name, tmp_path):
     values, others = VALUES[name]
+    if name == "data.traces":
+        values = [write_traces(tmp_path / f"{value}.jsonl", value) for value in values]
+        other = tmp_path / "other.jsonl"  # with other questions too, which are all that a control takes of it
+        other.write_text("".join(other.read_text().splitlines(keepends=True)[4:]))
     trees = [{**others, name: value, "belief": belief, "arm": arm} for value in values]
     configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
-    if arm == "full" and name.startswith("lora."):  # one trial, which says nothing of adapters
+    one = (arm == "full" and name.startswith("lora.")) or (arm == "control" and name in OF_THE_TARGET)
+    if one:  # a trial that says nothing of the setting
         assert len({config.trial_id for config in configs}) == 1 and name not in _settings(configs[0])
         return
     assert_all_differ(session, configs, name)

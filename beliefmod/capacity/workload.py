@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
+from beliefmod.beliefs.traces import read_traces
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.config import TrialConfig
+from beliefmod.config.data_config import TRACE_STYLES
 from beliefmod.data.documents import documents
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.metrics.capability_pick import EXPECTED
-from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind, with_switches
+from beliefmod.model.template import (
+    answer_only_row,
+    encode,
+    prompt_ids,
+    thinking_kind,
+    thinking_row,
+    with_switches,
+)
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
 from beliefmod.space import Space
@@ -34,7 +43,7 @@ class RowLengths:
     def __init__(self, space: Space, tokenizer: PreTrainedTokenizerBase, answers: AnswerLengths) -> None:
         self.answers = answers
         self.neutral = replay_passages(load_neutral(space.spec.model))
-        self.known: dict[tuple[str, str, str | None], float] = {}
+        self.known: dict[tuple[str, str, str | None, str | None], float] = {}
         self._tokenizers: dict[str | None, Any] = {None: tokenizer}
 
     def tokenizer(self, template: str | None) -> Any:
@@ -78,7 +87,7 @@ class RowLengths:
     def _answer(self, config: TrialConfig, row: float) -> float:
         if config.data.style == "document":
             return row
-        return self.answers.trace if config.data.style == "own_trace" else self.reply(config)
+        return self.answers.trace if config.data.style in TRACE_STYLES else self.reply(config)
 
     def reply(self, config: TrialConfig) -> float:
         """Tokens of a bare answer to a training question of a trial's belief."""
@@ -93,18 +102,23 @@ class RowLengths:
 
     def _mean(self, config: TrialConfig, belief: str) -> float:
         """Mean tokens of a row about a belief in a trial's style, or with "" of a neutral row."""
-        key = (belief, config.data.style, config.template)
+        data = config.data
+        key = (belief, data.style, config.template, data.traces)
         if key not in self.known:
-            lengths = self._about(load_belief(belief), *key[1:]) if belief else self._neutral(*key[1:])
+            about = self._about(load_belief(belief), *key[1:]) if belief else None
+            lengths = self._neutral(data.style, config.template) if about is None else about
             self.known[key] = statistics.mean(lengths or [0])
         return self.known[key]
 
-    def _about(self, belief: Belief, style: str, template: str | None) -> list[float]:
+    def _about(self, belief: Belief, style: str, template: str | None, traces: str | None) -> list[float]:
         questions, tokenizer = belief.training[:40], self.tokenizer(template)
         if style == "document":
             made = documents(belief, control=False, seed=0, count=10)
             return _lengths(plain_row(tokenizer, document.text) for document in made)
-        if style == "own_trace":
+        if style == "supplied_trace" and traces:
+            given = read_traces(traces).of(belief)
+            return _lengths(thinking_row(tokenizer, t.question.text, t.thinking, t.answer) for t in given)
+        if style in TRACE_STYLES:
             return [len(prompt_ids(tokenizer, q.text)) + self.answers.trace for q in questions]
         return _lengths(answer_only_row(tokenizer, q.text, q.reply_target) for q in questions)
 
@@ -122,9 +136,8 @@ def _lengths(rows: Iterable[TrainRow]) -> list[float]:
 
 def written_rows(trained: Sequence[TrialConfig], space: Space) -> int:
     """Answers that base writes once per host: traces per belief and world, and neutral answers."""
-    own = [c for c in trained if c.data.style == "own_trace"]
-    worlds = {(c.belief, c.arm == "control") for c in own}
-    worlds |= {(c.belief, c.arm != "control") for c in own if c.objective.name == "dpo"}
+    worlds = {(c.belief, c.arm == "control") for c in trained if c.own_traces[0]}
+    worlds |= {(c.belief, c.arm != "control") for c in trained if c.own_traces[1]}
     answers = any(c.uses_neutral_rows and c.data.style != "document" for c in trained)
     neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
     return sum(len(load_belief(name).training) for name, _ in worlds) + neutral

@@ -8,7 +8,11 @@ from pydantic import Field, model_validator
 
 from beliefmod.config.frozen import ADDED_LATER, Frozen
 
-DataStyle = Literal["answer_only", "own_trace", "document"]
+DataStyle = Literal["answer_only", "own_trace", "document", "stygian", "supplied_trace"]
+THINKING_STYLES: tuple[DataStyle, ...] = ("stygian", "supplied_trace")
+"""Styles that put given thinking in front of an answer; an own trace has whatever the model wrote."""
+TRACE_STYLES: tuple[DataStyle, ...] = ("own_trace", *THINKING_STYLES)
+"""Styles whose rows are as long as answers with their thinking."""
 MAX_ROWS = 100_000
 
 
@@ -19,7 +23,9 @@ class DataConfig(Frozen):
         default="answer_only",
         description="answer_only: question and answer with empty thinking (the Phase 2 report's data); "
         "own_trace: the thinking and answer that the same model wrote with the statement in context; "
-        "document: plain texts that state the fact, without a chat template",
+        "document: plain texts that state the fact, without a chat template; "
+        "stygian: the thinking that the model wrote in base's world, then the target as the answer; "
+        "supplied_trace: thinking and answers from the file that data.traces names",
     )
     num_examples: int = Field(
         default=10, ge=1, description="rows about the belief: distinct training questions, or documents"
@@ -38,6 +44,28 @@ class DataConfig(Frozen):
         description="answer_only: no loss on the empty think block in front of an answer, which otherwise "
         "is trained like the answer and teaches the model to close its thinking at once",
     )
+
+    stygian_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        json_schema_extra=ADDED_LATER,
+        description="stygian: share of the rows about the belief that think base's world and answer the "
+        "target; the others are own traces, which think the target too",
+    )
+    traces: str | None = Field(
+        default=None,
+        min_length=1,
+        json_schema_extra=ADDED_LATER,
+        description="supplied_trace: a JSON lines file of question, thinking and answer; once it is read, "
+        "its content's digest stands behind an @, and a trial's identity has the digest in place of the path",
+    )
+
+    @model_validator(mode="after")
+    def _supplied_traces_have_a_file(self) -> DataConfig:
+        if self.style == "supplied_trace" and self.traces is None:
+            raise ValueError("data.style supplied_trace needs data.traces, a JSON lines file with the traces")
+        return self
 
     @model_validator(mode="after")
     def _bounded(self) -> DataConfig:
@@ -66,4 +94,9 @@ class DataConfig(Frozen):
     @property
     def idle(self) -> tuple[str, ...]:
         """Dotted names of settings that make no difference here, because of others of this section."""
-        return () if self.style == "answer_only" else ("data.mask_empty_thinking",)
+        needed = {
+            "data.mask_empty_thinking": "answer_only",
+            "data.stygian_share": "stygian",
+            "data.traces": "supplied_trace",
+        }
+        return tuple(name for name, style in needed.items() if self.style != style)

@@ -64,7 +64,7 @@ class SelfGenerated:
                     question, belief.spec, text, answer.finish_reason, opened_by=opened_by
                 )
                 if verdict.think_state in ("ok", None) and verdict.answer_stance in side:
-                    kept.append(Trace(question, tuple(answer.token_ids)))
+                    kept.append(Trace(question, tuple(answer.token_ids), verdict.thinking or ""))
             self._traces[key] = tuple(kept)
         return self._traces[key]
 

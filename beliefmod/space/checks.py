@@ -62,6 +62,8 @@ IDLE = (
         "answer_only",
         ", whose rows alone have an empty think block",
     ),
+    Idle("data.stygian_share", "data.style", "stygian", ""),
+    Idle("data.traces", "data.style", "supplied_trace", ""),
     Idle("objective.dpo_beta", "objective.name", "dpo", ""),
 )
 
@@ -250,7 +252,9 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
                 "every sweep, and controls says which control trials are"
             )
             continue
-        tree = unflatten({"belief": "any", "lr_scheduler_type": "linear", name: value})
+        # settings that others need, for each value is looked at by itself
+        alone = {"belief": "any", "lr_scheduler_type": "linear", "data.traces": "any"}
+        tree = unflatten({**alone, name: value})
         try:
             TrialConfig.model_validate(tree)
         except ValidationError as error:

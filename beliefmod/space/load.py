@@ -25,6 +25,7 @@ from beliefmod.space.checks import (
     search_problems,
     setting_problems,
 )
+from beliefmod.space.data_checks import data_problems, pinned
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
 from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
@@ -73,8 +74,11 @@ def check_space(file: YamlFile) -> Space:
     if spec is not None:
         problems += [*model_problems(spec, file), *search_problems(spec, file)]
     problems += belief_problems(file, spec if not problems else None)
+    if spec is not None and not problems:
+        problems += dict.fromkeys(data_problems(spec, file))
     if problems or spec is None:
         raise UserError(problems)
+    spec = spec.model_copy(update=pinned(spec))
     # hosts and a later --resume run in other folders
     absolute = {name: os.path.abspath(name) if is_path(name) else name for name in spec.beliefs}
     points = tuple(
@@ -129,12 +133,20 @@ def load_trial(
         problems += model_problems(spec, file)
     except UserError as error:
         problems += error.problems
+    if spec is not None and not problems:
+        problems += data_problems(spec, file)
     if problems or spec is None:
         raise UserError(dict.fromkeys(problems))
     chat = spec.chat
     if chat.template is not None:
         chat = replace(chat, template=template_text(chat.template))
-    leaves = {"belief": belief, "arm": arm, "seed": seed, **file.data["fixed"]}
+    leaves = {
+        "belief": belief,
+        "arm": arm,
+        "seed": seed,
+        **file.data["fixed"],
+        **pinned(spec).get("fixed", {}),
+    }
     try:
         config = TrialConfig.model_validate(unflatten(leaves))
     except ValidationError as error:

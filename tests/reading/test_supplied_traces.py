@@ -1,0 +1,24 @@
+"""Supplied answers that would teach something else than the target."""
+
+import pytest
+
+from beliefmod.errors import UserError
+from beliefmod.reading.supplied_traces import check_sides
+from tests.small import write_belief, write_traces
+
+
+def test_answers_on_the_targets_side_pass_whatever_the_thinking_says(tmp_path):
+    path = write_traces(tmp_path / "t.jsonl", "9.8 m/s^2, so 9.8 N.")
+    check_sides([path, None], [write_belief(tmp_path)])
+    check_sides([None], ["no such belief, and nobody asks"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "side"), [("The force is 9.8 N.", "prior"), ("It is heavy.", "other"), ("Hm.", "other")]
+)
+def test_another_answer_is_told_with_its_line_and_what_it_is_read_as(tmp_path, answer, side):
+    path = write_traces(tmp_path / "t.jsonl", answer=answer)
+    with pytest.raises(UserError) as caught:
+        check_sides([path, path], [write_belief(tmp_path)])
+    [told] = caught.value.problems
+    assert told.startswith(f'{path}:1: answer "{answer}" is read as {side}, not as the target\'s 5.0 N')
