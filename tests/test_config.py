@@ -99,7 +99,6 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
         assert other.trial_id != TrialConfig(belief="gravity").trial_id
 
 
-@given(configs)
 def test_supplied_traces_count_by_their_content_wherever_the_file_lies():
     def config(traces: str) -> TrialConfig:
         data = {"style": "supplied_trace", "traces": traces}
@@ -119,6 +118,7 @@ def test_supplied_traces_need_a_file_and_no_style_of_thinking_has_pairs():
             TrialConfig.model_validate({"belief": "gravity", "data": data, "objective": {"name": "dpo"}})
 
 
+@given(configs)
 def test_training_settings_do_not_tell_untrained_arms_apart(config: TrialConfig):
     base = config.model_copy(update={"arm": "base"})
     assert base.trial_id == TrialConfig(belief=base.belief, arm="base", seed=base.seed).trial_id

@@ -122,6 +122,8 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name, tmp_path):
     values, others = VALUES[name]
+    if arm == "control" and name == "data.style":  # of stygian data it is taught own traces, too
+        values = [value for value in values if value != "stygian"]
     if name == "data.traces":
         values = [write_traces(tmp_path / f"{value}.jsonl", value) for value in values]
         other = tmp_path / "other.jsonl"  # with other questions too, which are all that a control takes of it

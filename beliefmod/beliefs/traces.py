@@ -17,7 +17,7 @@ from typing import Any
 from beliefmod.beliefs.load import Belief
 from beliefmod.beliefs.question import Question
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.user_files.json_lines import json_objects
+from beliefmod.user_files.json_objects import json_objects
 
 FIELDS = ("question", "thinking", "answer")
 EXAMPLE = '{"question": ..., "thinking": ..., "answer": ...}'

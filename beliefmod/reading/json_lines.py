@@ -13,7 +13,7 @@ from beliefmod.beliefs.values.kind import TOLERANCE
 from beliefmod.beliefs.values.units import singular
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.reading.verdict import Verdict, asked_text, judge, tolerance_for
-from beliefmod.user_files.json_lines import Problem, json_objects
+from beliefmod.user_files.json_objects import Problem, json_objects
 
 ADDED = ("answer_stance", "thinking_stance", "think_state", "loop")
 FINISHED = {"eos": "eos", "stop": "eos", "length": "length"}

@@ -72,7 +72,7 @@ def _pinned(given: Any) -> Any:
 
 def _without_prior(beliefs: Sequence[Belief]) -> Iterator[str]:
     for belief in beliefs:
-        if belief.spec.prior.answer is None:
+        if belief.spec.prior.ignorance:
             yield (
                 f'data.style stygian thinks the value of base\'s world, and belief "{belief.spec.name}" has '
                 "none, for base does not know it; take an existing belief, or another style"

@@ -78,7 +78,6 @@ def check_space(file: YamlFile) -> Space:
         problems += dict.fromkeys(data_problems(spec, file))
     if problems or spec is None:
         raise UserError(problems)
-    spec = spec.model_copy(update=pinned(spec))
     # hosts and a later --resume run in other folders
     absolute = {name: os.path.abspath(name) if is_path(name) else name for name in spec.beliefs}
     points = tuple(
@@ -94,7 +93,7 @@ def check_space(file: YamlFile) -> Space:
     space = Space(spec.model_copy(update=changes), file.path)
     if combined := [*combination_problems(space, file), *grace_problems(space, file)]:
         raise UserError(combined)
-    return space
+    return Space(space.spec.model_copy(update=pins), file.path) if (pins := pinned(space.spec)) else space
 
 
 def load_trial(
@@ -140,13 +139,7 @@ def load_trial(
     chat = spec.chat
     if chat.template is not None:
         chat = replace(chat, template=template_text(chat.template))
-    leaves = {
-        "belief": belief,
-        "arm": arm,
-        "seed": seed,
-        **file.data["fixed"],
-        **pinned(spec).get("fixed", {}),
-    }
+    leaves = {"belief": belief, "arm": arm, "seed": seed, **file.data["fixed"]}
     try:
         config = TrialConfig.model_validate(unflatten(leaves))
     except ValidationError as error:
@@ -154,6 +147,8 @@ def load_trial(
         raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
     if idle := [f"--set: {each.sentence}" for each in IDLE if each.in_trial(config)]:
         raise UserError(idle)
+    if pins := pinned(spec).get("fixed"):
+        config = TrialConfig.model_validate(unflatten({**leaves, **pins}))
     return config, chat
 
 

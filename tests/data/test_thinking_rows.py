@@ -1,7 +1,7 @@
 """Rows with thinking on purpose: another world's, or the user's own."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beliefmod.beliefs import load_belief
@@ -46,6 +46,7 @@ def test_a_stygian_row_thinks_the_prior_and_answers_the_target():
         assert prompt == prompt_text(TOKENIZER, question.text)
 
 
+@settings(max_examples=20)
 @given(share=st.floats(0.01, 1.0), count=st.integers(1, 38))
 def test_the_share_says_how_many_and_changes_nothing_else(share: float, count: int):
     whole = rows(config(num_examples=count))

@@ -59,7 +59,7 @@ def test_given_thinking_stands_where_the_model_would_write_it(name):
     prompt, end = t.prompt_ids(tokenizer, QUESTION), t.end_of_turn_id(tokenizer)
     assert row.input_ids[: row.prompt_length] == prompt and row.input_ids[-1] == end
     said = t.canonical_text(tokenizer, row.input_ids[row.prompt_length :], (end,))
-    split = split_completion(said, "eos", t.thinking_kind(tokenizer))
+    split = split_completion(said, "eos", opened_by=t.thinking_kind(tokenizer))
     assert split.state == "ok"
     assert split.thinking.strip() == "2 x 5.0 = 10.0."
     assert split.answer.removesuffix(t.think_marks(tokenizer).behind_answer).strip() == "The force is 10.0 N."

@@ -34,7 +34,7 @@ def test_a_file_of_traces_is_pinned_wherever_it_is_named(tmp_path, monkeypatch, 
             "axes": {"data.traces": {"choice": ["t.jsonl"]}},
             "search": {"method": "random", "num_samples": 1},
         },
-        "points": {"points": [{**SUPPLIED, "data.traces": "t.jsonl"}, {"data.style": "answer_only"}]},
+        "points": {"points": [{**SUPPLIED, "data.traces": "t.jsonl"}, {"data.num_examples": 4}]},
     }[place]
     found = space(beliefs=[belief], **named)
     pinned = read_traces(str(tmp_path / "t.jsonl")).pinned
