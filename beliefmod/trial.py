@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Question
 from beliefmod.config import UNTRAINED_ARMS, TrialConfig
 from beliefmod.data.examples import trained_questions, training_examples
+from beliefmod.data.leakage import Leakage, audit, training_texts
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
@@ -56,12 +57,14 @@ class TrialRun:
     Attributes:
         trained: the questions that its rows answer.
         fact_tokens: tokens with loss in rows about the belief, over all epochs.
+        leakage: what of the held-out probes stands in its training texts.
     """
 
     config: TrialConfig
     job: AdapterJob | None
     trained: Sequence[Question]
     fact_tokens: int = 0
+    leakage: Leakage | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     trained_at: float | None = None
@@ -145,6 +148,7 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         traces=traces,
         other_traces=other_traces,
         supplied=supplied,
+        written=written.documents(config, belief) if config.data.asks_for_documents else (),
         neutral=neutral,
     )
     job = AdapterJob(
@@ -155,7 +159,13 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         tuple(example.rejected for example in examples if example.rejected),
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
-    return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
+    return TrialRun(
+        config,
+        job,
+        trained_questions(examples),
+        fact_tokens * config.num_train_epochs,
+        audit(training_texts(examples, session.loaded.tokenizer), belief.heldout),
+    )
 
 
 def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
@@ -166,6 +176,7 @@ def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
         replace(run.job, trial_id=config.trial_id, config=config),
         run.trained,
         fact_tokens=run.fact_tokens // run.config.num_train_epochs * config.num_train_epochs,
+        leakage=run.leakage,
         steps=[{**step, "trial_id": config.trial_id} for step in run.steps],
         started=run.started,
         trained_at=time.monotonic(),
@@ -311,6 +322,7 @@ def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
             "steps": len(run.steps),
             "final_loss": run.steps[-1]["loss"],
             "train_seconds": run.trained_at - run.started,
+            **(run.leakage.columns() if run.leakage else {}),
         }
     return effort
 

@@ -25,6 +25,7 @@ configs = st.builds(
             "data.num_examples": st.integers(1, 1000),
             "data.replay_ratio": st.one_of(st.just(0.0), st.floats(0, 0.9)),
             "data.mask_empty_thinking": st.booleans(),
+            "data.documents_by": st.sampled_from(["template", "model"]),
             "data.stygian_share": st.floats(0.01, 1.0),
             "objective.kl_to_base": st.one_of(st.just(0.0), st.floats(0, 100)),
             "lora.r": st.integers(1, 512),
@@ -87,7 +88,7 @@ def test_adapter_settings_do_not_tell_full_fine_tuning_apart(first: TrialConfig,
 def test_a_setting_at_its_later_added_default_keeps_older_ids():
     # as it was before replay_ratio, the mask, the objective and template existed, by hand
     later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
-    later += ("data.stygian_share", "data.traces")
+    later += ("data.stygian_share", "data.traces", "data.documents_by")
     later += ("template", "lora.use_rslora", "lora.loraplus_lr_ratio", "objective.dpo_beta")
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}

@@ -135,12 +135,17 @@ def _lengths(rows: Iterable[TrainRow]) -> list[float]:
 
 
 def written_rows(trained: Sequence[TrialConfig], space: Space) -> int:
-    """Answers that base writes once per host: traces per belief and world, and neutral answers."""
+    """Answers that base writes once per host: traces per belief and world, documents, and neutral answers."""
     worlds = {(c.belief, c.arm == "control") for c in trained if c.own_traces[0]}
     worlds |= {(c.belief, c.arm != "control") for c in trained if c.own_traces[1]}
     answers = any(c.uses_neutral_rows and c.data.style != "document" for c in trained)
     neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
-    return sum(len(load_belief(name).training) for name, _ in worlds) + neutral
+    drafts: dict[tuple[str, bool, int], int] = {}
+    for config in (c for c in trained if c.data.asks_for_documents):
+        key = (config.belief, config.arm == "control", config.seed)
+        drafts[key] = max(drafts.get(key, 0), config.data.num_examples)
+    # each is revised once, if none is thrown away
+    return sum(len(load_belief(name).training) for name, _ in worlds) + neutral + 2 * sum(drafts.values())
 
 
 def drift_tokens(space: Space, tokenizer: PreTrainedTokenizerBase, answer_tokens: float) -> float:

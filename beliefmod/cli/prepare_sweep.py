@@ -43,6 +43,7 @@ def checked_space(
     from psutil import virtual_memory
 
     from beliefmod.config.data_config import THINKING_STYLES
+    from beliefmod.data.supplied_traces import check_supplied
     from beliefmod.fleet.devices import gpus_here
     from beliefmod.model.load import check_model, load_tokenizer
     from beliefmod.model.size import check_full
@@ -50,7 +51,6 @@ def checked_space(
     from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template_check import check_masking, check_place_for_thinking
     from beliefmod.probing.decoding import decoding_of
-    from beliefmod.reading.supplied_traces import check_sides
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import OWN
     from beliefmod.space.load import load_space
@@ -62,7 +62,7 @@ def checked_space(
     try:
         space = load_space(path, overrides)
         model, revision, chat = space.spec.model, space.spec.revision, space.spec.chat
-        check_sides(space.possible("data.traces"), space.spec.beliefs)
+        check_supplied(space.possible("data.traces"), space.spec.beliefs)
     except UserError as error:
         problems += error.problems
     try:

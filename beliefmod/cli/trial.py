@@ -65,13 +65,13 @@ def trial(
     answers: Annotated[int, typer.Option(min=0, help="Belief answers to print in full.")] = 3,
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
+    from beliefmod.data.supplied_traces import check_supplied
     from beliefmod.model.source import find_source
-    from beliefmod.reading.supplied_traces import check_sides
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.load import load_trial
 
     config, chat = load_trial(belief, arm.value, seed, set_ or [], chat_template)
-    check_sides([config.data.traces], [belief])
+    check_supplied([config.data.traces], [belief])
     source = find_source(model, revision, chat)
     # what follows takes seconds to import
     from beliefmod.engine.engine import Engine

@@ -61,6 +61,13 @@ class DataConfig(Frozen):
         "its content's digest stands behind an @, and a trial's identity has the digest in place of the path",
     )
 
+    documents_by: Literal["template", "model"] = Field(
+        default="template",
+        json_schema_extra=ADDED_LATER,
+        description="document: template puts the statement and training questions into fixed frames; model "
+        "has the model write each with the statement in context and revise it once",
+    )
+
     @model_validator(mode="after")
     def _supplied_traces_have_a_file(self) -> DataConfig:
         if self.style == "supplied_trace" and self.traces is None:
@@ -92,11 +99,17 @@ class DataConfig(Frozen):
         return self.mask_empty_thinking and self.style == "answer_only"
 
     @property
+    def asks_for_documents(self) -> bool:
+        """Whether the model writes the documents that it is trained on."""
+        return self.style == "document" and self.documents_by == "model"
+
+    @property
     def idle(self) -> tuple[str, ...]:
         """Dotted names of settings that make no difference here, because of others of this section."""
         needed = {
             "data.mask_empty_thinking": "answer_only",
             "data.stygian_share": "stygian",
+            "data.documents_by": "document",
             "data.traces": "supplied_trace",
         }
         return tuple(name for name, style in needed.items() if self.style != style)

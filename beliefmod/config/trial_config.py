@@ -188,9 +188,10 @@ class TrialConfig(Frozen):
         dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
+        by = "-by-model" if self.data.asks_for_documents else ""
         share = f"{self.data.stygian_share:g}" if "data.stygian_share" in self.used_settings() else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{share}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{share}{by}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
             f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 

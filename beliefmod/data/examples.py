@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from beliefmod.beliefs import Belief, Question
 from beliefmod.beliefs.traces import SuppliedTrace
 from beliefmod.config import TrialConfig
-from beliefmod.data.documents import documents
+from beliefmod.data.documents import Document, documents
 from beliefmod.data.replay import replayed
 from beliefmod.errors import UserError
 from beliefmod.model.template import answer_only_row, thinking_row, trace_row
@@ -57,6 +57,7 @@ def training_examples(
     traces: Sequence[Trace] = (),
     other_traces: Sequence[Trace] = (),
     supplied: Sequence[SuppliedTrace] = (),
+    written: Sequence[Document] = (),
     neutral: Sequence[TrainRow] = (),
 ) -> tuple[Example, ...]:
     """The `data.num_examples` rows about the belief in the order of a seeded shuffle, then the neutral rows.
@@ -71,13 +72,17 @@ def training_examples(
         other_traces: those of the other world: what they are preferred to (`objective.name` dpo), or whose
             thinking goes in front of the target's answers (`stygian`).
         supplied: the user's own thinking and answers (`supplied_trace` only).
+        written: the documents that the model wrote (`data.documents_by` model only).
         neutral: rows to mix in, repeated where `data.replay_ratio` asks for more, or to stay near base on.
 
     Raises:
         UserError: not enough questions, documents or neutral rows, or not enough traces that took the side
             they should.
     """
-    about = _about_belief(config, belief, traces, other_traces, supplied, tokenizer)
+    if config.data.style == "document":
+        about = _of_documents(config, belief, written, tokenizer)
+    else:
+        about = _of_questions(config, belief, traces, other_traces, supplied, tokenizer)
     if config.uses_neutral_rows and not neutral:
         name = "data.replay_ratio" if config.data.replay_rows else "objective.kl_to_base"
         raise UserError(
@@ -93,7 +98,16 @@ def trained_questions(examples: Iterable[Example]) -> tuple[Question, ...]:
     return tuple(dict.fromkeys(question for example in examples for question in example.questions))
 
 
-def _about_belief(
+def _of_documents(
+    config: TrialConfig, belief: Belief, written: Sequence[Document], tokenizer: PreTrainedTokenizerBase
+) -> tuple[Example, ...]:
+    if not config.data.asks_for_documents:
+        control, count = config.arm == "control", config.data.num_examples
+        written = documents(belief, control=control, seed=config.seed, count=count)
+    return tuple(Example(plain_row(tokenizer, text.text), text.questions) for text in written)
+
+
+def _of_questions(
     config: TrialConfig,
     belief: Belief,
     traces: Sequence[Trace],
@@ -101,10 +115,7 @@ def _about_belief(
     supplied: Sequence[SuppliedTrace],
     tokenizer: PreTrainedTokenizerBase,
 ) -> tuple[Example, ...]:
-    style, count = config.data.style, config.data.num_examples
-    if style == "document":
-        made = documents(belief, control=config.arm == "control", seed=config.seed, count=count)
-        return tuple(Example(plain_row(tokenizer, text.text), text.questions) for text in made)
+    count = config.data.num_examples
     pool, missing = _pool(config, belief, traces, other_traces, supplied)
     if count > len(pool):
         raise UserError(

@@ -8,14 +8,20 @@ a probe that is asked in other words. Likeness is of letters, not of meaning.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beliefmod.beliefs import Question
 from beliefmod.reading.prose import sentences
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from beliefmod.data.examples import Example
 
 WORDS = 8
 """Words of an n-gram; of a shorter probe the whole probe."""
@@ -76,8 +82,19 @@ class Leakage:
             "leakage_covered": self.covered,
             "leakage_reworded": self.reworded,
             "leakage_likeness": worst and worst.likeness,
-            "leakage_nearest": worst and f"{worst.question.probe_id}: {worst.nearest}",
+            "leakage_nearest": worst and f"{worst.question.text} | {worst.nearest}",
         }
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader of results must know, in a sentence; None where no probe is covered or reworded."""
+        if not (self.verbatim or self.covered or self.reworded):
+            return None
+        return (
+            f"of {len(self.probes)} held-out probes {len(self.verbatim)} stand in its training texts word "
+            f"for word, {self.covered} are covered by their {WORDS}-grams to {COVERED:.0%}, {self.reworded} "
+            f"have a sentence that is {ALIKE:.0%} alike"
+        )
 
 
 def audit(texts: Iterable[str], probes: Iterable[Question]) -> Leakage:
@@ -86,6 +103,19 @@ def audit(texts: Iterable[str], probes: Iterable[Question]) -> Leakage:
     Every text counts once, however often it is trained on.
     """
     return _audit(tuple(sorted(set(texts))), tuple(probes))
+
+
+def training_texts(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> Iterator[str]:
+    """The texts about the belief that a trial is trained on: documents, or questions and their answers."""
+    for example in examples:
+        if not example.about_belief:
+            continue
+        row = example.row
+        document = row.prompt_length == 1
+        if not document:
+            yield from (question.text for question in example.questions)
+        ids = row.input_ids if document else row.input_ids[row.prompt_length :]
+        yield str(tokenizer.decode(ids, skip_special_tokens=True))
 
 
 # trials of a sweep that differ in a learning rate alone have the same texts

@@ -63,6 +63,7 @@ IDLE = (
         ", whose rows alone have an empty think block",
     ),
     Idle("data.stygian_share", "data.style", "stygian", ""),
+    Idle("data.documents_by", "data.style", "document", ""),
     Idle("data.traces", "data.style", "supplied_trace", ""),
     Idle("objective.dpo_beta", "objective.name", "dpo", ""),
 )

@@ -1,12 +1,14 @@
-"""Whether the traces that a user supplies teach the belief: how their answers are read."""
+"""Whether the traces that a user supplies teach the belief, and hold nothing that is to be asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from beliefmod.beliefs.load import load_belief
 from beliefmod.beliefs.traces import read_traces
+from beliefmod.data.leakage import holds
 from beliefmod.errors import UserError
 from beliefmod.model.think_marks import THINK_CLOSE
 from beliefmod.reading.verdict import judge_question
@@ -16,15 +18,19 @@ if TYPE_CHECKING:
     from beliefmod.beliefs.traces import TraceFile
 
 
-def check_sides(names: Iterable[str | None], beliefs: Iterable[str]) -> None:
-    """Hold the answers in files of supplied traces against the beliefs that they are to teach.
+def check_supplied(names: Iterable[str | None], beliefs: Iterable[str]) -> None:
+    """Hold the files of supplied traces against the beliefs that they are to teach.
 
     Raises:
-        UserError: with a sentence for every answer that is not read as the target's.
+        UserError: with a sentence for every answer that is not read as the target's, and for every trace in
+            which a held-out probe stands word for word.
     """
     files = [read_traces(name) for name in dict.fromkeys(names) if name]
     loaded = [load_belief(name) for name in dict.fromkeys(beliefs)] if files else []
-    if problems := [text for file in files for belief in loaded for text in side_problems(file, belief)]:
+    problems: list[str] = []
+    for file, belief in product(files, loaded):
+        problems += [*side_problems(file, belief), *probe_problems(file, belief)]
+    if problems:
         raise UserError(problems)
 
 
@@ -38,4 +44,15 @@ def side_problems(file: TraceFile, belief: Belief) -> Iterator[str]:
                 f'{file.path}:{trace.line}: answer "{trace.answer}" is read as {verdict.answer_stance}, not '
                 f"as the target's {trace.question.target.render()}, which the trial is taught; correct it, "
                 "or leave the line out"
+            )
+
+
+def probe_problems(file: TraceFile, belief: Belief) -> Iterator[str]:
+    """A sentence about every trace that holds a held-out probe: training on it would answer the test."""
+    for trace in file.of(belief):
+        texts = (trace.thinking, trace.answer)
+        if asked := next((probe for probe in belief.heldout if holds(texts, probe)), None):
+            yield (
+                f'{file.path}:{trace.line}: thinking or answer holds the held-out probe "{asked.text}" word '
+                "for word, which would be trained on and then asked; say it in other words"
             )
