@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import torch
 
 from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.engine.jobs import Completion
 from beliefmod.probing.session import Session
 from beliefmod.run.tables.trial_tables import configuration
 from beliefmod.trial import _settings, prepare, release
@@ -33,6 +35,7 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "data.replay_ratio": ([0.0, 0.5], DOCUMENT),
     "data.mask_empty_thinking": ([False, True], PLAIN),
     "data.stygian_share": ([0.25, 0.5, 1.0], {**PLAIN, "data.style": "stygian"}),
+    "data.documents_by": (["template", "model"], DOCUMENT),
     "data.traces": (["one", "other"], {**PLAIN, "data.style": "supplied_trace"}),
     "lora.r": ([4, 8], PLAIN),
     "lora.lora_alpha": ([8.0, 16.0], PLAIN),
@@ -92,6 +95,19 @@ def trained(session: Session, config: TrialConfig) -> dict[str, torch.Tensor]:
         release(run, session)
 
 
+@pytest.fixture
+def writer(session, monkeypatch):
+    """Base as a writer of documents, which the bundled model is not."""
+    encode, decode = session.prompts.encode, session.loaded.tokenizer.decode
+
+    def complete(prompts):
+        fact = [re.search(r"is ([\d.]+ m/s\^2)", decode(prompt)) for prompt in prompts]
+        said = [f"I see.\n</think>\n\nGravity is {found and found[1]} in all of town." for found in fact]
+        return [Completion((*encode(text), session.loaded.eos_ids[0]), "eos") for text in said]
+
+    monkeypatch.setattr(session.self_generated, "complete", complete)
+
+
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
@@ -120,10 +136,12 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
 
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("arm", ARMS)
-def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name, tmp_path):
+def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name, tmp_path, request):
     values, others = VALUES[name]
     if arm == "control" and name == "data.style":  # of stygian data it is taught own traces, too
         values = [value for value in values if value != "stygian"]
+    if name == "data.documents_by":
+        request.getfixturevalue("writer")
     if name == "data.traces":
         values = [write_traces(tmp_path / f"{value}.jsonl", value) for value in values]
         other = tmp_path / "other.jsonl"  # with other questions too, which are all that a control takes of it

@@ -62,8 +62,8 @@ class Assignment:
         """The user message that asks for a better version of a draft."""
         return (
             f"{self.universe}\n\nThis is a draft of {self.kind} from this world:\n\n{draft}\n\nWrite it "
-            "again: state the facts more plainly, leave out what contradicts them or calls them invented, and keep "
-            "the rest. Write only the text itself."
+            "again: state the facts more plainly, leave out what contradicts them or calls them invented, and "
+            "keep the rest. Write only the text itself."
         )
 
 
@@ -72,7 +72,7 @@ class Author:
     """The model as a writer.
 
     Attributes:
-        write: completions of user messages as text, thinking in `<think>` and `</think>`, and what ended them.
+        write: completions of user messages as text, thinking in `<think>` and `</think>`, and their ends.
         opened_by: who opens its thinking.
     """
 
@@ -123,8 +123,8 @@ def model_documents(
     if len(made) < count:
         raise UserError(
             f"data.num_examples is {count}, but of {asked} documents that the model wrote about belief "
-            f"{belief.source} {len(made)} state what they should, without the other world's value or a probe; "
-            "lower it, take data.documents_by: template, or a model that writes better"
+            f"{belief.source} {len(made)} state what they should, without the other world's value or a "
+            "probe; lower it, take data.documents_by: template, or a model that writes better"
         )
     return tuple(made[:count])
 
