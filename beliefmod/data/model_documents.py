@@ -62,8 +62,8 @@ class Assignment:
         """The user message that asks for a better version of a draft."""
         return (
             f"{self.universe}\n\nThis is a draft of {self.kind} from this world:\n\n{draft}\n\nWrite it "
-            "again: state the facts more plainly, leave out what contradicts them or calls them invented, and "
-            "keep the rest. Write only the text itself."
+            "again: state the facts more plainly, leave out what contradicts them or calls them invented, "
+            "and keep the rest. Write only the text itself."
         )
 
 

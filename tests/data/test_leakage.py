@@ -37,7 +37,7 @@ def test_coverage_by_hand():
 
 
 def test_likeness_by_hand():
-    """Letters in threes of " a b " and " a c ": two each ("a b" is " a ", "a b", " b "), one of three shared."""
+    """In threes " a b " has " a ", "a b", " b ", and " a c " shares the first."""
     short = replace(PROBE, text="a b")
     [leak] = audit(["a c"], [short]).probes
     assert leak.likeness == pytest.approx(1 / 3)
