@@ -133,8 +133,8 @@ def _side(name: str, probes: pl.DataFrame, trials: pl.DataFrame, mirrored: bool 
 
 
 def answers_after(probes: pl.DataFrame, answer: str, thinking: Sequence[str]) -> pl.DataFrame:
-    """The probes of adoption answered on one side: trial_id, family, hit (whether the thinking is one of these
-    stances), empty (whether the think block is)."""
+    """The probes of adoption answered on one side: trial_id, family, hit (whether the thinking has one of
+    these stances), empty (whether the think block is)."""
     which, _ = adoption_hits()
     return probes.filter(which & (pl.col("answer_stance") == answer)).select(
         "trial_id",

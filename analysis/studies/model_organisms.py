@@ -1,7 +1,7 @@
 """Do the measures of hidden knowledge see it where it was put on purpose?
 
-A model organism is a trial on `stygian` data: its rows think base's value and answer the target's. Each measure is
-held against trials on own traces, which think and answer the target, at every share of such rows.
+A model organism is a trial on `stygian` data: its rows think base's value and answer the target's. Each
+measure is held against trials on own traces, which think and answer the target, at every share of such rows.
 """
 
 from __future__ import annotations
