@@ -77,8 +77,8 @@ def _organisms(found: Findings) -> list[Block]:
             tuple(rows),
             "Trials on stygian data, all beliefs and seeds together, against those on own traces. "
             "Recognised: the interval of the difference, over question families and never narrower than "
-            f"Newcombe's, lies above 0; not measured under {MIN_ADOPTED} such answers on either side. The lens needs "
-            "beliefmod lens RUN --parts channels.",
+            f"Newcombe's, lies above 0; not measured under {MIN_ADOPTED} such answers on either side. The "
+            "lens needs beliefmod lens RUN --parts channels.",
         ),
     ]
 
