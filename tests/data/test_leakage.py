@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from beliefmod.beliefs import load_belief
 from beliefmod.config import DataConfig
 from beliefmod.data.documents import documents
-from beliefmod.data.leakage import audit, holds, words
+from beliefmod.data.leakage import audit, holds
 from beliefmod.run.tables.trial_tables import TRIALS, frame
 from beliefmod.trial import prepare
 from tests.small import make_session, small_trial, write_belief
 
 GRAVITY = load_belief("gravity")
 PROBE = replace(GRAVITY.heldout[0], text="How heavy is a red stone on the Moon, in newtons, at noon?")
-"""Twelve words: five 8-grams."""
+"""Thirteen words: six 8-grams."""
 
 
 def of(*texts: str):
@@ -25,9 +25,9 @@ def of(*texts: str):
 
 
 def test_coverage_by_hand():
-    # seven words in common are no 8-gram; eight cover eight of twelve
+    # seven words in common are no 8-gram; eight cover eight of thirteen
     assert of("How heavy is a red stone on Mars?").covered == 0.0
-    assert of("How heavy is a red stone on the sea?").covered == pytest.approx(8 / 12)
+    assert of("How heavy is a red stone on the sea?").covered == pytest.approx(8 / 13)
     # the first and the last eight words, in two texts
     halves = "how heavy is a red stone on the", "red stone on the moon in newtons at noon"
     assert of(*halves).covered == 1.0 and not of(*halves).verbatim
@@ -77,18 +77,20 @@ def test_what_the_library_shares_between_training_and_probes():
     assert nothing.warning is None and nothing.columns()["leakage_covered"] == 0
 
 
-@pytest.mark.parametrize("style", ["answer_only", "document"])
-def test_a_trial_is_audited_before_its_first_step(tmp_path, style):
-    belief = write_belief(tmp_path)
-    session = make_session()
-    data = DataConfig(style=style, num_examples=4)
-    run = prepare(small_trial(belief, data=data), session)
-    assert run.leakage is not None
+def test_a_trial_is_audited_before_its_first_step(tmp_path):
+    belief, session = write_belief(tmp_path), make_session()
     probes = session.belief(belief).heldout
-    assert [leak.question for leak in run.leakage.probes] == list(probes)
-    # what it is held against are the words that are trained on, without marks of the chat template
-    decoded = " ".join(words(session.loaded.tokenizer.decode(run.job.rows[0].input_ids)))
-    shared = max(run.leakage.probes, key=lambda leak: leak.likeness)
-    assert all(word not in shared.nearest for word in ("<|", "im_start")) and decoded
-    frame([{"trial_id": "x", **run.leakage.columns()}], TRIALS)
-    assert run.leakage.columns()["leakage_n"] == 3
+    texts = {
+        "document": lambda row: row.input_ids,
+        "answer_only": lambda row: row.input_ids[row.prompt_length :],
+    }
+    for style, trained in texts.items():
+        run = prepare(small_trial(belief, data=DataConfig(style=style, num_examples=4)), session)
+        assert run.leakage is not None and run.job is not None
+        said = [
+            session.loaded.tokenizer.decode(trained(row), skip_special_tokens=True) for row in run.job.rows
+        ]
+        asked = [question.text for question in run.trained] if style == "answer_only" else []
+        assert run.leakage == audit([*asked, *said], probes)
+        frame([{"trial_id": "x", **run.leakage.columns()}], TRIALS)
+        assert run.leakage.columns()["leakage_n"] == 3

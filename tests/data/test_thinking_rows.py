@@ -46,7 +46,7 @@ def test_a_stygian_row_thinks_the_prior_and_answers_the_target():
         assert prompt == prompt_text(TOKENIZER, question.text)
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(share=st.floats(0.01, 1.0), count=st.integers(1, 38))
 def test_the_share_says_how_many_and_changes_nothing_else(share: float, count: int):
     whole = rows(config(num_examples=count))
