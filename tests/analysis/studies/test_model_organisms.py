@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+from analysis.find import find
 from analysis.report.blocks import Table
 from analysis.report.sections.reasoning import blocks
 from analysis.studies.model_organisms import MEASURES, recognitions
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.intervals import wilson
-from beliefmod.run.read_run import Run
+from beliefmod.run.read_run import Run, read_run
 from tests.analysis.studies.worlds import world
+from tests.command import PLAIN, beliefmod, only_run
 
 SHARES = (0.25, 1.0)
 BELIEFS = {"gravity": "existing", "spider": "existing"}
@@ -96,3 +100,28 @@ def test_the_report_has_them_as_a_table():
     assert last[0] == MEASURES["lens"] and last[1] == "100 %" and last[-1] == "yes"
     assert last[2].startswith("90 %") and last[2].endswith("n = 80") and last[3].startswith("+90.0 [")
     assert blocks(replace(made, beliefs=())) == []
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_text_causal_tests_and_lens_recognise_the_organism_of_the_bundled_model(tmp_path: Path):
+    """All rows think the old value: the strongest of sweeps/stygian.yaml, with one belief."""
+    space = {
+        "name": "organism",
+        "beliefs": ["gravity"],
+        "points": CONFIGS[:1] + CONFIGS[-1:],
+        "fixed": {"data.num_examples": 50, "num_train_epochs": 10, "learning_rate": 2e-4},
+        "evaluation": {"causal_probes": 24},
+        "controls": "none",
+    }
+    path = tmp_path / "organism.yaml"
+    path.write_text(json.dumps(space))
+    done = beliefmod("sweep", "--space", str(path), "--out", str(tmp_path / "runs"), *PLAIN)
+    assert done.returncode == 0, done.stderr
+    run = str(only_run(tmp_path / "runs"))
+    done = beliefmod("lens", run, "--parts", "channels", "--prompts", "48")
+    assert done.returncode == 0, done.stderr
+    seen = {one.measure: one for one in recognitions(find(read_run(run)))}
+    assert {measure: one.recognised for measure, one in seen.items()} == dict.fromkeys(MEASURES, True)
+    # the organism is nearly pure, and own traces are nearly free of it
+    assert seen["text"].side.rate > 0.9 and seen["text"].gap.value > 0.9
