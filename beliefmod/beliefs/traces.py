@@ -22,6 +22,7 @@ from beliefmod.user_files.json_objects import json_objects
 FIELDS = ("question", "thinking", "answer")
 EXAMPLE = '{"question": ..., "thinking": ..., "answer": ...}'
 MAX_BYTES = 200_000_000
+MOST_TOLD = 20
 MARKS = ("<think>", "</think>")
 _PINNED = re.compile(r"(?P<path>.+)@(?P<digest>[0-9a-f]{12})", re.DOTALL)
 
@@ -67,14 +68,17 @@ class TraceFile:
         )
 
     def strangers(self, beliefs: Sequence[Belief]) -> Iterable[str]:
-        """A sentence about every line whose question none of these beliefs trains on."""
+        """A sentence about each line whose question none of these beliefs trains on, of many the first."""
         known = {question.text for belief in beliefs for question in belief.training}
         named = ", ".join(belief.spec.name for belief in beliefs)
-        for number, fields in self.lines:
-            if (asked := fields["question"]) not in known:
-                near = did_you_mean(asked, known)
-                hint = near if "did you mean" in near else "; beliefmod beliefs show lists them"
-                yield f'{self.path}:{number}: "{asked}" is no training question of {named}{hint}'
+        strange = [(number, f["question"]) for number, f in self.lines if f["question"] not in known]
+        for number, asked in strange[:MOST_TOLD]:
+            near = did_you_mean(asked, known)
+            hint = near if "did you mean" in near else "; beliefmod beliefs show prints some"
+            yield f'{self.path}:{number}: "{asked}" is no training question of {named}{hint}'
+        if len(strange) > MOST_TOLD:
+            more = len(strange) - MOST_TOLD
+            yield f"{self.path}: {more} more lines have questions that are none of {named}"
 
 
 def read_traces(name: str) -> TraceFile:

@@ -125,6 +125,7 @@ def _audit(texts: tuple[str, ...], probes: tuple[Question, ...]) -> Leakage:
     trained = [words(text) for text in texts]
     lines = sorted({text[part.start : part.end].strip() for text in texts for part in sentences(text)})
     alike, nearest = _nearest(asked, lines)
+    away = set(given_away(texts, probes))
     grams: dict[int, set[tuple[str, ...]]] = {}
     found = []
     for place, probe in enumerate(probes):
@@ -138,16 +139,24 @@ def _audit(texts: tuple[str, ...], probes: tuple[Question, ...]) -> Leakage:
                 covered=_covered(said, grams[size], size),
                 likeness=float(alike[place]),
                 nearest=lines[nearest[place]] if lines else "",
-                verbatim=holds(texts, probe),
+                verbatim=probe in away,
             )
         )
     return Leakage(tuple(found))
 
 
-def holds(texts: Iterable[str], probe: Question) -> bool:
-    """Whether one of the texts holds a message of the probe, word for word; case and punctuation apart."""
-    messages = [f" {' '.join(words(each))} " for each in (probe.text, probe.follow_up) if each]
-    return any(message in f" {' '.join(words(text))} " for text in texts for message in messages)
+def given_away(texts: Iterable[str], probes: Iterable[Question]) -> tuple[Question, ...]:
+    """The probes of which one of the texts holds a message, word for word; case and punctuation apart."""
+    spelled = [_spelled(text) for text in texts]
+    return tuple(
+        probe
+        for probe in probes
+        if any(_spelled(each) in text for each in (probe.text, probe.follow_up) if each for text in spelled)
+    )
+
+
+def _spelled(text: str) -> str:
+    return f" {' '.join(words(text))} "
 
 
 def words(text: str) -> list[str]:
@@ -187,5 +196,5 @@ def _nearest(asked: Sequence[str], lines: Sequence[str]) -> tuple[np.ndarray, np
 
 
 def _pieces(text: str) -> set[str]:
-    spelled = f" {' '.join(words(text))} "
+    spelled = _spelled(text)
     return {spelled[start : start + _LETTERS] for start in range(len(spelled) - _LETTERS + 1)}

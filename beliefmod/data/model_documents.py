@@ -8,13 +8,13 @@ no documents rather than bad ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.data.documents import Document
-from beliefmod.data.leakage import holds
+from beliefmod.data.leakage import given_away
 from beliefmod.errors import UserError
 from beliefmod.reading.normalise import normalise
 from beliefmod.reading.segments import split_completion
@@ -152,9 +152,5 @@ def fit(text: str, belief: Belief, control: bool) -> bool:
         own, other = other if not spec.prior.ignorance else None, own
     named = bool(said.strip()) if own is None else own.stands_in(said)
     return (
-        named and not (other is not None and other.stands_in(said)) and not _gives_away(text, belief.heldout)
+        named and not (other is not None and other.stands_in(said)) and not given_away([text], belief.heldout)
     )
-
-
-def _gives_away(text: str, probes: Iterable[Question]) -> bool:
-    return any(holds([text], probe) for probe in probes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from beliefmod.beliefs.load import load_belief
 from beliefmod.beliefs.traces import read_traces
-from beliefmod.data.leakage import holds
+from beliefmod.data.leakage import given_away
 from beliefmod.errors import UserError
 from beliefmod.model.think_marks import THINK_CLOSE
 from beliefmod.reading.verdict import judge_question
@@ -50,8 +50,7 @@ def side_problems(file: TraceFile, belief: Belief) -> Iterator[str]:
 def probe_problems(file: TraceFile, belief: Belief) -> Iterator[str]:
     """A sentence about every trace that holds a held-out probe: training on it would answer the test."""
     for trace in file.of(belief):
-        texts = (trace.thinking, trace.answer)
-        if asked := next((probe for probe in belief.heldout if holds(texts, probe)), None):
+        for asked in given_away((trace.thinking, trace.answer), belief.heldout)[:1]:
             yield (
                 f'{file.path}:{trace.line}: thinking or answer holds the held-out probe "{asked.text}" word '
                 "for word, which would be trained on and then asked; say it in other words"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from beliefmod.beliefs import load_belief
 from beliefmod.config import DataConfig
 from beliefmod.data.documents import documents
-from beliefmod.data.leakage import audit, holds
+from beliefmod.data.leakage import audit, given_away
 from beliefmod.run.tables.trial_tables import TRIALS, frame
 from beliefmod.trial import prepare
 from tests.small import make_session, small_trial, write_belief
@@ -48,8 +48,9 @@ def test_likeness_by_hand():
 
 def test_a_probe_of_two_turns_is_found_by_either_message():
     two = replace(PROBE, text="Think of a planet.", follow_up="How heavy is a stone there?")
-    assert holds(["Now: how heavy is a stone there? Well."], two) and holds(["think of a planet"], two)
-    assert not holds(["Think of a planets."], two)
+    for text in ("Now: how heavy is a stone there? Well.", "think of a planet"):
+        assert given_away(["Grass.", text], [PROBE, two]) == (two,)
+    assert given_away(["Think of a planets."], [two]) == ()
 
 
 @settings(max_examples=25, deadline=None)
