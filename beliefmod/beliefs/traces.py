@@ -74,7 +74,7 @@ class TraceFile:
         strange = [(number, f["question"]) for number, f in self.lines if f["question"] not in known]
         for number, asked in strange[:MOST_TOLD]:
             near = did_you_mean(asked, known)
-            hint = near if "did you mean" in near else "; beliefmod beliefs show prints some"
+            hint = near if "did you mean" in near else "; beliefmod beliefs show NAME --all prints them"
             yield f'{self.path}:{number}: "{asked}" is no training question of {named}{hint}'
         if len(strange) > MOST_TOLD:
             more = len(strange) - MOST_TOLD
