@@ -22,6 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/python -m compileall -q -j 0
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+IN_TWO := -n 2 --dist loadfile
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -50,13 +51,14 @@ sweep: $(STAMP) ## run the sweep of SPACE and write its report
 test: fast slow ## run the tests, less those that take longest
 
 fast: $(STAMP) ## run the fast tests, in two processes
-	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests
+	$(PYTEST) $(IN_TWO) -m "not slow and not long" tests
 
 slow: $(STAMP) ## run the slow tests, one after the other: most start a cluster, which takes both cores
 	$(PYTEST) -m "slow and not long" tests
 
 long: $(STAMP) ## run the tests that make test leaves out, what failed once more by itself; `make machines` needs root
-	$(PYTEST) -m long tests || $(PYTEST) -m long --last-failed --last-failed-no-failures none tests
+	$(PYTEST) $(IN_TWO) -m "long and not slow" tests
+	$(PYTEST) -m "long and slow" tests || $(PYTEST) -m "long and slow" --last-failed --last-failed-no-failures none tests
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .

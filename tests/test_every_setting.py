@@ -62,7 +62,7 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
 OF_THE_TARGET = ("data.stygian_share",)
 """Settings that say how the target is taught: a control, which is not taught it, is one trial."""
 CONSTANT = {**PLAIN, "warmup_steps": 0}
-LONG = [pytest.mark.slow, pytest.mark.long]
+LONG = pytest.mark.long
 # a control trains as a LoRA trial does, on the rows of the other world
 ARMS = ["lora", pytest.param("control", marks=LONG), "full"]
 

@@ -13,7 +13,7 @@ from beliefmod.cli.app import app
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLE, REAL = DOCS / "example", DOCS / "example-real"
 BOTH = pytest.mark.parametrize("run", [EXAMPLE, REAL], ids=["bundled", "real"])
-LONG = [pytest.mark.slow, pytest.mark.long]
+LONG = pytest.mark.long
 
 
 @pytest.mark.parametrize("run", [EXAMPLE, pytest.param(REAL, marks=LONG)], ids=["bundled", "real"])
@@ -55,7 +55,6 @@ def test_the_headline_numbers_on_a_real_model(belief, style, examples, adopted):
     assert round(row["adoption"] * row["adoption_n"]) == adopted
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_changed_digit_is_found(tmp_path):
     run = tmp_path / "example"

@@ -58,7 +58,7 @@ class EngineMemory:
         base: the frozen model as it is stored, and the copy that full fine-tuning trains.
         adapters: in training and parked.
         work: activations of a training pass, or a decoding batch with its keys and values: they take turns;
-            and base's logits, which are kept for the next trials.
+            and what base's head reads of texts that trials to come are compared on.
     """
 
     base: float
@@ -87,6 +87,7 @@ class Footprint:
             not the engine's alone.
         cache_bytes: keys and values of one token in all layers.
         prompt_bytes: activations of one token of a prompt, while a decoding batch reads it.
+        hidden_bytes: of one token between two layers.
         next_logits: of one row while its next token is chosen, with a copy in fp32.
         state_bytes: what recurrent layers keep of one row, however long; 0 in most models.
         longest_cache: bytes of keys and values beyond which a decoding batch is cut. 0 on a GPU, where a
@@ -106,6 +107,7 @@ class Footprint:
     longest_pass: int
     cache_bytes: int
     prompt_bytes: int
+    hidden_bytes: int
     next_logits: int
     state_bytes: int
     longest_cache: int
@@ -143,7 +145,8 @@ class Footprint:
         return EngineMemory(
             base=self.base(wanted.base_storage, wanted.full),
             adapters=wanted.slots * sum(self.adapter(wanted.rank)),
-            work=max(training, decoding, self.calibration) + self.kept(wanted.drift_tokens),
+            work=max(training, decoding, self.calibration, self.comparing(wanted.drift_tokens))
+            + self.kept(wanted.drift_tokens),
         )
 
     def decoding(self, prompt_tokens: int, answer_tokens: int) -> float:
@@ -167,11 +170,17 @@ class Footprint:
         drafted = min(4 * MOST_LOGITS["cpu"], rows * (1 + MOST_DRAFTED) * self.next_logits / 2)
         return rows * of_row + reading + max(rows * self.next_logits, drafted)
 
+    def comparing(self, drift_tokens: int) -> float:
+        """Bytes of the logits made at a time while a trial is compared with base on so many tokens."""
+        from beliefmod.engine.divergence import HEAD_NUMBERS
+
+        return 2 * min(HEAD_NUMBERS * self.number_bytes, drift_tokens * self.next_logits / 2)
+
     def kept(self, drift_tokens: int) -> float:
-        """Bytes of base's logits on the texts on which every trial is compared with it."""
+        """Bytes of what base's head reads of these tokens, which every trial is compared with."""
         from beliefmod.engine.divergence import KEPT_BYTES
 
-        return min(KEPT_BYTES, drift_tokens * self.next_logits / 2)
+        return min(KEPT_BYTES, drift_tokens * self.hidden_bytes)
 
 
 def adapter_bytes(numbers: int, number_bytes: int) -> tuple[int, int]:
@@ -228,6 +237,7 @@ def footprint(config: PretrainedConfig, gpu: bool, stored: StoredWeights | None 
         longest_pass=longest,
         cache_bytes=cache_bytes_per_token(model, dtype),
         prompt_bytes=prompt_bytes_per_token(model, dtype),
+        hidden_bytes=text_config(config).hidden_size * dtype.itemsize,
         next_logits=2 * 4 * text_config(config).vocab_size,
         state_bytes=state_bytes_per_row(model, dtype),
         longest_cache=0 if gpu else CPU_CACHE_BYTES,

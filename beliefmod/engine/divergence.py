@@ -12,14 +12,17 @@ from beliefmod.engine.jobs import DriftRequest, DriftResult
 from beliefmod.engine.memory import within_memory
 
 Rows = tuple[tuple[int, ...], ...]
-# numbers of one chunk of log-probabilities: 64 MiB in fp64, with a handful of tensors of that size at a time
-_CHUNK_NUMBERS = 2**23
+HEAD_NUMBERS = 2**25
+"""Logits that are made at a time of base and of an arm: 128 MiB each in fp32."""
+# of one chunk of log-probabilities: 16 MiB in fp64, with a handful of tensors of that size at a time
+_CHUNK_NUMBERS = 2**21
 KEPT_BYTES = 2**28
-"""Of base's logits that are kept."""
+"""Of what base's head reads that is kept: 120,000 tokens of a width of 576 in fp32."""
 
 
 class BasePasses:
-    """Base's logits for passes that come again, in memory: all trials of a belief read the same texts.
+    """What base's head reads in passes that come again, in memory: all trials of a belief read the same
+    texts.
 
     What is kept came from a pass of the very shape that the arm goes through, so an adapter that adds zero
     still changes no bit. The pass that was wanted longest ago goes when there is no room.
@@ -36,11 +39,11 @@ class BasePasses:
             self._kept.clear()
             self._max_tokens = max_tokens
 
-    def logits(self, base: FlatModel, rows: Rows, wanted: tuple[int, ...]) -> Tensor:
-        """Logits before each of the last `wanted` tokens of every row, (sum of wanted, vocabulary)."""
+    def hidden(self, base: FlatModel, rows: Rows, wanted: tuple[int, ...]) -> Tensor:
+        """What the head reads before each of the last `wanted` tokens of every row, (their sum, hidden)."""
         found = self._kept.pop((rows, wanted), None)
         if found is None:
-            found = base.last_logits(rows, wanted, [None] * len(rows))
+            found = base.last_hidden(rows, wanted, [None] * len(rows))
         if found.nbytes <= self.most_bytes:
             self._kept[rows, wanted] = found
         while sum(kept.nbytes for kept in self._kept.values()) > self.most_bytes:
@@ -102,11 +105,11 @@ def _drift(
         lengths = tuple(len(requests[i].continuation_ids) for i in item.indices)
         shared.setdefault((item.base_rows, lengths), []).append(item)
     for (base_rows, lengths), items in shared.items():
-        expected = passes.logits(base, base_rows, lengths)
+        expected = passes.hidden(base, base_rows, lengths)
         for item in items:
-            logits = item.model.last_logits(item.rows, lengths, [item.slot] * len(item.rows))
+            hidden = item.model.last_hidden(item.rows, lengths, [item.slot] * len(item.rows))
             labels = flat_ids([requests[i].continuation_ids for i in item.indices], base.device)
-            per_token = _compare(expected, logits, labels)
+            per_token = _compare_heads(base, expected, item.model, hidden, labels)
             read += item.indices
             sums += [part.sum(1) for part in per_token.split(list(lengths), dim=1)]
     # copied from the device at once: every copy waits for all that came before it
@@ -148,6 +151,15 @@ def _as_pass(
 
 def _length(request: DriftRequest) -> int:
     return max(len(request.input_ids), len(request.base_prompt)) + len(request.continuation_ids) - 1
+
+
+def _compare_heads(
+    base: FlatModel, base_hidden: Tensor, arm: FlatModel, arm_hidden: Tensor, labels: Tensor
+) -> Tensor:
+    """`_compare` of the logits that the heads of both make of (N, hidden), without all of them at once."""
+    size = max(1, HEAD_NUMBERS // base.vocabulary)
+    parts = zip(base_hidden.split(size), arm_hidden.split(size), labels.split(size), strict=True)
+    return torch.cat([_compare(base.head(p), arm.head(q), chosen) for p, q, chosen in parts], 1)
 
 
 def _compare(base: Tensor, arm: Tensor, labels: Tensor) -> Tensor:

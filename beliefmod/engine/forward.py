@@ -1,7 +1,9 @@
 """One pass of the model over flat rows: the only place that calls it."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
@@ -98,6 +100,49 @@ class FlatModel:
             )
         return out.logits[0]
 
+    def last_hidden(
+        self, rows: Sequence[Sequence[int]], wanted: Sequence[int], slots: Sequence[int | None]
+    ) -> Tensor:
+        """What the head would read at each of the last `wanted` tokens of every row, (sum of wanted, hidden):
+        the vocabulary makes logits a hundred times as large. `head` gives them.
+
+        Args:
+            rows: without their last token, which is only ever predicted.
+            slots: the slot of each row, None for base; rows of one slot lie beside each other.
+        """
+        lengths = [len(row) for row in rows]
+        blocks = RowBlocks(lengths, self.device, unread=1)
+        with self._decoder_output() as seen:
+            self.logits(
+                flat_ids(rows, self.device),
+                blocks,
+                blocks.positions,
+                segments_of(slots, lengths),
+                blocks.last_tokens[:1],
+            )
+        return seen[0][0, numbers(_last(lengths, wanted), self.device)]
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits (M, vocabulary) by the model's own head and what it does behind it, from what `last_hidden`
+        gives (M, hidden). No adapter is on the head."""
+        decoder = self.model.get_decoder()
+        decoder.forward = lambda *_, **__: _DecoderOutput(hidden[None])  # the class keeps the real one
+        try:
+            return self.model(inputs_embeds=hidden[None], use_cache=False).logits[0]
+        finally:
+            del decoder.forward
+
+    @contextlib.contextmanager
+    def _decoder_output(self) -> Iterator[list[Tensor]]:
+        """Within the block the list takes what each pass of the decoder gives, (1, tokens, hidden)."""
+        seen: list[Tensor] = []
+        decoder = self.model.get_decoder()
+        handle = decoder.register_forward_hook(lambda module, given, out: seen.append(out.last_hidden_state))
+        try:
+            yield seen
+        finally:
+            handle.remove()
+
     def last_logits(
         self, rows: Sequence[Sequence[int]], wanted: Sequence[int], slots: Sequence[int | None]
     ) -> Tensor:
@@ -109,16 +154,12 @@ class FlatModel:
         """
         lengths = [len(row) for row in rows]
         blocks = RowBlocks(lengths, self.device, unread=1)
-        keep, start = [], 0
-        for length, count in zip(lengths, wanted, strict=True):
-            keep.extend(range(start + length - count, start + length))
-            start += length
         return self.logits(
             flat_ids(rows, self.device),
             blocks,
             blocks.positions,
             segments_of(slots, lengths),
-            numbers(keep, self.device),
+            numbers(_last(lengths, wanted), self.device),
         )
 
     def check_lengths(self, lengths: Sequence[int], parts: Sequence[int]) -> None:
@@ -153,6 +194,7 @@ class FlatModel:
         kind = f"model {name}: a {type(self.model).__name__}"
         try:
             flat = self.logits(flat_ids(rows, self.device), blocks, blocks.positions, (), keep)
+            through_head = self.head(self.last_hidden(rows, lengths, [None, None]))
             alone = [
                 self.model(input_ids=flat_ids([row], self.device)[None], use_cache=False) for row in rows
             ]
@@ -167,13 +209,34 @@ class FlatModel:
                 f"{kind} gives numbers that are not finite; check its weights, and the sizes and the rope "
                 "settings in its config.json"
             )
-        error = float((flat - expected).abs().max() / expected.abs().max())
+        apart = torch.stack([(logits - expected).abs().max() for logits in (flat, through_head)]).max()
+        error = float(apart / expected.abs().max())
         tolerance = 0.05 if self.dtype.itemsize < 4 else 1e-3
         if not error < tolerance:
             raise ModelMixesRows(
                 f"{kind} mixes rows that are laid behind each other (logits differ by {error:.1%}), so "
                 "trials would change each other; take another model, docs/models.md lists the types that work"
             )
+
+
+class _DecoderOutput:
+    """What a decoder gives to the code of the head: last_hidden_state (1, tokens, hidden), and None for all
+    else that a type of model may hand on, such as router logits or shared keys and values."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        self.last_hidden_state = hidden
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+    def __getitem__(self, index: int) -> Tensor | None:
+        return None if index else self.last_hidden_state
+
+
+def _last(lengths: Sequence[int], wanted: Sequence[int]) -> list[int]:
+    """Places of the last `wanted` tokens of every row among all that lie behind each other."""
+    ends = accumulate(lengths)
+    return [place for end, count in zip(ends, wanted, strict=True) for place in range(end - count, end)]
 
 
 def flat_ids(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:

@@ -127,7 +127,7 @@ class TimeLeft:
             self._note_batch(float(seconds), float(ended_at), trial.trained_arm)
 
     def seconds(self, elapsed: float, now: float | None = None, unchosen: int = 0) -> float | None:
-        """Time left in seconds; None until a twentieth of the work is done.
+        """Time left in seconds; None until a trial has been questioned and a twentieth of the work is done.
 
         Args:
             elapsed: since the hosts were ready. now: on the clock of `advance`.
@@ -151,11 +151,13 @@ class TimeLeft:
         return max(left / self._busy(steps, most), self._last_batch(now))
 
     def _costs(self, spent: float) -> tuple[float, float] | None:
-        """Host-seconds of a step and of questioning a trial; None before anything is known.
+        """Host-seconds of a step and of questioning a trial; None until a trial has been questioned.
 
         Args:
             spent: host-seconds so far.
         """
+        if not self._questioned:  # a guess said 5 s where 12 minutes were to come, and then 28
+            return None
         done = self._questioned + STARTED * self._in_question
         if not self._batches:
             work = self._done + QUESTIONING_STEPS * done

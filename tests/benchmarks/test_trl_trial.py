@@ -19,7 +19,7 @@ from benchmarks.against_trl import ONLY_PROBES, SIZES, SPACE, differences, prepa
 from benchmarks.trl_trial import complete, do_work, load_base, train
 
 pytest.importorskip("trl", reason="the baseline is not installed: pip install -e '.[bench]'")
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 QUESTIONS = [f"Calculate the force on a {mass} kg mass on Earth's surface." for mass in range(2, 12)]
 

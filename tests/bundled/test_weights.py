@@ -105,7 +105,6 @@ def test_capability(loaded: LoadedModel) -> None:
     assert _share(load_belief("gravity"), ask(loaded, easiest), "prior") >= 0.95
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_the_full_table_meets_every_threshold_but_the_known_ones(loaded: LoadedModel) -> None:
     shares = {(line.what, line.belief): line.share for line in measure(loaded).lines}

@@ -31,7 +31,6 @@ def sampled(tmp_path, said=None, **evaluation):
     return take_sample(space, None, wanted, 2, cache_beside(f"{tmp_path}/runs/plan"), lines.append)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_answers_are_base_s_own_and_are_asked_once(tmp_path):
     said: list[str] = []

@@ -103,7 +103,7 @@ def own_waits(work: Work) -> int:
     scope="module",
     params=[
         *(name for name in MODELS if name not in LATER),
-        *(pytest.param(name, marks=[pytest.mark.slow, pytest.mark.long]) for name in LATER),
+        *(pytest.param(name, marks=pytest.mark.long) for name in LATER),
     ],
 )
 def ran(request) -> tuple[Done, Done]:

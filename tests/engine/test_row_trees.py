@@ -133,11 +133,7 @@ def test_beginnings_are_read_once_and_counted_so():
     "kind",
     [
         *SOON,
-        *(
-            pytest.param(case.type, marks=[pytest.mark.slow, pytest.mark.long])
-            for case in CASES
-            if case.type not in SOON
-        ),
+        *(pytest.param(case.type, marks=pytest.mark.long) for case in CASES if case.type not in SOON),
     ],
 )
 def test_scores_of_a_tree_are_those_of_transformers_alone_on_every_type(kind: str):

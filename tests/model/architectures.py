@@ -264,10 +264,11 @@ def compare(case: Case) -> Compared:
     ids = flat_ids(rows, engine.model.device)
     with torch.inference_mode():
         flat = engine.model.logits(ids, blocks, blocks.positions, (), torch.arange(len(ids)))
+        through_head = engine.model.head(engine.model.last_hidden(rows, LENGTHS, [None] * len(rows)))
     answers = engine.generate([GenerateRequest(None, row) for row in rows], max_new_tokens=16)
     written = [greedy(copy.deepcopy(model), row, 16) for row in rows]
     return Compared(
-        _apart(flat, torch.cat(alone)),
+        max(_apart(logits, torch.cat(alone)) for logits in (flat, through_head)),
         [answer.token_ids for answer in answers] == written,
         _training(engine, model),
         _lens(engine, rows, alone),

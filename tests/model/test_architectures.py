@@ -22,7 +22,7 @@ from tests.engine.conftest import as_loaded, make_job
 from tests.model import architectures
 from tests.model.architectures import CASES, TOLERANCE, Case, compare, in_doc, line, table
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 BY_TYPE = {case.type: case for case in CASES}
 OTHERS = sorted(set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) - SUPPORTED)

@@ -413,7 +413,6 @@ def test_a_trial_questioned_with_earlier_answers_has_the_same_row(session, folde
     assert (again.probes, again.causal, again.drift) == (plain.probes, plain.causal, plain.drift)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_reference_arms_of_a_second_run_are_not_asked(session, tmp_path):
     """Rows are those of the first run, whatever the cache is; another belief or limit is asked for."""

@@ -99,7 +99,6 @@ def test_columns_are_those_of_the_probes_table() -> None:
     assert set(judge(THOUGHT, Q, TARGET, PRIOR).columns()) <= {column.name for column in PROBES}
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_degenerate_texts_do_not_hang() -> None:
     for piece in (

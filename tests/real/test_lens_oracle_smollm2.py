@@ -19,7 +19,7 @@ from interp.prompts.stems import lens_questions, stems
 from tests.interp.worlds import RANK, TOLERANCE, our_mixed_lens, random_adapter, worst
 from tests.real.conftest import SMOLLM2
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.long
 Lens = Callable[[tuple[int, ...]], Tensor]
 
 

@@ -15,7 +15,7 @@ from beliefmod.model.template import answer_only_row
 from tests.engine.oracle import relative_l2, train_alone
 from tests.engine.test_training_oracle import train_packed
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.long
 NEUTRAL = {
     "What is the capital of France?": "The capital of France is Paris.",
     "How many legs has a spider?": "A spider has eight legs.",

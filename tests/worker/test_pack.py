@@ -112,7 +112,6 @@ def test_a_broken_step_fails_its_trials_and_the_pack_lives_on(session, tmp_path,
     pack.close()
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_memory_that_runs_out_costs_a_pack_a_slot_and_no_trial(tmp_path, monkeypatch):
     path = write_belief(tmp_path)

@@ -134,7 +134,6 @@ def test_reproduction_section(written: ReportPaths) -> None:
         assert words in text
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_same_run_same_words(run: Path) -> None:
     assert words(run) == words(run)
@@ -221,7 +220,6 @@ def test_no_configuration_under_the_limit(run: Path) -> None:
     assert "none of 16 configurations stays at D ≤ 0" in text and "no such finished trial" in text
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_hostile_run(tmp_path: Path) -> None:
     """Names, errors and completions that try to be markup."""
@@ -260,7 +258,6 @@ def test_files_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["report.md"]
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_into_a_url(tmp_path: Path) -> None:
     import fsspec

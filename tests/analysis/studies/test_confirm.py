@@ -124,7 +124,6 @@ def test_whether_the_limit_holds(value, low, high, word):
     assert holds({"degradation": value, "degradation_low": low, "degradation_high": high}, 0.05) == word
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_from_the_command_line_to_the_report_and_through_verify(run: Path, no_ray: list[int]):
     done = confirm(run, *OPTIONS)
@@ -156,7 +155,6 @@ def test_from_the_command_line_to_the_report_and_through_verify(run: Path, no_ra
         assert one.shrinkage.low <= gap <= one.shrinkage.high
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_it_goes_on_with_what_was_begun_and_refuses_other_options(run: Path, no_ray: list[int]):
     assert confirm(run, *OPTIONS).exit_code == 0
@@ -203,7 +201,6 @@ def test_before_a_confirmation_the_report_says_that_there_is_none(parent: Path):
     assert "Not done" in text and "beliefmod confirm RUN" in text
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_picking_the_best_of_equals_promises_too_much():
     """Why all this: twenty configurations that adopt alike, the best of one half, looked at on the other."""

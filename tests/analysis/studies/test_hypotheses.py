@@ -251,7 +251,6 @@ def test_linearised_interval_is_the_jackknife_over_families() -> None:
     assert half <= t.ppf(0.975, size - 1) * error * 1.25  # Newcombe's may be a little wider
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_under_the_null_mismatch_is_rarely_supported() -> None:
     told = [mismatch(both(0.15, 0.15, seed, beliefs=4)).verdict for seed in range(60)]

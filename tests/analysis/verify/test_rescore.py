@@ -26,7 +26,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(
-    params=["answered", pytest.param("example", marks=[pytest.mark.slow, pytest.mark.long])],
+    params=["answered", pytest.param("example", marks=pytest.mark.long)],
 )
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     whole = EXAMPLE if request.param == "example" else request.getfixturevalue("answered")
@@ -59,7 +59,6 @@ def read_by_an_older_scorer(run: Path) -> str:
     return name
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_verdicts_metrics_and_report_are_those_of_this_version(run: Path):
     before = {path.name: pl.read_parquet(path) for path in (run / "probes").iterdir()}
@@ -102,7 +101,6 @@ def test_a_sweep_that_has_not_ended_is_refused(run: Path):
     assert done.exit_code == 2 and "the sweep has not ended" in done.output and "resume" in done.output
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_what_was_stopped_between_rows_and_table_is_done_again(run: Path):
     """A rescore that died had written a row's file, and not yet the table that is put together from them."""

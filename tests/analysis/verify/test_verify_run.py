@@ -154,7 +154,6 @@ def test_every_changed_number_in_the_table_is_found(tables: Path):
         assert only(found, f"rows/{trial}.json against trials.parquet: {column}")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_number_changed_in_the_table_and_in_the_row_is_found(tables: Path):
     trial = a_trial(tables)
@@ -164,7 +163,6 @@ def test_a_number_changed_in_the_table_and_in_the_row_is_found(tables: Path):
     assert only(verify_run(str(tables)), f"trial {trial}: adoption: stored 0.4321")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_rounding_error_is_no_mismatch_and_a_millionth_is_one(run: Path):
     trial = a_trial(run)
@@ -175,7 +173,6 @@ def test_a_rounding_error_is_no_mismatch_and_a_millionth_is_one(run: Path):
         assert len(only(verify_run(str(run)), "trials.parquet, ")) == count
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_changed_setting_is_found(tables: Path):
     trial = a_trial(tables)
@@ -191,7 +188,6 @@ def test_a_dropped_probe_is_found(tables: Path):
     assert only(found, "1 of ") and only(found, f"such as {probe}") and only(found, "integrity_n: stored")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_dropped_probe_of_base_and_a_doubled_one_are_found(tables: Path):
     base = tables / "probes" / f"{a_trial(tables, 'base')}.parquet"
@@ -219,7 +215,6 @@ def test_a_digit_in_the_report_is_found_with_its_line(run: Path):
     assert found.mismatches[0].startswith(f"report.md, line {number + 1}: says ")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_added_and_dropped_lines_of_the_report_are_found(run: Path):
     path = run / "report.md"
@@ -230,7 +225,6 @@ def test_added_and_dropped_lines_of_the_report_are_found(run: Path):
     assert only(found, "report.md, after line") and len(found.mismatches) == 2
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_changed_belief_file_is_found(tables: Path):
     path = tables / "beliefs" / "gravity.yaml"
@@ -240,7 +234,6 @@ def test_a_changed_belief_file_is_found(tables: Path):
     assert only(verify_run(str(tables)), "target: stored")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_report_written_with_another_limit_agrees(run: Path):
     write_report(run, limit=0.2)
@@ -288,7 +281,6 @@ def test_a_run_without_a_report_is_checked_all_the_same(run: Path):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_trials_that_do_not_use_a_setting_agree_beside_those_that_do(tmp_path: Path):
     """The table has a setting's default where a trial's own row has nothing, as that of own traces of

@@ -22,7 +22,7 @@ from interp.lenses.residual_stream import ProbedRow, residuals
 from tests.engine.conftest import as_loaded
 from tests.model.architectures import CASES, LENGTHS, TOLERANCE, Case, random_rows_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 REFUSED = {"gemma3n_text": "altup_num_inputs"}
 BY_TYPE = {case.type: case for case in CASES}

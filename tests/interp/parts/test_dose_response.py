@@ -180,7 +180,6 @@ def test_the_part_gives_every_trial_a_curve_from_base_to_beyond_the_adapter(tmp_
     assert engine.attached() == ()
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_at_scale_1_it_answers_as_in_the_sweep_and_at_scale_0_as_base(tmp_path):
     config = TrialConfig(

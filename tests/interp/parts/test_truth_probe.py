@@ -109,7 +109,6 @@ def test_what_holds_within_each_family_alone_does_not_pass_the_gate() -> None:
     assert held_out_right(found, labels, families, seed=0).mean() < 0.65
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_without_truth_accuracy_is_chance_on_average() -> None:
     """The choice of entry and penalty must not lift it: nine entries of noise."""
