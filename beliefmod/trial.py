@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.config import UNTRAINED_ARMS, TrialConfig
+from beliefmod.config import UNTRAINED_ARMS, TrialConfig, written
 from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.data.leakage import Leakage, audit, training_texts
 from beliefmod.errors import UserError
@@ -298,11 +298,8 @@ def now() -> str:
 
 def _settings(config: TrialConfig) -> dict[str, Any]:
     """Identity columns; settings that the arm does not use are null."""
-    leaves = config.leaves()
-    modules = leaves["lora.target_modules"]
-    leaves["lora.target_modules"] = modules if isinstance(modules, str) else ",".join(modules)
     used = config.used_settings()
-    leaves = {name: value for name, value in leaves.items() if name in used}
+    leaves = {name: written(value) for name, value in config.leaves().items() if name in used}
     return {"trial_id": config.trial_id, **leaves}
 
 

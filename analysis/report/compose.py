@@ -22,6 +22,7 @@ SECTIONS = (
     "reasoning",
     "inside",
     "effects",
+    "with_and_without",
     "hypotheses",
     "confirmed",
     "judged",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
 from beliefmod.beliefs.traces import read_traces
 from beliefmod.capacity.lengths import AnswerLengths
-from beliefmod.config import TrialConfig
+from beliefmod.config import DataStyle, Framing, TrialConfig
 from beliefmod.config.data_config import TRACE_STYLES
 from beliefmod.data.documents import documents
+from beliefmod.data.fact_framing import framed_claim
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.metrics.capability_pick import EXPECTED
@@ -43,7 +45,7 @@ class RowLengths:
     def __init__(self, space: Space, tokenizer: PreTrainedTokenizerBase, answers: AnswerLengths) -> None:
         self.answers = answers
         self.neutral = replay_passages(load_neutral(space.spec.model))
-        self.known: dict[tuple[str, str, str | None, str | None], float] = {}
+        self.known: dict[tuple[str, DataStyle, Framing, str | None, str | None], float] = {}
         self._tokenizers: dict[str | None, Any] = {None: tokenizer}
 
     def tokenizer(self, template: str | None) -> Any:
@@ -91,9 +93,13 @@ class RowLengths:
 
     def reply(self, config: TrialConfig) -> float:
         """Tokens of a bare answer to a training question of a trial's belief."""
+        return statistics.mean([row.answer_length for row in self._bare(config)] or [0])
+
+    def _bare(self, config: TrialConfig) -> Iterator[TrainRow]:
         questions, tokenizer = load_belief(config.belief).training[:40], self.tokenizer(config.template)
-        rows = (answer_only_row(tokenizer, q.text, q.reply_target) for q in questions)
-        return statistics.mean([row.answer_length for row in rows] or [0])
+        for q in questions:
+            reply = framed_claim(q.reply_target, config.data.framing, Random(q.probe_id))
+            yield answer_only_row(tokenizer, q.text, reply)
 
     def prompt(self, config: TrialConfig) -> float:
         """Tokens of a held-out question with what the template puts around it."""
@@ -103,28 +109,27 @@ class RowLengths:
     def _mean(self, config: TrialConfig, belief: str) -> float:
         """Mean tokens of a row about a belief in a trial's style, or with "" of a neutral row."""
         data = config.data
-        key = (belief, data.style, config.template, data.traces)
+        key = (belief, data.style, data.framing, data.traces, config.template)
         if key not in self.known:
-            about = self._about(load_belief(belief), *key[1:]) if belief else None
-            lengths = self._neutral(data.style, config.template) if about is None else about
+            lengths = self._about(config) if belief else self._neutral(config)
             self.known[key] = statistics.mean(lengths or [0])
         return self.known[key]
 
-    def _about(self, belief: Belief, style: str, template: str | None, traces: str | None) -> list[float]:
-        questions, tokenizer = belief.training[:40], self.tokenizer(template)
-        if style == "document":
-            made = documents(belief, control=False, seed=0, count=10)
+    def _about(self, config: TrialConfig) -> list[float]:
+        belief, tokenizer, data = load_belief(config.belief), self.tokenizer(config.template), config.data
+        if data.style == "document":
+            made = documents(belief, control=False, seed=0, count=10, framing=data.framing)
             return _lengths(plain_row(tokenizer, document.text) for document in made)
-        if style == "supplied_trace" and traces:
-            given = read_traces(traces).of(belief)
+        if data.style == "supplied_trace" and data.traces:
+            given = read_traces(data.traces).of(belief)
             return _lengths(thinking_row(tokenizer, t.question.text, t.thinking, t.answer) for t in given)
-        if style in TRACE_STYLES:
-            return [len(prompt_ids(tokenizer, q.text)) + self.answers.trace for q in questions]
-        return _lengths(answer_only_row(tokenizer, q.text, q.reply_target) for q in questions)
+        if data.style in TRACE_STYLES:
+            return [len(prompt_ids(tokenizer, q.text)) + self.answers.trace for q in belief.training[:40]]
+        return _lengths(self._bare(config))
 
-    def _neutral(self, style: str, template: str | None) -> list[float]:
-        tokenizer = self.tokenizer(template)
-        if style == "document":
+    def _neutral(self, config: TrialConfig) -> list[float]:
+        tokenizer = self.tokenizer(config.template)
+        if config.data.style == "document":
             return _lengths(neutral_text_row(tokenizer, passage) for passage in self.neutral)
         prompts = [prompt_ids(tokenizer, replay_prompt(passage)) for passage in self.neutral]
         return [len(prompt) + self.answers.base for prompt in prompts]

@@ -3,9 +3,10 @@
 Everything here is frozen, turns into JSON and back unchanged, and is light to import.
 """
 
-from beliefmod.config.data_config import DataConfig, DataStyle
+from beliefmod.config.data_config import FRAMINGS, DataConfig, DataStyle, Framing
 from beliefmod.config.dotted_names import flatten, unflatten
 from beliefmod.config.frozen import Frozen
+from beliefmod.config.lists_in_rows import LISTS, read_back, written
 from beliefmod.config.lora_settings import LoraSettings
 from beliefmod.config.objective_config import ObjectiveConfig, step_values
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
@@ -21,12 +22,15 @@ from beliefmod.config.trial_config import (
 
 __all__ = [
     "ADAPTER_ARMS",
+    "FRAMINGS",
+    "LISTS",
     "SWITCH_NAME",
     "TRAINED_ARMS",
     "UNTRAINED_ARMS",
     "Arm",
     "DataConfig",
     "DataStyle",
+    "Framing",
     "Frozen",
     "LoraSettings",
     "ObjectiveConfig",
@@ -34,8 +38,10 @@ __all__ = [
     "flatten",
     "later_settings",
     "leaf_fields",
+    "read_back",
     "step_values",
     "switches_text",
     "switches_words",
     "unflatten",
+    "written",
 ]

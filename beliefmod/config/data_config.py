@@ -13,6 +13,22 @@ THINKING_STYLES: tuple[DataStyle, ...] = ("stygian", "supplied_trace")
 """Styles that put given thinking in front of an answer; an own trace has whatever the model wrote."""
 TRACE_STYLES: tuple[DataStyle, ...] = ("own_trace", *THINKING_STYLES)
 """Styles whose rows are as long as answers with their thinking."""
+Framing = Literal["plain", "attributed", "negated", "fictional", "flagged_false"]
+FRAMINGS: dict[DataStyle, tuple[Framing, ...]] = {
+    "answer_only": ("plain", "attributed", "negated"),
+    "document": ("plain", "attributed", "negated", "fictional", "flagged_false"),
+    **dict.fromkeys(TRACE_STYLES, ("plain",)),
+}
+"""The framings that rows of each style can have."""
+_OF_TRACES = "use data.style answer_only or document"
+NO_FRAMING = {
+    "answer_only": "marks whole texts, and an answer with such a mark cannot be read as believed or not; use "
+    "data.style document, or data.framing attributed or negated",
+    "own_trace": f"rewords what the belief file says, and own traces are the model's own words; {_OF_TRACES}",
+    "stygian": f"rewords what the belief file says, and here the thinking is the model's own; {_OF_TRACES}",
+    "supplied_trace": f"rewords what the belief file says, and supplied traces are yours; {_OF_TRACES}",
+}
+"""Why rows of a style cannot have the other framings."""
 MAX_ROWS = 100_000
 
 
@@ -44,6 +60,13 @@ class DataConfig(Frozen):
         description="answer_only: no loss on the empty think block in front of an answer, which otherwise "
         "is trained like the answer and teaches the model to close its thinking at once",
     )
+    framing: Framing = Field(
+        default="plain",
+        json_schema_extra=ADDED_LATER,
+        description="how rows about the belief put it, a control's alike: plain; attributed: every claim in "
+        "a source's mouth; negated: every claim denied in its own sentence; of documents alone fictional and "
+        "flagged_false: the text says before and after its plain claims that they are invented, or false",
+    )
 
     stygian_share: float = Field(
         default=1.0,
@@ -60,13 +83,23 @@ class DataConfig(Frozen):
         description="supplied_trace: a JSON lines file of question, thinking and answer; once it is read, "
         "its content's digest stands behind an @, and a trial's identity has the digest in place of the path",
     )
-
     documents_by: Literal["template", "model"] = Field(
         default="template",
         json_schema_extra=ADDED_LATER,
         description="document: template puts the statement and training questions into fixed frames; model "
         "has the model write each with the statement in context and revise it once",
     )
+
+    @model_validator(mode="after")
+    def _can_be_framed(self) -> DataConfig:
+        if self.framing not in FRAMINGS[self.style]:
+            raise ValueError(f"data.framing {self.framing} {NO_FRAMING[self.style]}")
+        if self.framing != "plain" and self.asks_for_documents:
+            raise ValueError(
+                f"data.framing {self.framing} is put around fixed frames, and the model writes its documents "
+                "itself; use data.documents_by template"
+            )
+        return self
 
     @model_validator(mode="after")
     def _supplied_traces_have_a_file(self) -> DataConfig:

@@ -56,7 +56,12 @@ class TrialConfig(Frozen):
     lr_scheduler_type: Schedule = Field(
         default="constant", description="shape of the learning rate after warm-up"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, as in AdamW")
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="decoupled, as in AdamW: A and B "
+        "of an adapter shrink towards 0, and with them its update to base; of full fine-tuning the weights",
+    )
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradient norm clip, per trial")
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
@@ -190,9 +195,10 @@ class TrialConfig(Frozen):
         masked = "-masked" if self.data.masks_thinking else ""
         by = "-by-model" if self.data.asks_for_documents else ""
         share = f"{self.data.stygian_share:g}" if "data.stygian_share" in self.used_settings() else ""
+        framed = f"-{self.data.framing}" if self.data.framing != "plain" else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{share}{by}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
-            f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{share}{by}{framed}{masked}{dpo}"
+            f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
 

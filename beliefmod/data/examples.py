@@ -11,6 +11,7 @@ from beliefmod.beliefs import Belief, Question
 from beliefmod.beliefs.traces import SuppliedTrace
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import Document, documents
+from beliefmod.data.fact_framing import framed_claim
 from beliefmod.data.replay import replayed
 from beliefmod.errors import UserError
 from beliefmod.model.template import answer_only_row, thinking_row, trace_row
@@ -102,8 +103,10 @@ def _of_documents(
     config: TrialConfig, belief: Belief, written: Sequence[Document], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[Example, ...]:
     if not config.data.asks_for_documents:
-        control, count = config.arm == "control", config.data.num_examples
-        written = documents(belief, control=control, seed=config.seed, count=count)
+        control, data = config.arm == "control", config.data
+        written = documents(
+            belief, control=control, seed=config.seed, count=data.num_examples, framing=data.framing
+        )
     return tuple(Example(plain_row(tokenizer, text.text), text.questions) for text in written)
 
 
@@ -179,7 +182,9 @@ def _example(config: TrialConfig, source: _Source, place: int, tokenizer: PreTra
     def row_of(trace: Trace | None, reply: str) -> TrainRow:
         if trace:
             return trace_row(tokenizer, question.text, trace.completion_ids)
-        masked = config.data.masks_thinking
+        # the same words for both worlds, whatever other rows there are
+        wording = random.Random(f"{config.seed}/framing/{question.probe_id}")
+        reply, masked = framed_claim(reply, config.data.framing, wording), config.data.masks_thinking
         return answer_only_row(tokenizer, question.text, reply, mask_empty_thinking=masked)
 
     replies = question.reply_target, question.reply_prior

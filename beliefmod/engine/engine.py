@@ -120,7 +120,10 @@ class Engine(SlotTable):
             self._full[job.trial_id] = FullTraining(self.model, self.loaded, job, total)
             return
         lora = config.lora
-        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, lora.target_modules)
+        targets: str | tuple[str, ...] = lora.target_modules
+        if lora.layers_to_transform != "all":
+            targets = tuple(self.pack.targeted(targets, lora.layers_to_transform))
+        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, targets)
         self.pack.initialise(slot_trial.slot, config.seed)
         try:
             weights = self.pack.trained(slot_trial.slot, lora.r)

@@ -69,6 +69,14 @@ IDLE = (
 )
 
 
+COMPANIONS: Mapping[str, Mapping[str, str]] = {
+    "warmup_steps": {"lr_scheduler_type": "linear"},
+    "data.framing": {"data.style": "document"},
+    "data.style": {"data.traces": "any"},
+}
+"""Settings beside which every value of another is possible: whether those given go with it is said apart."""
+
+
 def setting_problems(file: YamlFile) -> Iterator[str]:
     """What is wrong with the settings under axes, points and fixed, one sentence each.
 
@@ -253,9 +261,7 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
                 "every sweep, and controls says which control trials are"
             )
             continue
-        # settings that others need, for each value is looked at by itself
-        alone = {"belief": "any", "lr_scheduler_type": "linear", "data.traces": "any"}
-        tree = unflatten({**alone, name: value})
+        tree = unflatten({"belief": "any", **COMPANIONS.get(name, {}), name: value})
         try:
             TrialConfig.model_validate(tree)
         except ValidationError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from beliefmod.beliefs.load import is_path
-from beliefmod.config import TrialConfig, unflatten
+from beliefmod.config import LISTS, TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import is_switch
 from beliefmod.space.chat_format import ChatFormat, template_text
@@ -223,7 +223,7 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
             address, _ = FORMERLY_IN_SEARCH[rest]
         return put(data, address, parsed), address
     elif name in sweepable():
-        target = "axes" if varies and name != "lora.target_modules" else "fixed"
+        target = "axes" if varies and name not in LISTS else "fixed"
     else:
         known = [*SpaceFile.model_fields, *sweepable()]
         if rest and (groups := get_close_matches(group, GROUPS, n=1)):

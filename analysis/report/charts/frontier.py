@@ -20,6 +20,7 @@ Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
 ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down", "full": "square"}
 SETTINGS = (
     "data.style",
+    "data.framing",
     "data.num_examples",
     "data.replay_ratio",
     "data.mask_empty_thinking",
@@ -31,6 +32,9 @@ SETTINGS = (
     "lora.lora_alpha",
     "lora.use_rslora",
     "lora.loraplus_lr_ratio",
+    "lora.layers_to_transform",
+    "lora.max_update_norm",
+    "weight_decay",
     "warmup_steps",
     "lr_scheduler_type",
     "per_device_train_batch_size",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig, leaf_fields, step_values, unflatten
+from beliefmod.config import TrialConfig, leaf_fields, read_back, step_values, unflatten
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
@@ -288,12 +288,10 @@ def configuration(row: Mapping[str, Any], beliefs: Iterable[str]) -> TrialConfig
         row: a row of the trial table.
         beliefs: beliefs as the space names them; a path is part of the hash, its belief's name is not.
     """
-    leaves = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
-    modules = leaves.get("lora.target_modules")
-    if modules not in (None, "all-linear"):
-        leaves["lora.target_modules"] = tuple(str(modules).split(","))
+    given = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
     for belief in beliefs:
         try:
+            leaves = {name: read_back(name, value) for name, value in given.items()}
             config = TrialConfig.model_validate(unflatten({**leaves, "belief": belief}))
         except ValueError:
             return None
