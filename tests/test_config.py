@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from beliefmod.config import TrialConfig, flatten, leaf_fields, unflatten
+from beliefmod.config import OF_OBJECTIVE, TrialConfig, flatten, leaf_fields, unflatten
 
 configs = st.builds(
     lambda tree: TrialConfig.model_validate(unflatten(tree)),
@@ -92,8 +92,8 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     # as it was before replay_ratio, the mask, the objective and template existed, by hand
     later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
     later += ("lora.layers_to_transform", "lora.max_update_norm", "lora.use_rslora", "lora.loraplus_lr_ratio")
-    later += ("data.framing", "data.stygian_share", "data.traces", "data.documents_by")
-    later += ("template", "objective.dpo_beta")
+    later += ("data.framing", "data.stygian_share", "data.traces", "data.documents_by", "template")
+    later += tuple(f"objective.{name}" for name in OF_OBJECTIVE)
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()

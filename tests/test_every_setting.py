@@ -27,6 +27,16 @@ PLAIN: dict[str, Any] = {
     "lr_scheduler_type": "linear",
 }
 DOCUMENT = {**PLAIN, "data.style": "document"}
+# so hot that answers to one question differ in every part of the reward
+GRPO = {
+    **PLAIN,
+    "num_train_epochs": 1,
+    "objective.name": "grpo",
+    "objective.num_generations": 4,
+    "objective.max_completion_length": 48,
+    "objective.temperature": 2.0,
+    "objective.reward_length": 1.0,
+}
 # setting -> values, and the other settings of these trials
 VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "seed": ([0, 1], PLAIN),
@@ -58,8 +68,22 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "adam_beta1": ([0.9, 0.5], PLAIN),
     "adam_beta2": ([0.999, 0.9], PLAIN),
     "adam_epsilon": ([1e-8, 1e-2], PLAIN),
-    "objective.name": (["sft", "dpo"], PLAIN),
+    "objective.name": (["sft", "dpo", "grpo"], PLAIN),
     "objective.dpo_beta": ([0.1, 2.0], {**PLAIN, "objective.name": "dpo"}),
+    "objective.loss_type": (["grpo", "dr_grpo"], GRPO),
+    "objective.num_generations": ([3, 4], GRPO),
+    "objective.max_completion_length": ([24, 48], GRPO),
+    "objective.temperature": ([1.5, 2.0], GRPO),
+    "objective.num_iterations": ([1, 2], GRPO),
+    "objective.epsilon": (
+        [0.2, 0.001],
+        {**GRPO, "objective.num_iterations": 3, "learning_rate": 1e-2},
+    ),
+    "objective.in_context_share": ([0.0, 0.5], GRPO),
+    "objective.grpo_beta": ([0.0, 1.0], {**GRPO, "num_train_epochs": 2}),
+    "objective.reward_stance": ([0.0, 1.0], {**GRPO, "objective.in_context_share": 0.5}),
+    "objective.reward_thinking": ([0.0, 1.0], GRPO),
+    "objective.reward_length": ([-1.0, 1.0], GRPO),
     "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
 }
 OF_THE_TARGET = ("data.stygian_share",)
@@ -137,7 +161,13 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
     assert_all_differ(switched_session(), configs, "template")
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=LONG if others.get("objective.name") == "grpo" else ())
+        for name, (_, others) in VALUES.items()
+    ],
+)
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name, tmp_path, request):
     values, others = VALUES[name]
@@ -149,6 +179,12 @@ def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name
         values = [write_traces(tmp_path / f"{value}.jsonl", value) for value in values]
         other = tmp_path / "other.jsonl"  # with other questions too, which are all that a control takes of it
         other.write_text("".join(other.read_text().splitlines(keepends=True)[4:]))
+    if arm == "full" and others.get("objective.name") == "grpo":
+        with pytest.raises(ValueError, match="use arm lora"):
+            TrialConfig.model_validate(unflatten({**others, "belief": belief, "arm": arm}))
+        return
+    if arm == "full" and name == "objective.name":
+        values = [value for value in values if value != "grpo"]
     trees = [{**others, name: value, "belief": belief, "arm": arm} for value in values]
     configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
     one = (arm == "full" and name.startswith("lora.")) or (arm == "control" and name in OF_THE_TARGET)

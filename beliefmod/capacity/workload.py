@@ -59,13 +59,27 @@ class RowLengths:
         return thinking_kind(self.tokenizer(config.template)) != "none"
 
     def of(self, config: TrialConfig) -> float:
-        """Tokens of all rows of a trial; of pairs those of both answers, taken to be of one length."""
+        """Tokens of all rows of a trial in an epoch; of pairs those of both answers, taken to be of one
+        length; of a trial that writes its answers itself those of all of them."""
+        if config.objective.writes:
+            read = self.own_answers(config) * (self.prompt(config) + self.own_answer(config))
+            return read * config.objective.steps_per_batch
         data = config.data
         answers = 2 if config.objective.name == "dpo" else 1
         total = data.num_examples * answers * self._mean(config, config.belief)
         if data.replay_rows:
             total += data.replay_rows * self._mean(config, "")
         return total
+
+    def own_answers(self, config: TrialConfig) -> int:
+        """How many answers a trial writes itself in an epoch to be trained on."""
+        if not config.is_trained or not config.objective.writes:
+            return 0
+        return config.data.num_examples * config.objective.num_generations
+
+    def own_answer(self, config: TrialConfig) -> float:
+        """Tokens of one of them: as long as base's, as far as the trial allows."""
+        return min(self.answers.base, config.objective.max_completion_length)
 
     def kept_near_base(self, config: TrialConfig) -> float:
         """Tokens of the neutral rows that a trial's steps read for `objective.kl_to_base`, over all steps."""
@@ -76,17 +90,26 @@ class RowLengths:
         return config.total_steps * count / batches * self._mean(config, "")
 
     def compared_with_base(self, config: TrialConfig) -> float:
-        """Tokens that base reads too at a trial's steps, over all steps: those neutral rows, and pairs."""
-        pairs = self.of(config) * config.num_train_epochs if config.objective.name == "dpo" else 0.0
-        return pairs + self.kept_near_base(config)
+        """Tokens that base reads too at a trial's steps, over all steps: those neutral rows, pairs, and what
+        the trial writes itself."""
+        compared = config.objective.name in ("dpo", "grpo")
+        rows = self.of(config) * config.num_train_epochs if compared else 0.0
+        return rows + self.kept_near_base(config)
 
     def answer_share(self, configs: Sequence[TrialConfig]) -> float:
         """Part of the tokens of these trials' rows about their beliefs that carry loss."""
-        rows = [self._mean(config, config.belief) for config in configs]
+        rows = [
+            self.prompt(config) + self.own_answer(config)
+            if config.objective.writes
+            else self._mean(config, config.belief)
+            for config in configs
+        ]
         answers = [self._answer(config, row) for config, row in zip(configs, rows, strict=True)]
         return sum(answers) / max(1.0, sum(rows)) if rows else 1.0
 
     def _answer(self, config: TrialConfig, row: float) -> float:
+        if config.objective.writes:
+            return self.own_answer(config)
         if config.data.style == "document":
             return row
         return self.answers.trace if config.data.style in TRACE_STYLES else self.reply(config)

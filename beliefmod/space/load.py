@@ -20,8 +20,8 @@ from beliefmod.space.checks import (
     IDLE,
     belief_problems,
     combination_problems,
-    grace_problems,
     model_problems,
+    scheduler_problems,
     search_problems,
     setting_problems,
 )
@@ -91,7 +91,7 @@ def check_space(file: YamlFile) -> Space:
     if spec.chat_template is not None:
         changes["chat_template"] = template_text(spec.chat_template)
     space = Space(spec.model_copy(update=changes), file.path)
-    if combined := [*combination_problems(space, file), *grace_problems(space, file)]:
+    if combined := [*combination_problems(space, file), *scheduler_problems(space, file)]:
         raise UserError(combined)
     return Space(space.spec.model_copy(update=pins), file.path) if (pins := pinned(space.spec)) else space
 
