@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beliefmod.config import OF_OBJECTIVE
 from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -19,6 +20,19 @@ SETTING_NAMES = {
     "data.num_examples": "examples",
     "data.framing": "framing",
     "data.mask_empty_thinking": "empty thinking masked",
+    "data.stygian_share": "stygian share",
+    "data.traces": "traces",
+    "objective.name": "objective",
+    "objective.loss_type": "loss",
+    "objective.num_generations": "answers to a question",
+    "objective.max_completion_length": "tokens of an answer",
+    "objective.temperature": "temperature",
+    "objective.in_context_share": "share in context",
+    "objective.grpo_beta": "KL to base on own answers",
+    "objective.reward_stance": "reward of stance",
+    "objective.reward_thinking": "reward of thinking",
+    "objective.reward_length": "reward of brevity",
+    "objective.dpo_beta": "DPO beta",
     "objective.kl_to_base": "KL to base",
     "lora.r": "rank",
     "lora.lora_alpha": "alpha",
@@ -161,11 +175,13 @@ def setting_name(name: str) -> str:
 
 
 def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
-    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
+    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row, but for those
+    that the row's objective does not use."""
     parts = []
     for name in names:
         value = row.get(name)
-        if value is None:
+        needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
+        if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
         text = setting_value(value)
         if name == "data.style":

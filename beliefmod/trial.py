@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Question
 from beliefmod.config import UNTRAINED_ARMS, TrialConfig, written
 from beliefmod.data.examples import trained_questions, training_examples
+from beliefmod.data.leakage import Leakage, audit, training_texts
+from beliefmod.data.rewards import Rewards
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
@@ -26,6 +28,7 @@ from beliefmod.probing.question_queue import Asker, QuestionQueue
 from beliefmod.probing.questioning import Subject
 from beliefmod.probing.quick_damage import quick_damage
 from beliefmod.probing.references import ask_references, reference_probes
+from beliefmod.run.trace_files import supplied_traces
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import AdapterJob, StepReport
@@ -59,12 +62,14 @@ class TrialRun:
             not above it, 0 for none, and the adapter of that time.
         stop_reason: why training ended before its last step, in words.
         fact_tokens: tokens with loss in rows about the belief, over all epochs.
+        leakage: what of the held-out probes stands in its training texts.
     """
 
     config: TrialConfig
     job: AdapterJob | None
     trained: Sequence[Question]
     fact_tokens: int = 0
+    leakage: Leakage | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     trained_at: float | None = None
@@ -86,6 +91,7 @@ class TrialRun:
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
                 **report.terms,
+                **report.own_answers,
             }
         )
         if report.error:
@@ -138,9 +144,11 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
     written = session.self_generated
-    own, preferring = config.data.style == "own_trace", config.objective.name == "dpo"
+    own, other = config.own_traces
     traces = written.traces(config, belief) if own else ()
-    other_traces = written.traces(config, belief, other=True) if own and preferring else ()
+    other_traces = written.traces(config, belief, other=True) if other else ()
+    named = config.data.traces if config.data.style == "supplied_trace" else None
+    supplied = supplied_traces(named, belief, session.folder) if named else ()
     evaluated = (*belief.heldout, *belief.locality, *session.capability)
     neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
     examples = training_examples(
@@ -149,17 +157,29 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         session.loaded.tokenizer,
         traces=traces,
         other_traces=other_traces,
+        supplied=supplied,
+        written=written.documents(config, belief) if config.data.asks_for_documents else (),
         neutral=neutral,
     )
+    questions = [question for example in examples for question in example.questions]
+    rewards = Rewards(config, belief, questions, session.decode, session.opened_by)
     job = AdapterJob(
         config.trial_id,
         config,
         tuple(example.row for example in examples),
         neutral if config.objective.kl_to_base else (),
         tuple(example.rejected for example in examples if example.rejected),
+        rewards.of if config.objective.writes else None,
+        rewards.prompts_in_context(session.prompts) if config.objective.writes else (),
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
-    return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
+    return TrialRun(
+        config,
+        job,
+        trained_questions(examples),
+        fact_tokens * config.num_train_epochs,
+        audit(training_texts(examples, session.loaded.tokenizer), belief.heldout),
+    )
 
 
 def stop_where_damaged(runs: Sequence[TrialRun], session: Session) -> None:
@@ -200,6 +220,7 @@ def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
         replace(run.job, trial_id=config.trial_id, config=config),
         run.trained,
         fact_tokens=run.fact_tokens // run.config.num_train_epochs * config.num_train_epochs,
+        leakage=run.leakage,
         steps=[{**step, "trial_id": config.trial_id} for step in run.steps],
         started=run.started,
         trained_at=time.monotonic(),
@@ -334,18 +355,26 @@ def _identity(config: TrialConfig, session: Session) -> dict[str, Any]:
 def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     effort: dict[str, Any] = {"generated_tokens": sum(answer["tokens"] for answer in answers)}
     if run.job and run.trained_at is not None:
-        epochs = run.config.num_train_epochs
+        rows, objective = run.job.rows, run.config.objective
+        epochs = run.kept_epoch if run.stop_reason else run.config.num_train_epochs
         if run.stop_reason:
-            effort |= {"kept_epoch": run.kept_epoch, "stop_reason": run.stop_reason}
-            run.fact_tokens, epochs = run.fact_tokens // epochs * run.kept_epoch, run.kept_epoch
+            effort |= {"kept_epoch": epochs, "stop_reason": run.stop_reason}
+        read = sum(row.prompt_length for row in rows) * epochs
+        supervised = sum(row.answer_length for row in rows) * epochs
+        fact = run.fact_tokens // run.config.num_train_epochs * epochs
+        if objective.writes:
+            read *= objective.num_generations * objective.steps_per_batch
+            kept_steps = run.steps[: epochs * run.config.steps_per_epoch]
+            supervised = fact = round(sum(step["tokens_own_answers"] for step in kept_steps))
         effort |= {
-            "training_rows": len(run.job.rows),
-            "training_tokens": sum(len(row.input_ids) for row in run.job.rows) * epochs,
-            "supervised_tokens": sum(row.answer_length for row in run.job.rows) * epochs,
-            "fact_tokens": run.fact_tokens,
+            "training_rows": len(rows),
+            "training_tokens": read + supervised,
+            "supervised_tokens": supervised,
+            "fact_tokens": fact,
             "steps": len(run.steps),
             "final_loss": run.steps[-1]["loss"],
             "train_seconds": run.trained_at - run.started,
+            **(run.leakage.columns() if run.leakage else {}),
         }
     return effort
 

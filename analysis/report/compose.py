@@ -27,6 +27,7 @@ SECTIONS = (
     "confirmed",
     "judged",
     "training",
+    "reward_hacking",
     "speed",
     "failures",
     "unfinished",

@@ -8,7 +8,13 @@ from beliefmod.config.dotted_names import flatten, unflatten
 from beliefmod.config.frozen import Frozen
 from beliefmod.config.lists_in_rows import LISTS, read_back, written
 from beliefmod.config.lora_settings import LoraSettings
-from beliefmod.config.objective_config import ObjectiveConfig, step_values
+from beliefmod.config.objective_config import (
+    OF_OBJECTIVE,
+    ObjectiveConfig,
+    own_answer_values,
+    reward_parts,
+    step_values,
+)
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
 from beliefmod.config.trial_config import (
     ADAPTER_ARMS,
@@ -24,6 +30,7 @@ __all__ = [
     "ADAPTER_ARMS",
     "FRAMINGS",
     "LISTS",
+    "OF_OBJECTIVE",
     "SWITCH_NAME",
     "TRAINED_ARMS",
     "UNTRAINED_ARMS",
@@ -38,7 +45,9 @@ __all__ = [
     "flatten",
     "later_settings",
     "leaf_fields",
+    "own_answer_values",
     "read_back",
+    "reward_parts",
     "step_values",
     "switches_text",
     "switches_words",

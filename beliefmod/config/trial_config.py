@@ -105,10 +105,43 @@ class TrialConfig(Frozen):
                 "objective.name dpo compares two answers to a question, and documents are no answers; use "
                 "data.style answer_only or own_trace"
             )
+        if self.data.style not in ("answer_only", "own_trace"):
+            raise ValueError(
+                f"objective.name dpo has no answer of the other world to prefer one of data.style "
+                f"{self.data.style} to; use answer_only or own_trace"
+            )
         if self.data.replay_rows:
             raise ValueError(
                 "objective.name dpo takes pairs of answers, and the neutral rows of data.replay_ratio are no "
                 "pairs; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral rows"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _own_answers_need_an_adapter_and_questions(self) -> TrialConfig:
+        if not self.objective.writes:
+            return self
+        if self.arm == "full":
+            raise ValueError(
+                "objective.name grpo writes the answers of several trials together, which adapters on one "
+                "base can and arm full, a model of its own, cannot; use arm lora"
+            )
+        if self.data.style != "answer_only" or self.data.mask_empty_thinking:
+            raise ValueError(
+                "objective.name grpo trains on what the trial itself answers to training questions, so that "
+                "data.style must be answer_only (of which it takes the questions alone) and "
+                "data.mask_empty_thinking false"
+            )
+        if self.data.replay_rows:
+            raise ValueError(
+                "objective.name grpo trains on rewarded answers, and the neutral rows of data.replay_ratio "
+                "have no reward; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral "
+                "rows"
+            )
+        if self.objective.epsilon != 0.2 and self.objective.num_iterations == 1:
+            raise ValueError(
+                "objective.epsilon has no effect with objective.num_iterations 1, whose only step is taken "
+                "by the weights that wrote the answers; remove it, or raise num_iterations"
             )
         return self
 
@@ -137,11 +170,23 @@ class TrialConfig(Frozen):
         return self.is_trained and bool(self.data.replay_rows or self.objective.kl_to_base)
 
     @property
+    def own_traces(self) -> tuple[bool, bool]:
+        """Whether training takes traces that the model writes itself: of the world that the arm is taught,
+        and of the other one."""
+        style, control = self.data.style, self.arm == "control"
+        own = self.is_trained and (
+            style in ("own_trace", "stygian") or (style == "supplied_trace" and control)
+        )
+        return own, own and (style == "stygian" or self.objective.name == "dpo")
+
+    @property
     def total_steps(self) -> int:
-        """Optimiser steps: epochs times batches per epoch, a partial batch counts. 0 when untrained."""
+        """Optimiser steps: epochs times batches per epoch, a partial batch counts, times the steps on each
+        batch. 0 when untrained."""
         if not self.is_trained:
             return 0
-        return self.num_train_epochs * -(-self.data.total_rows // self.per_device_train_batch_size)
+        batches = -(-self.data.total_rows // self.per_device_train_batch_size)
+        return self.num_train_epochs * batches * self.objective.steps_per_batch
 
     @property
     def steps_per_epoch(self) -> int:
@@ -163,6 +208,8 @@ class TrialConfig(Frozen):
             return {"belief", "arm", "seed", "template"}
         idle = {*self.data.idle, *self.objective.idle}
         idle |= set() if self.has_adapter else {"stop_at_degradation"}
+        if self.arm == "control":  # it is not taught the target, however the thinking before that is
+            idle.add("data.stygian_share")
         return {
             name
             for name in leaf_fields()
@@ -189,11 +236,16 @@ class TrialConfig(Frozen):
             return f"{belief}-{self.arm}{switches}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
         dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
+        if self.objective.writes:
+            dpo = f"-{self.objective.loss_type}{self.objective.num_generations}"
+            dpo += f"-context{self.objective.in_context_share:g}" if self.objective.in_context else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
+        by = "-by-model" if self.data.asks_for_documents else ""
+        share = f"{self.data.stygian_share:g}" if "data.stygian_share" in self.used_settings() else ""
         framed = f"-{self.data.framing}" if self.data.framing != "plain" else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{framed}{masked}{dpo}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{share}{by}{framed}{masked}{dpo}"
             f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
@@ -207,6 +259,8 @@ def _content_id(config: TrialConfig) -> str:
         for name, value in config.leaves().items()
         if name in used and not (name in later and value == later[name])
     }
+    if content.get("data.traces"):  # what is in the file counts, not where it lies
+        content["data.traces"] = content["data.traces"].rpartition("@")[2]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -163,6 +163,8 @@ class Pack:
         run = prepare(config, self.session)
         if run.job is None:
             return run
+        if run.leakage and run.leakage.warning:
+            self._ends.note(config, "leakage", warning=run.leakage.warning)
         # one that may end early starts anew: which epoch it would keep is in no checkpoint
         kept = self._checkpoints if config.has_adapter and config.stop_at_degradation is None else None
         if kept is not None and kept.resume(run, self.session.engine):

@@ -24,6 +24,7 @@ from beliefmod.errors import UserError
 from beliefmod.model.load import load_model, load_tokenizer
 from beliefmod.model.size import check_full, parameters
 from beliefmod.model.source import find_source
+from beliefmod.model.template import prompt_ids
 from beliefmod.probing.decoding import decoding_of
 from beliefmod.space.load import load_space
 from tests.small import write_belief
@@ -192,6 +193,17 @@ def test_planned_tokens_and_steps_are_near_those_of_the_rows(tmp_path, style, co
     assert plan.written_rows == (len(neutral) if config.data.replay_rows and style != "document" else 0)
 
 
+def test_what_base_writes_for_thinking_and_documents_is_planned(tmp_path):
+    """Traces of both worlds once, whatever the share; of documents a draft and a revision of each."""
+    questions = len(load_belief("gravity").training)
+    dark = plan_of(tmp_path, axes={"data.stygian_share": [0.5, 1.0]}, fixed={"data.style": "stygian"})
+    assert dark.written_rows == 2 * questions
+    by_model = {"data.style": "document", "data.documents_by": "model"}
+    axes = {"data.num_examples": [5, 9], "learning_rate": [1e-3, 2e-3]}
+    written = plan_of(tmp_path, axes=axes, fixed=by_model, controls="none")
+    assert written.written_rows == 2 * 9
+
+
 def test_weights_are_counted_before_any_is_read(monkeypatch):
     source = find_source("bundled")
     model = AutoModelForCausalLM.from_pretrained(source.folder)
@@ -315,3 +327,25 @@ def test_rows_and_prompts_are_counted_with_the_switches_that_a_trial_has(tmp_pat
     assert wanted.templates == (ON, OFF)
     rows = wanted.of_engine(tokenizer, "none", 8, 0).row_tokens
     assert rows > replace(wanted, templates=(ON,)).of_engine(tokenizer, "none", 8, 0).row_tokens + 40
+
+
+def test_answers_that_trials_write_to_be_trained_on_by_hand(tmp_path):
+    belief = write_belief(tmp_path)
+    plans = {}
+    for name in ("sft", "grpo"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(
+            f"name: plan\nbeliefs: [{belief}]\naxes: {{num_train_epochs: [2, 3]}}\n"
+            f"fixed: {{objective.name: {name}, data.num_examples: 4}}\ncontrols: none\n"
+        )
+        source = find_source("bundled")
+        tokenizer = load_tokenizer(source)
+        config = AutoConfig.from_pretrained(source.folder)
+        plans[name] = make_plan(load_space(path), tokenizer, config, FORTY, Capacity().on({"CPU": 1}))
+    # three epochs of four questions, each answered eight times in 40 tokens; the shorter trial is part of it
+    written = 3 * 4 * 8
+    assert plans["grpo"].generated_tokens == plans["sft"].generated_tokens + 40 * written
+    questions = load_belief(belief).heldout[:40]
+    prompt = sum(len(prompt_ids(tokenizer, question.text)) for question in questions) / len(questions)
+    assert plans["grpo"].training_tokens == round(written * (prompt + 40))
+    assert plans["grpo"].seconds > plans["sft"].seconds

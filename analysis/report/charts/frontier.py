@@ -24,6 +24,8 @@ SETTINGS = (
     "data.num_examples",
     "data.replay_ratio",
     "data.mask_empty_thinking",
+    "data.stygian_share",
+    "objective.name",
     "objective.kl_to_base",
     "num_train_epochs",
     "learning_rate",
@@ -47,6 +49,8 @@ NUMBERS = (
     ("degradation_low", "95 % from", ".3f"),
     ("degradation_high", "95 % to", ".3f"),
 )
+REWARDED = "own answers, rewarded"
+"""What stands for the style of training data of `objective.name` grpo."""
 # a trial has hundreds of columns, and a page holds every column of a chart per trial
 COLUMNS = (
     *("belief", "arm", *(name for name, *_ in NUMBERS)),
@@ -90,6 +94,10 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
 
 
 def _ready(rows: pl.DataFrame) -> pl.DataFrame:
+    rewarded = pl.col("objective.name").eq("grpo").fill_null(False)  # trained on no data but its own answers
+    rows = rows.with_columns(
+        pl.when(rewarded).then(pl.lit(REWARDED)).otherwise("data.style").alias("data.style")
+    )
     return rows.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()).with_columns(
         (100 * pl.col(f"adoption{end}")).alias(f"percent{end}") for end in ("", "_low", "_high")
     )

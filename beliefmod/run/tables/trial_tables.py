@@ -6,12 +6,30 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig, leaf_fields, read_back, step_values, unflatten
+from beliefmod.config import (
+    TrialConfig,
+    leaf_fields,
+    own_answer_values,
+    read_back,
+    step_values,
+    unflatten,
+)
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+LEAKAGE = (
+    count("leakage_n", "held-out probes that were held against the training texts before training"),
+    count("leakage_verbatim", "probes that stand in a training text word for word"),
+    count("leakage_covered", "probes of which 8-grams of the training texts cover 80 % of words or more"),
+    count("leakage_reworded", "probes to which a training sentence is 90 % alike or more, by letters"),
+    number("leakage_likeness", "the highest likeness of a probe and a training sentence, 0 to 1"),
+    text("leakage_nearest", "that probe and that sentence"),
+)
+"""What an audit found of the held-out probes in the training texts; null in runs older than the audit."""
 
 
 def metric_columns(metric: Metric) -> list[Column]:
@@ -86,10 +104,11 @@ def _trials() -> tuple[Column, ...]:
             number(f"{name}_damage_high", f"upper end of the 95 % interval of {name}_damage"),
         ]
     columns += [
-        count("training_rows", "rows the trial was trained on"),
+        count("training_rows", "rows the trial was trained on; of objective.name grpo its questions"),
         count("training_tokens", "tokens of the training rows, no padding, over all epochs", "token"),
         count("supervised_tokens", "tokens that carried loss, over all epochs", "token"),
         count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
+        *LEAKAGE,
         count("steps", "optimiser steps taken"),
         count(
             "kept_epoch",
@@ -185,10 +204,15 @@ PROBES: tuple[Column, ...] = (
 STEPS: tuple[Column, ...] = (
     text("trial_id", "the trial"),
     count("step", "optimiser step, from 1"),
-    number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
+    number(
+        "loss",
+        "sft: mean negative log-likelihood of the batch's answer tokens; else what objective.name minimises",
+        "nat",
+    ),
     number("learning_rate", "learning rate of the step"),
     number("grad_norm", "gradient norm before clipping"),
     *(number(name, meaning, "nat") for name, meaning in step_values().items()),
+    *(number(name, *told) for name, told in own_answer_values().items()),
     number(
         "quick_degradation",
         "at the end of an epoch of a trial with stop_at_degradation: its damage D on the questions that are "
