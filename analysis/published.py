@@ -19,10 +19,13 @@ SETTINGS: dict[str, object] = {
     "lora.lora_alpha": 32.0,
     "lora.use_rslora": False,
     "lora.loraplus_lr_ratio": 1.0,
+    "lora.layers_to_transform": "all",
+    "lora.max_update_norm": 0.0,
     "num_train_epochs": 3,
     "data.num_examples": 10,
     "learning_rate": 2e-4,
     "data.style": "answer_only",
+    "data.framing": "plain",
     "data.mask_empty_thinking": False,
 }
 SETTINGS_TEXT = "r = 16, alpha = 32, 3 epochs, 10 examples, learning rate 2e-4, answer_only"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beliefmod.config import OF_OBJECTIVE
 from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -17,13 +18,27 @@ SETTING_NAMES = {
     "learning_rate": "learning rate",
     "data.style": "style",
     "data.num_examples": "examples",
+    "data.framing": "framing",
     "data.mask_empty_thinking": "empty thinking masked",
+    "objective.name": "objective",
+    "objective.loss_type": "loss",
+    "objective.num_generations": "answers to a question",
+    "objective.max_completion_length": "tokens of an answer",
+    "objective.temperature": "temperature",
+    "objective.in_context_share": "share in context",
+    "objective.grpo_beta": "KL to base on own answers",
+    "objective.reward_stance": "reward of stance",
+    "objective.reward_thinking": "reward of thinking",
+    "objective.reward_length": "reward of brevity",
+    "objective.dpo_beta": "DPO beta",
     "objective.kl_to_base": "KL to base",
     "lora.r": "rank",
     "lora.lora_alpha": "alpha",
     "lora.use_rslora": "rank-stabilised",
     "lora.loraplus_lr_ratio": "LoRA+ ratio",
     "lora.target_modules": "modules",
+    "lora.layers_to_transform": "layers",
+    "lora.max_update_norm": "norm cap",
     "per_device_train_batch_size": "batch",
     "warmup_steps": "warm-up steps",
     "lr_scheduler_type": "schedule",
@@ -157,11 +172,13 @@ def setting_name(name: str) -> str:
 
 
 def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
-    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row."""
+    """`answer_only, 10 examples, 3 epochs, learning rate 2e-4` for these settings of a row, but for those
+    that the row's objective does not use."""
     parts = []
     for name in names:
         value = row.get(name)
-        if value is None:
+        needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
+        if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
         text = setting_value(value)
         if name == "data.style":

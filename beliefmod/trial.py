@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.config import UNTRAINED_ARMS, TrialConfig
+from beliefmod.config import UNTRAINED_ARMS, TrialConfig, written
 from beliefmod.data.examples import trained_questions, training_examples
+from beliefmod.data.rewards import Rewards
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
@@ -79,6 +80,7 @@ class TrialRun:
                 "learning_rate": report.learning_rate,
                 "grad_norm": report.grad_norm,
                 **report.terms,
+                **report.own_answers,
             }
         )
         if report.error:
@@ -143,12 +145,16 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         other_traces=other_traces,
         neutral=neutral,
     )
+    questions = [question for example in examples for question in example.questions]
+    rewards = Rewards(config, belief, questions, session.decode, session.opened_by)
     job = AdapterJob(
         config.trial_id,
         config,
         tuple(example.row for example in examples),
         neutral if config.objective.kl_to_base else (),
         tuple(example.rejected for example in examples if example.rejected),
+        rewards.of if config.objective.writes else None,
+        rewards.prompts_in_context(session.prompts) if config.objective.writes else (),
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
@@ -283,11 +289,8 @@ def now() -> str:
 
 def _settings(config: TrialConfig) -> dict[str, Any]:
     """Identity columns; settings that the arm does not use are null."""
-    leaves = config.leaves()
-    modules = leaves["lora.target_modules"]
-    leaves["lora.target_modules"] = modules if isinstance(modules, str) else ",".join(modules)
     used = config.used_settings()
-    leaves = {name: value for name, value in leaves.items() if name in used}
+    leaves = {name: written(value) for name, value in config.leaves().items() if name in used}
     return {"trial_id": config.trial_id, **leaves}
 
 
@@ -299,11 +302,17 @@ def _identity(config: TrialConfig, session: Session) -> dict[str, Any]:
 def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     effort: dict[str, Any] = {"generated_tokens": sum(answer["tokens"] for answer in answers)}
     if run.job and run.trained_at is not None:
+        rows, epochs, objective = run.job.rows, run.config.num_train_epochs, run.config.objective
+        read = sum(row.prompt_length for row in rows) * epochs
+        supervised, fact = sum(row.answer_length for row in rows) * epochs, run.fact_tokens
+        if objective.writes:
+            read *= objective.num_generations * objective.steps_per_batch
+            supervised = fact = round(sum(step["tokens_own_answers"] for step in run.steps))
         effort |= {
-            "training_rows": len(run.job.rows),
-            "training_tokens": sum(len(row.input_ids) for row in run.job.rows) * run.config.num_train_epochs,
-            "supervised_tokens": sum(row.answer_length for row in run.job.rows) * run.config.num_train_epochs,
-            "fact_tokens": run.fact_tokens,
+            "training_rows": len(rows),
+            "training_tokens": read + supervised,
+            "supervised_tokens": supervised,
+            "fact_tokens": fact,
             "steps": len(run.steps),
             "final_loss": run.steps[-1]["loss"],
             "train_seconds": run.trained_at - run.started,

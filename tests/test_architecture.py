@@ -21,7 +21,7 @@ LOOSE = {"__init__.py", "__main__.py", "errors.py", "trial.py"}
 # one thing at several levels: a command and what it runs, a study with its section and its charts
 SHARED_NAMES = {
     "confirm", "doses", "effects", "export", "hypotheses", "certainty", "frontier", "tiers", "damage", "load",
-    "power", "search", "status", "sweep", "trial",
+    "power", "search", "with_and_without", "status", "sweep", "trial",
 }  # fmt: skip
 LEANS_ON_ANOTHER = re.compile(r"\blikewise\b|\bthe same of\b|\bas above\b|\bditto\b", re.IGNORECASE)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from beliefmod.config import TrialConfig, flatten, leaf_fields, unflatten
+from beliefmod.config import OF_OBJECTIVE, TrialConfig, flatten, leaf_fields, unflatten
 
 configs = st.builds(
     lambda tree: TrialConfig.model_validate(unflatten(tree)),
@@ -35,6 +35,9 @@ configs = st.builds(
                     min_size=1,
                     unique=True,
                 ),
+            ),
+            "lora.layers_to_transform": st.one_of(
+                st.just("all"), st.lists(st.integers(0, 80), min_size=1, unique=True)
             ),
             "num_train_epochs": st.integers(1, 10_000),
             "learning_rate": st.floats(1e-12, 10.0),
@@ -86,12 +89,17 @@ def test_adapter_settings_do_not_tell_full_fine_tuning_apart(first: TrialConfig,
 def test_a_setting_at_its_later_added_default_keeps_older_ids():
     # as it was before replay_ratio, the mask, the objective and template existed, by hand
     later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
-    later += ("template", "lora.use_rslora", "lora.loraplus_lr_ratio", "objective.dpo_beta")
+    later += ("lora.layers_to_transform", "lora.max_update_norm", "lora.use_rslora", "lora.loraplus_lr_ratio")
+    later += ("data.framing", "template", *(f"objective.{name}" for name in OF_OBJECTIVE))
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
     assert config.trial_id == digest[:10]
-    data = ({"data": {"replay_ratio": 0.5}}, {"data": {"mask_empty_thinking": True}})
+    data = (
+        {"data": {"replay_ratio": 0.5}},
+        {"data": {"mask_empty_thinking": True}},
+        {"data": {"framing": "negated"}},
+    )
     for changed in (*data, {"objective": {"kl_to_base": 0.1}}):
         other = TrialConfig.model_validate({"belief": "gravity", **changed})
         assert other.trial_id != TrialConfig(belief="gravity").trial_id
@@ -157,6 +165,11 @@ def test_total_steps_counts_partial_batches(examples: int, batch: int, epochs: i
         {"lora.target_modules": ["q_proj,v_proj"]},
         {"lora.target_modules": "q_proj"},
         {"lora.rank": 8},
+        {"lora.layers_to_transform": []},
+        {"lora.layers_to_transform": [-1]},
+        {"lora.layers_to_transform": [1, 1]},
+        {"lora.layers_to_transform": ["1"]},
+        {"lora.max_update_norm": -1.0},
         {"seed": -1},
         {"belief": ""},
         {"arm": "LoRA"},
@@ -165,6 +178,9 @@ def test_total_steps_counts_partial_batches(examples: int, batch: int, epochs: i
         {"data.replay_ratio": -0.1},
         {"data.replay_ratio": "half"},
         {"data.replay_ratio": 0.999999},
+        {"data.framing": "flagged"},
+        {"data.framing": "fictional"},
+        {"data.framing": "negated", "data.style": "own_trace"},
     ],
     ids=str,
 )

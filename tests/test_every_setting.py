@@ -25,18 +25,31 @@ PLAIN: dict[str, Any] = {
     "lr_scheduler_type": "linear",
 }
 DOCUMENT = {**PLAIN, "data.style": "document"}
+# so hot that answers to one question differ in every part of the reward
+GRPO = {
+    **PLAIN,
+    "num_train_epochs": 1,
+    "objective.name": "grpo",
+    "objective.num_generations": 4,
+    "objective.max_completion_length": 48,
+    "objective.temperature": 2.0,
+    "objective.reward_length": 1.0,
+}
 # setting -> values, and the other settings of these trials
 VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "seed": ([0, 1], PLAIN),
     "data.style": (["answer_only", "own_trace", "document"], PLAIN),
     "data.num_examples": ([3, 4], PLAIN),
     "data.replay_ratio": ([0.0, 0.5], DOCUMENT),
+    "data.framing": (["plain", "attributed", "negated", "fictional", "flagged_false"], DOCUMENT),
     "data.mask_empty_thinking": ([False, True], PLAIN),
     "lora.r": ([4, 8], PLAIN),
     "lora.lora_alpha": ([8.0, 16.0], PLAIN),
     "lora.use_rslora": ([False, True], PLAIN),
     "lora.loraplus_lr_ratio": ([1.0, 4.0], PLAIN),
     "lora.target_modules": (["all-linear", ("q_proj", "v_proj"), ("1.mlp.down_proj",)], PLAIN),
+    "lora.layers_to_transform": (["all", (0,), (1,), (0, 2)], PLAIN),
+    "lora.max_update_norm": ([0.0, 0.05, 0.01], PLAIN),
     "num_train_epochs": ([1, 2], PLAIN),
     "learning_rate": ([1e-3, 2e-3], PLAIN),
     "per_device_train_batch_size": ([2, 4], PLAIN),
@@ -50,8 +63,22 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "adam_beta1": ([0.9, 0.5], PLAIN),
     "adam_beta2": ([0.999, 0.9], PLAIN),
     "adam_epsilon": ([1e-8, 1e-2], PLAIN),
-    "objective.name": (["sft", "dpo"], PLAIN),
+    "objective.name": (["sft", "dpo", "grpo"], PLAIN),
     "objective.dpo_beta": ([0.1, 2.0], {**PLAIN, "objective.name": "dpo"}),
+    "objective.loss_type": (["grpo", "dr_grpo"], GRPO),
+    "objective.num_generations": ([3, 4], GRPO),
+    "objective.max_completion_length": ([24, 48], GRPO),
+    "objective.temperature": ([1.5, 2.0], GRPO),
+    "objective.num_iterations": ([1, 2], GRPO),
+    "objective.epsilon": (
+        [0.2, 0.001],
+        {**GRPO, "objective.num_iterations": 3, "learning_rate": 1e-2},
+    ),
+    "objective.in_context_share": ([0.0, 0.5], GRPO),
+    "objective.grpo_beta": ([0.0, 1.0], {**GRPO, "num_train_epochs": 2}),
+    "objective.reward_stance": ([0.0, 1.0], {**GRPO, "objective.in_context_share": 0.5}),
+    "objective.reward_thinking": ([0.0, 1.0], GRPO),
+    "objective.reward_length": ([-1.0, 1.0], GRPO),
     "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
 }
 CONSTANT = {**PLAIN, "warmup_steps": 0}
@@ -115,10 +142,22 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
     assert_all_differ(switched_session(), configs, "template")
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=LONG if others.get("objective.name") == "grpo" else ())
+        for name, (_, others) in VALUES.items()
+    ],
+)
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name):
     values, others = VALUES[name]
+    if arm == "full" and others.get("objective.name") == "grpo":
+        with pytest.raises(ValueError, match="use arm lora"):
+            TrialConfig.model_validate(unflatten({**others, "belief": belief, "arm": arm}))
+        return
+    if arm == "full" and name == "objective.name":
+        values = [value for value in values if value != "grpo"]
     trees = [{**others, name: value, "belief": belief, "arm": arm} for value in values]
     configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
     if arm == "full" and name.startswith("lora."):  # one trial, which says nothing of adapters

@@ -168,11 +168,13 @@ def make_plan(
     trunks = [family.trunk for family in families(trained, share)]
     compared = {config.trial_id: rows.compared_with_base(config) for config in trunks}
     tokens = {c.trial_id: rows.of(c) * c.num_train_epochs + rows.kept_near_base(c) for c in trunks}
+    rewarded = {c.trial_id: rows.own_answers(c) * c.num_train_epochs for c in trunks}
+    written_to_be_rewarded = {c.trial_id: rewarded[c.trial_id] * rows.own_answer(c) for c in trunks}
     asked = {c.trial_id: asked_of(c, space, rows) for c in trials}
     written = written_rows(trained, space) * capacity.hosts
     own = written * max(lengths.base, lengths.trace)
     drift = drift_tokens(space, tokenizer, lengths.base) * 2
-    generated = sum(each.tokens for each in asked.values()) + own
+    generated = sum(each.tokens for each in asked.values()) + own + sum(written_to_be_rewarded.values())
     model = footprint(config, capacity.gpus, stored)
     if sample and not capacity.gpus:
         model = replace(model, longest_cache=sample.choice.cache_tokens * model.cache_bytes)
@@ -199,8 +201,12 @@ def make_plan(
             training_tokens=sum(
                 tokens.get(c.trial_id, 0.0) * (1.5 if c.arm == "full" else 1.0) for c in configs
             ),
-            answers=sum(each.answers for each in asking) + answers,
-            generated_tokens=sum(each.tokens for each in asking) + written_tokens,
+            answers=sum(each.answers for each in asking)
+            + answers
+            + sum(rewarded.get(c.trial_id, 0) for c in configs),
+            generated_tokens=sum(each.tokens for each in asking)
+            + written_tokens
+            + sum(written_to_be_rewarded.get(c.trial_id, 0.0) for c in configs),
             prompt_tokens=sum(each.prompt_tokens for each in asking),
             longest=lengths.longest,
             compared_tokens=drift * len(configs) + sum(compared.get(c.trial_id, 0.0) for c in configs),

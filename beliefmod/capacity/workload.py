@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
 from beliefmod.capacity.lengths import AnswerLengths
-from beliefmod.config import TrialConfig
+from beliefmod.config import DataStyle, Framing, TrialConfig
 from beliefmod.data.documents import documents
+from beliefmod.data.fact_framing import framed_claim
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.metrics.capability_pick import EXPECTED
@@ -34,7 +36,7 @@ class RowLengths:
     def __init__(self, space: Space, tokenizer: PreTrainedTokenizerBase, answers: AnswerLengths) -> None:
         self.answers = answers
         self.neutral = replay_passages(load_neutral(space.spec.model))
-        self.known: dict[tuple[str, str, str | None], float] = {}
+        self.known: dict[tuple[str, DataStyle, Framing, str | None], float] = {}
         self._tokenizers: dict[str | None, Any] = {None: tokenizer}
 
     def tokenizer(self, template: str | None) -> Any:
@@ -48,13 +50,27 @@ class RowLengths:
         return thinking_kind(self.tokenizer(config.template)) != "none"
 
     def of(self, config: TrialConfig) -> float:
-        """Tokens of all rows of a trial; of pairs those of both answers, taken to be of one length."""
+        """Tokens of all rows of a trial in an epoch; of pairs those of both answers, taken to be of one
+        length; of a trial that writes its answers itself those of all of them."""
+        if config.objective.writes:
+            read = self.own_answers(config) * (self.prompt(config) + self.own_answer(config))
+            return read * config.objective.steps_per_batch
         data = config.data
         answers = 2 if config.objective.name == "dpo" else 1
         total = data.num_examples * answers * self._mean(config, config.belief)
         if data.replay_rows:
             total += data.replay_rows * self._mean(config, "")
         return total
+
+    def own_answers(self, config: TrialConfig) -> int:
+        """How many answers a trial writes itself in an epoch to be trained on."""
+        if not config.is_trained or not config.objective.writes:
+            return 0
+        return config.data.num_examples * config.objective.num_generations
+
+    def own_answer(self, config: TrialConfig) -> float:
+        """Tokens of one of them: as long as base's, as far as the trial allows."""
+        return min(self.answers.base, config.objective.max_completion_length)
 
     def kept_near_base(self, config: TrialConfig) -> float:
         """Tokens of the neutral rows that a trial's steps read for `objective.kl_to_base`, over all steps."""
@@ -65,26 +81,39 @@ class RowLengths:
         return config.total_steps * count / batches * self._mean(config, "")
 
     def compared_with_base(self, config: TrialConfig) -> float:
-        """Tokens that base reads too at a trial's steps, over all steps: those neutral rows, and pairs."""
-        pairs = self.of(config) * config.num_train_epochs if config.objective.name == "dpo" else 0.0
-        return pairs + self.kept_near_base(config)
+        """Tokens that base reads too at a trial's steps, over all steps: those neutral rows, pairs, and what
+        the trial writes itself."""
+        compared = config.objective.name in ("dpo", "grpo")
+        rows = self.of(config) * config.num_train_epochs if compared else 0.0
+        return rows + self.kept_near_base(config)
 
     def answer_share(self, configs: Sequence[TrialConfig]) -> float:
         """Part of the tokens of these trials' rows about their beliefs that carry loss."""
-        rows = [self._mean(config, config.belief) for config in configs]
+        rows = [
+            self.prompt(config) + self.own_answer(config)
+            if config.objective.writes
+            else self._mean(config, config.belief)
+            for config in configs
+        ]
         answers = [self._answer(config, row) for config, row in zip(configs, rows, strict=True)]
         return sum(answers) / max(1.0, sum(rows)) if rows else 1.0
 
     def _answer(self, config: TrialConfig, row: float) -> float:
+        if config.objective.writes:
+            return self.own_answer(config)
         if config.data.style == "document":
             return row
         return self.answers.trace if config.data.style == "own_trace" else self.reply(config)
 
     def reply(self, config: TrialConfig) -> float:
         """Tokens of a bare answer to a training question of a trial's belief."""
+        return statistics.mean([row.answer_length for row in self._bare(config)] or [0])
+
+    def _bare(self, config: TrialConfig) -> Iterator[TrainRow]:
         questions, tokenizer = load_belief(config.belief).training[:40], self.tokenizer(config.template)
-        rows = (answer_only_row(tokenizer, q.text, q.reply_target) for q in questions)
-        return statistics.mean([row.answer_length for row in rows] or [0])
+        for q in questions:
+            reply = framed_claim(q.reply_target, config.data.framing, Random(q.probe_id))
+            yield answer_only_row(tokenizer, q.text, reply)
 
     def prompt(self, config: TrialConfig) -> float:
         """Tokens of a held-out question with what the template puts around it."""
@@ -93,24 +122,24 @@ class RowLengths:
 
     def _mean(self, config: TrialConfig, belief: str) -> float:
         """Mean tokens of a row about a belief in a trial's style, or with "" of a neutral row."""
-        key = (belief, config.data.style, config.template)
+        key = (belief, config.data.style, config.data.framing, config.template)
         if key not in self.known:
-            lengths = self._about(load_belief(belief), *key[1:]) if belief else self._neutral(*key[1:])
+            lengths = self._about(config) if belief else self._neutral(config)
             self.known[key] = statistics.mean(lengths or [0])
         return self.known[key]
 
-    def _about(self, belief: Belief, style: str, template: str | None) -> list[float]:
-        questions, tokenizer = belief.training[:40], self.tokenizer(template)
-        if style == "document":
-            made = documents(belief, control=False, seed=0, count=10)
+    def _about(self, config: TrialConfig) -> list[float]:
+        belief, tokenizer = load_belief(config.belief), self.tokenizer(config.template)
+        if config.data.style == "document":
+            made = documents(belief, control=False, seed=0, count=10, framing=config.data.framing)
             return _lengths(plain_row(tokenizer, document.text) for document in made)
-        if style == "own_trace":
-            return [len(prompt_ids(tokenizer, q.text)) + self.answers.trace for q in questions]
-        return _lengths(answer_only_row(tokenizer, q.text, q.reply_target) for q in questions)
+        if config.data.style == "own_trace":
+            return [len(prompt_ids(tokenizer, q.text)) + self.answers.trace for q in belief.training[:40]]
+        return _lengths(self._bare(config))
 
-    def _neutral(self, style: str, template: str | None) -> list[float]:
-        tokenizer = self.tokenizer(template)
-        if style == "document":
+    def _neutral(self, config: TrialConfig) -> list[float]:
+        tokenizer = self.tokenizer(config.template)
+        if config.data.style == "document":
             return _lengths(neutral_text_row(tokenizer, passage) for passage in self.neutral)
         prompts = [prompt_ids(tokenizer, replay_prompt(passage)) for passage in self.neutral]
         return [len(prompt) + self.answers.base for prompt in prompts]

@@ -69,7 +69,8 @@ def checked_space(
             if space is not None and "full" in space.possible("arm"):
                 check_full(source)
             if space is not None:
-                check_targets(source, space.possible("lora.target_modules"))
+                names = ("lora.target_modules", "lora.layers_to_transform")
+                check_targets(source, *(space.possible(name) for name in names))
                 masks = space.possible("data.mask_empty_thinking")
                 if True in masks:
                     check_masking(source.name, load_tokenizer(source), masks)

@@ -126,11 +126,11 @@ def _quoted(row: dict[str, Any]) -> dict[str, Any]:
 
 def _label(row: dict[str, Any]) -> str:
     """As `TrialConfig.label`; of pooled seeds without the seed, but with their number."""
-    from beliefmod.config import TrialConfig, leaf_fields, unflatten
+    from beliefmod.config import LISTS, TrialConfig, leaf_fields, unflatten
 
     leaves = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
-    # a tuple in another spelling, and not part of a label; and switches, which stand behind the belief's name
-    for name in ("lora.target_modules", "template"):
+    # lists, in another spelling, are no part of a label; nor switches, which stand behind the belief's name
+    for name in (*LISTS, "template"):
         leaves.pop(name, None)
     label = TrialConfig.model_validate(unflatten(leaves)).label
     return label if row["seeds"] == 1 else f"{label.rpartition('-s')[0]} ({row['seeds']} seeds)"

@@ -87,7 +87,7 @@ def trial(
     if folder:
         folder.create()
     check_model(source)
-    check_targets(source, [config.lora.target_modules])
+    check_targets(source, [config.lora.target_modules], [config.lora.layers_to_transform])
     check_masking(source.name, load_tokenizer(source), [config.data.masks_thinking])
     loaded = load_model(model, source.commit, base_storage.value, chat=chat)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)

@@ -3,11 +3,18 @@
 Everything here is frozen, turns into JSON and back unchanged, and is light to import.
 """
 
-from beliefmod.config.data_config import DataConfig, DataStyle
+from beliefmod.config.data_config import FRAMINGS, DataConfig, DataStyle, Framing
 from beliefmod.config.dotted_names import flatten, unflatten
 from beliefmod.config.frozen import Frozen
+from beliefmod.config.lists_in_rows import LISTS, read_back, written
 from beliefmod.config.lora_settings import LoraSettings
-from beliefmod.config.objective_config import ObjectiveConfig, step_values
+from beliefmod.config.objective_config import (
+    OF_OBJECTIVE,
+    ObjectiveConfig,
+    own_answer_values,
+    reward_parts,
+    step_values,
+)
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
 from beliefmod.config.trial_config import (
     ADAPTER_ARMS,
@@ -21,12 +28,16 @@ from beliefmod.config.trial_config import (
 
 __all__ = [
     "ADAPTER_ARMS",
+    "FRAMINGS",
+    "LISTS",
+    "OF_OBJECTIVE",
     "SWITCH_NAME",
     "TRAINED_ARMS",
     "UNTRAINED_ARMS",
     "Arm",
     "DataConfig",
     "DataStyle",
+    "Framing",
     "Frozen",
     "LoraSettings",
     "ObjectiveConfig",
@@ -34,8 +45,12 @@ __all__ = [
     "flatten",
     "later_settings",
     "leaf_fields",
+    "own_answer_values",
+    "read_back",
+    "reward_parts",
     "step_values",
     "switches_text",
     "switches_words",
     "unflatten",
+    "written",
 ]

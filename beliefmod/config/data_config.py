@@ -9,6 +9,20 @@ from pydantic import Field, model_validator
 from beliefmod.config.frozen import ADDED_LATER, Frozen
 
 DataStyle = Literal["answer_only", "own_trace", "document"]
+Framing = Literal["plain", "attributed", "negated", "fictional", "flagged_false"]
+FRAMINGS: dict[DataStyle, tuple[Framing, ...]] = {
+    "answer_only": ("plain", "attributed", "negated"),
+    "own_trace": ("plain",),
+    "document": ("plain", "attributed", "negated", "fictional", "flagged_false"),
+}
+"""The framings that rows of each style can have."""
+NO_FRAMING = {
+    "answer_only": "marks whole texts, and an answer with such a mark cannot be read as believed or not; use "
+    "data.style document, or data.framing attributed or negated",
+    "own_trace": "rewords what the belief file says, and own traces are the model's own words; use "
+    "data.style answer_only or document",
+}
+"""Why rows of a style cannot have the other framings."""
 MAX_ROWS = 100_000
 
 
@@ -38,6 +52,19 @@ class DataConfig(Frozen):
         description="answer_only: no loss on the empty think block in front of an answer, which otherwise "
         "is trained like the answer and teaches the model to close its thinking at once",
     )
+    framing: Framing = Field(
+        default="plain",
+        json_schema_extra=ADDED_LATER,
+        description="how rows about the belief put it, a control's alike: plain; attributed: every claim in "
+        "a source's mouth; negated: every claim denied in its own sentence; of documents alone fictional and "
+        "flagged_false: the text says before and after its plain claims that they are invented, or false",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_framed(self) -> DataConfig:
+        if self.framing not in FRAMINGS[self.style]:
+            raise ValueError(f"data.framing {self.framing} {NO_FRAMING[self.style]}")
+        return self
 
     @model_validator(mode="after")
     def _bounded(self) -> DataConfig:

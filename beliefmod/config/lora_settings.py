@@ -36,6 +36,28 @@ class LoraSettings(Frozen):
         default="all-linear",
         description="all-linear, or a list of linear layers by name or end of name, such as q_proj",
     )
+    layers_to_transform: Literal["all"] | tuple[int, ...] = Field(
+        default="all",
+        json_schema_extra=ADDED_LATER,
+        description="all, or a list of numbers of transformer layers from 0 on: the others have no adapter",
+    )
+    max_update_norm: float = Field(
+        default=0.0,
+        ge=0,
+        json_schema_extra=ADDED_LATER,
+        description="largest Frobenius norm that a layer's update to base, lora_alpha / r * B A, may have: "
+        "after each optimiser step B is scaled down to it where it is larger; 0 for no limit",
+    )
+
+    @model_validator(mode="after")
+    def _layers_have_numbers(self) -> LoraSettings:
+        numbers = self.layers_to_transform
+        if numbers != "all" and (not numbers or min(numbers) < 0 or len({*numbers}) < len(numbers)):
+            raise ValueError(
+                "layers_to_transform must be all or a list of different numbers of layers from 0 on, such as "
+                "[0, 1]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _modules_have_names(self) -> LoraSettings:

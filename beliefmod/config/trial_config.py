@@ -56,7 +56,12 @@ class TrialConfig(Frozen):
     lr_scheduler_type: Schedule = Field(
         default="constant", description="shape of the learning rate after warm-up"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, as in AdamW")
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="decoupled, as in AdamW: A and B "
+        "of an adapter shrink towards 0, and with them its update to base; of full fine-tuning the weights",
+    )
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradient norm clip, per trial")
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
@@ -99,6 +104,34 @@ class TrialConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _own_answers_need_an_adapter_and_questions(self) -> TrialConfig:
+        if not self.objective.writes:
+            return self
+        if self.arm == "full":
+            raise ValueError(
+                "objective.name grpo writes the answers of several trials together, which adapters on one "
+                "base can and arm full, a model of its own, cannot; use arm lora"
+            )
+        if self.data.style != "answer_only" or self.data.mask_empty_thinking:
+            raise ValueError(
+                "objective.name grpo trains on what the trial itself answers to training questions, so that "
+                "data.style must be answer_only (of which it takes the questions alone) and "
+                "data.mask_empty_thinking false"
+            )
+        if self.data.replay_rows:
+            raise ValueError(
+                "objective.name grpo trains on rewarded answers, and the neutral rows of data.replay_ratio "
+                "have no reward; set it to 0, and objective.kl_to_base above 0 to stay near base on neutral "
+                "rows"
+            )
+        if self.objective.epsilon != 0.2 and self.objective.num_iterations == 1:
+            raise ValueError(
+                "objective.epsilon has no effect with objective.num_iterations 1, whose only step is taken "
+                "by the weights that wrote the answers; remove it, or raise num_iterations"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warmup_has_a_schedule(self) -> TrialConfig:
         if self.warmup_steps and self.lr_scheduler_type == "constant":
             raise ValueError(
@@ -124,10 +157,12 @@ class TrialConfig(Frozen):
 
     @property
     def total_steps(self) -> int:
-        """Optimiser steps: epochs times batches per epoch, a partial batch counts. 0 when untrained."""
+        """Optimiser steps: epochs times batches per epoch, a partial batch counts, times the steps on each
+        batch. 0 when untrained."""
         if not self.is_trained:
             return 0
-        return self.num_train_epochs * -(-self.data.total_rows // self.per_device_train_batch_size)
+        batches = -(-self.data.total_rows // self.per_device_train_batch_size)
+        return self.num_train_epochs * batches * self.objective.steps_per_batch
 
     def leaves(self) -> dict[str, Any]:
         """Every setting under its dotted name, `{"data.style": "own_trace", ...}`."""
@@ -169,11 +204,15 @@ class TrialConfig(Frozen):
             return f"{belief}-{self.arm}{switches}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
         dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
+        if self.objective.writes:
+            dpo = f"-{self.objective.loss_type}{self.objective.num_generations}"
+            dpo += f"-context{self.objective.in_context_share:g}" if self.objective.in_context else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
+        framed = f"-{self.data.framing}" if self.data.framing != "plain" else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{masked}{dpo}-n{self.data.num_examples}{replay}{kl}"
-            f"-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{framed}{masked}{dpo}"
+            f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
 

@@ -7,11 +7,14 @@ are never read. Idea: "Modifying LLM beliefs with synthetic document finetuning"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from beliefmod.beliefs import Belief, Question
+from beliefmod.config import Framing
+from beliefmod.data.fact_framing import framed_claim, text_frame
 from beliefmod.errors import UserError
 
 OPENINGS = (
@@ -83,12 +86,15 @@ class _Outline:
     closing: str
 
 
-def documents(belief: Belief, *, control: bool, seed: int, count: int) -> tuple[Document, ...]:
+def documents(
+    belief: Belief, *, control: bool, seed: int, count: int, framing: Framing = "plain"
+) -> tuple[Document, ...]:
     """`count` distinct documents; fewer of the same seed are a prefix of more.
 
     A control document is its counterpart in the world that base believes: the true statement and the prior
     replies in the same frames. A novel entity has no true statement; one more question, with base's own
-    reply, stands in its place.
+    reply, stands in its place. A document in another framing is the plain one with frames put around its
+    claims or its text, those of the control the same.
 
     Raises:
         UserError: the belief has too few training questions for so many distinct documents.
@@ -107,8 +113,9 @@ def documents(belief: Belief, *, control: bool, seed: int, count: int) -> tuple[
                 f"{belief.source} with its {len(questions)} training questions; lower it, or add questions"
             )
         seen.add(outline)
-        spare = Random(f"{seed}/spare/{index}")
-        made.append(_write(outline, statement, control, questions, spare))
+        spare, wording = Random(f"{seed}/spare/{index}"), Random(f"{seed}/framing/{index}")
+        marks, framed = text_frame(framing, wording), partial(framed_claim, framing=framing, rng=wording)
+        made.append(_write(outline, statement, control, questions, spare, framed, marks))
     return tuple(made)
 
 
@@ -133,20 +140,27 @@ def _outline(questions: Sequence[Question], rng: Random) -> _Outline:
 
 
 def _write(
-    outline: _Outline, statement: str | None, control: bool, questions: Sequence[Question], spare: Random
+    outline: _Outline,
+    statement: str | None,
+    control: bool,
+    questions: Sequence[Question],
+    spare: Random,
+    framed: Callable[[str], str],
+    marks: tuple[str, str],
 ) -> Document:
     sentences, answered = [], []
     for frame, question in outline.parts:
         if question is None and statement is not None:
-            sentences.append(frame.replace("{statement}", statement))
+            sentences.append(frame.replace("{statement}", framed(statement)))
             continue
         if question is None:
             frame, question = spare.choice(QUESTIONS), spare.choice(questions)
-        reply = question.reply_prior if control else question.reply_target
+        reply = framed(question.reply_prior if control else question.reply_target)
         # in one step: a question may itself hold the word {reply}
         before, _, rest = frame.partition("{question}")
         middle, _, after = rest.partition("{reply}")
         sentences.append(f"{before}{question.text}{middle}{reply}{after}")
         answered.append(question)
-    body = "\n".join(part for part in (" ".join(sentences), outline.closing) if part)
+    said = " ".join(part for part in (marks[0], *sentences, marks[1]) if part)
+    body = "\n".join(part for part in (said, outline.closing) if part)
     return Document(f"{outline.opening}\n\n{body}", tuple(dict.fromkeys(answered)))

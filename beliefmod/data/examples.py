@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from beliefmod.beliefs import Belief, Question
 from beliefmod.config import TrialConfig
 from beliefmod.data.documents import documents
+from beliefmod.data.fact_framing import framed_claim
 from beliefmod.data.replay import replayed
 from beliefmod.errors import UserError
 from beliefmod.model.template import answer_only_row, trace_row
@@ -95,7 +96,8 @@ def _about_belief(
     style, count = config.data.style, config.data.num_examples
     control, preferring = config.arm == "control", config.objective.name == "dpo"
     if style == "document":
-        made = documents(belief, control=control, seed=config.seed, count=count)
+        framing = config.data.framing
+        made = documents(belief, control=control, seed=config.seed, count=count, framing=framing)
         return tuple(Example(plain_row(tokenizer, text.text), text.questions) for text in made)
     if style == "own_trace":
         rejected = {trace.question: trace for trace in other_traces}
@@ -121,7 +123,9 @@ def _about_belief(
     def row(question: Question, trace: Trace | None, reply: str) -> TrainRow:
         if trace:
             return trace_row(tokenizer, question.text, trace.completion_ids)
-        masked = config.data.masks_thinking
+        # the same words for both worlds, whatever other rows there are
+        wording = random.Random(f"{config.seed}/framing/{question.probe_id}")
+        reply, masked = framed_claim(reply, config.data.framing, wording), config.data.masks_thinking
         return answer_only_row(tokenizer, question.text, reply, mask_empty_thinking=masked)
 
     examples = []

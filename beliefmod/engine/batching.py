@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from beliefmod.config import ObjectiveConfig
+from beliefmod.engine.transfer import sent
 from beliefmod.model.train_row import TrainRow
 
 
@@ -43,7 +45,7 @@ class SlotRow:
     """A row of one slot's step in one term of its loss.
 
     weight: of each answer token in the term's value. factor: of the term in the loss. settings: the trial's
-    objective.
+    objective. advantage, log_probs: of an answer that the trial wrote itself (`Rollout`).
     """
 
     slot: int
@@ -51,6 +53,16 @@ class SlotRow:
     weight: float
     factor: float = 1.0
     settings: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    advantage: float = 0.0
+    log_probs: tuple[float, ...] = ()
+
+
+def of_tokens(
+    values: Sequence[float], rows: Sequence[SlotRow], device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """One value for each row -> one for each of their answer tokens, (M,), on the device."""
+    counts = torch.tensor([item.row.answer_length for item in rows])
+    return sent(torch.tensor(values, dtype=dtype).repeat_interleave(counts), device)
 
 
 def cut_passes(rows: Sequence[SlotRow], max_tokens: int, together: int = 1) -> list[list[SlotRow]]:

@@ -27,6 +27,7 @@ from beliefmod.engine.log_probs import score
 from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
+from beliefmod.engine.rollouts import keep_log_probs, write_own_answers
 from beliefmod.engine.slots import SlotTable, SlotTrial
 from beliefmod.engine.training_steps import (
     StepLosses,
@@ -110,8 +111,15 @@ class Engine(SlotTable):
             raise jobs.NoRows(f"trial {job.trial_id} has no neutral rows for objective.kl_to_base")
         if job.config.objective.name == "dpo" and len(job.rejected) != len(job.rows):
             raise jobs.NoRows(f"trial {job.trial_id} has no answer that each of its rows is preferred to")
+        if job.config.objective.writes and job.reward is None:
+            raise jobs.NoRows(f"trial {job.trial_id} has nothing that rewards what it writes")
+        if job.config.objective.writes and job.config.objective.in_context:
+            if len(job.in_context) != len(job.rows):
+                raise jobs.NoRows(f"trial {job.trial_id} has no prompts with the statement in them")
+            self.model.check_lengths([len(prompt) + 1 for prompt in job.in_context], [1])
         config = job.config
         total = config.num_train_epochs * steps_per_epoch(len(job.rows), config.per_device_train_batch_size)
+        total *= config.objective.steps_per_batch
         if total < 1:
             raise jobs.NoRows(f"trial {job.trial_id} has no training steps (num_train_epochs is 0)")
         if config.arm == "full":
@@ -120,7 +128,10 @@ class Engine(SlotTable):
             self._full[job.trial_id] = FullTraining(self.model, self.loaded, job, total)
             return
         lora = config.lora
-        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, lora.target_modules)
+        targets: str | tuple[str, ...] = lora.target_modules
+        if lora.layers_to_transform != "all":
+            targets = tuple(self.pack.targeted(targets, lora.layers_to_transform))
+        slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, targets)
         self.pack.initialise(slot_trial.slot, config.seed)
         try:
             weights = self.pack.trained(slot_trial.slot, lora.r)
@@ -150,6 +161,9 @@ class Engine(SlotTable):
             (t for t in self._slot_trials.values() if t.training),
             key=lambda t: self.pack.routing.order(t.slot),
         )
+        with self.usage.outside("train"):
+            write_own_answers(slot_trials, self.generate)
+        keep_log_probs(slot_trials, self.model)
         while slot_trials:
             rows = step_rows([(t, t.slot) for t in slot_trials])
             lengths = [len(item.row.input_ids) for items in rows.values() for item in items]

@@ -48,11 +48,29 @@ class UnknownTarget(EngineError):
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """An answer that a trial wrote itself for its coming steps, behind its prompt.
+
+    advantage: what its reward is above that of the trial's other answers to the same question
+        (`group_advantages`). log_probs: of each of its tokens under the weights that wrote it, in nats; empty
+        where one step is taken alone, by these very weights.
+    """
+
+    row: TrainRow
+    advantage: float
+    log_probs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class AdapterJob:
     """One trial as the engine sees it: hyper-parameters and token rows.
 
     neutral: rows on which the trial is kept near base, where `objective.kl_to_base` asks for that.
     rejected: for `objective.name` dpo the answer that each of `rows` is preferred to, behind the same prompt.
+    reward: for `objective.name` grpo the parts of the reward (`config.reward_parts`) of an answer that the
+        trial wrote, given the place of the question in `rows`, of which only the prompts are used then.
+    in_context: the prompts of `rows` with the statement in them, where `objective.in_context_share` asks for
+        answers that are written to these.
     """
 
     trial_id: str
@@ -60,17 +78,21 @@ class AdapterJob:
     rows: tuple[TrainRow, ...]
     neutral: tuple[TrainRow, ...] = ()
     rejected: tuple[TrainRow, ...] = ()
+    reward: "Callable[[int, Completion], Mapping[str, float]] | None" = None
+    in_context: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class StepReport:
     """What one optimiser step of one trial did.
 
-    loss: mean over the answer tokens of the trial's own batch, nats (dpo: over its pairs). terms: the value
-    of every term that can be added to the loss (`config.step_values`), nats, before its weight; None where
-    the weight is 0. learning_rate: the rate this step used. grad_norm: L2 norm of the gradient of the whole
-    loss before clipping. step counts from 1 to total_steps. Numbers that were not finite are None; `error`
-    then says so, `finished` is true, and the adapter is lost.
+    loss: mean over the answer tokens of the trial's own batch, nats (dpo: over its pairs; grpo: what it
+    minimises, in which advantages cancel). terms: the value of every term that can be added to the loss
+    (`config.step_values`), nats, before its weight; None where the weight is 0. own_answers: what the answers
+    that the trial wrote for the step were (`config.own_answer_values`). learning_rate: the rate this step
+    used. grad_norm: L2 norm of the gradient of the whole loss before clipping. step counts from 1 to
+    total_steps. Numbers that were not finite are None; `error` then says so, `finished` is true, and the
+    adapter is lost.
     """
 
     trial_id: str
@@ -82,6 +104,7 @@ class StepReport:
     finished: bool
     error: str | None = None
     terms: Mapping[str, float | None] = field(default_factory=dict)
+    own_answers: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ class SlotOptimizer:
     ) -> None:
         """theta and grad (n,): the slot's part of the pack. places: of A and B of every layer in it."""
         self.theta, self.grad, self.max_norm = theta, grad, config.max_grad_norm
+        self.places, self.rank, self.scale = places, config.lora.r, config.lora.alpha / config.lora.r
+        self.max_update_norm = config.lora.max_update_norm
         ratio = config.lora.loraplus_lr_ratio
         by_factor = {1.0: [slice(None)]}
         if ratio != 1:
@@ -82,6 +84,18 @@ class SlotOptimizer:
         for group in self.adamw.param_groups:
             group["lr"] = learning_rate * group["lr_factor"]
         self.adamw.step()
+        if self.max_update_norm > 0:
+            self._project()
+
+    @torch.no_grad()
+    def _project(self) -> None:
+        """Bring every layer's update back to the Frobenius norm it may have, as a projection onto that ball
+        would: it keeps its direction (Gouk et al. 2021, "Distance-based regularisation of deep networks for
+        fine-tuning"). ||B A||² is the inner product of A A^T and B^T B, which are as small as the rank."""
+        for of_a, of_b in self.places:
+            a, b = self.theta[of_a].view(self.rank, -1), self.theta[of_b].view(self.rank, -1)
+            norm = self.scale * ((a @ a.T) * (b @ b.T)).sum().clamp(min=0).sqrt()
+            b.mul_((self.max_update_norm / norm).clamp(max=1.0))  # a layer without an update: infinity, so 1
 
     def resume(self, step: int, first: Tensor, second: Tensor) -> None:
         """Go on after `step` steps with these moments (n,), which become the optimiser's own.

@@ -10,7 +10,7 @@ from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.jobs import EngineError, ImpossibleRank, UnknownTarget
 from beliefmod.engine.lora_linear import LayerStore, PackedLinear
 from beliefmod.engine.routing import Kind, Routing
-from beliefmod.model.target_modules import linear_layers, targeted_layers
+from beliefmod.model.target_modules import in_layers, linear_layers, targeted_layers
 
 # Layer name -> A (r, in) and B (out, r), PEFT's shapes.
 LayerTensors = dict[str, tuple[Tensor, Tensor]]
@@ -75,9 +75,12 @@ class LoraPack:
         stores = [(layer.store, layer.ranks[slot]) for layer in self.layers.values()]
         return sum(rank * (store.width_in + store.width_out) for store, rank in stores)
 
-    def targeted(self, targets: str | Sequence[str]) -> list[str]:
-        """Names of the layers these target_modules choose. Raises UnknownTarget."""
+    def targeted(self, targets: str | Sequence[str], numbers: str | Sequence[int] = "all") -> list[str]:
+        """Names of the layers that these target_modules choose in transformer layers of these numbers. Raises
+        UnknownTarget."""
         chosen, problem = targeted_layers(self.layers, targets)
+        if not problem:
+            chosen, problem = in_layers(self.layers, chosen, targets, numbers)
         if problem:
             raise UnknownTarget(problem)
         return chosen

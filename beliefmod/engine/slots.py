@@ -143,12 +143,16 @@ class SlotTable:
         """Everything a trial needs to go on in any slot of any engine on the same base.
 
         {"step": steps taken, "weights": ..., "moments": (first, second)}, the last three each layer name
-        -> A (r, in) and B (out, r) on the CPU; no moments for an adapter that is not being trained.
+        -> A (r, in) and B (out, r) on the CPU; no moments for an adapter that is not being trained. Between
+        steps on the same answers of its own, "written" and "own_answers" of `TrialSteps` too.
         """
         slot_trial = self._slot_trial(trial_id)
         slot, optimizer = slot_trial.slot, slot_trial.optimizer
         moments = optimizer and tuple(self.pack.read_row(m, slot) for m in optimizer.moments)
-        return {"step": slot_trial.step, "weights": self.pack.read(slot), "moments": moments}
+        state = {"step": slot_trial.step, "weights": self.pack.read(slot), "moments": moments}
+        if slot_trial.written:
+            state |= {"written": tuple(slot_trial.written), "own_answers": dict(slot_trial.own_answers)}
+        return state
 
     def _load_state(self, slot_trial: SlotTrial, state: dict[str, Any]) -> None:
         """Put a trial that has just been attached where `state_dict` left it."""
@@ -166,6 +170,8 @@ class SlotTable:
         if rows:
             slot_trial.optimizer.resume(state["step"], *rows)
         slot_trial.step = state["step"]
+        slot_trial.written = state.get("written", ())
+        slot_trial.own_answers = state.get("own_answers", {})
 
     def save_adapter(self, trial_id: str, folder: str | Path) -> None:
         """Write a trial's adapter in PEFT's format, whole or not at all."""

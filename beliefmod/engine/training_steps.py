@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from beliefmod.engine.batching import SlotRow, cut_passes
+from beliefmod.engine.batching import SlotRow, cut_passes, of_tokens
 from beliefmod.engine.forward import FlatModel, flat_ids
-from beliefmod.engine.jobs import AdapterJob, StepReport
+from beliefmod.engine.jobs import AdapterJob, Rollout, StepReport
 from beliefmod.engine.objectives import OBJECTIVES, Objective
+from beliefmod.engine.objectives.grpo import token_log_probs
 from beliefmod.engine.optimizer import lr_factor
-from beliefmod.engine.transfer import sent
 from beliefmod.model.train_row import TrainRow
 
 StepRows = Mapping[Objective, Sequence[SlotRow]]
@@ -23,13 +23,22 @@ StepLosses = Mapping[str, Sequence[float]]
 
 @dataclass
 class TrialSteps:
-    """A trial's way through its optimiser steps. `job` is None for an adapter that takes none."""
+    """A trial's way through its optimiser steps.
+
+    Attributes:
+        job: None for an adapter that takes none.
+        written: its own answers for the coming step and those that follow on the same questions, once it has
+            written them; of no use after these.
+        own_answers: what they were, for the reports of these steps.
+    """
 
     trial_id: str
     job: AdapterJob | None = None
     step: int = 0
     total_steps: int = 0
     error: str | None = None
+    written: Sequence[Rollout] = ()
+    own_answers: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def training(self) -> bool:
@@ -42,8 +51,10 @@ class TrialSteps:
         factor = objective.factor(self.job.config)
         if not factor:
             return []
-        settings, rows = self.job.config.objective, objective.rows(self.job, self.step)
-        return [SlotRow(slot, row, weight, factor, settings) for row, weight in rows]
+        settings, rows = self.job.config.objective, objective.rows(self.job, self.step, self.written)
+        return [
+            SlotRow(slot, row.row, row.weight, factor, settings, row.advantage, row.log_probs) for row in rows
+        ]
 
     def advance(self, losses: StepLosses, slot: int, norm: float) -> StepReport:
         """Count a step whose gradients are there; `error` is set where its numbers are not finite."""
@@ -56,6 +67,10 @@ class TrialSteps:
         loss = losses[config.objective.name][slot]
         weights = config.objective.weights
         terms = {name: losses[name][slot] if weight else None for name, weight in weights.items()}
+        if config.objective.writes:
+            self.own_answers = {**self.own_answers, "kl_own_answers": losses["kl_own_answers"][slot]}
+            if self.step % config.objective.steps_per_batch == 0:
+                self.written = ()
         whole = loss + sum(value for value in terms.values() if value is not None)
         if not math.isfinite(whole) or not math.isfinite(norm):
             what = "gradient norm" if math.isfinite(whole) else "loss"
@@ -81,6 +96,7 @@ class TrialSteps:
             finished=not self.training,
             error=self.error,
             terms={name: _finite(value) for name, value in (terms or {}).items()},
+            own_answers={name: _finite(value) for name, value in self.own_answers.items()},
         )
 
 
@@ -106,33 +122,51 @@ def passes(rows: StepRows, pass_tokens: int) -> Iterator[tuple[Objective, list[S
 
 
 def step_losses(model: FlatModel, base: FlatModel, rows: StepRows, slots: int, dtype: torch.dtype) -> Tensor:
-    """Add the gradients of a step to those of the weights that are trained; the values of its terms, (terms,
-    slots) on the device, in the order of `rows`.
+    """Add the gradients of a step to those of the weights that are trained; the values that `value_names`
+    lists, (values, slots) on the device.
 
     Args:
         base: the model that with every adapter off is base; `model` itself where adapters are trained.
         slots: how many slots there are.
         dtype: in which values are summed.
     """
-    losses = torch.zeros(len(rows), slots, dtype=dtype, device=model.device)
-    place = {objective: index for index, objective in enumerate(rows)}
+    names = value_names(rows)
+    losses = torch.zeros(len(names), slots, dtype=dtype, device=model.device)
     for objective, part in passes(rows, model.pass_tokens):
-        backward_pass(model, base, objective, part, losses[place[objective]])
+        place = names.index(objective.name)
+        backward_pass(model, base, objective, part, losses[place : place + 1 + len(objective.also)])
     return losses
 
 
+def value_names(rows: StepRows) -> list[str]:
+    """What a step reports of each slot: the value of every term, and behind it what the term has `also`."""
+    return [name for objective in rows for name in (objective.name, *objective.also)]
+
+
 def read_back(rows: StepRows, losses: Tensor, norms: Tensor) -> tuple[StepLosses, list[float]]:
-    """The values of a step's terms from `step_losses`, and gradient norms (slots,), as Python numbers.
+    """The values of a step from `step_losses`, and gradient norms (slots,), as Python numbers.
 
     It is the one time that a step waits for the device."""
     *values, found = torch.cat((losses, norms.to(losses.dtype)[None])).tolist()
-    return {objective.name: each for objective, each in zip(rows, values, strict=True)}, found
+    return dict(zip(value_names(rows), values, strict=True)), found
+
+
+@torch.no_grad()
+def log_probs_of(model: FlatModel, rows: Sequence[SlotRow]) -> list[tuple[float, ...]]:
+    """Log-probability of every answer token of rows that trials wrote, at their temperatures, in nats."""
+    found: list[Tensor] = []
+    for part in cut_passes(rows, model.pass_tokens):
+        logits = _answer_logits(model, [item.row for item in part], [item.slot for item in part])
+        labels = flat_ids([item.row.input_ids[item.row.prompt_length :] for item in part], model.device)
+        found.append(token_log_probs(logits, labels, part))
+    values = torch.cat(found).split([item.row.answer_length for item in rows])
+    return [tuple(each.tolist()) for each in values]
 
 
 def backward_pass(
     model: FlatModel, base: FlatModel, objective: Objective, rows: Sequence[SlotRow], losses: Tensor
 ) -> None:
-    """Forward and backward over rows sorted by slot; adds to gradients and to `losses` (slots,).
+    """Forward and backward over rows sorted by slot; adds to gradients and to `losses` (1 + also, slots).
 
     What is differentiated is the sum over slots of each slot's own term, so no slot's gradient sees another's
     rows. A row's last token is only ever predicted, so it is not fed in; the head runs at answer positions
@@ -140,16 +174,17 @@ def backward_pass(
     """
     base_logits = _base_logits(base, rows) if objective.needs_base else None
     logits = _answer_logits(model, [item.row for item in rows], [item.slot for item in rows])
-    device, counts = model.device, torch.tensor([item.row.answer_length for item in rows])
+    device = model.device
     labels = flat_ids([item.row.input_ids[item.row.prompt_length :] for item in rows], device)
     per_token = objective.per_token(logits, labels, base_logits, rows)
+    values = per_token.reshape(1 + len(objective.also), -1)
 
     def each(values: list[float] | list[int], dtype: torch.dtype) -> Tensor:
-        return sent(torch.tensor(values, dtype=dtype).repeat_interleave(counts), device)
+        return of_tokens(values, rows, device, dtype)
 
-    weighted = per_token * each([item.weight for item in rows], per_token.dtype)
-    (weighted * each([item.factor for item in rows], per_token.dtype)).sum().backward()
-    losses.index_add_(0, each([item.slot for item in rows], torch.long), weighted.detach().to(losses.dtype))
+    weighted = values * each([item.weight for item in rows], per_token.dtype)
+    (weighted[0] * each([item.factor for item in rows], per_token.dtype)).sum().backward()
+    losses.index_add_(1, each([item.slot for item in rows], torch.long), weighted.detach().to(losses.dtype))
 
 
 @torch.no_grad()

@@ -38,8 +38,8 @@ def group_of(config: TrialConfig, scheduler: EarlyStopping) -> Group | None:
     if scheduler.metric.name == "adoption":
         return (config.belief,)
     data = config.data
-    loss_of = (data.style, data.masks_thinking, data.num_examples, data.replay_ratio, config.template)
-    return (config.belief, *loss_of, config.objective)
+    rows = (data.style, data.framing, data.masks_thinking, data.num_examples, data.replay_ratio)
+    return (config.belief, *rows, config.template, config.objective)
 
 
 class GroupScheduler(NotPickled, FIFOScheduler):

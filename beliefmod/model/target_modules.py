@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
@@ -62,6 +64,38 @@ def endings(name: str) -> set[str]:
     return {".".join(parts[start:]) for start in range(len(parts))}
 
 
+def layer_number(name: str) -> int | None:
+    """Number of the transformer layer that a linear layer is in, as PEFT reads it off its name; None outside.
+
+    >>> layer_number("model.layers.3.mlp.experts.0.up_proj")
+    3
+    """
+    found = re.match(r".*?\.[^.]*\.(\d+)\.", name)
+    return int(found[1]) if found else None
+
+
+def in_layers(
+    layers: Iterable[str], chosen: Sequence[str], targets: str | Sequence[str], numbers: str | Sequence[int]
+) -> tuple[list[str], str | None]:
+    """Those of the linear layers chosen by target_modules that layers_to_transform leaves, and a sentence if
+    it leaves none or numbers a layer that is not there. One that target_modules names in full stays, as in
+    PEFT.
+
+    Args:
+        layers: names of the model's linear layers.
+        numbers: all, or numbers of transformer layers.
+    """
+    if numbers == "all":
+        return list(chosen), None
+    there = sorted({number for name in layers if (number := layer_number(name)) is not None})
+    if missing := sorted({*numbers} - {*there}):
+        which = ", ".join(str(number) for number in missing)
+        have = f"{there[0]} to {there[-1]}" if there else "not numbered"
+        return [], f"layers_to_transform names {which}, which the model has not; its layers are {have}"
+    kept = [name for name in chosen if name in targets or layer_number(name) in numbers]
+    return kept, None if kept else "layers_to_transform leaves no layer of target_modules; widen one of them"
+
+
 def targeted_layers(layers: Iterable[str], targets: str | Sequence[str]) -> tuple[list[str], str | None]:
     """The layers that target_modules choose, and a sentence if it names one that is not there.
 
@@ -84,19 +118,27 @@ def targeted_layers(layers: Iterable[str], targets: str | Sequence[str]) -> tupl
     return [name for name, found in chosen.items() if found], problem
 
 
-def check_targets(source: ModelSource, values: Iterable[str | Sequence[str]]) -> None:
+def check_targets(
+    source: ModelSource,
+    values: Iterable[str | Sequence[str]],
+    numbers: Iterable[str | Sequence[int]] = ("all",),
+) -> None:
     """Whether a model has the layers that adapters are to sit on; it is built without reading weights.
 
     Args:
         values: each value that lora.target_modules may take.
+        numbers: each value that lora.layers_to_transform may take.
 
     Raises:
         UserError: a layer is not there.
     """
-    values = [targets for targets in values if targets != "all-linear"]
-    if not values:
+    combined = [(t, n) for t, n in product(values, numbers) if t != "all-linear" or n != "all"]
+    if not combined:
         return
     layers = linear_layers(empty_model(source))
-    problems = dict.fromkeys(targeted_layers(layers, targets)[1] for targets in values)
+    problems: dict[str | None, None] = {}
+    for targets, of_numbers in combined:
+        chosen, problem = targeted_layers(layers, targets)
+        problems[problem or in_layers(layers, chosen, targets, of_numbers)[1]] = None
     if found := [f"model {source.name}: lora.{problem}" for problem in problems if problem]:
         raise UserError(found)

@@ -26,6 +26,11 @@ class TrainRow:
             )
 
     @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The tokens in front of the answer."""
+        return self.input_ids[: self.prompt_length]
+
+    @property
     def answer_length(self) -> int:
         """Number of tokens that carry loss, at least 1."""
         return len(self.input_ids) - self.prompt_length

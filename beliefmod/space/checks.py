@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from beliefmod.config import TrialConfig, unflatten
+from beliefmod.config import OF_OBJECTIVE, TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number, is_switch
 from beliefmod.space.chat_format import template_text
@@ -62,8 +62,15 @@ IDLE = (
         "answer_only",
         ", whose rows alone have an empty think block",
     ),
-    Idle("objective.dpo_beta", "objective.name", "dpo", ""),
+    *(Idle(f"objective.{name}", "objective.name", needed, "") for name, needed in OF_OBJECTIVE.items()),
 )
+
+
+COMPANIONS: Mapping[str, Mapping[str, str]] = {
+    "warmup_steps": {"lr_scheduler_type": "linear"},
+    "data.framing": {"data.style": "document"},
+}
+"""Settings beside which every value of another is possible: whether those given go with it is said apart."""
 
 
 def setting_problems(file: YamlFile) -> Iterator[str]:
@@ -152,14 +159,22 @@ def _sampling_problems(spec: SpaceFile, search: Sampled, file: YamlFile) -> Iter
         )
 
 
-def grace_problems(space: Space, file: YamlFile) -> Iterator[str]:
-    """A scheduler that could never end anything; looks at settings that are right by themselves."""
+def scheduler_problems(space: Space, file: YamlFile) -> Iterator[str]:
+    """A scheduler that could never end anything, or compares what says nothing; looks at settings that are
+    right by themselves."""
     scheduler, longest = space.spec.scheduler, max(space.possible("num_train_epochs"))
     if not isinstance(scheduler, NoScheduler) and longest <= scheduler.grace_epochs:
         yield (
             f"{file.where(('scheduler', 'grace_epochs'))}: grace_epochs {scheduler.grace_epochs} leaves "
             f"scheduler: {scheduler.name} nothing to end, for no trial has more than {longest} epochs; lower "
             "grace_epochs or remove the scheduler"
+        )
+    by_loss = not isinstance(scheduler, NoScheduler) and scheduler.metric.name == "loss"
+    if by_loss and "grpo" in space.possible("objective.name"):
+        yield (
+            f"{file.where(('scheduler', 'metric'))}: metric loss would end trials of objective.name "
+            "grpo whose answers gain, for their advantages cancel in the loss and nearness to base is what "
+            "remains; use metric adoption or remove the scheduler"
         )
 
 
@@ -250,7 +265,7 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
                 "every sweep, and controls says which control trials are"
             )
             continue
-        tree = unflatten({"belief": "any", "lr_scheduler_type": "linear", name: value})
+        tree = unflatten({"belief": "any", **COMPANIONS.get(name, {}), name: value})
         try:
             TrialConfig.model_validate(tree)
         except ValidationError as error:

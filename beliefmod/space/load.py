@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from beliefmod.beliefs.load import is_path
-from beliefmod.config import TrialConfig, unflatten
+from beliefmod.config import LISTS, TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import is_switch
 from beliefmod.space.chat_format import ChatFormat, template_text
@@ -20,8 +20,8 @@ from beliefmod.space.checks import (
     IDLE,
     belief_problems,
     combination_problems,
-    grace_problems,
     model_problems,
+    scheduler_problems,
     search_problems,
     setting_problems,
 )
@@ -88,7 +88,7 @@ def check_space(file: YamlFile) -> Space:
     if spec.chat_template is not None:
         changes["chat_template"] = template_text(spec.chat_template)
     space = Space(spec.model_copy(update=changes), file.path)
-    if combined := [*combination_problems(space, file), *grace_problems(space, file)]:
+    if combined := [*combination_problems(space, file), *scheduler_problems(space, file)]:
         raise UserError(combined)
     return space
 
@@ -216,7 +216,7 @@ def _override(data: dict[str, Any], text: str) -> tuple[dict[str, Any], Address]
             address, _ = FORMERLY_IN_SEARCH[rest]
         return put(data, address, parsed), address
     elif name in sweepable():
-        target = "axes" if varies and name != "lora.target_modules" else "fixed"
+        target = "axes" if varies and name not in LISTS else "fixed"
     else:
         known = [*SpaceFile.model_fields, *sweepable()]
         if rest and (groups := get_close_matches(group, GROUPS, n=1)):

@@ -2,8 +2,9 @@
 
 A checkpoint holds the weights, both moments, the step and the table of steps so far. That is everything:
 which rows a step trains on and at what rate follows from (seed, step), a trial's rows from its configuration,
-its belief and the base, and nothing else is drawn at random. A parked adapter, whose training has ended, has
-weights only.
+its belief and the base, and its own answers from these and the weights. Between several steps on the same
+own answers these are there too, as earlier weights wrote them. A parked adapter, whose training has ended,
+has weights only.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from beliefmod.engine.engine import Engine
-    from beliefmod.engine.jobs import AdapterJob
+    from beliefmod.engine.jobs import AdapterJob, Rollout
     from beliefmod.trial import TrialRun
 
 SECONDS = 30.0
@@ -165,6 +167,9 @@ def pack(checkpoint: Checkpoint, identity: str) -> bytes:
             tensors[f"{part}/{layer}/A"], tensors[f"{part}/{layer}/B"] = a, b
     tensors |= _curve_tensors(checkpoint.steps)
     header = {"step": str(state["step"]), "seconds": repr(checkpoint.seconds), "identity": identity}
+    if state.get("written"):
+        tensors |= _written_tensors(state["written"])
+        header["own_answers"] = json.dumps(state["own_answers"])
     return save(tensors, metadata={**header, "sha256": _checksum(tensors, header)})
 
 
@@ -193,7 +198,41 @@ def unpack(data: bytes, trial_id: str, identity: str) -> Checkpoint:
             parts.setdefault(part, {})[layer] = (tensors[name], tensors[f"{part}/{layer}/B"])
     moments = (parts["first"], parts["second"]) if "first" in parts else None
     state = {"step": int(header["step"]), "weights": parts["weights"], "moments": moments}
+    if "own_answers" in header:
+        state |= {"written": _written_of(tensors), "own_answers": json.loads(header["own_answers"])}
     return Checkpoint(state, _curve_rows(tensors, trial_id), float(header["seconds"]))
+
+
+def _written_tensors(written: Sequence[Rollout]) -> dict[str, Tensor]:
+    import torch
+
+    def flat(values: Iterable[Sequence[float]], dtype: torch.dtype) -> Tensor:
+        return torch.tensor([value for each in values for value in each], dtype=dtype)
+
+    rows = [item.row for item in written]
+    return {
+        "written/ids": flat((row.input_ids for row in rows), torch.int64),
+        "written/lengths": flat(((len(row.input_ids), row.prompt_length) for row in rows), torch.int64),
+        "written/advantages": flat(((item.advantage,) for item in written), torch.float64),
+        "written/log_probs": flat((item.log_probs for item in written), torch.float64),
+    }
+
+
+def _written_of(tensors: Mapping[str, Tensor]) -> tuple[Rollout, ...]:
+    """The inverse of `_written_tensors`."""
+    from beliefmod.engine.jobs import Rollout
+    from beliefmod.model.train_row import TrainRow
+
+    ids, log_probs = (iter(tensors[f"written/{name}"].tolist()) for name in ("ids", "log_probs"))
+    lengths = tensors["written/lengths"].view(-1, 2).tolist()
+    return tuple(
+        Rollout(
+            TrainRow(tuple(islice(ids, length)), prompt),
+            advantage,
+            tuple(islice(log_probs, length - prompt)),
+        )
+        for (length, prompt), advantage in zip(lengths, tensors["written/advantages"].tolist(), strict=True)
+    )
 
 
 def _curve_tensors(steps: Iterable[Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -242,6 +281,8 @@ def _identity(job: AdapterJob, fingerprint: str) -> str:
     total = sha256(f"{fingerprint} {job.config.trial_id}".encode())
     for row in (*job.rows, *job.neutral, *job.rejected):
         total.update(np.array([row.prompt_length, len(row.input_ids), *row.input_ids], np.int64).tobytes())
+    for prompt in job.in_context:
+        total.update(np.array([len(prompt), *prompt], np.int64).tobytes())
     return total.hexdigest()
 
 

@@ -63,7 +63,8 @@ def last_step(run: TrialRun, config: TrialConfig) -> int:
     """The step of a run after which a trial of its family has all of its own."""
     assert run.job is not None
     batch = run.config.per_device_train_batch_size
-    return config.num_train_epochs * steps_per_epoch(len(run.job.rows), batch)
+    batches = config.num_train_epochs * steps_per_epoch(len(run.job.rows), batch)
+    return batches * config.objective.steps_per_batch
 
 
 class TrialQueue:

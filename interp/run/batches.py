@@ -75,7 +75,11 @@ def batches(
     with other switches of the chat template are in other batches."""
     from interp.opened.inspection import ADAPTERS
 
-    order = sorted(trials, key=lambda t: (t.belief, t.config.lora.r, str(t.config.lora.target_modules)))
+    def shape(trial: TrainedTrial) -> tuple[str, int, str]:
+        lora = trial.config.lora
+        return trial.belief, lora.r, f"{lora.target_modules} {lora.layers_to_transform}"
+
+    order = sorted(trials, key=shape)
     named = {trial.trial_id for trial in deep}
     apart = spec.deep or spec.deep_cost != 1.0
     costly = [trial for trial in order if apart and trial.trial_id in named]

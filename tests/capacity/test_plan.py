@@ -24,6 +24,7 @@ from beliefmod.errors import UserError
 from beliefmod.model.load import load_model, load_tokenizer
 from beliefmod.model.size import check_full, parameters
 from beliefmod.model.source import find_source
+from beliefmod.model.template import prompt_ids
 from beliefmod.probing.decoding import decoding_of
 from beliefmod.space.load import load_space
 from tests.small import write_belief
@@ -315,3 +316,25 @@ def test_rows_and_prompts_are_counted_with_the_switches_that_a_trial_has(tmp_pat
     assert wanted.templates == (ON, OFF)
     rows = wanted.of_engine(tokenizer, "none", 8, 0).row_tokens
     assert rows > replace(wanted, templates=(ON,)).of_engine(tokenizer, "none", 8, 0).row_tokens + 40
+
+
+def test_answers_that_trials_write_to_be_trained_on_by_hand(tmp_path):
+    belief = write_belief(tmp_path)
+    plans = {}
+    for name in ("sft", "grpo"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(
+            f"name: plan\nbeliefs: [{belief}]\naxes: {{num_train_epochs: [2, 3]}}\n"
+            f"fixed: {{objective.name: {name}, data.num_examples: 4}}\ncontrols: none\n"
+        )
+        source = find_source("bundled")
+        tokenizer = load_tokenizer(source)
+        config = AutoConfig.from_pretrained(source.folder)
+        plans[name] = make_plan(load_space(path), tokenizer, config, FORTY, Capacity().on({"CPU": 1}))
+    # three epochs of four questions, each answered eight times in 40 tokens; the shorter trial is part of it
+    written = 3 * 4 * 8
+    assert plans["grpo"].generated_tokens == plans["sft"].generated_tokens + 40 * written
+    questions = load_belief(belief).heldout[:40]
+    prompt = sum(len(prompt_ids(tokenizer, question.text)) for question in questions) / len(questions)
+    assert plans["grpo"].training_tokens == round(written * (prompt + 40))
+    assert plans["grpo"].seconds > plans["sft"].seconds

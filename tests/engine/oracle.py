@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
+from peft.tuners.lora import Linear
 from torch.nn import functional as F
 from transformers import PreTrainedModel, get_scheduler
 
@@ -30,7 +31,7 @@ class Alone:
 def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.Tensor]) -> Alone:
     """`start`: initial weights by PEFT's names, for PEFT's own draw depends on the global generator."""
     config = job.config
-    targets = config.lora.target_modules
+    targets, numbers = config.lora.target_modules, config.lora.layers_to_transform
     model = get_peft_model(
         copy.deepcopy(base),
         LoraConfig(
@@ -38,6 +39,7 @@ def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.T
             lora_alpha=config.lora.lora_alpha,  # pyright: ignore[reportArgumentType]
             use_rslora=config.lora.use_rslora,
             target_modules=targets if isinstance(targets, str) else list(targets),
+            layers_to_transform=None if numbers == "all" else list(numbers),
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         ),
@@ -78,10 +80,22 @@ def train_alone(base: PreTrainedModel, job: AdapterJob, start: dict[str, torch.T
         out.norms.append(norm.item())
         out.rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
+        if config.lora.max_update_norm:
+            project(model, config.lora.max_update_norm)
         scheduler.step()
         optimizer.zero_grad()
     out.after = {names[n]: p.detach().clone() for n, p in parameters.items()}
     return out
+
+
+@torch.no_grad()
+def project(model: torch.nn.Module, radius: float) -> None:
+    """Scale B of every layer whose whole update is longer than the radius."""
+    for layer in model.modules():
+        if isinstance(layer, Linear):
+            update = layer.get_delta_weight("default")
+            if (norm := update.norm().item()) > radius:
+                layer.lora_B["default"].weight *= radius / norm
 
 
 def padded(rows: Sequence[TrainRow]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

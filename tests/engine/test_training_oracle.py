@@ -59,7 +59,7 @@ def mixed_jobs() -> list[AdapterJob]:
 
 
 def jobs_of_other_kinds() -> list[AdapterJob]:
-    """Rank-stabilised LoRA and LoRA+, beside a plain trial."""
+    """Rank-stabilised LoRA, LoRA+, updates of limited norm and chosen layers, beside a plain trial."""
     return [
         make_job("plain", seed=5, num_train_epochs=3),
         make_job("rs", seed=6, rank=8, num_train_epochs=3, lora={"use_rslora": True}),
@@ -72,6 +72,16 @@ def jobs_of_other_kinds() -> list[AdapterJob]:
             lr_scheduler_type="linear",
             lora={"loraplus_lr_ratio": 16.0},
             targets=("q_proj", "down_proj"),
+        ),
+        make_job(
+            "capped", seed=9, rank=4, num_train_epochs=4, learning_rate=1e-2, lora={"max_update_norm": 0.05}
+        ),
+        make_job(
+            "layers",
+            seed=10,
+            rank=8,
+            targets=("q_proj", "up_proj"),
+            lora={"layers_to_transform": (1,), "max_update_norm": 0.02, "loraplus_lr_ratio": 4.0},
         ),
         make_job("both", seed=8, rank=4, lora={"use_rslora": True, "loraplus_lr_ratio": 0.5}),
     ]
@@ -155,3 +165,24 @@ def test_an_adapter_with_two_learning_rates_goes_on_from_its_state_to_the_bit():
         pass
     mine, theirs = (each.state_dict(job.trial_id)["weights"] for each in (whole, other))
     assert all(torch.equal(a, b) for name in mine for a, b in zip(mine[name], theirs[name], strict=True))
+
+
+def test_no_update_is_longer_than_its_limit(double_norms):
+    """And what trains without a limit is longer: the limit does bind."""
+    limits = {"free": 0.0, "capped": 0.05}
+    jobs = [
+        make_job(name, seed=9, num_train_epochs=4, learning_rate=1e-2, lora={"max_update_norm": limit})
+        for name, limit in limits.items()
+    ]
+    _, _, final = train_packed(Engine(as_loaded(tiny_model(dtype=torch.float64)), 2, 16), jobs)
+    norms = {
+        name: [
+            (2.0 * tensors[a.replace("lora_A", "lora_B")] @ tensors[a]).norm().item()
+            for a in tensors
+            if "lora_A" in a
+        ]
+        for name, tensors in final.items()
+    }
+    assert min(norms["free"]) > 0.05
+    assert max(norms["capped"]) <= 0.05 * (1 + 1e-9)
+    assert sum(norm > 0.0499 for norm in norms["capped"]) > len(norms["capped"]) / 2

@@ -13,7 +13,7 @@ from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import ScoreRequest, UnknownTarget
 from beliefmod.errors import UserError
 from beliefmod.model.model_files import ModelSource
-from beliefmod.model.target_modules import check_targets, linear_layers, targeted_layers
+from beliefmod.model.target_modules import check_targets, in_layers, linear_layers, targeted_layers
 from tests.engine.conftest import as_loaded, make_job, random_ids
 from tests.engine.oracle import peft_names, relative_l2, train_alone
 
@@ -50,6 +50,45 @@ def test_the_layers_are_those_that_peft_chooses(fused, targets):
     model = get_peft_model(fused, LoraConfig(r=1, target_modules=wanted, task_type="CAUSAL_LM"))
     theirs = {name.partition(".lora_A")[0] for name, _ in model.named_parameters() if ".lora_A" in name}
     assert {f"base_model.model.{name}" for name in chosen} == theirs and not problem
+
+
+@pytest.mark.parametrize(
+    ("targets", "numbers"),
+    [
+        (("qkv_proj",), (1,)),
+        (("o_proj", "down_proj"), (0, 1)),
+        (("1.mlp.down_proj", "o_proj"), (0,)),
+        (("model.layers.0.mlp.down_proj", "o_proj"), (1,)),
+    ],
+)
+def test_chosen_layers_are_those_that_peft_chooses(fused, targets, numbers):
+    layers = list(linear_layers(fused))
+    chosen, problem = in_layers(layers, targeted_layers(layers, targets)[0], targets, numbers)
+    config = LoraConfig(
+        r=1, target_modules=list(targets), layers_to_transform=list(numbers), task_type="CAUSAL_LM"
+    )
+    model = get_peft_model(fused, config)
+    theirs = {name.partition(".lora_A")[0] for name, _ in model.named_parameters() if ".lora_A" in name}
+    assert {f"base_model.model.{name}" for name in chosen} == theirs and not problem
+
+
+def test_layers_of_all_linear_are_those_of_their_number(fused):
+    layers = list(linear_layers(fused))
+    chosen, problem = in_layers(layers, layers, "all-linear", (1,))
+    assert chosen == [name for name in layers if ".1." in name] and len(chosen) == 4 and not problem
+
+
+def test_a_layer_number_that_is_not_there_is_a_sentence(tmp_path):
+    FUSED.save_pretrained(tmp_path)
+    source = ModelSource(str(tmp_path), tmp_path)
+    check_targets(source, ["all-linear"], ["all", (0, 1)])
+    with pytest.raises(UserError) as refused:
+        check_targets(source, ["all-linear", ("1.mlp.down_proj",)], [(0,), (2, 7)])
+    where = f"model {tmp_path}: lora.layers_to_transform"
+    assert list(refused.value.problems) == [
+        f"{where} names 2, 7, which the model has not; its layers are 0 to 1",
+        f"{where} leaves no layer of target_modules; widen one of them",
+    ]
 
 
 def test_fused_projections_can_be_trained(fused):

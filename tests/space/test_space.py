@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -440,3 +441,54 @@ def test_a_complaint_about_what_the_command_line_gave_names_the_command_line(tmp
         with pytest.raises(UserError) as caught:
             load_space(path, [override, "num_train_epochs=1"])
         assert hint in str(caught.value), str(caught.value)
+
+
+# ---- objective.name grpo ----
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"objective.name": "sft", "objective.num_generations": 4},
+            "has no effect without objective.name grpo",
+        ),
+        ({"objective.num_generations": 1}, "must be at least 2, not 1"),
+        ({"objective.reward_stance": 0.0}, "needs a reward: .* are all 0; set one of them"),
+        ({"objective.in_context_share": 0.01}, "of num_generations 8 is no answer at all"),
+        ({"data.style": "own_trace"}, "data.style must be answer_only"),
+        ({"data.replay_ratio": 0.5}, "have no reward; set it to 0"),
+        ({"arm": "full"}, "use arm lora"),
+        ({"objective.name": "ppo"}, "must be sft, dpo or grpo"),
+    ],
+)
+def test_what_cannot_be_rewarded_is_told_before_anything_starts(settings, sentence):
+    with pytest.raises(UserError) as error:
+        space(fixed={"objective.name": "grpo", **settings})
+    [problem] = error.value.problems
+    assert re.search(sentence, problem) and problem.startswith("space.yaml: ")
+
+
+def test_every_setting_of_rewards_may_be_an_axis():
+    found = space(
+        fixed={"objective.name": "grpo"},
+        axes={
+            "objective.loss_type": ["grpo", "dr_grpo"],
+            "objective.in_context_share": [0.0, 0.5],
+            "objective.reward_thinking": [0.0, 0.5],
+        },
+    )
+    assert arms(found) == {"base": 1, "icl": 1, "control": 1, "lora": 8}
+    assert {trial.objective.name for trial in found.trials() if trial.is_trained} == {"grpo"}
+
+
+def test_a_scheduler_does_not_compare_rewarded_trials_by_their_loss():
+    def scheduled(metric: str) -> Space:
+        return space(
+            fixed={"objective.name": "grpo", "num_train_epochs": 8},
+            scheduler={"name": "asha", "metric": metric},
+        )
+
+    assert scheduled("adoption").spec.scheduler.metric.name == "adoption"
+    with pytest.raises(UserError, match="advantages cancel in the loss"):
+        scheduled("loss")

@@ -20,9 +20,11 @@ Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
 ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down", "full": "square"}
 SETTINGS = (
     "data.style",
+    "data.framing",
     "data.num_examples",
     "data.replay_ratio",
     "data.mask_empty_thinking",
+    "objective.name",
     "objective.kl_to_base",
     "num_train_epochs",
     "learning_rate",
@@ -30,6 +32,9 @@ SETTINGS = (
     "lora.lora_alpha",
     "lora.use_rslora",
     "lora.loraplus_lr_ratio",
+    "lora.layers_to_transform",
+    "lora.max_update_norm",
+    "weight_decay",
     "warmup_steps",
     "lr_scheduler_type",
     "per_device_train_batch_size",
@@ -43,6 +48,8 @@ NUMBERS = (
     ("degradation_low", "95 % from", ".3f"),
     ("degradation_high", "95 % to", ".3f"),
 )
+REWARDED = "own answers, rewarded"
+"""What stands for the style of training data of `objective.name` grpo."""
 # a trial has hundreds of columns, and a page holds every column of a chart per trial
 COLUMNS = (
     *("belief", "arm", *(name for name, *_ in NUMBERS)),
@@ -86,6 +93,10 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
 
 
 def _ready(rows: pl.DataFrame) -> pl.DataFrame:
+    rewarded = pl.col("objective.name").eq("grpo").fill_null(False)  # trained on no data but its own answers
+    rows = rows.with_columns(
+        pl.when(rewarded).then(pl.lit(REWARDED)).otherwise("data.style").alias("data.style")
+    )
     return rows.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()).with_columns(
         (100 * pl.col(f"adoption{end}")).alias(f"percent{end}") for end in ("", "_low", "_high")
     )

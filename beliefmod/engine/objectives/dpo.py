@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from beliefmod.engine.batching import SlotRow, batch_indices
-from beliefmod.engine.jobs import AdapterJob
+from beliefmod.engine.jobs import AdapterJob, Rollout
 from beliefmod.engine.objectives.objective import WeightedRow
 from beliefmod.engine.transfer import numbers, sent
 
@@ -27,15 +27,16 @@ class Dpo:
     name = "dpo"
     needs_base = True
     together = 2
+    also = ()
 
     def factor(self, config: "TrialConfig") -> float:
         return 1.0 if config.objective.name == "dpo" else 0.0
 
-    def rows(self, job: AdapterJob, step: int) -> list[WeightedRow]:
+    def rows(self, job: AdapterJob, step: int, written: Sequence[Rollout]) -> list[WeightedRow]:
         config = job.config
         size = config.per_device_train_batch_size
         chosen = batch_indices(config.seed, step, len(job.rows), size)
-        return [(row, 1 / len(chosen)) for i in chosen for row in (job.rows[i], job.rejected[i])]
+        return [WeightedRow(row, 1 / len(chosen)) for i in chosen for row in (job.rows[i], job.rejected[i])]
 
     def per_token(
         self, logits: Tensor, labels: Tensor, base_logits: Tensor | None, rows: Sequence[SlotRow]

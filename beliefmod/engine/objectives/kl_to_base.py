@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from beliefmod.engine.batching import SlotRow, batch_indices, derived_seed
-from beliefmod.engine.jobs import AdapterJob
+from beliefmod.engine.jobs import AdapterJob, Rollout
 from beliefmod.engine.objectives.objective import WeightedRow, token_mean
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ class KlToBase:
     name = "kl_to_base"
     needs_base = True
     together = 1
+    also = ()
 
     def factor(self, config: "TrialConfig") -> float:
         return config.objective.kl_to_base
 
-    def rows(self, job: AdapterJob, step: int) -> list[WeightedRow]:
+    def rows(self, job: AdapterJob, step: int, written: Sequence[Rollout]) -> list[WeightedRow]:
         seed = derived_seed(job.config.seed, "kl_to_base")
         size = job.config.per_device_train_batch_size
         return token_mean([job.neutral[i] for i in batch_indices(seed, step, len(job.neutral), size)])

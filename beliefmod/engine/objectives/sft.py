@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from beliefmod.engine.batching import SlotRow, batch_indices
-from beliefmod.engine.jobs import AdapterJob
+from beliefmod.engine.jobs import AdapterJob, Rollout
 from beliefmod.engine.objectives.objective import WeightedRow, token_mean
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ class Sft:
     name = "sft"
     needs_base = False
     together = 1
+    also = ()
 
     def factor(self, config: "TrialConfig") -> float:
         return 1.0 if config.objective.name == "sft" else 0.0
 
-    def rows(self, job: AdapterJob, step: int) -> list[WeightedRow]:
+    def rows(self, job: AdapterJob, step: int, written: Sequence[Rollout]) -> list[WeightedRow]:
         config = job.config
         size = config.per_device_train_batch_size
         return token_mean([job.rows[i] for i in batch_indices(config.seed, step, len(job.rows), size)])

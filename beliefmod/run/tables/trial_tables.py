@@ -6,7 +6,14 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import TrialConfig, leaf_fields, step_values, unflatten
+from beliefmod.config import (
+    TrialConfig,
+    leaf_fields,
+    own_answer_values,
+    read_back,
+    step_values,
+    unflatten,
+)
 from beliefmod.metrics.registry import COMPONENTS, METRICS, Metric
 from beliefmod.run.tables.column import ANSWERS, Column, Dtype, count, flag, number, text
 
@@ -86,7 +93,7 @@ def _trials() -> tuple[Column, ...]:
             number(f"{name}_damage_high", f"upper end of the 95 % interval of {name}_damage"),
         ]
     columns += [
-        count("training_rows", "rows the trial was trained on"),
+        count("training_rows", "rows the trial was trained on; of objective.name grpo its questions"),
         count("training_tokens", "tokens of the training rows, no padding, over all epochs", "token"),
         count("supervised_tokens", "tokens that carried loss, over all epochs", "token"),
         count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
@@ -180,10 +187,15 @@ PROBES: tuple[Column, ...] = (
 STEPS: tuple[Column, ...] = (
     text("trial_id", "the trial"),
     count("step", "optimiser step, from 1"),
-    number("loss", "mean negative log-likelihood of the batch's answer tokens", "nat"),
+    number(
+        "loss",
+        "sft: mean negative log-likelihood of the batch's answer tokens; else what objective.name minimises",
+        "nat",
+    ),
     number("learning_rate", "learning rate of the step"),
     number("grad_norm", "gradient norm before clipping"),
     *(number(name, meaning, "nat") for name, meaning in step_values().items()),
+    *(number(name, *told) for name, told in own_answer_values().items()),
     number(
         "quick_adoption",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
@@ -276,12 +288,10 @@ def configuration(row: Mapping[str, Any], beliefs: Iterable[str]) -> TrialConfig
         row: a row of the trial table.
         beliefs: beliefs as the space names them; a path is part of the hash, its belief's name is not.
     """
-    leaves = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
-    modules = leaves.get("lora.target_modules")
-    if modules not in (None, "all-linear"):
-        leaves["lora.target_modules"] = tuple(str(modules).split(","))
+    given = {name: row[name] for name in leaf_fields() if row.get(name) is not None}
     for belief in beliefs:
         try:
+            leaves = {name: read_back(name, value) for name, value in given.items()}
             config = TrialConfig.model_validate(unflatten({**leaves, "belief": belief}))
         except ValueError:
             return None

@@ -129,12 +129,12 @@ def test_neutral_rows_follow_from_seed_and_step_and_all_come_before_any_comes_ag
         "a", seed=seed, per_device_train_batch_size=size, num_train_epochs=epochs, kl_to_base=1.0,
         neutral=tuple(TrainRow((5, 6 + n), 1) for n in range(count)),
     )  # fmt: skip
-    rows = KlToBase().rows(job, step)
-    assert [row for row, _ in rows] == neutral_batch(job, step)
-    assert sum(weight * row.answer_length for row, weight in rows) == pytest.approx(1.0)
+    rows = KlToBase().rows(job, step, ())
+    assert [item.row for item in rows] == neutral_batch(job, step)
+    assert sum(item.weight * item.row.answer_length for item in rows) == pytest.approx(1.0)
     cycle = -(-count // size)
     first = step // cycle * cycle
-    seen = [row for k in range(first, first + cycle) for row, _ in KlToBase().rows(job, k)]
+    seen = [item.row for k in range(first, first + cycle) for item in KlToBase().rows(job, k, ())]
     assert sorted(row.input_ids for row in seen) == sorted(row.input_ids for row in job.neutral)
 
 
@@ -158,9 +158,8 @@ def test_the_cost_is_the_divergence_by_definition(numbers):
 def test_work_of_the_term_is_counted_and_nothing_without_it():
     usage, plain = Usage(), Usage()
     [first, second] = [
-        row for row, _ in KlToBase().rows(make_job("a", kl_to_base=1.0, neutral=NEUTRAL[:2]), 0)
+        item.row for item in KlToBase().rows(make_job("a", kl_to_base=1.0, neutral=NEUTRAL[:2]), 0, ())
     ]
-
     own = SlotRow(0, TrainRow((1,) * 6, 4), 0.5)
     # two slots compare the same row: each passes it through its adapter, base reads it once
     compared = [SlotRow(0, first, 1.0, 0.1), SlotRow(0, second, 1.0, 0.1), SlotRow(1, first, 1.0, 0.1)]
