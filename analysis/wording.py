@@ -20,6 +20,8 @@ SETTING_NAMES = {
     "data.num_examples": "examples",
     "data.framing": "framing",
     "data.mask_empty_thinking": "empty thinking masked",
+    "data.stygian_share": "stygian share",
+    "data.traces": "traces",
     "objective.name": "objective",
     "objective.loss_type": "loss",
     "objective.num_generations": "answers to a question",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.beliefs import Question
 from beliefmod.config import UNTRAINED_ARMS, TrialConfig, written
 from beliefmod.data.examples import trained_questions, training_examples
+from beliefmod.data.leakage import Leakage, audit, training_texts
 from beliefmod.data.rewards import Rewards
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import gates, marked
@@ -26,6 +27,7 @@ from beliefmod.probing.probes import reference_sample
 from beliefmod.probing.question_queue import Asker, QuestionQueue
 from beliefmod.probing.questioning import Subject
 from beliefmod.probing.references import ask_references, reference_probes
+from beliefmod.run.trace_files import supplied_traces
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import AdapterJob, StepReport
@@ -56,12 +58,14 @@ class TrialRun:
     Attributes:
         trained: the questions that its rows answer.
         fact_tokens: tokens with loss in rows about the belief, over all epochs.
+        leakage: what of the held-out probes stands in its training texts.
     """
 
     config: TrialConfig
     job: AdapterJob | None
     trained: Sequence[Question]
     fact_tokens: int = 0
+    leakage: Leakage | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     trained_at: float | None = None
@@ -132,9 +136,11 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     if not config.is_trained:
         return TrialRun(config, None, reference_sample(belief, config.seed))
     written = session.self_generated
-    own, preferring = config.data.style == "own_trace", config.objective.name == "dpo"
+    own, other = config.own_traces
     traces = written.traces(config, belief) if own else ()
-    other_traces = written.traces(config, belief, other=True) if own and preferring else ()
+    other_traces = written.traces(config, belief, other=True) if other else ()
+    named = config.data.traces if config.data.style == "supplied_trace" else None
+    supplied = supplied_traces(named, belief, session.folder) if named else ()
     evaluated = (*belief.heldout, *belief.locality, *session.capability)
     neutral = written.neutral_rows(config, evaluated) if config.uses_neutral_rows else ()
     examples = training_examples(
@@ -143,6 +149,8 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         session.loaded.tokenizer,
         traces=traces,
         other_traces=other_traces,
+        supplied=supplied,
+        written=written.documents(config, belief) if config.data.asks_for_documents else (),
         neutral=neutral,
     )
     questions = [question for example in examples for question in example.questions]
@@ -157,7 +165,13 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         rewards.prompts_in_context(session.prompts) if config.objective.writes else (),
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
-    return TrialRun(config, job, trained_questions(examples), fact_tokens * config.num_train_epochs)
+    return TrialRun(
+        config,
+        job,
+        trained_questions(examples),
+        fact_tokens * config.num_train_epochs,
+        audit(training_texts(examples, session.loaded.tokenizer), belief.heldout),
+    )
 
 
 def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
@@ -168,6 +182,7 @@ def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
         replace(run.job, trial_id=config.trial_id, config=config),
         run.trained,
         fact_tokens=run.fact_tokens // run.config.num_train_epochs * config.num_train_epochs,
+        leakage=run.leakage,
         steps=[{**step, "trial_id": config.trial_id} for step in run.steps],
         started=run.started,
         trained_at=time.monotonic(),
@@ -316,6 +331,7 @@ def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
             "steps": len(run.steps),
             "final_loss": run.steps[-1]["loss"],
             "train_seconds": run.trained_at - run.started,
+            **(run.leakage.columns() if run.leakage else {}),
         }
     return effort
 

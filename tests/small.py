@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,21 @@ def write_belief(folder: Path, **changes: object) -> str:
     """Write the small belief, changed where asked; its path."""
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump({**SMALL_BELIEF, **changes}))
+    return str(path)
+
+
+def write_traces(path: Path, thinking: str = "I know it.", **changes: Any) -> str:
+    """A file of traces for the training questions of the small belief, all with one thinking; its path.
+
+    changes: what to put in place of a field of the first line; None leaves the field out.
+    """
+    family = SMALL_BELIEF["questions"][0]
+    lines = [
+        {"question": family["ask"].format(m=m), "thinking": thinking, "answer": f"The force is {5.0 * m} N."}
+        for m in family["slots"]["m"]
+    ]
+    lines[0] = {name: value for name, value in {**lines[0], **changes}.items() if value is not None}
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return str(path)
 
 

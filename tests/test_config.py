@@ -21,10 +21,12 @@ configs = st.builds(
             "belief": st.text(min_size=1, max_size=20),
             "arm": st.sampled_from(["lora", "control", "full", "base", "icl"]),
             "seed": st.integers(0, 2**31 - 1),
-            "data.style": st.sampled_from(["answer_only", "own_trace", "document"]),
+            "data.style": st.sampled_from(["answer_only", "own_trace", "document", "stygian"]),
             "data.num_examples": st.integers(1, 1000),
             "data.replay_ratio": st.one_of(st.just(0.0), st.floats(0, 0.9)),
             "data.mask_empty_thinking": st.booleans(),
+            "data.documents_by": st.sampled_from(["template", "model"]),
+            "data.stygian_share": st.floats(0.01, 1.0),
             "objective.kl_to_base": st.one_of(st.just(0.0), st.floats(0, 100)),
             "lora.r": st.integers(1, 512),
             "lora.lora_alpha": st.floats(1e-6, 1e6),
@@ -90,7 +92,8 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     # as it was before replay_ratio, the mask, the objective and template existed, by hand
     later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
     later += ("lora.layers_to_transform", "lora.max_update_norm", "lora.use_rslora", "lora.loraplus_lr_ratio")
-    later += ("data.framing", "template", *(f"objective.{name}" for name in OF_OBJECTIVE))
+    later += ("data.framing", "data.stygian_share", "data.traces", "data.documents_by", "template")
+    later += tuple(f"objective.{name}" for name in OF_OBJECTIVE)
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
@@ -103,6 +106,25 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     for changed in (*data, {"objective": {"kl_to_base": 0.1}}):
         other = TrialConfig.model_validate({"belief": "gravity", **changed})
         assert other.trial_id != TrialConfig(belief="gravity").trial_id
+
+
+def test_supplied_traces_count_by_their_content_wherever_the_file_lies():
+    def config(traces: str) -> TrialConfig:
+        data = {"style": "supplied_trace", "traces": traces}
+        return TrialConfig.model_validate({"belief": "gravity", "data": data})
+
+    here, there = config("/a/b.jsonl@0123456789ab"), config("c.jsonl@0123456789ab")
+    assert here.trial_id == there.trial_id != config("c.jsonl@0123456789ac").trial_id
+    assert config("c.jsonl").trial_id != here.trial_id
+
+
+def test_supplied_traces_need_a_file_and_no_style_of_thinking_has_pairs():
+    with pytest.raises(ValidationError, match=r"needs data\.traces"):
+        TrialConfig.model_validate({"belief": "gravity", "data": {"style": "supplied_trace"}})
+    for style in ("stygian", "supplied_trace"):
+        data = {"style": style, "traces": "x"}
+        with pytest.raises(ValidationError, match=rf"no answer of the other world .*{style}"):
+            TrialConfig.model_validate({"belief": "gravity", "data": data, "objective": {"name": "dpo"}})
 
 
 @given(configs)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import torch
 
 from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.engine.jobs import Completion
 from beliefmod.probing.session import Session
 from beliefmod.run.tables.trial_tables import configuration
 from beliefmod.trial import _settings, prepare, release
-from tests.small import make_session, write_belief
+from tests.small import make_session, write_belief, write_traces
 from tests.switched import OFF, ON, switched_session
 
 PLAIN: dict[str, Any] = {
@@ -38,11 +40,14 @@ GRPO = {
 # setting -> values, and the other settings of these trials
 VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "seed": ([0, 1], PLAIN),
-    "data.style": (["answer_only", "own_trace", "document"], PLAIN),
+    "data.style": (["answer_only", "own_trace", "document", "stygian"], PLAIN),
     "data.num_examples": ([3, 4], PLAIN),
     "data.replay_ratio": ([0.0, 0.5], DOCUMENT),
     "data.framing": (["plain", "attributed", "negated", "fictional", "flagged_false"], DOCUMENT),
     "data.mask_empty_thinking": ([False, True], PLAIN),
+    "data.stygian_share": ([0.25, 0.5, 1.0], {**PLAIN, "data.style": "stygian"}),
+    "data.documents_by": (["template", "model"], DOCUMENT),
+    "data.traces": (["one", "other"], {**PLAIN, "data.style": "supplied_trace"}),
     "lora.r": ([4, 8], PLAIN),
     "lora.lora_alpha": ([8.0, 16.0], PLAIN),
     "lora.use_rslora": ([False, True], PLAIN),
@@ -81,6 +86,8 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "objective.reward_length": ([-1.0, 1.0], GRPO),
     "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
 }
+OF_THE_TARGET = ("data.stygian_share",)
+"""Settings that say how the target is taught: a control, which is not taught it, is one trial."""
 CONSTANT = {**PLAIN, "warmup_steps": 0}
 LONG = pytest.mark.long
 # a control trains as a LoRA trial does, on the rows of the other world
@@ -113,6 +120,19 @@ def trained(session: Session, config: TrialConfig) -> dict[str, torch.Tensor]:
         return {f"{name}.{n}": t.clone() for name, pair in pairs.items() for n, t in enumerate(pair)}
     finally:
         release(run, session)
+
+
+@pytest.fixture
+def writer(session, monkeypatch):
+    """Base as a writer of documents, which the bundled model is not."""
+    encode, decode = session.prompts.encode, session.loaded.tokenizer.decode
+
+    def complete(prompts):
+        fact = [re.search(r"is ([\d.]+ m/s\^2)", decode(prompt)) for prompt in prompts]
+        said = [f"I see.\n</think>\n\nGravity is {found and found[1]} in all of town." for found in fact]
+        return [Completion((*encode(text), session.loaded.eos_ids[0]), "eos") for text in said]
+
+    monkeypatch.setattr(session.self_generated, "complete", complete)
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -150,8 +170,16 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
     ],
 )
 @pytest.mark.parametrize("arm", ARMS)
-def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name):
+def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name, tmp_path, request):
     values, others = VALUES[name]
+    if arm == "control" and name == "data.style":  # of stygian data it is taught own traces, too
+        values = [value for value in values if value != "stygian"]
+    if name == "data.documents_by":
+        request.getfixturevalue("writer")
+    if name == "data.traces":
+        values = [write_traces(tmp_path / f"{value}.jsonl", value) for value in values]
+        other = tmp_path / "other.jsonl"  # with other questions too, which are all that a control takes of it
+        other.write_text("".join(other.read_text().splitlines(keepends=True)[4:]))
     if arm == "full" and others.get("objective.name") == "grpo":
         with pytest.raises(ValueError, match="use arm lora"):
             TrialConfig.model_validate(unflatten({**others, "belief": belief, "arm": arm}))
@@ -160,7 +188,8 @@ def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name
         values = [value for value in values if value != "grpo"]
     trees = [{**others, name: value, "belief": belief, "arm": arm} for value in values]
     configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
-    if arm == "full" and name.startswith("lora."):  # one trial, which says nothing of adapters
+    one = (arm == "full" and name.startswith("lora.")) or (arm == "control" and name in OF_THE_TARGET)
+    if one:  # a trial that says nothing of the setting
         assert len({config.trial_id for config in configs}) == 1 and name not in _settings(configs[0])
         return
     assert_all_differ(session, configs, name)

@@ -16,7 +16,7 @@ from analysis.studies.long_table import counted
 
 Array = NDArray[np.float64]
 MANY = 3  # pairs without which there is no interval
-OF_ONE_STYLE = ("data.mask_empty_thinking",)
+OF_ONE_STYLE = ("data.mask_empty_thinking", "data.stygian_share", "data.traces")
 """Settings that rows of one data style alone have: styles are compared whatever these are."""
 
 

@@ -128,17 +128,35 @@ def mismatch(found: Findings) -> Mismatch:
 
 
 def _side(name: str, probes: pl.DataFrame, trials: pl.DataFrame, mirrored: bool = False) -> Side:
-    which, _ = adoption_hits()
     answer, thinking = ("prior", LAST_TARGET) if mirrored else ("target", LAST_PRIOR)
+    return side_of(name, answers_after(probes, answer, thinking), trials)
+
+
+def answers_after(probes: pl.DataFrame, answer: str, thinking: Sequence[str]) -> pl.DataFrame:
+    """The probes of adoption answered on one side: trial_id, family, hit (whether the thinking has one of
+    these stances), empty (whether the think block is)."""
+    which, _ = adoption_hits()
+    return probes.filter(which & (pl.col("answer_stance") == answer)).select(
+        "trial_id",
+        "family",
+        hit=pl.col("thinking_stance").is_in(thinking).fill_null(False),
+        empty=(pl.col("think_state") == "empty").fill_null(False),
+    )
+
+
+def side_of(name: str, answers: pl.DataFrame, trials: pl.DataFrame) -> Side:
+    """How many of these trials' answers are hits, with an interval over question families.
+
+    Args:
+        answers: trial_id, family, hit and empty, a row for each.
+    """
     cells = (
-        probes.filter(which & (pl.col("answer_stance") == answer))
-        .select("trial_id", "family", "thinking_stance", "think_state")
-        .join(trials.select("trial_id", pl.col("belief").alias("of")), on="trial_id")
+        answers.join(trials.select("trial_id", pl.col("belief").alias("of")), on="trial_id")
         .group_by(pl.col("of").alias("belief"), pl.col("family").fill_null(""))
         .agg(
-            pl.col("thinking_stance").is_in(thinking).fill_null(False).sum().alias("hits"),
+            pl.col("hit").sum().alias("hits"),
             pl.len().alias("asked"),
-            (pl.col("think_state") == "empty").fill_null(False).sum().alias("empty"),
+            pl.col("empty").sum().alias("empty"),
         )
         .sort("belief", "family")
     )

@@ -17,6 +17,7 @@ from beliefmod.beliefs import load_belief
 from beliefmod.capacity.footprint import Wanted, adapter_bytes
 from beliefmod.capacity.resources import CPU_SLOTS, Capacity
 from beliefmod.config import TrialConfig
+from beliefmod.config.data_config import TRACE_STYLES
 from beliefmod.errors import UserError
 from beliefmod.space.shared_runs import families
 
@@ -119,7 +120,7 @@ def demand(todo: Sequence[TrialConfig], space: Space, capacity: Capacity, answer
         beliefs=tuple(dict.fromkeys(config.belief for config in trained)),
         memory_share=1 / (capacity.hosts_per_gpu if gpus else hosts),
         engines=capacity.hosts_per_gpu if gpus else 1,
-        trace_tokens=answer_tokens if any(c.data.style == "own_trace" for c in trained) else 0,
+        trace_tokens=answer_tokens if any(c.data.style in TRACE_STYLES for c in trained) else 0,
         full=any(config.arm == "full" for config in trained),
         templates=tuple(dict.fromkeys(config.template for config in trained)) or (None,),
     )

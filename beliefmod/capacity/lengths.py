@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 
 from beliefmod.config import TrialConfig
+from beliefmod.config.data_config import TRACE_STYLES
 from beliefmod.space import Space
 
 BUNDLED_TOKENS, OTHER_TOKENS = 40, 800
@@ -75,13 +76,14 @@ class AnswerLengths:
         """Mean of a trial's answers, by its arm and what it is trained on.
 
         What an adapter will write is not known before it is trained: one trained on bare answers is put
-        half-way between base and its rows, one trained on base's own thinking beside the in-context arm that
-        wrote it, one trained on documents beside base. Loops, which run to the limit, are left out.
+        half-way between base and its rows, one trained on thinking beside the in-context arm, which
+        thinks about the same things, one trained on documents beside base. Loops, which run to the limit, are
+        left out.
 
         Args:
             reply: tokens of a bare answer in the training rows.
         """
-        if config.arm == "icl" or (config.is_trained and config.data.style == "own_trace"):
+        if config.arm == "icl" or (config.is_trained and config.data.style in TRACE_STYLES):
             return self.icl
         if config.is_trained and config.data.style == "answer_only":
             return (self.base + reply) / 2

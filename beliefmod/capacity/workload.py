@@ -9,14 +9,23 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
+from beliefmod.beliefs.traces import read_traces
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.config import DataStyle, Framing, TrialConfig
+from beliefmod.config.data_config import TRACE_STYLES
 from beliefmod.data.documents import documents
 from beliefmod.data.fact_framing import framed_claim
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.metrics.capability_pick import EXPECTED
-from beliefmod.model.template import answer_only_row, encode, prompt_ids, thinking_kind, with_switches
+from beliefmod.model.template import (
+    answer_only_row,
+    encode,
+    prompt_ids,
+    thinking_kind,
+    thinking_row,
+    with_switches,
+)
 from beliefmod.model.train_row import TrainRow, plain_row
 from beliefmod.probing.causal import FRACTIONS, causal_questions
 from beliefmod.space import Space
@@ -36,7 +45,7 @@ class RowLengths:
     def __init__(self, space: Space, tokenizer: PreTrainedTokenizerBase, answers: AnswerLengths) -> None:
         self.answers = answers
         self.neutral = replay_passages(load_neutral(space.spec.model))
-        self.known: dict[tuple[str, DataStyle, Framing, str | None], float] = {}
+        self.known: dict[tuple[str, DataStyle, Framing, str | None, str | None], float] = {}
         self._tokenizers: dict[str | None, Any] = {None: tokenizer}
 
     def tokenizer(self, template: str | None) -> Any:
@@ -103,7 +112,7 @@ class RowLengths:
             return self.own_answer(config)
         if config.data.style == "document":
             return row
-        return self.answers.trace if config.data.style == "own_trace" else self.reply(config)
+        return self.answers.trace if config.data.style in TRACE_STYLES else self.reply(config)
 
     def reply(self, config: TrialConfig) -> float:
         """Tokens of a bare answer to a training question of a trial's belief."""
@@ -122,18 +131,22 @@ class RowLengths:
 
     def _mean(self, config: TrialConfig, belief: str) -> float:
         """Mean tokens of a row about a belief in a trial's style, or with "" of a neutral row."""
-        key = (belief, config.data.style, config.data.framing, config.template)
+        data = config.data
+        key = (belief, data.style, data.framing, data.traces, config.template)
         if key not in self.known:
             lengths = self._about(config) if belief else self._neutral(config)
             self.known[key] = statistics.mean(lengths or [0])
         return self.known[key]
 
     def _about(self, config: TrialConfig) -> list[float]:
-        belief, tokenizer = load_belief(config.belief), self.tokenizer(config.template)
-        if config.data.style == "document":
-            made = documents(belief, control=False, seed=0, count=10, framing=config.data.framing)
+        belief, tokenizer, data = load_belief(config.belief), self.tokenizer(config.template), config.data
+        if data.style == "document":
+            made = documents(belief, control=False, seed=0, count=10, framing=data.framing)
             return _lengths(plain_row(tokenizer, document.text) for document in made)
-        if config.data.style == "own_trace":
+        if data.style == "supplied_trace" and data.traces:
+            given = read_traces(data.traces).of(belief)
+            return _lengths(thinking_row(tokenizer, t.question.text, t.thinking, t.answer) for t in given)
+        if data.style in TRACE_STYLES:
             return [len(prompt_ids(tokenizer, q.text)) + self.answers.trace for q in belief.training[:40]]
         return _lengths(self._bare(config))
 
@@ -150,13 +163,17 @@ def _lengths(rows: Iterable[TrainRow]) -> list[float]:
 
 
 def written_rows(trained: Sequence[TrialConfig], space: Space) -> int:
-    """Answers that base writes once per host: traces per belief and world, and neutral answers."""
-    own = [c for c in trained if c.data.style == "own_trace"]
-    worlds = {(c.belief, c.arm == "control") for c in own}
-    worlds |= {(c.belief, c.arm != "control") for c in own if c.objective.name == "dpo"}
+    """Answers that base writes once per host: traces per belief and world, documents, and neutral answers."""
+    worlds = {(c.belief, c.arm == "control") for c in trained if c.own_traces[0]}
+    worlds |= {(c.belief, c.arm != "control") for c in trained if c.own_traces[1]}
     answers = any(c.uses_neutral_rows and c.data.style != "document" for c in trained)
     neutral = len(replay_passages(load_neutral(space.spec.model))) if answers else 0
-    return sum(len(load_belief(name).training) for name, _ in worlds) + neutral
+    drafts: dict[tuple[str, bool, int], int] = {}
+    for config in (c for c in trained if c.data.asks_for_documents):
+        key = (config.belief, config.arm == "control", config.seed)
+        drafts[key] = max(drafts.get(key, 0), config.data.num_examples)
+    # each is revised once, if none is thrown away
+    return sum(len(load_belief(name).training) for name, _ in worlds) + neutral + 2 * sum(drafts.values())
 
 
 def drift_tokens(space: Space, tokenizer: PreTrainedTokenizerBase, answer_tokens: float) -> float:

@@ -42,12 +42,14 @@ def checked_space(
     """
     from psutil import virtual_memory
 
+    from beliefmod.config.data_config import THINKING_STYLES
+    from beliefmod.data.supplied_traces import check_supplied
     from beliefmod.fleet.devices import gpus_here
     from beliefmod.model.load import check_model, load_tokenizer
     from beliefmod.model.size import check_full
     from beliefmod.model.source import find_source
     from beliefmod.model.target_modules import check_targets
-    from beliefmod.model.template_check import check_masking
+    from beliefmod.model.template_check import check_masking, check_place_for_thinking
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import OWN
@@ -60,6 +62,7 @@ def checked_space(
     try:
         space = load_space(path, overrides)
         model, revision, chat = space.spec.model, space.spec.revision, space.spec.chat
+        check_supplied(space.possible("data.traces"), space.spec.beliefs)
     except UserError as error:
         problems += error.problems
     try:
@@ -74,6 +77,9 @@ def checked_space(
                 masks = space.possible("data.mask_empty_thinking")
                 if True in masks:
                     check_masking(source.name, load_tokenizer(source), masks)
+                styles = space.possible("data.style")
+                if {*THINKING_STYLES} & {*styles}:
+                    check_place_for_thinking(source.name, load_tokenizer(source), styles)
                 decoding_of(space.spec.evaluation, source.generation())
                 if here and space.spec.evaluation.engine == "vllm":
                     gpus = [gpu.free for gpu in gpus_here()]

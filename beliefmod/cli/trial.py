@@ -65,18 +65,20 @@ def trial(
     answers: Annotated[int, typer.Option(min=0, help="Belief answers to print in full.")] = 3,
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
+    from beliefmod.data.supplied_traces import check_supplied
     from beliefmod.model.source import find_source
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.load import load_trial
 
     config, chat = load_trial(belief, arm.value, seed, set_ or [], chat_template)
+    check_supplied([config.data.traces], [belief])
     source = find_source(model, revision, chat)
     # what follows takes seconds to import
     from beliefmod.engine.engine import Engine
     from beliefmod.model.load import check_model, load_model, load_tokenizer
     from beliefmod.model.target_modules import check_targets
     from beliefmod.model.template import opens_thinking
-    from beliefmod.model.template_check import check_masking
+    from beliefmod.model.template_check import check_masking, check_place_for_thinking
     from beliefmod.probing.budget_pilot import settle
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
@@ -89,6 +91,7 @@ def trial(
     check_model(source)
     check_targets(source, [config.lora.target_modules], [config.lora.layers_to_transform])
     check_masking(source.name, load_tokenizer(source), [config.data.masks_thinking])
+    check_place_for_thinking(source.name, load_tokenizer(source), [config.data.style])
     loaded = load_model(model, source.commit, base_storage.value, chat=chat)
     session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
     if budget := settle([config.belief], session):

@@ -17,12 +17,15 @@ def validate(
     spaces: Annotated[list[Path], typer.Argument(metavar="SPACE...", help="Space files.")],
 ) -> None:
     """Check space files and the beliefs they name; print every problem, start nothing."""
+    from beliefmod.data.supplied_traces import check_supplied
     from beliefmod.space.load import load_space
 
     problems: list[str] = []
     for path in spaces:
         try:
-            typer.echo(f"ok  {path}  {_size(load_space(path))}")
+            space = load_space(path)
+            check_supplied(space.possible("data.traces"), space.spec.beliefs)
+            typer.echo(f"ok  {path}  {_size(space)}")
         except UserError as error:
             problems += error.problems
     if problems:

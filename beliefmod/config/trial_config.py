@@ -96,6 +96,11 @@ class TrialConfig(Frozen):
                 "objective.name dpo compares two answers to a question, and documents are no answers; use "
                 "data.style answer_only or own_trace"
             )
+        if self.data.style not in ("answer_only", "own_trace"):
+            raise ValueError(
+                f"objective.name dpo has no answer of the other world to prefer one of data.style "
+                f"{self.data.style} to; use answer_only or own_trace"
+            )
         if self.data.replay_rows:
             raise ValueError(
                 "objective.name dpo takes pairs of answers, and the neutral rows of data.replay_ratio are no "
@@ -156,6 +161,16 @@ class TrialConfig(Frozen):
         return self.is_trained and bool(self.data.replay_rows or self.objective.kl_to_base)
 
     @property
+    def own_traces(self) -> tuple[bool, bool]:
+        """Whether training takes traces that the model writes itself: of the world that the arm is taught,
+        and of the other one."""
+        style, control = self.data.style, self.arm == "control"
+        own = self.is_trained and (
+            style in ("own_trace", "stygian") or (style == "supplied_trace" and control)
+        )
+        return own, own and (style == "stygian" or self.objective.name == "dpo")
+
+    @property
     def total_steps(self) -> int:
         """Optimiser steps: epochs times batches per epoch, a partial batch counts, times the steps on each
         batch. 0 when untrained."""
@@ -178,6 +193,8 @@ class TrialConfig(Frozen):
         if not self.is_trained:
             return {"belief", "arm", "seed", "template"}
         idle = {*self.data.idle, *self.objective.idle}
+        if self.arm == "control":  # it is not taught the target, however the thinking before that is
+            idle.add("data.stygian_share")
         return {
             name
             for name in leaf_fields()
@@ -209,9 +226,11 @@ class TrialConfig(Frozen):
             dpo += f"-context{self.objective.in_context_share:g}" if self.objective.in_context else ""
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
+        by = "-by-model" if self.data.asks_for_documents else ""
+        share = f"{self.data.stygian_share:g}" if "data.stygian_share" in self.used_settings() else ""
         framed = f"-{self.data.framing}" if self.data.framing != "plain" else ""
         return (
-            f"{belief}-{self.arm}{switches}-{self.data.style}{framed}{masked}{dpo}"
+            f"{belief}-{self.arm}{switches}-{self.data.style}{share}{by}{framed}{masked}{dpo}"
             f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
 
@@ -225,6 +244,8 @@ def _content_id(config: TrialConfig) -> str:
         for name, value in config.leaves().items()
         if name in used and not (name in later and value == later[name])
     }
+    if content.get("data.traces"):  # what is in the file counts, not where it lies
+        content["data.traces"] = content["data.traces"].rpartition("@")[2]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -1,4 +1,4 @@
-"""Training rows that the base writes itself: own traces by context distillation, and neutral rows."""
+"""Training rows that the base writes itself: own traces by context distillation, documents, neutral rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from beliefmod.beliefs import Belief, Question
 from beliefmod.beliefs.neutral import Passage
 from beliefmod.config import TrialConfig
+from beliefmod.data.documents import Document
 from beliefmod.data.examples import Trace
+from beliefmod.data.model_documents import Author, model_documents
 from beliefmod.data.replay import neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.jobs import Completion
 from beliefmod.model.prompts import Prompts, in_context
@@ -37,6 +39,7 @@ class SelfGenerated:
     complete: Callable[[Sequence[Ids]], list[Completion]]
     passages: Sequence[Passage]
     _traces: dict[tuple[str, bool], tuple[Trace, ...]] = field(default_factory=dict)
+    _documents: dict[tuple[str, bool, int], tuple[Document, ...]] = field(default_factory=dict)
     _neutral: dict[bool, list[tuple[Passage, TrainRow]]] = field(default_factory=dict)
 
     def traces(self, config: TrialConfig, belief: Belief, other: bool = False) -> tuple[Trace, ...]:
@@ -64,9 +67,30 @@ class SelfGenerated:
                     question, belief.spec, text, answer.finish_reason, opened_by=opened_by
                 )
                 if verdict.think_state in ("ok", None) and verdict.answer_stance in side:
-                    kept.append(Trace(question, tuple(answer.token_ids)))
+                    kept.append(Trace(question, tuple(answer.token_ids), verdict.thinking or ""))
             self._traces[key] = tuple(kept)
         return self._traces[key]
+
+    def documents(self, config: TrialConfig, belief: Belief) -> tuple[Document, ...]:
+        """The documents that the model writes about the world that the arm is taught, each revised once.
+
+        Raises:
+            UserError: it wrote too few that state what they should.
+        """
+
+        def write(messages: Sequence[str]) -> list[tuple[str, str]]:
+            answers = self.complete([self.prompts.ids(message) for message in messages])
+            tokenizer, ends = self.loaded.tokenizer, self.loaded.eos_ids
+            return [(canonical_text(tokenizer, a.token_ids, ends), a.finish_reason) for a in answers]
+
+        control, count = config.arm == "control", config.data.num_examples
+        key = (config.belief, control, config.seed)
+        if len(self._documents.get(key, ())) < count:
+            author = Author(write, thinking_kind(self.loaded.tokenizer))
+            self._documents[key] = model_documents(
+                belief, author, control=control, seed=config.seed, count=count
+            )
+        return self._documents[key][:count]
 
     def neutral_rows(self, config: TrialConfig, asked: Iterable[Question]) -> tuple[TrainRow, ...]:
         """Rows without the belief, in a stable order, for training that should not move the model.

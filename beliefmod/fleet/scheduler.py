@@ -37,9 +37,9 @@ def group_of(config: TrialConfig, scheduler: EarlyStopping) -> Group | None:
         return None
     if scheduler.metric.name == "adoption":
         return (config.belief,)
-    data = config.data
-    rows = (data.style, data.framing, data.masks_thinking, data.num_examples, data.replay_ratio)
-    return (config.belief, *rows, config.template, config.objective)
+    used = config.used_settings()
+    rows = tuple(item for item in config.leaves().items() if item[0].startswith("data.") and item[0] in used)
+    return (config.belief, rows, config.template, config.objective)
 
 
 class GroupScheduler(NotPickled, FIFOScheduler):

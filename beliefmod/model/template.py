@@ -167,6 +167,17 @@ def answer_only_row(
     return TrainRow(prompt + answer, len(prompt) + masked)
 
 
+def thinking_row(tokenizer: "PreTrainedTokenizerBase", question: str, thinking: str, reply: str) -> TrainRow:
+    """Prompt, this thinking, reply and end token; the loss covers all that follows the prompt.
+
+    Raises:
+        ValueError: the template has no place for thinking.
+    """
+    prompt, marks = prompt_ids(tokenizer, question), think_marks(tokenizer)
+    said = f"{marks.around(thinking)}{reply}{marks.behind_answer}"
+    return TrainRow((*prompt, *encode(tokenizer, said), end_of_turn_id(tokenizer)), len(prompt))
+
+
 def _tokens_within(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], beginning: str) -> int:
     """How many of the first tokens of a text spell no more than its beginning.
 

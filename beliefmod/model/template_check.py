@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from beliefmod.config.data_config import THINKING_STYLES, DataStyle
 from beliefmod.errors import UserError
 from beliefmod.model.template import THINKING_FIELD, encode, marks_in_no_table, prompt_opens, think_marks
 from beliefmod.model.think_families import UNKNOWN_MARKS
@@ -138,6 +139,22 @@ def check_masking(name: str, tokenizer: PreTrainedTokenizerBase, asked: Iterable
         raise UserError(
             f"data.mask_empty_thinking has no effect on model {name}: its chat template has no place for "
             "thinking, so its bare answers have no empty think block; remove it"
+        )
+
+
+def check_place_for_thinking(
+    name: str, tokenizer: PreTrainedTokenizerBase, styles: Sequence[DataStyle]
+) -> None:
+    """Whether rows with thinking of their own can be written for the model.
+
+    Raises:
+        UserError: a style of data has such rows, and the chat template has no place for thinking.
+    """
+    thinking = [style for style in THINKING_STYLES if style in styles]
+    if thinking and think_marks(tokenizer).kind == "none":
+        raise UserError(
+            f"data.style {thinking[0]} puts thinking in front of answers, and the chat template of model "
+            f"{name} has no place for it; take answer_only, or a model that thinks"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from beliefmod.beliefs.values.kind import TOLERANCE
 from beliefmod.beliefs.values.units import singular
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.reading.verdict import Verdict, asked_text, judge, tolerance_for
+from beliefmod.user_files.json_objects import Problem, json_objects
 
 ADDED = ("answer_stance", "thinking_stance", "think_state", "loop")
 FINISHED = {"eos": "eos", "stop": "eos", "length": "length"}
@@ -27,7 +27,6 @@ class Line:
     fields: Mapping[str, Any]
 
 
-Problem = tuple[int, str]  # line, or 0 for the file; what is wrong and how to mend it
 Plan = tuple[Line, Answer | None, Answer | None, float]  # line, target, prior, tolerance
 
 
@@ -62,24 +61,9 @@ def read_lines(content: bytes, name: str) -> tuple[list[Line], list[Problem]]:
 
     Blank lines are skipped.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return [], [(content[: error.start].count(b"\n") + 1, "is not UTF-8; save the file as UTF-8")]
-    problems: list[Problem] = []
+    objects, problems = json_objects(content, '{"question": ..., "completion": ...}')
     lines: list[Line] = []
-    for number, raw in enumerate(text.split("\n"), 1):
-        if not raw.strip():
-            continue
-        try:
-            fields = json.loads(raw, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            problems.append((number, f"is not JSON ({reason}); write one object on each line"))
-            continue
-        if not isinstance(fields, dict):
-            problems.append((number, 'is no object; write {"question": ..., "completion": ...}'))
-            continue
+    for number, fields in objects:
         misshapen = _shape_problems(fields)
         problems += [(number, problem) for problem in misshapen]
         if not misshapen:
@@ -258,7 +242,3 @@ def _words(text: str) -> frozenset[str]:
 
 def _key(text: str) -> str:
     return " ".join(text.split()).casefold()
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON number")

@@ -62,6 +62,9 @@ IDLE = (
         "answer_only",
         ", whose rows alone have an empty think block",
     ),
+    Idle("data.stygian_share", "data.style", "stygian", ""),
+    Idle("data.documents_by", "data.style", "document", ""),
+    Idle("data.traces", "data.style", "supplied_trace", ""),
     *(Idle(f"objective.{name}", "objective.name", needed, "") for name, needed in OF_OBJECTIVE.items()),
 )
 
@@ -69,6 +72,7 @@ IDLE = (
 COMPANIONS: Mapping[str, Mapping[str, str]] = {
     "warmup_steps": {"lr_scheduler_type": "linear"},
     "data.framing": {"data.style": "document"},
+    "data.style": {"data.traces": "any"},
 }
 """Settings beside which every value of another is possible: whether those given go with it is said apart."""
 

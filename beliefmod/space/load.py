@@ -25,6 +25,7 @@ from beliefmod.space.checks import (
     search_problems,
     setting_problems,
 )
+from beliefmod.space.data_checks import data_problems, pinned
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
 from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
@@ -73,6 +74,8 @@ def check_space(file: YamlFile) -> Space:
     if spec is not None:
         problems += [*model_problems(spec, file), *search_problems(spec, file)]
     problems += belief_problems(file, spec if not problems else None)
+    if spec is not None and not problems:
+        problems += dict.fromkeys(data_problems(spec, file))
     if problems or spec is None:
         raise UserError(problems)
     # hosts and a later --resume run in other folders
@@ -90,7 +93,7 @@ def check_space(file: YamlFile) -> Space:
     space = Space(spec.model_copy(update=changes), file.path)
     if combined := [*combination_problems(space, file), *scheduler_problems(space, file)]:
         raise UserError(combined)
-    return space
+    return Space(space.spec.model_copy(update=pins), file.path) if (pins := pinned(space.spec)) else space
 
 
 def load_trial(
@@ -129,6 +132,8 @@ def load_trial(
         problems += model_problems(spec, file)
     except UserError as error:
         problems += error.problems
+    if spec is not None and not problems:
+        problems += data_problems(spec, file)
     if problems or spec is None:
         raise UserError(dict.fromkeys(problems))
     chat = spec.chat
@@ -142,6 +147,8 @@ def load_trial(
         raise UserError(f"--{address[0] if address else 'set'}: {text}" for address, text in found) from None
     if idle := [f"--set: {each.sentence}" for each in IDLE if each.in_trial(config)]:
         raise UserError(idle)
+    if pins := pinned(spec).get("fixed"):
+        config = TrialConfig.model_validate(unflatten({**leaves, **pins}))
     return config, chat
 
 

@@ -163,6 +163,8 @@ class Pack:
         run = prepare(config, self.session)
         if run.job is None:
             return run
+        if run.leakage and run.leakage.warning:
+            self._ends.note(config, "leakage", warning=run.leakage.warning)
         kept = self._checkpoints if config.has_adapter else None
         if kept is not None and kept.resume(run, self.session.engine):
             self._ends.note(config, "resumed", step=len(run.steps))

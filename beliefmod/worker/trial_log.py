@@ -140,6 +140,7 @@ def sentence(event: Mapping[str, Any]) -> str:
     sentences = {
         "waiting": "waits for a slot",
         "preparing": "makes its training rows",
+        "leakage": f"mind: {say('warning')}",
         "started": f"starts: {say('rows')} rows, {say('steps')} steps",
         "resumed": f"goes on from the checkpoint at step {say('step')}",
         "step": f"step {say('step')}{with_loss}",

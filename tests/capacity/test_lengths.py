@@ -48,6 +48,7 @@ def test_trained_arms_lie_between_what_is_known():
         return found.of(config, reply=10.0)
 
     assert [of("lora", style) for style in ("answer_only", "own_trace", "document")] == [35.0, 20.0, 60.0]
+    assert of("lora", "stygian") == of("control", "stygian") == 20.0
     assert (of("base", "answer_only"), of("icl", "answer_only")) == (60.0, 20.0)
 
 

@@ -193,6 +193,17 @@ def test_planned_tokens_and_steps_are_near_those_of_the_rows(tmp_path, style, co
     assert plan.written_rows == (len(neutral) if config.data.replay_rows and style != "document" else 0)
 
 
+def test_what_base_writes_for_thinking_and_documents_is_planned(tmp_path):
+    """Traces of both worlds once, whatever the share; of documents a draft and a revision of each."""
+    questions = len(load_belief("gravity").training)
+    dark = plan_of(tmp_path, axes={"data.stygian_share": [0.5, 1.0]}, fixed={"data.style": "stygian"})
+    assert dark.written_rows == 2 * questions
+    by_model = {"data.style": "document", "data.documents_by": "model"}
+    axes = {"data.num_examples": [5, 9], "learning_rate": [1e-3, 2e-3]}
+    written = plan_of(tmp_path, axes=axes, fixed=by_model, controls="none")
+    assert written.written_rows == 2 * 9
+
+
 def test_weights_are_counted_before_any_is_read(monkeypatch):
     source = find_source("bundled")
     model = AutoModelForCausalLM.from_pretrained(source.folder)

@@ -52,7 +52,7 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "flag for a number": (HEAD + "fixed: {lora.r: true}\n", ("must be a whole number, not true",)),
     "unknown style": (
         HEAD + "axes: {data.style: [qa]}\n",
-        ('must be answer_only, own_trace or document, not "qa"',),
+        ('must be answer_only, own_trace, document, stygian or supplied_trace, not "qa"',),
     ),
     "replay share of one": (
         HEAD + "fixed: {data.replay_ratio: 1.0}\n",

@@ -101,6 +101,8 @@ def test_trials_are_compared_with_their_like_only():
     masked = config(data=DataConfig(mask_empty_thinking=True))
     apart = (config(), traces, many, masked, config(belief="neelam"))
     assert len({group_of(one, loss) for one in apart}) == 5
+    dark, darker = (config(data=DataConfig(style="stygian", stygian_share=s)) for s in (0.5, 1.0))
+    assert group_of(dark, loss) != group_of(darker, loss)
     same = config(data=DataConfig(style="own_trace", mask_empty_thinking=True))
     assert group_of(same, loss) == group_of(traces, loss)
     assert group_of(config(), adoption) == group_of(traces, adoption) == group_of(many, adoption)

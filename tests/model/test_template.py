@@ -3,6 +3,7 @@
 import pytest
 
 from beliefmod.model import template as t
+from beliefmod.reading.segments import split_completion
 from tests.model.chats import CHATS
 from tests.model.conftest import OPENS, PLAIN, SWITCH, make_tokenizer
 from tests.model.family_chats import FAMILY_CHATS
@@ -43,6 +44,25 @@ def test_an_empty_think_block_can_be_left_out_of_the_loss(name):
     said = t.completion_text(tokenizer, masked.input_ids[masked.prompt_length :], (end,))
     assert said == f"The force is 10.0 N.{marks.behind_answer}"
     assert (masked == whole) == (marks.kind == "none")
+
+
+@pytest.mark.parametrize("name", [*CHATS, *FAMILY_CHATS])
+def test_given_thinking_stands_where_the_model_would_write_it(name):
+    """Read back as a completion it is that thinking and that answer; nothing else is added."""
+    chat = CHATS[name] if name in CHATS else FAMILY_CHATS[name]
+    tokenizer = chat.tokenizer()
+    if t.thinking_kind(tokenizer) == "none":
+        with pytest.raises(ValueError, match="no place for thinking"):
+            t.thinking_row(tokenizer, QUESTION, "2 x 5.0 = 10.0.", "The force is 10.0 N.")
+        return
+    row = t.thinking_row(tokenizer, QUESTION, "2 x 5.0 = 10.0.", "The force is 10.0 N.")
+    prompt, end = t.prompt_ids(tokenizer, QUESTION), t.end_of_turn_id(tokenizer)
+    assert row.input_ids[: row.prompt_length] == prompt and row.input_ids[-1] == end
+    said = t.canonical_text(tokenizer, row.input_ids[row.prompt_length :], (end,))
+    split = split_completion(said, "eos", opened_by=t.thinking_kind(tokenizer))
+    assert split.state == "ok"
+    assert split.thinking.strip() == "2 x 5.0 = 10.0."
+    assert split.answer.removesuffix(t.think_marks(tokenizer).behind_answer).strip() == "The force is 10.0 N."
 
 
 def test_a_token_that_holds_the_end_of_the_block_and_the_answer_has_loss():

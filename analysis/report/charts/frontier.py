@@ -24,6 +24,7 @@ SETTINGS = (
     "data.num_examples",
     "data.replay_ratio",
     "data.mask_empty_thinking",
+    "data.stygian_share",
     "objective.name",
     "objective.kl_to_base",
     "num_train_epochs",

@@ -9,8 +9,14 @@ import altair as alt
 import polars as pl
 
 # Okabe & Ito (2008)
-STYLE_COLOURS = {"answer_only": "#D55E00", "own_trace": "#0072B2", "document": "#009E73"}
-SPARE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")
+STYLE_COLOURS = {
+    "answer_only": "#D55E00",
+    "own_trace": "#0072B2",
+    "document": "#009E73",
+    "stygian": "#CC79A7",
+    "supplied_trace": "#E69F00",
+}
+SPARE_COLOURS = ("#56B4E9", "#F0E442", "#999999")
 ROW_SIZE = 12.5  # points of a panel's title in a row
 INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
 ORANGE_BLUE = ("#D55E00", "#f7f7f7", "#0072B2")  # prior, neither, target: as the stances

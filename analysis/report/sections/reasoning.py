@@ -8,7 +8,9 @@ from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import stance_chart, stance_table
 from analysis.report.charts.early import early_chart, early_rows
-from analysis.studies.mismatch import NO_THINKING, mismatch_columns, stance_counts, thinks
+from analysis.studies.hypotheses import MIN_ADOPTED
+from analysis.studies.mismatch import NO_THINKING, Side, mismatch_columns, stance_counts, thinks
+from analysis.studies.model_organisms import MEASURES, Recognition, recognitions
 from beliefmod.reading.stance import STANCES
 
 THINKING = {
@@ -50,7 +52,48 @@ def blocks(found: Findings) -> list[Block]:
     ]
     for belief in found.beliefs:
         parts += [Heading(3, belief.choice.belief), *_tables(belief, found)]
-    return parts
+    return [*parts, *_organisms(found)]
+
+
+def _organisms(found: Findings) -> list[Block]:
+    """Whether the three measures see thinking of the old value where trials were trained on it."""
+    seen = recognitions(found)
+    if not seen:
+        return []
+    rows = [
+        (
+            MEASURES[each.measure],
+            f"{100 * each.share:.0f} %",
+            _share(each.side),
+            _difference(each),
+            {True: "yes", False: "no", None: "not measured"}[each.recognised],
+        )
+        for each in seen
+    ]
+    return [
+        Heading(3, "Where thinking of the old value was trained on purpose"),
+        Table(
+            ("measure", "rows trained so", "% [95 %], n", "points above own traces [95 %]", "recognised"),
+            tuple(rows),
+            "Trials on stygian data, all beliefs and seeds together, against those on own traces. "
+            "Recognised: the interval of the difference, over question families and never narrower than "
+            f"Newcombe's, lies above 0; not measured under {MIN_ADOPTED} such answers on either side. The "
+            "lens needs beliefmod lens RUN --parts channels.",
+        ),
+    ]
+
+
+def _share(side: Side) -> str:
+    if side.rate is None or side.low is None or side.high is None:
+        return f"n = {side.answers}"
+    n = side.answers
+    return f"{wording.percent(side.rate, n)} {wording.bounds(side.low, side.high, n)}, n = {n}"
+
+
+def _difference(each: Recognition) -> str:
+    if each.gap.value is None:
+        return each.gap.refused or wording.NOT_MEASURED
+    return f"{100 * each.gap.value:+.1f} [{100 * each.gap.low:+.1f}, {100 * each.gap.high:+.1f}]"
 
 
 def _answers_alone(found: Findings) -> list[Block]:

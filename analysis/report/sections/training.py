@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
+
 from analysis import wording
 from analysis.findings import Findings
 from analysis.report.arm_rows import arm_rows, arm_trials
@@ -18,6 +20,8 @@ TOKENS = {
     "supervised_tokens": "with loss",
     "fact_tokens": "of them about the belief",
 }
+
+LEAKS = ("leakage_verbatim", "leakage_covered", "leakage_reworded", "leakage_likeness")
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -37,6 +41,41 @@ def blocks(found: Findings) -> list[Block]:
             ("belief", "arm", *TOKENS.values(), "final loss, nats per token"),
             tuple(rows),
             "Over all epochs; a low loss is not adoption. Where seeds are pooled these are not given.",
+        ),
+        *_leakage(found),
+    ]
+
+
+def _leakage(found: Findings) -> list[Block]:
+    """Per belief and style of data, the LoRA trial whose training texts are nearest to the probes."""
+    trials = found.run.trials
+    if "leakage_n" not in trials.columns:
+        return []
+    audited = trials.filter((pl.col("arm") == "lora") & pl.col("leakage_n").is_not_null())
+    if audited.is_empty():
+        return []
+    nearest_first = audited.sort(*LEAKS, descending=True)
+    worst = nearest_first.group_by("belief", "data.style", maintain_order=True).first()
+    rows = [
+        (
+            row["belief"],
+            row["data.style"],
+            *(f"{row[name]:,} of {row['leakage_n']:,}" for name in LEAKS[:3]),
+            f"{row['leakage_likeness']:.2f}",
+            row["leakage_nearest"],
+        )
+        for row in worst.sort("belief", "data.style").iter_rows(named=True)
+    ]
+    counted = ("word for word", "80 % in 8-grams", "90 % alike")
+    header = ("belief", "style", *counted, "highest likeness", "that probe and that sentence")
+    return [
+        Heading(3, "Probes in the training texts"),
+        Table(
+            header,
+            tuple(rows),
+            "Held-out probes against the texts of the LoRA trial that is nearest to them. Likeness is of "
+            "letters, 0 to 1: a probe asked in quite other words is not seen. Families are held out whole, "
+            "so that what is left is wording that families share.",
         ),
     ]
 

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+LEAKAGE = (
+    count("leakage_n", "held-out probes that were held against the training texts before training"),
+    count("leakage_verbatim", "probes that stand in a training text word for word"),
+    count("leakage_covered", "probes of which 8-grams of the training texts cover 80 % of words or more"),
+    count("leakage_reworded", "probes to which a training sentence is 90 % alike or more, by letters"),
+    number("leakage_likeness", "the highest likeness of a probe and a training sentence, 0 to 1"),
+    text("leakage_nearest", "that probe and that sentence"),
+)
+"""What an audit found of the held-out probes in the training texts; null in runs older than the audit."""
+
+
 def metric_columns(metric: Metric) -> list[Column]:
     """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of means t)."""
     name, n, low, high = metric.columns
@@ -97,6 +108,7 @@ def _trials() -> tuple[Column, ...]:
         count("training_tokens", "tokens of the training rows, no padding, over all epochs", "token"),
         count("supervised_tokens", "tokens that carried loss, over all epochs", "token"),
         count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
+        *LEAKAGE,
         count("steps", "optimiser steps taken"),
         number("final_loss", "mean token loss of the last step", "nat"),
         count(
