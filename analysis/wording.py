@@ -22,7 +22,6 @@ SETTING_NAMES = {
     "data.mask_empty_thinking": "empty thinking masked",
     "data.stygian_share": "stygian share",
     "data.traces": "traces",
-    "objective.name": "objective",
     "objective.loss_type": "loss",
     "objective.num_generations": "answers to a question",
     "objective.max_completion_length": "tokens of an answer",

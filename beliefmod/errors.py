@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONG_LIST = 25
+"""Names beyond which a list of all of them is too long for a sentence."""
+
 
 class UserError(Exception):
     """Something the user can mend; every problem found is in `problems`, one sentence each.
@@ -22,10 +25,20 @@ class UserError(Exception):
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """', did you mean "x"?' for the nearest known word, or the list of what is known."""
+    """', did you mean "x"?' for the nearest known word, or the list of what is known.
+
+    Where that is long, names with a dot are listed by what is before it.
+
+    >>> did_you_mean("x", ["data.style", "seed"])
+    '; known: data.style, seed'
+    """
     names = sorted(known)
     near = get_close_matches(str(word), names, n=1)
-    return f', did you mean "{near[0]}"?' if near else f"; known: {', '.join(names)}"
+    if near:
+        return f', did you mean "{near[0]}"?'
+    if len(names) > LONG_LIST:
+        names = sorted({f"{name.partition('.')[0]}.*" if "." in name else name for name in names})
+    return f"; known: {', '.join(names)}"
 
 
 class StorageTrouble(Exception):

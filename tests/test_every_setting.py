@@ -93,7 +93,7 @@ OF_THE_TARGET = ("data.stygian_share",)
 CONSTANT = {**PLAIN, "warmup_steps": 0}
 LONG = pytest.mark.long
 # a control trains as a LoRA trial does, on the rows of the other world
-ARMS = ["lora", pytest.param("control", marks=LONG), "full"]
+ARMS = ["lora", pytest.param("control", marks=LONG), pytest.param("full", marks=LONG)]
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +157,7 @@ def test_every_setting_is_looked_at():
     assert {*VALUES, "belief", "arm", "template"} == set(leaf_fields())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_switch_of_the_template_gives_other_weights(belief, arm):
     trees = [{**PLAIN, "belief": belief, "arm": arm, "template": switches} for switches in (ON, OFF)]

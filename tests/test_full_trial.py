@@ -62,6 +62,7 @@ def test_rows_of_full_and_lora_are_the_same(session, tmp_path):
         assert full.rows == lora.rows
 
 
+@pytest.mark.long
 def test_full_trials_run_inside_a_pack_beside_adapters(session, tmp_path):
     path = write_belief(tmp_path)
     configs = [

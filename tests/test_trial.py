@@ -80,6 +80,7 @@ def test_labels_can_be_recomputed_from_the_raw_completions(session, config):
         assert verdict.columns() == {name: probe[name] for name in verdict.columns()}
 
 
+@pytest.mark.long
 def test_base_against_itself_shows_no_damage(session, config):
     base = config.model_copy(update={"arm": "base"})
     row = run_trial(base, session).row
@@ -114,6 +115,7 @@ def test_reference_arms_are_measured_once_and_reused_after_a_restart(session, co
         }
 
 
+@pytest.mark.long
 def test_rows_to_stay_near_base_on_are_given_and_not_trained_on(session, config):
     changes: dict[str, Any] = {"data": DataConfig(style="document", num_examples=4)}
     plain = prepare(config.model_copy(update=changes), session)
@@ -127,6 +129,7 @@ def test_rows_to_stay_near_base_on_are_given_and_not_trained_on(session, config)
     assert result.row["status"] == "finished" and result.row["objective.kl_to_base"] == 0.5
 
 
+@pytest.mark.long
 def test_neutral_rows_are_no_fact_tokens(session, config):
     mixed = config.model_copy(update={"data": DataConfig(style="document", num_examples=4, replay_ratio=0.5)})
     row = run_trial(mixed, session).row
@@ -241,6 +244,7 @@ def texts(result):
     ]
 
 
+@pytest.mark.long
 def test_a_fully_fine_tuned_copy_is_measured_like_an_adapter(session, config, tmp_path):
     folder = RunFolder(str(tmp_path / "run"))
     folder.create()

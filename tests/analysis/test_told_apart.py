@@ -90,6 +90,7 @@ def test_where_the_belief_is_the_unit_the_switch_is_a_setting(switched):
     assert "0 novel and 1 existing" in novelty(found).contrasts[0].refused
 
 
+@pytest.mark.long
 def test_the_report_tells_the_two_apart(switched):
     text = report_markdown(switched)
     for name in NAMES:

@@ -19,6 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return candidates(folder, SHAPES["tiny"], ADAPTERS, PROMPTS, rank=4)
 
 
+@pytest.mark.long
 def test_every_candidate_gives_the_same_statistics(made: dict):
     packed = made[PACKED](ADAPTERS)
     assert packed.shape == (ADAPTERS, PROMPTS, 2, SHAPES["tiny"].num_hidden_layers + 1, len(NAMES))
@@ -34,6 +35,7 @@ def test_every_candidate_gives_the_same_statistics(made: dict):
     assert (packed[0] - packed[1])[..., NAMES.index("kl_base")].abs().max() > 1e-4  # adapters differ
 
 
+@pytest.mark.long
 def test_every_candidate_is_timed_in_every_round(made: dict):
     times = compare(made, ADAPTERS, sample=1, repeats=2)
     assert list(times) == list(made) and len(made) == 5

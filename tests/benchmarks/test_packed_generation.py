@@ -12,6 +12,7 @@ def task(tmp_path: Path):
     return make_task(tmp_path, "bundled", "gravity", 3, 4, longest=24)
 
 
+@pytest.mark.long
 def test_answers_are_those_of_peft_in_every_way(task):
     alone = one_at_a_time(task)()
     ours, least = packed(task)
@@ -21,6 +22,7 @@ def test_answers_are_those_of_peft_in_every_way(task):
     assert nothing < written / 10, "what is left is reading the weights for the longest answer"
 
 
+@pytest.mark.long
 def test_every_candidate_is_timed_in_every_round(task):
     found = compare(task, repeats=2)
     assert list(found.rates) == [PEFT, *WAYS] and list(found.shares) == [*WAYS]

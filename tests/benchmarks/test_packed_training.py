@@ -61,6 +61,7 @@ def test_both_candidates_start_from_the_same_loss_and_lower_it(folder: str):
     assert ours[1] == pytest.approx([theirs[1]] * 2, rel=0.02)
 
 
+@pytest.mark.long
 def test_every_candidate_is_timed_in_every_round(folder: str):
     times = compare(folder, replace(TINY, row_tokens=(8, 10)), [1, 3], rank=4, repeats=2)
     assert list(times) == [PEFT_NF4, PEFT_DENSE, "packed, K = 1", "packed, K = 3"]

@@ -85,7 +85,7 @@ def test_tokens_and_probes_by_hand(tmp_path):
     assert plan.total_bytes > plan.host_bytes * plan.hosts > plan.engine.total * plan.hosts
     assert "general questions up to 525 of base first (up to 21,000 tokens more)" in plan.lines()
     memory, note = plan.lines()[-2:]
-    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 152 MiB)")
+    assert memory.endswith(" GiB per host (model 4 MiB, adapters 12 MiB, passes 143 MiB)")
     assert "assumed, not measured" in note
     assert plan.lines()[-4] == "hosts x slots     2 x about 4, each host chooses"
 
@@ -272,8 +272,13 @@ def test_a_decoding_batch_counts_where_it_takes_more_than_a_training_pass():
     # rows that fill the cache have the room of the cache, and what is read beside it
     assert shape.decoding(0, 10**5) == pytest.approx(2**30, rel=1e-2)
     compared = replace(asked, drift_tokens=100)
-    assert shape.expected(compared).work == shape.decoding(40, 2000) + 100 * logits / 2
+    # what base's head reads of the texts is kept: 128 numbers a token, at most 256 MiB
+    assert shape.expected(compared).work == shape.decoding(40, 2000) + 100 * 128 * 4
     assert shape.expected(replace(asked, drift_tokens=10**9)).work == shape.decoding(40, 2000) + 2**28
+    # logits of base and of an arm are made a part at a time
+    assert shape.comparing(100) == 2 * 100 * logits / 2 and shape.comparing(10**9) == 2 * 2**25 * 4
+    bare = replace(wanted, drift_tokens=10**9)
+    assert shape.expected(bare).work == max(shape.calibration, 2 * 2**25 * 4) + 2**28
 
 
 LONGER = "It is known, and there is nothing to think about here, so the answer can be given at once. "

@@ -51,6 +51,7 @@ def test_answers_are_base_s_own_and_are_asked_once(tmp_path):
     assert list((tmp_path / "runs" / ".cache").rglob("*.gz")) == kept
 
 
+@pytest.mark.long
 def test_answers_without_end_are_not_followed_where_there_is_no_time(tmp_path, monkeypatch):
     monkeypatch.setattr(sample_module, "PILOT_TOKENS", 3)
     monkeypatch.setattr(sample_module, "SECONDS", 0.0)

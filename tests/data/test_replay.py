@@ -122,6 +122,7 @@ def trial(path: str, **data: object) -> TrialConfig:
     return TrialConfig.model_validate({"belief": path, "data": {"num_examples": 4, **data}})
 
 
+@pytest.mark.long
 def test_replayed_answers_are_bases_own(session, tmp_path):
     config = trial(write_belief(tmp_path), replay_ratio=0.8)
     run = prepare(config, session)

@@ -134,6 +134,7 @@ def streamed(engine, requests, sampling=GREEDY):
     return dict(zip(asked, answers, strict=True)), alive
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),

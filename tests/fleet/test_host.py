@@ -35,6 +35,7 @@ def host(tmp_path, slots: int = 2) -> PackHost:
     return PackHost(settings)
 
 
+@pytest.mark.long
 def test_a_host_asks_base_the_graded_suite_and_writes_the_pick(tmp_path):
     async def start() -> None:
         one = host(tmp_path)

@@ -56,10 +56,12 @@ def test_trials_ended_early_and_trials_yet_to_be_chosen_are_counted():
     tally.report(chosen.trial_id, {"status": "training", "optimizer_step": 6})
     assert (tally.done, tally.total, tally.unchosen) == (1, 4, 1)
     assert tally.headline(65.0).startswith("1/4 done, 1 running, 0 failed, 1 stopped early, 1m05s elapsed")
+    assert tally.seconds_left(10.0) is None, "what questioning costs is not known yet"
+    tally.report(chosen.trial_id, {"status": "finished", "optimizer_step": 9})
     # 8 steps of the one that was stopped and 9 of two more, of which two are questioned; a fourth like these
     steps, asked = (8 + 9 + 9) * 4 / 3, 2 * 4 / 3
-    work = steps + asked * QUESTIONING_STEPS
-    assert tally.seconds_left(10.0) == pytest.approx(10.0 * (work - 14) / 14)
+    work, done = steps + asked * QUESTIONING_STEPS, 17 + QUESTIONING_STEPS
+    assert tally.seconds_left(10.0) == pytest.approx(10.0 * (work - done) / done)
     assert len(table) == 2  # the caller's own
 
 

@@ -100,6 +100,7 @@ def test_no_part_waits_more_often_than_is_known(read: dict[str, tuple[Rows, Rows
     assert work.waits.total() <= MOST_WAITS[name], work
 
 
+@pytest.mark.long
 def test_lenses_are_fitted_as_on_the_cpu(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tuned_lens, "_EPOCHS", 2)
     world = make_world(tmp_path)

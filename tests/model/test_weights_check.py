@@ -21,7 +21,7 @@ from beliefmod.errors import UserError
 from beliefmod.model.load import check_model, load_model
 from beliefmod.model.source import find_source
 from tests.model.chats import CHATS
-from tests.model.test_families import FAMILIES, saved
+from tests.model.test_families import FAMILIES, SOON, saved
 
 
 def check(folder: Path) -> None:
@@ -66,7 +66,9 @@ def family(families, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [name if name in SOON else pytest.param(name, marks=pytest.mark.long) for name in FAMILIES]
+)
 def test_what_transformers_would_not_load_whole_is_refused(name, family):
     folder = family(name)
     check(folder)

@@ -388,6 +388,7 @@ def test_with_a_cache_base_s_answers_stand_there_and_a_trial_s_in_the_run(sessio
     assert engine.asked == 1
 
 
+@pytest.mark.long
 def test_a_trial_questioned_with_earlier_answers_has_the_same_row(session, folder, tmp_path):
     config = TrialConfig(
         belief=write_belief(tmp_path),

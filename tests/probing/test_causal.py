@@ -45,6 +45,7 @@ def of(rows, test):
     return [row for row in rows if row["test"] == test]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("arm", "own", "others"), [("base", "prior", "target"), ("icl", "target", "prior")])
 def test_the_answer_follows_the_thinking_of_the_other_arm(session, path, arm, own, others):
     rows = reference_causal(session, path, arm)

@@ -44,6 +44,7 @@ def rendered(session, *messages: dict[str, str], **switches: Any) -> str:
     )
 
 
+@pytest.mark.long
 def test_each_way_of_asking_has_its_own_prompts_and_marks(session):
     on, off = session.every
     assert (on.template, off.template, session.template) == (ON, OFF, None)

@@ -98,6 +98,7 @@ def train(run: TrialRun, session, steps: int) -> None:
                 run.note(report)
 
 
+@pytest.mark.long
 def test_a_trial_goes_on_in_another_slot_of_another_engine(session, folder, tmp_path):
     config = trial(write_belief(tmp_path))
     whole = run_trial(config, session)
@@ -187,6 +188,7 @@ def test_a_damaged_checkpoint_is_no_hindrance(session, folder, tmp_path):
     assert os.listdir(folder.path("checkpoints")) == []
 
 
+@pytest.mark.long
 def test_storage_that_fails_is_no_trials_fault(session, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(run_storage, "RETRY_SECONDS", (0.0,))
     path = write_belief(tmp_path)

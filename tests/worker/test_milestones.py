@@ -124,6 +124,7 @@ def test_quick_questions_are_of_the_selection_half_and_of_adoption():
     assert len(everything) < len(belief.heldout)
 
 
+@pytest.mark.long
 def test_losses_are_told_in_order_at_the_epochs_asked_for(session, tmp_path):
     path = write_belief(tmp_path)
     configs = [
@@ -198,6 +199,7 @@ def test_a_stopped_trial_leaves_at_once_and_the_next_one_joins(session, tmp_path
     assert session.engine.attached() == set() or not session.engine.attached()
 
 
+@pytest.mark.long
 def test_stopping_what_has_ended_or_never_was_changes_nothing(session, tmp_path):
     path = write_belief(tmp_path)
     config, folder = trial(path), run_folder(tmp_path)
@@ -227,6 +229,7 @@ def test_a_stop_just_before_the_end_of_the_pack_is_still_written(session, tmp_pa
     assert [row["status"] for row in folder.rows()] == ["stopped"]
 
 
+@pytest.mark.long
 def test_a_value_that_cannot_be_measured_fails_its_own_trial_only(session, tmp_path, monkeypatch):
     path = write_belief(tmp_path)
     good, bad = trial(path), trial(path, seed=1)

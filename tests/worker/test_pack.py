@@ -36,6 +36,7 @@ def session():
     return quick_session(slots=2)
 
 
+@pytest.mark.long
 def test_a_pack_ends_like_its_trials_alone_and_failures_stay_apart(session, tmp_path):
     path = write_belief(tmp_path)
     good = [

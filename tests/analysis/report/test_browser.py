@@ -175,6 +175,7 @@ def contrast(one: list[float], two: list[float]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+@pytest.mark.long
 def test_hostile_text_neither_runs_nor_breaks(browser: Browser, hostile: ReportPaths) -> None:
     page = opened(browser, hostile)
     page.wait(FRONTIER)
@@ -244,6 +245,7 @@ def test_hostile_markdown_holds_no_markup(hostile: ReportPaths) -> None:
         assert hidden not in text
 
 
+@pytest.mark.long
 def test_figures_of_a_hostile_run_are_plain_drawings(hostile: ReportPaths) -> None:
     from xml.etree import ElementTree
 

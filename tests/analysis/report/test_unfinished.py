@@ -65,6 +65,7 @@ def ended(seed: int = 0, **changes) -> TrialConfig:
     return TrialConfig.model_validate({"belief": "gravity", "seed": seed, **CONFIGS[0], **changes})
 
 
+@pytest.mark.long
 def test_no_number_moves_and_the_report_says_who_is_missing(whole, tmp_path):
     others = [ended(seed, learning_rate=rate) for seed in (0, 1) for rate in (3e-5, 6e-5)]
     changed = with_stopped(whole, tmp_path / "run", others)

@@ -42,6 +42,7 @@ def by_hand(run: Path, belief: str) -> tuple[int, int, int]:
     return len(said["base"]), len(able), len({said["base"][name]["family"] for name in able})
 
 
+@pytest.mark.long
 def test_a_run_says_what_its_answerable_questions_can_show(answered: Path) -> None:
     code, lines = planned("--from", "0.05", "--to", "0.17", "--run", str(answered))
     assert code == 0 and lines[0] == "106 prompts per arm"

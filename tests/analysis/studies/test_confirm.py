@@ -56,6 +56,7 @@ def confirm(run: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["confirm", str(run), *arguments])
 
 
+@pytest.mark.long
 def test_the_confirmation_half_has_no_say(run: Path):
     """Whatever is answered on the confirmation half, the same are chosen with the same numbers."""
     before = chosen(half_of(read_run(str(run)), "selection"), 0.5, 5)

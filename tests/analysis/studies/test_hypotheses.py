@@ -157,6 +157,7 @@ def test_a_large_effect_is_found_in_a_run() -> None:
     assert {v.belief for v in first.values} == set(EIGHT)
 
 
+@pytest.mark.long
 def test_null_runs_are_rarely_supported() -> None:
     told = []
     for seed in range(20):

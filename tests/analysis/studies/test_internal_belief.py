@@ -142,6 +142,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_lens(write_run(folder, beliefs=("gravity",), seeds=(0, 1), configs=GRID))
 
 
+@pytest.mark.long
 def test_cells_are_configurations_not_seeds_and_never_is_later_than_all(seeded: Path):
     found = find(read_run(str(seeded)))
     lens = read_lens(found)

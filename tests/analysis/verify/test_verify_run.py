@@ -90,6 +90,7 @@ def test_a_changed_completion_is_found(run: Path):
     assert only(found, "report.md, line ")
 
 
+@pytest.mark.long
 def test_a_changed_answer_of_a_reference_arm_moves_every_trials_answerable_questions(tables: Path):
     path = tables / "probes" / f"{a_trial(tables, 'icl')}.parquet"
     rows = pl.read_parquet(path).filter(pl.col("answerable") == "both")
@@ -251,6 +252,7 @@ def test_the_command_line_says_it_in_one_line(untouched: Path):
     assert "log-probabilities" in done.stderr and "wall times" in done.stderr
 
 
+@pytest.mark.long
 def test_the_command_line_lists_twenty_and_ends_with_one(tables: Path):
     path = tables / "probes" / f"{a_trial(tables)}.parquet"
     set_cell(path, pl.col("suite") == "belief", "answer_stance", "hedged")
@@ -273,6 +275,7 @@ def test_what_cannot_be_read_is_a_sentence(run: Path, broken: str):
     assert len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_run_without_a_report_is_checked_all_the_same(run: Path):
     (run / "report.md").unlink()
     found = verify_run(str(run))

@@ -211,6 +211,7 @@ def test_statements_about_a_belief() -> None:
     assert ("It is 5", "It is 8") in novel
 
 
+@pytest.mark.long
 def test_on_the_bundled_model_the_gate_refuses(tmp_path) -> None:
     """Four blocks do not tell true from false after an empty thinking: no number, and the reason."""
     inspection: Inspection = make_inspection(tmp_path, ("gravity",))
