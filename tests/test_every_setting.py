@@ -191,7 +191,8 @@ def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name
         values = [value for value in values if value != "grpo"]
     trees = [{**others, name: value, "belief": belief, "arm": arm} for value in values]
     configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
-    one = (arm == "full" and name.startswith("lora.")) or (arm == "control" and name in OF_THE_TARGET)
+    of_adapters = name.startswith("lora.") or name == "stop_at_degradation"
+    one = (arm == "full" and of_adapters) or (arm == "control" and name in OF_THE_TARGET)
     if one:  # a trial that says nothing of the setting
         assert len({config.trial_id for config in configs}) == 1 and name not in _settings(configs[0])
         return

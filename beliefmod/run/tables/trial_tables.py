@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+ENDED_EARLY = (
+    count(
+        "kept_epoch", "where stop_at_degradation ended training: the epoch whose adapter was kept, 0: base"
+    ),
+    text("stop_reason", "why training ended before its last epoch, or null"),
+)
+"""What stop_at_degradation did; null without it, and in older runs."""
 LEAKAGE = (
     count("leakage_n", "held-out probes that were held against the training texts before training"),
     count("leakage_verbatim", "probes that stand in a training text word for word"),
@@ -110,11 +117,7 @@ def _trials() -> tuple[Column, ...]:
         count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
         *LEAKAGE,
         count("steps", "optimiser steps taken"),
-        count(
-            "kept_epoch",
-            "where stop_at_degradation ended training: the epoch whose adapter was kept, 0: base",
-        ),
-        text("stop_reason", "why training ended before its last epoch, or null"),
+        *ENDED_EARLY,
         number("final_loss", "mean token loss of the last step", "nat"),
         count(
             "generated_tokens",
