@@ -22,7 +22,6 @@ SETTING_NAMES = {
     "data.mask_empty_thinking": "empty thinking masked",
     "data.stygian_share": "stygian share",
     "data.traces": "traces",
-    "objective.name": "objective",
     "objective.loss_type": "loss",
     "objective.num_generations": "answers to a question",
     "objective.max_completion_length": "tokens of an answer",
@@ -45,6 +44,7 @@ SETTING_NAMES = {
     "warmup_steps": "warm-up steps",
     "lr_scheduler_type": "schedule",
     "weight_decay": "weight decay",
+    "stop_at_degradation": "stopped above D",
     "max_grad_norm": "gradient clip",
 }
 

@@ -26,6 +26,7 @@ from beliefmod.probing.interview import Interview, ReferenceInterview
 from beliefmod.probing.probes import reference_sample
 from beliefmod.probing.question_queue import Asker, QuestionQueue
 from beliefmod.probing.questioning import Subject
+from beliefmod.probing.quick_damage import quick_damage
 from beliefmod.probing.references import ask_references, reference_probes
 from beliefmod.run.trace_files import supplied_traces
 
@@ -57,6 +58,9 @@ class TrialRun:
 
     Attributes:
         trained: the questions that its rows answer.
+        kept_epoch, kept_weights: where `stop_at_degradation` is set, the last epoch at whose end damage was
+            not above it, 0 for none, and the adapter of that time.
+        stop_reason: why training ended before its last step, in words.
         fact_tokens: tokens with loss in rows about the belief, over all epochs.
         leakage: what of the held-out probes stands in its training texts.
     """
@@ -69,6 +73,9 @@ class TrialRun:
     steps: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     trained_at: float | None = None
+    kept_epoch: int = 0
+    kept_weights: dict[str, Any] | None = None
+    stop_reason: str | None = None
 
     def note(self, report: StepReport) -> None:
         """Take down one optimiser step.
@@ -113,6 +120,7 @@ def run_trial(
                     run.note(report)
                     if on_step:
                         on_step(report)
+                    stop_where_damaged([run], session)
         found: list[TrialResult | Exception] = []
         conclude([run], session, folder, lambda _, result: found.append(result))
         [result] = found
@@ -172,6 +180,36 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         fact_tokens * config.num_train_epochs,
         audit(training_texts(examples, session.loaded.tokenizer), belief.heldout),
     )
+
+
+def stop_where_damaged(runs: Sequence[TrialRun], session: Session) -> None:
+    """Of runs that have just ended an epoch, measure damage, and end those whose `stop_at_degradation` it is
+    above with the adapter of the last epoch that was not; runs without such a limit are left alone."""
+    due = [
+        run
+        for run in runs
+        if run.config.stop_at_degradation is not None
+        and run.config.has_adapter
+        and len(run.steps) % run.config.steps_per_epoch == 0
+    ]
+    if not due:
+        return
+    for run, damage in zip(due, quick_damage([run.config for run in due], session), strict=True):
+        config, engine = run.config, session.engine
+        epoch, limit = len(run.steps) // config.steps_per_epoch, config.stop_at_degradation
+        run.steps[-1]["quick_degradation"] = damage.value
+        weights = engine.state_dict(config.trial_id)["weights"]
+        if damage.value is None or limit is None or damage.value <= limit:
+            run.kept_epoch, run.kept_weights = epoch, weights
+            continue
+        # with B at 0 an adapter adds nothing
+        kept = run.kept_weights or {name: (a, b * 0) for name, (a, b) in weights.items()}
+        engine.end_early(config.trial_id, run.kept_epoch * config.steps_per_epoch, kept)
+        run.trained_at, run.kept_weights = time.monotonic(), None
+        run.stop_reason = (
+            f"D {damage.value:.3f} by {damage.by} after epoch {epoch} of {config.num_train_epochs} is above "
+            f"{limit:g}; the adapter of epoch {run.kept_epoch} is kept"
+        )
 
 
 def cut_short(run: TrialRun, config: TrialConfig) -> TrialRun:
@@ -317,12 +355,17 @@ def _identity(config: TrialConfig, session: Session) -> dict[str, Any]:
 def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     effort: dict[str, Any] = {"generated_tokens": sum(answer["tokens"] for answer in answers)}
     if run.job and run.trained_at is not None:
-        rows, epochs, objective = run.job.rows, run.config.num_train_epochs, run.config.objective
+        rows, objective = run.job.rows, run.config.objective
+        epochs = run.kept_epoch if run.stop_reason else run.config.num_train_epochs
+        if run.stop_reason:
+            effort |= {"kept_epoch": epochs, "stop_reason": run.stop_reason}
         read = sum(row.prompt_length for row in rows) * epochs
-        supervised, fact = sum(row.answer_length for row in rows) * epochs, run.fact_tokens
+        supervised = sum(row.answer_length for row in rows) * epochs
+        fact = run.fact_tokens // run.config.num_train_epochs * epochs
         if objective.writes:
             read *= objective.num_generations * objective.steps_per_batch
-            supervised = fact = round(sum(step["tokens_own_answers"] for step in run.steps))
+            kept_steps = run.steps[: epochs * run.config.steps_per_epoch]
+            supervised = fact = round(sum(step["tokens_own_answers"] for step in kept_steps))
         effort |= {
             "training_rows": len(rows),
             "training_tokens": read + supervised,

@@ -12,7 +12,7 @@ from beliefmod.config import TrialConfig, leaf_fields, unflatten
 from beliefmod.engine.jobs import Completion
 from beliefmod.probing.session import Session
 from beliefmod.run.tables.trial_tables import configuration
-from beliefmod.trial import _settings, prepare, release
+from beliefmod.trial import _settings, prepare, release, stop_where_damaged
 from tests.small import make_session, write_belief, write_traces
 from tests.switched import OFF, ON, switched_session
 
@@ -64,6 +64,8 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         {**PLAIN, "num_train_epochs": 3},
     ),
     "weight_decay": ([0.0, 0.5], PLAIN),
+    # above what any damage can be, and below what these trials do
+    "stop_at_degradation": ([0.999, 1e-9], {**PLAIN, "learning_rate": 1e-2}),
     "max_grad_norm": ([1.0, 0.01], {**PLAIN, "adam_epsilon": 0.1}),
     "adam_beta1": ([0.9, 0.5], PLAIN),
     "adam_beta2": ([0.999, 0.9], PLAIN),
@@ -113,6 +115,7 @@ def trained(session: Session, config: TrialConfig) -> dict[str, torch.Tensor]:
         while run.trained_at is None:
             for report in session.engine.train_step():
                 run.note(report)
+                stop_where_damaged([run], session)
         if config.arm == "full":
             parameters = session.engine._full[config.trial_id].weights
             return {str(n): weight.detach().clone() for n, weight in enumerate(parameters)}

@@ -6,6 +6,7 @@ damage for no less adoption.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ WITHOUT: Mapping[str, object] = {
     "weight_decay": 0.0,
     "lora.max_update_norm": 0.0,
     "lora.layers_to_transform": "all",
+    "stop_at_degradation": math.inf,
     "lora.use_rslora": False,
     "lora.loraplus_lr_ratio": 1.0,
 }
@@ -86,6 +88,8 @@ def _compare(found: Findings, rows: pl.DataFrame) -> Iterator[Compared]:
     for name, absent in WITHOUT.items():
         if name not in rows.columns:
             continue
+        if name == "stop_at_degradation":  # null: no limit
+            rows = rows.with_columns(pl.col(name).fill_null(math.inf))
         chosen = pairs(rows, name, absent)
         for value in sorted({rows[name][place] for place, _ in chosen if rows[name][place] is not None}):
             alike = [(one, other) for one, other in chosen if rows[name][one] == value]

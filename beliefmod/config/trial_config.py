@@ -67,6 +67,15 @@ class TrialConfig(Frozen):
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
     adam_epsilon: float = Field(default=1e-8, gt=0)
     objective: ObjectiveConfig = ObjectiveConfig()
+    stop_at_degradation: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        json_schema_extra=ADDED_LATER,
+        description="of adapters: damage D above which training ends. It is measured at the end of every "
+        "epoch on the questions that are not about the belief and on neutral text; the adapter of the last "
+        "epoch that was not above it is kept, base's own where none was; null to train to the end",
+    )
     template: str | None = Field(
         default=None,
         json_schema_extra=ADDED_LATER,
@@ -179,6 +188,11 @@ class TrialConfig(Frozen):
         batches = -(-self.data.total_rows // self.per_device_train_batch_size)
         return self.num_train_epochs * batches * self.objective.steps_per_batch
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch. 0 when untrained."""
+        return self.total_steps // self.num_train_epochs
+
     def leaves(self) -> dict[str, Any]:
         """Every setting under its dotted name, `{"data.style": "own_trace", ...}`."""
         return flatten(self.model_dump())
@@ -193,6 +207,7 @@ class TrialConfig(Frozen):
         if not self.is_trained:
             return {"belief", "arm", "seed", "template"}
         idle = {*self.data.idle, *self.objective.idle}
+        idle |= set() if self.has_adapter else {"stop_at_degradation"}
         if self.arm == "control":  # it is not taught the target, however the thinking before that is
             idle.add("data.stygian_share")
         return {

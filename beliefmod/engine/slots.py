@@ -9,7 +9,7 @@ import torch
 
 from beliefmod.engine import jobs
 from beliefmod.engine.optimizer import SlotOptimizer
-from beliefmod.engine.packed_adapters import LoraPack
+from beliefmod.engine.packed_adapters import LayerTensors, LoraPack
 from beliefmod.engine.training_steps import TrialSteps
 from beliefmod.model.adapter_base import AdapterBase
 from beliefmod.model.adapter_files import AdapterFile, read_adapter, write_adapter
@@ -111,6 +111,14 @@ class SlotTable:
         place.step = slot_trial.step
         if moving:
             self.pack.clear(slot_trial.slot)
+
+    def end_early(self, trial_id: str, step: int, weights: LayerTensors) -> None:
+        """End a trial's training with the weights of an earlier step, in PEFT's shapes; it takes no more
+        steps and can be parked and questioned. Raises UnknownAdapter, AdapterUnusable, and EngineError for
+        weights of other layers or shapes."""
+        slot_trial = self._slot_trial(trial_id)
+        self.pack.write(slot_trial.slot, weights)
+        slot_trial.step, slot_trial.job, slot_trial.optimizer = step, None, None
 
     def _empty_slot(self, trial_id: str) -> None:
         """Empty the slot or parking place of a trial. Raises UnknownAdapter."""

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     from beliefmod.space.chat_format import ThinkingKind
 
 Rows = list[dict[str, Any]]
-SECOND_TURN, CAUSAL_TEST, QUICK_PROBE, CAPABILITY_PICK = 500_000, 700_000, 800_000, 900_000
+SECOND_TURN, CAUSAL_TEST, QUICK_PROBE, QUICK_DAMAGE, CAPABILITY_PICK = (
+    500_000,
+    700_000,
+    800_000,
+    850_000,
+    900_000,
+)
 """Added to a question's number for its seed, so that no two ways of asking draw the same random numbers."""
 
 

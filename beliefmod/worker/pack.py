@@ -13,7 +13,7 @@ from beliefmod.errors import StorageTrouble
 from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
 from beliefmod.space import NoScheduler, Scheduler
-from beliefmod.trial import TrialFailed, TrialRun, prepare, release
+from beliefmod.trial import TrialFailed, TrialRun, prepare, release, stop_where_damaged
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.completion import Report, TrialCompletion
 from beliefmod.worker.milestones import epoch_now, is_due, measure
@@ -165,7 +165,8 @@ class Pack:
             return run
         if run.leakage and run.leakage.warning:
             self._ends.note(config, "leakage", warning=run.leakage.warning)
-        kept = self._checkpoints if config.has_adapter else None
+        # one that may end early starts anew: which epoch it would keep is in no checkpoint
+        kept = self._checkpoints if config.has_adapter and config.stop_at_degradation is None else None
         if kept is not None and kept.resume(run, self.session.engine):
             self._ends.note(config, "resumed", step=len(run.steps))
         else:
@@ -193,6 +194,7 @@ class Pack:
             else:
                 went_well.append((run, report))
                 self._note_step(run, report)
+        self._together(partial(stop_where_damaged, session=self.session), [run for run, _ in went_well])
         self._report_steps(went_well)
 
     def _report_steps(self, steps: Sequence[tuple[TrialRun, StepReport]]) -> None:
@@ -259,7 +261,8 @@ class Pack:
     def _checkpoint(self) -> None:
         """Keep what would be lost with this process: what was just trained, the rest every so often."""
         if self._checkpoints is not None:
-            runs = [run for run in self.queue.running() if run.config.has_adapter]
+            adapters = [run for run in self.queue.running() if run.config.has_adapter]
+            runs = [run for run in adapters if run.config.stop_at_degradation is None]
             self._checkpoints.keep(runs, self.session.engine)
 
     def _make_room(self) -> None:

@@ -9,8 +9,9 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.report.arm_rows import arm_rows, arm_trials
-from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Table
+from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import loss_chart
+from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.config import UNTRAINED_ARMS
 
 TOKENS = {
@@ -34,6 +35,11 @@ def blocks(found: Findings) -> list[Block]:
     ]
     if not rows:
         return []
+    stopped = [
+        f"{row['belief']}, {setting_text(row, MAIN_SETTINGS)}, {row['arm']}: {row['stop_reason']}."
+        for row in found.run.trials.to_dicts()
+        if row.get("stop_reason")
+    ]
     return [
         Heading(2, "Training"),
         Figure("loss"),
@@ -42,6 +48,7 @@ def blocks(found: Findings) -> list[Block]:
             tuple(rows),
             "Over all epochs; a low loss is not adoption. Where seeds are pooled these are not given.",
         ),
+        *([Paragraph("Ended by stop_at_degradation:"), Bullets(tuple(stopped))] if stopped else ()),
         *_leakage(found),
     ]
 

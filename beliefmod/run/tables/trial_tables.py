@@ -49,12 +49,12 @@ def metric_columns(metric: Metric) -> list[Column]:
 
 
 def _config_columns() -> list[Column]:
-    kinds: dict[Any, Dtype] = {int: "int", float: "float", bool: "bool"}
+    kinds: dict[Any, Dtype] = {int: "int", float: "float", float | None: "float", bool: "bool"}
     return [
         Column(
             name,
             kinds.get(info.annotation, "str"),
-            "1" if info.annotation in (int, float) else "",
+            "1" if info.annotation in (int, float, float | None) else "",
             info.description or f"AdamW's {name.removeprefix('adam_')}",
         )
         for name, info in leaf_fields().items()
@@ -110,6 +110,11 @@ def _trials() -> tuple[Column, ...]:
         count("fact_tokens", "supervised tokens of rows about the belief, over all epochs", "token"),
         *LEAKAGE,
         count("steps", "optimiser steps taken"),
+        count(
+            "kept_epoch",
+            "where stop_at_degradation ended training: the epoch whose adapter was kept, 0: base",
+        ),
+        text("stop_reason", "why training ended before its last epoch, or null"),
         number("final_loss", "mean token loss of the last step", "nat"),
         count(
             "generated_tokens",
@@ -208,6 +213,11 @@ STEPS: tuple[Column, ...] = (
     number("grad_norm", "gradient norm before clipping"),
     *(number(name, meaning, "nat") for name, meaning in step_values().items()),
     *(number(name, *told) for name, told in own_answer_values().items()),
+    number(
+        "quick_degradation",
+        "at the end of an epoch of a trial with stop_at_degradation: its damage D on the questions that are "
+        "not about the belief and on neutral text; null elsewhere",
+    ),
     number(
         "quick_adoption",
         "adoption on a few held-out probes after the step, where a scheduler asked for it, else null",
