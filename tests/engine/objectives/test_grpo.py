@@ -338,7 +338,8 @@ def test_costs_and_gradients_are_the_formula(lengths, loss_type, beta, temperatu
     probabilities = [(x / temperature).softmax(1).gather(1, labels[:, None])[:, 0] for x in (mine, base)]
     ratio = probabilities[1] / probabilities[0]
     k3 = ratio - ratio.log() - 1
-    each = torch.tensor([a for a, n in zip(advantages, lengths, strict=True) for _ in range(n)])
+    per_answer = zip(advantages, lengths, strict=True)
+    each = torch.tensor([a for a, n in per_answer for _ in range(n)], dtype=torch.float64)
     counted = torch.tensor([n if loss_type == "grpo" else 8 for n in lengths for _ in range(n)])
     assert torch.allclose(cost, beta * k3 - each) and torch.allclose(divergence, counted * k3)
     assert k3.min() >= 0
@@ -367,7 +368,8 @@ def test_what_has_moved_too_far_towards_its_advantage_is_pushed_no_further(lengt
     ]
     cost, _ = Grpo().per_token(mine, labels, mine.detach(), rows)
     [gradient] = torch.autograd.grad(cost.sum(), mine)
-    each = torch.tensor([a for a, n in zip(advantages, lengths, strict=True) for _ in range(n)])
+    per_answer = zip(advantages, lengths, strict=True)
+    each = torch.tensor([a for a, n in per_answer for _ in range(n)], dtype=torch.float64)
     ratio = (own - before).exp()
     stopped = torch.where(each > 0, ratio > 1 + epsilon, ratio < 1 - epsilon)
     limit = torch.where(each > 0, 1 + epsilon, 1 - epsilon).double()
