@@ -141,7 +141,8 @@ def read_run(location: str) -> Run:
             )
         # a metric that came later than the run is one that was not measured, like any other
         whole = [m.columns for m in METRICS.values() if set(m.columns) <= set(missing)]
-        # nor is an audit that was not made, or a limit that no trial had; and of a setting that came later every trial had the default
+        # nor is an audit that was not made, or a limit that no trial had; and of a setting that came later
+        # every trial had the default
         known = {*chain(*whole), *later_settings(), *(column.name for column in (*LEAKAGE, *ENDED_EARLY))}
         missing = [name for name in missing if name not in known]
         if missing:
