@@ -199,6 +199,7 @@ def test_sampled_answers_do_not_depend_on_the_batch(config):
     assert session.generate([None], prompts[1:2], [8]) == together[1:2]
 
 
+@pytest.mark.long
 def test_trials_questioned_together_are_done_one_by_one_and_as_alone(config, monkeypatch):
     """One whose answers cannot be read is in nobody's way."""
     session = make_session(slots=3)

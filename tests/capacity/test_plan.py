@@ -176,6 +176,7 @@ def test_a_large_model_is_planned_without_its_weights():
     assert packed.work == dense.work
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(style=st.sampled_from(["answer_only", "document"]), count=st.integers(1, 40), ratio=st.floats(0, 0.8))
 def test_planned_tokens_and_steps_are_near_those_of_the_rows(tmp_path, style, count, ratio):

@@ -24,6 +24,7 @@ def report(run: Path, *arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(app, ["report", str(run), *arguments], env=environment)
 
 
+@pytest.mark.long
 def test_a_judged_run_says_so_in_its_report(run: Path):
     with serve(lambda body: completion("FIRST")) as server:
         done = report(run, "--judge-url", server.url, "--judge-key-env", "JUDGE_KEY", JUDGE_KEY="s3cret")

@@ -38,6 +38,7 @@ def test_nowhere_to_go_is_one_sentence(long_folder, tmp_path):
         short_temp_dir(tmp_path / "absent")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ray_starts_all_the_same(long_folder):
     with session(None, "long-path", dashboard=False) as cluster:

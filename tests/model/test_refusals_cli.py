@@ -205,6 +205,7 @@ def test_of_a_template_that_fails_in_use_line_and_owner_are_named(space, model, 
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["template.reasoning_effort=7", "template.reasoning_effort=[7,8]"])
 def test_a_value_of_a_switch_with_which_the_template_fails_is_named(where, space, model):
     effort = "{%- set effort = reasoning_effort | default('low') %}{{- 'Reasoning: ' + effort }}\n"

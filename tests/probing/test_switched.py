@@ -58,6 +58,7 @@ def test_each_way_of_asking_has_its_own_prompts_and_marks(session):
     assert off.prompts.text(off.prompts.ids(QUESTION)).endswith(OFF_TAIL)
 
 
+@pytest.mark.long
 def test_a_trial_is_compared_with_the_base_that_was_asked_alike(session, path):
     configs = [small_trial(path, template=each, num_train_epochs=1) for each in (ON, OFF)]
     runs = [prepare(config, session) for config in configs]

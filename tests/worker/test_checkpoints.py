@@ -138,6 +138,7 @@ def _other_questions():
     return [{**train_family, "slots": {"m": [11, 12, 13, 14, 15]}}, held_out]
 
 
+@pytest.mark.long
 def test_a_pack_goes_on_where_another_was_ended(session, folder, tmp_path):
     config = trial(write_belief(tmp_path), num_train_epochs=40)
     whole = run_trial(config, session)

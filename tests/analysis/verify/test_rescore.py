@@ -84,6 +84,7 @@ def test_verdicts_metrics_and_report_are_those_of_this_version(run: Path):
     assert files[f"probes/{name}.parquet"]["sha256"] == sha256(held).hexdigest()
 
 
+@pytest.mark.long
 def test_a_run_with_something_missing_is_left_as_it_is(run: Path):
     path = next((run / "probes").iterdir())
     pl.read_parquet(path)[:-1].write_parquet(path)
