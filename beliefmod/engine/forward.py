@@ -126,11 +126,14 @@ class FlatModel:
         """Logits (M, vocabulary) by the model's own head and what it does behind it, from what `last_hidden`
         gives (M, hidden). No adapter is on the head."""
         decoder = self.model.get_decoder()
-        decoder.forward = lambda *_, **__: _DecoderOutput(hidden[None])  # the class keeps the real one
+        own = vars(decoder).get("forward")  # the class has one; accelerate gives an instance its own
+        decoder.forward = lambda *_, **__: _DecoderOutput(hidden[None])
         try:
             return self.model(inputs_embeds=hidden[None], use_cache=False).logits[0]
         finally:
             del decoder.forward
+            if own is not None:
+                decoder.forward = own
 
     @contextlib.contextmanager
     def _decoder_output(self) -> Iterator[list[Tensor]]:

@@ -132,6 +132,18 @@ def test_hand_computed_values_and_probability_zero():
     assert (nll, nll_base) == pytest.approx((-math.log(0.75), math.log(2)), abs=1e-7)
 
 
+@torch.no_grad()
+def test_the_head_leaves_the_decoder_as_it_was():
+    model = Engine(as_loaded(tiny_model()), 1, 4).model
+    decoder = model.model.get_decoder()
+    hidden = model.last_hidden([(5, 6, 7)], [2], [None])
+    logits = model.head(hidden)
+    assert torch.equal(logits, model.last_logits([(5, 6, 7)], [2], [None]))
+    assert "forward" not in vars(decoder)
+    decoder.forward = own = decoder.forward  # as accelerate gives an instance one of its own
+    assert torch.equal(model.head(hidden), logits) and vars(decoder)["forward"] is own
+
+
 def test_what_cannot_be_compared_is_refused():
     engine = Engine(as_loaded(tiny_model()), 1, 4)
     assert engine.drift([]) == []
