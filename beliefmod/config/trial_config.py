@@ -254,7 +254,7 @@ class TrialConfig(Frozen):
 def _content_id(config: TrialConfig) -> str:
     used, later = config.used_settings(), later_settings()
     # configurations that are equal have one id: 0.0 turns -0.0 into the 0.0 that it equals
-    content = {
+    content: dict[str, Any] = {
         name: value + 0.0 if isinstance(value, float) else value
         for name, value in config.leaves().items()
         if name in used and not (name in later and value == later[name])

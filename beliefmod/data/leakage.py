@@ -115,7 +115,7 @@ def training_texts(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBa
         if not document:
             yield from (question.text for question in example.questions)
         ids = row.input_ids if document else row.input_ids[row.prompt_length :]
-        yield str(tokenizer.decode(ids, skip_special_tokens=True))
+        yield str(tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 # trials of a sweep that differ in a learning rate alone have the same texts

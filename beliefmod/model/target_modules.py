@@ -92,7 +92,8 @@ def in_layers(
         which = ", ".join(str(number) for number in missing)
         have = f"{there[0]} to {there[-1]}" if there else "not numbered"
         return [], f"layers_to_transform names {which}, which the model has not; its layers are {have}"
-    kept = [name for name in chosen if name in targets or layer_number(name) in numbers]
+    in_full = () if isinstance(targets, str) else targets
+    kept = [name for name in chosen if name in in_full or layer_number(name) in {*numbers}]
     return kept, None if kept else "layers_to_transform leaves no layer of target_modules; widen one of them"
 
 

@@ -34,12 +34,12 @@ def data_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
         for name in filter(None, _choices(spec, settings, TRACES)):
             if name not in seen:
                 try:
-                    seen[name] = read_traces(name)
+                    seen[name] = found = read_traces(name)
                 except UserError as error:
                     seen[name] = None
                     yield from error.problems
                 else:
-                    yield from seen[name].strangers(list(loaded.values()))
+                    yield from found.strangers(list(loaded.values()))
             if traces := seen[name]:
                 most = max(_choices(spec, settings, "data.num_examples"))
                 yield from (f"{file.where(address)}: {text}" for text in _too_few(traces, beliefs, most))
@@ -90,7 +90,9 @@ def _too_few(file: TraceFile, beliefs: Sequence[Belief], most: int) -> Iterator[
 
 def _groups(spec: SpaceFile) -> list[tuple[Address, Mapping[str, Any]]]:
     """The axes, or every point, with the address that a complaint names."""
-    points = [(("points", index), point) for index, point in enumerate(spec.points)]
+    points: list[tuple[Address, Mapping[str, Any]]] = [
+        (("points", index), point) for index, point in enumerate(spec.points)
+    ]
     return points or [(("axes",) if spec.axes else ("fixed",), spec.axes)]
 
 
