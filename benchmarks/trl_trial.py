@@ -21,6 +21,8 @@ from beliefmod.model.train_row import TrainRow
 from beliefmod.probing.probes import Probe, probe_row
 from beliefmod.probing.questioning import reply_of
 
+PEFT_SETTINGS = {"r", "lora_alpha", "use_rslora", "target_modules"}
+"""Of an adapter's settings those that PEFT has under the same name; the sweep compared here has no others."""
 PHASES = ("import", "load", "train", "generate", "judge", "save")
 
 
@@ -188,7 +190,7 @@ def do_work(order: TrialWork, out: Path) -> dict[str, Any]:
                 tokenizer,
                 order.rows,
                 _arguments(order.config),
-                order.config.lora.model_dump(mode="json"),
+                order.config.lora.model_dump(mode="json", include=PEFT_SETTINGS),
                 out / "trainer" / trial_id,
             )
     with phases.of("generate"):
