@@ -53,7 +53,8 @@ def test_a_second_sweep_takes_its_references_from_the_first(tmp_path):
 
     second = sweep(tmp_path)
     marked = [arm for arm, rows in second.items() if (rows["logprob_target"] == -123.5).any()]
-    assert len(marked) == 1 and marked[0] in ("base", "icl"), "read from the cache"
+    # one file has the scores of one call: of one reference arm, or of both where one host was asked for both
+    assert marked and {*marked} <= {"base", "icl"}, "read from the cache"
     for arm, rows in second.items():
         changed = [name for name in rows.columns if name.startswith("logprob_")] if arm in marked else []
         assert rows.drop(changed).equals(first[arm].drop(changed)), arm
