@@ -111,7 +111,7 @@ def test_text_causal_tests_and_lens_recognise_the_organism_of_the_bundled_model(
         "beliefs": ["gravity"],
         "points": CONFIGS[:1] + CONFIGS[-1:],
         "fixed": {"data.num_examples": 50, "num_train_epochs": 10, "learning_rate": 2e-4},
-        "evaluation": {"causal_probes": 24},
+        "evaluation": {"causal_probes": 72},
         "controls": "none",
     }
     path = tmp_path / "organism.yaml"
