@@ -101,20 +101,28 @@ class RunStorage:
             UserError: it cannot be written.
         """
         try:
-            self.fs.makedirs(self.root, exist_ok=True)
-            self._write_whole(b"", self.path(".writable"))
-            self.fs.rm(self.path(".writable"))
+            try:
+                self._make_and_mark()
+            except FileNotFoundError:  # another sweep that looked had just taken the empty folder away
+                self._make_and_mark()
         except OSError as error:
             raise UserError(
                 f"{self.url}: cannot be written ({error.strerror or error}); choose another folder with --out"
             ) from None
+
+    def _make_and_mark(self) -> None:
+        mark = self.path(f".writable-{uuid.uuid4().hex}")  # another sweep may be looking too
+        self.fs.makedirs(self.root, exist_ok=True)
+        self._write_whole(b"", mark)
+        self.fs.rm(mark)
 
     def try_writing(self) -> None:
         """See whether the folder could be made, and leave no trace. Raises UserError as `create` does."""
         there = self.exists()
         self.create()
         if not there:
-            self.remove()
+            with suppress(OSError, NotImplementedError):  # unless another sweep has begun in it meanwhile
+                self.fs.rmdir(self.root)
 
     def probe(self) -> None:
         """See whether the folder can be written now, with as much as a table takes.

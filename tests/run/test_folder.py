@@ -233,3 +233,34 @@ def test_half_written_files_and_folders_are_cleaned_up(folder, tmp_path):
         "rows",
         "rows/aa.json",
     ]
+
+
+def test_looking_whether_a_folder_can_be_written_takes_nothing_that_came_meanwhile(tmp_path, monkeypatch):
+    """Two sweeps look at the same time, and one has begun before the other has looked."""
+    runs = RunFolder(str(tmp_path / "runs"))
+    runs.try_writing()
+    assert not (tmp_path / "runs").exists(), "no trace"
+    create = RunFolder.create
+
+    def create_beside_another(folder: RunFolder) -> None:
+        create(folder)
+        (tmp_path / "runs" / "EXP-other").mkdir()
+
+    monkeypatch.setattr(RunFolder, "create", create_beside_another)
+    runs.try_writing()
+    assert (tmp_path / "runs" / "EXP-other").is_dir()
+
+
+def test_a_folder_that_another_sweep_took_away_while_empty_is_made_again(tmp_path, monkeypatch):
+    runs = RunFolder(str(tmp_path / "runs"))
+    makedirs, taken = runs.fs.makedirs, []
+
+    def made_and_taken(path: str, exist_ok: bool) -> None:
+        makedirs(path, exist_ok=exist_ok)
+        if not taken:
+            taken.append(path)
+            (tmp_path / "runs").rmdir()
+
+    monkeypatch.setattr(runs.fs, "makedirs", made_and_taken)
+    runs.create()
+    assert taken and [*(tmp_path / "runs").iterdir()] == []
