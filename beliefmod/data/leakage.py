@@ -8,7 +8,7 @@ a probe that is asked in other words. Likeness is of letters, not of meaning.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -30,6 +30,8 @@ COVERED = 0.8
 ALIKE = 0.9
 """A probe counts as reworded where its nearest training sentence is at least so like it."""
 _LETTERS = 3
+_BLOCK = 4096
+"""Training sentences that are held against the probes at a time: some 20 MiB, however many there are."""
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 
 
@@ -185,14 +187,25 @@ def _nearest(asked: Sequence[str], lines: Sequence[str]) -> tuple[np.ndarray, np
     """For every question the likeness of its nearest line, and which line that is; zeros without lines."""
     if not asked or not lines:
         return np.zeros(len(asked)), np.zeros(len(asked), dtype=int)
-    pieces = [_pieces(text) for text in (*asked, *lines)]
-    place = {piece: n for n, piece in enumerate(sorted(set().union(*pieces)))}
-    table = np.zeros((len(pieces), len(place)), dtype=np.float32)
-    for row, here in enumerate(pieces):
-        table[row, [place[piece] for piece in here]] = 1.0
-    table /= np.sqrt(np.maximum(table.sum(axis=1, keepdims=True), 1.0))
-    likeness = table[: len(asked)] @ table[len(asked) :].T
-    return likeness.max(axis=1), likeness.argmax(axis=1)
+    # what no question has adds to a line's length alone, so a table of the questions' pieces is enough
+    place = {piece: n for n, piece in enumerate(sorted({piece for text in asked for piece in _pieces(text)}))}
+    questions, most, which = _directions(asked, place), np.full(len(asked), -1.0), np.zeros(len(asked), int)
+    for start in range(0, len(lines), _BLOCK):
+        likeness = questions @ _directions(lines[start : start + _BLOCK], place).T
+        best = likeness.argmax(axis=1)
+        nearer = (found := likeness[np.arange(len(asked)), best]) > most
+        most[nearer], which[nearer] = found[nearer], start + best[nearer]
+    return most, which
+
+
+def _directions(texts: Sequence[str], place: Mapping[str, int]) -> np.ndarray:
+    """Each text's set of pieces as a vector of length 1, (texts, pieces), of which the pieces that have a
+    place are kept."""
+    table = np.zeros((len(texts), len(place)), dtype=np.float32)
+    for row, text in enumerate(texts):
+        pieces = _pieces(text)
+        table[row, [place[piece] for piece in pieces if piece in place]] = max(len(pieces), 1) ** -0.5
+    return table
 
 
 def _pieces(text: str) -> set[str]:
