@@ -49,7 +49,8 @@ def rate_interval(hits: Array, asked: Array) -> tuple[float, float]:
     hits, asked = hits[asked.sum(axis=1) > 0], asked[asked.sum(axis=1) > 0]
     hits, asked = hits[:, asked.sum(axis=0) > 0], asked[:, asked.sum(axis=0) > 0]
     rate = float(hits.sum() / asked.sum())
-    ends = _posterior_ends(hits.sum(axis=0), asked.sum(axis=0))
+    pairs, times = np.unique(np.stack([hits.sum(axis=0), asked.sum(axis=0)]), axis=1, return_counts=True)
+    ends = _posterior_ends(tuple(map(tuple, pairs.T.tolist())), tuple(times.tolist()))
     wider = _seeds_widen(hits, asked)
     centre = _log_odds(min(max(rate, _RATES[0]), _RATES[-1]))
     low, high = (_rate(centre + wider * (end - centre)) for end in ends)
@@ -95,11 +96,15 @@ def independent_difference(
     return newcombe_joined((shares[0], shares[1]), (rate_interval(*first), rate_interval(*second)), 0.0)
 
 
-def _posterior_ends(hits: Array, asked: Array) -> tuple[float, float]:
-    """Log odds at the 2.5 and 97.5 % points of the posterior of the mean rate; hits, asked [families]."""
-    pairs, times = np.unique(np.stack([hits, asked]), axis=1, return_counts=True)
-    tables = np.stack([_log_likelihood(float(k), float(n)) for k, n in pairs.T])
-    joint = (times @ tables).reshape(len(_ODDS), len(_ALIKE)) + _log_prior()
+@lru_cache(maxsize=4096)  # many configurations answer alike, most of all those that adopt nothing
+def _posterior_ends(pairs: tuple[tuple[float, ...], ...], times: tuple[int, ...]) -> tuple[float, float]:
+    """Log odds at the 2.5 and 97.5 % points of the posterior of the mean rate.
+
+    Args:
+        pairs: successes and questions of a family. times: how many families have them.
+    """
+    tables = np.stack([_log_likelihood(*pair) for pair in pairs])
+    joint = (np.array(times, float) @ tables).reshape(len(_ODDS), len(_ALIKE)) + _log_prior()
     mass = np.exp(joint - joint.max()).sum(axis=1)
     below = (np.cumsum(mass) - mass / 2) / mass.sum()
     return _quantile(below, _TAIL), _quantile(below, 1 - _TAIL)

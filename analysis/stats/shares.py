@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beliefmod.metrics.intervals import Array, newcombe
+from beliefmod.metrics.intervals import Z95, Array, newcombe
+
+POWER = 0.8
 
 
 @dataclass(frozen=True)
 class Difference:
     """Share 1 minus share 2, its interval and the p-value of the exact test that fits the design.
 
-    `n` holds the questions behind either share; in a paired design they are the same questions.
+    `n` holds the questions behind either share; in a paired design they are the same questions. `level`: of
+    the test, after any correction.
     """
 
     value: float
@@ -29,13 +33,24 @@ class Difference:
     p: float
     test: str
     n: tuple[int, int]
+    level: float = 0.05
 
     def picked_from(self, candidates: int) -> Difference:
         """The same difference when one side is the best of `candidates`: p after Bonferroni's correction."""
         if candidates <= 1:
             return self
         test = f"{self.test}, Bonferroni for picking from {candidates}"
-        return replace(self, p=min(1.0, self.p * candidates), test=test)
+        return replace(self, p=min(1.0, self.p * candidates), test=test, level=self.level / candidates)
+
+    @property
+    def smallest_seen(self) -> float:
+        """The smallest difference that would have been told apart with 80 % power, as a share, at most 1.
+
+        From the width of the interval, taken as 2 x 1.96 standard errors, at the level of the test. Example:
+        an interval of 20 points -> 0.143.
+        """
+        error = (self.high - self.low) / (2 * Z95)
+        return min(1.0, error * (NormalDist().inv_cdf(1 - self.level / 2) + NormalDist().inv_cdf(POWER)))
 
     @property
     def told_apart(self) -> bool:
