@@ -107,7 +107,8 @@ def html_of(block: Block, svgs: Mapping[str, str]) -> str:
         case Figure(name, caption):
             # the drawing comes from our own renderer, which has escaped its texts
             return (
-                f'<figure><div class="chart" id="chart-{escape(name)}">{svgs[name]}</div>'
+                f'<figure><div class="chart" id="chart-{escape(name)}" tabindex="0" role="group" '
+                f'aria-label="Chart {escape(name)}">{svgs[name]}</div>'
                 f"<figcaption>{words(caption)}</figcaption></figure>"
             )
         case Sample(title, pieces):

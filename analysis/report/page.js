@@ -71,6 +71,13 @@ reveal(here());
 
 // ---- charts: the static picture stays until the interactive one is there; without scripts it is the figure ----
 const views = new Map();
+// a screen reader is told of marks that have words, not of the groups that they stand in
+const named = place => {
+  for (const mark of place.querySelectorAll('[role="graphics-symbol"]:not([aria-label])')) {
+    mark.removeAttribute('role');
+    mark.removeAttribute('aria-roledescription');
+  }
+};
 const draw = source => {
   const name = source.dataset.chart;
   const place = document.getElementById('chart-' + name);
@@ -79,6 +86,7 @@ const draw = source => {
   return vegaEmbed(live, JSON.parse(source.textContent), {renderer: 'svg', actions: false, ast: true})
     .then(result => {
       place.replaceChildren(live);
+      named(place);
       views.set(name, result.view);
       place.dataset.live = 'yes';
       return result.view;
@@ -86,6 +94,7 @@ const draw = source => {
     .catch(error => { console.error('chart ' + name + ' stays static:', error); });
 };
 
+document.querySelectorAll('.chart').forEach(named);
 const sources = [...document.querySelectorAll('script[type="application/json"][data-chart]')];
 const frontier = sources.find(source => source.dataset.chart === 'frontier');
 let keep = [];
