@@ -12,7 +12,7 @@ from beliefmod.beliefs import load_belief
 from beliefmod.cli.app import app
 from beliefmod.space.load import load_space
 
-REAL = ("real", "ways", "hypotheses_real")
+REAL = ("real", "ways", "framing_real", "hypotheses_real")
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
 
