@@ -14,6 +14,7 @@ from analysis.wording import bounds, percent, plural
 
 Row = Mapping[str, Any]
 CONFIRMED, CORRECTED, MEASURED = "confirmed", "corrected", "as measured"
+ONE_SEED = "one seed: nothing covers what a second would show"
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,16 @@ class Headline:
     measured: str | None = None
 
     @property
+    def ends(self) -> str:
+        """`[60.2, 95.0]`, empty without an interval."""
+        if self.low is None or self.high is None:
+            return ""
+        return bounds(self.low, self.high, self.row.get("adoption_n"))
+
+    @property
     def number(self) -> str:
         """`83.1 % [60.2, 95.0]`."""
-        n = self.row.get("adoption_n")
-        ends = "" if self.low is None or self.high is None else f" {bounds(self.low, self.high, n)}"
-        return f"{percent(self.adoption, n)}{ends}"
+        return f"{percent(self.adoption, self.row.get('adoption_n'))} {self.ends}".strip()
 
     @property
     def why(self) -> str:
@@ -58,7 +64,7 @@ class Headline:
         if self.measured is not None:
             told += f"; as measured {self.measured}"
         if seeds == 1:
-            told += "; one seed, nothing covers what a second would show"
+            told += f"; {ONE_SEED}"
         return told
 
 

@@ -50,7 +50,7 @@ def test_without_confirmation_the_corrected_number_stands_first() -> None:
     assert (found.adoption, found.low, found.high) == shifted(0.8, (0.6, 0.9), PICKED)
     assert found.low is not None and found.low < 0.6 and 0.6 < found.adoption < 0.8 and found.high == 0.9
     assert "as measured 80.0 % [60.0, 90.0], n = 108" in found.why
-    assert "one seed, nothing covers what a second would show" in found.why
+    assert "one seed: nothing covers what a second would show" in found.why
 
 
 def test_nothing_picked_is_nothing_corrected() -> None:
