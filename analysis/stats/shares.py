@@ -44,18 +44,22 @@ class Difference:
 
     @property
     def smallest_seen(self) -> float:
-        """The smallest difference that would have been told apart with 80 % power, as a share, at most 1.
-
-        From the width of the interval, taken as 2 x 1.96 standard errors, at the level of the test. Example:
-        an interval of 20 points -> 0.143.
-        """
-        error = (self.high - self.low) / (2 * Z95)
-        return min(1.0, error * (NormalDist().inv_cdf(1 - self.level / 2) + NormalDist().inv_cdf(POWER)))
+        """The smallest difference that would have been told apart with 80 % power, as a share, at most 1."""
+        return smallest_seen(self.low, self.high, self.level)
 
     @property
     def told_apart(self) -> bool:
         """Whether the interval leaves out 0 and the test agrees."""
         return (self.low > 0 or self.high < 0) and self.p < 0.05
+
+
+def smallest_seen(low: float, high: float, level: float = 0.05) -> float:
+    """The smallest effect that a two-sided test would have seen with 80 % power, as a share, at most 1.
+
+    From the width of the 95 % interval, taken as 2 x 1.96 standard errors. Example: -0.1 to 0.1 -> 0.143.
+    """
+    normal, error = NormalDist(), (high - low) / (2 * Z95)
+    return min(1.0, error * (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(POWER)))
 
 
 def unpaired(k1: int, n1: int, k2: int, n2: int) -> Difference:

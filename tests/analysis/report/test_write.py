@@ -98,7 +98,8 @@ def test_numbers_come_with_n_and_interval(run: Path, written: ReportPaths) -> No
     )
     top = best.sort("adoption")["adoption"][-1]
     assert re.search(
-        rf"gravity \(existing\) .*: at D ≤ 0.05 the best of 16 configurations .* adopts on .* as measured {100 * top:.1f} %",
+        r"gravity \(existing\) .*: at D ≤ 0.05 the best of 16 configurations .* adopts on .* "
+        rf"as measured {100 * top:.1f} %",
         text,
     )
 
