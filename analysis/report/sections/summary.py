@@ -9,7 +9,7 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Figure, Heading, Paragraph
-from analysis.report.verdicts import verdicts
+from analysis.report.first_screen import verdicts
 
 
 def blocks(found: Findings) -> list[Block]:

@@ -13,8 +13,8 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.report.blocks import Linked, to_markdown
 from analysis.report.compose import compose
+from analysis.report.first_screen import breaks_first, quoted, verdicts
 from analysis.report.html_blocks import body_of
-from analysis.report.verdicts import breaks_first, quoted, verdicts
 from analysis.studies.confirm import confirmation_of, confirmations
 from analysis.wording import percent
 from beliefmod.metrics.registry import COMPONENTS
