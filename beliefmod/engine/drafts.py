@@ -1,7 +1,7 @@
 """Drafted decoding: guesses at an answer's next tokens, to be verified together in one pass.
 
 The adapters of a sweep answer the same questions, mostly in the same words. A row is drafted from what others
-wrote to the same prompt, else from its prompt. A guess decides nothing: a token is kept if it is the one that
+wrote to the same prompt, from its own text and from its prompt. A guess decides nothing: a token is kept if it is the one that
 the row would have written, so drafts change how long an answer takes and nothing else.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from beliefmod.engine.tokens import Ids, agreeing
 
@@ -19,7 +19,7 @@ MOST_DRAFTED = 15
 _ANSWERS_EACH = 4  # that are kept of one prompt, the newest
 _MOST_TOKENS = 500_000  # that are kept in all: 19 MB, 70 MB where every answer has been searched
 _FADE, _LEAST_MISSES = 0.8, 0.02
-_RUN = 2  # tokens that must agree for a guess to be picked up again
+_RUN, _LONGEST_RUN = 2, 8  # tokens that must agree for a guess to be picked up again, and that are compared
 
 
 class Text:
@@ -34,6 +34,34 @@ class Text:
         if self._behind is None:
             self._behind = {self.ids[end - _RUN : end]: end for end in range(_RUN, len(self.ids))}
         return self._behind.get(run)
+
+    def after(self, place: int, most: int) -> Ids:
+        """Up to `most` tokens from a place on."""
+        return self.ids[place : place + most]
+
+
+class OwnText:
+    """What a row has written itself: a text that repeats itself goes on as it did before."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self._behind: dict[Ids, int] = {}
+
+    def add(self, tokens: Sequence[int]) -> None:
+        """Write on. A run that ends with the text is known once something follows it."""
+        for token in tokens:
+            if len(self.ids) >= _RUN:
+                self._behind[tuple(self.ids[-_RUN:])] = len(self.ids)
+            self.ids.append(token)
+
+    def behind(self, run: Ids) -> int | None:
+        """The place behind the last such run of tokens that something follows; None if there is none."""
+        return self._behind.get(run)
+
+    def after(self, place: int, most: int) -> Ids:
+        """`most` tokens from a place on; behind the end, what lies between the two again and again."""
+        ahead = self.ids[place : place + most]
+        return tuple(ahead[n % len(ahead)] for n in range(most)) if ahead else ()
 
 
 class Answers:
@@ -64,7 +92,7 @@ class Answers:
 
 @dataclass
 class Draft:
-    """Where one row is in the texts that it is drafted from.
+    """Where one row is in the texts that it is drafted from: others' answers, its prompt, and its own text.
 
     Attributes:
         hits, misses: tokens that the texts foretold, and those that came otherwise; older ones count less.
@@ -74,9 +102,9 @@ class Draft:
     prompt: Text
     hits: float = 2.0
     misses: float = 1.0
-    _text: Text | None = None
+    own: OwnText = field(default_factory=OwnText)
+    _text: Text | OwnText | None = None
     _place: int = 0
-    _run: Ids = ()
 
     def __post_init__(self) -> None:
         if self.sources:
@@ -89,7 +117,7 @@ class Draft:
 
     def guess(self, most: int) -> Ids:
         """Up to `most` tokens that may come next."""
-        return () if self._text is None else self._text.ids[self._place : self._place + most]
+        return () if self._text is None else self._text.after(self._place, most)
 
     def wrote(self, tokens: Sequence[int]) -> None:
         """Go on behind the tokens that were written."""
@@ -98,19 +126,25 @@ class Draft:
         if foretold:
             self.hits = _FADE * self.hits + right
             self.misses = max(_LEAST_MISSES, _FADE * self.misses + (right < len(foretold)))
-        self._run = (*self._run, *tokens)[-_RUN:]
+        self.own.add(tokens)
         if right == len(tokens):
             self._place += right
         else:
             self._find()
 
     def _find(self) -> None:
-        for text in (*reversed(self.sources), self.prompt):
-            place = text.behind(self._run)
-            if place is not None:
-                self._text, self._place = text, place
-                return
+        """Go to the place in the texts that agrees with most of what was written last; the newest answer
+        before older ones, and the prompt last."""
+        run, longest = tuple(self.own.ids[-_RUN:]), 0
         self._text = None
+        for text in (*reversed(self.sources), self.own, self.prompt):
+            place = text.behind(run)
+            if place is None:
+                continue
+            before = text.ids[max(0, place - _LONGEST_RUN) : place]
+            alike = agreeing(before[::-1], self.own.ids[: -_LONGEST_RUN - 1 : -1])
+            if alike > longest:
+                self._text, self._place, longest = text, place, alike
 
 
 class Pace:
