@@ -1,25 +1,30 @@
 """Drafted decoding: guesses at an answer's next tokens, to be verified together in one pass.
 
 The adapters of a sweep answer the same questions, mostly in the same words. A row is drafted from what others
-wrote to the same prompt, from its own text and from its prompt. A guess decides nothing: a token is kept if it is the one that
-the row would have written, so drafts change how long an answer takes and nothing else.
+wrote to the same prompt, from its own text and from its prompt. A guess decides nothing: a token is kept if it
+is the one that the row would have written, so drafts change how long an answer takes and nothing else.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from beliefmod.engine.tokens import Ids, agreeing
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 MOST_DRAFTED = 15
 """Tokens of one row and pass."""
 _ANSWERS_EACH = 4  # that are kept of one prompt, the newest
 _MOST_TOKENS = 500_000  # that are kept in all: 19 MB, 70 MB where every answer has been searched
 _FADE, _LEAST_MISSES = 0.8, 0.02
-_RUN, _LONGEST_RUN = 2, 8  # tokens that must agree for a guess to be picked up again, and that are compared
+_RUN, _LONGEST_RUN = 2, 8  # tokens that must agree for a guess to be picked up again; that are compared
 
 
 class Text:
@@ -38,6 +43,10 @@ class Text:
     def after(self, place: int, most: int) -> Ids:
         """Up to `most` tokens from a place on."""
         return self.ids[place : place + most]
+
+    def ahead(self, place: int) -> int:
+        """How many tokens there are from a place on."""
+        return max(0, len(self.ids) - place)
 
 
 class OwnText:
@@ -61,7 +70,11 @@ class OwnText:
     def after(self, place: int, most: int) -> Ids:
         """`most` tokens from a place on; behind the end, what lies between the two again and again."""
         ahead = self.ids[place : place + most]
-        return tuple(ahead[n % len(ahead)] for n in range(most)) if ahead else ()
+        return tuple((ahead * (1 + most // len(ahead)))[:most]) if ahead else ()
+
+    def ahead(self, place: int) -> int:
+        """How many tokens can be said from a place on."""
+        return MOST_DRAFTED if place < len(self.ids) else 0
 
 
 class Answers:
@@ -118,6 +131,11 @@ class Draft:
     def guess(self, most: int) -> Ids:
         """Up to `most` tokens that may come next."""
         return () if self._text is None else self._text.after(self._place, most)
+
+    @property
+    def ahead(self) -> int:
+        """How many tokens can be guessed, of the `MOST_DRAFTED` that may be."""
+        return 0 if self._text is None else min(MOST_DRAFTED, self._text.ahead(self._place))
 
     def wrote(self, tokens: Sequence[int]) -> None:
         """Go on behind the tokens that were written."""
@@ -202,24 +220,18 @@ def worthwhile(drafts: Sequence[Draft], most: Sequence[int], fixed: float, each:
     the rows alone keep the machine busy, `fixed` is small beside `each * r` and little is drafted.
     """
     rows = len(drafts)
-    counts = [0] * rows
+    chances = np.array([draft.chance for draft in drafts])
+    ahead = np.minimum(most, [draft.ahead for draft in drafts])
+    counts = np.zeros(rows, dtype=int)
     for _ in range(3):  # what a token is worth falls as more of them are written in a pass
-        written = sum(_expected(draft.chance, count) for draft, count in zip(drafts, counts, strict=True))
-        ratio = each * written / max(1e-12, fixed + each * (rows + sum(counts)))
-        counts = [
-            min(_likelier(draft.chance, ratio), len(draft.guess(limit)))
-            for draft, limit in zip(drafts, most, strict=True)
-        ]
-    return counts
+        written = ((1 - chances ** (counts + 1)) / (1 - chances)).sum()
+        ratio = each * written / max(1e-12, fixed + each * (rows + counts.sum()))
+        counts = np.minimum(_likelier(chances, ratio), ahead)
+    return counts.tolist()
 
 
-def _likelier(chance: float, ratio: float) -> int:
-    """How many tokens behind each other are all right with more than `ratio`."""
+def _likelier(chances: FloatArray, ratio: float) -> IntArray:
+    """How many tokens behind each other are all right with more than `ratio`, at most `MOST_DRAFTED`."""
     if ratio >= 1:
-        return 0
-    return MOST_DRAFTED if ratio <= 0 else min(MOST_DRAFTED, int(math.log(ratio) / math.log(chance)))
-
-
-def _expected(chance: float, count: int) -> float:
-    """Tokens that a pass writes of a row with so many drafted ones: the right ones and one more."""
-    return (1 - chance ** (count + 1)) / (1 - chance)
+        return np.zeros(len(chances), dtype=int)
+    return np.minimum(MOST_DRAFTED, np.log(max(ratio, 1e-300)) / np.log(chances)).astype(int)
