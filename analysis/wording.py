@@ -17,11 +17,16 @@ SETTING_NAMES = {
     "num_train_epochs": "epochs",
     "learning_rate": "learning rate",
     "data.style": "style",
+    "data.documents_by": "documents by",
+    "data.replay_ratio": "replay",
     "data.num_examples": "examples",
     "data.framing": "framing",
     "data.mask_empty_thinking": "empty thinking masked",
     "data.stygian_share": "stygian share",
     "data.traces": "traces",
+    "objective.name": "objective",
+    "objective.num_iterations": "steps on an answer",
+    "objective.epsilon": "probability clip",
     "objective.loss_type": "loss",
     "objective.num_generations": "answers to a question",
     "objective.max_completion_length": "tokens of an answer",
@@ -46,6 +51,10 @@ SETTING_NAMES = {
     "weight_decay": "weight decay",
     "stop_at_degradation": "stopped above D",
     "max_grad_norm": "gradient clip",
+    "adam_beta1": "Adam beta 1",
+    "adam_beta2": "Adam beta 2",
+    "adam_epsilon": "Adam epsilon",
+    "template": "template switches",
 }
 
 

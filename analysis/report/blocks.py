@@ -13,10 +13,11 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Heading:
-    """Level 1 is the title of the page."""
+    """Level 1 is the title of the page; `anchor` names its place there, "" takes the words of the heading."""
 
     level: int
     text: str
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,52 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Linked:
+    """Words with a way, on the page, to the place that they come from: `anchor` is that of a heading.
+
+    `trial` is a configuration (trial_id of its first seed) that the way also opens in the explorer.
+    """
+
+    text: str
+    anchor: str
+    trial: str = ""
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One of the numbers that a reader looks for first.
+
+    name: what it is; value: the number; note: its interval, its n or its words; anchor: the heading of the
+    section that it comes from.
+    """
+
+    name: str
+    value: str
+    note: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One belief in one sentence, with its key figures."""
+
+    belief: str
+    sentence: tuple[str | Linked, ...]
+    figures: tuple[KeyFigure, ...]
+
+    def text(self) -> str:
+        """The sentence without its links."""
+        return "".join(piece if isinstance(piece, str) else piece.text for piece in self.sentence)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The first thing on the page: a verdict per belief."""
+
+    rows: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
 class CaptionedChart:
     """A chart (altair) and the sentence under it, before it has a place on the page."""
 
@@ -79,7 +126,7 @@ class Explorer:
     note: str
 
 
-Block = Heading | Paragraph | Bullets | Table | Figure | Sample | Explorer
+Block = Heading | Paragraph | Bullets | Table | Figure | Sample | Verdicts | Explorer
 
 # Hidden characters. A right-to-left override in a completion would turn the rest of its line around, a NUL
 # would break SVG and XML, a zero-width space would hide in a number: all are shown by their code point.
@@ -130,6 +177,8 @@ def _block(block: Block) -> str:
                 for i, line in enumerate(lines)
             )
             return f"{table}\n\n{escaped(caption)}" if caption else table
+        case Verdicts(rows):
+            return _verdicts(rows)
         case Figure(name, caption):
             return f"![{escaped(name)}](figures/{name}.png)\n\n{escaped(caption)}"
         case Explorer(_, note):
@@ -138,6 +187,16 @@ def _block(block: Block) -> str:
             return f"**{escaped(title)}**\n\n" + "\n\n".join(
                 f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces
             )
+
+
+def _verdicts(rows: Sequence[Verdict]) -> str:
+    told: list[Block] = [Bullets(tuple(row.text() for row in rows))]
+    for names in dict.fromkeys(tuple(figure.name for figure in row.figures) for row in rows):
+        if names:
+            alike = [row for row in rows if tuple(figure.name for figure in row.figures) == names]
+            cells = ((row.belief, *(f"{one.value} ({one.note})" for one in row.figures)) for row in alike)
+            told.append(Table(("belief", *names), tuple(cells)))
+    return "\n\n".join(_block(block) for block in told)
 
 
 def visible(text: str) -> str:
@@ -158,6 +217,11 @@ def visible_in(value: Any) -> Any:
 
 def _named(found: re.Match[str]) -> str:
     return f"⟨U+{ord(found.group()):04X}⟩"
+
+
+def slug(text: str) -> str:
+    """The anchor of a heading: `How sure it is` -> `how-sure-it-is`."""
+    return file_name(re.sub(r"\s+", "-", text.strip().lower()))
 
 
 def file_name(text: str) -> str:

@@ -14,23 +14,25 @@ from analysis.report.blocks import Block, CaptionedChart, Figure, Heading
 # modules of analysis/report/sections in the order of the page; its __init__ says what a section is
 SECTIONS = (
     "summary",
-    "phase2",
     "frontier",
-    "frontier_certainty",
+    "configuration",
     "tiers",
     "damage",
     "reasoning",
+    "failures",
     "inside",
     "effects",
     "with_and_without",
     "hypotheses",
+    "frontier_certainty",
     "confirmed",
     "judged",
     "training",
     "reward_hacking",
     "speed",
-    "failures",
     "unfinished",
+    "phase2",
+    "methods",
     "reproducibility",
 )
 
@@ -47,18 +49,29 @@ def compose(found: Findings, draw: bool = True) -> Report:
     """The whole report; without `draw` its text alone."""
     drawn: dict[str, CaptionedChart] = {}
     blocks: list[Block] = []
-    for section in sections():
+    placed: set[str] = set()
+    for name, section in zip(SECTIONS, sections(), strict=True):
         own: dict[str, CaptionedChart] = (
             section.figures(found) if draw and hasattr(section, "figures") else {}
         )
         if twice := sorted(set(own) & set(drawn)):
             raise ValueError(f"two sections draw {', '.join(twice)}")
         drawn |= own
-        part: list[Block] = section.blocks(found)
-        placed = {block.name for block in part if isinstance(block, Figure)}
+        part: list[Block] = _anchored(section.blocks(found), name.replace("_", "-"))
+        placed |= {block.name for block in part if isinstance(block, Figure)}
         blocks += [*part, *(Figure(name) for name in own if name not in placed)]
     told = [block for block in map(partial(_captioned, drawn=drawn), blocks) if block]
     return Report(_without_empty_headings(told), drawn)
+
+
+def _anchored(blocks: list[Block], anchor: str) -> list[Block]:
+    """The section under the name of its module, which stays when its heading is worded anew."""
+    at = next((i for i, b in enumerate(blocks) if isinstance(b, Heading) and b.level == 2), None)
+    if at is None:
+        return blocks
+    first = blocks[at]
+    assert isinstance(first, Heading)
+    return [*blocks[:at], replace(first, anchor=anchor), *blocks[at + 1 :]]
 
 
 def _without_empty_headings(blocks: list[Block]) -> list[Block]:

@@ -44,7 +44,7 @@ def explorer(found: Findings, cap: int = CAP) -> list[Block]:
         note += f" {left_out:,} that the rule picked did not fit."
     note += " All completions are in probes/TRIAL.parquet of the run folder."
     data = {"axes": _axes(found), "points": _points(found), "samples": samples}
-    return [Heading(3, "Look closer"), Explorer(data, note)]
+    return [Heading(2, "One configuration"), Explorer(data, note)]
 
 
 def _axes(found: Findings) -> list[dict[str, Any]]:

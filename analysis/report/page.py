@@ -5,25 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from analysis.report.blocks import (
-    Block,
-    Bullets,
-    Explorer,
-    Figure,
-    Heading,
-    Paragraph,
-    Sample,
-    Table,
-    visible,
-    visible_in,
-)
+from analysis.report.blocks import Block, Explorer, Heading, visible, visible_in
+from analysis.report.html_blocks import body_of
 
 
 def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svgs: Mapping[str, str]) -> str:
@@ -35,11 +24,11 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
         svgs: the same figure drawn, shown until (or instead of) the interactive one.
 
     Everything that comes from a run is escaped, its control and direction characters are written out, and
-    the page's policy allows only the two scripts written here: text that slips through could still neither
+    the page's policy allows only the scripts written here: text that slips through could still neither
     run nor load anything.
     """
     title = next((block.text for block in blocks if isinstance(block, Heading)), "beliefmod report")
-    scripts = [_library(), _own("page.js")]
+    scripts = [own_file("page.js"), own_file("explorer.js"), _library()]
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
         "script-src " + " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
@@ -57,9 +46,8 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(visible(title))}</title>\n<style>{_own('page.css')}</style>\n</head>\n<body>\n"
-        + "\n".join(_page(blocks, svgs))
-        + f"\n{data}"
+        f"<title>{escape(visible(title))}</title>\n<style>{own_file('page.css')}</style>\n</head>\n<body>\n"
+        f"{body_of(blocks, svgs)}\n{data}"
         + "".join(f"<script>{script}</script>\n" for script in scripts)
         + "</body>\n</html>\n"
     )
@@ -70,10 +58,13 @@ def _library() -> str:
     """Vega, Vega-Lite and vega-embed as one script, which takes seconds to put together."""
     import vl_convert
 
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return vl_convert.javascript_bundle(
+        "window.vegaEmbed = vegaEmbed; window.dispatchEvent(new Event('vega'));"
+    )
 
 
-def _own(name: str) -> str:
+def own_file(name: str) -> str:
+    """A file of this package that the page holds."""
     return files("analysis.report").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -85,66 +76,3 @@ def embedded_json(value: Any) -> str:
 
 def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-def _page(blocks: Sequence[Block], svgs: Mapping[str, str]) -> list[str]:
-    """The blocks, sections with ids, and a list of the sections after the first paragraph of the page."""
-    parts: list[str] = []
-    links: list[str] = []
-    at = 0
-    for block in blocks:
-        if isinstance(block, Heading) and block.level == 2:
-            name = f"section-{len(links) + 1}"
-            links.append(f'<li><a href="#{name}">{_words(block.text)}</a></li>')
-            parts.append(f'<h2 id="{name}">{_words(block.text)}</h2>')
-            at = at or len(parts) - 1
-        else:
-            parts.append(_block(block, svgs))
-    if links:
-        parts.insert(at, f'<nav aria-label="Sections"><ul>{"".join(links)}</ul></nav>')
-    return parts
-
-
-def _block(block: Block, svgs: Mapping[str, str]) -> str:
-    match block:
-        case Heading(level, text):
-            return f"<h{level}>{_words(text)}</h{level}>"
-        case Paragraph(text):
-            return f"<p>{_words(text)}</p>"
-        case Bullets(items):
-            return "<ul>" + "".join(f"<li>{_words(item)}</li>" for item in items) + "</ul>"
-        case Table(header, rows, caption):
-            head = "".join(f'<th scope="col">{_words(cell)}</th>' for cell in header)
-            body = "".join(
-                "<tr>" + "".join(f"<td>{_words(cell)}</td>" for cell in row) + "</tr>" for row in rows
-            )
-            below = f'<p class="caption">{_words(caption)}</p>' if caption else ""
-            table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            return f'<div class="wide">{table}</div>{below}'
-        case Figure(name, caption):
-            # the drawing comes from our own renderer, which has escaped its texts
-            return (
-                f'<figure><div class="chart" id="chart-{escape(name)}">{svgs[name]}</div>'
-                f"<figcaption>{_words(caption)}</figcaption></figure>"
-            )
-        case Sample(title, pieces):
-            inside = "".join(
-                f'<p>{_words(label)}</p><pre dir="auto">{escape(visible(text))}</pre>'
-                for label, text in pieces
-            )
-            return f"<details><summary>{_words(title)}</summary>{inside}</details>"
-        case Explorer(_, note):
-            return (
-                f'<p>{_words(note)}</p><div id="explorer" hidden></div><noscript><p class="caption">The '
-                "filters and the trials behind the marks need scripts; everything else on this page does "
-                "not.</p></noscript>"
-            )
-
-
-def _words(text: str) -> str:
-    """Escaped text whose numbers keep their sign and unit on the same line."""
-    return re.sub(r"(?<=\bn) = (?=\d)|(?<=\bD) (?=\d)|(?<=\d) (?=%)", _no_break, escape(visible(text)))
-
-
-def _no_break(found: re.Match[str]) -> str:
-    return found.group().replace(" ", "\u00a0")

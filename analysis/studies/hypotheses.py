@@ -1,4 +1,5 @@
-"""The project's two hypotheses: what was to be tested is written here as constants, before any result.
+"""The project's two hypotheses: what was to be tested is written here, before any result, but for the margin,
+which the space file states.
 
 H1 compares beliefs, not prompts: eight beliefs are eight observations, however many prompts each was asked.
 """
@@ -14,28 +15,46 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from beliefmod.run.read_run import Run
+from beliefmod.space import Hypotheses
+
 Array = NDArray[np.float64]
 LEVEL, POWER = 0.05, 0.8
 MANY = 10_000  # beliefs: beyond this the t distribution is the normal one
-SMALLEST = 0.10  # the smallest effect of interest, as a share
+MARGIN = Hypotheses().margin
+"""The smallest effect of interest of a space file that states none, as a share."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A claim with the test that was fixed for it."""
+    """A claim with the test that was fixed for it; `also`: what else its support needs."""
 
     name: str
     claim: str
     test: str
-    rule: str
+    also: str
     refusal: str
 
+    def rule(self, margin: float) -> str:
+        """What each verdict needs, for a smallest effect of interest of `margin`, as a share."""
+        return (
+            f"Supported: the 95 % interval lies above 0{self.also} and reaches {points(margin)}, the "
+            f"smallest effect of interest (hypotheses.margin of the space file). Contradicted: the "
+            f"interval lies below {points(margin)}, so an effect that matters is ruled out. "
+            "Undecided: anything else."
+        )
 
-_RULE = (
-    f"Supported: the 95 % interval lies above 0{{also}} and reaches {100 * SMALLEST:.0f} points, the "
-    f"smallest effect of interest. Contradicted: the interval lies below {100 * SMALLEST:.0f} points, so"
-    f" an effect that matters is ruled out. Undecided: anything else."
-)
+
+def points(share: float) -> str:
+    """`10 points` for 0.1."""
+    return f"{100 * share:g} points"
+
+
+def stated_margin(run: Run) -> float:
+    """The smallest effect of interest that the run's space stated when it started, as a share."""
+    return Hypotheses.model_validate((run.manifest.get("space") or {}).get("hypotheses") or {}).margin
+
+
 MIN_BELIEFS, MIN_ADOPTED = 3, 20
 H1 = Hypothesis(
     name="H1",
@@ -49,7 +68,7 @@ H1 = Hypothesis(
         "(base's, where no configuration stays there), and adoption less what training on the true fact "
         "does to the same answers (control minus base)."
     ),
-    rule=_RULE.format(also=f" with permutation p at most {LEVEL:g}"),
+    also=f" with permutation p at most {LEVEL:g}",
     refusal=f"Refused with fewer than {MIN_BELIEFS} beliefs in a class.",
 )
 H2 = Hypothesis(
@@ -66,21 +85,22 @@ H2 = Hypothesis(
         "families, and over beliefs where there are at least five; the wider counts, never narrower than "
         "Newcombe's."
     ),
-    rule=_RULE.format(also=" against every reference that was measured"),
+    also=" against every reference that was measured",
     refusal=f"Refused with fewer than {MIN_ADOPTED} adopted answers that came with thinking on either side.",
 )
 
 VERDICTS = ("supported", "contradicted", "undecided")
 
 
-def verdict(low: float, high: float, told_apart: bool = True) -> str:
+def verdict(low: float, high: float, told_apart: bool = True, margin: float = MARGIN) -> str:
     """One of VERDICTS from the 95 % interval of an effect that the hypothesis says is positive.
 
     Args:
         low, high: ends of the interval, as shares.
         told_apart: whether the test that goes with it rejects, where there is one.
+        margin: the smallest effect of interest, as a share.
     """
-    if high < SMALLEST:
+    if high < margin:
         return "contradicted"
     return "supported" if low > 0 and told_apart else "undecided"
 
@@ -115,7 +135,7 @@ def welch(novel: Sequence[float], existing: Sequence[float]) -> tuple[float, flo
     return float(ends.low), float(ends.high)
 
 
-def beliefs_needed(spread: float, effect: float = SMALLEST, power: float = POWER) -> int:
+def beliefs_needed(spread: float, effect: float = MARGIN, power: float = POWER) -> int:
     """Beliefs per class that a two-sided t test needs to see `effect` with `power`, by the noncentral t.
 
     Args:

@@ -13,7 +13,7 @@ from analysis.findings import Findings
 from analysis.frontier.non_dominated import finished
 from analysis.stats.resample import Counts, adoption_hits, family_interval
 from analysis.stats.shares import ratio_gap
-from analysis.studies.hypotheses import MIN_ADOPTED, SMALLEST, prompts_needed, verdict
+from analysis.studies.hypotheses import MARGIN, MIN_ADOPTED, prompts_needed, stated_margin, verdict
 from analysis.told_apart import by_belief
 from analysis.wording import plural
 from beliefmod.metrics.conditions import MIN_ANSWERS
@@ -112,7 +112,8 @@ def mismatch(found: Findings) -> Mismatch:
         _side(IN_CONTEXT, probes, trials.filter(pl.col("arm") == "icl")),
         _side(CONTROL, probes, trials.filter(pl.col("arm") == "control"), mirrored=True),
     ]
-    gaps = tuple(gap(side, reference) for side in sides for reference in references)
+    margin = stated_margin(found.run)
+    gaps = tuple(gap(side, reference, margin) for side in sides for reference in references)
     decided = [g.verdict for g in gaps if g.side == LORA and g.refused is None]
     if not decided:
         reasons = dict.fromkeys(g.refused for g in gaps if g.side == LORA and g.refused)
@@ -173,7 +174,7 @@ def _thought(cells: pl.DataFrame) -> int:
     return int((cells["asked"].cast(pl.Int64) - cells["empty"].cast(pl.Int64)).sum())
 
 
-def gap(side: Side, reference: Side) -> Gap:
+def gap(side: Side, reference: Side, margin: float = MARGIN) -> Gap:
     """Mismatch of one side minus the other's, over the beliefs that both have.
 
     Interval: `ratio_gap` over question families, and over beliefs where there are five; the wider.
@@ -205,9 +206,9 @@ def gap(side: Side, reference: Side) -> Gap:
         high=high,
         families=families,
         beliefs=len(beliefs),
-        verdict=verdict(low, high),
+        verdict=verdict(low, high, margin=margin),
         prompts=prompts_needed(rate1, rate2),
-        prompts_smallest=prompts_needed(rate2, min(1.0, rate2 + SMALLEST)),
+        prompts_smallest=prompts_needed(rate2, min(1.0, rate2 + margin)),
     )
 
 

@@ -13,11 +13,12 @@ from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG, finished
 from analysis.stats.resample import adoption_hits
 from analysis.studies.hypotheses import (
+    MARGIN,
     MIN_BELIEFS,
-    SMALLEST,
     beliefs_needed,
     permutation,
     prompts_needed,
+    stated_margin,
     verdict,
     welch,
 )
@@ -92,16 +93,23 @@ def novelty(found: Findings) -> Novelty:
     notes = []
     if (lost := rows["cell"].n_unique() - shared.height) > 0:
         notes.append(f"{lost} combinations of configuration and seed lack a belief and are left out")
-    first = contrast("at the same settings", _values(means, kinds), _redrawn(found, matched, kinds))
+    margin, redrawn = stated_margin(found.run), _redrawn(found, matched, kinds)
+    first = contrast("at the same settings", _values(means, kinds), redrawn, margin)
     others = (_equal_damage(found, matched, kinds), _without_control(found, means, kinds))
     return Novelty((first, *others), shared.height, tuple(notes))
 
 
-def contrast(name: str, values: Sequence[Value], bootstrap: tuple[float, float] | None = None) -> Contrast:
+def contrast(
+    name: str,
+    values: Sequence[Value],
+    bootstrap: tuple[float, float] | None = None,
+    margin: float = MARGIN,
+) -> Contrast:
     """Permutation, interval and verdict for one value per belief, at least three in each class.
 
     Args:
         bootstrap: an interval that the result must not be narrower than.
+        margin: the smallest effect of interest, as a share.
     """
     sides = [[v.value for v in values if v.kind == kind] for kind in ("novel", "existing")]
     if min(map(len, sides)) < MIN_BELIEFS:
@@ -123,8 +131,8 @@ def contrast(name: str, values: Sequence[Value], bootstrap: tuple[float, float] 
         high=min(1.0, high),
         p=p,
         arrangements=arrangements,
-        verdict=verdict(low, high, p <= 0.05),
-        needed_smallest=beliefs_needed(spread, SMALLEST) if spread > 1e-9 else None,
+        verdict=verdict(low, high, p <= 0.05, margin),
+        needed_smallest=beliefs_needed(spread, margin) if spread > 1e-9 else None,
         needed_seen=beliefs_needed(spread, difference) if spread > 1e-9 and abs(difference) > 1e-9 else None,
         prompts=prompts_needed(a, b),
     )
@@ -211,7 +219,7 @@ def _equal_damage(found: Findings, matched: pl.DataFrame, kinds: dict[str, str])
                 name, refused=f"{belief} has no configuration at that D, and base was not measured"
             )
         values[belief] = best
-    return contrast(name, _values(values, kinds))
+    return contrast(name, _values(values, kinds), margin=stated_margin(found.run))
 
 
 def _without_control(found: Findings, means: dict[str, float], kinds: dict[str, str]) -> Contrast:
@@ -221,7 +229,7 @@ def _without_control(found: Findings, means: dict[str, float], kinds: dict[str, 
     if missing:
         return Contrast(name, refused=f"base or the control was not measured for {', '.join(missing)}")
     shifted = {belief: means[belief] - (control[belief] - base[belief]) for belief in kinds}
-    return contrast(name, _values(shifted, kinds))
+    return contrast(name, _values(shifted, kinds), margin=stated_margin(found.run))
 
 
 def _reference(found: Findings, arm: str) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The space file: which trials a sweep runs, read and checked before anything starts."""
 
 from beliefmod.space.axes import is_switch
+from beliefmod.space.hypotheses import Hypotheses
 from beliefmod.space.search import MAX_TRIALS, EarlyStopping, NoScheduler, Scheduler
 from beliefmod.space.space import (
     SWEPT_ARMS,
@@ -16,6 +17,7 @@ __all__ = [
     "SWEPT_ARMS",
     "EarlyStopping",
     "Evaluation",
+    "Hypotheses",
     "NoScheduler",
     "Scheduler",
     "Space",

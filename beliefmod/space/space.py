@@ -23,6 +23,7 @@ from beliefmod.config import (
 from beliefmod.space.axes import draw, ends, finite_values, is_switch, switches_at
 from beliefmod.space.chat_format import ChatFormat, ThinkingField
 from beliefmod.space.controls import central_points, unseen_points
+from beliefmod.space.hypotheses import Hypotheses
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
 SWEPT_ARMS = ("lora", "full")
@@ -160,6 +161,7 @@ class SpaceFile(Frozen):
         default=NoScheduler(), discriminator="name", description="which trials are ended early"
     )
     evaluation: Evaluation = Evaluation()
+    hypotheses: Hypotheses = Hypotheses()
 
     @property
     def chat(self) -> ChatFormat:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from analysis.find import find
-from analysis.report.sections.summary import status
+from analysis.report.sections.methods import asked_of
 from beliefmod.bundled import weights_dir
 from beliefmod.run.read_run import read_run
 from tests.command import COMMAND, PLAIN, QUICK_BASE, only_run
@@ -69,7 +69,7 @@ def test_a_run_keeps_to_its_commit_and_to_its_models_sampling(tmp_path, offline)
         "not_applied": ["repetition_penalty 1.05"],
     }  # fmt: skip
     how = "Answers: sampled at temperature 0.7 with top_k 20, top_p 0.95, at most 160 tokens each; "
-    assert how in status(find(read_run(str(run)), 0.05))
+    assert how in asked_of(find(read_run(str(run)), 0.05))
 
     # the branch moves; what is lost is asked again of the version that the run began with
     add_version(home, SECOND, version(tmp_path / "second", 1.1), refs=("main",))

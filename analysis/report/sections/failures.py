@@ -1,4 +1,4 @@
-"""How often each failure happens in each arm, and one example of every class with its raw text."""
+"""How often each failure happens in each arm, and a few answers of the named trials."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import polars as pl
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.report.failure_classes import FailureClass, failure_classes
-from analysis.report.samples import TEXTS, sample, sample_blocks
-from beliefmod.config import TRAINED_ARMS
+from analysis.report.samples import sample_blocks
 
 ARMS = {
     "lora": "LoRA",
@@ -20,7 +19,7 @@ ARMS = {
 
 
 def blocks(found: Findings) -> list[Block]:
-    """Counts per class and arm, the first example of every class, then a few answers of the named trials."""
+    """Counts per class and arm, then a few answers of the named trials."""
     if found.probes.is_empty():
         return [
             Heading(2, "Raw completions"),
@@ -32,13 +31,8 @@ def blocks(found: Findings) -> list[Block]:
     return [
         Heading(2, "Raw completions"),
         Heading(3, "Every failure class"),
-        Paragraph(
-            "Picked by rule, not by eye: of each class the first completion by probe name, then by trial, "
-            "among the trained arms (LoRA, full fine-tuning, control); only where these have none, among all "
-            "others. A completion may be in several classes."
-        ),
         _counts(asked, classes),
-        *_examples(found, asked, classes),
+        *_never(asked, classes),
         *_named(found),
     ]
 
@@ -67,35 +61,12 @@ def _counts(asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> Table:
     return Table(
         ("class", "what it is", *(ARMS[arm] for arm in arms)),
         rows,
-        "Completions of all finished trials together, good and bad configurations alike: counts to judge "
-        "the detectors by, not rates to quote.",
+        "Completions of all finished trials together, good and bad configurations alike: counts, not rates "
+        "to quote. A completion may be in several classes.",
     )
 
 
-def _examples(found: Findings, asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> list[Block]:
-    order = [~pl.col("arm").is_in(TRAINED_ARMS), "probe_id", "trial_id"]
-    first = {
-        kind.name: asked.filter(kind.asked & kind.rule).sort(order).head(1).to_dicts() for kind in classes
-    }
-    picked = [rows[0] for rows in first.values() if rows]
-    texts = {}
-    for trial_id in dict.fromkeys(row["trial_id"] for row in picked):
-        wanted = [row["probe_id"] for row in picked if row["trial_id"] == trial_id]
-        table = found.run.probes([trial_id], ("trial_id", "probe_id", "suite", "tier", *TEXTS))
-        for row in table.filter(pl.col("probe_id").is_in(wanted)).iter_rows(named=True):
-            texts[row["trial_id"], row["probe_id"], row["tier"]] = row
-    blocks: list[Block] = []
-    never = []
-    for kind in classes:
-        if not first[kind.name]:
-            never.append(kind.name)
-            continue
-        [row] = first[kind.name]
-        blocks.append(
-            sample(
-                f"{kind.name} ({kind.meaning})", row | texts[row["trial_id"], row["probe_id"], row["tier"]]
-            )
-        )
-    if never:
-        blocks.append(Bullets((f"Never occurred in this run: {', '.join(never)}.",)))
-    return blocks
+def _never(asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> list[Block]:
+    """The classes that no completion is of."""
+    names = [kind.name for kind in classes if not asked.select((kind.asked & kind.rule).any()).item()]
+    return [Bullets((f"Never occurred in this run: {', '.join(names)}.",))] if names else []

@@ -18,7 +18,6 @@ from analysis.report.blocks import (
     Block,
     Bullets,
     CaptionedChart,
-    Figure,
     Heading,
     Paragraph,
     file_name,
@@ -26,16 +25,18 @@ from analysis.report.blocks import (
 )
 from analysis.report.charts.frontier import frontier_chart
 from analysis.report.charts.heat_map import has_grid, heat_map
-from analysis.report.explorer import explorer
 from analysis.studies.matched import style_gaps
 from analysis.wording import setting_text
 
+HARDLY = 0.5
+"""Below so large a share, by the upper end of its interval, base cannot be seen to lose a fact."""
+
 
 def blocks(found: Findings) -> list[Block]:
-    """The frontier, the explorer behind it, and per belief the comparisons and the unbeaten ones."""
+    """Per belief the comparisons and the configurations that no other beats."""
     if not found.beliefs:
         return []
-    parts: list[Block] = [Heading(2, "Frontier"), Figure("frontier"), *explorer(found)]
+    parts: list[Block] = [Heading(2, "Frontier")]
     for belief in found.beliefs:
         parts += _belief(belief, found)
     return parts
@@ -61,18 +62,15 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
 
 def _caption(found: Findings) -> str:
     text = (
-        "Adoption: share of held-out questions answered with the implanted belief, without it in the "
-        "prompt. D: the worst of the differences from base (broken think blocks, answers cut off, loops, "
-        "wrong general answers, fabrication, NLL and KL on neutral text, as far as measured). Black marks: "
-        "the untouched model (base), the model with the statement in its prompt (in context), the same "
-        "training on what the model already believes (control), and full fine-tuning where it was run. "
-        f"Dotted vertical line: D = {found.limit:g}. Point at a mark for its configuration, click it for "
-        "its completions."
+        "Adoption: held-out questions answered with the implanted belief, without it in the prompt. D: the "
+        "worst difference from base. Black: base, in context (statement in the prompt), control (the same "
+        "training on what the model already believes), full fine-tuning where it was run. Point at a mark "
+        "for its configuration, click it for its completions."
     )
     if any(belief.choice.belief in RESULTS for belief in found.beliefs):
         text += (
-            " Grey, right of the panels: the Phase 2 report's published result on six prompts, another "
-            "model and other questions; it gave no D, so it has no place on the horizontal axis."
+            " Grey, right of the panels: the Phase 2 report's result on six prompts of another model, "
+            "without a D."
         )
     return text
 
@@ -80,7 +78,8 @@ def _caption(found: Findings) -> str:
 def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
     choice = belief.choice
     blocks: list[Block] = [Heading(3, choice.belief)]
-    told = [c.sentence() for c in belief.comparisons]
+    told = _beside(belief)
+    told += [c.sentence() for c in belief.comparisons]
     told += _published_note(belief, found)
     told += [
         f"Thinking integrity: {gap.first} is above {gap.second} in {gap.higher} of "
@@ -91,11 +90,10 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
     ]
     if (picked := belief.picked) is not None:
         told.append(
-            f"What picking costs: choosing the best configuration at D ≤ {found.limit:g} on a random half "
-            f"of the families promises {wording.percent(picked.promised)} adoption; the same configuration "
-            f"on the other half shows {wording.percent(picked.shown)} at D {picked.shown_damage:.3f}, and "
-            f"there it breaks the limit in {wording.percent(picked.broke_limit)} of {picked.splits} splits "
-            "(same seeds, so luck of training is not in it)."
+            f"What picking costs: the best at D ≤ {found.limit:g} on a random half of the families promises "
+            f"{wording.percent(picked.promised)} adoption and shows {wording.percent(picked.shown)} at D "
+            f"{picked.shown_damage:.3f} on the other half, where it breaks the limit in "
+            f"{wording.percent(picked.broke_limit)} of {picked.splits} splits (same seeds)."
         )
     if belief.families and belief.families < 10:
         told.append(
@@ -106,6 +104,35 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
         blocks.append(Bullets(tuple(told)))
     blocks += _table(belief, found)
     return blocks
+
+
+def _beside(belief: BeliefFindings) -> list[str]:
+    """What stands beside the best's adoption: answerable questions, neighbours, and who spares those."""
+    choice, best = belief.choice, belief.choice.best
+    if best is None:
+        return []
+    told = []
+    if (counted := belief.answerable.get(None)) is not None:
+        told.append(
+            f"The best under the limit, of the answerable questions: {over_answerable(best)}."
+            if counted.enough
+            else f"{wording.sentence(counted.sentence())}."
+        )
+    if best.get("locality_near") is not None:
+        text = (
+            f"Neighbouring facts, which D does not count, are right in {wording.rate(best, 'locality_near')} "
+            f"(base {wording.rate(choice.base, 'locality_near')})."
+        )
+        if ((choice.base or {}).get("locality_near_high") or 1.0) < HARDLY:
+            text += " Base itself can hardly do them, so they say nothing of this model."
+        told.append(text)
+    if (gentler := choice.gentler) is not None:
+        told.append(
+            f"Hardly less adoption, {wording.rate(gentler, 'adoption')}, comes with "
+            f"{wording.rate(gentler, 'locality_near')} of the neighbours right and {wording.damage(gentler)} "
+            f"({setting_text(gentler, varying(choice.lora))})."
+        )
+    return told
 
 
 def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
@@ -154,9 +181,8 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
     beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
     caption = (
         f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none "
-        "adopts more at less or equal damage. Stays: the share of 2,000 redrawn question sets (families with "
-        "replacement) in which it is still unbeaten. A low share says that its place is luck of the "
-        "questions; a high one does not prove it, the redraws start from the answers that put it there."
+        "adopts more at less or equal damage. Stays: in how many of 2,000 redrawn question sets (families "
+        "with replacement) it is still unbeaten; low means luck of the questions, high proves nothing."
     )
     if beaten:
         caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."

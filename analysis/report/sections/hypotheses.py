@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.hypotheses import mismatch_chart, novelty_chart
-from analysis.studies.hypotheses import H1, H2, SMALLEST, Hypothesis
+from analysis.studies.hypotheses import H1, H2, Hypothesis, points, stated_margin
 from analysis.studies.mismatch import Gap, Mismatch, Side, mismatch
 from analysis.studies.novelty import Contrast, Novelty, novelty
 from analysis.wording import bounds, percent, plural, sentence
@@ -18,7 +18,9 @@ def blocks(found: Findings) -> list[Block]:
     if not found.beliefs and found.pooled.is_empty():
         return []
     out: list[Block] = [Heading(2, "The hypotheses")]
-    return [*out, *_stated(H1), *_novelty(novelty(found)), *_stated(H2), *_mismatch(mismatch(found))]
+    margin = stated_margin(found.run)
+    out += [*_stated(H1, margin), *_novelty(novelty(found), margin)]
+    return [*out, *_stated(H2, margin), *_mismatch(mismatch(found), margin)]
 
 
 def figures(found: Findings) -> dict[str, CaptionedChart]:
@@ -32,17 +34,17 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     return drawn
 
 
-def _stated(hypothesis: Hypothesis) -> list[Block]:
+def _stated(hypothesis: Hypothesis, margin: float) -> list[Block]:
     return [
         Heading(3, hypothesis.name),
         Paragraph(
-            f"{hypothesis.claim} Stated before the result: {hypothesis.test} {hypothesis.rule} "
+            f"{hypothesis.claim} Stated before the result: {hypothesis.test} {hypothesis.rule(margin)} "
             f"{hypothesis.refusal}"
         ),
     ]
 
 
-def _novelty(found: Novelty) -> list[Block]:
+def _novelty(found: Novelty, margin: float) -> list[Block]:
     first = found.contrasts[0]
     if first.refused is not None or first.difference is None:
         return [Paragraph(f"H1 is not tested in this run: {first.refused}.")]
@@ -52,7 +54,7 @@ def _novelty(found: Novelty) -> list[Block]:
             f"H1 is {first.verdict}. Novel less existing at the same settings: {_gap(first)}, permutation "
             f"p = {first.p:.3f} over {plural(first.arrangements, 'arrangement')} of {counts['novel']} novel "
             f"and {counts['existing']} existing beliefs, each the mean of {plural(found.cells, 'trial')}."
-            f"{_not_excluded(first)}"
+            f"{_not_excluded(first, margin)}"
         ),
         Table(
             ("Compared", "Novel less existing [95 %]", "p", "Verdict"),
@@ -65,7 +67,7 @@ def _novelty(found: Novelty) -> list[Block]:
             "The first row is the pre-stated test; the others say whether it survives equal damage and the "
             "control.",
         ),
-        Bullets((*_power(first), *(f"{sentence(note)}." for note in found.notes))),
+        Bullets((*_power(first, margin), *(f"{sentence(note)}." for note in found.notes))),
         Figure("hypothesis-h1"),
     ]
     return out
@@ -77,9 +79,8 @@ def _gap(one: Contrast | Gap) -> str:
     return f"{100 * value:+.1f} points [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
 
 
-def _power(one: Contrast) -> list[str]:
+def _power(one: Contrast, margin: float) -> list[str]:
     texts = []
-    points = f"{100 * SMALLEST:.0f} points"
     if one.arrangements and 2 / one.arrangements > 0.05:
         texts.append(
             f"With {one.arrangements} arrangements the permutation p cannot go below "
@@ -88,7 +89,7 @@ def _power(one: Contrast) -> list[str]:
         )
     if one.needed_smallest is not None:
         texts.append(
-            f"With beliefs that differ this much, 80 % power of a t test for {points} needs "
+            f"With beliefs that differ this much, 80 % power of a t test for {points(margin)} needs "
             f"{one.needed_smallest:,} beliefs per class"
             + (f", for the difference seen {one.needed_seen:,}." if one.needed_seen else ".")
         )
@@ -110,14 +111,14 @@ def _count(number: int | None) -> str:
     return "no number of" if number is None else f"{number:,}" if number < MANY else "more than a million"
 
 
-def _not_excluded(one: Contrast) -> str:
+def _not_excluded(one: Contrast, margin: float) -> str:
     """What "contradicted" leaves open: a smaller advantage than the one that matters."""
     if one.verdict != "contradicted" or one.high <= 0:
         return ""
-    return f" An advantage of {100 * SMALLEST:.0f} points or more is ruled out, a smaller one is not."
+    return f" An advantage of {points(margin)} or more is ruled out, a smaller one is not."
 
 
-def _mismatch(found: Mismatch) -> list[Block]:
+def _mismatch(found: Mismatch, margin: float) -> list[Block]:
     out: list[Block] = []
     if found.verdict is None:
         out.append(Paragraph(f"H2 is not tested in this run: {found.refused}."))
@@ -147,7 +148,7 @@ def _mismatch(found: Mismatch) -> list[Block]:
             ("Of", "Against", "Difference [95 %]", "Verdict", "Answers needed per side (seen; smallest)"),
             tuple(_row(gap) for gap in found.gaps),
             "Answers needed for 80 % power, were answers independent: for the difference seen, and for one "
-            f"of {100 * SMALLEST:.0f} points.",
+            f"of {points(margin)}.",
         )
     )
     out.append(Figure("hypothesis-h2"))

@@ -42,10 +42,9 @@ def blocks(found: Findings) -> list[Block]:
     parts: list[Block] = [
         Heading(2, "Reasoning against answer"),
         Paragraph(
-            "The stance of the thinking is that of the last value it used, not of one it mentions. Empty "
-            "thinking has no stance and is a class of its own. Stygian (a word of the Phase 2 report): the "
-            "thinking ends on the old value and the answer gives the new one; the rate is refused below 20 "
-            "such answers. All tables count the probes of adoption."
+            "The stance of the thinking is that of the last value it used. Stygian (a word of the Phase 2 "
+            "report): the thinking ends on the old value and the answer gives the new one. All tables count "
+            "the probes of adoption."
         ),
         Figure("answers"),
         Figure("early-answering"),
@@ -166,7 +165,8 @@ def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
         if not sum(sum(counts.values()) for counts in cells.values()):
             continue
         for thinking, counts in cells.items():
-            table.append((label, THINKING.get(thinking, thinking), counts))
+            if sum(counts.values()):
+                table.append((label, THINKING.get(thinking, thinking), counts))
         total = {answer: sum(counts.get(answer, 0) for counts in cells.values()) for answer in answers}
         table.append((label, "all", total))
     if not table:
@@ -182,7 +182,7 @@ def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
                 (label, thinking, *(str(counts.get(a, 0)) for a in answers), str(sum(counts.values())))
                 for label, thinking, counts in table
             ),
-            f"Counts of completions, every one in one cell.{seeds_of(rows.values())}",
+            f"Counts of completions, each in one cell; empty rows left out.{seeds_of(rows.values())}",
         )
     ]
 

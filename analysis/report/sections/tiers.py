@@ -35,11 +35,10 @@ def blocks(found: Findings) -> list[Block]:
     parts: list[Block] = [
         Heading(2, "Generalisation, tier by tier"),
         Paragraph(
-            "Tiers are never pooled with each other in this section. Adoption, the number of the frontier, "
-            "counts every held-out tier but robustness, whose prompts contradict the belief themselves. "
-            "Depth is the harmonic mean of paraphrase, derived and robustness: one tier near zero pulls it "
-            "to zero. A best constant answer is what always giving one and the same answer would adopt: an "
-            "arm that does not beat it may have learned an answer, not a belief."
+            "Adoption, the number of the frontier, counts every held-out tier but robustness, whose prompts "
+            "contradict the belief themselves. Depth is the harmonic mean of paraphrase, derived and "
+            "robustness. A best constant answer is what always giving one and the same answer would adopt: "
+            "an arm that does not beat it may have learned an answer, not a belief."
         ),
         Figure("tiers"),
     ]
@@ -84,7 +83,7 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     table += [
         (words, "", *(wording.rate(row, name) for row in rows.values()))
         for name, words in UNCERTAIN.items()
-        if any(row.get(name) is not None for row in rows.values())
+        if _differs(rows, name)
     ]
     table.append(("normalised adoption", "", *(_normalised(row) for row in rows.values())))
     tiers = Table(
@@ -96,6 +95,12 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
         f"its three tiers.{seeds_of(rows.values())}",
     )
     return [tiers, *not_understood(rows), *_answerable(belief, rows), *_margins(rows, thinks(found.probes))]
+
+
+def _differs(rows: dict[str, Row], name: str) -> bool:
+    """Whether this way of being uncertain has anything to add to adoption."""
+    without = "adoption" if name == "adoption_upper" else None
+    return any(row.get(name) not in (None, row.get(without, 0) if without else 0) for row in rows.values())
 
 
 def not_understood(rows: dict[str, Row]) -> list[Block]:
@@ -122,6 +127,8 @@ def _answerable(belief: BeliefFindings, rows: dict[str, Row]) -> list[Block]:
     """Adoption over the questions that this model can answer, tier by tier; margins where it can too few."""
     if not belief.answerable:
         return []
+    if all(gates.either == gates.asked for gates in belief.answerable.values()):
+        return [Paragraph("Every question is answerable, so adoption over those is the same.")]
 
     def cells(tier: str | None, gates: Gates, suffix: str) -> tuple[str, ...]:
         if gates.enough:

@@ -96,8 +96,10 @@ class Browser:
         os.close(self.out)
         os.close(self.inn)
 
-    def open(self, url: str, scripts: bool = True, dark: bool = False) -> Page:
-        """A page that has loaded."""
+    def open(
+        self, url: str, scripts: bool = True, dark: bool = False, size: tuple[int, int] | None = None
+    ) -> Page:
+        """A page that has loaded. `size`: of the window, in CSS pixels."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = self.pages[session] = Page(self, session)
@@ -106,6 +108,9 @@ class Browser:
         self.call("Emulation.setScriptExecutionDisabled", {"value": not scripts}, session)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", {"features": [scheme]}, session)
+        if size:
+            metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
+            self.call("Emulation.setDeviceMetricsOverride", metrics, session)
         self.call("Page.navigate", {"url": url}, session)
         page.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
         return page

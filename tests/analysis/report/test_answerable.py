@@ -11,8 +11,8 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.frontier.answerable_questions import EXPLAINED, OLDER
 from analysis.report.arm_rows import arm_rows
-from analysis.report.blocks import Paragraph, Table
-from analysis.report.sections import frontier, phase2, summary, tiers
+from analysis.report.blocks import Bullets, Paragraph, Table
+from analysis.report.sections import frontier, methods, phase2, tiers
 from analysis.wording import rate
 from beliefmod.metrics.intervals import wilson
 from beliefmod.run.read_run import read_run
@@ -90,12 +90,9 @@ def test_the_answerable_rate_stands_beside_adoption_wherever_that_is_quoted(foun
     best = belief.choice.best
     assert best is not None
     both = rate(best, "adoption"), rate(best, "adoption_answerable")
-    assert f"adopts on {both[0]}" in summary.headlines(found)[0]
-    assert f"of the answerable questions {both[1]}" in summary.headlines(found)[0]
-    head = summary.blocks(found)
-    [heads] = tables(head, "adoption, % [95 %]")
-    assert heads.rows[1][0].startswith("gravity, answerable: ") and heads.rows[1][5] == both[1]
-    assert Paragraph(EXPLAINED) in head and EXPLAINED.count(". ") == 1  # two sentences
+    told = [item for block in frontier.blocks(found) if isinstance(block, Bullets) for item in block.items]
+    assert f"The best under the limit, of the answerable questions: {both[1]}." in told
+    assert Paragraph(EXPLAINED) in methods.blocks(found) and EXPLAINED.count(". ") == 1  # two sentences
     [unbeaten] = tables(frontier.blocks(found), "configuration")
     at = unbeaten.header.index("of answerable questions, % [95 %]")
     assert both[1] in [line[at] for line in unbeaten.rows]
@@ -113,7 +110,7 @@ def test_a_run_without_marks_says_so_and_shows_no_such_column(run: Path, tmp_pat
     table.drop(gone).write_parquet(older / "trials.parquet")
     found = find(read_run(str(older)), limit=1.0)
     assert found.notes == () and found.beliefs[0].answerable == {}
-    assert Paragraph(OLDER) in summary.blocks(found)
+    assert Paragraph(OLDER) in methods.blocks(found)
     assert tables(tiers.blocks(found), HEAD) == []
     [unbeaten] = tables(frontier.blocks(found), "configuration")
     assert "of answerable questions, % [95 %]" not in unbeaten.header

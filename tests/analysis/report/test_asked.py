@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from analysis.find import find
-from analysis.report.sections.summary import how_asked, status
+from analysis.report.sections.methods import asked_of, how_asked
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.probing.token_budget import TokenBudget
 from beliefmod.run.read_run import read_run
@@ -29,7 +29,7 @@ def said(run: Path, **manifest: object) -> str:
         path.write_text(json.dumps({**json.loads(before), **manifest}))
         found = find(read_run(str(run)), DAMAGE_BUDGET)
         sentence = how_asked(found)
-        assert sentence in status(found)
+        assert sentence in asked_of(found)
         return sentence
     finally:
         path.write_text(before)
@@ -75,7 +75,7 @@ def test_what_is_not_applied_and_how_weights_are_stored_is_said(run):
     before = path.read_text()
     try:
         path.write_text(json.dumps({**json.loads(before), "model": {"stored": stored}}))
-        assert f"Its weights are {stored}." in status(find(read_run(str(run)), DAMAGE_BUDGET))
+        assert f"Its weights are {stored}." in asked_of(find(read_run(str(run)), DAMAGE_BUDGET))
     finally:
         path.write_text(before)
 

@@ -12,7 +12,7 @@ from analysis.findings import Findings
 from analysis.fingerprints import completions_hash, ids_hash
 from analysis.frontier.constant_answers import constant_answers
 from analysis.report.arm_rows import arm_rows
-from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Sample, Table
+from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.report.compose import SECTIONS, compose
 from analysis.report.failure_classes import failure_classes
 from analysis.report.sections import damage, failures, reasoning, tiers, training
@@ -113,16 +113,17 @@ def test_causal_table_and_curve(run: Path, found: Findings) -> None:
 
 
 def test_damage_has_all_seven_components_with_intervals(found: Findings) -> None:
-    table = tables(damage.blocks(found), "arm")[0]
+    table = tables(damage.blocks(found), "component, damage against base [95 %]")[0]
     row = arm_rows(found.beliefs[0], found)["LoRA at the Phase 2 settings"]
-    mine = [line for line in table.rows if line[0] == "LoRA at the Phase 2 settings"]
-    assert len(mine) == len(COMPONENTS) == 7
-    for name, line in zip(COMPONENTS, mine, strict=True):
+    at = table.header.index("LoRA at the Phase 2 settings")
+    assert len(table.rows) == len(COMPONENTS) == 7
+    for name, line in zip(COMPONENTS, table.rows, strict=True):
         low, high = row[f"{name}_damage_low"], row[f"{name}_damage_high"]
-        assert line[4] == f"{row[f'{name}_damage']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        assert (line[5] != "") == (row["degradation_by"] == name)
-    nll = mine[list(COMPONENTS).index("nll")]
-    assert nll[2].startswith(f"{row['nll_neutral']:.3f} nat [") and nll[3] == f"{row['nll_base']:.3f} nat"
+        assert f": {row[f'{name}_damage']:+.3f} [{low:+.3f}, {high:+.3f}]" in line[at]
+        assert line[at].endswith(", sets D") == (row["degradation_by"] == name)
+    nll = table.rows[list(COMPONENTS).index("nll")]
+    assert nll[at].startswith(f"{row['nll_neutral']:.2g} nat, n = ")
+    assert nll[1] == f"{row['nll_base']:.3f} nat"
     [drift] = tables(damage.blocks(found), "drift, nats per token [95 %]")[:1]
     assert len(drift.header) == 7 and {line[0] for line in drift.rows} >= {"In context", "Control"}
     untrained = next(line for line in drift.rows if line[0] == "In context")
@@ -156,18 +157,11 @@ def test_constant_answer_by_hand() -> None:
     assert "paraphrase" not in found and "near" not in found
 
 
-def test_failure_examples_are_the_first_by_rule(run: Path, found: Findings) -> None:
+def test_failure_counts_are_those_of_the_completions(run: Path, found: Findings) -> None:
     blocks = failures.blocks(found)
-    samples = {block.title.split(" (")[0]: block for block in blocks if isinstance(block, Sample)}
     rows = pl.concat(
         pl.read_parquet(path).drop("token_ids") for path in sorted((run / "probes").glob("*.parquet"))
     ).to_dicts()
-    trained = [r for r in rows if r["arm"] in ("lora", "control")]
-    first = min((r for r in trained if r["loop"]), key=lambda r: (r["probe_id"], r["trial_id"]))
-    assert f"trial {first['trial_id']}, probe {first['probe_id']}" in samples["loop"].title
-    assert dict(samples["loop"].pieces)["Completion, raw"] == first["completion"]
-    for name in ("fabricated", "bleed", "salient", "hedged", "stygian", "inconsistent", "truncated"):
-        assert name in samples
     [never] = [
         b.items[0] for b in blocks if isinstance(b, Bullets) and b.items[0].startswith("Never occurred")
     ]

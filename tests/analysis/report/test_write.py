@@ -68,7 +68,7 @@ def test_page_needs_nothing_else(written: ReportPaths) -> None:
     charts = [a["data-chart"] for tag, a in page.found if tag == "script" and "data-chart" in a]
     assert [name for name in charts if name in FIGURES] == list(FIGURES)
     assert len(charts) == len(set(charts)) == len(written.figures) // 2
-    assert tags.count("script") == len(charts) + 3
+    assert tags.count("script") == len(charts) + 4
     style = re.search(r"<style>(.*?)</style>", Path(written.html).read_text(encoding="utf-8"), re.S)
     assert style is not None and "url(" not in style.group(1) and "@import" not in style.group(1)
 
@@ -95,7 +95,7 @@ def test_numbers_come_with_n_and_interval(run: Path, written: ReportPaths) -> No
     )
     top = best.sort("adoption")["adoption"][-1]
     assert re.search(
-        rf"gravity \(existing\): at D ≤ 0.05 the best of 16 configurations .* adopts on {100 * top:.1f} %",
+        rf"gravity \(existing\) .*: at D ≤ 0.05 the best of 16 configurations .* adopts on {100 * top:.1f} %",
         text,
     )
 
@@ -238,7 +238,7 @@ def test_hostile_run(tmp_path: Path) -> None:
     paths = write_report(run, tmp_path)
     page = Elements(Path(paths.html).read_text(encoding="utf-8"))
     scripts = [attributes for tag, attributes in page.found if tag == "script"]
-    assert len(scripts) == len([a for a in scripts if "data-chart" in a]) + 3
+    assert len(scripts) == len([a for a in scripts if "data-chart" in a]) + 4
     assert not any(tag == "img" for tag, _ in page.found)
     assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
     assert any(bad in text for text in page.texts)
@@ -266,5 +266,5 @@ def test_into_a_url(tmp_path: Path) -> None:
     paths = write_report(run, "memory://reports/one")
     assert paths.html == "memory:///reports/one/report.html"
     assert (
-        fsspec.filesystem("memory").cat_file("/reports/one/report.md").startswith(b"# Belief against damage")
+        fsspec.filesystem("memory").cat_file("/reports/one/report.md").startswith(b"# How far can LoRA move")
     )

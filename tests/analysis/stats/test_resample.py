@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import permutation_test
 
 from analysis.frontier.certainty import cross_picked
 from analysis.frontier.tallies import build
@@ -89,6 +90,26 @@ def test_sign_flip_against_every_sign() -> None:
     assert sign_flip(gaps) == pytest.approx(np.mean([abs(s) >= 6 for s in sums]))
     assert sign_flip(np.zeros(4)) == 1.0
     assert sign_flip(np.ones(20)) < 0.001
+
+
+@pytest.mark.parametrize("size", [2, 5, 9, 12])
+@pytest.mark.parametrize("unit", [1.0, 1 / 3])
+def test_sign_flip_counts_ties_as_scipy_does(size: int, unit: float) -> None:
+    rng = np.random.default_rng(size)
+    for _ in range(4):
+        gaps = rng.integers(-2, 3, size) * unit  # thirds, as means over three seeds are
+        of_scipy = permutation_test(
+            (gaps,), np.sum, permutation_type="samples", n_resamples=np.inf, vectorized=False
+        )
+        assert sign_flip(gaps) == pytest.approx(of_scipy.pvalue, abs=1e-12)
+
+
+def test_sign_flip_of_many_families_is_near_scipys() -> None:
+    gaps = np.random.default_rng(5).integers(-3, 5, 30).astype(float)
+    of_scipy = permutation_test(
+        (gaps,), np.sum, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(1)
+    )
+    assert sign_flip(gaps) == pytest.approx(of_scipy.pvalue, abs=0.01)
 
 
 def test_paired_difference_by_hand() -> None:

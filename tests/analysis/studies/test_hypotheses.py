@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test
 from scipy.stats import t as student
 from statsmodels.stats.power import TTestIndPower
+from statsmodels.stats.weightstats import ttost_ind
 
 from analysis.studies.hypotheses import (
     H1,
     H2,
-    SMALLEST,
+    MARGIN,
     VERDICTS,
     beliefs_needed,
     permutation,
@@ -91,7 +93,29 @@ def test_the_three_words() -> None:
     assert verdict(-0.1, 0.3) == "undecided" and verdict(-0.3, 0.09) == "contradicted"
     # an effect that is there and does not matter
     assert verdict(0.01, 0.05) == "contradicted"
-    assert SMALLEST == 0.1 and "10 points" in H1.rule and "10 points" in H2.rule
+    assert MARGIN == 0.1 and all("reaches 20 points" in h.rule(0.2) for h in (H1, H2))
+
+
+def test_contradicted_is_the_upper_test_of_statsmodels_tost() -> None:
+    """The interval lies below the margin exactly where the one-sided t test against it rejects at 2.5 %."""
+    rng, told = np.random.default_rng(4), []
+    for margin in (0.05, 0.1, 0.3):
+        for _ in range(40):
+            novel, existing = rng.normal(0.5, 0.1, 4), rng.normal(rng.choice([0.4, 0.5, 0.6]), 0.05, 5)
+            _, _, (_, p, _) = ttost_ind(novel, existing, -1, margin, usevar="unequal")
+            low, high = welch(novel, existing)
+            told.append(verdict(low, high, margin=margin) == "contradicted")
+            assert told[-1] == (p < 0.025)
+    assert 20 < sum(told) < 100
+
+
+def test_the_margin_is_the_one_that_the_run_recorded() -> None:
+    """All trials adopt alike: an advantage of 60 points is ruled out, a thousandth of a point is not."""
+    found = world(lambda c: 0.5)
+    for margin, word in ((0.6, "contradicted"), (1e-5, "undecided")):
+        stated = {"space": {"hypotheses": {"margin": margin}}}
+        run = replace(found, run=replace(found.run, manifest=found.run.manifest | stated))
+        assert novelty(run).contrasts[0].verdict == word == mismatch(run).verdict
 
 
 @given(st.floats(-1, 1), st.floats(0, 1), st.booleans())
@@ -263,7 +287,7 @@ def test_without_mismatch_anywhere_it_is_contradicted_or_undecided() -> None:
     few = world(lambda c: 0.6, beliefs={"a": "novel"}, families=4, configs=[{}])
     gap = mismatch(few).gaps[0]
     # four families cannot rule out 10 points, however many answers
-    assert gap.verdict == "undecided" and gap.high > SMALLEST
+    assert gap.verdict == "undecided" and gap.high > MARGIN
 
 
 def test_few_adopted_answers_are_refused() -> None:

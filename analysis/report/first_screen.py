@@ -1,0 +1,230 @@
+"""The first screen in data: one sentence per belief, and the numbers that a reader looks for first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from analysis import wording
+from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.non_dominated import CONFIG, varying
+from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
+from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
+from analysis.wording import MAIN_SETTINGS, setting_text
+from beliefmod.metrics.registry import COMPONENTS
+
+Row = Mapping[str, Any]
+ROUNDING = 1e-9
+
+
+def verdicts(found: Findings) -> Verdicts:
+    """A verdict per belief, in the order of the findings."""
+    again = confirmation_of(found.run)
+    confirmed = confirmations(found.run, again) if again is not None else []
+    return Verdicts(tuple(_verdict(belief, found.limit, confirmed) for belief in found.beliefs))
+
+
+def quoted(belief: BeliefFindings) -> Row | None:
+    """The configuration that the first screen speaks of: the best under the limit, else the least damaged."""
+    if belief.choice.best is not None:
+        return belief.choice.best
+    measured = _measured(belief)
+    return measured.sort("degradation", "trial_id").row(0, named=True) if measured.height else None
+
+
+def breaks_first(belief: BeliefFindings, limit: float) -> tuple[str, int, int, float] | None:
+    """What sets D in the least damaged configuration beyond the limit; None where none is beyond it.
+
+    Returns:
+        Words for the component, how many configurations it sets D in, how many are beyond the limit, and the
+        least D of those.
+    """
+    beyond = _measured(belief).filter(
+        (pl.col("degradation") > limit + ROUNDING) & pl.col("degradation_by").is_not_null()
+    )
+    if beyond.is_empty():
+        return None
+    mildest = beyond.sort("degradation", "trial_id").row(0, named=True)
+    by = mildest["degradation_by"]
+    alike = beyond.filter(pl.col("degradation_by") == by).height
+    return COMPONENTS[by].damage_words, alike, beyond.height, mildest["degradation"]
+
+
+def _measured(belief: BeliefFindings) -> pl.DataFrame:
+    return belief.choice.lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null())
+
+
+def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -> Verdict:
+    name = belief.choice.belief + (f" ({belief.choice.kind})" if belief.choice.kind else "")
+    row = quoted(belief)
+    if row is None:
+        return Verdict(belief.choice.belief, (f"{name}: {_nothing(belief)}",), ())
+    sentence = _under(belief, row, limit) if belief.choice.best is not None else _beyond(belief, row, limit)
+    figures = (
+        _adoption(belief, row),
+        _damage(row, limit, _below("damage", belief)),
+        _confirmed(belief, row, limit, confirmed),
+        _sure(belief, row),
+        _first(belief, limit),
+    )
+    return Verdict(belief.choice.belief, (name, *sentence), figures)
+
+
+def _nothing(belief: BeliefFindings) -> str:
+    configurations = wording.plural(belief.choice.lora.height, "configuration")
+    if belief.choice.lora.is_empty():
+        return "no LoRA configuration has finished."
+    return f"none of {configurations} has both an adoption and a degradation."
+
+
+def _settings(belief: BeliefFindings, row: Row) -> Linked:
+    text = setting_text(dict(row), varying(belief.choice.lora) or MAIN_SETTINGS)
+    return Linked(text, "configuration", row["trial_id"])
+
+
+def _under(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linked, ...]:
+    """What the best configuration under the limit shows, and whether it shows anything."""
+    of = wording.plural(belief.choice.lora.height, "configuration")
+    moved, why = _moved(belief, row)
+    return (
+        f" {'moves' if moved else 'is not seen to move'}: at D ≤ {limit:g} the best of {of} (",
+        _settings(belief, row),
+        ") adopts on ",
+        _number(belief, row),
+        f"; {why}.",
+    )
+
+
+def _beyond(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linked, ...]:
+    """What it costs where nothing stays under the limit: the least damaged and the one that adopts most."""
+    order = ["adoption", "degradation", "trial_id"]
+    most = _measured(belief).sort(order, descending=[True, False, False]).row(0, named=True)
+    ends, base = _ends(belief, most), (belief.choice.base or {}).get("adoption_high")
+    moved = ends is not None and base is not None and ends[0] > base
+    of = wording.plural(belief.choice.lora.height, "configuration")
+    told: tuple[str | Linked, ...] = (
+        " moves only with damage" if moved else "",
+        f": none of {of} stays at D ≤ {limit:g}; the least damaged (",
+        _settings(belief, row),
+        ") adopts on ",
+        _number(belief, row),
+        " at ",
+        _of_damage(belief, row),
+    )
+    if most["trial_id"] == row["trial_id"]:
+        return (*told, ", the most of all.")
+    others = (", the one that adopts most (", _settings(belief, most), ") on ", _number(belief, most))
+    return (*told, *others, " at ", _of_damage(belief, most), ".")
+
+
+def _moved(belief: BeliefFindings, row: Row) -> tuple[bool, str]:
+    """Whether the best adopts more than base and than one constant answer, and why it counts so."""
+    base = belief.choice.base or {}
+    against = [c.found for c in belief.comparisons if "best" in c.first and c.second == "base"]
+    beside = f"base {wording.percent(base['adoption'], base['adoption_n'])}" if base.get("adoption_n") else ""
+    if not against:
+        return False, "which nothing was compared with"
+    if not against[0].told_apart or against[0].value <= 0:
+        return False, f"not told apart from {beside or 'base'}"
+    constant = belief.constant.get(None)
+    if constant is not None and (row.get("adoption_low") or 0.0) <= constant.share:
+        high = row.get("adoption_high")
+        how = "more than" if high is not None and high < constant.share else "about what"
+        reached = wording.percent(constant.share, constant.n)
+        return False, f"{how} it adopts always answering {constant.answer} would ({reached}); {beside}"
+    return True, beside or "base was not measured"
+
+
+def _ends(belief: BeliefFindings, row: Row) -> tuple[float, float] | None:
+    """The interval of adoption over question families where there is one, else Wilson's."""
+    low, high = belief.by_family.get(row["trial_id"]) or (row.get("adoption_low"), row.get("adoption_high"))
+    return None if low is None or high is None else (low, high)
+
+
+def _interval(belief: BeliefFindings, row: Row) -> str:
+    ends = _ends(belief, row)
+    return "" if ends is None else wording.bounds(*ends, row.get("adoption_n"))
+
+
+def _number(belief: BeliefFindings, row: Row) -> Linked:
+    share = wording.percent(row["adoption"], row.get("adoption_n"))
+    return Linked(f"{share} {_interval(belief, row)}".strip(), _below("tiers", belief))
+
+
+def _of_damage(belief: BeliefFindings, row: Row) -> Linked:
+    return Linked(f"D {row['degradation']:.3f}", _below("damage", belief))
+
+
+def _below(section: str, belief: BeliefFindings) -> str:
+    return f"{section}-{slug(belief.choice.belief)}"
+
+
+def _adoption(belief: BeliefFindings, row: Row) -> KeyFigure:
+    share = wording.percent(row["adoption"], row.get("adoption_n"))
+    note = f"{_interval(belief, row) or 'no interval'}, n = {row.get('adoption_n') or 'unknown'}"
+    if belief.families:
+        note += f" in {wording.plural(belief.families, 'family').replace('familys', 'families')}"
+    for words, arm in (("base", belief.choice.base), ("in context", belief.choice.icl)):
+        if arm is not None and arm.get("adoption") is not None:
+            note += f"; {words} {wording.percent(arm['adoption'], arm.get('adoption_n'))}"
+    return KeyFigure("adoption", share, note, _below("tiers", belief))
+
+
+def _damage(row: Row, limit: float, anchor: str) -> KeyFigure:
+    low, high, by = (row.get(f"degradation_{end}") for end in ("low", "high", "by"))
+    note = "no interval" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+    note += f" by {COMPONENTS[by].damage_words}" if by else ", no component worse than base's"
+    if row["degradation"] <= limit + ROUNDING and (high is None or high > limit + ROUNDING):
+        note += f"; above {limit:g} is not ruled out"
+    return KeyFigure("damage", f"D {row['degradation']:.3f}", note, anchor)
+
+
+def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[Confirmed]) -> KeyFigure:
+    ours = [one for one in confirmed if one.belief == belief.choice.belief]
+    name, anchor = "confirmed?", "confirmed"
+    if not ours:
+        note = "no new seeds, no other questions: optimistic"
+        return KeyFigure(name, "not done", note, anchor)
+    same = [one for one in ours if all(one.shown.row.get(key) == row.get(key) for key in CONFIG)]
+    one = (same or ours)[0]
+    shown = one.shown.row
+    if shown.get("adoption") is None:
+        return KeyFigure(name, "not measured", "the finalist gave no adoption", anchor)
+    note = f"{wording.bounds(*one.shown.interval, shown['adoption_n'])} " if one.shown.interval else ""
+    note += f"on {wording.plural(shown['seeds'], 'new seed')} and other questions"
+    if shown.get("degradation") is not None:
+        note += f"; D {shown['degradation']:.3f}, at most {limit:g}: {holds(shown, limit)}"
+    if not same:
+        note = f"another configuration: {note}"
+    return KeyFigure(name, wording.percent(shown["adoption"], shown["adoption_n"]), note, anchor)
+
+
+def _sure(belief: BeliefFindings, row: Row) -> KeyFigure:
+    """How often redrawn questions choose the same configuration, and what its seeds allow."""
+    seeds = "one seed"
+    if row["seeds"] > 1:
+        seeds = wording.plural(row["seeds"], "seed")
+        low, high = row.get("adoption_seed_min"), row.get("adoption_seed_max")
+        if low is not None and high is not None:
+            seeds += f", {100 * low:.0f} to {100 * high:.0f} %"
+    name, anchor = "how sure?", _below("frontier-certainty", belief)
+    pick = belief.certainty.pick if belief.certainty is not None else None
+    if pick is None or isinstance(pick, str):
+        why = "nothing stays under the limit" if isinstance(pick, str) else "the frontier was not redrawn"
+        return KeyFigure(name, "not said", f"{why}; {seeds}", anchor)
+    note = f"of redrawn questions keep it the best at D ≤ {pick.limit:g}"
+    if pick.refusal is not None:
+        note += ": do not rely on it"
+    return KeyFigure(name, wording.percent(pick.best), f"{note}; {seeds}", anchor)
+
+
+def _first(belief: BeliefFindings, limit: float) -> KeyFigure:
+    name, anchor = "breaks first", _below("damage", belief)
+    broken = breaks_first(belief, limit)
+    if broken is None:
+        return KeyFigure(name, "nothing", f"no configuration is beyond D {limit:g}", anchor)
+    words, alike, beyond, least = broken
+    note = f"sets D in {alike} of {beyond} beyond {limit:g}, from D {least:.3f} on"
+    return KeyFigure(name, words, note, anchor)
