@@ -124,9 +124,8 @@ def scaled_dot_product(
     like query.
 
     Give a mask or `causal`, not both: bool, or where nothing is written out also what is added to scores.
-    Soft-capped scores (Gemma 2) and sinks (gpt-oss) take the written-out
-    form. In decoding the queries of a key head are those of its query heads, one head's behind the other's, in their
-    order, as sinks are.
+    Soft-capped scores (Gemma 2) and sinks (gpt-oss) take the written-out form. In decoding the queries of a
+    key head are those of its query heads, one head's behind the other's, in their order, as sinks are.
     """
     grouped = query.shape[1] != key.shape[1]
     if not options.written_out:

@@ -73,7 +73,9 @@ class _Part:
                 lists.append(self.rows if block.rows is None else [self.rows[row] for row in block.rows])
                 lists.append(range(len(self.rows)) if block.rows is None else block.rows)
             together = numbers([n for each in lists for n in each], device, torch.long)
-            flat, owners, within, places, *rest = together.split([len(each) for each in lists])  # copied at once
+            flat, owners, within, places, *rest = together.split(
+                [len(each) for each in lists]
+            )  # copied at once
             on_device = [
                 _Block(block.start, block.width, *rest[3 * n : 3 * n + 3], whole=block.rows is None)
                 for n, block in enumerate(blocks)
@@ -102,8 +104,8 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Indices:
-    """Where a part's tokens lie: their places in the pass, their rows in the cache, their number in their row,
-    and their places in the blocks."""
+    """Where a part's tokens lie: their places in the pass, their rows in the cache, their number in their
+    row, and their places in the blocks."""
 
     flat: Tensor
     owners: Tensor
@@ -190,8 +192,8 @@ class CachedRows:
     def _visible(
         self, number: int, block_number: int, heads: int, options: AttentionOptions, dtype: torch.dtype
     ) -> Tensor:
-        """What the queries of a block see of its cache, once for all layers of the pass that see alike: the mask
-        as `scaled_dot_product` wants it, for so many query heads of one key head behind each other."""
+        """What the queries of a block see of its cache, once for all layers of the pass that see alike: the
+        mask as `scaled_dot_product` wants it, for so many query heads of one key head behind each other."""
         before, _, longest = self._work[number]
         window = options.sliding_window
         window = window if window is not None and window < longest else None

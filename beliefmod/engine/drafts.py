@@ -1,8 +1,9 @@
 """Drafted decoding: guesses at an answer's next tokens, to be verified together in one pass.
 
-The adapters of a sweep answer the same questions, mostly in the same words. A row is drafted from what others
-wrote to the same prompt, from its own text and from its prompt. A guess decides nothing: a token is kept if it
-is the one that the row would have written, so drafts change how long an answer takes and nothing else.
+The adapters of a sweep answer the same questions, mostly in the same words. A row is drafted from what
+others wrote to the same prompt, from its own text and from its prompt. A guess decides nothing: a token is
+kept if it is the one that the row would have written, so drafts change how long an answer takes and nothing
+else.
 """
 
 from __future__ import annotations

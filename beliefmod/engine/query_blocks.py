@@ -1,8 +1,8 @@
 """How the new tokens of rows are laid beside each other for attention, with little padding.
 
-Most rows of a pass that verifies drafts have a token or two, some have fifteen. In one block every row would be
-as wide as the widest. Two blocks instead: the first tokens of all rows, and the further ones of those that have
-more, whose keys and values are copied for it.
+Most rows of a pass that verifies drafts have a token or two, some have fifteen. In one block every row would
+be as wide as the widest. Two blocks instead: the first tokens of all rows, and the further ones of those that
+have more, whose keys and values are copied for it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 COPY_COSTS = 8
-"""What copying a row's keys and values and reading them again costs, in queries of padding. On a CPU, 300 rows
-of 120 tokens: 2.4 ms for one query of each row, 0.6 ms for each further one."""
+"""What copying a row's keys and values and reading them again costs, in queries of padding. On a CPU, 300
+rows of 120 tokens: 2.4 ms for one query of each row, 0.6 ms for each further one."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class QueryBlock:
         rows: which rows of the pass these are; None: all, in their order.
         start: how many of a row's tokens lie in the block before.
         width: how many of each row's tokens from there lie in this one, padding included.
-        tokens: of each place of the block the token that stands there, among all rows' tokens; a place behind a
-            row's last token holds that token once more.
+        tokens: of each place of the block the token that stands there, among all rows' tokens; a place behind
+            a row's last token holds that token once more.
     """
 
     rows: Sequence[int] | None
