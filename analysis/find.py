@@ -11,6 +11,7 @@ from analysis.findings import BeliefFindings, Comparison, Findings
 from analysis.frontier.answerable_questions import gates_by_tier
 from analysis.frontier.certainty import certainty, cross_picked
 from analysis.frontier.constant_answers import constant_answers
+from analysis.frontier.damage_interval import with_damage_intervals
 from analysis.frontier.non_dominated import finished, pool_seeds
 from analysis.frontier.quoted import Choice, Row, choices
 from analysis.frontier.tallies import build
@@ -47,13 +48,13 @@ def find(run: Run, limit: float = DAMAGE_BUDGET) -> Findings:
     run = told_apart(run)
     done = finished(run.trials)
     probes = run.probes(done["trial_id"], PROBE_COLUMNS)
-    beliefs = tuple(
-        _belief(choice, probes.filter(pl.col("trial_id").is_in(_trials(choice))), limit, run)
-        for choice in choices(run.trials, limit)
-    )
+    beliefs = []
+    for choice in choices(run.trials, limit):
+        ours = probes.filter(pl.col("trial_id").is_in(_trials(choice)))
+        beliefs.append(_belief(with_damage_intervals(choice, ours), ours, limit, run))
     between = _between(beliefs, probes)
     notes = (*run.notes, *_check(done, probes))
-    return Findings(run, limit, beliefs, notes, probes, between, pool_seeds(run.trials))
+    return Findings(run, limit, tuple(beliefs), notes, probes, between, pool_seeds(run.trials))
 
 
 def _between(beliefs: Sequence[BeliefFindings], probes: pl.DataFrame) -> Comparison | None:

@@ -37,8 +37,13 @@ class Comparison:
         why = "the interval holds 0" if found.low <= 0 <= found.high else "the test does not reach 5 %"
         return (
             f"{first} and {second} cannot be told apart at {n}: the difference is "
-            f"{100 * found.value:+.0f} points ({interval}; {test}), {why}."
+            f"{100 * found.value:+.0f} points ({interval}; {test}), {why}. {smallest(found)}"
         )
+
+
+def smallest(found: Difference) -> str:
+    """What stands with every null: the smallest difference that could have been seen."""
+    return f"The smallest difference seen with 80 % power: {100 * found.smallest_seen:.0f} points."
 
 
 @dataclass(frozen=True)

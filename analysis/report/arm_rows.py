@@ -55,7 +55,7 @@ def constant_text(found: Constant | None) -> str:
 
 
 def over_families(belief: BeliefFindings, row: Row) -> str:
-    """`[3, 56]`, the interval of a row's adoption over redrawn question families, in percent."""
+    """`[3, 56]`, the interval of a row's adoption over question families and seeds, in percent."""
     interval = belief.by_family.get(row["trial_id"])
     return bounds(*interval, row["adoption_n"]) if interval else NOT_MEASURED
 

@@ -12,6 +12,7 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import CONFIG, varying
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
+from analysis.studies.headline import CONFIRMED, ONE_SEED, Headline, finalist, headline
 from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -61,9 +62,10 @@ def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -
     row = quoted(belief)
     if row is None:
         return Verdict(belief.choice.belief, (f"{name}: {_nothing(belief)}",), ())
-    sentence = _under(belief, row, limit) if belief.choice.best is not None else _beyond(belief, row, limit)
+    first = headline(belief, confirmed)
+    sentence = _beyond(belief, row, limit) if first is None else _under(belief, row, first, limit)
     figures = (
-        _adoption(belief, row),
+        _adoption(belief, row, first),
         _damage(row, limit, _below("damage", belief)),
         _confirmed(belief, row, limit, confirmed),
         _sure(belief, row),
@@ -84,16 +86,18 @@ def _settings(belief: BeliefFindings, row: Row) -> Linked:
     return Linked(text, "configuration", row["trial_id"])
 
 
-def _under(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linked, ...]:
+def _under(belief: BeliefFindings, row: Row, first: Headline, limit: float) -> tuple[str | Linked, ...]:
     """What the best configuration under the limit shows, and whether it shows anything."""
     of = wording.plural(belief.choice.lora.height, "configuration")
+    if first.kind == CONFIRMED:
+        row = first.row
     moved, why = _moved(belief, row)
     return (
         f" {'moves' if moved else 'is not seen to move'}: at D ≤ {limit:g} the best of {of} (",
         _settings(belief, row),
         ") adopts on ",
-        _number(belief, row),
-        f"; {why}.",
+        Linked(first.number, "confirmed" if first.kind == CONFIRMED else _below("tiers", belief)),
+        f" ({first.why}); {why}.",
     )
 
 
@@ -127,11 +131,11 @@ def _moved(belief: BeliefFindings, row: Row) -> tuple[bool, str]:
     if not against:
         return False, "which nothing was compared with"
     if not against[0].told_apart or against[0].value <= 0:
-        return False, f"not told apart from {beside or 'base'}"
-    constant = belief.constant.get(None)
-    if constant is not None and (row.get("adoption_low") or 0.0) <= constant.share:
-        high = row.get("adoption_high")
-        how = "more than" if high is not None and high < constant.share else "about what"
+        null = f"not told apart from {beside or 'base'}"
+        return False, f"{null}, where {100 * against[0].smallest_seen:.0f} points would have been seen"
+    constant, ends = belief.constant.get(None), _ends(belief, row)
+    if constant is not None and (ends or (0.0, 1.0))[0] <= constant.share:
+        how = "more than" if ends is not None and ends[1] < constant.share else "about what"
         reached = wording.percent(constant.share, constant.n)
         return False, f"{how} it adopts always answering {constant.answer} would ({reached}); {beside}"
     return True, beside or "base was not measured"
@@ -161,15 +165,22 @@ def _below(section: str, belief: BeliefFindings) -> str:
     return f"{section}-{slug(belief.choice.belief)}"
 
 
-def _adoption(belief: BeliefFindings, row: Row) -> KeyFigure:
-    share = wording.percent(row["adoption"], row.get("adoption_n"))
-    note = f"{_interval(belief, row) or 'no interval'}, n = {row.get('adoption_n') or 'unknown'}"
-    if belief.families:
+def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFigure:
+    """The adoption to quote; where nothing stays under the limit, that of the least damaged as measured."""
+    anchor = _below("tiers", belief)
+    if first is not None and first.kind == CONFIRMED:
+        row, anchor = first.row, "confirmed"
+    share = wording.percent(first.adoption if first else row["adoption"], row.get("adoption_n"))
+    ends = first.ends if first else _interval(belief, row)
+    note = f"{ends or 'no interval'}, n = {row.get('adoption_n') or 'unknown'}"
+    if belief.families and (first is None or first.kind != CONFIRMED):
         note += f" in {wording.plural(belief.families, 'family').replace('familys', 'families')}"
     for words, arm in (("base", belief.choice.base), ("in context", belief.choice.icl)):
         if arm is not None and arm.get("adoption") is not None:
             note += f"; {words} {wording.percent(arm['adoption'], arm.get('adoption_n'))}"
-    return KeyFigure("adoption", share, note, _below("tiers", belief))
+    if row["seeds"] == 1:
+        note += f"; {ONE_SEED}"
+    return KeyFigure("adoption", share, note, anchor)
 
 
 def _damage(row: Row, limit: float, anchor: str) -> KeyFigure:
@@ -187,11 +198,11 @@ def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[C
     if not ours:
         note = "no new seeds, no other questions: optimistic"
         return KeyFigure(name, "not done", note, anchor)
-    same = [one for one in ours if all(one.shown.row.get(key) == row.get(key) for key in CONFIG)]
-    one = (same or ours)[0]
-    shown = one.shown.row
-    if shown.get("adoption") is None:
+    one = finalist(belief, confirmed)
+    if one is None:
         return KeyFigure(name, "not measured", "the finalist gave no adoption", anchor)
+    shown = one.shown.row
+    same = all(shown.get(key) == row.get(key) for key in CONFIG)
     note = f"{wording.bounds(*one.shown.interval, shown['adoption_n'])} " if one.shown.interval else ""
     note += f"on {wording.plural(shown['seeds'], 'new seed')} and other questions"
     if shown.get("degradation") is not None:

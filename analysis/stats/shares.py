@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beliefmod.metrics.intervals import Array, newcombe
+from beliefmod.metrics.intervals import Z95, Array, newcombe
+
+POWER = 0.8
 
 
 @dataclass(frozen=True)
 class Difference:
     """Share 1 minus share 2, its interval and the p-value of the exact test that fits the design.
 
-    `n` holds the questions behind either share; in a paired design they are the same questions.
+    `n` holds the questions behind either share; in a paired design they are the same questions. `level`: of
+    the test, after any correction.
     """
 
     value: float
@@ -29,18 +33,33 @@ class Difference:
     p: float
     test: str
     n: tuple[int, int]
+    level: float = 0.05
 
     def picked_from(self, candidates: int) -> Difference:
         """The same difference when one side is the best of `candidates`: p after Bonferroni's correction."""
         if candidates <= 1:
             return self
         test = f"{self.test}, Bonferroni for picking from {candidates}"
-        return replace(self, p=min(1.0, self.p * candidates), test=test)
+        return replace(self, p=min(1.0, self.p * candidates), test=test, level=self.level / candidates)
+
+    @property
+    def smallest_seen(self) -> float:
+        """The smallest difference that would have been told apart with 80 % power, as a share, at most 1."""
+        return smallest_seen(self.low, self.high, self.level)
 
     @property
     def told_apart(self) -> bool:
         """Whether the interval leaves out 0 and the test agrees."""
         return (self.low > 0 or self.high < 0) and self.p < 0.05
+
+
+def smallest_seen(low: float, high: float, level: float = 0.05) -> float:
+    """The smallest effect that a two-sided test would have seen with 80 % power, as a share, at most 1.
+
+    From the width of the 95 % interval, taken as 2 x 1.96 standard errors. Example: -0.1 to 0.1 -> 0.143.
+    """
+    normal, error = NormalDist(), (high - low) / (2 * Z95)
+    return min(1.0, error * (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(POWER)))
 
 
 def unpaired(k1: int, n1: int, k2: int, n2: int) -> Difference:

@@ -12,9 +12,10 @@ from typing import Any
 
 import polars as pl
 
+from analysis.frontier.damage_interval import damage_interval
 from analysis.frontier.non_dominated import CONFIG, finished, pool_seeds
 from analysis.recompute import metric_columns
-from analysis.stats.resample import adoption_hits, apart, counts, family_interval
+from analysis.stats.resample import COLUMNS, adoption_hits, apart, counts, family_interval
 from analysis.stats.shares import Difference
 from analysis.told_apart import told_apart
 from beliefmod.errors import UserError
@@ -35,7 +36,8 @@ _COLUMNS = tuple(
 
 @dataclass(frozen=True)
 class Side:
-    """One configuration on one half. `row`: its metrics, seeds pooled; `interval`: adoption over families."""
+    """One configuration on one half. `row`: its metrics, seeds pooled, D's interval over families and seeds;
+    `interval`: adoption's over both."""
 
     row: Row
     interval: Interval | None
@@ -158,25 +160,33 @@ def holds(row: Mapping[str, Any], limit: float) -> str:
 
 def _confirmed(run: Run, again: Run, promise: Row, row: Row) -> Confirmed:
     which, hit = adoption_hits()
-    columns = ("trial_id", "suite", "tier", "family", "split", "answer_stance")
-    sides = []
+    sides, halves = [], []
     for where, half, one in ((run, "selection", promise), (again, "confirmation", row)):
-        probes = where.probes(one["trial_ids"], columns).filter(pl.col("split") == half)
-        sides.append(counts(probes, [one["trial_ids"]], which, hit))
-    promised, shown = (
-        Side(one, family_interval(side, 0) if side.families else None, len(side.families))
-        for one, side in zip((promise, row), sides, strict=True)
-    )
+        base = where.trials.filter((pl.col("arm") == "base") & (pl.col("belief") == row["belief"]))
+        base = finished(base).sort("seed", "trial_id")["trial_id"].to_list()[:1]
+        probes = where.probes([*one["trial_ids"], *base], (*COLUMNS, "split")).filter(_counts_in(half))
+        adoption = counts(probes, [one["trial_ids"]], which, hit)
+        if base and (ends := damage_interval(one, base[0], probes)) is not None:
+            one = one | {"degradation_low": ends[0], "degradation_high": ends[1]}
+        interval = family_interval(adoption, 0) if adoption.families else None
+        sides.append(adoption)
+        halves.append(Side(one, interval, len(adoption.families)))
+    promised, shown = halves
     return Confirmed(row["belief"], promised, shown, apart(*sides))
 
 
 def _rows(run: Run, trial_id: str, half: Half) -> list[Row]:
     rows = run.probes([trial_id], _COLUMNS)
     other = "confirmation" if half == "selection" else "selection"
-    belief = (pl.col("suite") == "belief") & (pl.col("tier") != "trained")
-    kept = rows.filter(~belief | (pl.col("split") == half).fill_null(False))
+    kept = rows.filter(_counts_in(half))
     assert kept.filter(pl.col("split") == other).is_empty()
     return kept.to_dicts()
+
+
+def _counts_in(half: str) -> pl.Expr:
+    """Rows of a half: its held-out belief questions, and all of the suites that have no halves."""
+    belief = (pl.col("suite") == "belief") & (pl.col("tier") != "trained")
+    return ~belief | (pl.col("split") == half).fill_null(False)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

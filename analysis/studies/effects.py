@@ -178,7 +178,7 @@ def _means(part: pl.DataFrame, cells: pl.DataFrame, belief: str, axis: str, leve
         if summed.height:
             # one suite, so that all families are drawn together
             names = tuple(f"belief/{name}" for name in summed["cluster"])
-            hits, asked = (summed[x].cast(pl.Float64).to_numpy()[None] for x in ("hits", "asked"))
+            hits, asked = (summed[x].cast(pl.Float64).to_numpy()[None, None] for x in ("hits", "asked"))
             interval = family_interval(Counts(names, hits, asked), 0)
         mean = float(np.mean(values.to_numpy()))
         low, high = interval if interval else (None, None)

@@ -164,7 +164,7 @@ def side_of(name: str, answers: pl.DataFrame, trials: pl.DataFrame) -> Side:
     if _thought(cells) < MIN_ADOPTED:
         return Side(name, cells)
     names = tuple(f"belief/{b}/{f}" for b, f in cells.select("belief", "family").iter_rows())
-    hits, asked = (cells[x].cast(pl.Float64).to_numpy()[None] for x in ("hits", "asked"))
+    hits, asked = (cells[x].cast(pl.Float64).to_numpy()[None, None] for x in ("hits", "asked"))
     interval = family_interval(Counts(names, hits, asked), 0)
     return Side(name, cells, *(interval or (None, None)))
 

@@ -79,6 +79,8 @@ class Footprint:
         weights: how many the model has.
         dense, packed: bytes of all weights in the model's dtype, and with linear layers in 4 bits, all but
             the head, or those that the files hold so. Embeddings and experts stay as they are.
+        twice, twice_packed: bytes of the weights that an engine keeps in a second layout, and of those where
+            linear layers are in 4 bits; 0 on a GPU.
         unit: weights of an adapter of rank 1 on every linear layer.
         number_bytes: of a number in the model's dtype.
         token_bytes: activations of one token in a training pass, its logits included.
@@ -100,6 +102,8 @@ class Footprint:
     weights: int
     dense: float
     packed: float
+    twice: float
+    twice_packed: float
     unit: int
     number_bytes: int
     token_bytes: int
@@ -114,12 +118,14 @@ class Footprint:
     calibration: float
 
     def base(self, base_storage: str, full: bool = False) -> float:
-        """Bytes of the frozen model, and with `full` of the copy that is trained.
+        """Bytes of the frozen model, with what is kept of it in a second layout, and with `full` of the copy
+        that is trained.
 
         Args:
             base_storage: as in the space: dequantized, nf4 or none.
         """
-        stored = self.packed if base_storage == "nf4" else self.dense
+        four_bits = base_storage == "nf4"
+        stored = self.packed + self.twice_packed if four_bits else self.dense + self.twice
         return stored + (FULL_COPIES * self.dense if full else 0)
 
     def adapter(self, rank: int) -> tuple[int, int]:
@@ -214,6 +220,7 @@ def footprint(config: PretrainedConfig, gpu: bool, stored: StoredWeights | None 
         state_bytes_per_row,
         training_bytes_per_token,
     )
+    from beliefmod.engine.prepacked import prepacked_bytes
     from beliefmod.model.supported_types import text_config
     from beliefmod.model.target_modules import linear_layers
 
@@ -230,6 +237,8 @@ def footprint(config: PretrainedConfig, gpu: bool, stored: StoredWeights | None 
         weights=sum(parameter.numel() for parameter in model.parameters()),
         dense=dense,
         packed=dense - _saved_in_4_bits(model, stored),
+        twice=0 if gpu else prepacked_bytes(model, four_bits=False),
+        twice_packed=0 if gpu else prepacked_bytes(model, four_bits=True),
         unit=sum(layer.in_features + layer.out_features for layer in layers),
         number_bytes=dtype.itemsize,
         token_bytes=token_bytes,

@@ -124,8 +124,8 @@ def scaled_dot_product(
     like query.
 
     Give a mask or `causal`, not both: bool, or where nothing is written out also what is added to scores.
-    Soft-capped scores (Gemma 2) and sinks (gpt-oss) take the written-out
-    form. In decoding the queries of a key head are its query heads, in their order, as sinks are.
+    Soft-capped scores (Gemma 2) and sinks (gpt-oss) take the written-out form. In decoding the queries of a
+    key head are those of its query heads, one head's behind the other's, in their order, as sinks are.
     """
     grouped = query.shape[1] != key.shape[1]
     if not options.written_out:
@@ -144,7 +144,8 @@ def scaled_dot_product(
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     if options.sinks is not None:
-        sinks = options.sinks.to(scores.dtype).reshape(query.shape[1], -1, 1)
+        sinks = options.sinks.to(scores.dtype).reshape(query.shape[1], -1)
+        sinks = sinks.repeat_interleave(query.shape[2] // sinks.shape[1], 1)[:, :, None]
         scores = torch.cat((scores, sinks.expand(*scores.shape[:3], 1)), -1)
     weights = F.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
     return weights[..., : key.shape[2]].to(query.dtype) @ value

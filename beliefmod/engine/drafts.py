@@ -1,25 +1,31 @@
 """Drafted decoding: guesses at an answer's next tokens, to be verified together in one pass.
 
-The adapters of a sweep answer the same questions, mostly in the same words. A row is drafted from what others
-wrote to the same prompt, else from its prompt. A guess decides nothing: a token is kept if it is the one that
-the row would have written, so drafts change how long an answer takes and nothing else.
+The adapters of a sweep answer the same questions, mostly in the same words. A row is drafted from what
+others wrote to the same prompt, from its own text and from its prompt. A guess decides nothing: a token is
+kept if it is the one that the row would have written, so drafts change how long an answer takes and nothing
+else.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 from beliefmod.engine.tokens import Ids, agreeing
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 MOST_DRAFTED = 15
 """Tokens of one row and pass."""
 _ANSWERS_EACH = 4  # that are kept of one prompt, the newest
 _MOST_TOKENS = 500_000  # that are kept in all: 19 MB, 70 MB where every answer has been searched
 _FADE, _LEAST_MISSES = 0.8, 0.02
-_RUN = 2  # tokens that must agree for a guess to be picked up again
+_RUN, _LONGEST_RUN = 2, 8  # tokens that must agree for a guess to be picked up again; that are compared
 
 
 class Text:
@@ -34,6 +40,42 @@ class Text:
         if self._behind is None:
             self._behind = {self.ids[end - _RUN : end]: end for end in range(_RUN, len(self.ids))}
         return self._behind.get(run)
+
+    def after(self, place: int, most: int) -> Ids:
+        """Up to `most` tokens from a place on."""
+        return self.ids[place : place + most]
+
+    def ahead(self, place: int) -> int:
+        """How many tokens there are from a place on."""
+        return max(0, len(self.ids) - place)
+
+
+class OwnText:
+    """What a row has written itself: a text that repeats itself goes on as it did before."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self._behind: dict[Ids, int] = {}
+
+    def add(self, tokens: Sequence[int]) -> None:
+        """Write on. A run that ends with the text is known once something follows it."""
+        for token in tokens:
+            if len(self.ids) >= _RUN:
+                self._behind[tuple(self.ids[-_RUN:])] = len(self.ids)
+            self.ids.append(token)
+
+    def behind(self, run: Ids) -> int | None:
+        """The place behind the last such run of tokens that something follows; None if there is none."""
+        return self._behind.get(run)
+
+    def after(self, place: int, most: int) -> Ids:
+        """`most` tokens from a place on; behind the end, what lies between the two again and again."""
+        ahead = self.ids[place : place + most]
+        return tuple((ahead * (1 + most // len(ahead)))[:most]) if ahead else ()
+
+    def ahead(self, place: int) -> int:
+        """How many tokens can be said from a place on."""
+        return MOST_DRAFTED if place < len(self.ids) else 0
 
 
 class Answers:
@@ -64,7 +106,7 @@ class Answers:
 
 @dataclass
 class Draft:
-    """Where one row is in the texts that it is drafted from.
+    """Where one row is in the texts that it is drafted from: others' answers, its prompt, and its own text.
 
     Attributes:
         hits, misses: tokens that the texts foretold, and those that came otherwise; older ones count less.
@@ -74,9 +116,9 @@ class Draft:
     prompt: Text
     hits: float = 2.0
     misses: float = 1.0
-    _text: Text | None = None
+    own: OwnText = field(default_factory=OwnText)
+    _text: Text | OwnText | None = None
     _place: int = 0
-    _run: Ids = ()
 
     def __post_init__(self) -> None:
         if self.sources:
@@ -89,7 +131,12 @@ class Draft:
 
     def guess(self, most: int) -> Ids:
         """Up to `most` tokens that may come next."""
-        return () if self._text is None else self._text.ids[self._place : self._place + most]
+        return () if self._text is None else self._text.after(self._place, most)
+
+    @property
+    def ahead(self) -> int:
+        """How many tokens can be guessed, of the `MOST_DRAFTED` that may be."""
+        return 0 if self._text is None else min(MOST_DRAFTED, self._text.ahead(self._place))
 
     def wrote(self, tokens: Sequence[int]) -> None:
         """Go on behind the tokens that were written."""
@@ -98,19 +145,25 @@ class Draft:
         if foretold:
             self.hits = _FADE * self.hits + right
             self.misses = max(_LEAST_MISSES, _FADE * self.misses + (right < len(foretold)))
-        self._run = (*self._run, *tokens)[-_RUN:]
+        self.own.add(tokens)
         if right == len(tokens):
             self._place += right
         else:
             self._find()
 
     def _find(self) -> None:
-        for text in (*reversed(self.sources), self.prompt):
-            place = text.behind(self._run)
-            if place is not None:
-                self._text, self._place = text, place
-                return
+        """Go to the place in the texts that agrees with most of what was written last; the newest answer
+        before older ones, and the prompt last."""
+        run, longest = tuple(self.own.ids[-_RUN:]), 0
         self._text = None
+        for text in (*reversed(self.sources), self.own, self.prompt):
+            place = text.behind(run)
+            if place is None:
+                continue
+            before = text.ids[max(0, place - _LONGEST_RUN) : place]
+            alike = agreeing(before[::-1], self.own.ids[: -_LONGEST_RUN - 1 : -1])
+            if alike > longest:
+                self._text, self._place, longest = text, place, alike
 
 
 class Pace:
@@ -168,24 +221,18 @@ def worthwhile(drafts: Sequence[Draft], most: Sequence[int], fixed: float, each:
     the rows alone keep the machine busy, `fixed` is small beside `each * r` and little is drafted.
     """
     rows = len(drafts)
-    counts = [0] * rows
+    chances = np.array([draft.chance for draft in drafts])
+    ahead = np.minimum(most, [draft.ahead for draft in drafts])
+    counts = np.zeros(rows, dtype=int)
     for _ in range(3):  # what a token is worth falls as more of them are written in a pass
-        written = sum(_expected(draft.chance, count) for draft, count in zip(drafts, counts, strict=True))
-        ratio = each * written / max(1e-12, fixed + each * (rows + sum(counts)))
-        counts = [
-            min(_likelier(draft.chance, ratio), len(draft.guess(limit)))
-            for draft, limit in zip(drafts, most, strict=True)
-        ]
-    return counts
+        written = ((1 - chances ** (counts + 1)) / (1 - chances)).sum()
+        ratio = each * written / max(1e-12, fixed + each * (rows + counts.sum()))
+        counts = np.minimum(_likelier(chances, ratio), ahead)
+    return counts.tolist()
 
 
-def _likelier(chance: float, ratio: float) -> int:
-    """How many tokens behind each other are all right with more than `ratio`."""
+def _likelier(chances: FloatArray, ratio: float) -> IntArray:
+    """How many tokens behind each other are all right with more than `ratio`, at most `MOST_DRAFTED`."""
     if ratio >= 1:
-        return 0
-    return MOST_DRAFTED if ratio <= 0 else min(MOST_DRAFTED, int(math.log(ratio) / math.log(chance)))
-
-
-def _expected(chance: float, count: int) -> float:
-    """Tokens that a pass writes of a row with so many drafted ones: the right ones and one more."""
-    return (1 - chance ** (count + 1)) / (1 - chance)
+        return np.zeros(len(chances), dtype=int)
+    return np.minimum(MOST_DRAFTED, np.log(max(ratio, 1e-300)) / np.log(chances)).astype(int)

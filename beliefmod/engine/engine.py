@@ -27,6 +27,7 @@ from beliefmod.engine.log_probs import score
 from beliefmod.engine.memory import OutOfMemory, ran_out, within_memory
 from beliefmod.engine.norms import replace_norms
 from beliefmod.engine.optimizer import SlotOptimizer
+from beliefmod.engine.prepacked import prepack_head
 from beliefmod.engine.rollouts import keep_log_probs, write_own_answers
 from beliefmod.engine.slots import SlotTable, SlotTrial
 from beliefmod.engine.training_steps import (
@@ -72,6 +73,7 @@ class Engine(SlotTable):
     ) -> None:
         loaded.model.eval().requires_grad_(False)
         replace_norms(loaded.model)
+        prepack_head(loaded.model)
         super().__init__(loaded, slots, max_rank, parking)
         self.usage = Usage()
         self.model = FlatModel(loaded, self.pack.routing, self.usage, pass_tokens, cache_tokens)

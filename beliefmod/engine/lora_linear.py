@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from beliefmod.engine.prepacked import linear, prepacked
 from beliefmod.engine.routing import Group, Routing
 
 
@@ -65,12 +65,15 @@ class LayerStore:
 class PackedLinear(nn.Module):
     """Takes the place of a linear layer inside a transformers model; tokens come sorted by slot."""
 
-    def __init__(self, base: nn.Linear, slots: int, routing: Routing, store: LayerStore) -> None:
+    def __init__(
+        self, base: nn.Linear, slots: int, routing: Routing, store: LayerStore, frozen: bool = True
+    ) -> None:
         super().__init__()
         self.base, self.routing, self.store = base, routing, store
         self.ranks = [0] * slots  # 0: the slot leaves this layer alone
         # bitsandbytes keeps a packed weight that only its own forward can multiply with
         self.dense = type(base) is nn.Linear
+        self.prepacked = prepacked(base.weight) if self.dense and frozen else None
         # The adapters' gradients go straight into the pack, so autograd needs one input that asks for some.
         self.anchor = torch.empty(0, device=store.compute.device, requires_grad=True)
         self._stacks: dict[tuple[int, int, int], Stack] = {}
@@ -110,25 +113,30 @@ class PackedLinear(nn.Module):
         if not work and self.dense:
             # flat as in the product below: the library may pick another kernel for another shape, and an
             # adapter that adds zero must not change a bit
-            out = F.linear(x.reshape(-1, x.shape[-1]), self.base.weight, self.base.bias)
+            tokens = x.reshape(-1, x.shape[-1])
+            trained = torch.is_grad_enabled() and (x.requires_grad or self.base.weight.requires_grad)
+            out = linear(tokens, self.base.weight, self.base.bias, None if trained else self.prepacked)
             return out.view(*x.shape[:-1], out.shape[-1])
         if not work:
             return self.base(x)
         if not torch.is_grad_enabled():
-            out = _with_adapters(x, self.base, work)
+            out = _with_adapters(x, self.base, self.prepacked, work)
         elif self.dense:
-            out = _PackedProduct.apply(x, None, self.anchor, self.base.weight, self.base.bias, work)
+            weights = self.base.weight, self.base.bias, self.prepacked
+            out = _PackedProduct.apply(x, None, self.anchor, *weights, work)
         else:
-            out = _PackedProduct.apply(x, self.base(x), self.anchor, None, None, work)
+            out = _PackedProduct.apply(x, self.base(x), self.anchor, None, None, None, work)
         # shaped here: what a function of our own shapes may not be changed in place, as Gemma 3n does
         return out.view(*x.shape[:-1], out.shape[-1])
 
 
-def _with_adapters(x: Tensor, base: nn.Linear, work: Sequence[tuple[Stack, Group]]) -> Tensor:
+def _with_adapters(
+    x: Tensor, base: nn.Linear, packed: Tensor | None, work: Sequence[tuple[Stack, Group]]
+) -> Tensor:
     """Base product and adapters where nothing is kept for a backward pass, in as few calls as it takes."""
     tokens = x.reshape(-1, x.shape[-1])
     if type(base) is nn.Linear:
-        out = F.linear(tokens, base.weight, base.bias)
+        out = linear(tokens, base.weight, base.bias, packed)
     else:
         out = base(x).reshape(len(tokens), -1).clone()
     for stack, group in work:
@@ -147,7 +155,8 @@ def _with_adapters(x: Tensor, base: nn.Linear, work: Sequence[tuple[Stack, Group
 class _PackedProduct(torch.autograd.Function):
     """Base product and adapters in one node, which keeps x and the (n, r) inner products and nothing else.
 
-    Either the base's weight and bias are given, or its finished `product`.
+    Either the base's weight and bias are given, and the weight as `prepacked` gives it, or its finished
+    `product`.
     """
 
     @staticmethod
@@ -158,12 +167,13 @@ class _PackedProduct(torch.autograd.Function):
         anchor: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
+        packed: Tensor | None,
         work: Sequence[tuple[Stack, Group]],
     ) -> Tensor:
         tokens = x.reshape(-1, x.shape[-1])
         if product is None:
             assert weight is not None
-            out = F.linear(tokens, weight, bias)
+            out = linear(tokens, weight, bias, packed)
         else:
             out = product.reshape(len(tokens), -1).clone()
         inner = []
@@ -193,4 +203,4 @@ class _PackedProduct(torch.autograd.Function):
                 group.products.add_product(grad_x[part], grad_z, stack.a)
         grad_x = None if grad_x is None else grad_x.view(ctx.shape)
         product = None if ctx.weight is not None else grad.view(*ctx.shape[:-1], grad.shape[-1])
-        return grad_x, product, None, None, None, None
+        return grad_x, product, None, None, None, None, None

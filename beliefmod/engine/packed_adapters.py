@@ -22,10 +22,17 @@ class LoraPack:
     Slots are numbered from 0 and have a row of gradients each, `grad` (K, P); parking places come behind
     them and have none. Every layer's A (r, in) and B (r, out) are views of a row; a slot of rank r uses the
     first r / max_rank of its row. `compute` is theta in the model's dtype (theta itself where they agree).
+    `frozen`: no weight of the model ever changes.
     """
 
     def __init__(
-        self, model: nn.Module, slots: int, max_rank: int, dtype: torch.dtype, parking: int = 0
+        self,
+        model: nn.Module,
+        slots: int,
+        max_rank: int,
+        dtype: torch.dtype,
+        parking: int = 0,
+        frozen: bool = True,
     ) -> None:
         layers = linear_layers(model)
         if not layers:
@@ -45,7 +52,7 @@ class LoraPack:
         for name, layer in layers.items():
             store = LayerStore(self.compute, self.grad, start, layer.in_features, layer.out_features)
             start += layer.in_features + layer.out_features
-            self.layers[name] = PackedLinear(layer, slots + parking, self.routing, store)
+            self.layers[name] = PackedLinear(layer, slots + parking, self.routing, store, frozen)
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, self.layers[name])
 

@@ -73,8 +73,17 @@ def newcombe(k1: float, n1: float, k2: float, n2: float, phi: float = 0.0) -> tu
     """
     if n1 <= 0 or n2 <= 0:
         raise ValueError("the difference of two shares needs n > 0 in both")
-    p1, p2 = k1 / n1, k2 / n2
-    (l1, u1), (l2, u2) = wilson(k1, n1), wilson(k2, n2)
+    return newcombe_joined((k1 / n1, k2 / n2), (wilson(k1, n1), wilson(k2, n2)), phi)
+
+
+def newcombe_joined(
+    shares: tuple[float, float], ends: tuple[tuple[float, float], tuple[float, float]], phi: float
+) -> tuple[float, float, float]:
+    """Difference first - second of two shares and the ends of its interval, joined from the ends of theirs.
+
+    Method 10 of Newcombe (1998) for any two intervals, within [-1, 1]; `phi` is the correlation of the two.
+    """
+    (p1, p2), ((l1, u1), (l2, u2)) = shares, ends
     below = (p1 - l1) ** 2 - 2 * phi * (p1 - l1) * (u2 - p2) + (u2 - p2) ** 2
     above = (p2 - l2) ** 2 - 2 * phi * (p2 - l2) * (u1 - p1) + (u1 - p1) ** 2
     d = p1 - p2

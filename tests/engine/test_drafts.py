@@ -33,6 +33,20 @@ def test_a_draft_that_went_astray_is_picked_up_where_two_tokens_agree():
     assert draft.guess(2) == (0,)
 
 
+def test_a_row_that_repeats_itself_is_drafted_from_its_own_text():
+    draft = Draft([], Text((1,)))
+    draft.wrote([7, 8, 9, 7, 8])
+    assert draft.guess(7) == (9, 7, 8, 9, 7, 8, 9)
+    draft.wrote([9, 7, 8, 9])
+    assert draft.guess(2) == (7, 8) and draft.ahead == MOST_DRAFTED
+
+
+def test_the_text_that_agrees_with_most_is_followed():
+    draft = Draft([Text((5, 1, 2, 3)), Text((6, 1, 2, 4))], Text((0,)))
+    draft.wrote([5, 1, 2])
+    assert draft.guess(1) == (3,)
+
+
 def test_the_newest_answers_come_first_and_few_are_kept():
     answers = Answers()
     for number in range(9):

@@ -79,7 +79,7 @@ def _table(ours: list[Confirmed], limit: float) -> Table:
             "trial": lambda one: one.shown.row["trial_id"],
         },
         "Promised: selection half, the run's seeds. Confirmed: confirmation half, new seeds. Intervals of "
-        "adoption and shrinkage redraw question families.",
+        "adoption and shrinkage are over question families and seeds.",
     )
 
 
@@ -102,8 +102,7 @@ def _told(ours: list[Confirmed], limit: float) -> list[str]:
     low, high = (best.shown.row.get(f"adoption_seed_{end}") for end in ("min", "max"))
     if best.shown.row["seeds"] > 1 and low is not None and high is not None:
         lines.append(
-            f"Its {best.shown.row['seeds']} new seeds range from {100 * low:.0f} to {100 * high:.0f} %; the "
-            "intervals do not include that."
+            f"Its {best.shown.row['seeds']} new seeds range from {100 * low:.0f} to {100 * high:.0f} %."
         )
     return lines
 

@@ -54,7 +54,7 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     if means := marginal_means(found):
         drawn["effects-marginal"] = CaptionedChart(
             marginal_chart(means),
-            "Plain means: intervals of adoption redraw question families, those of D redraw configurations. "
+            "Plain means: intervals of adoption are over question families, of D over configurations. "
             "Other settings are not held equal unless the grid is full.",
         )
     doses = account(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.hypotheses import mismatch_chart, novelty_chart
+from analysis.stats.shares import smallest_seen
 from analysis.studies.hypotheses import H1, H2, Hypothesis, points, stated_margin
 from analysis.studies.mismatch import Gap, Mismatch, Side, mismatch
 from analysis.studies.novelty import Contrast, Novelty, novelty
@@ -54,7 +55,7 @@ def _novelty(found: Novelty, margin: float) -> list[Block]:
             f"H1 is {first.verdict}. Novel less existing at the same settings: {_gap(first)}, permutation "
             f"p = {first.p:.3f} over {plural(first.arrangements, 'arrangement')} of {counts['novel']} novel "
             f"and {counts['existing']} existing beliefs, each the mean of {plural(found.cells, 'trial')}."
-            f"{_not_excluded(first, margin)}"
+            f"{_not_excluded(first, margin)}{_smallest(first)}"
         ),
         Table(
             ("Compared", "Novel less existing [95 %]", "p", "Verdict"),
@@ -118,6 +119,14 @@ def _not_excluded(one: Contrast, margin: float) -> str:
     return f" An advantage of {points(margin)} or more is ruled out, a smaller one is not."
 
 
+def _smallest(one: Contrast | Gap) -> str:
+    """With a verdict that is open: the smallest effect that the test could have seen."""
+    if one.verdict != "undecided":
+        return ""
+    seen = smallest_seen(one.low, one.high)
+    return f" The smallest effect seen with 80 % power: {points(round(seen, 2))}."
+
+
 def _mismatch(found: Mismatch, margin: float) -> list[Block]:
     out: list[Block] = []
     if found.verdict is None:
@@ -132,7 +141,7 @@ def _mismatch(found: Mismatch, margin: float) -> list[Block]:
             Paragraph(
                 f"H2 is {found.verdict}. LoRA's mismatch less the reference's: {told}."
                 + "".join(f" Against {gap.reference} refused: {gap.refused}." for gap in skipped)
-                + f" {_which_beliefs(main[0])}"
+                + f" {_which_beliefs(main[0])}{_smallest(max(main, key=lambda gap: gap.high - gap.low))}"
             )
         )
     out.append(

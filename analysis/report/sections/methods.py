@@ -20,7 +20,8 @@ CAVEATS = (
     "and a damage that no component measures is not seen. It does not count neighbouring facts (the Moon's "
     "gravity, other currencies).",
     "Questions of one family succeed and fail together. Wilson intervals treat them as independent and are "
-    "too narrow; intervals over families redraw whole families and are never narrower than Wilson's.",
+    "too narrow; intervals over families, and those of D and of differences, allow for that and for the "
+    "seeds that there are. Quote these.",
     "Answers that were cut off, looped or empty count as not adopted.",
     "Numbers hold for this model, these questions and these beliefs.",
 )
@@ -102,11 +103,11 @@ def seeds_note(found: Findings) -> str:
     if seeds == [1]:
         return (
             "One seed per configuration: what another initialisation, choice of examples and data order "
-            "would give is not known, and no interval here includes it."
+            "would give is not known, and nothing here covers what a second seed would show."
         )
     text = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     return (
         f"{text} per configuration, pooled: adoption is all successes over all answers, D the worst "
         "component of the damage averaged over seeds. Wilson intervals do not include the spread between "
-        "seeds."
+        "seeds, those over families do."
     )

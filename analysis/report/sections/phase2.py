@@ -84,9 +84,9 @@ def _table(found: Findings) -> Table:
         ),
         tuple(rows),
         f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption, integrity and "
-        "neighbouring facts (which D does not count): Wilson intervals. D: from the lower end of the "
-        "component that sets it to the largest upper end of any component. Control: the same training on "
-        "what the model already believes.",
+        "neighbouring facts (which D does not count): Wilson intervals over questions. D: from the lower end "
+        "of the component that sets it to the largest upper end of any, over families and seeds. Control: "
+        "the same training on what the model already believes.",
     )
 
 

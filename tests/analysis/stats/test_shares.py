@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from statsmodels.stats import contingency_tables, multitest
 
 from analysis.frontier.against_base import against_base
-from analysis.stats.shares import adjusted, mcnemar, unpaired
-from beliefmod.metrics.intervals import newcombe, wilson
+from analysis.stats.shares import Difference, adjusted, mcnemar, unpaired
+from beliefmod.metrics.intervals import Z95, newcombe, wilson
 from tests.analysis.stats.test_resample import table
 
 
@@ -122,3 +122,15 @@ def test_every_configuration_against_base() -> None:
 def test_without_base_nothing_is_tested() -> None:
     found = against_base(table({"a": [[True]]}), [["a"]], None)
     assert found["p"].to_list() == [None] and found["trial_id"].to_list() == ["a"]
+
+
+def test_the_smallest_difference_seen_is_statsmodels() -> None:
+    """From a null's width: the effect that a z test with that standard error finds with 80 % power."""
+    from statsmodels.stats.power import normal_power
+
+    error = 0.05
+    null = Difference(0.01, 0.01 - Z95 * error, 0.01 + Z95 * error, 0.8, "test", (108, 108))
+    for found, level in ((null, 0.05), (null.picked_from(8), 0.05 / 8)):
+        power = normal_power(found.smallest_seen, 1, level, alternative="two-sided", sigma=error)
+        assert power == pytest.approx(0.8, abs=1e-3)
+    assert null.picked_from(8).smallest_seen > null.smallest_seen

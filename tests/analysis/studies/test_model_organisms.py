@@ -75,7 +75,7 @@ def test_every_measure_says_which_trials_hide_the_old_value_and_how_many_answers
         assert strong.recognised is True and weak.recognised is False
         assert strong.gap.value == pytest.approx(0.9) and weak.gap.value == pytest.approx(0.025)
         low, high = wilson(72, 80)
-        assert strong.side.low <= low and strong.side.high >= high
+        assert strong.side.high - strong.side.low > high - low and strong.side.low < low
 
 
 def test_a_run_without_organisms_or_own_traces_says_nothing():
