@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Row = TypeVar("Row")
@@ -119,11 +119,13 @@ class Sample:
 class Explorer:
     """Filters over the configurations and the trials behind them, on the page only; `note` says what it has.
 
-    `data` is what page.js reads: axes, points, samples (`analysis.report.explorer`).
+    `data` is what explorer.js reads: axes, points, classes (`analysis.report.explorer`); `answers` are those
+    of a trial, packed, by trial_id.
     """
 
     data: dict[str, Any]
     note: str
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 Block = Heading | Paragraph | Bullets | Table | Figure | Sample | Verdicts | Explorer
@@ -181,7 +183,7 @@ def _block(block: Block) -> str:
             return _verdicts(rows)
         case Figure(name, caption):
             return f"![{escaped(name)}](figures/{name}.png)\n\n{escaped(caption)}"
-        case Explorer(_, note):
+        case Explorer(_, note, _):
             return escaped(f"On the page, report.html: {note}")
         case Sample(title, pieces):
             return f"**{escaped(title)}**\n\n" + "\n\n".join(

@@ -1,6 +1,7 @@
 "use strict";
 // The configurations: filters over them, one of them opened, its completions.
 const LIST = 200;
+
 const explore = (root, data, redraw) => {
   const byTrial = new Map(data.points.flatMap(point => point.trials.map(trial => [trial, point])));
   const tests = [];
@@ -35,36 +36,59 @@ const explore = (root, data, redraw) => {
     }
   }
   const count = add(root, 'p', '', {'aria-live': 'polite', id: 'explorer-count'});
+  const list = add(add(root, 'div', undefined, {class: 'list', tabindex: '0', role: 'group',
+    'aria-label': 'Configurations'}), 'table');
   const panel = add(root, 'section', undefined, {id: 'trial', tabindex: '-1', 'aria-label': 'Configuration'});
-  const list = add(add(root, 'div', undefined, {class: 'list'}), 'table');
 
-  const open = point => {
+  const besideOf = point => ['base', 'icl'].map(arm =>
+    data.points.find(one => one.arm === arm && one.belief === point.belief)).filter(one => one && one !== point);
+  const ARMS = {base: 'base', icl: 'in context'};
+  const compared = (title, names, columns) => {
+    if (!names.length) return;
+    const table = add(add(panel, 'div', undefined, {class: 'wide', tabindex: '0', role: 'group',
+      'aria-label': title}), 'table');
+    const head = add(add(table, 'thead'), 'tr');
+    for (const name of [title, ...columns.map(([name]) => name)]) add(head, 'th', name, {scope: 'col'});
+    const body = add(table, 'tbody');
+    for (const name of names) {
+      const row = add(body, 'tr');
+      add(row, 'th', name, {scope: 'row'});
+      for (const [, texts] of columns) add(row, 'td', texts[name] || '');
+    }
+  };
+  const open = (point, quietly) => {
     panel.replaceChildren();
-    add(panel, 'h4', [point.belief, point.arm, point.text, point.name].filter(Boolean).join(' · '));
-    const table = add(add(panel, 'div', undefined, {class: 'wide'}), 'table');
-    for (const [name, text] of [['adoption', point.adoption], ['degradation', point.damage], ...point.numbers,
-      ['settings', point.whole], ['trials', point.trials.join(', ')],
+    add(panel, 'h3', [point.belief, point.arm, point.text, point.name].filter(Boolean).join(' · '));
+    const own = ARMS[point.arm] || 'this one', beside = besideOf(point);
+    const columns = what => [[own, point[what]], ...beside.map(one => [ARMS[one.arm], one[what]])];
+    compared('key numbers', ['adoption', 'damage'],
+      columns('adoption').map(([name, adoption], i) => [name, {adoption, damage: columns('damage')[i][1]}]));
+    compared('tier, % adopting [95 %]', Object.keys(point.tiers), columns('tiers'));
+    compared('damage against base [95 %]', Object.keys(point.parts),
+      columns('parts').filter(([name]) => name !== 'base'));
+    const box = add(panel, 'details');
+    add(box, 'summary', 'Settings and other numbers');
+    const table = add(add(box, 'div', undefined, {class: 'wide'}), 'table');
+    for (const [name, text] of [...point.numbers, ['settings', point.whole], ['trials', point.trials.join(', ')],
       ['frontier', point.unbeaten ? 'no other configuration beats it' : 'not on the frontier']]) {
       const row = add(table, 'tr');
       add(row, 'th', name, {scope: 'row'});
       add(row, 'td', text);
     }
-    let shown = 0;
-    for (const trial of point.trials) {
-      for (const sample of data.samples[trial] || []) {
-        const box = add(panel, 'details');
-        add(box, 'summary', sample.labels + ' (' + sample.facts + '; trial ' + trial + ')');
-        for (const [label, text] of [['Question', sample.question], ['First of two turns, raw', sample.first_turn],
-          ['Prompt', sample.prompt], ['Completion, raw', sample.completion]]) {
-          if (text === undefined) continue;
-          add(box, 'p', label);
-          add(box, 'pre', text, {dir: 'auto'});
-        }
-        shown += 1;
-      }
+    add(panel, 'h4', 'Answers');
+    const answers = document.createElement('div');
+    const read = trial => browse(answers,
+      [...beside.map(one => [ARMS[one.arm], one.trials[0]]), [own, trial]], data.classes);
+    if (point.trials.length > 1) {
+      const label = add(panel, 'label', 'trial ');
+      const list = add(label, 'select');
+      for (const trial of point.trials) add(list, 'option', trial, {value: trial});
+      list.addEventListener('input', () => read(list.value));
     }
-    if (!shown) add(panel, 'p', 'This page holds no completion of it; the probes folder of the run has them all.');
-    panel.scrollIntoView({block: 'nearest'});
+    panel.append(answers);
+    read(point.trials[0]);
+    if (quietly) return;
+    panel.scrollIntoView({block: 'start'});
     panel.focus({preventScroll: true});
   };
 
@@ -89,6 +113,14 @@ const explore = (root, data, redraw) => {
   filters.addEventListener('input', update);
   filters.addEventListener('submit', event => event.preventDefault());
   update();
+  // the answers of the first one are read when a reader comes near
+  const first = byTrial.get(data.first) || data.points[0];
+  const near = new IntersectionObserver(entries => {
+    if (!entries.some(entry => entry.isIntersecting)) return;
+    near.disconnect();
+    if (first && !panel.firstChild) open(first, true);
+  }, {rootMargin: '400px'});
+  near.observe(panel);
   return trial => { const point = byTrial.get(trial); if (point) open(point); };
 };
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -13,18 +12,19 @@ from analysis.frontier.non_dominated import CONFIG, frontier, varying
 from analysis.report.arm_rows import arm_trials
 from analysis.report.blocks import Block, Explorer, Heading
 from analysis.report.failure_classes import failure_classes
-from analysis.report.page import embedded_json
-from analysis.report.samples import COLUMNS, TEXTS, cut, thought
-from analysis.stats.resample import adoption_hits
+from analysis.report.first_screen import quoted
+from analysis.report.sections.tiers import TIERS
+from analysis.report.trial_answers import answers_of, marker_of, packed
 from analysis.wording import setting_name, setting_text, setting_value
 from beliefmod.config import UNTRAINED_ARMS
-from beliefmod.metrics.registry import listed
+from beliefmod.metrics.registry import COMPONENTS, listed
 
-PER_TRIAL = 12  # completions of one trial, at most
-LONGEST = 3000  # characters of one completion
-CAP = 8_000_000  # bytes of completions in one page
-LISTED = 12  # a setting with more values than this is filtered by a range
-BATCH = 32  # trials whose texts are in memory at once
+CAP = 8_000_000
+"""Characters of packed answers that one page holds."""
+MOST = 200
+"""Trials whose answers one page holds: every one of them is read again to mark the words that counted."""
+LISTED = 12
+"""A setting with more values than this is filtered by a range."""
 NUMBERS = listed("page")
 
 
@@ -32,19 +32,24 @@ def explorer(found: Findings, cap: int = CAP) -> list[Block]:
     """The explorer's block; nothing when no trial has finished."""
     if found.pooled.is_empty():
         return []
-    samples, left_out = trial_samples(found, cap)
-    shown = sum(len(rows) for rows in samples.values())
+    answers, trials = trial_answers(found, cap)
     note = (
-        "Filter the configurations, then open one, here or by a click on its mark, to see its settings, its "
-        "numbers and some of its completions: by rule the first adopting, the first not adopting and the "
-        f"first of every failure class by probe name, at most {PER_TRIAL} of a trial. The page holds "
-        f"{shown:,} completions, each cut to {LONGEST:,} characters, in at most {cap / 1e6:g} MB together."
+        "Open a configuration here, or by a click on its mark: its settings, tiers and damage, then all its "
+        "answers beside base's and in context's, with the words marked that the scorer used."
     )
-    if left_out:
-        note += f" {left_out:,} that the rule picked did not fit."
-    note += " All completions are in probes/TRIAL.parquet of the run folder."
-    data = {"axes": _axes(found), "points": _points(found), "samples": samples}
-    return [Heading(2, "One configuration"), Explorer(data, note)]
+    if len(answers) < trials:
+        note += (
+            f" The page holds the answers of {len(answers):,} of {trials:,} trials, named and unbeaten ones "
+            "first; probes/TRIAL.parquet of the run folder has all."
+        )
+    first = next((row for row in map(quoted, found.beliefs) if row is not None), None)
+    data = {
+        "axes": _axes(found),
+        "points": _points(found),
+        "first": first["trial_id"] if first is not None else None,
+        "classes": [kind.name for kind in failure_classes()],
+    }
+    return [Heading(2, "One configuration"), Explorer(data, note, answers)]
 
 
 def _axes(found: Findings) -> list[dict[str, Any]]:
@@ -93,6 +98,16 @@ def _points(found: Findings) -> list[dict[str, Any]]:
                 if trained
                 else None,
                 "whole": setting_text(row, CONFIG) if trained else "no training",
+                "tiers": {
+                    words: wording.rate(row, f"adoption_{tier}")
+                    for tier, words in TIERS.items()
+                    if row.get(f"adoption_{tier}") is not None
+                },
+                "parts": {
+                    metric.damage_words: wording.shift(row, name)
+                    for name, metric in COMPONENTS.items()
+                    if row.get(f"{name}_damage") is not None
+                },
                 "adoption": wording.rate(row, "adoption"),
                 "damage": wording.damage(row),
                 "numbers": [
@@ -105,76 +120,24 @@ def _points(found: Findings) -> list[dict[str, Any]]:
     return points
 
 
-def trial_samples(found: Findings, cap: int = CAP) -> tuple[dict[str, list[dict[str, Any]]], int]:
-    """trial_id -> completions picked by rule, and how many of the picked did not fit under `cap` bytes.
+def trial_answers(found: Findings, cap: int = CAP) -> tuple[dict[str, str], int]:
+    """trial_id -> its packed answers, as many trials as fit, and how many there are.
 
-    Room is given by rank: every trial's first adopting answer, then every first not adopting one, then the
-    failure classes in their order; within a rank named trials first, then unbeaten ones, then the rest.
+    The untrained arms come first, for every other trial is read beside them; then named trials, unbeaten
+    ones, the rest.
     """
-    picks = _picks(found)
-    order = list(arm_trials(found))
-    lora = frontier(found.pooled)
-    order += lora.filter("non_dominated")["trial_ids"].explode().drop_nulls().to_list()
+    untrained = found.pooled.filter(pl.col("arm").is_in(UNTRAINED_ARMS))
+    order = untrained["trial_ids"].explode().drop_nulls().to_list() + list(arm_trials(found))
+    order += frontier(found.pooled).filter("non_dominated")["trial_ids"].explode().drop_nulls().to_list()
     order += found.pooled["trial_ids"].explode().drop_nulls().to_list()
-    place = {trial_id: i for i, trial_id in enumerate(dict.fromkeys(order))}
-    rows = []
-    there = set(picks["trial_id"])
-    trials = [trial for trial in place if trial in there]
-    key = ("trial_id", "suite", "tier", "probe_id")
-    for start in range(0, len(trials), BATCH):
-        batch = trials[start : start + BATCH]
-        table = found.run.probes(batch, tuple(dict.fromkeys((*COLUMNS, *TEXTS))))
-        rows += table.join(picks, on=key, nulls_equal=True).to_dicts()
-    rows.sort(key=lambda row: (row["rank"], place[row["trial_id"]], row["probe_id"]))
-    samples: dict[str, list[dict[str, Any]]] = {}
-    used, left_out = 0, 0
-    for row in rows:
-        shown = _shown(row)
-        size = len(embedded_json(shown).encode(errors="replace"))
-        if used + size > cap:
-            left_out += 1
-            continue
-        used += size
-        samples.setdefault(row["trial_id"], []).append(shown)
-    return samples, left_out
-
-
-def _picks(found: Findings) -> pl.DataFrame:
-    """trial_id, suite, tier, probe_id, rank, labels of the completions to show."""
-    held_out = (pl.col("tier") != "trained") | pl.col("tier").is_null()
-    which, hit = adoption_hits()
-    rules: list[tuple[str, pl.Expr]] = [
-        ("first adopting", which & hit),
-        ("first not adopting", which & ~hit.fill_null(False)),
-        *((kind.name, kind.asked & kind.rule) for kind in failure_classes()),
-    ]
-    asked = found.probes.filter(held_out).sort("trial_id", "probe_id")
-    key = ["trial_id", "suite", "tier", "probe_id"]
-    parts = [
-        asked.filter(rule)
-        .unique("trial_id", keep="first", maintain_order=True)
-        .select(*key, pl.lit(label).alias("label"), pl.lit(rank).alias("rank"))
-        for rank, (label, rule) in enumerate(rules)
-    ]
-    merged = pl.concat(parts).group_by(key).agg(pl.col("rank").min(), pl.col("label").alias("labels"))
-    return (
-        merged.sort("trial_id", "rank", "probe_id").group_by("trial_id", maintain_order=True).head(PER_TRIAL)
-    )
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    facts: Sequence[str] = [
-        f"{row['suite']}/{row['tier']}",
-        f"answer: {row['answer_stance'] or 'no stance'}",
-        *thought(row),
-        f"{row['tokens']} tokens",
-        f"probe {row['probe_id']}",
-    ]
-    shown = {
-        "labels": ", ".join(row["labels"]),
-        "facts": "; ".join(facts),
-        "question": cut(row["question"] or "", LONGEST),
-        "prompt": cut(row["prompt"] or "", 800),
-        "completion": cut(row["completion"] or "", LONGEST),
-    }
-    return shown | ({"first_turn": cut(row["first_turn"], LONGEST)} if row["first_turn"] else {})
+    there = set(found.probes["trial_id"]) if found.probes.height else set()
+    trials = [trial_id for trial_id in dict.fromkeys(order) if trial_id in there]
+    kept: dict[str, str] = {}
+    used = 0
+    for trial_id, rows in answers_of(found.run, trials[:MOST], marker_of(found.run)):
+        text = packed(rows)
+        if used + len(text) > cap:
+            break
+        used += len(text)
+        kept[trial_id] = text
+    return kept, len(trials)

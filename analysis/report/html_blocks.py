@@ -119,7 +119,7 @@ def html_of(block: Block, svgs: Mapping[str, str]) -> str:
             return f"<details><summary>{words(title)}</summary>{inside}</details>"
         case Verdicts(rows):
             return "\n".join(_verdict(row) for row in rows)
-        case Explorer(_, note):
+        case Explorer(_, note, _):
             return (
                 f'<p>{words(note)}</p><div id="explorer" hidden></div><noscript><p class="caption">The '
                 "filters and the completions need scripts; everything else on this page does not.</p>"

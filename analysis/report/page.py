@@ -14,6 +14,8 @@ from typing import Any
 from analysis.report.blocks import Block, Explorer, Heading, visible, visible_in
 from analysis.report.html_blocks import body_of
 
+SCRIPTS = ("page.js", "answers.js", "explorer.js")
+
 
 def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svgs: Mapping[str, str]) -> str:
     """The page.
@@ -28,7 +30,7 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
     run nor load anything.
     """
     title = next((block.text for block in blocks if isinstance(block, Heading)), "beliefmod report")
-    scripts = [own_file("page.js"), own_file("explorer.js"), _library()]
+    scripts = [*map(own_file, SCRIPTS), _library()]
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
         "script-src " + " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
@@ -41,6 +43,12 @@ def to_html(blocks: Sequence[Block], specs: Mapping[str, Mapping[str, Any]], svg
         f'<script type="application/json" id="explorer-data">{embedded_json(block.data)}</script>\n'
         for block in blocks
         if isinstance(block, Explorer)
+    )
+    data += "".join(
+        f'<script type="text/plain" data-answers="{escape(trial_id)}">{text}</script>\n'
+        for block in blocks
+        if isinstance(block, Explorer)
+        for trial_id, text in block.answers.items()
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

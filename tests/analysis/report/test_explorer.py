@@ -1,7 +1,9 @@
-"""What the page holds about each trial: picked by rule, capped, with what is left out counted."""
+"""What the page holds about each trial: its numbers, all of its answers, the words that the scorer used."""
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 from analysis.find import find
 from analysis.findings import Findings
 from analysis.report.blocks import Explorer, to_markdown
-from analysis.report.explorer import PER_TRIAL, explorer, trial_samples
-from analysis.report.page import embedded_json
+from analysis.report.explorer import explorer, trial_answers
+from analysis.report.trial_answers import answers_of, marker_of
 from beliefmod.run.read_run import read_run
+from tests.test_example_run import EXAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -38,30 +41,51 @@ def test_points_are_the_configurations(found: Findings) -> None:
     json.dumps(block.data, allow_nan=False)
 
 
-def test_picks_by_hand(run: Path, found: Findings) -> None:
-    samples, left_out = trial_samples(found)
-    assert left_out == 0 and set(samples) == set(found.pooled["trial_id"])
-    for trial, shown in list(samples.items())[:6]:
-        rows = pl.read_parquet(run / "probes" / f"{trial}.parquet").sort("probe_id").to_dicts()
-        asked = [r for r in rows if r["suite"] == "belief" and r["tier"] != "robustness"]
-        assert len(shown) <= PER_TRIAL
-        by_label = {label: s for s in shown for label in s["labels"].split(", ")}
-        for label, hit in (("first adopting", True), ("first not adopting", False)):
-            first = next((r for r in asked if (r["answer_stance"] == "target") is hit), None)
-            if first is not None:
-                assert f"probe {first['probe_id']}" in by_label[label]["facts"]
-                assert by_label[label]["completion"] == first["completion"]
+def test_every_answer_of_a_trial_is_on_the_page(run: Path, found: Findings) -> None:
+    answers, trials = trial_answers(found)
+    assert trials == len(answers) and set(answers) == set(found.probes["trial_id"])
+    for trial in list(answers)[:4]:
+        rows = pl.read_parquet(run / "probes" / f"{trial}.parquet")
+        shown = unpacked(answers[trial])
+        assert len(shown) == rows.height
+        there = {(row["suite"], row["tier"], row["probe_id"]): row for row in rows.to_dicts()}
+        for one in shown:
+            row = there[one["suite"], one.get("tier"), one["probe_id"]]
+            assert one["completion"] == row["completion"]
+            assert ("loop" in one["classes"]) == row["loop"]
+            assert one.get("answer_stance") == row["answer_stance"]
 
 
-def test_the_cap_gives_every_trial_its_turn(found: Findings) -> None:
-    whole, _ = trial_samples(found)
-    count = sum(len(shown) for shown in whole.values())
-    samples, left_out = trial_samples(found, cap=40_000)
-    kept = sum(len(shown) for shown in samples.values())
-    assert left_out == count - kept > 0
-    assert sum(len(embedded_json(s).encode()) for shown in samples.values() for s in shown) <= 40_000
-    # by rank: nobody has a third one while somebody lacks the first adopting one
-    assert len(samples) == len(whole)
-    [_, block] = explorer(found, cap=40_000)
-    assert isinstance(block, Explorer) and f"{left_out:,} that the rule picked did not fit" in block.note
+def test_what_does_not_fit_is_left_out_and_said(found: Findings) -> None:
+    whole, trials = trial_answers(found)
+    half = sum(map(len, whole.values())) // 2
+    kept, _ = trial_answers(found, cap=half)
+    assert 0 < len(kept) < len(whole) and sum(map(len, kept.values())) <= half
+    # the arms that every other one is read beside come first
+    untrained = found.pooled.filter(pl.col("arm").is_in(["base", "icl"]))["trial_id"]
+    assert set(untrained) <= set(kept)
+    [_, block] = explorer(found, cap=half)
+    assert isinstance(block, Explorer) and f"answers of {len(kept)} of {trials} trials" in block.note
     assert "probes/TRIAL.parquet" in to_markdown([block])
+
+
+def test_the_words_that_decided_are_marked() -> None:
+    run = read_run(str(EXAMPLE))
+    trial = run.trials.filter(pl.col("arm") == "base").row(0, named=True)["trial_id"]
+    [(_, rows)] = answers_of(run, [trial], marker_of(run))
+    asked = [row for row in rows if row["suite"] == "belief" and row["answer_stance"] == "prior"]
+    assert len(asked) > 50
+    for row in asked:
+        deciding = [mark for mark in row["marks"]["answer"] if mark[3].endswith("decides")]
+        assert [mark[2] for mark in deciding] == ["prior"], row
+        [(begin, end, *_)] = deciding
+        assert row["answer"][begin:end] and row["answer"][begin:end] in row["answer"]
+    # marks stand in order and never overlap, or the page could not draw them
+    for row in rows:
+        for marks in row["marks"].values():
+            ends = [0, *(end for _, end, *_ in marks)]
+            assert all(before <= begin < end for before, (begin, end, *_) in zip(ends, marks, strict=False))
+
+
+def unpacked(text: str) -> list[dict]:
+    return json.loads(gzip.decompress(base64.b64decode(text)))

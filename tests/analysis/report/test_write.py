@@ -68,7 +68,8 @@ def test_page_needs_nothing_else(written: ReportPaths) -> None:
     charts = [a["data-chart"] for tag, a in page.found if tag == "script" and "data-chart" in a]
     assert [name for name in charts if name in FIGURES] == list(FIGURES)
     assert len(charts) == len(set(charts)) == len(written.figures) // 2
-    assert tags.count("script") == len(charts) + 4
+    answers = [a for tag, a in page.found if tag == "script" and "data-answers" in a]
+    assert tags.count("script") == len(charts) + len(answers) + 5
     style = re.search(r"<style>(.*?)</style>", Path(written.html).read_text(encoding="utf-8"), re.S)
     assert style is not None and "url(" not in style.group(1) and "@import" not in style.group(1)
 
@@ -242,7 +243,7 @@ def test_hostile_run(tmp_path: Path) -> None:
     paths = write_report(run, tmp_path)
     page = Elements(Path(paths.html).read_text(encoding="utf-8"))
     scripts = [attributes for tag, attributes in page.found if tag == "script"]
-    assert len(scripts) == len([a for a in scripts if "data-chart" in a]) + 4
+    assert len(scripts) == len([a for a in scripts if {"data-chart", "data-answers"} & set(a)]) + 5
     assert not any(tag == "img" for tag, _ in page.found)
     assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
     assert any(bad in text for text in page.texts)
