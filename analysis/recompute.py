@@ -13,24 +13,13 @@ from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.probing.probes import Probe, probe_row, probes_for
 from beliefmod.reading.causal_verdicts import cut_thinking, score_causal
 from beliefmod.reading.rewording import edit_value, paraphrase
+from beliefmod.run.seal.raw import RAW_PROBE
 from beliefmod.run.sources import Sources
 from beliefmod.space.chat_format import ThinkingKind
 from beliefmod.space.space import AnsweringEngine
 
 Row = Mapping[str, Any]
 TOLERANCE = 1e-9
-# what the model or the clock gave: nothing in the run folder says what it should have been
-RAW_PROBE = (
-    "first_turn",
-    "prompt",
-    "completion",
-    "finish_reason",
-    "token_ids",
-    "logprob_target",
-    "logprob_prior",
-    "logprob_target_own",
-    "logprob_prior_own",
-)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from analysis.report.page import to_html
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.read_run import Run, read_run
+from beliefmod.run.seal.ledger import seal_files
+from beliefmod.run.seal.sealed_state import REPORT
 
 SCALE = 2  # pixels per unit in the PNG files
+COLOURS = 128
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class ReportPaths:
 def write_report(
     run: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
-    limit: float = DAMAGE_BUDGET,
+    limit: float | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> ReportPaths:
     """Write report.html, report.md and figures/*.png, *.svg into `out` (default: the run folder itself).
@@ -42,7 +46,7 @@ def write_report(
     Args:
         run: a run folder, local or any fsspec URL; it may be unfinished.
         out: another folder or URL.
-        limit: the degradation, 0 to 1, under which the best configuration is named.
+        limit: the degradation, 0 to 1, under which the best configuration is named; None: the planned one.
         progress: called with a short sentence before each longer piece of work.
 
     Raises:
@@ -52,9 +56,28 @@ def write_report(
     opened = read_run(os.fspath(run))
     target = os.fspath(out) if out is not None else opened.location
     RunFolder(target).try_writing()
+    limit = planned_limit(opened) if limit is None else limit
+    files = report_files(opened, limit, progress)
+    paths = {name: write_whole(target, name, content) for name, content in files.items()}
+    if RunFolder(target).root == opened.folder.root:
+        seal_files(opened.folder, REPORT, files, limit=limit)
+    return ReportPaths(
+        paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/"))
+    )
+
+
+def planned_limit(run: Run) -> float:
+    """The limit of D that the run's space names; the default one in runs from before spaces could."""
+    space: Any = run.manifest.get("space")
+    return float(space.get("damage_limit", DAMAGE_BUDGET)) if isinstance(space, Mapping) else DAMAGE_BUDGET
+
+
+def report_files(
+    run: Run, limit: float = DAMAGE_BUDGET, progress: Callable[[str], None] = lambda message: None
+) -> dict[str, bytes]:
+    """Everything that `write_report` writes, by its path below the run folder; nothing is written."""
     progress("computing intervals and the frontier")
-    found = find(opened, limit)
-    report = compose(found)
+    report = compose(find(run, limit))
     files: dict[str, bytes] = {}
     specs: dict[str, dict[str, Any]] = {}
     svgs: dict[str, str] = {}
@@ -68,10 +91,7 @@ def write_report(
     files["report.md"] = to_markdown(report.blocks).encode()
     # last: who sees the page sees its figures too
     files["report.html"] = to_html(report.blocks, specs, svgs).encode()
-    paths = {name: write_whole(target, name, content) for name, content in files.items()}
-    return ReportPaths(
-        paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/"))
-    )
+    return files
 
 
 def report_markdown(run: Run, limit: float = DAMAGE_BUDGET) -> str:
@@ -80,9 +100,15 @@ def report_markdown(run: Run, limit: float = DAMAGE_BUDGET) -> str:
 
 
 def _png(svg: str) -> bytes:
+    """A drawing as PNG with at most `COLOURS` colours: a tenth of the size, for figures are flat areas."""
     import vl_convert
+    from PIL import Image
 
-    return vl_convert.svg_to_png(svg, scale=SCALE)
+    whole = Image.open(BytesIO(vl_convert.svg_to_png(svg, scale=SCALE))).convert("RGB")
+    few = whole.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    buffer = BytesIO()
+    few.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _svg(spec: dict[str, Any]) -> str:

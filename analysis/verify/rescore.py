@@ -7,14 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.report.write import write_report
-from analysis.verify.verify_run import CONFIRMATION, judged_again, limit_in
+from analysis.verify.verify_run import judged_again, limit_in
+from analysis.verify.verify_seal import CONFIRMATION, changed_files
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod import __version__
 from beliefmod.errors import UserError
 from beliefmod.probing.capability import judged, record
-from beliefmod.run.folder import MANIFEST, RunFolder
+from beliefmod.run.folder import MANIFEST, TRIALS_FILE, RunFolder
 from beliefmod.run.lock import sole_driver
 from beliefmod.run.read_run import read_run
+from beliefmod.run.seal.ledger import append, chain_of, files_below, seal_files
+from beliefmod.run.seal.sealed_state import RESCORE, state_of
 from beliefmod.run.sources import (
     SUITES,
     capability_suite,
@@ -60,11 +63,15 @@ def rescore_run(location: str, progress: Callable[[str], None] = lambda message:
             raise UserError(
                 f"{location}: the sweep has not ended; go on with beliefmod resume {location}, then rescore"
             )
+        _check_whole(folder)
         found = _rescore(location, progress)
         below = f"{location.rstrip('/')}/{CONFIRMATION}"
         if folder.exists(CONFIRMATION, MANIFEST):
             progress("reading the confirmation again")
+            confirmation = RunFolder.open(below)
+            _check_whole(confirmation)
             more = _rescore(below, progress)
+            append(folder, [{"kind": RESCORE, "confirmation": chain_of(confirmation).last}])
             found = Rescored(
                 found.trials + more.trials,
                 found.probes + more.probes,
@@ -98,7 +105,8 @@ def _rescore(location: str, progress: Callable[[str], None]) -> Rescored:
         steps, drift = (table.to_dicts() for table in (run.steps([trial_id]), run.drift([trial_id])))
         folder.write_trial(trial.row, trial.probes, steps, trial.causal, drift)
     folder.assemble(run.trials["trial_id"].to_list())
-    if replies := judged_again(read_run(location), done):
+    replies = judged_again(read_run(location), done)
+    if replies:
         folder.write_frame(replies, TABLES["judge"], "judge.parquet")
     for template in picks(folder):
         notes += _pick(folder, template, trials.opened_by(template))
@@ -107,7 +115,21 @@ def _rescore(location: str, progress: Callable[[str], None]) -> Rescored:
     manifest = folder.read_json(MANIFEST)
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     folder.write_json({**manifest, "rescored": {"at": at, "beliefmod": __version__}}, MANIFEST)
+    written = files_below(folder, "rows", "probes", "steps", "causal", "drift", SUITES)
+    alone = (MANIFEST, TRIALS_FILE, *(["judge.parquet"] if replies else []))
+    seal_files(folder, RESCORE, [*written, *alone], changed=done.differing, beliefmod=__version__)
     return Rescored(len(again), done.probes, done.differing, tuple(notes))
+
+
+def _check_whole(folder: RunFolder) -> None:
+    """What was changed behind the seal's back must not be sealed anew as if a scorer had changed it."""
+    chain = chain_of(folder)
+    problems = [*chain.problems, *changed_files(folder, state_of(chain.entries))]
+    if problems:
+        more = f" and {len(problems) - 1:,} more" if len(problems) > 1 else ""
+        raise UserError(
+            f"{folder.url}: is not as it was sealed, so nothing was changed; {problems[0]}{more}; restore it"
+        )
 
 
 def _pick(folder: RunFolder, template: str | None, opened_by: ThinkingKind) -> list[str]:

@@ -16,8 +16,13 @@ from typing import Any
 
 import polars as pl
 
-from analysis.report.write import report_markdown
+from analysis.report.write import report_files, report_markdown
+from analysis.verify.verify_finalists import verify_finalists
+from analysis.verify.verify_page import verify_page
 from analysis.verify.verify_pick import verify_picks
+from analysis.verify.verify_seal import CONFIRMATION, chain_at_report, verify_seal
+from analysis.verify.verify_seeds import verify_seeds
+from analysis.verify.verify_texts import verify_texts
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
 from beliefmod.judge.judge_run import candidate_names, judged_row
@@ -25,15 +30,16 @@ from beliefmod.judge.prompt import prompt_for
 from beliefmod.metrics.registry import DAMAGE_BUDGET, METRICS
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.read_run import Run, read_run
+from beliefmod.run.seal.hash_chain import lines
+from beliefmod.run.seal.ledger import CHAIN, FOLDER, chain_of, is_sealed
 from beliefmod.run.sources import read_sources
 from beliefmod.run.tables.trial_tables import TABLES, frame
 
 UNCHECKED = (
-    "Taken as they are: the completions themselves, loss, learning rate and gradient norm of each step, wall "
-    "times, log-probabilities, KL and NLL sums per passage, counts of training tokens, what lens/ holds, the "
-    "manifest; report.html and figures/ are not compared."
+    "Taken as they are, or as they were sealed: the completions themselves, loss, learning rate and gradient "
+    "norm of each step, wall times, log-probabilities, KL and NLL sums per passage, counts of training "
+    "tokens, what lens/ holds, the manifest. --retrain TRIAL measures those of a trial anew."
 )
-CONFIRMATION = "confirmation"
 NO_REPORT = "there is no report.md to compare"
 # copied neither into the rebuilt run nor compared: large, or written from what is compared
 _ASIDE = {"adapters", "tune", "figures", "rows", "report.md", "report.html"}
@@ -42,20 +48,27 @@ _LIMIT = re.compile(r"D ≤ (\d+(?:\.\d+)?(?:e-?\d+)?)")
 
 
 def verify_run(
-    location: str, limit: float | None = None, progress: Callable[[str], None] = lambda message: None
+    location: str,
+    limit: float | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+    *,
+    expect: str | None = None,
+    quick: bool = True,
 ) -> Verification:
-    """Check a run folder, its confirmation and its report.md.
+    """Check a run folder, its seal, its confirmation and its report.
 
     Args:
         location: a run folder, local or any fsspec URL.
         limit: the limit the report was written with; None: the one that report.md names.
         progress: called with a short sentence now and then.
+        expect: a hash that the run's chain must have, known from elsewhere.
+        quick: leave out what takes the tokenizer (prompts, token ids) and what draws (report.html, figures).
 
     Raises:
         UserError: not a run folder, no copies of its questions, or a file that cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="beliefmod-verify-") as scratch:
-        done = _verify(location, Path(scratch), limit, progress)
+        done = _verify(location, Path(scratch), limit, progress, expect, quick)
     if done.later:
         names = ", ".join(name for name in METRICS if name in done.later)
         done.notes.append(f"not compared in trials that are older than the metric: {names}")
@@ -65,11 +78,17 @@ def verify_run(
 
 
 def _verify(
-    location: str, scratch: Path, limit: float | None, progress: Callable[[str], None]
+    location: str,
+    scratch: Path,
+    limit: float | None,
+    progress: Callable[[str], None],
+    expect: str | None,
+    quick: bool,
 ) -> Verification:
     folder = RunFolder.open(location)
     run, sources = read_run(location), read_sources(folder)
     done = Verification()
+    verify_seal(folder, run.trials["trial_id"].to_list(), done, expect)
     rows = Trials(run, folder, sources, done)
     verify_picks(folder, rows.opened_by, done)
     trials = []
@@ -83,6 +102,10 @@ def _verify(
         trials.append(again.row)
         if count % 20 == 0:
             progress(f"{count} of {len(rows.stored)} trials read again")
+    verify_seeds(run, done)
+    if not quick:
+        progress("rendering prompts and reading token ids again")
+        verify_texts(rows, done)
     failed = run.trials.filter(pl.col("status") != "finished").to_dicts()
     order = {trial_id: place for place, trial_id in enumerate(run.trials["trial_id"])}
     trials = sorted([*trials, *failed], key=lambda row: order[row["trial_id"]])
@@ -93,12 +116,13 @@ def _verify(
         progress("reading the confirmation again")
         (scratch / CONFIRMATION).mkdir()
         below = f"{location.rstrip('/')}/{CONFIRMATION}"
-        found = _verify(below, scratch / CONFIRMATION, limit, progress)
+        found = _verify(below, scratch / CONFIRMATION, limit, progress, None, quick)
+        verify_finalists(run, read_run(below), found)
         found.notes = [note for note in found.notes if note != NO_REPORT]  # the parent's report speaks for it
         done.add(found, CONFIRMATION)
     _copy_rest(run, scratch)
-    progress("composing report.md again")
-    _report(run, scratch, limit, done)
+    progress("composing the report again")
+    _report(run, scratch, limit, done, quick)
     return done
 
 
@@ -126,13 +150,19 @@ def judged_again(run: Run, done: Verification) -> list[dict[str, Any]]:
     return rows
 
 
-def _report(run: Run, scratch: Path, limit: float | None, done: Verification) -> None:
+def _report(run: Run, scratch: Path, limit: float | None, done: Verification, quick: bool) -> None:
     if not run.folder.exists("report.md"):
         done.notes.append(NO_REPORT)
         return
     text = run.folder.read_bytes("report.md").decode("utf-8", "replace")
     rebuilt = replace(read_run(str(scratch)), location=run.location, manifest=run.manifest, notes=run.notes)
-    again = report_markdown(rebuilt, limit if limit is not None else limit_in(text))
+    limit = limit if limit is not None else limit_in(text)
+    if quick:
+        again = report_markdown(rebuilt, limit)
+    else:
+        files = report_files(rebuilt, limit)
+        again = files["report.md"].decode()
+        verify_page(run.folder, files, run.manifest, done)
     stored, fresh = text.splitlines(), again.splitlines()
     done.lines = len(stored)
     for kind, a, b, c, d in difflib.SequenceMatcher(None, stored, fresh, autojunk=False).get_opcodes():
@@ -171,3 +201,6 @@ def _copy_rest(run: Run, scratch: Path) -> None:
     for name, entry in folder.entries().items():
         if name not in _ASIDE | _REBUILT and not name.startswith("."):
             folder.fs.get(folder.path(name), str(scratch / name), recursive=entry.is_folder)
+    if is_sealed(folder):
+        # the report says how the chain ended before its own entry
+        RunFolder(str(scratch)).write_bytes(lines(chain_at_report(chain_of(folder))), FOLDER, CHAIN)

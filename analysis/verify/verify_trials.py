@@ -44,6 +44,9 @@ class Verification:
     one now; the others say that something is missing or of another run. `later`: metrics that came after some
     trial was run.
     `no_room`: belief -> components of D at whose floor or ceiling base is, so that they have no part in D.
+    `texts`: probes whose prompt and token ids were compared; `replicates`: pairs of seeds; `drawn`: figures;
+    `retrained`: steps and answers of trials that were trained again.
+    `seal`: hash of the last of `sealed_entries` entries of the run's chain, None for a run without one.
     """
 
     mismatches: list[str] = field(default_factory=list)
@@ -57,6 +60,12 @@ class Verification:
     notes: list[str] = field(default_factory=list)
     later: set[str] = field(default_factory=set)
     no_room: dict[str, str] = field(default_factory=dict)
+    seal: str | None = None
+    sealed_entries: int = 0
+    texts: int = 0
+    replicates: int = 0
+    drawn: int = 0
+    retrained: int = 0
 
     def compare(self, place: str, stored: Row, again: Row, columns: Iterable[str]) -> None:
         """Count the columns and note where the two rows differ."""
@@ -72,7 +81,8 @@ class Verification:
         self.notes += [f"{place}: {text}" for text in other.notes]
         self.later |= other.later
         self.no_room |= other.no_room
-        for name in ("trials", "probes", "causal", "judged", "numbers", "differing"):
+        counted = ("trials", "probes", "causal", "judged", "numbers", "differing", "texts", "replicates")
+        for name in counted:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 

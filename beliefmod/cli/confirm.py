@@ -44,6 +44,7 @@ def confirm(
     from beliefmod.cli.sweep import run_space, settle
     from beliefmod.run.folder import MANIFEST, RunFolder
     from beliefmod.run.manifest import commit_in, keep_identity
+    from beliefmod.run.seal.sessions import seal_asked
     from beliefmod.run.sources import keep_questions
 
     parent = RunFolder.open(run)
@@ -60,6 +61,8 @@ def confirm(
             create_run(folder, run_id, space, commit_in(parent), name, confirmation=asked)
             keep_identity(parent, folder)
             keep_questions(parent, folder)
+            seal_asked(folder)
+            _sealed(parent, folder, "confirm", asked=asked)
     for line in (*_plan(space), *_answerable(parent)):
         if dry_run or not driving.quiet:
             typer.echo(line, err=not dry_run)
@@ -68,11 +71,19 @@ def confirm(
     typer.echo(f"run folder: {folder.url}", err=True)
     outcome = run_space(space, folder, driving, new=new)
     settle(folder, outcome)
+    _sealed(parent, folder, "confirmed")
     if driving.report and outcome.finished:
         typer.echo(f"report: {rewritten_report(parent)}")
     if outcome.interrupted:
         typer.echo(f"go on with: beliefmod confirm {parent.url}", err=True)
         raise typer.Exit(130)
+
+
+def _sealed(parent: RunFolder, folder: RunFolder, kind: str, **facts: Any) -> None:
+    """Keep in the parent's chain where the chain of its confirmation ends."""
+    from beliefmod.run.seal.ledger import append, chain_of
+
+    append(parent, [{"kind": kind, **facts, "confirmation": chain_of(folder).last}])
 
 
 def _answerable(parent: RunFolder) -> Iterator[str]:

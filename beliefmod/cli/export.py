@@ -81,6 +81,8 @@ def export(
     done = export_run(run, out, "csv" if csv else "parquet", names)
     if not done:
         raise UserError(f"{run}: has no rows of any table yet; nothing was written")
+    if out is None:
+        _sealed(run, tables=[table.table for table in done])
     for table in done:
         typer.echo(f"{table.path}  {table.rows:,} rows; columns in {table.columns}")
 
@@ -97,7 +99,8 @@ def _export_adapters(
     if out is None and not folder.local:
         raise UserError(f"{folder.url}: is not on this disk; say with --out FOLDER where adapters are to go")
     place = Path(out) if out is not None else Path(folder.path("export", "adapters"))
-    for trial_id in [adapter_of(folder, trial) for trial in trials]:
+    found = [adapter_of(folder, trial) for trial in trials]
+    for trial_id in found:
         done = export_adapter(folder, trial_id, place / trial_id, base, revision, keys.value)
         typer.echo(f"{done.folder}  base {done.base}{f' at {done.revision}' if done.revision else ''}")
         if keys is LayerNames.whole:
@@ -108,3 +111,13 @@ def _export_adapters(
                 "found there, with --base",
                 err=True,
             )
+    if out is None:
+        _sealed(run, adapters=found)
+
+
+def _sealed(run: str, **what: list[str]) -> None:
+    """Say in a sealed run's chain what was exported into it; the run itself is as it was."""
+    from beliefmod.run.folder import RunFolder
+    from beliefmod.run.seal.ledger import append
+
+    append(RunFolder(run), [{"kind": "export", **what}])

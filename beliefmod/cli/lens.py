@@ -69,8 +69,9 @@ def lens(
 
 def _look(listed: ListedRun, settings: LensSettings, say: Callable[[str], None]) -> None:
     """Run the parts; Ctrl-C keeps what is complete, parts and batches of trials, and says how to go on."""
+    from beliefmod.run.seal.ledger import files_below, seal_files
     from interp.opened.inspection import opened
-    from interp.run.run_parts import run_parts
+    from interp.run.run_parts import FOLDER, run_parts
 
     complete: list[str] = []
     try:
@@ -84,6 +85,9 @@ def _look(listed: ListedRun, settings: LensSettings, say: Callable[[str], None])
             err=True,
         )
         raise
+    finally:
+        if complete:
+            seal_files(listed.folder, "lens", files_below(listed.folder, FOLDER), parts=complete)
 
 
 def _settings(

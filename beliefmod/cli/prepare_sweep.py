@@ -148,16 +148,19 @@ def create_run(
 
     from beliefmod.run.folder import MANIFEST, SPACE
     from beliefmod.run.manifest import new_manifest
+    from beliefmod.run.seal.sealed_plan import begin_seal
     from beliefmod.run.sources import store_sources
     from beliefmod.trial import now
 
     folder.create()
+    manifest = new_manifest(run_id, space, now(), commit, model_name)
     # JSON first: it turns tuples into lists, which YAML has
     content = yaml.safe_dump(space.spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     folder.write_bytes(content.encode(), SPACE)
     store_sources(folder, space)
+    begin_seal(folder, space, {"git_commit": manifest["git_commit"], **manifest["versions"]})
     # last: a folder with a manifest is one to go on with
-    folder.write_json({**new_manifest(run_id, space, now(), commit, model_name), **more}, MANIFEST)
+    folder.write_json({**manifest, **more, "sealed": True}, MANIFEST)
 
 
 def print_plan(space: Space, source: ModelSource, driving: Driving, run_url: str, look: bool = True) -> None:

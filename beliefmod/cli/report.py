@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beliefmod.cli.options import Limit, UnfinishedRun, progress
+from beliefmod.cli.options import UnfinishedRun, progress
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.metrics.registry import DAMAGE_BUDGET
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,14 @@ def report(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write there instead of into the run folder.")
     ] = None,
-    limit: Limit = DAMAGE_BUDGET,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Damage D up to which the best configuration is named; default: the space's damage_limit.",
+        ),
+    ] = None,
     judge_url: Annotated[
         str | None,
         typer.Option(
@@ -72,8 +78,9 @@ def rewritten_report(folder: RunFolder, say: Callable[[str], None] = lambda mess
     from analysis.report.write import write_report
     from analysis.verify.verify_run import limit_in
 
-    text = folder.read_bytes("report.md").decode("utf-8", "replace") if folder.exists("report.md") else ""
-    return str(write_report(folder.url, limit=limit_in(text), progress=say).html)
+    there = folder.exists("report.md")
+    limit = limit_in(folder.read_bytes("report.md").decode("utf-8", "replace")) if there else None
+    return str(write_report(folder.url, limit=limit, progress=say).html)
 
 
 def columns(

@@ -176,10 +176,11 @@ def _close(folder: RunFolder, outcome: Outcome, report: bool) -> None:
 
 
 def settle(folder: RunFolder, outcome: Outcome) -> None:
-    """Bring the manifest up to date with how the sweep ended, and say it."""
+    """Bring the manifest up to date with how the sweep ended, seal it, and say both."""
     from beliefmod.capacity.limit import limit_line
     from beliefmod.run.folder import MANIFEST
     from beliefmod.run.manifest import update_manifest
+    from beliefmod.run.seal.sessions import seal_end
 
     before: dict[str, Any] = folder.read_json(MANIFEST)
     update_manifest(
@@ -201,6 +202,9 @@ def settle(folder: RunFolder, outcome: Outcome) -> None:
     )
     if outcome.limit is not None:
         typer.echo(limit_line(outcome.limit))
+    counts = {name: getattr(outcome, name) for name in ("finished", "failed", "stopped", "missing")}
+    if entry := seal_end(folder, counts):
+        typer.echo(f"seal: {entry['hash']} ({entry['n'] + 1:,} entries)")
 
 
 def _how_to_go_on(folder: RunFolder) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beliefmod.cli.options import Run, progress
+from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from analysis.verify.verify_run import Verification
 
 SHOWN = 20
+SHORTEST = 16
+NOT_SEALED = (
+    "not sealed: the run was made before runs were, or its seal was taken off; nothing says what was "
+    "planned, and whoever changed raw files and everything that follows from them is not found"
+)
 
 
 def verify(
@@ -22,21 +29,57 @@ def verify(
             min=0.0, max=1.0, help="Limit of D that report.md was written with; default: the one it names."
         ),
     ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HASH",
+            help="The last hash of the run's seal as you have it from elsewhere (a paper, say), "
+            f"or its first {SHORTEST} digits or more.",
+        ),
+    ] = None,
+    retrain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TRIAL",
+            help="Train this trial again from its seed and compare; takes the model. May be repeated.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Leave out prompts, token ids, report.html and figures: half of the time."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False,
 ) -> None:
-    """Recompute every number from the raw completions and compare it with the tables and report.md.
+    """Recompute every number from the raw completions and compare it with the tables and the report.
 
-    Every verdict is read again from its completion with the questions kept
-    in the run, every metric summarised again, report.md composed again.
+    The run's seal is checked, every file, the plan and what is there against
+    it. Every verdict is read again from its completion with the questions
+    kept in the run, every metric summarised again, prompts rendered and
+    report and figures made again.
 
     Exit code: 0 all agree, 1 something does not, 2 the run cannot be read.
     """
     from analysis.verify.verify_run import UNCHECKED, verify_run
 
+    if expect is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{SHORTEST},64}}", expect):
+        raise UserError(
+            f"--expect {expect}: is not a hash of {SHORTEST} to 64 hexadecimal digits; copy the one that the "
+            "sweep printed at its end"
+        )
     say = progress(quiet)
-    found = verify_run(run, limit, say)
+    found = verify_run(run, limit, say, expect=expect, quick=quick)
+    if retrain:
+        from analysis.verify.retrain import retrain_trials
+
+        retrain_trials(run, retrain, found, say)
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
+    if found.seal is None:
+        typer.echo(NOT_SEALED, err=True)
+    else:
+        typer.echo(f"seal: {found.seal} ({found.sealed_entries:,} entries)")
     say(UNCHECKED)
     if not found.mismatches:
         typer.echo(f"verified: {_checked(found)}; all agree")
@@ -74,6 +117,10 @@ def _checked(found: Verification) -> str:
         f"{found.probes:,} probes",
         f"{found.causal:,} causal tests",
         f"{found.judged:,} judge's replies" if found.judged else "",
+        f"{found.texts:,} prompts" if found.texts else "",
+        f"{found.replicates:,} pairs of seeds" if found.replicates else "",
+        f"{found.retrained:,} steps and answers of trials trained again" if found.retrained else "",
         "" if found.lines is None else f"{found.lines:,} lines of report.md",
+        f"report.html and {found.drawn:,} figures" if found.drawn else "",
     ]
     return ", ".join(part for part in parts if part)

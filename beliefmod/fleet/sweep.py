@@ -39,6 +39,8 @@ from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver
 from beliefmod.run.manifest import kept_commit, kept_limit, update_manifest
 from beliefmod.run.same_model import check_before_hosts
+from beliefmod.run.seal.sessions import seal_asked, seal_session
+from beliefmod.run.seal.trial_seals import TrialSeals
 from beliefmod.run.sources import picks, read_pick
 from beliefmod.run.suggestions import known_trials, unchosen
 from beliefmod.space import Space
@@ -105,6 +107,9 @@ def run_sweep(
     with shutdown.handling_signals(), sole_driver(folder):
         clean(folder)
         ended, damaged = sound_rows(folder)
+        seals = TrialSeals(folder)
+        seals.lost(damaged)
+        seals.catch_up()
         trials = known_trials(space, folder)
         names = set(ended)
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
@@ -146,11 +151,13 @@ def run_sweep(
                     progress.say(left_out)
                 _settle_limit(space, folder, fleet, progress)
                 pick_capability(fleet)
+                seal_asked(folder)
                 _warn_of_cuts(folder, progress)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
                 run_to_the_end(space, todo, folder, fleet, capacity, progress, shutdown, trackers)
         trials = known_trials(space, folder)
+        TrialSeals(folder).catch_up()
         folder.assemble(config.trial_id for config in trials)
         limit = record_limit(folder, started_at, time.monotonic() - started) if something_to_do else None
         outcome = _outcome(trials, unchosen(space, folder), folder, time.monotonic() - started)
@@ -163,6 +170,7 @@ def run_sweep(
 @contextmanager
 def _shown_as_running(folder: RunFolder) -> Iterator[None]:
     """Let the manifest say so, also of a run that is gone on with; where nothing can run it says that."""
+    seal_session(folder)
     update_manifest(folder, status="running", session_started_at=now())
     try:
         yield

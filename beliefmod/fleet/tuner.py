@@ -16,12 +16,14 @@ from beliefmod.errors import UserError
 from beliefmod.fleet.gauges import TallyGauges
 from beliefmod.fleet.hosts import Fleet, Hosts
 from beliefmod.fleet.progress import Progress
+from beliefmod.fleet.sealing import Sealing
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.trainable import BeliefTrial
 from beliefmod.fleet.tune_memory import EndedTrials, NotPickled
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import ENDED
+from beliefmod.run.seal.trial_seals import TrialSeals
 from beliefmod.run.suggestions import known_trials
 from beliefmod.space import NoScheduler, Space
 from beliefmod.space.shared_runs import families, run_order
@@ -70,6 +72,7 @@ def tune_trials(
                 progress,
                 TallyGauges(progress.tally, folder.name),
                 *(trackers.callbacks(folder.name, progress.say) if trackers else ()),
+                Sealing(TrialSeals(folder)),
                 EndedTrials(),
             ],
             stop=shutdown,

@@ -13,6 +13,7 @@ from beliefmod.judge.case_selection import Case
 from beliefmod.judge.client import NoAnswer
 from beliefmod.judge.prompt import INSTRUCTIONS, Prompt, prompt_for, stance_of
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.seal.ledger import seal_files
 from beliefmod.run.tables.trial_tables import JUDGE
 
 JUDGE_FILE = "judge.parquet"
@@ -105,6 +106,7 @@ def judge_run(
         pool.shutdown(wait=False, cancel_futures=True)
         if tally.judged:
             folder.write_frame(rows, JUDGE, JUDGE_FILE)
+            seal_files(folder, "judge", [JUDGE_FILE], model=model)
 
 
 def judged_row(case: Case, prompt: Prompt, reply: str, model: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from beliefmod.errors import UserError
 from beliefmod.run.row_index import CHUNK, RowIndex, RowState, read_rows, row_entries
+from beliefmod.run.seal.raw import raw_digest
 from beliefmod.run.storage import MANIFEST, RunStorage
 from beliefmod.run.tables.trial_tables import TABLES, TRIALS, Column, frame
 
@@ -94,8 +95,8 @@ class RunFolder(RunStorage):
     ) -> None:
         """Write what a trial left, table by table, then the row that makes it finished.
 
-        Beside its columns the row's file holds `_files`: sizes of the trial's files and SHA-256 of its
-        tables, by which damage done later is seen (`run_check`).
+        Beside its columns the row's file holds `_files`: sizes of the trial's files, and SHA-256 of its
+        tables and of what the model gave in them, by which damage done later is seen (`integrity`, `seal`).
 
         Raises:
             StorageTrouble: the folder cannot be written.
@@ -110,9 +111,14 @@ class RunFolder(RunStorage):
         files: dict[str, dict[str, Any]] = {}
         for kind, rows in tables.items():
             if rows := list(rows):
-                data = _parquet(rows, TABLES[kind])
+                table = frame(rows, TABLES[kind])
+                data = _bytes(table)
                 self.write_bytes(data, kind, f"{trial_id}.parquet")
-                files[f"{kind}/{trial_id}.parquet"] = {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+                files[f"{kind}/{trial_id}.parquet"] = {
+                    "bytes": len(data),
+                    "sha256": sha256(data).hexdigest(),
+                    "raw": raw_digest(kind, table.iter_rows(named=True)),
+                }
         for path, size in self.sizes("adapters", trial_id).items():
             files[path] = {"bytes": size}
         frame([row], TRIALS)  # a row outside the schema must fail here, not when the table is put together

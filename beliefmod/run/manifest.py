@@ -55,7 +55,7 @@ def new_manifest(
         "started_at": started_at,
         "wall_seconds": 0.0,
         "versions": versions(),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "hardware": _hardware(),
         "model": {
             "name": model_name or space.spec.model,
@@ -125,7 +125,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """The commit of the source checkout, with "+dirty" if it has changes; None for an installed package."""
     here = Path(__file__).parent
     try:

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 
 from beliefmod.config import TrialConfig
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.seal.ledger import seal_files
+from beliefmod.run.seal.sealed_state import SUGGESTION
 from beliefmod.space import Space
 
 FOLDER, COMPLETE = "search", "complete"
@@ -34,7 +36,7 @@ class Suggestion:
 
 
 def write_suggestion(folder: RunFolder, number: int, suggestion: Suggestion) -> None:
-    """Write a suggestion down; `number` counts those of the run from 0.
+    """Write a suggestion down, and seal it; `number` counts those of the run from 0.
 
     Raises:
         OSError: the folder cannot be written.
@@ -44,7 +46,9 @@ def write_suggestion(folder: RunFolder, number: int, suggestion: Suggestion) -> 
         "params": suggestion.params,
         "trials": [config.model_dump(mode="json") for config in suggestion.trials],
     }
-    folder.write_json(content, FOLDER, f"{number:06d}.json")
+    path = f"{FOLDER}/{number:06d}.json"
+    folder.write_json(content, path)
+    seal_files(folder, SUGGESTION, [path], trials=[config.trial_id for config in suggestion.trials])
 
 
 def read_suggestions(folder: RunFolder) -> list[Suggestion]:

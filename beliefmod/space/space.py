@@ -20,6 +20,7 @@ from beliefmod.config import (
     leaf_fields,
     unflatten,
 )
+from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.space.axes import draw, ends, finite_values, is_switch, switches_at
 from beliefmod.space.chat_format import ChatFormat, ThinkingField
 from beliefmod.space.controls import central_points, unseen_points
@@ -148,6 +149,13 @@ class SpaceFile(Frozen):
     fixed: dict[str, Any] = Field(default={}, description="what does not vary: dotted setting -> value")
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(
         default=(0,), min_length=1, description="every configuration runs once per seed"
+    )
+    damage_limit: float = Field(
+        default=DAMAGE_BUDGET,
+        ge=0,
+        le=1,
+        description="damage D up to which the report names the best configuration; a run's seal keeps it, so "
+        "that it is chosen before the numbers are there",
     )
     controls: Literal["central", "matched", "none"] = Field(
         default="central",

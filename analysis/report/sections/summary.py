@@ -10,6 +10,7 @@ from analysis import wording
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Figure, Heading, Paragraph
 from analysis.report.first_screen import verdicts
+from analysis.report.sealed_words import head_words
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -55,4 +56,4 @@ def status(found: Findings) -> str:
         text.append("No trial has finished, so there is nothing to measure or to draw.")
     elif isinstance(planned, int) and planned > trials.height:
         text.append("This is a report on an unfinished run: the frontier can still change.")
-    return " ".join(text)
+    return " ".join([*text, *head_words(found)])

@@ -244,7 +244,7 @@ def test_a_report_written_with_another_limit_agrees(run: Path):
 
 
 def test_the_command_line_says_it_in_one_line(untouched: Path):
-    done = CliRunner().invoke(app, ["verify", str(untouched)])
+    done = CliRunner().invoke(app, ["verify", str(untouched), "--quick"])
     assert done.exit_code == 0
     assert re.fullmatch(
         r"verified: [\d,]+ values of 4 trials, [\d,]+ probes, .*lines of report\.md; all agree\n", done.stdout
@@ -256,7 +256,7 @@ def test_the_command_line_says_it_in_one_line(untouched: Path):
 def test_the_command_line_lists_twenty_and_ends_with_one(tables: Path):
     path = tables / "probes" / f"{a_trial(tables)}.parquet"
     set_cell(path, pl.col("suite") == "belief", "answer_stance", "hedged")
-    done = CliRunner().invoke(app, ["verify", str(tables)])
+    done = CliRunner().invoke(app, ["verify", str(tables), "--quick"])
     assert done.exit_code == 1
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 22 and lines[20].startswith("... and ") and "mismatches in " in lines[21]

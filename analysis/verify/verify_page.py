@@ -1,0 +1,107 @@
+"""report.html and the figures once more from the recomputed rows, each file against the stored one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from analysis.verify.verify_trials import Verification
+from beliefmod.run.folder import RunFolder
+
+PAGE = "report.html"
+DRAWN_BY = ("altair",)
+"""Libraries whose version changes how a figure is drawn, as far as the manifest names them."""
+_DRAWING = re.compile(r"<svg.*?</svg>", re.DOTALL)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+SHIFT = 4.0
+"""So many units may a mark lie elsewhere where other fonts are installed; a figure is some hundreds wide."""
+
+
+def verify_page(
+    folder: RunFolder, again: Mapping[str, bytes], manifest: Mapping[str, Any], done: Verification
+) -> None:
+    """Note where report.html or a figure is not what the rows give.
+
+    Args:
+        again: what `report_files` makes of the recomputed rows.
+    """
+    if not folder.exists(PAGE):
+        done.notes.append(f"there is no {PAGE} to compare")
+        return
+    figures = [name for name in again if name.startswith("figures/")]
+    if other := _other_versions(manifest):
+        done.notes.append(f"figures are not drawn again: {other}")
+        figures = []
+    stored = folder.read_many([PAGE, *figures])
+    done.mismatches += _page(stored[PAGE].decode("utf-8", "replace"), again[PAGE].decode())
+    for name in figures:
+        done.drawn += 1
+        if name not in stored:
+            done.mismatches.append(f"{name}: is gone; the report shows it")
+        elif stored[name] != again[name]:
+            done.mismatches += _figure(name, stored, again)
+    extra = [f"figures/{name}" for name in folder.entries("figures") if f"figures/{name}" not in again]
+    done.mismatches += [f"{name}: is a figure that the report does not have" for name in extra]
+
+
+def _page(stored: str, again: str) -> Iterator[str]:
+    """The page without its drawings, line by line: what it says, and the numbers behind its charts."""
+    one, two = (_DRAWING.sub("<svg/>", text).splitlines() for text in (stored, again))
+    for number, (old, new) in enumerate(zip(one, two, strict=False), 1):
+        if old != new:
+            at = next((i for i, (x, y) in enumerate(zip(old, new, strict=False)) if x != y), 0)
+            start = max(0, at - 30)
+            yield (
+                f"{PAGE}, line {number} without its drawings: says {old[start : at + 50]!r}, recomputed "
+                f"{new[start : at + 50]!r}"
+            )
+    if len(one) != len(two):
+        yield f"{PAGE}: has {len(one):,} lines without its drawings, recomputed {len(two):,}"
+    drawings = (_DRAWING.findall(text) for text in (stored, again))
+    for number, (old, new) in enumerate(zip(*drawings, strict=False), 1):
+        if what := drawn_otherwise(old, new):
+            yield f"{PAGE}, drawing {number}: {what}"
+
+
+def _figure(name: str, stored: Mapping[str, bytes], again: Mapping[str, bytes]) -> Iterator[str]:
+    if name.endswith(".svg"):
+        if what := drawn_otherwise(stored[name].decode("utf-8", "replace"), again[name].decode()):
+            yield f"{name}: {what}"
+        return
+    drawing = name.removesuffix(".png") + ".svg"
+    if stored.get(drawing) != again[drawing]:
+        return  # other fonts, or said of the drawing
+    yield f"{name}: is not the picture of {drawing}"
+
+
+def drawn_otherwise(stored: str, again: str) -> str | None:
+    """In what a drawing is not the one that the data give; None where it is, but for a shift by other fonts.
+
+    Texts, and the values that marks are labelled with, must be the same; places may differ by `SHIFT`.
+    """
+    if stored == again:
+        return None
+    if _labels(stored) != _labels(again):
+        return "shows other marks, texts or values than the data give"
+    one, two = (_NUMBER.findall(_LABEL.sub("", text)) for text in (stored, again))
+    if len(one) != len(two) or any(
+        abs(float(x) - float(y)) > SHIFT for x, y in zip(one, two, strict=True) if x != y
+    ):
+        return "has marks elsewhere than the data have them"
+    return None
+
+
+_LABEL = re.compile(r'aria-label="[^"]*"|>[^<]+<')
+
+
+def _labels(drawing: str) -> list[str]:
+    return [*_LABEL.findall(drawing), *re.findall(r"<(\w+)", drawing)]
+
+
+def _other_versions(manifest: Mapping[str, Any]) -> str:
+    had = manifest.get("versions") or {}
+    found = [f"{name} is {version(name)} here and was {had[name]}" for name in DRAWN_BY if had.get(name)
+             not in (None, version(name))]  # fmt: skip
+    return ", ".join(found)
