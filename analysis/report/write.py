@@ -15,7 +15,7 @@ import fsspec
 from analysis.find import find
 from analysis.report.blocks import to_markdown, visible_in
 from analysis.report.compose import compose
-from analysis.report.latex.document import document_files
+from analysis.report.latex.document import NOTICE, document_files
 from analysis.report.latex.methods_paragraph import methods_paragraph
 from analysis.report.page import to_html
 from beliefmod.metrics.registry import DAMAGE_BUDGET
@@ -80,8 +80,8 @@ def write_report(
 
 
 def has_tex(folder: RunFolder) -> bool:
-    """Whether a report was written there for a paper too."""
-    return folder.exists(TEX, "main.tex")
+    """Whether a report was written there for a paper too; a main.tex of somebody's own is not one."""
+    return folder.exists(TEX, "main.tex") and folder.read_bytes(TEX, "main.tex").startswith(NOTICE.encode())
 
 
 def planned_limit(run: Run) -> float:

@@ -18,3 +18,8 @@ def test_a_configuration_is_named_by_labels_alone() -> None:
         "data.replay_ratio": 0.5,
     }
     assert setting_text(row, list(row)) == "own_trace, objective dpo, DPO beta 1, replay 0.5"
+
+
+def test_words_in_a_row() -> None:
+    words = ["a", "b", "c"]
+    assert [wording.listed(words[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
