@@ -1,6 +1,6 @@
 """Every setting has one plain label."""
 
-from analysis.wording import SETTING_NAMES, setting_text
+from analysis.wording import SETTING_NAMES, listed, setting_text
 from beliefmod.config import leaf_fields
 
 
@@ -22,4 +22,4 @@ def test_a_configuration_is_named_by_labels_alone() -> None:
 
 def test_words_in_a_row() -> None:
     words = ["a", "b", "c"]
-    assert [wording.listed(words[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [listed(words[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
