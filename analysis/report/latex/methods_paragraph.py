@@ -135,8 +135,8 @@ def _questions(belief: BeliefFindings) -> str:
 def _damage(found: Findings) -> str:
     names = wording.listed([metric.damage_words for metric in COMPONENTS.values()])
     return (
-        f"Damage D is the largest difference from the model as it is over {names}; a configuration with D ≤ "
-        f"{found.limit:g} counts as undamaged."
+        f"Damage D is the largest difference from the model as it is over {names}; the best configuration is "
+        f"the one that adopts most at D ≤ {found.limit:g}."
     )
 
 
