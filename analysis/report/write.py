@@ -15,8 +15,8 @@ import fsspec
 from analysis.find import find
 from analysis.report.blocks import to_markdown, visible_in
 from analysis.report.compose import compose
-from analysis.report.latex.document import NOTICE, document_files
 from analysis.report.latex.methods_paragraph import methods_paragraph
+from analysis.report.latex.paper import NOTICE, document_files
 from analysis.report.page import to_html
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.folder import RunFolder

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from analysis.report import write
-from analysis.report.latex.document import NOTICE
+from analysis.report.latex.paper import NOTICE
 from analysis.verify.verify_page import verify_page
 from analysis.verify.verify_seal import verify_seal
 from analysis.verify.verify_trials import Verification

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.report.blocks import Bullets, Figure, Heading, Paragraph, Table, visible
-from analysis.report.latex.document import document_files
 from analysis.report.latex.escaping import SIGNS, tex
+from analysis.report.latex.paper import document_files
 from tests.analysis.report.latex.tex_reader import assert_well_formed, printed
 
 ATTACKS = (

@@ -14,8 +14,8 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG
 from analysis.report import compose
-from analysis.report.latex.document import document_files
 from analysis.report.latex.methods_paragraph import methods_paragraph
+from analysis.report.latex.paper import document_files
 from beliefmod.run.read_run import read_run
 from tests.analysis.report.latex.tex_reader import assert_well_formed, printed, tables
 from tests.test_example_run import EXAMPLE
