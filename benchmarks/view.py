@@ -115,7 +115,7 @@ def main() -> None:
     waited, worked = (medians({name: [one[name][i] for one in rounds] for name in rounds[0]}) for i in (0, 1))
     print_table(
         f"beliefmod view of {options.configurations:,} configurations",
-        [f"Medians of {options.repeats} starts in one process; the first also imports."],
+        [f"Medians of {options.repeats} starts in one process, whose modules are loaded before."],
         ["what", "seconds waited", "CPU seconds", "kB"],
         [
             [name, f"{waited[name]:.3f}", f"{worked[name]:.3f}", f"{size / 1000:,.0f}"]

@@ -23,7 +23,7 @@ def served_copy(page: str) -> str | None:
     if page.count(written) != 1:
         return None
     page = page.replace(written, policy_head(scripts, served=True))
-    return _LEFT_OUT.sub(" ", _ANSWERS.sub("", page))
+    return _LEFT_OUT.sub("", _ANSWERS.sub("", page))
 
 
 def list_page(name: str, why: str, data: dict[str, Any]) -> str:

@@ -15,7 +15,9 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 
+from analysis.report.explorer import LEFT_OUT
 from analysis.report.serve import RunServer
+from analysis.report.served_page import served_copy
 from analysis.report.viewed_run import ViewedRun
 from beliefmod.run.read_run import read_run
 from tests.test_example_run import EXAMPLE
@@ -99,6 +101,14 @@ def test_the_report_is_served_with_its_answers_left_to_be_asked_for(example: Run
     assert body_of.findall(page) == body_of.findall(written)
     # it holds its configurations itself
     assert ask(example, "/configurations")[0] == 404
+
+
+def test_what_a_written_page_leaves_out_is_not_said_where_it_is_served() -> None:
+    written = (EXAMPLE / "report.html").read_text()
+    note = "with the words marked that the scorer used."
+    said = note + LEFT_OUT.format(kept="200", trials="1,234")
+    assert note in written and LEFT_OUT[:25] not in written
+    assert served_copy(written.replace(note, said)) == served_copy(written)
 
 
 def test_a_page_by_another_hand_is_not_served(tmp_path: Path) -> None:

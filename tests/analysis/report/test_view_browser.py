@@ -1,10 +1,9 @@
-"""The page of `beliefmod view` in a browser: answers asked for, configurations turned and filtered by the server."""
+"""The page of `beliefmod view` in a browser: answers and configurations that it asks the server for."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 import pytest
