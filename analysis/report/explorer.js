@@ -116,6 +116,7 @@ const explore = (root, data, redraw) => {
     if (!found) { count.textContent = 'The server does not answer; is beliefmod view still running?'; return; }
     count.textContent = found.count + ' of ' + total + ' configurations'
       + (found.count > LIST ? '; listed are ' + (start + 1) + ' to ' + (start + found.points.length) : '');
+    turns.hidden = found.count <= LIST;
     back.hidden = start <= 0;
     on.hidden = start + LIST >= found.count;
     list.replaceChildren();
