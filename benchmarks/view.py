@@ -42,7 +42,7 @@ def make_table(configurations: int) -> pl.DataFrame:
         pl.lit(0, trials.schema["seed"]).alias("seed"),
         *((pl.col(name) + change).clip(0, 1).alias(name) for name, change in noise.items()),
     )
-    return pl.concat([trials.filter(untrained), wide.cast(dict(trials.schema))])
+    return pl.concat([trials.filter(untrained), wide.cast(trials.schema)])
 
 
 def make_run(path: Path, configurations: int) -> str:

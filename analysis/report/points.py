@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -45,7 +45,7 @@ def _texts(values: pl.Series) -> list[str]:
     return [setting_value(value) for value in values.drop_nulls().unique().sort()]
 
 
-def point_of(row: Mapping[str, Any], names: Sequence[str], unbeaten: bool, label: str) -> dict[str, Any]:
+def point_of(row: dict[str, Any], names: Sequence[str], unbeaten: bool, label: str) -> dict[str, Any]:
     """One configuration: its settings, and its numbers as texts with their intervals.
 
     Args:
