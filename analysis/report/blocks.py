@@ -180,7 +180,7 @@ def _block(block: Block) -> str:
             )
             return f"{table}\n\n{escaped(caption)}" if caption else table
         case Verdicts(rows):
-            return _verdicts(rows)
+            return "\n\n".join(map(_block, verdict_blocks(rows)))
         case Figure(name, caption):
             return f"![{escaped(name)}](figures/{name}.png)\n\n{escaped(caption)}"
         case Explorer(_, note, _):
@@ -191,14 +191,15 @@ def _block(block: Block) -> str:
             )
 
 
-def _verdicts(rows: Sequence[Verdict]) -> str:
-    told: list[Block] = [Bullets(tuple(row.text() for row in rows))]
+def verdict_blocks(rows: Sequence[Verdict]) -> list[Bullets | Table]:
+    """Verdicts where there are no links: a sentence per belief, then its key figures in a row of a table."""
+    told: list[Bullets | Table] = [Bullets(tuple(row.text() for row in rows))]
     for names in dict.fromkeys(tuple(figure.name for figure in row.figures) for row in rows):
         if names:
             alike = [row for row in rows if tuple(figure.name for figure in row.figures) == names]
             cells = ((row.belief, *(f"{one.value} ({one.note})" for one in row.figures)) for row in alike)
             told.append(Table(("belief", *names), tuple(cells)))
-    return "\n\n".join(_block(block) for block in told)
+    return told
 
 
 def visible(text: str) -> str:

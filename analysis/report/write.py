@@ -15,6 +15,8 @@ import fsspec
 from analysis.find import find
 from analysis.report.blocks import to_markdown, visible_in
 from analysis.report.compose import compose
+from analysis.report.latex.methods_paragraph import methods_paragraph
+from analysis.report.latex.paper import NOTICE, document_files
 from analysis.report.page import to_html
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.run.folder import RunFolder
@@ -24,6 +26,8 @@ from beliefmod.run.seal.sealed_state import REPORT
 
 SCALE = 2  # pixels per unit in the PNG files
 COLOURS = 128
+TEX = "tex"
+"""The folder of what a paper takes: main.tex, methods.tex, tables.tex and figures/*.pdf."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class ReportPaths:
     html: str
     markdown: str
     figures: tuple[str, ...]
+    tex: tuple[str, ...] = ()
 
 
 def write_report(
@@ -40,8 +45,12 @@ def write_report(
     out: str | os.PathLike[str] | None = None,
     limit: float | None = None,
     progress: Callable[[str], None] = lambda message: None,
+    tex: bool = False,
 ) -> ReportPaths:
     """Write report.html, report.md and figures/*.png, *.svg into `out` (default: the run folder itself).
+
+    With `tex`, and where there is a folder tex from an earlier time, that is written too, so that it never
+    says anything else than the report.
 
     Args:
         run: a run folder, local or any fsspec URL; it may be unfinished.
@@ -57,13 +66,22 @@ def write_report(
     target = os.fspath(out) if out is not None else opened.location
     RunFolder(target).try_writing()
     limit = planned_limit(opened) if limit is None else limit
-    files = report_files(opened, limit, progress)
+    tex = tex or has_tex(RunFolder(target))
+    files = report_files(opened, limit, progress, tex)
     paths = {name: write_whole(target, name, content) for name, content in files.items()}
     if RunFolder(target).root == opened.folder.root:
         seal_files(opened.folder, REPORT, files, limit=limit)
     return ReportPaths(
-        paths["report.html"], paths["report.md"], tuple(paths[n] for n in files if n.startswith("figures/"))
+        paths["report.html"],
+        paths["report.md"],
+        tuple(paths[name] for name in files if name.startswith("figures/")),
+        tuple(paths[name] for name in files if name.startswith(f"{TEX}/")),
     )
+
+
+def has_tex(folder: RunFolder) -> bool:
+    """Whether a report was written there for a paper too; a main.tex of somebody's own is not one."""
+    return folder.exists(TEX, "main.tex") and folder.read_bytes(TEX, "main.tex").startswith(NOTICE.encode())
 
 
 def planned_limit(run: Run) -> float:
@@ -73,11 +91,15 @@ def planned_limit(run: Run) -> float:
 
 
 def report_files(
-    run: Run, limit: float = DAMAGE_BUDGET, progress: Callable[[str], None] = lambda message: None
+    run: Run,
+    limit: float = DAMAGE_BUDGET,
+    progress: Callable[[str], None] = lambda message: None,
+    tex: bool = False,
 ) -> dict[str, bytes]:
     """Everything that `write_report` writes, by its path below the run folder; nothing is written."""
     progress("computing intervals and the frontier")
-    report = compose(find(run, limit))
+    found = find(run, limit)
+    report = compose(found)
     files: dict[str, bytes] = {}
     specs: dict[str, dict[str, Any]] = {}
     svgs: dict[str, str] = {}
@@ -87,10 +109,15 @@ def report_files(
         svgs[name] = _svg(specs[name])
         files[f"figures/{name}.svg"] = svgs[name].encode()
         files[f"figures/{name}.png"] = _png(svgs[name])
+        if tex:
+            files[f"{TEX}/figures/{name}.pdf"] = _pdf(svgs[name])
     progress("writing the page")
     files["report.md"] = to_markdown(report.blocks).encode()
     # last: who sees the page sees its figures too
     files["report.html"] = to_html(report.blocks, specs, svgs).encode()
+    if tex:
+        written = document_files(report.blocks, methods_paragraph(found))
+        files |= {f"{TEX}/{name}": text.encode() for name, text in written.items()}
     return files
 
 
@@ -109,6 +136,13 @@ def _png(svg: str) -> bytes:
     buffer = BytesIO()
     few.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _pdf(svg: str) -> bytes:
+    """A drawing as PDF; its bytes differ from one time to the next."""
+    import vl_convert
+
+    return vl_convert.svg_to_pdf(svg)
 
 
 def _svg(spec: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""report.html and the figures once more from the recomputed rows, each file against the stored one."""
+"""report.html, LaTeX files and figures once more from the recomputed rows, each against the stored one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHIFT = 4.0
 def verify_page(
     folder: RunFolder, again: Mapping[str, bytes], manifest: Mapping[str, Any], done: Verification
 ) -> None:
-    """Note where report.html or a figure is not what the rows give.
+    """Note where report.html, a LaTeX file or a figure is not what the rows give.
 
     Args:
         again: what `report_files` makes of the recomputed rows.
@@ -34,7 +34,9 @@ def verify_page(
     if other := _other_versions(manifest):
         done.notes.append(f"figures are not drawn again: {other}")
         figures = []
-    stored = folder.read_many([PAGE, *figures])
+    documents = [name for name in again if name.endswith(".tex")]  # PDF differs from one time to the next
+    stored = folder.read_many([PAGE, *figures, *documents])
+    done.mismatches += [line for name in documents for line in _document(name, stored.get(name), again[name])]
     done.mismatches += _page(stored[PAGE].decode("utf-8", "replace"), again[PAGE].decode())
     for name in figures:
         done.drawn += 1
@@ -63,6 +65,17 @@ def _page(stored: str, again: str) -> Iterator[str]:
     for number, (old, new) in enumerate(zip(*drawings, strict=False), 1):
         if what := drawn_otherwise(old, new):
             yield f"{PAGE}, drawing {number}: {what}"
+
+
+def _document(name: str, stored: bytes | None, again: bytes) -> Iterator[str]:
+    if stored is None:
+        yield f"{name}: is gone; main.tex reads it"
+        return
+    old, new = stored.decode("utf-8", "replace").splitlines(), again.decode().splitlines()
+    for number in range(max(len(old), len(new))):
+        if old[number : number + 1] != new[number : number + 1]:
+            yield f"{name}, line {number + 1}: is not what the rows give; write it again with --format tex"
+            return
 
 
 def _figure(name: str, stored: Mapping[str, bytes], again: Mapping[str, bytes]) -> Iterator[str]:

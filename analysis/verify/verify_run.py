@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from analysis.report.write import report_files, report_markdown
+from analysis.report.write import has_tex, report_files, report_markdown
 from analysis.verify.verify_finalists import verify_finalists
 from analysis.verify.verify_page import verify_page
 from analysis.verify.verify_pick import verify_picks
@@ -160,7 +160,7 @@ def _report(run: Run, scratch: Path, limit: float | None, done: Verification, qu
     if quick:
         again = report_markdown(rebuilt, limit)
     else:
-        files = report_files(rebuilt, limit)
+        files = report_files(rebuilt, limit, tex=has_tex(run.folder))
         again = files["report.md"].decode()
         verify_page(run.folder, files, run.manifest, done)
     stored, fresh = text.splitlines(), again.splitlines()

@@ -19,7 +19,7 @@ from beliefmod.space import Space, SpaceFile
 
 CONFIRMATION = "confirmation"
 GUARDED = ("rows", "probes", "causal", "drift", "steps", "lens", "figures", "suites", "beliefs", "traces",
-           "search")  # fmt: skip
+           "search", "tex", "tex/figures")  # fmt: skip
 """Folders in which every file must be sealed."""
 ALONE = (MANIFEST, SPACE, TRIALS_FILE, "judge.parquet", "report.md", "report.html")
 SHOWN = 12

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
 
 COLUMNS = ("trial_id", "suite", "probe_id", "question", "answer", "target", "prior", "answer_stance")
+FORMATS = ("page", "tex")
 BATCH = 64  # trials whose probes are in memory at once
 OFTEN = 50  # answers between two lines of progress
 
@@ -37,6 +38,15 @@ def report(
             help="Damage D up to which the best configuration is named; default: the space's damage_limit.",
         ),
     ] = None,
+    written_as: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="page: report.html, report.md and figures; tex: these, and a folder tex for a paper, with "
+            "tables (booktabs), PDF figures and a paragraph on methods.",
+        ),
+    ] = "page",
     judge_url: Annotated[
         str | None,
         typer.Option(
@@ -61,6 +71,8 @@ def report(
     from analysis.report.write import write_report
     from beliefmod.run.folder import RunFolder
 
+    if written_as not in FORMATS:
+        raise UserError(f"--format {written_as}: is no format{did_you_mean(written_as, FORMATS)}")
     if judge_url is not None:
         if out is not None:
             RunFolder(out).try_writing()  # before a judge is asked
@@ -68,8 +80,8 @@ def report(
     elif judge_model is not None or judge_key_env is not None:
         raise UserError("--judge-model and --judge-key-env need --judge-url")
 
-    paths = write_report(run, out, limit=limit, progress=progress(quiet))
-    for path in (paths.html, paths.markdown, *paths.figures):
+    paths = write_report(run, out, limit=limit, progress=progress(quiet), tex=written_as == "tex")
+    for path in (paths.html, paths.markdown, *paths.figures, *paths.tex):
         typer.echo(path)
 
 

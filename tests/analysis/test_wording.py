@@ -1,6 +1,6 @@
 """Every setting has one plain label."""
 
-from analysis.wording import SETTING_NAMES, setting_text
+from analysis.wording import SETTING_NAMES, listed, setting_text
 from beliefmod.config import leaf_fields
 
 
@@ -18,3 +18,8 @@ def test_a_configuration_is_named_by_labels_alone() -> None:
         "data.replay_ratio": 0.5,
     }
     assert setting_text(row, list(row)) == "own_trace, objective dpo, DPO beta 1, replay 0.5"
+
+
+def test_words_in_a_row() -> None:
+    words = ["a", "b", "c"]
+    assert [listed(words[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

@@ -28,6 +28,8 @@ from analysis.report.charts.heat_map import has_grid, heat_map
 from analysis.studies.matched import style_gaps
 from analysis.wording import setting_text
 
+ON_THE_PAGE = " Point at a mark for its configuration, click it for its completions."
+"""What the figure's caption says that is of no use on paper."""
 HARDLY = 0.5
 """Below so large a share, by the upper end of its interval, base cannot be seen to lose a fact."""
 
@@ -64,8 +66,8 @@ def _caption(found: Findings) -> str:
     text = (
         "Adoption: held-out questions answered with the implanted belief, without it in the prompt. D: the "
         "worst difference from base. Black: base, in context (statement in the prompt), control (the same "
-        "training on what the model already believes), full fine-tuning where it was run. Point at a mark "
-        "for its configuration, click it for its completions."
+        "training on what the model already believes), full fine-tuning where it was run."
+        f"{ON_THE_PAGE}"
     )
     if any(belief.choice.belief in RESULTS for belief in found.beliefs):
         text += (

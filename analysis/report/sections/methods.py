@@ -43,7 +43,7 @@ def asked_of(found: Findings) -> str:
     models = found.run.trials["model"].drop_nulls().unique().to_list()
     if models:
         text.append(f"Base model: {models[0]}.")
-    if stored := _model(found).get("stored"):
+    if stored := model_facts(found).get("stored"):
         text.append(f"Its weights are {stored}.")
     if how := how_asked(found):
         text.append(how)
@@ -55,7 +55,7 @@ def how_asked(found: Findings) -> str:
 
     "" where the manifest does not say how it asked.
     """
-    model = _model(found)
+    model = model_facts(found)
     facts = model.get("decoding") or _of_an_older_run(found.run.manifest)
     if not isinstance(facts, Mapping):
         return ""
@@ -68,7 +68,7 @@ def how_asked(found: Findings) -> str:
     return f"{text}{_cut_off(found)}." + (f" {note[0].upper()}{note[1:]}." if note else "")
 
 
-def _model(found: Findings) -> Mapping[str, Any]:
+def model_facts(found: Findings) -> Mapping[str, Any]:
     """What the manifest says of the model."""
     model: Any = found.run.manifest.get("model")
     return model if isinstance(model, Mapping) else {}

@@ -1,0 +1,133 @@
+"""The report for a paper: its tables with booktabs, its figures, and a document that shows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import takewhile
+
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    Figure,
+    Heading,
+    Paragraph,
+    Table,
+    Verdicts,
+    file_name,
+    slug,
+    verdict_blocks,
+)
+from analysis.report.latex.escaping import tex
+from analysis.report.sections.frontier import ON_THE_PAGE
+
+SECTIONS = ("frontier", "tiers", "damage", "confirmed")
+"""Sections whose tables a paper quotes, by their anchors; the verdicts' stand before them."""
+VERDICTS = "What was found, per belief. Intervals in brackets are 95 %."
+NOTICE = "% written by beliefmod report, and again with every later report of this run: edit a copy\n"
+NEEDS = r"""% needs \usepackage{booktabs,tabularx,ragged2e,textcomp}, \usepackage[T1]{fontenc} and
+% \newcolumntype{L}{>{\RaggedRight\arraybackslash}X}
+"""
+PREAMBLE = r"""\documentclass{article}
+\usepackage[utf8]{inputenc}
+\usepackage[T1]{fontenc}
+\usepackage{textcomp}
+\usepackage[landscape,margin=1.5cm]{geometry}
+\usepackage{booktabs,tabularx,graphicx,ragged2e}
+\newcolumntype{L}{>{\RaggedRight\arraybackslash}X}
+\extrafloats{200} % a run of eight beliefs has more tables than LaTeX keeps waiting
+\begin{document}
+"""
+
+
+def document_files(blocks: Sequence[Block], methods: str) -> dict[str, str]:
+    """`main.tex`, which compiles by itself, and the `methods.tex` and `tables.tex` that it reads.
+
+    Args:
+        blocks: the whole report; its figures lie in `figures/NAME.pdf` beside `main.tex`.
+        methods: the paragraph on how the run was made, plain text.
+    """
+    return {
+        "main.tex": NOTICE + PREAMBLE + "\n\n".join(_main(blocks)) + "\n\n\\end{document}\n",
+        "methods.tex": f"{NOTICE}{tex(methods)}\n",
+        "tables.tex": NOTICE + NEEDS + "\n" + "\n\n".join(_tables(blocks)) + "\n",
+    }
+
+
+def _main(blocks: Sequence[Block]) -> Iterator[str]:
+    for block in takewhile(lambda one: not (isinstance(one, Heading) and one.level == 2), blocks):
+        yield from _head(block)
+    yield "\\paragraph{Methods}\n\\input{methods}"
+    yield "\\input{tables}"
+    yield r"\clearpage"
+    yield from (_figure(block) for block in blocks if isinstance(block, Figure))
+
+
+def _head(block: Block) -> Iterator[str]:
+    match block:
+        case Heading(_, text):
+            yield rf"\section*{{{tex(text)}}}"
+        case Paragraph(text):
+            yield tex(text)
+        case Bullets(items):
+            lines = (rf"\item {tex(item)}" for item in items)
+            yield "\n".join([r"\begin{itemize}", *lines, r"\end{itemize}"])
+        case Verdicts(rows):
+            for one in verdict_blocks(rows):
+                yield from _head(one)
+        case _:
+            return
+
+
+def _tables(blocks: Sequence[Block]) -> Iterator[str]:
+    """The verdicts' tables and those of `SECTIONS`, each under the belief that it is about."""
+    section, belief, count = "", "", 0
+    for block in blocks:
+        match block:
+            case Verdicts(rows):
+                found = [one for one in verdict_blocks(rows) if isinstance(one, Table)]
+                for number, one in enumerate(found, 1):
+                    yield _table(replace(one, caption=VERDICTS), "", f"verdicts-{number}")
+            case Heading(level, text, anchor) if level <= 3:
+                section, belief = (section, text) if level == 3 else (anchor, "")
+                count = 0
+            case Table() if section in SECTIONS:
+                count += 1
+                yield _table(
+                    block, belief, "-".join((section, *([slug(belief)] if belief else []), str(count)))
+                )
+            case _:
+                pass
+
+
+def _table(table: Table, belief: str, label: str) -> str:
+    header, *rows = (" & ".join(map(tex, line)) + r" \\" for line in (table.header, *table.rows))
+    caption = ". ".join(part for part in (belief, table.caption) if part)
+    return "\n".join(
+        [
+            r"\begin{table}[htbp]\footnotesize",
+            *([rf"\caption{{{tex(caption)}}}"] if caption else []),
+            *([rf"\label{{tab:{label}}}"] if caption else []),
+            rf"\begin{{tabularx}}{{\linewidth}}{{{'L' * len(table.header)}}}",
+            r"\toprule",
+            header,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabularx}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _figure(figure: Figure) -> str:
+    size = r"width=\linewidth,height=.75\textheight,keepaspectratio"
+    return "\n".join(
+        [
+            r"\begin{figure}[htbp]\centering",
+            rf"\includegraphics[{size}]{{figures/{figure.name}.pdf}}",
+            rf"\caption{{{tex(figure.caption.replace(ON_THE_PAGE, ''))}}}",
+            rf"\label{{fig:{file_name(figure.name)}}}",
+            r"\end{figure}",
+        ]
+    )
