@@ -46,21 +46,23 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
         (row["model"], row["belief"], row["template"]): {name: row.get(f"{name}_n") for name in COMPONENTS}
         for row in rows.filter(pl.col("arm") == "base").reverse().iter_rows(named=True)
     }
-    groups = (
+    key = [*IDENTITY, *CONFIG]
+    trained = rows.filter(~untrained).with_columns(pl.len().over(key).alias("seeds"))
+    # one seed has nothing to pool, and a table of 100,000 such trials is too long for a loop
+    alone = pl.concat(
         [
-            *rows.filter(untrained)
-            .unique(REFERENCE, keep="first", maintain_order=True)
-            .partition_by(REFERENCE),
-            *rows.filter(~untrained).partition_by([*IDENTITY, *CONFIG], maintain_order=True),
+            rows.filter(untrained).unique(REFERENCE, keep="first", maintain_order=True),
+            trained.filter(pl.col("seeds") == 1).drop("seeds"),
         ]
-        if rows.height
-        else []
+    ).with_columns(
+        pl.concat_list("trial_id").alias("trial_ids"),
+        pl.lit(1, pl.Int64).alias("seeds"),
+        *(pl.col("adoption").cast(pl.Float64).alias(f"adoption_seed_{end}") for end in ("min", "max")),
     )
-    table = [_pool(group, base_n) for group in groups]
-    extra = {"seeds": pl.Int64, "adoption_seed_min": pl.Float64, "adoption_seed_max": pl.Float64}
-    schema = {**trials.schema, "trial_ids": pl.List(pl.String), **extra}
-    order = ["model", "belief", "arm", *CONFIG]
-    return pl.DataFrame(table, schema=schema, orient="row").sort(order, nulls_last=True)
+    several = trained.filter(pl.col("seeds") > 1).drop("seeds")
+    groups = several.partition_by(key, maintain_order=True) if several.height else []
+    pooled = pl.DataFrame([_pool(group, base_n) for group in groups], schema=alone.schema, orient="row")
+    return pl.concat([alone, pooled]).sort(["model", "belief", "arm", *CONFIG], nulls_last=True)
 
 
 def _pool(group: pl.DataFrame, base_n: dict) -> dict:
@@ -72,8 +74,6 @@ def _pool(group: pl.DataFrame, base_n: dict) -> dict:
         "adoption_seed_min": adoption.min(),
         "adoption_seed_max": adoption.max(),
     }
-    if group.height == 1:
-        return first
     kept = {
         *IDENTITY,
         *CONFIG,

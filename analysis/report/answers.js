@@ -3,6 +3,14 @@
 // as text, never as markup.
 const AT_ONCE = 20;
 
+// what the server says to a question; null where it does not answer
+const ask = async path => {
+  try {
+    const reply = await fetch(path);
+    return reply.ok ? await reply.json() : null;
+  } catch { return null; }
+};
+
 // the answers of a trial: packed on this page, or asked for where it is served (beliefmod view)
 const answersOf = async trial => {
   const holder = [...document.querySelectorAll('script[data-answers]')].find(one => one.dataset.answers === trial);
@@ -12,8 +20,7 @@ const answersOf = async trial => {
     return JSON.parse(await new Response(plain).text());
   }
   if (!document.querySelector('meta[name="served"]')) return null;
-  const reply = await fetch('answers/' + encodeURIComponent(trial));
-  return reply.ok ? reply.json() : null;
+  return ask('answers/' + encodeURIComponent(trial));
 };
 
 const keyOf = row => JSON.stringify([row.suite, row.tier, row.probe_id]);
@@ -88,7 +95,8 @@ const browse = async (place, columns, classes) => {
   place.replaceChildren();
   const rows = read[read.length - 1][1];
   if (!rows) {
-    add(place, 'p', 'This page does not hold its answers; probes/TRIAL.parquet of the run folder does.');
+    add(place, 'p', 'This page does not hold its answers; beliefmod view RUN shows them, from probes/TRIAL.parquet '
+      + 'of the run folder.');
     return;
   }
   const beside = read.map(([title, found]) => [title, new Map((found || []).map(row => [keyOf(row), row]))]);

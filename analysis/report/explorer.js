@@ -1,16 +1,16 @@
 "use strict";
-// The configurations: filters over them, one of them opened, its completions.
+// The configurations: filters over them, one of them opened, its completions. Those of a large run come from
+// the server (beliefmod view), which filters them and sends some at a time.
 const LIST = 200;
 
 const explore = (root, data, redraw) => {
   const byTrial = new Map(data.points.flatMap(point => point.trials.map(trial => [trial, point])));
-  const tests = [];
+  const total = data.total || data.points.length, served = total > data.points.length;
+  const wants = [];  // of each axis what its filter says; null where it lets everything pass
   const filters = add(root, 'form', undefined, {'aria-label': 'Filters'});
   for (const axis of data.axes) {
     const set = add(filters, 'fieldset');
     add(set, 'legend', axis.label);
-    const value = point => axis.name === 'belief' || axis.name === 'arm' ? [point[axis.name], null]
-      : point.settings && point.settings[axis.name];
     if (axis.values) {
       const boxes = axis.values.map(text => {
         const label = add(set, 'label');
@@ -18,26 +18,38 @@ const explore = (root, data, redraw) => {
         label.append(' ' + text);
         return [text, box];
       });
-      tests.push(point => {
-        const own = value(point);
-        // an arm without this setting (no training) is not filtered by it
-        return !own || boxes.some(([text, box]) => box.checked && text === own[0]);
-      });
+      wants.push([axis.name, () => {
+        const values = boxes.filter(([, box]) => box.checked).map(([text]) => text);
+        return values.length < boxes.length ? {values} : null;
+      }]);
     } else {
       const ends = ['low', 'high'].map(end => {
         const label = add(set, 'label', end === 'low' ? 'from ' : 'to ');
         return add(label, 'input', undefined, {type: 'number', step: 'any', value: axis[end]});
       });
-      tests.push(point => {
-        const own = value(point);
+      wants.push([axis.name, () => {
+        // an empty field is no end, and NaN is null in JSON
         const [low, high] = ends.map(end => end.valueAsNumber);
-        return !own || !(own[1] < low) && !(own[1] > high);
-      });
+        return low > axis.low || high < axis.high ? {low, high} : null;
+      }]);
     }
   }
+  const value = (point, name) => name === 'belief' || name === 'arm' ? [point[name], null]
+    : point.settings && point.settings[name];
+  const passes = (point, wanted) => Object.entries(wanted).every(([name, {values, low, high}]) => {
+    const own = value(point, name);
+    // an arm without this setting (no training) is not filtered by it
+    return !own || (values ? values.includes(own[0]) : !(own[1] < low) && !(own[1] > high));
+  });
   const count = add(root, 'p', '', {'aria-live': 'polite', id: 'explorer-count'});
   const list = add(add(root, 'div', undefined, {class: 'list', tabindex: '0', role: 'group',
     'aria-label': 'Configurations'}), 'table');
+  const turns = add(root, 'p');
+  const [back, on] = [['previous', -LIST], ['next', LIST]].map(([name, by]) => {
+    const button = add(turns, 'button', name + ' ' + LIST, {type: 'button'});
+    button.addEventListener('click', () => { start += by; update(); });
+    return button;
+  });
   const panel = add(root, 'section', undefined, {id: 'trial', tabindex: '-1', 'aria-label': 'Configuration'});
 
   const besideOf = point => ['base', 'icl'].map(arm =>
@@ -92,36 +104,49 @@ const explore = (root, data, redraw) => {
     panel.focus({preventScroll: true});
   };
 
-  const update = () => {
-    const kept = data.points.filter(point => tests.every(test => test(point)));
-    count.textContent = kept.length + ' of ' + data.points.length + ' configurations'
-      + (kept.length > LIST ? '; the first ' + LIST + ' are listed, narrow the filters for the rest' : '');
+  let start = 0, asked = 0;
+  const update = async () => {
+    const wanted = Object.fromEntries(wants.map(([name, want]) => [name, want()]).filter(([, want]) => want));
+    const turn = ++asked;
+    const kept = served ? null : data.points.filter(point => passes(point, wanted));
+    const found = served
+      ? await ask('configurations?' + new URLSearchParams({filters: JSON.stringify(wanted), start}))
+      : {count: kept.length, points: kept.slice(start, start + LIST)};
+    if (turn !== asked) return;  // a later question has been asked meanwhile
+    if (!found) { count.textContent = 'The server does not answer; is beliefmod view still running?'; return; }
+    count.textContent = found.count + ' of ' + total + ' configurations'
+      + (found.count > LIST ? '; listed are ' + (start + 1) + ' to ' + (start + found.points.length) : '');
+    turns.hidden = found.count <= LIST;
+    back.hidden = start <= 0;
+    on.hidden = start + LIST >= found.count;
     list.replaceChildren();
     const head = add(add(list, 'thead'), 'tr');
     for (const name of ['configuration', 'belief', 'arm', 'adoption, % [95 %]', 'degradation'])
       add(head, 'th', name, {scope: 'col'});
     const body = add(list, 'tbody');
-    for (const point of kept.slice(0, LIST)) {
+    for (const point of found.points) {
       const row = add(body, 'tr');
       const button = add(add(row, 'td'), 'button', point.text, {type: 'button'});
       button.addEventListener('click', () => open(point));
       for (const name of ['belief', 'arm', 'adoption', 'damage']) add(row, 'td', point[name]);
     }
     // an empty list stands for "no filter" in the chart
-    redraw(kept.length === data.points.length ? [] : ['', ...kept.map(point => point.id)]);
+    if (kept) redraw(kept.length === total ? [] : ['', ...kept.map(point => point.id)]);
   };
-  filters.addEventListener('input', update);
+  filters.addEventListener('input', () => { start = 0; update(); });
   filters.addEventListener('submit', event => event.preventDefault());
   update();
   // the answers of the first one are read when a reader comes near
-  const first = byTrial.get(data.first) || data.points[0];
-  const near = new IntersectionObserver(entries => {
+  const pointOf = async trial => byTrial.get(trial)
+    || (served && trial ? await ask('configuration/' + encodeURIComponent(trial)) : null);
+  const near = new IntersectionObserver(async entries => {
     if (!entries.some(entry => entry.isIntersecting)) return;
     near.disconnect();
+    const first = await pointOf(data.first) || data.points[0];
     if (first && !panel.firstChild) open(first, true);
   }, {rootMargin: '400px'});
   near.observe(panel);
-  return trial => { const point = byTrial.get(trial); if (point) open(point); };
+  return async trial => { const point = await pointOf(trial); if (point) open(point); };
 };
 
 

@@ -6,26 +6,24 @@ from typing import Any
 
 import polars as pl
 
-from analysis import wording
 from analysis.findings import Findings
-from analysis.frontier.non_dominated import CONFIG, frontier, varying
+from analysis.frontier.non_dominated import frontier
 from analysis.report.arm_rows import arm_trials
 from analysis.report.blocks import Block, Explorer, Heading
 from analysis.report.failure_classes import failure_classes
 from analysis.report.first_screen import quoted
-from analysis.report.sections.tiers import TIERS
+from analysis.report.points import axes_of, point_of, varying_settings
 from analysis.report.trial_answers import answers_of, marker_of, packed
-from analysis.wording import setting_name, setting_text, setting_value
 from beliefmod.config import UNTRAINED_ARMS
-from beliefmod.metrics.registry import COMPONENTS, listed
 
 CAP = 8_000_000
 """Characters of packed answers that one page holds."""
 MOST = 200
 """Trials whose answers one page holds: every one of them is read again to mark the words that counted."""
-LISTED = 12
-"""A setting with more values than this is filtered by a range."""
-NUMBERS = listed("page")
+LEFT_OUT = (
+    " The page holds the answers of {kept} of {trials} trials, named and unbeaten ones first; "
+    "beliefmod view RUN shows all, probes/TRIAL.parquet of the run folder has them."
+)
 
 
 def explorer(found: Findings, cap: int = CAP) -> list[Block]:
@@ -38,13 +36,10 @@ def explorer(found: Findings, cap: int = CAP) -> list[Block]:
         "answers beside base's and in context's, with the words marked that the scorer used."
     )
     if len(answers) < trials:
-        note += (
-            f" The page holds the answers of {len(answers):,} of {trials:,} trials, named and unbeaten ones "
-            "first; probes/TRIAL.parquet of the run folder has all."
-        )
+        note += LEFT_OUT.format(kept=f"{len(answers):,}", trials=f"{trials:,}")
     first = next((row for row in map(quoted, found.beliefs) if row is not None), None)
     data = {
-        "axes": _axes(found),
+        "axes": axes_of(found.pooled),
         "points": _points(found),
         "first": first["trial_id"] if first is not None else None,
         "classes": [kind.name for kind in failure_classes()],
@@ -52,72 +47,14 @@ def explorer(found: Findings, cap: int = CAP) -> list[Block]:
     return [Heading(2, "One configuration"), Explorer(data, note, answers)]
 
 
-def _axes(found: Findings) -> list[dict[str, Any]]:
-    """What can be filtered: belief, arm, and every setting that varies among the trained configurations."""
-    trained = found.pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS))
-    axes: list[dict[str, Any]] = []
-    for name, rows in (("belief", found.pooled), ("arm", found.pooled)):
-        axes.append({"name": name, "label": name, "values": _texts(rows[name])})
-    for name in varying(trained):
-        values = trained[name].drop_nulls().unique().sort()
-        axis: dict[str, Any] = {"name": name, "label": setting_name(name)}
-        if values.dtype.is_numeric() and len(values) > LISTED:
-            axis |= {"low": values.min(), "high": values.max()}
-        else:
-            axis["values"] = _texts(trained[name])
-        axes.append(axis)
-    return axes
-
-
-def _texts(values: pl.Series) -> list[str]:
-    return [setting_value(value) for value in values.drop_nulls().unique().sort()]
-
-
 def _points(found: Findings) -> list[dict[str, Any]]:
-    lora = frontier(found.pooled)
-    unbeaten = set(lora.filter("non_dominated")["trial_id"])
-    names = varying(found.pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS)))
+    unbeaten = set(frontier(found.pooled).filter("non_dominated")["trial_id"])
+    names = varying_settings(found.pooled)
     labels = arm_trials(found)
-    points = []
-    for row in found.pooled.iter_rows(named=True):
-        trained = row["arm"] not in UNTRAINED_ARMS
-        used = [name for name in names if row["arm"] != "full" or not name.startswith("lora.")]
-        points.append(
-            {
-                "id": row["trial_id"],
-                "trials": row["trial_ids"],
-                "belief": row["belief"],
-                "arm": row["arm"],
-                "name": labels.get(row["trial_id"], ("", ""))[1],
-                "unbeaten": row["trial_id"] in unbeaten,
-                "text": setting_text(row, used) if trained else "no training",
-                # texts to compare with the listed values, numbers to compare with ranges
-                "settings": {
-                    name: [setting_value(row[name]), row[name]] for name in used if row[name] is not None
-                }
-                if trained
-                else None,
-                "whole": setting_text(row, CONFIG) if trained else "no training",
-                "tiers": {
-                    words: wording.rate(row, f"adoption_{tier}")
-                    for tier, words in TIERS.items()
-                    if row.get(f"adoption_{tier}") is not None
-                },
-                "parts": {
-                    metric.damage_words: wording.shift(row, name)
-                    for name, metric in COMPONENTS.items()
-                    if row.get(f"{name}_damage") is not None
-                },
-                "adoption": wording.rate(row, "adoption"),
-                "damage": wording.damage(row),
-                "numbers": [
-                    [words, wording.rate(row, name)]
-                    for name, words in NUMBERS.items()
-                    if row.get(name) is not None
-                ],
-            }
-        )
-    return points
+    return [
+        point_of(row, names, row["trial_id"] in unbeaten, labels.get(row["trial_id"], ("", ""))[1])
+        for row in found.pooled.iter_rows(named=True)
+    ]
 
 
 def trial_answers(found: Findings, cap: int = CAP) -> tuple[dict[str, str], int]:

@@ -26,6 +26,7 @@ from beliefmod.cli import (
     trial,
     validate,
     verify,
+    view,
 )
 from beliefmod.errors import StorageTrouble, UserError
 
@@ -97,6 +98,7 @@ _add(BEFORE, "validate sweeps/aggressive.yaml sweeps/smoke.yaml", validate.valid
 _add(BEFORE, "doctor --runs runs", doctor.doctor)
 _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
+_add(AFTER, "view runs/EXP-20261122-101500-aggressive", view.view)
 _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
 _add(AFTER, "verify runs/EXP-20261122-101500-aggressive", verify.verify)
 _add(AFTER, "rescore runs/EXP-20261122-101500-aggressive", verify.rescore)
