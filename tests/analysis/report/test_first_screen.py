@@ -103,6 +103,7 @@ def test_without_a_confirmation_it_says_so(tmp_path: Path) -> None:
     assert shown["confirmed?"] == "not done: no new seeds, no other questions: optimistic"
 
 
+@pytest.mark.long
 def test_every_number_leads_to_a_place_on_the_page(example: Findings, real: Findings) -> None:
     for found in (example, real):
         report = compose(found, draw=False)
