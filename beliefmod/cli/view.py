@@ -23,8 +23,12 @@ def view(
     that is filtered here. Only 127.0.0.1 listens; nothing is written. Trials
     that end later are seen by the next start.
     """
+    import signal
+
     from analysis.report.serve import RunServer, serve
     from analysis.report.viewed_run import ViewedRun
     from beliefmod.run.read_run import read_run
 
+    # what a script starts in the background ignores the signal, and could not be ended by it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     serve(RunServer(ViewedRun(read_run(run)), port), typer.echo)

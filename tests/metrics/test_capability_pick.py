@@ -58,7 +58,9 @@ def test_where_any_mixture_of_100_is_within_so_is_the_pick_or_it_is_told(
     taken = [one for one in given_ if one.family in found.families]
     assert (sum(one.asked for one in taken), sum(one.right for one in taken)) == (found.asked, found.right)
     assert found.asked >= min(FEWEST, sum(one.asked for one in given_))
-    assert found.status == ("above" if rate > 0.95 else "below" if rate < 0.6 else "within")
+    assert found.status == (
+        "above" if rate > Fraction("0.95") else "below" if rate < Fraction("0.6") else "within"
+    )
     # an oracle by trying every mixture: "below" is said only if none of 100 questions reaches 80 %
     mixtures = [m for size in range(1, len(given_) + 1) for m in combinations(given_, size)]
     large = [m for m in mixtures if sum(one.asked for one in m) >= FEWEST]
