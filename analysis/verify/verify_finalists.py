@@ -39,13 +39,13 @@ def verify_finalists(run: Run, again: Run, done: Verification) -> None:
     trials = again.trials.filter(again.trials["arm"] == "lora").iter_rows(named=True)
     tried = {row["trial_id"]: _key(row) for row in trials}
     for trial_id, key in tried.items():
-        if key not in wanted:
+        if not any(_alike(key, other) for other in wanted):
             done.mismatches.append(
                 f"trials.parquet, trial {trial_id}: its configuration is none of those that the selection "
                 f"half chooses (top {asked['top']} at D ≤ {asked['limit']:g})"
             )
     for key, trial_id in wanted.items():
-        if key not in tried.values():
+        if not any(_alike(key, other) for other in tried.values()):
             done.mismatches.append(
                 f"trials.parquet: lacks the finalist of trial {trial_id}, which the selection half chooses"
             )
@@ -53,3 +53,9 @@ def verify_finalists(run: Run, again: Run, done: Verification) -> None:
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     return (row["belief"], *(row[name] for name in CONFIG))
+
+
+def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether two configurations are the same, where both say something: a setting that does nothing may be
+    null in the table of one run and have its default in that of the other."""
+    return all(a == b or a is None or b is None for a, b in zip(one, other, strict=True))

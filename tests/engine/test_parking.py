@@ -65,9 +65,7 @@ def test_branches_equal_separate_runs_with_peft_fp64(schedule, double_norms):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_parked_adapters_answer_score_and_drift_as_they_did_in_their_slot(dtype):
     engine = Engine(as_loaded(tiny_model(dtype=dtype)), 2, 8, parking=2)
-    engine.drafts = (
-        None  # the second time there are texts to draft from, and in bf16 other passes round otherwise
-    )
+    engine.drafts = None  # there are texts to draft from the second time, and bf16 rounds otherwise then
     engine.attach(make_job("x", seed=1, rank=3, num_train_epochs=3, learning_rate=3e-2))
     engine.attach(make_job("y", seed=2, rank=8, num_train_epochs=3, learning_rate=3e-2))
     while engine.train_step():
