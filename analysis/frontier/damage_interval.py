@@ -26,7 +26,7 @@ def damage_interval(row: Row, base: str, probes: pl.DataFrame) -> Ends | None:
 
     Args:
         row: a pooled row (`pool_seeds`). base: trial_id of base. probes: verdicts of both, with the columns
-            of `stats.resample.COLUMNS`.
+            that the components of D look at.
     """
     if row.get("degradation") is None:
         return None

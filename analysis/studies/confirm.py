@@ -15,7 +15,7 @@ import polars as pl
 from analysis.frontier.damage_interval import damage_interval
 from analysis.frontier.non_dominated import CONFIG, finished, pool_seeds
 from analysis.recompute import metric_columns
-from analysis.stats.resample import COLUMNS, adoption_hits, apart, counts, family_interval
+from analysis.stats.resample import adoption_hits, apart, counts, family_interval
 from analysis.stats.shares import Difference
 from analysis.told_apart import told_apart
 from beliefmod.errors import UserError
@@ -164,7 +164,7 @@ def _confirmed(run: Run, again: Run, promise: Row, row: Row) -> Confirmed:
     for where, half, one in ((run, "selection", promise), (again, "confirmation", row)):
         base = where.trials.filter((pl.col("arm") == "base") & (pl.col("belief") == row["belief"]))
         base = finished(base).sort("seed", "trial_id")["trial_id"].to_list()[:1]
-        probes = where.probes([*one["trial_ids"], *base], (*COLUMNS, "split")).filter(_counts_in(half))
+        probes = where.probes([*one["trial_ids"], *base], _COLUMNS).filter(_counts_in(half))
         adoption = counts(probes, [one["trial_ids"]], which, hit)
         if base and (ends := damage_interval(one, base[0], probes)) is not None:
             one = one | {"degradation_low": ends[0], "degradation_high": ends[1]}
