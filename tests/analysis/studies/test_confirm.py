@@ -17,6 +17,7 @@ from beliefmod.cli.app import app
 from beliefmod.errors import UserError
 from beliefmod.fleet.sweep import Outcome
 from beliefmod.run.read_run import read_run
+from beliefmod.run.seal.trial_seals import TrialSeals
 from beliefmod.run.tables.trial_tables import TRIALS, frame
 from tests.analysis.verify.answered import answer_trials, answered_run
 
@@ -43,6 +44,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def run_space(space, folder, driving, *, new):
         calls.append(len(space.trials()) - len(folder.rows()))
         answer_trials(folder, space)
+        TrialSeals(folder).catch_up()
         return Outcome(len(space.trials()), 0, 0, False, 1.0)
 
     monkeypatch.setattr(sweep, "run_space", run_space)
