@@ -173,8 +173,9 @@ def sentence(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    """`1 trial`, `2 trials`, `2 families`."""
+    many = f"{noun[:-1]}ies" if noun.endswith("ily") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,16 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
     groups = several.partition_by(key, maintain_order=True) if several.height else []
     pooled = pl.DataFrame([_pool(group, base_n) for group in groups], schema=alone.schema, orient="row")
     return pl.concat([alone, pooled]).sort(["model", "belief", "arm", *CONFIG], nulls_last=True)
+
+
+def same_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows have the same settings, but for seed and belief, where both say something.
+
+    A setting that does nothing in a trial is null in a table where it does nothing anywhere, and has its
+    default where some trials use it.
+    """
+    pairs = ((one.get(name), other.get(name)) for name in CONFIG)
+    return all(a == b or a is None or b is None for a, b in pairs)
 
 
 def _pool(group: pl.DataFrame, base_n: dict) -> dict:

@@ -9,7 +9,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
-from analysis.frontier.non_dominated import CONFIG, varying
+from analysis.frontier.non_dominated import same_settings, varying
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
 from analysis.studies.headline import CONFIRMED, ONE_SEED, Headline, finalist, headline
@@ -174,7 +174,7 @@ def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFi
     ends = first.ends if first else _interval(belief, row)
     note = f"{ends or 'no interval'}, n = {row.get('adoption_n') or 'unknown'}"
     if belief.families and (first is None or first.kind != CONFIRMED):
-        note += f" in {wording.plural(belief.families, 'family').replace('familys', 'families')}"
+        note += f" in {wording.plural(belief.families, 'family')}"
     for words, arm in (("base", belief.choice.base), ("in context", belief.choice.icl)):
         if arm is not None and arm.get("adoption") is not None:
             note += f"; {words} {wording.percent(arm['adoption'], arm.get('adoption_n'))}"
@@ -202,7 +202,7 @@ def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[C
     if one is None:
         return KeyFigure(name, "not measured", "the finalist gave no adoption", anchor)
     shown = one.shown.row
-    same = all(shown.get(key) == row.get(key) for key in CONFIG)
+    same = same_settings(shown, row)
     note = f"{wording.bounds(*one.shown.interval, shown['adoption_n'])} " if one.shown.interval else ""
     note += f"on {wording.plural(shown['seeds'], 'new seed')} and other questions"
     if shown.get("degradation") is not None:

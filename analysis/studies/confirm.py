@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from analysis.frontier.damage_interval import damage_interval
-from analysis.frontier.non_dominated import CONFIG, finished, pool_seeds
+from analysis.frontier.non_dominated import finished, pool_seeds, same_settings
 from analysis.recompute import metric_columns
 from analysis.stats.resample import adoption_hits, apart, counts, family_interval
 from analysis.stats.shares import Difference
@@ -135,13 +135,12 @@ def confirmations(run: Run, again: Run) -> list[Confirmed]:
     if finished(again.trials).filter(pl.col("arm") == "lora").is_empty():
         return []
     after = half_of(again, "confirmation")
-    keys = {_key(row) for row in after.iter_rows(named=True)}
-    theirs = [row["trial_id"] for row in run.trials.iter_rows(named=True) if _key(row) in keys]
-    before = half_of(run, "selection", theirs)
-    old = {_key(row): row for row in pool_seeds(before).iter_rows(named=True)}
+    tried = after.to_dicts()
+    theirs = [row["trial_id"] for row in run.trials.to_dicts() if any(_alike(row, one) for one in tried)]
+    before = pool_seeds(half_of(run, "selection", theirs)).to_dicts()
     found = []
     for row in pool_seeds(after).filter(pl.col("arm") == "lora").iter_rows(named=True):
-        if (promise := old.get(_key(row))) is not None:
+        if (promise := next((one for one in before if _alike(one, row)), None)) is not None:
             found.append(_confirmed(run, again, promise, row))
     return sorted(found, key=lambda one: (one.belief, -(one.promised.row["adoption"] or 0.0)))
 
@@ -189,5 +188,5 @@ def _counts_in(half: str) -> pl.Expr:
     return ~belief | (pl.col("split") == half).fill_null(False)
 
 
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (row["arm"], row["belief"], *(row[name] for name in CONFIG))
+def _alike(one: Row, other: Row) -> bool:
+    return (one["arm"], one["belief"]) == (other["arm"], other["belief"]) and same_settings(one, other)

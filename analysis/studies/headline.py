@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.findings import BeliefFindings
 from analysis.frontier.corrected import shifted
-from analysis.frontier.non_dominated import CONFIG
+from analysis.frontier.non_dominated import same_settings
 from analysis.studies.confirm import Confirmed, Side
 from analysis.wording import bounds, percent, plural
 
@@ -100,9 +100,7 @@ def finalist(belief: BeliefFindings, confirmed: Sequence[Confirmed]) -> Confirme
         if one.belief == belief.choice.belief and one.shown.row.get("adoption") is not None
     ]
     best = belief.choice.best
-    same = [
-        one for one in ours if best is not None and all(one.shown.row.get(k) == best.get(k) for k in CONFIG)
-    ]
+    same = [one for one in ours if best is not None and same_settings(one.shown.row, best)]
     return next(iter(same or ours), None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.frontier.non_dominated import CONFIG
+from analysis.frontier.non_dominated import same_settings
 from analysis.studies.confirm import chosen, half_of
 from analysis.told_apart import told_apart
 from analysis.verify.verify_trials import Verification
@@ -35,27 +35,21 @@ def verify_finalists(run: Run, again: Run, done: Verification) -> None:
     except (KeyError, UserError, ValueError) as error:
         done.notes.append(f"finalists cannot be chosen again ({error})")
         return
-    wanted = {_key(row): row["trial_id"] for rows in finalists.values() for row in rows}
-    trials = again.trials.filter(again.trials["arm"] == "lora").iter_rows(named=True)
-    tried = {row["trial_id"]: _key(row) for row in trials}
-    for trial_id, key in tried.items():
-        if not any(_alike(key, other) for other in wanted):
+    wanted = [row for rows in finalists.values() for row in rows]
+    tried = again.trials.filter(again.trials["arm"] == "lora").to_dicts()
+    for row in tried:
+        if not any(_alike(row, one) for one in wanted):
             done.mismatches.append(
-                f"trials.parquet, trial {trial_id}: its configuration is none of those that the selection "
-                f"half chooses (top {asked['top']} at D ≤ {asked['limit']:g})"
+                f"trials.parquet, trial {row['trial_id']}: its configuration is none of those that the "
+                f"selection half chooses (top {asked['top']} at D ≤ {asked['limit']:g})"
             )
-    for key, trial_id in wanted.items():
-        if not any(_alike(key, other) for other in tried.values()):
+    for row in wanted:
+        if not any(_alike(row, one) for one in tried):
             done.mismatches.append(
-                f"trials.parquet: lacks the finalist of trial {trial_id}, which the selection half chooses"
+                f"trials.parquet: lacks the finalist of trial {row['trial_id']}, which the selection half "
+                "chooses"
             )
 
 
-def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return (row["belief"], *(row[name] for name in CONFIG))
-
-
-def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether two configurations are the same, where both say something: a setting that does nothing may be
-    null in the table of one run and have its default in that of the other."""
-    return all(a == b or a is None or b is None for a, b in zip(one, other, strict=True))
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one["belief"] == other["belief"] and same_settings(one, other)

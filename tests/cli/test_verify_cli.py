@@ -69,7 +69,7 @@ def test_a_real_run_is_confirmed_and_still_agrees(finished_sweep, tmp_path: Path
     trials = pl.read_parquet(run / "confirmation" / "trials.parquet")
     assert sorted(trials["arm"]) == ["base", "icl", "lora", "lora"]
     assert set(trials.filter(pl.col("arm") == "lora")["seed"]) == {1, 2}
-    assert "## Confirmation" in (run / "report.md").read_text()
+    assert "| confirmed adoption" in (run / "report.md").read_text()
     checked = beliefmod("verify", str(run))
     assert checked.returncode == 0, checked.stdout
     assert "10 trials" in checked.stdout
