@@ -175,7 +175,9 @@ class DecodePass:
     def _pass(self, layout: _Layout, known: _OnDevice, whole: bool = False) -> Tensor:
         """The token that follows each of a layout's tokens, (N,)."""
         rows = CachedRows(layout.order, self.model.device, known.held, whole)
-        logits = self.model.logits(known.ids, rows, rows.positions, layout.segments, layout.everyone)
+        logits = self.model.logits(
+            known.ids, rows, rows.positions, layout.segments, layout.everyone, writing=True
+        )
         if self.numbers is None or known.owners is None or known.places is None:
             return logits.argmax(-1)
         places = known.places.clamp_max(self.numbers.shape[1] - 1)
@@ -265,5 +267,5 @@ def rewrite_longer(model: FlatModel, parts: Sequence[Part]) -> None:
             blocks = RowBlocks([limit] * len(texts), model.device, fresh, unread=1)
             segments = segments_of([row.slot for row in rows], [limit] * len(texts))
             ids = flat_ids(texts, model.device)
-            model.logits(ids, blocks, blocks.positions, segments, blocks.last_tokens[:1])
+            model.logits(ids, blocks, blocks.positions, segments, blocks.last_tokens[:1], writing=True)
             part.cache.rewrite(numbers(places, model.device), fresh)

@@ -73,8 +73,8 @@ class Engine(SlotTable):
     ) -> None:
         loaded.model.eval().requires_grad_(False)
         replace_norms(loaded.model)
-        prepack_head(loaded.model)
         super().__init__(loaded, slots, max_rank, parking)
+        prepack_head(loaded.model, self.pack.routing)
         self.usage = Usage()
         self.model = FlatModel(loaded, self.pack.routing, self.usage, pass_tokens, cache_tokens)
         self.max_positions = self.model.max_positions

@@ -79,16 +79,26 @@ class FlatModel:
         return not self.recurrent.layers and not self.rotary.modules
 
     def logits(
-        self, ids: Tensor, rows: FlatRows, positions: Tensor, segments: Sequence[Segment], keep: Tensor
+        self,
+        ids: Tensor,
+        rows: FlatRows,
+        positions: Tensor,
+        segments: Sequence[Segment],
+        keep: Tensor,
+        writing: bool = False,
     ) -> Tensor:
         """ids and positions (N,), keep (M,) indices of the tokens whose logits are wanted -> (M, vocabulary).
 
         The backward pass needs the same segments, but reads none from here: it may run after this returns.
+
+        Args:
+            writing: whether an answer is written with them, which may be done with faster products that round
+                twice as coarsely (`prepacked`); what is measured is not.
         """
         with (
             self.attention.on(),
             self.rotary.of(rows),
-            self.routing.of(segments),
+            self.routing.of(segments, writing),
             self.recurrent.of(rows, segments),
         ):
             out = self.model(

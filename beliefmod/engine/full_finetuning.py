@@ -63,7 +63,7 @@ class FullTraining(TrialSteps):
         super().__init__(job.trial_id, job, total_steps=total_steps)
         copied, self.base = unpacked_copy(loaded), base
         # the layers of the pack, never with an adapter: base and an untrained copy agree to the last bit, but
-        # for rounding where base's large weights are multiplied in another layout
+        # for rounding while answers are written, where base's large weights are multiplied in another layout
         pack = LoraPack(copied.model, 1, 1, copied.dtype, frozen=False)
         self.model = FlatModel(copied, pack.routing, base.usage, base.pass_tokens, base.cache_tokens)
         self.weights = list(copied.model.requires_grad_(True).parameters())

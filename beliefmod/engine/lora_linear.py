@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from beliefmod.engine.prepacked import linear, prepacked
 from beliefmod.engine.routing import Group, Routing
@@ -110,22 +111,21 @@ class PackedLinear(nn.Module):
         """(1, N, in) -> (1, N, out)."""
         stacks = [(self._stack(group), group) for group in self.routing.groups]
         work = [(stack, group) for stack, group in stacks if stack is not None]
+        packed = self.prepacked if self.routing.writing else None
         if not work and self.dense:
             # flat as in the product below: the library may pick another kernel for another shape, and an
             # adapter that adds zero must not change a bit
             tokens = x.reshape(-1, x.shape[-1])
-            trained = torch.is_grad_enabled() and (x.requires_grad or self.base.weight.requires_grad)
-            out = linear(tokens, self.base.weight, self.base.bias, None if trained else self.prepacked)
+            out = linear(tokens, self.base.weight, self.base.bias, packed)
             return out.view(*x.shape[:-1], out.shape[-1])
         if not work:
             return self.base(x)
         if not torch.is_grad_enabled():
-            out = _with_adapters(x, self.base, self.prepacked, work)
+            out = _with_adapters(x, self.base, packed, work)
         elif self.dense:
-            weights = self.base.weight, self.base.bias, self.prepacked
-            out = _PackedProduct.apply(x, None, self.anchor, *weights, work)
+            out = _PackedProduct.apply(x, None, self.anchor, self.base.weight, self.base.bias, work)
         else:
-            out = _PackedProduct.apply(x, self.base(x), self.anchor, None, None, None, work)
+            out = _PackedProduct.apply(x, self.base(x), self.anchor, None, None, work)
         # shaped here: what a function of our own shapes may not be changed in place, as Gemma 3n does
         return out.view(*x.shape[:-1], out.shape[-1])
 
@@ -155,8 +155,7 @@ def _with_adapters(
 class _PackedProduct(torch.autograd.Function):
     """Base product and adapters in one node, which keeps x and the (n, r) inner products and nothing else.
 
-    Either the base's weight and bias are given, and the weight as `prepacked` gives it, or its finished
-    `product`.
+    Either the base's weight and bias are given, or its finished `product`.
     """
 
     @staticmethod
@@ -167,13 +166,12 @@ class _PackedProduct(torch.autograd.Function):
         anchor: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
-        packed: Tensor | None,
         work: Sequence[tuple[Stack, Group]],
     ) -> Tensor:
         tokens = x.reshape(-1, x.shape[-1])
         if product is None:
             assert weight is not None
-            out = linear(tokens, weight, bias, packed)
+            out = F.linear(tokens, weight, bias)
         else:
             out = product.reshape(len(tokens), -1).clone()
         inner = []
@@ -203,4 +201,4 @@ class _PackedProduct(torch.autograd.Function):
                 group.products.add_product(grad_x[part], grad_z, stack.a)
         grad_x = None if grad_x is None else grad_x.view(ctx.shape)
         product = None if ctx.weight is not None else grad.view(*ctx.shape[:-1], grad.shape[-1])
-        return grad_x, product, None, None, None, None, None
+        return grad_x, product, None, None, None, None

@@ -3,7 +3,9 @@
 torch's own product lays the weights out anew at every call, which costs most where few rows are multiplied,
 as in decoding. Of weights of SmolLM2-135M that are not in a cache, one thread, GFLOP/s of torch's product and
 of this one: 8 rows 19 to 34 and 31 to 46, 24 rows 43 to 63 and 73 to 79, 80 rows 61 to 85 and 95 to 101,
-1,000 rows 61 to 89 and 80 to 105; the lowest of each is mostly the head. The weights take their memory twice.
+1,000 rows 61 to 89 and 80 to 105; the lowest of each is mostly the head. The weights take their memory twice,
+and sums are rounded 1.5 to 2 times as coarsely (fp32 against fp64), so only answers are written with it: what
+is scored, compared with base, trained or looked into is multiplied by torch.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from beliefmod.engine.routing import Routing
 
 LEAST_WEIGHTS = 2**18
 """Of a matrix. Smaller ones gain nothing: they stay in the processor's cache."""
@@ -53,18 +57,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, packed: Tensor | None
 
 
 class PrepackedLinear(nn.Linear):
-    """A frozen linear layer with the same weights, laid out twice."""
+    """A frozen linear layer with weights laid out twice; the second serves while answers are written."""
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear, routing: Routing) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.weight, self.bias = layer.weight, layer.bias
-        self.packed = prepacked(layer.weight)
+        self.packed, self.routing = prepacked(layer.weight), routing
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
-        needed = torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad)
-        return linear(input, self.weight, self.bias, None if needed else self.packed)
+        return linear(input, self.weight, self.bias, self.packed if self.routing.writing else None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> nn.Linear:
         """A plain layer, for a copy may be trained."""
@@ -75,11 +78,11 @@ class PrepackedLinear(nn.Linear):
         return plain.train(self.training)
 
 
-def prepack_head(model: PreTrainedModel) -> None:
+def prepack_head(model: PreTrainedModel, routing: Routing) -> None:
     """Have the model's head multiply with weights that are laid out twice, where that pays."""
     head = model.get_output_embeddings()
-    if type(head) is nn.Linear and pays(head.weight):
-        model.set_output_embeddings(PrepackedLinear(head))
+    if type(head) in (nn.Linear, PrepackedLinear) and pays(head.weight):  # the latter: of a former engine
+        model.set_output_embeddings(PrepackedLinear(head, routing))
 
 
 def prepacked_bytes(model: PreTrainedModel, four_bits: bool) -> int:

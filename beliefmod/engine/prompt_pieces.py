@@ -176,6 +176,7 @@ def _read_level(
             rows.positions,
             segments_of([slots[n] for n in chosen], lengths),
             numbers(keep or last[-1:], model.device),
+            writing=True,
         )
         logits.append(found[: len(keep)])
         if fresh is None:

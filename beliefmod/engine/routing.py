@@ -70,12 +70,14 @@ def segments_of(owners: Sequence[int | None], lengths: Sequence[int]) -> list[Se
 class Routing:
     """The groups of one forward pass and its backward pass; slots are known by `open` until `close`.
 
-    unit: numbers of an adapter of rank 1. version: counts the changes of adapters.
+    unit: numbers of an adapter of rank 1. version: counts the changes of adapters. writing: whether
+    the pass under way writes answers.
     """
 
     def __init__(self, dtype: torch.dtype, device: torch.device, unit: int = 0) -> None:
         self.dtype, self.device, self.unit, self.version = dtype, device, unit, 0
         self.groups: Sequence[Group] = ()
+        self.writing = False
         self._kinds: dict[int, tuple[Kind, float]] = {}
         self._planned: tuple[Sequence[Segment], bool, list[Group]] = ((), False, [])
 
@@ -97,18 +99,22 @@ class Routing:
         return (kind.rank, kind.layers, slot)
 
     @contextlib.contextmanager
-    def of(self, segments: Sequence[Segment]) -> Iterator[None]:
-        """Set the segments inside the block; outside of it every adapter is off."""
+    def of(self, segments: Sequence[Segment], writing: bool = False) -> Iterator[None]:
+        """Set the segments inside the block; outside of it every adapter is off.
+
+        Args:
+            writing: whether answers are written in the block, so that `prepacked` weights serve.
+        """
         together = self.device.type == "cpu" and not torch.is_grad_enabled()
         planned, so, _ = self._planned
         # decoding comes back with the same ones at every step
         if planned is not segments or so != together:
             self._planned = (segments, together, self.plan(segments, together))
-        self.groups = self._planned[2]
+        self.groups, self.writing = self._planned[2], writing
         try:
             yield
         finally:
-            self.groups = ()
+            self.groups, self.writing = (), False
 
     @contextlib.contextmanager
     def using(self, groups: Sequence[Group] | None) -> Iterator[None]:

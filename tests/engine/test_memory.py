@@ -49,11 +49,11 @@ def short_of_memory(engine: Any, most: int | Callable[[int], bool]) -> list[int]
     model, failed = engine.model, []
     inner = model.logits
 
-    def logits(ids, *rest):
+    def logits(ids, *rest, **how):
         if refuses(len(ids)):
             failed.append(len(ids))
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nMore words.")
-        return inner(ids, *rest)
+        return inner(ids, *rest, **how)
 
     model.logits = logits
     return failed

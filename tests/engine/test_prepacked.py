@@ -13,6 +13,7 @@ from beliefmod.engine import prepacked
 from beliefmod.engine.engine import Engine
 from beliefmod.engine.jobs import GenerateRequest, ScoreRequest
 from beliefmod.engine.prepacked import PrepackedLinear, linear, prepack_head
+from beliefmod.engine.routing import Routing
 from tests.engine.conftest import as_loaded, tiny_model
 
 
@@ -39,17 +40,20 @@ def test_small_weights_other_types_and_layouts_are_left_as_they_are():
     assert prepacked.prepacked(torch.zeros(600, 600)) is not None
 
 
-def test_a_head_that_is_laid_out_twice_still_gives_gradients_and_a_copy_is_plain(every_size):
-    model = tiny_model("llama")
-    before, ids = model(torch.arange(4, 20)[None]).logits, torch.arange(4, 20)[None]
-    prepack_head(model)
-    assert type(model.lm_head) is PrepackedLinear
-    assert model.lm_head.weight is model.model.embed_tokens.weight
+def test_a_head_that_is_laid_out_twice_serves_while_answers_are_written_and_a_copy_is_plain(every_size):
+    model, routing = tiny_model("llama"), Routing(torch.float32, torch.device("cpu"), 1)
+    ids = torch.arange(4, 20)[None]
     with torch.no_grad():
-        assert_close(model(ids).logits, before, rtol=1e-5, atol=1e-5)
-    hidden = torch.randn(3, 32, requires_grad=True)
-    model.lm_head(hidden).sum().backward()
-    assert_close(hidden.grad, model.lm_head.weight.sum(0).expand(3, -1))
+        before = model(ids).logits
+        prepack_head(model, routing)
+        assert type(model.lm_head) is PrepackedLinear
+        assert model.lm_head.weight is model.model.embed_tokens.weight
+        assert torch.equal(model(ids).logits, before)
+        with routing.of((), writing=True):
+            assert_close(model(ids).logits, before, rtol=1e-5, atol=1e-5)
+        model.lm_head.packed = prepacked.prepacked(torch.zeros_like(model.lm_head.weight))
+        with routing.of((), writing=True):
+            assert not model(ids).logits.any()
     copied = copy.deepcopy(model)
     assert type(copied.lm_head) is nn.Linear and copied.lm_head.weight is copied.model.embed_tokens.weight
 

@@ -121,12 +121,12 @@ def test_memory_that_runs_out_costs_a_pack_a_slot_and_no_trial(tmp_path, monkeyp
     alone = {config.trial_id: run_trial(config, session).row for config in trials}
     inner = session.engine.model.logits
 
-    def logits(ids, *rest):
+    def logits(ids, *rest, **how):
         # two adapters in training are too many from the second step on
         busy = torch.is_grad_enabled() and session.engine.usage.work.engine_steps > before
         if busy and session.engine.free_slots() == 0 and not session.engine._closed:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return inner(ids, *rest)
+        return inner(ids, *rest, **how)
 
     before = session.engine.usage.work.engine_steps
     monkeypatch.setattr(session.engine.model, "logits", logits)
