@@ -69,7 +69,8 @@ class TextCheck:
 
         switched = with_switches(tokenizer, template)
         self._prompts: Prompts = Prompts(switched)
-        self._reply_of, self._opened_by = reply_of, opened_by
+        self._reply_of = reply_of
+        self._opened_by: ThinkingKind = opened_by
         self._decode: Callable[[Sequence[int]], str] = lambda ids: canonical_text(switched, ids, ())
 
     def problems(self, row: Row, question: Question, context: str | None) -> list[str]:

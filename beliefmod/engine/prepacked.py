@@ -81,7 +81,8 @@ class PrepackedLinear(nn.Linear):
 def prepack_head(model: PreTrainedModel, routing: Routing) -> None:
     """Have the model's head multiply with weights that are laid out twice, where that pays."""
     head = model.get_output_embeddings()
-    if type(head) in (nn.Linear, PrepackedLinear) and pays(head.weight):  # the latter: of a former engine
+    # PrepackedLinear: of a former engine
+    if isinstance(head, nn.Linear) and type(head) in (nn.Linear, PrepackedLinear) and pays(head.weight):
         model.set_output_embeddings(PrepackedLinear(head, routing))
 
 
