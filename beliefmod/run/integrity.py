@@ -14,7 +14,7 @@ from beliefmod.run.storage import TEMPORARY
 CHECKPOINTS, ANSWERS = "checkpoints", "answers"
 """What is kept of trials under way."""
 ADAPTERS_DELETED = "adapters_deleted"
-"""Field of the manifest: when the adapters were deleted to save space. No trial runs again for want of one."""
+"""Field of the manifest: when adapters were deleted to save space. No trial runs again for want of one."""
 ENDED = ("finished", "stopped")
 """Status of a row that resume leaves as it is. A failed trial runs again."""
 

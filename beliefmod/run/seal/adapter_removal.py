@@ -1,4 +1,4 @@
-"""Deletes a run's adapters to save space, and says so in its manifest and its chain: they are no loss then."""
+"""Deletes a run's adapters to save space, and says so in its manifest and its chain: no loss then."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def delete_adapters(folder: RunFolder) -> tuple[int, int]:
         How many trials had one, and how many bytes they took.
 
     Raises:
-        UserError: the sweep has not ended or is at work, there is none, or the manifest is not the sealed one.
+        UserError: the sweep has not ended, there is none, or the manifest is another than was sealed.
         StorageTrouble: the folder cannot be written.
     """
     with sole_driver(folder):

@@ -1,5 +1,5 @@
-"""Adapters and logs are in the seal: what was changed, swapped, put there or lost is named; a deletion that was
-said is a note."""
+"""Adapters and logs are in the seal: what was changed, swapped, put there or lost is named; a deletion that
+was said is a note."""
 
 from __future__ import annotations
 
