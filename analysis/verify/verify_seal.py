@@ -60,6 +60,7 @@ def verify_seal(
     done.seal, done.sealed_entries = chain.last, len(chain.entries)
     done.mismatches += [*chain.problems, *changed_files(folder, state), *_raw(folder, state)]
     done.notes += [*_notes(chain, state), *_deleted(folder, state)]
+    _under_way_or_cut(folder, chain, state, done)
     done.mismatches += _not_sealed(folder, chain, state)
     if plan is None:
         done.mismatches.append(f"{FOLDER}/{PLAN}: is gone; nothing says what was planned")
@@ -147,10 +148,26 @@ def _under_way(chain: Chain) -> bool:
 def _notes(chain: Chain, state: SealedState) -> Iterator[str]:
     if chain.torn:
         yield f"{NAME}: ends in {chain.torn} bytes of an entry that was cut off; they are no part of it"
-    if _under_way(chain):
-        yield f"{NAME}: the last session of the sweep has no end; {MANIFEST} and {TRIALS_FILE} are not sealed"
     for trial_id, why in state.repeated().items():
         yield f"trial {trial_id}: ran again after it had been sealed; {why}"
+
+
+def _under_way_or_cut(folder: RunFolder, chain: Chain, state: SealedState, done: Verification) -> None:
+    """A chain without the end of its last session is that of a sweep under way, or was cut off there."""
+    if not _under_way(chain):
+        return
+    if folder.read_json(MANIFEST).get("status") == "finished":
+        done.mismatches.append(
+            f"{NAME}: has no end of the last session, though {MANIFEST} says that the sweep has finished; "
+            f"the chain was cut off, or beliefmod resume {folder.url} has to seal its end"
+        )
+        return
+    done.notes.append(
+        f"{NAME}: the last session of the sweep has no end; {MANIFEST} and {TRIALS_FILE} are not sealed"
+    )
+    ended = [name for name in folder.states() if f"rows/{name}.json" not in state.files]
+    if ended:
+        done.notes.append(f"{NAME}: does not have the end of {_named(ended)} yet")
 
 
 def _trials(plan: Plan, state: SealedState, trials: Sequence[str]) -> Iterator[str]:
@@ -161,7 +178,7 @@ def _trials(plan: Plan, state: SealedState, trials: Sequence[str]) -> Iterator[s
 
 
 def _space(folder: RunFolder, plan: Plan) -> Iterator[str]:
-    """The plan's trials must be those of the space file, which is sealed beside it."""
+    """The plan's trials, seeds and limit must be those of the space file, which is sealed beside it."""
     try:
         spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
         of_space = [config.trial_id for config in Space(spec, SPACE).trials()]
@@ -174,6 +191,12 @@ def _space(folder: RunFolder, plan: Plan) -> Iterator[str]:
         if more := [trial_id for trial_id in here if trial_id not in set(there)]:
             other = SPACE if where != SPACE else f"{FOLDER}/{PLAN}"
             yield f"{where}: has {_named(more)} that {other} does not have"
+    for name, planned, given in (
+        ("damage_limit", plan.damage_limit, spec.damage_limit),
+        ("seeds", list(plan.seeds), list(spec.seeds)),
+    ):
+        if planned != given:
+            yield f"{FOLDER}/{PLAN}: {name} is {planned}, and {SPACE} has {given}"
 
 
 def _limit(plan: Plan, state: SealedState) -> Iterator[str]:
