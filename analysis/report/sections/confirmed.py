@@ -42,15 +42,23 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def _what(again: Run, limit: float, top: int | None) -> str:
+NO_HALVES = (
+    "Locality, capability, unknown entities and neutral text have no halves; there only the seeds are new."
+)
+
+
+def procedure(again: Run, limit: float, top: int | None) -> str:
+    """How finalists were chosen and tried again, in a sentence, from the confirmation's manifest."""
     seeds = ", ".join(str(seed) for seed in again.manifest.get("seeds") or ())
-    text = (
+    return (
         f"Per belief the {f'{top} ' if top and top > 1 else ''}configuration{'s' if top != 1 else ''} of "
         f"highest adoption at D ≤ {limit:g} on the selection half of the questions, trained again on new "
-        f"seeds ({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice. "
-        "Quote the confirmed numbers. Locality, capability, unknown entities and neutral text have no "
-        "halves; there only the seeds are new."
+        f"seeds ({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice."
     )
+
+
+def _what(again: Run, limit: float, top: int | None) -> str:
+    text = f"{procedure(again, limit, top)} Quote the confirmed numbers. {NO_HALVES}"
     trials = again.trials.filter(pl.col("arm") == "lora")
     done = trials.filter(pl.col("status") == "finished").height
     planned = (again.manifest.get("trials") or {}).get("total")
