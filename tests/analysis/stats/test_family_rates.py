@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.stats import beta, betabinom
+from scipy.special import expit, logit
+from scipy.stats import beta, betabinom, t
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from analysis.stats.family_rates import difference_interval, independent_difference, rate_interval
 from beliefmod.metrics.intervals import newcombe_joined
@@ -91,13 +93,38 @@ def test_families_that_agree_within_themselves_widen_it() -> None:
     assert split[1] - split[0] > 2 * (even[1] - even[0])
 
 
-def test_seeds_that_differ_widen_it_and_seeds_that_agree_do_not() -> None:
+def test_seeds_that_differ_widen_it_and_seeds_that_agree_hardly() -> None:
     asked = np.full((3, 18), 6.0)
     same = np.tile(np.where(np.arange(18) % 2, 4.0, 2.0), (3, 1))
     apart = same + np.array([[-2.0], [0.0], [2.0]])
+    pooled = rate_interval(same.sum(axis=0), asked.sum(axis=0))
     one, two = rate_interval(same, asked), rate_interval(apart, asked)
-    assert rate_interval(same[:1], asked[:1])[0] <= one[0]
+    assert pooled[1] - pooled[0] < one[1] - one[0] < 1.3 * (pooled[1] - pooled[0])
     assert two[0] < one[0] - 0.1 and two[1] > one[1] + 0.1
+
+
+def test_the_variance_of_two_seeds_is_shrunken() -> None:
+    """By hand: 12 families of 10 questions, 8 or 2 of which succeed; in seed 1 one more in each.
+
+    Seeds differ by 10 points and otherwise by nothing, so their variance is (0.1)^2 / 2 without noise.
+    """
+    first = np.where(np.arange(12) < 6, 8.0, 2.0)
+    hits, asked = np.stack([first, first + 1]), np.full((2, 12), 10.0)
+    rate, of_families = 0.55, np.var(first / 10, ddof=1) / 12
+    of_seeds = ((0.3 * rate * (1 - rate)) ** 2 / 2 + 0.1**2 / 2 / 2) / 2
+    freedom = (of_families + of_seeds) ** 2 / (of_families**2 / 11 + of_seeds**2 / 2)
+    wider = np.sqrt(1 + of_seeds / of_families) * t.ppf(0.975, freedom) / t.ppf(0.975, 11)
+    pooled = rate_interval(hits.sum(axis=0), asked.sum(axis=0))
+    expected = expit(logit(rate) + wider * (logit(pooled) - logit(rate)))
+    assert rate_interval(hits, asked) == pytest.approx(expected)
+
+
+def test_two_seeds_that_differ_do_not_leave_everything_open() -> None:
+    """A quantile of t with one degree of freedom, 12.7, made it twice as wide."""
+    asked = np.full((2, 18), 6.0)
+    hits = np.stack([np.where(np.arange(18) % 2, 4.0, 2.0), np.where(np.arange(18) % 2, 4.0, 3.0)])
+    low, high = rate_interval(hits, asked)
+    assert high - low < 0.35
 
 
 def test_empty_cells_do_not_count() -> None:
@@ -123,9 +150,38 @@ def test_a_difference_holds_its_value_and_turns_with_its_sides(cells, data) -> N
 
 
 def test_identical_answers_are_no_proof_of_equality() -> None:
+    """18 families of 6, nothing won or lost: what scipy's beta-binomial leaves open of one share."""
     none, asked = np.zeros((1, 18)), np.full((1, 18), 6.0)
+    correlations = np.linspace(0.001, 0.999, 400)
+    size = (1 - correlations) / correlations
+    rates = expit(np.linspace(-9, 4, 800))
+    each = betabinom.pmf(0, 6, rates[:, None] * size, (1 - rates[:, None]) * size)
+    # even steps of log odds: Jeffreys' density times rate (1 - rate)
+    mass = (each**18).mean(axis=1) * np.sqrt(rates * (1 - rates))
+    open_still = np.interp(0.975, (np.cumsum(mass) - mass / 2) / mass.sum(), rates)
     value, low, high = difference_interval(none, none, asked)
-    assert value == 0 and high == -low == pytest.approx(rate_interval(none, asked)[1])
+    assert value == 0 and high == -low == pytest.approx(open_still, abs=0.003)
+    assert high < rate_interval(none, asked)[1]
+
+
+def test_a_difference_of_families_of_one_question_joins_two_jeffreys_intervals() -> None:
+    """One question a family: by scipy's beta, joined with the correlation of the wins and losses."""
+    won, lost = np.zeros((2, 1, 60))
+    won[0, :14], lost[0, 20:25] = 1, 1
+    ends = [tuple(beta.ppf([0.025, 0.975], k + 0.5, 60.5 - k)) for k in (14, 5)]
+    joined = newcombe_joined((14 / 60, 5 / 60), (ends[0], ends[1]), np.corrcoef(won[0], lost[0])[0, 1])
+    assert difference_interval(won, lost, np.ones((1, 60))) == pytest.approx(joined, abs=0.003)
+
+
+@pytest.mark.parametrize("method", ["newcomb", "score"])
+@pytest.mark.parametrize("k1, n1, k2, n2", [(3, 70, 12, 80), (30, 60, 41, 90), (2, 40, 1, 50)])
+def test_independent_questions_are_near_statsmodels(method, k1, n1, k2, n2) -> None:
+    """Families of one question each; ends from Jeffreys' prior in place of Wilson's move it a little."""
+    sides = [((np.arange(n) < k).astype(float)[None], np.ones((1, n))) for k, n in ((k1, n1), (k2, n2))]
+    value, low, high = independent_difference(sides[0], sides[1])
+    expected = confint_proportions_2indep(k1, n1, k2, n2, method=method)
+    assert value == pytest.approx(k1 / n1 - k2 / n2)
+    assert (low, high) == pytest.approx(expected, abs=0.03)
 
 
 def test_independent_sides_are_joined_as_newcombe_joins() -> None:
