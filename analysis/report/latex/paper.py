@@ -11,6 +11,7 @@ from analysis.report.blocks import (
     Bullets,
     Figure,
     Heading,
+    LinkedParagraph,
     Paragraph,
     Table,
     Verdicts,
@@ -69,6 +70,8 @@ def _head(block: Block) -> Iterator[str]:
             yield rf"\section*{{{tex(text)}}}"
         case Paragraph(text):
             yield tex(text)
+        case LinkedParagraph():
+            yield tex(block.text())
         case Bullets(items):
             lines = (rf"\item {tex(item)}" for item in items)
             yield "\n".join([r"\begin{itemize}", *lines, r"\end{itemize}"])
