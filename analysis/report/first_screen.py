@@ -32,7 +32,10 @@ def quoted(belief: BeliefFindings) -> Row | None:
     if belief.choice.best is not None:
         return belief.choice.best
     measured = _measured(belief)
-    return measured.sort("degradation", "trial_id").row(0, named=True) if measured.height else None
+    order = ["degradation", "adoption", "trial_id"]
+    return (
+        measured.sort(order, descending=[False, True, False]).row(0, named=True) if measured.height else None
+    )
 
 
 def breaks_first(belief: BeliefFindings, limit: float) -> tuple[str, int, int, float] | None:
@@ -62,7 +65,7 @@ def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -
     sentence = _beyond(belief, row, limit) if first is None else _under(belief, row, first, limit)
     figures = (
         _adoption(belief, row, first),
-        _damage(row, limit, _below("damage", belief)),
+        _damage(belief, row, limit),
         _confirmed(belief, row, limit, confirmed),
         _sure(belief, row),
         _first(belief, limit),
@@ -170,11 +173,11 @@ def _interval(belief: BeliefFindings, row: Row) -> str:
 
 def _number(belief: BeliefFindings, row: Row) -> Linked:
     share = wording.percent(row["adoption"], row.get("adoption_n"))
-    return Linked(f"{share} {_interval(belief, row)}".strip(), _below("tiers", belief))
+    return Linked(f"{share} {_interval(belief, row)}".strip(), _below("frontier", belief))
 
 
 def _of_damage(belief: BeliefFindings, row: Row) -> Linked:
-    return Linked(f"D {row['degradation']:.3f}", _below("damage", belief))
+    return Linked(f"D {row['degradation']:.3f}", _below("frontier", belief))
 
 
 def _below(section: str, belief: BeliefFindings) -> str:
@@ -183,7 +186,7 @@ def _below(section: str, belief: BeliefFindings) -> str:
 
 def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFigure:
     """The adoption to quote; where nothing stays under the limit, that of the least damaged as measured."""
-    anchor = _below("frontier" if first is not None else "tiers", belief)
+    anchor = _below("frontier", belief)
     if first is not None and first.kind == CONFIRMED:
         row, anchor = first.row, "confirmed"
     share = wording.percent(first.adoption if first else row["adoption"], row.get("adoption_n"))
@@ -202,13 +205,14 @@ def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFi
     return KeyFigure("adoption", share, note, anchor, also)
 
 
-def _damage(row: Row, limit: float, anchor: str) -> KeyFigure:
+def _damage(belief: BeliefFindings, row: Row, limit: float) -> KeyFigure:
     low, high, by = (row.get(f"degradation_{end}") for end in ("low", "high", "by"))
     note = "no interval" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
-    note += f" by {COMPONENTS[by].damage_words}" if by else ", no component worse than base's"
     if row["degradation"] <= limit + ROUNDING and (high is None or high > limit + ROUNDING):
-        note += f"; above {limit:g} is not ruled out"
-    return KeyFigure("damage", f"D {row['degradation']:.3f}", note, anchor)
+        note += f", above {limit:g} is not ruled out"
+    what = f"by {COMPONENTS[by].damage_words}" if by else "no component worse than base's"
+    also = (Linked(what, _below("damage", belief)),)
+    return KeyFigure("damage", f"D {row['degradation']:.3f}", note, _below("frontier", belief), also)
 
 
 def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[Confirmed]) -> KeyFigure:

@@ -9,7 +9,6 @@ from analysis.report.charts.frontier import frontier_chart
 from analysis.report.configuration_list import ConfigurationList
 from analysis.report.explorer import LEFT_OUT
 from analysis.report.page import page_scripts, policy_head, to_html
-from analysis.report.write import svg_of
 
 _ANSWERS = re.compile(r'<script type="text/plain" data-answers="[^"]*">[^<]*</script>\n')
 _LEFT_OUT = re.compile(re.escape(LEFT_OUT).replace(r"\{kept\}", r"[\d,]+").replace(r"\{trials\}", r"[\d,]+"))
@@ -50,8 +49,8 @@ def list_page(name: str, why: str, configurations: ConfigurationList, limit: flo
     if not configurations.drawn.height:
         return to_html(blocks, {}, {}, served=True)
     chart = frontier_chart(configurations.drawn, configurations.drawn_beside, limit)
-    spec = visible_in(chart.to_dict())
-    return to_html(blocks, {"frontier": spec}, {"frontier": svg_of(spec)}, served=True)
+    # drawn by the browser alone: the list needs its scripts anyway, and is there sooner
+    return to_html(blocks, {"frontier": visible_in(chart.to_dict())}, {"frontier": ""}, served=True)
 
 
 def _caption(configurations: ConfigurationList) -> str:

@@ -106,7 +106,7 @@ def report_files(
     for name, figure in report.drawn.items():
         progress(f"drawing {name}")
         specs[name] = visible_in(figure.chart.to_dict())
-        svgs[name] = svg_of(specs[name])
+        svgs[name] = _svg(specs[name])
         files[f"figures/{name}.svg"] = svgs[name].encode()
         files[f"figures/{name}.png"] = _png(svgs[name])
         if tex:
@@ -145,8 +145,7 @@ def _pdf(svg: str) -> bytes:
     return vl_convert.svg_to_pdf(svg)
 
 
-def svg_of(spec: dict[str, Any]) -> str:
-    """The drawing of a Vega-Lite specification."""
+def _svg(spec: dict[str, Any]) -> str:
     import vl_convert
 
     return vl_convert.vegalite_to_svg(spec)

@@ -105,7 +105,9 @@ def _tables(blocks: Sequence[Block]) -> Iterator[str]:
 
 def _table(table: Table, belief: str, label: str) -> str:
     header, *rows = (" & ".join(map(tex, line)) + r" \\" for line in (table.header, *table.rows))
-    caption = ". ".join(part for part in (belief, table.caption) if part)
+    caption = " ".join(
+        part for part in (f"{belief}." if belief else "", table.caption, table.explained) if part
+    )
     return "\n".join(
         [
             r"\begin{table}[htbp]\footnotesize",

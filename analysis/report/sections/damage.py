@@ -12,7 +12,7 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.beyond_limit import beyond_limit
 from analysis.report import explained
 from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
-from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Folded, Heading, Paragraph, Table
+from analysis.report.blocks import Block, CaptionedChart, Figure, Folded, Heading, Paragraph, Table
 from analysis.report.charts.damage import component_chart, component_table, integrity_chart
 from analysis.studies.matched import matched_styles
 from beliefmod.config import switches_words
@@ -30,7 +30,6 @@ def blocks(found: Findings) -> list[Block]:
         return []
     parts: list[Block] = [
         Heading(2, "Degradation, component by component"),
-        Explained(explained.DAMAGE),
         Figure("components"),
         Figure("integrity"),
         *_capability(found),
@@ -156,6 +155,7 @@ def _components(rows: dict[str, Row], base: Row | None) -> Table:
         ("component, damage against base [95 %]", "base", *rows),
         tuple(table),
         f"{seeds_of(rows.values())}{note}".strip(),
+        explained.DAMAGE,
     )
 
 

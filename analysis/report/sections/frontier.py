@@ -178,7 +178,8 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
     if rows.is_empty():
         return [
             Paragraph(
-                "No finished configuration has both an adoption and a degradation, so there is no frontier."
+                f"None of {wording.plural(lora.height, 'configuration')} has both an adoption and a "
+                "degradation, so there is no frontier."
             )
         ]
     names = varying(lora)
@@ -188,7 +189,8 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
         return wording.NOT_MEASURED if share is None else wording.percent(share)
 
     beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
-    caption = f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats."
+    caption = f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats; "
+    caption += f"{wording.plural(belief.families, 'question family')}; the limit is D ≤ {found.limit:g}."
     if beaten:
         caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."
     columns: dict[str, Callable[[dict[str, Any]], str]] = {

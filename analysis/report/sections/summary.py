@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import polars as pl
-
-from analysis import wording
 from analysis.findings import Findings
+from analysis.frontier.non_dominated import finished
 from analysis.report.blocks import Block, Figure, Heading, Linked, LinkedParagraph
 from analysis.report.first_screen import verdicts
 from analysis.report.sealed_words import head_words
+from analysis.report.sections.unfinished import counted, left_of
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -36,26 +33,14 @@ def run_name(found: Findings) -> str:
 
 def status(found: Findings) -> LinkedParagraph:
     """Which run this is, how far it is, what is missing, each a way to the section that says more."""
-    trials, manifest = found.run.trials, found.run.manifest
-    counts = {
-        name: trials.filter(pl.col("status") == name).height for name in ("finished", "failed", "stopped")
-    }
-    planned = (
-        (manifest.get("trials") or {}).get("total") if isinstance(manifest.get("trials"), Mapping) else None
-    )
     text = [f"{run_name(found)}."]
-    if description := manifest.get("description"):
+    if description := found.run.manifest.get("description"):
         text.append(f"{str(description).rstrip('.')}.")
     told: list[str | Linked] = [Linked(" ".join(text), "reproducibility"), " "]
-    parts = [wording.plural(counts["finished"], "trial") + " finished"]
-    words = {"failed": "failed", "stopped": "ended early"}
-    parts += [f"{counts[name]} {word}" for name, word in words.items() if counts[name]]
-    if isinstance(planned, int) and planned > trials.height:
-        parts.append(f"{planned - trials.height} of {planned} not done yet")
-    told += [Linked(", ".join(parts), "unfinished"), "."]
-    if not counts["finished"]:
+    told += [Linked(counted(found.run), "unfinished"), "."]
+    if finished(found.run.trials).is_empty():
         told.append(" No trial has finished, so there is nothing to measure or to draw.")
-    elif isinstance(planned, int) and planned > trials.height:
+    elif left_of(found.run):
         told.append(" This is a report on an unfinished run: the frontier can still change.")
     told += [" ", Linked(" ".join(head_words(found)), "reproducibility")]
     return LinkedParagraph(tuple(told))

@@ -7,7 +7,7 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.answerable_questions import Gates, over_answerable
 from analysis.report import explained
 from analysis.report.arm_rows import Row, arm_rows, constant_text, seeds_of
-from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
 from analysis.studies.mismatch import thinks
 
@@ -34,7 +34,6 @@ def blocks(found: Findings) -> list[Block]:
         return []
     parts: list[Block] = [
         Heading(2, "Generalisation, tier by tier"),
-        Explained(explained.TIERS),
         Figure("tiers"),
     ]
     for belief in found.beliefs:
@@ -82,6 +81,7 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
         ("tier, % adopting [95 %]", "best constant answer", *rows),
         tuple(table),
         seeds_of(rows.values()),
+        explained.TIERS,
     )
     return [tiers, *not_understood(rows), *_answerable(belief, rows), *_margins(rows, thinks(found.probes))]
 

@@ -36,7 +36,7 @@ def real() -> Findings:
 
 def figures(found: Findings, belief: str) -> dict[str, str]:
     [row] = [row for row in verdicts(found).rows if row.belief == belief]
-    return {one.name: f"{one.value}: {one.note}" for one in row.figures}
+    return {one.name: f"{one.value}: {one.told()}" for one in row.figures}
 
 
 def test_the_best_under_the_limit_is_quoted_with_its_numbers(example: Findings) -> None:

@@ -155,7 +155,7 @@ def test_the_list_has_the_frontier_of_the_report(listed: RunServer) -> None:
         TRIALS.sort("seed").group_by("arm", "data.style", "data.num_examples", maintain_order=True).first()
     )
     assert drawn == set(first["trial_id"]) and "Drawn are" not in page
-    assert '<div class="chart" id="chart-frontier"' in page and "<svg" in page
+    assert '<div class="chart" id="chart-frontier"' in page
 
 
 @pytest.mark.parametrize(
