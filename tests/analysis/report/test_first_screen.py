@@ -21,7 +21,7 @@ from analysis.wording import percent
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
 from tests.analysis.report.test_page import Elements
-from tests.test_example_run import EXAMPLE, REAL
+from tests.test_example_run import EXAMPLE, LONG, REAL
 
 
 @pytest.fixture(scope="module")
@@ -154,19 +154,26 @@ class Places(HTMLParser):
             else:
                 self.links[-1] = (self.links[-1][0], self.links[-1][1] + text)
         for name, _ in self.open:
-            self.under[name] += text
+            self.under[name] += text + " "  # cells stand apart
 
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-@pytest.mark.parametrize("which", ["example", "real", "unconfirmed", "without LoRA", "without D"])
+@pytest.mark.parametrize(
+    "which",
+    [
+        "example",
+        "without LoRA",
+        *(pytest.param(name, marks=LONG) for name in ("real", "unconfirmed", "no D")),
+    ],
+)
 def test_every_number_of_the_first_screen_is_a_link_to_where_it_stands(
     which: str, example: Findings, real: Findings, unconfirmed: Findings
 ) -> None:
     lora = pl.col("arm") == "lora"
     found = {"example": example, "real": real}.get(which, unconfirmed)
-    if which.startswith("without"):
+    if which in ("without LoRA", "no D"):
         trials = found.run.trials.filter(~lora) if which == "without LoRA" else found.run.trials.with_columns(
             pl.when(lora).then(None).otherwise(pl.col("degradation")).alias("degradation")
         )  # fmt: skip

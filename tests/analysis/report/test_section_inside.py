@@ -263,8 +263,8 @@ def test_verdicts_say_the_law_with_intervals_and_n(lens: Lens, markdown: str):
     assert "2 of 12 in the text" in markdown and "2 of 11 inside" in markdown
     # the probe of neelam fails its gate: a reason instead of a number
     assert "LoRA no number (held-out accuracy 0.66 is under 0.8)" in markdown
-    assert "refused: entry of the half rise is 3 in every cell" in markdown
-    assert "settings held: learning rate, steps (the same everywhere or unknown: rank)" in markdown
+    assert "Refused (entry of the half rise is 3 in every cell" in markdown
+    assert "Settings held: learning rate, steps (the same everywhere or unknown: rank)" in markdown
 
 
 # module of charts -> what it draws
