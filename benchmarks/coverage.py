@@ -8,7 +8,7 @@ families, 108 questions), of a half of them (9, 54), of fabrication (8, 24) and 
 
 Printed: rates with one seed, rates with several, differences of two configurations on the same questions,
 damage D, and what picking the best of many costs, by the former interval (redrawn families, never narrower
-than Wilson's) and the report's.
+than Wilson's) and the report's. `--only exact` draws nothing: what coverage independent questions allow.
 
     OMP_NUM_THREADS=1 python -m benchmarks.coverage --draws 500
 """
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
+from scipy.stats import beta, binom
 
 from analysis.frontier.bootstrap_data import BootstrapData, Part
 from analysis.frontier.certainty import cross_picked
@@ -43,6 +44,7 @@ SIZES = {
 RATES = (0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.98)
 ALIKE = (0.0, 0.2, 0.5, 0.8)
 LIBRARIES = ("numpy", "scipy")
+LEVEL, TAIL = 0.95, 0.025
 OWN = 0.25  # share of a family's variance that is new in every seed
 SHARED = 0.5  # share of a question's variance that all seeds have in common
 Intervals = Iterable[tuple[float, float]]
@@ -155,6 +157,42 @@ def rates(rng: np.random.Generator, draws: int) -> None:
             rows,
             LIBRARIES,
         )
+
+
+def nearest(questions: int, rate: float) -> tuple[float, float]:
+    """The coverages next to 95 % (below it, at least it; 0 to 1) that independent answers allow.
+
+    An interval whose ends rise with the number of successes holds the true rate for successive numbers of
+    them. So its coverage is a sum of successive binomial probabilities, and never between two such sums.
+
+    Example: 108 questions at a rate of 2 % -> (0.934, 0.978): no interval holds it in 95 % ± 1.5.
+    """
+    below = np.concatenate([[0.0], binom.cdf(np.arange(questions + 1), questions, rate)])
+    sums = (below[None, 1:] - below[:-1, None])[np.triu_indices(questions + 1)]
+    return float(sums[sums < LEVEL].max()), float(sums[sums >= LEVEL].min())
+
+
+def exact(_rng: np.random.Generator, _draws: int) -> None:
+    """Independent questions, without simulation: what is possible, and what known intervals do."""
+    rows = []
+    for name in ("shipped beliefs", "half of them", "fabrication"):
+        questions = sum(SIZES[name])
+        hits = np.arange(questions + 1)
+        known = (  # beyond 0 and all successes the beta distribution has no ends
+            (beta.ppf(TAIL, hits, questions - hits + 1), beta.isf(TAIL, hits + 1, questions - hits)),
+            (
+                beta.ppf(TAIL, hits + 0.5, questions - hits + 0.5),
+                beta.isf(TAIL, hits + 0.5, questions - hits + 0.5),
+            ),
+            np.array([wilson(k, questions) for k in hits]).T,
+        )
+        for rate in (rate for rate in RATES if rate <= 0.5):
+            chance = binom.pmf(hits, questions, rate)
+            cells = [chance[~((rate < low) | (high < rate))].sum() for low, high in known]
+            percent = (f"{100 * x:.1f}" for x in (*nearest(questions, rate), *cells))
+            rows.append((str(questions), f"{100 * rate:g} %", *percent))
+    header = ("questions", "rate", "nearest below", "nearest above", "Clopper-Pearson", "Jeffreys", "Wilson")
+    print_table("Independent questions, exact: percent that hold the truth", (), header, rows, LIBRARIES)
 
 
 def _report(hits: NDArray, sizes: NDArray) -> Intervals:
@@ -273,7 +311,8 @@ def picking(rng: np.random.Generator, draws: int) -> None:
 
 
 PARTS: dict[str, Callable[[np.random.Generator, int], None]] = {
-    "rates": rates, "seeds": seeds, "differences": differences, "damage": damage, "picking": picking
+    "exact": exact, "rates": rates, "seeds": seeds, "differences": differences, "damage": damage,
+    "picking": picking,
 }  # fmt: skip
 
 

@@ -154,11 +154,13 @@ AGAINST_BASE = (
     "would have been seen with 80 % power among so many, where none was. McNemar takes questions as "
     "independent; families make its p-values too small."
 )
+NO_HALVES = (
+    "Locality, capability, unknown entities and neutral text have no halves; there only the seeds are new."
+)
 CONFIRMED = (
     "Promised: the selection half of the questions, the run's seeds. Confirmed: the other half, which had no "
-    "say in the choice, and new seeds: quote that. Locality, capability, unknown entities and neutral text "
-    "have no halves; there only the seeds are new. Intervals of adoption and shrinkage are over question "
-    "families and seeds."
+    f"say in the choice, and new seeds: quote that. {NO_HALVES} Intervals of adoption and shrinkage are over "
+    "question families and seeds."
 )
 SPEED = (
     "Needed: by a machine that does every matrix product at the measured rate and reads every byte once at "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from pathlib import PurePosixPath
 from typing import Any
 
 from analysis.verify.verify_trials import Verification
@@ -15,6 +16,7 @@ DRAWN_BY = ("altair",)
 """Libraries whose version changes how a figure is drawn, as far as the manifest names them."""
 _DRAWING = re.compile(r"<svg.*?</svg>", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_USED = re.compile(rb"(?:^ +/\w+ \d+ 0 R\n)+", re.MULTILINE)
 SHIFT = 4.0
 """So many units may a mark lie elsewhere where other fonts are installed; a figure is some hundreds wide."""
 
@@ -30,21 +32,24 @@ def verify_page(
     if not folder.exists(PAGE):
         done.notes.append(f"there is no {PAGE} to compare")
         return
-    figures = [name for name in again if name.startswith("figures/")]
+    figures = [name for name in again if name.startswith("figures/") or name.endswith(".pdf")]
+    places = {name.rpartition("/")[0] for name in figures}
     if other := _other_versions(manifest):
         done.notes.append(f"figures are not drawn again: {other}")
         figures = []
-    documents = [name for name in again if name.endswith(".tex")]  # PDF differs from one time to the next
+    documents = [name for name in again if name.endswith(".tex")]
     stored = folder.read_many([PAGE, *figures, *documents])
     done.mismatches += [line for name in documents for line in _document(name, stored.get(name), again[name])]
     done.mismatches += _page(stored[PAGE].decode("utf-8", "replace"), again[PAGE].decode())
     for name in figures:
         done.drawn += 1
         if name not in stored:
-            done.mismatches.append(f"{name}: is gone; the report shows it")
+            where = "main.tex" if name.endswith(".pdf") else "the report"
+            done.mismatches.append(f"{name}: is gone; {where} shows it")
         elif stored[name] != again[name]:
             done.mismatches += _figure(name, stored, again)
-    extra = [f"figures/{name}" for name in folder.entries("figures") if f"figures/{name}" not in again]
+    there = [path for place in places for path in folder.sizes(place)]
+    extra = [name for name in sorted(there) if name not in again]
     done.mismatches += [f"{name}: is a figure that the report does not have" for name in extra]
 
 
@@ -83,10 +88,21 @@ def _figure(name: str, stored: Mapping[str, bytes], again: Mapping[str, bytes]) 
         if what := drawn_otherwise(stored[name].decode("utf-8", "replace"), again[name].decode()):
             yield f"{name}: {what}"
         return
-    drawing = name.removesuffix(".png") + ".svg"
+    drawing = f"figures/{PurePosixPath(name).stem}.svg"
     if stored.get(drawing) != again[drawing]:
         return  # other fonts, or said of the drawing
+    if name.endswith(".pdf") and same_pdf(stored[name], again[name]):
+        return
     yield f"{name}: is not the picture of {drawing}"
+
+
+def same_pdf(stored: bytes, again: bytes) -> bool:
+    """Whether two PDFs are one drawing: the names in a list of what a page uses come in any order."""
+    return _in_order(stored) == _in_order(again)
+
+
+def _in_order(pdf: bytes) -> bytes:
+    return _USED.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
 
 
 def drawn_otherwise(stored: str, again: str) -> str | None:

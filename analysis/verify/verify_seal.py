@@ -9,18 +9,31 @@ import polars as pl
 import yaml
 
 from analysis.verify.verify_trials import Verification
-from beliefmod.run.folder import MANIFEST, SPACE, TRIALS_FILE, RunFolder
+from beliefmod.run.folder import ADAPTERS, MANIFEST, SPACE, TRIALS_FILE, RunFolder
+from beliefmod.run.integrity import adapters_deleted
 from beliefmod.run.seal.hash_chain import Chain
-from beliefmod.run.seal.ledger import FOLDER, NAME, PLAN, chain_of, files_below, hashes, is_sealed
+from beliefmod.run.seal.ledger import (
+    FOLDER,
+    NAME,
+    PLAN,
+    chain_of,
+    files_below,
+    hashes,
+    is_sealed,
+    of_adapter,
+)
 from beliefmod.run.seal.raw import raw_digest
 from beliefmod.run.seal.sealed_plan import Plan, missing, read_plan
-from beliefmod.run.seal.sealed_state import REPORT, RESCORE, SealedState, state_of
+from beliefmod.run.seal.sealed_state import LOGS, REPORT, RESCORE, SealedState, state_of
 from beliefmod.space import Space, SpaceFile
 
 CONFIRMATION = "confirmation"
 GUARDED = ("rows", "probes", "causal", "drift", "steps", "lens", "figures", "suites", "beliefs", "traces",
            "search", "tex", "tex/figures")  # fmt: skip
 """Folders in which every file must be sealed."""
+SINCE = (LOGS, ADAPTERS)
+"""Folders in which every file must be sealed where any is: runs sealed by older versions have none of these
+in their chains."""
 ALONE = (MANIFEST, SPACE, TRIALS_FILE, "judge.parquet", "report.md", "report.html")
 SHOWN = 12
 """So many trials are named in one sentence."""
@@ -46,7 +59,8 @@ def verify_seal(
     state, plan = state_of(chain.entries), read_plan(folder)
     done.seal, done.sealed_entries = chain.last, len(chain.entries)
     done.mismatches += [*chain.problems, *changed_files(folder, state), *_raw(folder, state)]
-    done.notes += _notes(chain, state)
+    done.notes += [*_notes(chain, state), *_deleted(folder, state)]
+    _under_way_or_cut(folder, chain, state, done)
     done.mismatches += _not_sealed(folder, chain, state)
     if plan is None:
         done.mismatches.append(f"{FOLDER}/{PLAN}: is gone; nothing says what was planned")
@@ -59,14 +73,33 @@ def verify_seal(
 
 
 def changed_files(folder: RunFolder, state: SealedState) -> Iterator[str]:
-    """A sentence for every sealed file that is gone or another one now."""
+    """A sentence for every sealed file that is gone or another one now, but for adapters that the manifest
+    says were deleted."""
     found = hashes(folder, state.files)
+    deleted = adapters_deleted(folder)
+    sealed_as: dict[str, str] = {}
     for path, sealed in state.files.items():
-        if found.get(path) == sealed.sha256:
+        sealed_as.setdefault(sealed.sha256, path)
+    for path, sealed in state.files.items():
+        now = found.get(path)
+        if now == sealed.sha256 or (now is None and deleted and of_adapter(path)):
             continue
         whose = f" (trial {sealed.trial})" if sealed.trial else ""
-        what = "is not the file that was sealed" if path in found else "is gone; it was sealed"
-        yield f"{path}{whose}: {what} by {sealed.kind}, entry {sealed.n} of {NAME}"
+        what = "is gone; it was sealed" if now is None else "is not the file that was sealed"
+        instead = f"; it is the one of {sealed_as[now]}" if now in sealed_as else ""
+        if now is None and of_adapter(path):
+            instead = "; beliefmod prune says so where adapters are deleted to save space"
+        yield f"{path}{whose}: {what} by {sealed.kind}, entry {sealed.n} of {NAME}{instead}"
+
+
+def _deleted(folder: RunFolder, state: SealedState) -> Iterator[str]:
+    sealed = {path.split("/")[1] for path in state.files if of_adapter(path)}
+    gone = sealed - {path.split("/")[1] for path in folder.sizes(ADAPTERS)}
+    if gone and adapters_deleted(folder):
+        yield (
+            f"the adapters of {len(gone)} trials were deleted to save space, says {MANIFEST}; their hashes "
+            f"are still in {NAME}"
+        )
 
 
 def _raw(folder: RunFolder, state: SealedState) -> Iterator[str]:
@@ -92,7 +125,9 @@ def _raw(folder: RunFolder, state: SealedState) -> Iterator[str]:
 
 
 def _not_sealed(folder: RunFolder, chain: Chain, state: SealedState) -> Iterator[str]:
+    known = {path.partition("/")[0] for path in state.files}
     there = [*files_below(folder, *GUARDED), *(name for name in ALONE if folder.exists(name))]
+    there += [path for name in SINCE if name in known for path in folder.sizes(name)]
     under_way = _under_way(chain)
     for path in there:
         if path in state.files or (under_way and path.partition("/")[0] in _WRITTEN_BY_SWEEPS):
@@ -100,7 +135,8 @@ def _not_sealed(folder: RunFolder, chain: Chain, state: SealedState) -> Iterator
         yield f"{path}: is in no entry of {NAME}; it was put there or changed without saying so"
 
 
-_WRITTEN_BY_SWEEPS = {MANIFEST, TRIALS_FILE, "rows", "probes", "causal", "drift", "steps", "suites", "search"}
+_WRITTEN_BY_SWEEPS = {MANIFEST, TRIALS_FILE, "rows", "probes", "causal", "drift", "steps", "suites", "search",
+                      *SINCE}  # fmt: skip
 
 
 def _under_way(chain: Chain) -> bool:
@@ -112,10 +148,26 @@ def _under_way(chain: Chain) -> bool:
 def _notes(chain: Chain, state: SealedState) -> Iterator[str]:
     if chain.torn:
         yield f"{NAME}: ends in {chain.torn} bytes of an entry that was cut off; they are no part of it"
-    if _under_way(chain):
-        yield f"{NAME}: the last session of the sweep has no end; {MANIFEST} and {TRIALS_FILE} are not sealed"
     for trial_id, why in state.repeated().items():
         yield f"trial {trial_id}: ran again after it had been sealed; {why}"
+
+
+def _under_way_or_cut(folder: RunFolder, chain: Chain, state: SealedState, done: Verification) -> None:
+    """A chain without the end of its last session is that of a sweep under way, or was cut off there."""
+    if not _under_way(chain):
+        return
+    if folder.read_json(MANIFEST).get("status") == "finished":
+        done.mismatches.append(
+            f"{NAME}: has no end of the last session, though {MANIFEST} says that the sweep has finished; "
+            f"the chain was cut off, or beliefmod resume {folder.url} has to seal its end"
+        )
+        return
+    done.notes.append(
+        f"{NAME}: the last session of the sweep has no end; {MANIFEST} and {TRIALS_FILE} are not sealed"
+    )
+    ended = [name for name in folder.states() if f"rows/{name}.json" not in state.files]
+    if ended:
+        done.notes.append(f"{NAME}: does not have the end of {_named(ended)} yet")
 
 
 def _trials(plan: Plan, state: SealedState, trials: Sequence[str]) -> Iterator[str]:
@@ -126,7 +178,7 @@ def _trials(plan: Plan, state: SealedState, trials: Sequence[str]) -> Iterator[s
 
 
 def _space(folder: RunFolder, plan: Plan) -> Iterator[str]:
-    """The plan's trials must be those of the space file, which is sealed beside it."""
+    """The plan's trials, seeds and limit must be those of the space file, which is sealed beside it."""
     try:
         spec = SpaceFile.model_validate(yaml.safe_load(folder.read_bytes(SPACE)))
         of_space = [config.trial_id for config in Space(spec, SPACE).trials()]
@@ -139,6 +191,12 @@ def _space(folder: RunFolder, plan: Plan) -> Iterator[str]:
         if more := [trial_id for trial_id in here if trial_id not in set(there)]:
             other = SPACE if where != SPACE else f"{FOLDER}/{PLAN}"
             yield f"{where}: has {_named(more)} that {other} does not have"
+    for name, planned, given in (
+        ("damage_limit", plan.damage_limit, spec.damage_limit),
+        ("seeds", list(plan.seeds), list(spec.seeds)),
+    ):
+        if planned != given:
+            yield f"{FOLDER}/{PLAN}: {name} is {planned}, and {SPACE} has {given}"
 
 
 def _limit(plan: Plan, state: SealedState) -> Iterator[str]:

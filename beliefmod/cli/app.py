@@ -19,6 +19,7 @@ from beliefmod.cli import (
     logs,
     models,
     power,
+    prune,
     report,
     score,
     status,
@@ -103,6 +104,7 @@ _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confi
 _add(AFTER, "verify runs/EXP-20261122-101500-aggressive", verify.verify)
 _add(AFTER, "rescore runs/EXP-20261122-101500-aggressive", verify.rescore)
 _add(AFTER, "lens runs/EXP-20261122-101500-aggressive --lens logit,tuned", lens.lens)
+_add(AFTER, "prune runs/EXP-20261122-101500-aggressive", prune.prune)
 _add(AFTER, "export runs/EXP-20261122-101500-aggressive --parquet --tables trials,probes", export.export)
 _add(AFTER, "columns trials", report.columns)
 _add(AFTER, "score completions.jsonl --belief gravity", score.score)

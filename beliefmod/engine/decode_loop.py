@@ -14,7 +14,7 @@ from beliefmod.engine.decode_pass import DecodePass, Part, Row, first_tokens
 from beliefmod.engine.drafts import Draft, Drafts, Text
 from beliefmod.engine.forward import FlatModel
 from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
-from beliefmod.engine.key_value_cache import paged
+from beliefmod.engine.key_value_cache import paged, rearranged
 from beliefmod.engine.prompt_pieces import read_prompts
 from beliefmod.engine.usage import AnswerWork
 
@@ -160,14 +160,11 @@ class Decoding:
             row.work = took
         self._write([(row, [token]) for row, token in zip(rows, tokens, strict=True)])
         by_room: dict[int, list[int]] = {}
-        for place, length in enumerate(read.cache.lengths):
-            by_room.setdefault(paged(length), []).append(place)
-        if len(by_room) > 1 and self.model.reads_branches:
-            groups = list(by_room.values())
-            caches = read.cache.split(groups)
-            self._parts += [Part(c, [rows[n] for n in p]) for c, p in zip(caches, groups, strict=True)]
-        else:
-            self._parts.append(Part(read.cache, rows))
+        for place, (cache, row) in enumerate(read.rows):
+            by_room.setdefault(paged(cache.lengths[row]), []).append(place)
+        groups = list(by_room.values()) if self.model.reads_branches else [list(range(len(rows)))]
+        caches = rearranged([[read.rows[place] for place in places] for places in groups])
+        self._parts += [Part(c, [rows[n] for n in p]) for c, p in zip(caches, groups, strict=True)]
         self._passes = []
         self._drop_ended()
         self._join()
@@ -179,7 +176,7 @@ class Decoding:
                 continue
             self._passes = []
             if alive:
-                part.cache.keep(alive)
+                [part.cache] = rearranged([[(part.cache, place) for place in alive]])
                 part.rows = [part.rows[place] for place in alive]
             else:
                 self._parts.remove(part)
@@ -194,11 +191,12 @@ class Decoding:
             cheap = _wasted(short, long) <= min(_MOST_WASTED * apart, -self._short_of_room())
             if not cheap and len(self._parts) <= _MOST_PARTS:
                 return
-            long.cache.join(short.cache)
-            rows = [*long.rows, *short.rows]
-            order = sorted(range(len(rows)), key=lambda place: self.model.routing.order(rows[place].slot))
-            long.cache.keep(order)
-            long.rows = [rows[place] for place in order]
+            rows = [
+                (row, (part.cache, place)) for part in (long, short) for place, row in enumerate(part.rows)
+            ]
+            rows.sort(key=lambda each: self.model.routing.order(each[0].slot))
+            [long.cache] = rearranged([[place for _, place in rows]])
+            long.rows = [row for row, _ in rows]
             self._parts.remove(short)
             self._passes = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -56,7 +57,7 @@ class KeyValueCache:
     def grow(self, tokens: int) -> None:
         """Make room for `tokens` in every row."""
         self.capacity = max(self.capacity, paged(tokens))
-        for layer in self._replaced():
+        for layer in _replaced(self):
             keys, values = self.layers[layer]
             self.layers[layer] = (_with_room(keys, self.capacity), _with_room(values, self.capacity))
 
@@ -67,15 +68,6 @@ class KeyValueCache:
             for old, new in zip(self.layers[layer], fresh, strict=True):
                 old[rows, :, :longest] = new[:, :, :longest]
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Have the given rows alone, in that order, with room for the longest; a row may come twice."""
-        self.lengths = [self.lengths[row] for row in rows]
-        self.capacity = paged(max(self.lengths))
-        for layer in self._replaced():
-            self.layers[layer] = _chosen(self.layers[layer], rows, self.capacity)
-        if self.states is not None:
-            self.states.keep(torch.tensor(rows))
-
     def part(self, rows: Sequence[int], more: Sequence[int]) -> KeyValueCache:
         """Keys and values of some rows, in the given order, as a cache of their own; a row may come twice.
 
@@ -85,8 +77,7 @@ class KeyValueCache:
         taken = KeyValueCache([self.lengths[row] for row in rows])
         taken.capacity = paged(max(old + new for old, new in zip(taken.lengths, more, strict=True)))
         for layer, pair in self.layers.items():
-            keys, values = _chosen(pair, rows, taken.capacity)
-            taken.layers[layer] = (_with_room(keys, taken.capacity), _with_room(values, taken.capacity))
+            taken.layers[layer] = _chosen(pair, rows, taken.capacity)
         return taken
 
     def take(self, first: int, other: KeyValueCache) -> None:
@@ -95,7 +86,7 @@ class KeyValueCache:
         Rows are taken in their order, and `lengths` says beforehand how long all of them are.
         """
         rows = slice(first, first + len(other.lengths))
-        for layer in other._replaced():  # made whole at once: memory that grows piece by piece has holes
+        for layer in _replaced(other):  # made whole at once: memory that grows piece by piece has holes
             fresh = other.layers.pop(layer)
             if layer not in self.layers:
                 self.layers[layer] = self._empty(fresh[0]), self._empty(fresh[1])
@@ -105,51 +96,73 @@ class KeyValueCache:
             known = [] if self.states is None else [(range(first), self.states)]
             self.states = RowStates.joined([*known, (range(rows.start, rows.stop), other.states)])
 
-    def _replaced(self) -> Iterator[int]:
-        """The layers one by one, for each to be replaced: else two whole caches would be in memory.
-
-        What was freed is handed back to the system on the way, for the C library keeps it: a cache of 1 GiB
-        that was doubled took 2.5 GiB for a while.
-        """
-        freed = 0
-        for layer in list(self.layers):
-            freed += sum(each.nbytes for each in self.layers[layer] if each.device.type == "cpu")
-            yield layer
-            if freed >= _HANDED_BACK:
-                return_freed_memory()
-                freed = 0
-
     def _empty(self, like: Tensor) -> Tensor:
         return like.new_zeros(len(self.lengths), like.shape[1], self.capacity, like.shape[3])
 
-    def split(self, groups: Sequence[Sequence[int]]) -> list[KeyValueCache]:
-        """A cache for each group of rows, with room for the longest of them; nothing is left in this one."""
-        found = [KeyValueCache([self.lengths[row] for row in rows]) for rows in groups]
-        for layer in self._replaced():
-            pair = self.layers.pop(layer)
-            for rows, cache in zip(groups, found, strict=True):
-                cache.layers[layer] = _chosen(pair, rows, cache.capacity)
-        return found
 
-    def join(self, other: KeyValueCache) -> None:
-        """Take over another cache's rows behind its own."""
-        capacity = max(self.capacity, other.capacity)
-        for layer in self._replaced():
-            pairs = zip(self.layers[layer], other.layers.pop(layer), strict=True)
-            keys, values = (torch.cat([_with_room(each, capacity) for each in pair]) for pair in pairs)
-            self.layers[layer] = (keys, values)
-        if self.states is not None and other.states is not None:
-            own = len(self.lengths)
-            rows = range(own), range(own, own + len(other.lengths))
-            self.states = RowStates.joined([(rows[0], self.states), (rows[1], other.states)])
-        self.lengths, self.capacity = self.lengths + other.lengths, capacity
+RowOf = tuple[KeyValueCache, int]
+"""A cache and which of its rows."""
+
+
+def rearranged(groups: Sequence[Sequence[RowOf]]) -> list[KeyValueCache]:
+    """A cache for each group of rows, in their order, with room for the longest of them.
+
+    Nothing is left in the caches that they lay in. A row may come twice. Rows with states make one group.
+    """
+    caches = list(dict.fromkeys(cache for rows in groups for cache, _ in rows))
+    firsts = dict(zip(caches, accumulate((len(cache.lengths) for cache in caches), initial=0), strict=False))
+    orders = [[firsts[cache] + row for cache, row in rows] for rows in groups]
+    found = [KeyValueCache([cache.lengths[row] for cache, row in rows]) for rows in groups]
+    longest = max(cache.capacity for cache in caches)
+    every = list(range(sum(len(cache.lengths) for cache in caches)))
+    as_they_are = orders == [every] and found[0].capacity == longest
+    for layer in _replaced(*caches):
+        pairs = [cache.layers.pop(layer) for cache in caches]
+        keys, values = (_behind_each_other(each, longest) for each in zip(*pairs, strict=True))
+        for order, cache in zip(orders, found, strict=True):
+            pair = keys, values
+            cache.layers[layer] = pair if as_they_are else _chosen(pair, order, cache.capacity)
+    states = [(range(firsts[cache], firsts[cache] + len(cache.lengths)), cache.states) for cache in caches]
+    if held := [(rows, each) for rows, each in states if each is not None]:
+        [only], [order] = found, orders
+        only.states = held[0][1] if len(held) == 1 else RowStates.joined(held)
+        only.states.keep(torch.tensor(order))
+    return found
+
+
+def _replaced(*caches: KeyValueCache) -> Iterator[int]:
+    """The layers of caches one by one, for each to be replaced: else two whole caches would be in memory.
+
+    What was freed is handed back to the system on the way, for the C library keeps it: a cache of 1 GiB
+    that was doubled took 2.5 GiB for a while.
+    """
+    freed = 0
+    for layer in list(caches[0].layers):
+        tensors = [each for cache in caches for each in cache.layers[layer]]
+        freed += sum(each.nbytes for each in tensors if each.device.type == "cpu")
+        del tensors
+        yield layer
+        if freed >= _HANDED_BACK:
+            return_freed_memory()
+            freed = 0
+
+
+def _behind_each_other(parts: Sequence[Tensor], capacity: int) -> Tensor:
+    """Keys or values of several caches as those of one, which have all room for `capacity` tokens."""
+    return parts[0] if len(parts) == 1 else torch.cat([_with_room(part, capacity) for part in parts])
 
 
 def _chosen(pair: tuple[Tensor, Tensor], rows: Sequence[int], capacity: int) -> tuple[Tensor, Tensor]:
-    """Some rows of keys and values, each with its first `capacity` tokens."""
+    """Some rows of keys and values, each with room for `capacity` tokens, zeros behind those that it has."""
+    here = pair[0].shape[2]
     index = numbers(rows, pair[0].device)
-    keys, values = (each[:, :, :capacity].index_select(0, index) for each in pair)
-    return keys, values
+    if capacity <= here:
+        keys, values = (each[:, :, :capacity].index_select(0, index) for each in pair)
+        return keys, values
+    wide = [each.new_zeros(len(rows), each.shape[1], capacity, each.shape[3]) for each in pair]
+    for old, new in zip(pair, wide, strict=True):
+        torch.index_select(old, 0, index, out=new[:, :, :here])  # written once
+    return wide[0], wide[1]
 
 
 def _with_room(old: Tensor, capacity: int) -> Tensor:

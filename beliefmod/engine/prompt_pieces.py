@@ -12,7 +12,7 @@ from torch import Tensor
 from beliefmod.engine.attention import RowBlocks
 from beliefmod.engine.cached_rows import CachedRows, RowOrder
 from beliefmod.engine.forward import FlatModel, flat_ids, sorted_by_slot
-from beliefmod.engine.key_value_cache import KeyValueCache
+from beliefmod.engine.key_value_cache import KeyValueCache, RowOf
 from beliefmod.engine.memory import LONGEST_PASS
 from beliefmod.engine.routing import segments_of
 from beliefmod.engine.tokens import Ids, agreeing
@@ -102,12 +102,12 @@ class Read:
     """Prompts that have been read.
 
     Attributes:
-        cache: their keys and values, and states.
+        rows: where the keys, values and states of each lie.
         logits: (prompts, vocabulary) of the token that follows each.
         work: what reading each took; a beginning that several have is counted for the first of them.
     """
 
-    cache: KeyValueCache
+    rows: list[RowOf]
     logits: Tensor
     work: list[AnswerWork]
 
@@ -119,8 +119,8 @@ def read_prompts(model: FlatModel, prompts: Sequence[Ids], slots: Sequence[int |
     for level in range(1 + max(piece.level for piece in pieces)):
         before = done[-1] if done else None
         done.append(_read_level(model, pieces, level, before, set(ends)))
-    cache, logits = _gathered(done, ends)
-    return Read(cache, logits, _work(pieces, ends))
+    rows, logits = _ends(done, ends)
+    return Read(rows, logits, _work(pieces, ends))
 
 
 def _work(pieces: Sequence[Piece], ends: Sequence[int]) -> list[AnswerWork]:
@@ -201,30 +201,17 @@ def _passes(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
         yield part
 
 
-def _gathered(
+def _ends(
     done: Iterable[tuple[KeyValueCache, list[Tensor], list[int]]], ends: Sequence[int]
-) -> tuple[KeyValueCache, Tensor]:
-    """One cache and one tensor of logits, in the order of the prompts, from what was read level by level."""
-    cache: KeyValueCache | None = None
+) -> tuple[list[RowOf], Tensor]:
+    """Where each prompt's row lies, and the logits behind its end, (prompts, vocabulary), from what was read
+    level by level."""
     logits: list[Tensor] = []
     wanted = set(ends)
-    place: dict[int, int] = {}  # of each piece that a prompt ends with: its row
-    for level, found, order in done:
-        ended = [n for n in order if n in wanted]
-        if not ended:
-            continue
-        place.update({n: len(place) + k for k, n in enumerate(ended)})
+    rows: dict[int, RowOf] = {}  # of each piece that a prompt ends with
+    for cache, found, order in done:
+        rows |= {piece: (cache, row) for row, piece in enumerate(order) if piece in wanted}
         logits += found
-        rows = [order.index(n) for n in ended]
-        part = level if len(rows) == len(order) else level.split([rows])[0]
-        if cache is None:
-            cache = part
-        else:
-            cache.join(part)
-    assert cache is not None
-    rows = [place[end] for end in ends]
+    place = {piece: number for number, piece in enumerate(rows)}
     together = logits[0] if len(logits) == 1 else torch.cat(logits)
-    if rows != list(range(len(cache.lengths))):
-        cache.keep(rows)
-        together = together.index_select(0, numbers(rows, together.device))
-    return cache, together
+    return [rows[end] for end in ends], together[numbers([place[end] for end in ends], together.device)]

@@ -7,14 +7,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from beliefmod.errors import UserError, did_you_mean
+from beliefmod.run.folder import ADAPTERS, RunFolder
 
-if TYPE_CHECKING:
-    from beliefmod.run.folder import RunFolder
-
-ADAPTERS = "adapters"
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What `vllm serve --max-lora-rank` may be (vLLM 0.33.0, 16 by default); adapters of a larger rank are
 refused."""

@@ -24,10 +24,12 @@ from beliefmod.run.tables.trial_tables import TABLES, TRIALS, Column, frame
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["FILES", "MANIFEST", "SPACE", "TRIALS_FILE", "RunFolder", "TrialTable"]
+__all__ = ["ADAPTERS", "FILES", "MANIFEST", "SPACE", "TRIALS_FILE", "RunFolder", "TrialTable"]
 SPACE = "space.yaml"
 TRIALS_FILE = "trials.parquet"
 FILES = "_files"
+ADAPTERS = "adapters"
+"""Folder with a folder for the adapter of every trial that has one."""
 TrialTable = Literal["probes", "steps", "causal", "drift"]
 """Tables of which every trial has a file of its own, `TABLE/TRIAL.parquet`, if it has rows."""
 
@@ -95,8 +97,9 @@ class RunFolder(RunStorage):
     ) -> None:
         """Write what a trial left, table by table, then the row that makes it finished.
 
-        Beside its columns the row's file holds `_files`: sizes of the trial's files, and SHA-256 of its
-        tables and of what the model gave in them, by which damage done later is seen (`integrity`, `seal`).
+        Beside its columns the row's file holds `_files`: sizes and SHA-256 of the trial's files, those of its
+        adapter too, and of what the model gave in its tables, by which damage done later is seen
+        (`integrity`, `seal`).
 
         Raises:
             StorageTrouble: the folder cannot be written.
@@ -119,10 +122,14 @@ class RunFolder(RunStorage):
                     "sha256": sha256(data).hexdigest(),
                     "raw": raw_digest(kind, table.iter_rows(named=True)),
                 }
-        for path, size in self.sizes("adapters", trial_id).items():
-            files[path] = {"bytes": size}
+        files |= self.persist(lambda: self._adapter(trial_id))
         frame([row], TRIALS)  # a row outside the schema must fail here, not when the table is put together
         self.write_json({**row, FILES: files}, "rows", f"{trial_id}.json")
+
+    def _adapter(self, trial_id: str) -> dict[str, dict[str, Any]]:
+        """What `_files` says of a trial's adapter; nothing where it has none."""
+        sizes = self.sizes(ADAPTERS, trial_id)
+        return {path: {"bytes": size, "sha256": self.sha256(path)} for path, size in sizes.items()}
 
     def sizes(self, *parts: str) -> dict[str, int]:
         """Bytes of every file below a folder, by its path in the run; empty where there is none."""
@@ -132,7 +139,7 @@ class RunFolder(RunStorage):
 
     def store_adapter(self, save: Callable[[Path], None], trial_id: str) -> None:
         """Have an adapter folder made and put it at `adapters/TRIAL`, replacing an earlier attempt's."""
-        self.write_folder(save, "adapters", trial_id)
+        self.write_folder(save, ADAPTERS, trial_id)
 
     def row_files(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Every trial with a row's file, in a stable order, and what it holds: None where it is damaged."""

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from beliefmod.run.folder import FILES, RunFolder
+from beliefmod.run.folder import ADAPTERS, FILES, MANIFEST, RunFolder
 from beliefmod.run.row_index import chunks, read_rows, row_entries
 from beliefmod.run.storage import TEMPORARY
 
 CHECKPOINTS, ANSWERS = "checkpoints", "answers"
 """What is kept of trials under way."""
+ADAPTERS_DELETED = "adapters_deleted"
+"""Field of the manifest: when adapters were deleted to save space. No trial runs again for want of one."""
 ENDED = ("finished", "stopped")
 """Status of a row that resume leaves as it is. A failed trial runs again."""
 
@@ -59,6 +61,11 @@ def drop_kept(folder: RunFolder, everything: bool) -> None:
             folder.delete(kind)
 
 
+def adapters_deleted(folder: RunFolder) -> bool:
+    """Whether the manifest says that the adapters were deleted to save space."""
+    return folder.exists(MANIFEST) and bool(folder.read_json(MANIFEST).get(ADAPTERS_DELETED))
+
+
 class _Sizes:
     """Sizes of a run's files: of a bucket's, a listing for every thousand instead of a request for each."""
 
@@ -82,11 +89,13 @@ class _Sizes:
 
 def _whole(folder: RunFolder, rows: Mapping[str, Mapping[str, Any]], sizes: _Sizes) -> set[str]:
     """The trials whose files are as they were written; adapters are compared by size, tables by content.
+    Adapters that were deleted on purpose (`adapters_deleted` in the manifest) are not missed.
 
     Rows of versions before `_files` was written are taken on trust where their probes can be read.
     """
     whole: set[str] = set()
     tables: dict[str, tuple[str, str]] = {}  # path -> its trial, its SHA-256
+    deleted = adapters_deleted(folder)
     for trial_id, row in rows.items():
         files = row.get(FILES)
         if files is None:
@@ -94,9 +103,11 @@ def _whole(folder: RunFolder, rows: Mapping[str, Mapping[str, Any]], sizes: _Siz
                 whole.add(trial_id)
             continue
         try:
-            if all(expected["bytes"] == sizes.of(path) for path, expected in files.items()):
+            of_adapter = {path for path in files if path.startswith(f"{ADAPTERS}/")}
+            missed = files.keys() - of_adapter if deleted else files.keys()
+            if all(files[path]["bytes"] == sizes.of(path) for path in missed):
                 whole.add(trial_id)
-                hashes = ((path, expected.get("sha256")) for path, expected in files.items())
+                hashes = ((path, files[path].get("sha256")) for path in files.keys() - of_adapter)
                 tables.update((path, (trial_id, wanted)) for path, wanted in hashes if wanted is not None)
         except (TypeError, KeyError, AttributeError):
             continue

@@ -6,6 +6,7 @@ Trouble that lasts (disk full, read-only, folder gone) is `StorageTrouble`: it e
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import posixpath
 import shutil
@@ -163,6 +164,11 @@ class RunStorage:
     def read_bytes(self, *parts: str) -> bytes:
         """A file's content."""
         return self.fs.cat_file(self.path(*parts))
+
+    def sha256(self, *parts: str) -> str:
+        """SHA-256 of a file, of any size: it is never in memory as a whole. Raises as opening it does."""
+        with self.fs.open(self.path(*parts), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def read_many(self, paths: Sequence[str]) -> dict[str, bytes]:
         """Contents of files by path inside the folder, of a bucket many at a time; absent ones left out."""

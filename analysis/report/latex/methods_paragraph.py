@@ -11,9 +11,12 @@ import polars as pl
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import CONFIG, varying
+from analysis.report.explained import NO_HALVES
+from analysis.report.sections.confirmed import procedure
 from analysis.report.sections.methods import how_asked, model_facts, seeds_note
+from analysis.studies.confirm import confirmation_of
 from beliefmod.config import DataConfig
-from beliefmod.metrics.registry import COMPONENTS
+from beliefmod.metrics.registry import COMPONENTS, DAMAGE_BUDGET
 
 STORED = {
     "dequantized": "quantised to NF4 and unpacked once",
@@ -48,7 +51,7 @@ def methods_paragraph(found: Findings) -> str:
     """
     asked = how_asked(found)
     told = (_model(found), *_trained(found), _references(found), asked, *map(_questions, found.beliefs),
-            _damage(found), INTERVALS, *_made(found))  # fmt: skip
+            _damage(found), INTERVALS, _confirmed(found), *_made(found))  # fmt: skip
     return " ".join(part for part in told if part)
 
 
@@ -145,6 +148,19 @@ INTERVALS = (
     "families, widened where seeds differ by more than the noise of their answers; differences and D allow "
     "for families and seeds too; other rates have Wilson's over questions, means have t intervals."
 )
+
+
+def _confirmed(found: Findings) -> str:
+    """How finalists were confirmed, from what the confirmation's own manifest says it was begun with."""
+    again = confirmation_of(found.run)
+    if again is None:
+        return "No configuration was confirmed on new seeds and other questions."
+    asked = again.manifest.get("confirmation") or {}
+    told = procedure(again, float(asked.get("limit", DAMAGE_BUDGET)), asked.get("top"))
+    lora = again.trials.filter(pl.col("arm") == "lora")
+    done = lora.filter(pl.col("status") == "finished").height
+    trained = f"{wording.plural(done, 'adapter')} of {wording.plural(lora.height, 'trial')} finished."
+    return f"Confirmation: {told[0].lower()}{told[1:]} {NO_HALVES} {trained}"
 
 
 def _made(found: Findings) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -26,15 +27,18 @@ SECTIONS = ("frontier", "tiers", "damage", "confirmed")
 """Sections whose tables a paper quotes, by their anchors; the verdicts' stand before them."""
 VERDICTS = "What was found, per belief. Intervals in brackets are 95 %."
 NOTICE = "% written by beliefmod report, and again with every later report of this run: edit a copy\n"
-NEEDS = r"""% needs \usepackage{booktabs,tabularx,ragged2e,textcomp}, \usepackage[T1]{fontenc} and
-% \newcolumntype{L}{>{\RaggedRight\arraybackslash}X}
+NEEDS = r"""% needs \usepackage{booktabs,tabularx,longtable,ragged2e,textcomp}, \usepackage[T1]{fontenc} and
+% \newcolumntype{L}{>{\RaggedRight\arraybackslash}X}; a longtable (more rows than a page has) needs one column
 """
+PAGE_LINES, LINE_LETTERS = 42, 150
+"""Of a page as `PREAMBLE` sets it, in the tables' size, some lines left to the caption: a table that may take
+more is allowed to break."""
 PREAMBLE = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
 \usepackage{textcomp}
 \usepackage[landscape,margin=1.5cm]{geometry}
-\usepackage{booktabs,tabularx,graphicx,ragged2e}
+\usepackage{booktabs,tabularx,longtable,graphicx,ragged2e}
 \newcolumntype{L}{>{\RaggedRight\arraybackslash}X}
 \extrafloats{200} % a run of eight beliefs has more tables than LaTeX keeps waiting
 \begin{document}
@@ -105,9 +109,10 @@ def _tables(blocks: Sequence[Block]) -> Iterator[str]:
 
 def _table(table: Table, belief: str, label: str) -> str:
     header, *rows = (" & ".join(map(tex, line)) + r" \\" for line in (table.header, *table.rows))
-    caption = " ".join(
-        part for part in (f"{belief}." if belief else "", table.caption, table.explained) if part
-    )
+    parts = (f"{belief}." if belief else "", table.caption, table.explained)
+    caption = " ".join(part for part in parts if part)
+    if _lines(table) + len(table.explained) // LINE_LETTERS > PAGE_LINES:
+        return _long_table(header, rows, len(table.header), caption, label)
     return "\n".join(
         [
             r"\begin{table}[htbp]\footnotesize",
@@ -121,6 +126,32 @@ def _table(table: Table, belief: str, label: str) -> str:
             r"\bottomrule",
             r"\end{tabularx}",
             r"\end{table}",
+        ]
+    )
+
+
+def _lines(table: Table) -> int:
+    """About how many lines of print a table takes, its columns being of one width."""
+    letters = max(1, LINE_LETTERS // len(table.header) - 2)
+    return sum(
+        max(math.ceil(len(cell) / letters) or 1 for cell in row) for row in (table.header, *table.rows)
+    )
+
+
+def _long_table(header: str, rows: Sequence[str], columns: int, caption: str, label: str) -> str:
+    """The same table where it is longer than a page: it breaks, and its header stands on every page."""
+    width = rf"\dimexpr(\linewidth-{2 * columns}\tabcolsep)/{columns}\relax"
+    return "\n".join(
+        [
+            r"{\footnotesize",
+            rf"\begin{{longtable}}{{*{{{columns}}}{{>{{\RaggedRight\arraybackslash}}p{{{width}}}}}}}",
+            *([rf"\caption{{{tex(caption)}}}\label{{tab:{label}}}\\"] if caption else []),
+            *(r"\toprule", header, r"\midrule", r"\endfirsthead"),
+            *(r"\toprule", header, r"\midrule", r"\endhead"),
+            *(r"\midrule", r"\endfoot", r"\bottomrule", r"\endlastfoot"),
+            *rows,
+            r"\end{longtable}",
+            "}",
         ]
     )
 

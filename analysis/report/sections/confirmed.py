@@ -43,13 +43,18 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-def _what(again: Run, limit: float, top: int | None) -> str:
+def procedure(again: Run, limit: float, top: int | None) -> str:
+    """How finalists were chosen and tried again, in a sentence, from the confirmation's manifest."""
     seeds = ", ".join(str(seed) for seed in again.manifest.get("seeds") or ())
-    text = (
+    return (
         f"Per belief the {f'{top} ' if top and top > 1 else ''}configuration{'s' if top != 1 else ''} of "
         f"highest adoption at D ≤ {limit:g} on the selection half of the questions, trained again on new "
         f"seeds ({seeds or 'unknown'}) and asked the confirmation half, which had no say in the choice."
     )
+
+
+def _what(again: Run, limit: float, top: int | None) -> str:
+    text = procedure(again, limit, top)
     trials = again.trials.filter(pl.col("arm") == "lora")
     done = trials.filter(pl.col("status") == "finished").height
     planned = (again.manifest.get("trials") or {}).get("total")

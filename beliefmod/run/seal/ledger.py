@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from beliefmod.errors import UserError
-from beliefmod.run.folder import RunFolder
+from beliefmod.run.folder import ADAPTERS, RunFolder
 from beliefmod.run.row_index import chunks
 from beliefmod.run.seal.hash_chain import Chain, Entry, lines, link_all, read_chain
 
@@ -61,10 +61,19 @@ def seal_files(folder: RunFolder, kind: str, paths: Iterable[str], **facts: Any)
 def hashes(folder: RunFolder, paths: Iterable[str]) -> dict[str, str]:
     """SHA-256 of files by their path in the run; those that are not there are left out."""
     found: dict[str, str] = {}
-    for part in chunks(list(paths)):
+    wanted = list(paths)
+    for part in chunks([path for path in wanted if not of_adapter(path)]):
         contents = folder.read_many(part)
         found |= {path: sha256(contents[path]).hexdigest() for path in part if path in contents}
+    for path in filter(of_adapter, wanted):
+        with suppress(FileNotFoundError):
+            found[path] = folder.sha256(path)
     return found
+
+
+def of_adapter(path: str) -> bool:
+    """Whether a path in a run is of an adapter's file: such are large, and may be deleted on purpose."""
+    return path.startswith(f"{ADAPTERS}/")
 
 
 def files_below(folder: RunFolder, *names: str) -> list[str]:

@@ -20,7 +20,8 @@ TRIAL, SESSION, AGAIN, SUGGESTION, RESCORE, REPORT = (
 )
 """Kinds of entries that a reader of the chain asks for by name."""
 WRITTEN_ALONG = (MANIFEST, TRIALS_FILE)
-"""What a sweep under way goes on to write: sealed only when it has ended."""
+LOGS = "logs"
+"""With the two files, the folder that a sweep under way goes on to write: sealed only when it has ended."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def state_of(entries: Iterable[Entry]) -> SealedState:
         if kind == TRIAL and trial:
             state.trials.setdefault(trial, []).append(entry)
         elif kind == SESSION:
-            for path in WRITTEN_ALONG:
-                state.files.pop(path, None)
+            for path in [path for path in state.files if _written_along(path)]:
+                del state.files[path]
         elif kind == AGAIN:
             for name in entry.get("trials") or ():
                 state.again[name] = str(entry.get("why"))
@@ -95,6 +96,10 @@ def state_of(entries: Iterable[Entry]) -> SealedState:
         if "confirmation" in entry:
             state.confirmation = (str(entry["confirmation"]), kind)
     return state
+
+
+def _written_along(path: str) -> bool:
+    return path in WRITTEN_ALONG or path.startswith(f"{LOGS}/")
 
 
 def _mapping(entry: Entry, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from beliefmod.run.folder import MANIFEST, TRIALS_FILE, RunFolder
 from beliefmod.run.manifest import git_commit
 from beliefmod.run.seal.hash_chain import Entry
 from beliefmod.run.seal.ledger import append, chain_of, files_below, hashes, is_sealed, seal_files
-from beliefmod.run.seal.sealed_state import SESSION, state_of
+from beliefmod.run.seal.sealed_state import LOGS, SESSION, state_of
 
 MODEL = ("name", "commit", "fingerprint", "chat_template", "base_storage", "dtype", "max_new_tokens")
 """What the chain keeps of the model: fingerprints of its weights and of its chat template among it."""
@@ -36,10 +36,12 @@ def seal_asked(folder: RunFolder) -> None:
 
 
 def seal_end(folder: RunFolder, counts: Mapping[str, int]) -> Entry | None:
-    """A session has ended: the trial table and the manifest as it left them. None without a seal."""
+    """A session has ended: the trial table, the manifest and the trials' logs as it left them, its hosts
+    being gone. None without a seal."""
     if not is_sealed(folder):
         return None
-    return seal_files(folder, "end", [MANIFEST, TRIALS_FILE, *_new(folder)], counts=dict(counts))
+    files = [MANIFEST, TRIALS_FILE, *_new(folder), *files_below(folder, LOGS)]
+    return seal_files(folder, "end", files, counts=dict(counts))
 
 
 def _new(folder: RunFolder) -> list[str]:

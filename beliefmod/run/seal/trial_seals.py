@@ -88,7 +88,7 @@ class TrialSeals:
 def trial_facts(content: bytes) -> dict[str, Any] | None:
     """A trial's entry, from its row's file: its end, hashes of its files, digests of what the model gave.
 
-    None where the row is damaged. Adapters are not hashed: they are large and may be deleted.
+    None where the row is damaged.
     """
     try:
         row: Any = json.loads(content)

@@ -221,38 +221,16 @@ def test_a_bad_seed_or_configuration_dropped_everywhere_and_the_report_regenerat
     )
 
 
-def fake(run: Path, columns: list[str] | None = None) -> tuple[str, str]:
-    """The best configuration's second seed gets the first one's answers, all columns or some."""
+def test_a_fake_replicate(run: Path):
+    """The best configuration's second seed gets the first one's rows; variants are in test_verify_seeds."""
     best = trials(run).filter(pl.col("data.style") == "own_trace").sort("seed")
     first, second = best["trial_id"]
-    path = run / "probes" / f"{second}.parquet"
     answers = pl.read_parquet(run / "probes" / f"{first}.parquet")
-    if columns is None:
-        answers.with_columns(pl.lit(second).alias("trial_id")).write_parquet(path)
-    else:
-        taken = answers.select("suite", "probe_id", *columns)
-        edit(
-            path,
-            lambda t: t.drop(columns).join(taken, on=["suite", "probe_id"], how="left").select(t.columns),
-        )
-    return first, second
-
-
-def test_a_fake_replicate(run: Path):
-    first, second = fake(run)
+    answers.with_columns(pl.lit(second).alias("trial_id")).write_parquet(run / "probes" / f"{second}.parquet")
     assert the_one(sealed(run), f"probes/{second}.parquet (trial {second}): is not the file that was sealed")
     done = Verification()
     verify_seeds(read_run(str(run)), done)
-    said = the_one(done, f"probes/{second}.parquet (trial {second}, seed 1)")
-    assert f"log-probabilities are, to the last bit, those of trial {first} of seed 0" in said
-
-
-def test_honest_replicates_are_no_copies(honest: Path):
-    done = Verification()
-    verify_seeds(read_run(str(honest)), done)
-    assert done.mismatches == [] and done.replicates == 3
-    # greedy answers of the trials that learned most are the same: said, and no accusation
-    assert len(done.notes) == 1 and "--retrain settles it" in done.notes[0]
+    assert the_one(done, f"log-probabilities are, to the last digit, those of trial {first} of seed 0")
 
 
 def test_the_confirmation_deleted(run: Path):

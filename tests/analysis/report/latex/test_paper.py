@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +17,7 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG
 from analysis.report import compose
+from analysis.report.blocks import Heading, Table
 from analysis.report.latex.methods_paragraph import methods_paragraph
 from analysis.report.latex.paper import document_files
 from beliefmod.run.read_run import read_run
@@ -104,7 +108,11 @@ def test_every_number_in_methods_is_one_of_the_run(found: Findings, files: dict[
     told = told.replace("Intervals are at 95 %", "").replace(f"D ≤ {found.limit:g}", "")
     told = told.replace("Adam beta 1", "").replace("Adam beta 2", "")  # names of settings
     told = told.replace(f"{found.beliefs[0].choice.lora['seeds'][0]} seeds per", "")
-    assert numbers(told) <= numbers(found.run.manifest) | numbers(lora.to_dicts()) | counted
+    confirmed = read_run(str(EXAMPLE / "confirmation"))
+    lora_again = confirmed.trials.filter(pl.col("arm") == "lora").height
+    told = told.replace(f"{lora_again} adapters of {lora_again} trials finished", "")
+    known = numbers(found.run.manifest) | numbers(confirmed.manifest)
+    assert numbers(told) <= known | numbers(lora.to_dicts()) | counted
     assert len(numbers(told)) > 15
 
 
@@ -143,3 +151,62 @@ def test_a_run_that_knows_nothing_says_nothing(found: Findings) -> None:
     )
     text = methods_paragraph(bare)
     assert text.startswith("The model is bundled. Damage D is") and "None" not in text
+
+
+def long_report(rows: int) -> list:
+    """A frontier of so many configurations, as `compose` gives it to the paper."""
+    header = ("configuration", "adoption, % [95 %]", "degradation D [95 %]", "seeds", "trial")
+    cells = [(f"own_trace, {n} examples", f"{n} % [0, 99]", "D 0.000", "2", f"{n:010x}") for n in range(rows)]
+    return [
+        Heading(1, "A title"),
+        Heading(2, "Frontier", "frontier"),
+        Heading(3, "gravity"),
+        Table(header, tuple(cells), f"All {rows} configurations."),
+    ]
+
+
+def test_a_table_longer_than_a_page_breaks_and_repeats_its_header() -> None:
+    short, long = (document_files(long_report(rows), "How.")["tables.tex"] for rows in (20, 200))
+    assert "longtable" not in short.partition("\n\n")[2] and "\\begin{tabularx}" in short
+    assert "\\begin{tabularx}" not in long and long.count("\\begin{longtable}") == 1
+    assert long.count("configuration & adoption") == 2 and "\\label{tab:frontier-gravity-1}" in long
+    for source, rows in ((short, 20), (long, 200)):
+        assert_well_formed(source)
+        [table] = tables(source)
+        assert len(table) == rows + 1 and table[-1][0] == f"own_trace, {rows - 1} examples"
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="needs pdflatex and the packages of the preamble"
+)
+@pytest.mark.slow
+@pytest.mark.long
+def test_every_row_of_a_long_table_stands_on_a_page(tmp_path: Path) -> None:
+    for name, content in document_files(long_report(200), "How.").items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    for _ in range(2):  # longtable sets its columns in the second run
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout[-2000:]
+    said = (tmp_path / "main.log").read_text(errors="replace").replace("\n", " ")
+    pages = re.search(r"Output written on main.pdf \((\d+) pages", said)
+    assert pages is not None and int(pages[1]) >= 4
+    assert "Overfull \\vbox" not in said and "Float too large" not in said
+
+
+def test_methods_tell_how_finalists_were_confirmed(found: Findings) -> None:
+    again = read_run(str(EXAMPLE / "confirmation"))
+    asked = again.manifest["confirmation"]
+    text = methods_paragraph(found)
+    seeds = ", ".join(str(seed) for seed in again.manifest["seeds"])
+    assert f"highest adoption at D ≤ {asked['limit']:g} on the selection half" in text
+    assert (
+        f"trained again on new seeds ({seeds})" in text and "no halves; there only the seeds are new" in text
+    )
+    assert "Quote the confirmed numbers" not in text  # advice to readers of the page
+
+
+def test_methods_say_that_nothing_was_confirmed(found: Findings, tmp_path: Path) -> None:
+    run = shutil.copytree(EXAMPLE, tmp_path / "run", ignore=shutil.ignore_patterns("confirmation", "figures"))
+    text = methods_paragraph(replace(found, run=read_run(str(run))))
+    assert "No configuration was confirmed on new seeds and other questions." in text

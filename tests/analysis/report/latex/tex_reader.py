@@ -81,13 +81,20 @@ def _math(source: str) -> str:
 
 
 def tables(source: str) -> list[list[list[str]]]:
-    """The printed cells of every tabularx, header first."""
-    bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", source, re.DOTALL)
+    """The printed cells of every tabularx and longtable, header first."""
+    bodies = re.findall(
+        r"\\toprule\n(.*?)(?:\\bottomrule\n\\end\{tabularx|\\end\{longtable)", source, re.DOTALL
+    )
+    bodies = [_LATER_PAGES.sub("", body) for body in bodies]
     return [
         [[printed(cell) for cell in re.split(r"(?<!\\) ?& ?", line.removesuffix(r" \\"))] for line in rows]
         for body in bodies
         if (rows := [line for line in body.splitlines() if line != r"\midrule"])
     ]
+
+
+# of a longtable: the header once more for later pages, and the rules at the end of each
+_LATER_PAGES = re.compile(r"\\endfirsthead\n.*?\\endlastfoot\n", re.DOTALL)
 
 
 def assert_well_formed(source: str) -> None:
@@ -104,7 +111,8 @@ def assert_well_formed(source: str) -> None:
         elif token[0] == "}":
             assert open_now and open_now.pop() == "{", code[max(0, token.start() - 60) : token.end()]
     assert open_now == []
-    columns = [len(found) for found in re.findall(r"\{tabularx\}\{\\linewidth\}\{(L+)\}", code)]
+    begun = re.finditer(r"\{tabularx\}\{\\linewidth\}\{(L+)\}|\{longtable\}\{\*\{(\d+)\}", code)
+    columns = [len(found[1]) if found[1] else int(found[2]) for found in begun]
     read = tables(source)
     assert len(columns) == len(read)
     for wide, rows in zip(columns, read, strict=True):
