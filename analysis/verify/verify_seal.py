@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import yaml
 
+from analysis.verify.verify_entries import out_of_place
 from analysis.verify.verify_trials import Verification
 from beliefmod.run.folder import ADAPTERS, MANIFEST, SPACE, TRIALS_FILE, RunFolder
 from beliefmod.run.integrity import adapters_deleted
@@ -58,7 +59,12 @@ def verify_seal(
     chain = chain_of(folder)
     state, plan = state_of(chain.entries), read_plan(folder)
     done.seal, done.sealed_entries = chain.last, len(chain.entries)
-    done.mismatches += [*chain.problems, *changed_files(folder, state), *_raw(folder, state)]
+    done.mismatches += [
+        *chain.problems,
+        *out_of_place(chain.entries),
+        *changed_files(folder, state),
+        *_raw(folder, state),
+    ]
     done.notes += [*_notes(chain, state), *_deleted(folder, state)]
     _under_way_or_cut(folder, chain, state, done)
     done.mismatches += _not_sealed(folder, chain, state)
@@ -95,6 +101,8 @@ def changed_files(folder: RunFolder, state: SealedState) -> Iterator[str]:
 def _deleted(folder: RunFolder, state: SealedState) -> Iterator[str]:
     sealed = {path.split("/")[1] for path in state.files if of_adapter(path)}
     gone = sealed - {path.split("/")[1] for path in folder.sizes(ADAPTERS)}
+    if not sealed and folder.sizes(ADAPTERS):
+        yield "its adapters are not sealed: it was made before they were"
     if gone and adapters_deleted(folder):
         yield (
             f"the adapters of {len(gone)} trials were deleted to save space, says {MANIFEST}; their hashes "

@@ -6,15 +6,18 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.job_config import JobConfig
 
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.fleet.socket_folder import short_temp_dir
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 # what Tune prints on its own is replaced by our progress; set for the session only, never at import
 TUNE_QUIET = {
@@ -91,11 +94,15 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
 
 def _connected(options: Mapping[str, Any]) -> Any:
     """`ray.init`, tried again where a node of our own did not come up in the 30 s that Ray 2.60 gives it,
-    as on a machine with other work. What it left is ended first.
+    as on a machine with other work. The processes that such an attempt leaves, which Ray ends only with
+    ours, are ended first: the next one would compete with them.
 
     Raises:
         UserError: it never came up.
     """
+    from psutil import Process
+
+    before = set(Process().children(recursive=True))
     for _ in range(STARTING_ATTEMPTS):
         try:
             return ray.init(**options)
@@ -103,10 +110,22 @@ def _connected(options: Mapping[str, Any]) -> Any:
             if "timed out during startup" not in str(error):  # Ray raises a bare Exception
                 raise
             ray.shutdown()
+            _end(set(Process().children(recursive=True)) - before)
     raise UserError(
         f"Ray did not start on this machine in {STARTING_ATTEMPTS} attempts of 30 s; is it busy with other "
         "work, or short of memory? Try again later, or join a cluster with --address"
     )
+
+
+def _end(processes: Iterable[Process]) -> None:
+    """Kill processes and wait until they are gone, 5 s at most."""
+    from psutil import NoSuchProcess, wait_procs
+
+    processes = list(processes)
+    for process in processes:
+        with suppress(NoSuchProcess):
+            process.kill()
+    wait_procs(processes, timeout=5)
 
 
 def within_reach(resources: Mapping[str, float]) -> dict[str, float]:

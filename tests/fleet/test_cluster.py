@@ -1,5 +1,7 @@
 """Ray that does not come up at once."""
 
+import subprocess
+
 import pytest
 import ray
 
@@ -10,14 +12,16 @@ LATE = "The current node timed out during startup. This could happen because som
 
 
 class Starts:
-    """Stands for ray.init: raises what it is given, one by one, then answers."""
+    """Stands for ray.init: raises what it is given, one by one, then answers. Each time it fails it leaves a
+    process."""
 
     def __init__(self, *errors: Exception) -> None:
-        self.errors, self.calls = list(errors), 0
+        self.errors, self.calls, self.left = list(errors), 0, []
 
     def __call__(self, **options):
         self.calls += 1
         if self.errors:
+            self.left.append(subprocess.Popen(["sleep", "60"]))
             raise self.errors.pop(0)
         return type("Context", (), {"address_info": {"session_dir": "/nowhere"}, "dashboard_url": ""})
 
@@ -33,6 +37,17 @@ def test_a_node_that_is_late_is_started_again(monkeypatch):
     starts = Starts(*[Exception(LATE)] * (STARTING_ATTEMPTS - 1))
     assert enter(monkeypatch, starts)["CPU"] == 2.0
     assert starts.calls == STARTING_ATTEMPTS
+
+
+def test_what_a_late_node_left_is_ended_and_nothing_else(monkeypatch):
+    other = subprocess.Popen(["sleep", "60"])
+    starts = Starts(Exception(LATE))
+    enter(monkeypatch, starts)
+    [left] = starts.left
+    assert left.poll() is not None
+    assert other.poll() is None
+    other.kill()
+    other.wait()
 
 
 def test_a_node_that_never_comes_up_is_one_sentence(monkeypatch):

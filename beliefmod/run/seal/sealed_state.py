@@ -73,7 +73,7 @@ def state_of(entries: Iterable[Entry]) -> SealedState:
     state = SealedState()
     for entry in entries:
         kind: str = str(entry.get("kind"))
-        trial = entry.get("trial_id") if kind == TRIAL else None
+        trial = entry.get("trial_id") if kind == TRIAL and isinstance(entry.get("status"), str) else None
         for path, sha256 in _mapping(entry, "files").items():
             state.files[path] = SealedFile(sha256, entry["n"], kind, trial or _owner(state, path))
         if kind == TRIAL and trial:

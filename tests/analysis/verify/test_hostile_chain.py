@@ -186,6 +186,41 @@ def test_a_trial_said_to_have_run_again(run: Path):
     assert any(f"trial {trial}: ran again after it had been sealed" in text for text in sealed(run).notes)
 
 
+def test_a_trial_sealed_again_and_nothing_said(run: Path):
+    path = change_a_row(run)
+    folder, trial = RunFolder(str(run)), Path(path).stem
+    facts = {"kind": "trial", "trial_id": trial, "status": "finished", "files": hashes(folder, [path])}
+    append(folder, [facts])
+    [said] = sealed(run).mismatches
+    assert f"seals other files of trial {trial}, which had finished; no entry between says why" in said
+
+
+def test_what_our_commands_do_not_write(run: Path):
+    folder = RunFolder(str(run))
+    update_manifest(folder, name="another")
+    append(folder, [{"kind": "edit", "files": hashes(folder, ["manifest.json"])}])
+    [said] = sealed(run).mismatches
+    assert "seals manifest.json, which no command writes as edit" in said
+
+
+@pytest.mark.parametrize("kind", ["rescore", "end"])
+def test_a_suite_changed_after_the_plan_and_sealed_anew(run: Path, kind: str):
+    path = run / "suites" / "capability.yaml"
+    path.write_text(path.read_text() + "\n")
+    folder = RunFolder(str(run))
+    append(folder, [{"kind": kind, "files": hashes(folder, ["suites/capability.yaml"])}])
+    [said] = sealed(run).mismatches
+    assert "seals another suites/capability.yaml than was planned in entry 0" in said
+
+
+@pytest.mark.parametrize("field", ["status", "trial_id"])
+def test_a_trials_entry_without_what_it_needs_is_a_sentence(run: Path, field: str):
+    at = place(run, "trial")
+    rewrite_chain(run, lambda old: rehash([{k: v for k, v in e.items() if k != field or e is not old[at]}
+                                           for e in old], at))  # fmt: skip
+    assert f"seal/chain.jsonl, entry {at}: does not say which trial ended, or how" in sealed(run).mismatches
+
+
 def test_a_hash_written_over(run: Path):
     def forge(old: list[Entry]) -> list[Entry]:
         forged = {**old[2], "status": "failed"}

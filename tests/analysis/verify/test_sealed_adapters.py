@@ -167,6 +167,7 @@ def test_logs(run: Path, what: str):
 def test_a_run_that_is_gone_on_with_may_write_logs_and_adapters(run: Path):
     folder = RunFolder(str(run))
     seal_session(folder)
+    update_manifest(folder, status="running")
     trial = sorted(path.stem for path in (run / "rows").iterdir())[0]
     (run / "logs" / f"{trial}.jsonl").write_text('{"event": "started"}\n')
     (run / "adapters" / "under-way").mkdir()
