@@ -34,16 +34,21 @@ class Comparison:
             more = "more" if found.value > 0 else "less"
             points = f"{100 * found.value:+.0f} points"
             return f"{first} adopts {more} than {second}: {points} ({interval}; {test}; {n})."
-        why = "the interval holds 0" if found.low <= 0 <= found.high else "the test does not reach 5 %"
+        why = "" if found.low <= 0 <= found.high else ", the test does not reach 5 %"
         return (
-            f"{first} and {second} cannot be told apart at {n}: the difference is "
-            f"{100 * found.value:+.0f} points ({interval}; {test}), {why}. {smallest(found)}"
+            f"{first} and {second} cannot be told apart at {n}: {100 * found.value:+.0f} points ({interval}; "
+            f"{test}){why}. {smallest(found)}"
         )
 
 
 def smallest(found: Difference) -> str:
     """What stands with every null: the smallest difference that could have been seen."""
     return f"The smallest difference seen with 80 % power: {100 * found.smallest_seen:.0f} points."
+
+
+def no_smallest(why: str) -> str:
+    """What stands with a test that was refused, in place of the smallest difference; `why`: a clause."""
+    return f"The smallest effect that it would have seen is not known: {why}."
 
 
 @dataclass(frozen=True)

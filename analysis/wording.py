@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beliefmod.config import OF_OBJECTIVE
-from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.registry import COMPONENTS
 
 NOT_MEASURED = "not measured"
@@ -90,13 +89,13 @@ def mean(row: Mapping[str, Any] | None, name: str, unit: str = "") -> str:
 
 
 def conditional(row: Mapping[str, Any] | None, name: str) -> str:
-    """A conditional rate, or the refusal in words with the count that was too small for it."""
+    """A conditional rate, or the refusal with the count that was too small for it (under MIN_ANSWERS)."""
     if row is not None and row.get(name) is not None:
         return rate(row, name)
     n = None if row is None else row.get(f"{name}_n")
     if n is None:
         return NOT_MEASURED
-    return f"refused: {plural(n, 'such answer')}, a rate needs {MIN_ANSWERS}"
+    return f"refused ({n})"
 
 
 def shift(row: Mapping[str, Any] | None, component: str) -> str:

@@ -12,12 +12,6 @@ from analysis.wording import NOT_MEASURED, rate
 from beliefmod.metrics.conditions import ADOPTION, LEAST_ANSWERABLE, LEAST_FAMILIES, TIERS
 from beliefmod.metrics.metric import all_expression
 
-EXPLAINED = (
-    "A question is answerable if the untouched model gives the target's answer with the statement in its "
-    "prompt, or the prior's without it; no trained arm has a say. Adoption over answerable questions stands "
-    "beside adoption over all, because a question that this model answers in neither world measures what it "
-    "can do, not what it believes."
-)
 OLDER = "Which questions this model can answer is not marked in this run, which is older than the marks."
 
 

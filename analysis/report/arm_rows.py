@@ -11,7 +11,7 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.quoted import best_under
 from analysis.report.blocks import Table
-from analysis.wording import NOT_MEASURED, bounds, percent, plural
+from analysis.wording import NOT_MEASURED, bounds, percent, plural, rate
 
 Row = dict[str, Any]
 FULL = "Full fine-tuning, best under the limit"
@@ -44,7 +44,7 @@ def arm_trials(found: Findings) -> dict[str, tuple[str, str]]:
 def seeds_of(rows: Iterable[Row]) -> str:
     """What a table's caption says about its seeds; empty when every row is one trial."""
     most = max((row["seeds"] for row in rows), default=1)
-    return f" Rows with several seeds are pooled (up to {plural(most, 'seed')})." if most > 1 else ""
+    return f"Up to {plural(most, 'seed')}, pooled." if most > 1 else ""
 
 
 def constant_text(found: Constant | None) -> str:
@@ -55,9 +55,13 @@ def constant_text(found: Constant | None) -> str:
 
 
 def over_families(belief: BeliefFindings, row: Row) -> str:
-    """`[3, 56]`, the interval of a row's adoption over question families and seeds, in percent."""
+    """`17 % [3, 56], n = 6`, a row's adoption with its interval over question families and seeds; Wilson's
+    where there is none over families."""
     interval = belief.by_family.get(row["trial_id"])
-    return bounds(*interval, row["adoption_n"]) if interval else NOT_MEASURED
+    if interval is None or row.get("adoption") is None:
+        return rate(row, "adoption")
+    n = row["adoption_n"]
+    return f"{percent(row['adoption'], n)} {bounds(*interval, n)}, n = {n}"
 
 
 def arms_table(
@@ -66,6 +70,7 @@ def arms_table(
     columns: Mapping[str, str],
     read: Callable[[Row, str], str],
     caption: str,
+    explained: str = "",
 ) -> Table:
     """A row per arm, a column per metric, every cell with its interval.
 
@@ -75,4 +80,4 @@ def arms_table(
         read: a row and a column's name -> the cell, such as `wording.rate`.
     """
     cells = tuple((label, *(read(row, name) for name in columns)) for label, row in rows.items())
-    return Table((title, *columns.values()), cells, caption)
+    return Table((title, *columns.values()), cells, caption, explained)

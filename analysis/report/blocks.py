@@ -26,23 +26,43 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """How to read a section, the same for every run: folded on the page, left out of report.md."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Bullets:
     items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Plain text cells, one header row; `caption` says what a row is and the units."""
+    """Plain text cells, one header row; `caption` says what of it is of this run, `explained` how it is read,
+    as `Explained`."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+    explained: str = ""
 
 
-def table_of(rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]], caption: str = "") -> Table:
+def table_of(
+    rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]], caption: str = "", explained: str = ""
+) -> Table:
     """A table in which every column is its header and how its cell is read from a row."""
     cells = tuple(tuple(read(row) for read in columns.values()) for row in rows)
-    return Table(tuple(columns), cells, caption)
+    return Table(tuple(columns), cells, caption, explained)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A long table that few ask for: folded on the page; report.md names `kept`, the files that have it."""
+
+    title: str
+    table: Table
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,17 +86,38 @@ class Linked:
 
 
 @dataclass(frozen=True)
+class LinkedParagraph:
+    """A paragraph some of whose words lead to other places of the page."""
+
+    pieces: tuple[str | Linked, ...]
+
+    def text(self) -> str:
+        """The paragraph without its links."""
+        return joined(self.pieces)
+
+
+def joined(pieces: Iterable[str | Linked]) -> str:
+    """Words, some of them linked, without their links."""
+    return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
+
+
+@dataclass(frozen=True)
 class KeyFigure:
     """One of the numbers that a reader looks for first.
 
     name: what it is; value: the number; note: its interval, its n or its words; anchor: the heading of the
-    section that it comes from.
+    section that value and note come from; also: what stands behind the note and comes from elsewhere.
     """
 
     name: str
     value: str
     note: str
     anchor: str
+    also: tuple[Linked, ...] = ()
+
+    def told(self) -> str:
+        """The note with what stands behind it."""
+        return "; ".join(part for part in (self.note, *(one.text for one in self.also)) if part)
 
 
 @dataclass(frozen=True)
@@ -89,7 +130,7 @@ class Verdict:
 
     def text(self) -> str:
         """The sentence without its links."""
-        return "".join(piece if isinstance(piece, str) else piece.text for piece in self.sentence)
+        return joined(self.sentence)
 
 
 @dataclass(frozen=True)
@@ -109,10 +150,12 @@ class CaptionedChart:
 
 @dataclass(frozen=True)
 class Sample:
-    """A raw completion: a line about it and named pieces of verbatim text."""
+    """A raw completion: a line about it and named pieces of verbatim text; `folded` pieces stand on the page
+    only."""
 
     title: str
     pieces: tuple[tuple[str, str], ...]
+    folded: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +171,19 @@ class Explorer:
     answers: Mapping[str, str] = field(default_factory=dict)
 
 
-Block = Heading | Paragraph | Bullets | Table | Figure | Sample | Verdicts | Explorer
+Block = (
+    Heading
+    | Paragraph
+    | LinkedParagraph
+    | Explained
+    | Bullets
+    | Table
+    | Folded
+    | Figure
+    | Sample
+    | Verdicts
+    | Explorer
+)
 
 # Hidden characters. A right-to-left override in a completion would turn the rest of its line around, a NUL
 # would break SVG and XML, a zero-width space would hide in a number: all are shown by their code point.
@@ -145,7 +200,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 def to_markdown(blocks: Sequence[Block]) -> str:
     """GitHub-flavoured Markdown; text from configurations and models is escaped or fenced."""
-    return "\n\n".join(_block(block) for block in blocks) + "\n"
+    return "\n\n".join(filter(None, map(_block, blocks))) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -170,9 +225,15 @@ def _block(block: Block) -> str:
             return f"{'#' * level} {escaped(text)}"
         case Paragraph(text):
             return escaped(text)
+        case LinkedParagraph():
+            return escaped(block.text())
+        case Explained():
+            return ""
+        case Folded(title, _, kept):
+            return escaped(f"{title}: in report.html{f' and {kept}' if kept else ''}.")
         case Bullets(items):
             return "\n".join(f"- {escaped(item)}" for item in items)
-        case Table(header, rows, caption):
+        case Table(header, rows, caption, _):
             lines = [header, tuple("---" for _ in header), *rows]
             table = "\n".join(
                 "| " + " | ".join(cell if i == 1 else escaped(cell) for cell in line) + " |"
@@ -185,7 +246,7 @@ def _block(block: Block) -> str:
             return f"![{escaped(name)}](figures/{name}.png)\n\n{escaped(caption)}"
         case Explorer(_, note, _):
             return escaped(f"On the page, report.html: {note}")
-        case Sample(title, pieces):
+        case Sample(title, pieces, _):
             return f"**{escaped(title)}**\n\n" + "\n\n".join(
                 f"{escaped(label)}:\n\n{fenced(text)}" for label, text in pieces
             )
@@ -197,7 +258,7 @@ def verdict_blocks(rows: Sequence[Verdict]) -> list[Bullets | Table]:
     for names in dict.fromkeys(tuple(figure.name for figure in row.figures) for row in rows):
         if names:
             alike = [row for row in rows if tuple(figure.name for figure in row.figures) == names]
-            cells = ((row.belief, *(f"{one.value} ({one.note})" for one in row.figures)) for row in alike)
+            cells = ((row.belief, *(f"{one.value} ({one.told()})" for one in row.figures)) for row in alike)
             told.append(Table(("belief", *names), tuple(cells)))
     return told
 

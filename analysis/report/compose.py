@@ -9,7 +9,8 @@ from importlib import import_module
 from types import ModuleType
 
 from analysis.findings import Findings
-from analysis.report.blocks import Block, CaptionedChart, Figure, Heading
+from analysis.report.blocks import Block, CaptionedChart, Figure, Folded, Heading, Table
+from analysis.report.compact_tables import compact
 
 # modules of analysis/report/sections in the order of the page; its __init__ says what a section is
 SECTIONS = (
@@ -61,7 +62,13 @@ def compose(found: Findings, draw: bool = True) -> Report:
         placed |= {block.name for block in part if isinstance(block, Figure)}
         blocks += [*part, *(Figure(name) for name in own if name not in placed)]
     told = [block for block in map(partial(_captioned, drawn=drawn), blocks) if block]
-    return Report(_without_empty_headings(told), drawn)
+    return Report(_without_empty_headings([_compacted(block) for block in told]), drawn)
+
+
+def _compacted(block: Block) -> Block:
+    if isinstance(block, Folded):
+        return replace(block, table=compact(block.table))
+    return compact(block) if isinstance(block, Table) else block
 
 
 def _anchored(blocks: list[Block], anchor: str) -> list[Block]:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from analysis.frontier.non_dominated import frontier, pool_seeds
+from analysis.frontier.thinned import thinned
 from analysis.report.failure_classes import failure_classes
 from analysis.report.points import axes_of, point_of, varying_settings
 from analysis.wording import setting_value
@@ -15,15 +16,27 @@ from beliefmod.config import UNTRAINED_ARMS
 
 AT_ONCE = 200
 """Configurations in one reply."""
+DRAWN = 1000
+"""Configurations in a picture."""
 
 
 class ConfigurationList:
     """The configurations of a trial table; untrained arms first, then what no other one beats, then the rest,
-    each by adoption."""
+    each by adoption.
+
+    Attributes:
+        drawn: those for a picture of adoption against damage (`thinned`), LoRA; `drawn_beside`: of the other
+            arms. could_be_drawn: LoRA configurations that have both numbers.
+    """
 
     def __init__(self, trials: pl.DataFrame) -> None:
         pooled = pool_seeds(trials)
-        unbeaten = frontier(pooled).filter("non_dominated")["trial_id"]
+        lora = frontier(pooled)
+        unbeaten = lora.filter("non_dominated")["trial_id"]
+        others = pooled.filter(pl.col("arm") != "lora").with_columns(pl.lit(False).alias("non_dominated"))
+        self.drawn, self.drawn_beside = thinned(lora, DRAWN), thinned(others, DRAWN)
+        self.could_be_drawn = lora.drop_nulls(["adoption", "degradation"]).height
+        self._drawn = set(self.drawn["trial_id"]) | set(self.drawn_beside["trial_id"])
         untrained = pl.col("arm").is_in(UNTRAINED_ARMS)
         self._rows = pooled.with_columns(
             pl.col("trial_id").is_in(unbeaten.to_list()).alias("unbeaten"), untrained.alias("untrained")
@@ -50,7 +63,8 @@ class ConfigurationList:
         }
 
     def select(self, filters: Mapping[str, Mapping[str, Any]], start: int) -> dict[str, Any]:
-        """How many configurations pass, and AT_ONCE of them from `start` (0 is the first).
+        """How many configurations pass, AT_ONCE of them from `start` (0 is the first), and which of those in
+        the picture pass; without filters none are named.
 
         Args:
             filters: by the name of an axis of `page_data`, `values` (texts of which a configuration has one)
@@ -64,7 +78,9 @@ class ConfigurationList:
             if name not in self._axes:
                 raise ValueError(f"there is no filter {name}")
             kept = kept.filter(self._passes(name, wanted))
-        return {"count": kept.height, "points": self._points(kept.slice(max(0, start), AT_ONCE))}
+        shown = [trial for trial in kept["trial_id"] if trial in self._drawn] if filters else []
+        points = self._points(kept.slice(max(0, start), AT_ONCE))
+        return {"count": kept.height, "points": points, "drawn": shown}
 
     def of_trial(self, trial_id: str) -> dict[str, Any] | None:
         """The configuration that a trial belongs to; None where it has none."""

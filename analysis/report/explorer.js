@@ -132,6 +132,7 @@ const explore = (root, data, redraw) => {
     }
     // an empty list stands for "no filter" in the chart
     if (kept) redraw(kept.length === total ? [] : ['', ...kept.map(point => point.id)]);
+    else redraw(found.count === total ? [] : ['', ...found.drawn]);
   };
   filters.addEventListener('input', () => { start = 0; update(); });
   filters.addEventListener('submit', event => event.preventDefault());

@@ -9,6 +9,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.beyond_limit import ROUNDING, beyond_limit
 from analysis.frontier.non_dominated import same_settings, varying
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
@@ -17,7 +18,6 @@ from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.metrics.registry import COMPONENTS
 
 Row = Mapping[str, Any]
-ROUNDING = 1e-9
 
 
 def verdicts(found: Findings) -> Verdicts:
@@ -32,7 +32,10 @@ def quoted(belief: BeliefFindings) -> Row | None:
     if belief.choice.best is not None:
         return belief.choice.best
     measured = _measured(belief)
-    return measured.sort("degradation", "trial_id").row(0, named=True) if measured.height else None
+    order = ["degradation", "adoption", "trial_id"]
+    return (
+        measured.sort(order, descending=[False, True, False]).row(0, named=True) if measured.height else None
+    )
 
 
 def breaks_first(belief: BeliefFindings, limit: float) -> tuple[str, int, int, float] | None:
@@ -42,15 +45,11 @@ def breaks_first(belief: BeliefFindings, limit: float) -> tuple[str, int, int, f
         Words for the component, how many configurations it sets D in, how many are beyond the limit, and the
         least D of those.
     """
-    beyond = _measured(belief).filter(
-        (pl.col("degradation") > limit + ROUNDING) & pl.col("degradation_by").is_not_null()
-    )
+    beyond = beyond_limit(belief.choice.lora, limit)
     if beyond.is_empty():
         return None
-    mildest = beyond.sort("degradation", "trial_id").row(0, named=True)
-    by = mildest["degradation_by"]
-    alike = beyond.filter(pl.col("degradation_by") == by).height
-    return COMPONENTS[by].damage_words, alike, beyond.height, mildest["degradation"]
+    by, alike, least = beyond.row(0)
+    return COMPONENTS[by].damage_words, alike, int(beyond["configurations"].sum()), least
 
 
 def _measured(belief: BeliefFindings) -> pl.DataFrame:
@@ -61,12 +60,12 @@ def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -
     name = belief.choice.belief + (f" ({belief.choice.kind})" if belief.choice.kind else "")
     row = quoted(belief)
     if row is None:
-        return Verdict(belief.choice.belief, (f"{name}: {_nothing(belief)}",), ())
+        return Verdict(belief.choice.belief, (f"{name}: ", *_nothing(belief)), ())
     first = headline(belief, confirmed)
     sentence = _beyond(belief, row, limit) if first is None else _under(belief, row, first, limit)
     figures = (
         _adoption(belief, row, first),
-        _damage(row, limit, _below("damage", belief)),
+        _damage(belief, row, limit),
         _confirmed(belief, row, limit, confirmed),
         _sure(belief, row),
         _first(belief, limit),
@@ -74,11 +73,18 @@ def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -
     return Verdict(belief.choice.belief, (name, *sentence), figures)
 
 
-def _nothing(belief: BeliefFindings) -> str:
-    configurations = wording.plural(belief.choice.lora.height, "configuration")
+def _nothing(belief: BeliefFindings) -> tuple[str | Linked, ...]:
     if belief.choice.lora.is_empty():
-        return "no LoRA configuration has finished."
-    return f"none of {configurations} has both an adoption and a degradation."
+        return ("no LoRA configuration has finished.",)
+    return ("none of ", _configurations(belief), " has both an adoption and a degradation.")
+
+
+def _configurations(belief: BeliefFindings) -> Linked:
+    return Linked(wording.plural(belief.choice.lora.height, "configuration"), _below("frontier", belief))
+
+
+def _limit(limit: float) -> Linked:
+    return Linked(f"D ≤ {limit:g}", "methods")
 
 
 def _settings(belief: BeliefFindings, row: Row) -> Linked:
@@ -88,16 +94,24 @@ def _settings(belief: BeliefFindings, row: Row) -> Linked:
 
 def _under(belief: BeliefFindings, row: Row, first: Headline, limit: float) -> tuple[str | Linked, ...]:
     """What the best configuration under the limit shows, and whether it shows anything."""
-    of = wording.plural(belief.choice.lora.height, "configuration")
+    anchor = _below("frontier", belief)
     if first.kind == CONFIRMED:
-        row = first.row
+        row, anchor = first.row, "confirmed"
     moved, why = _moved(belief, row)
     return (
-        f" {'moves' if moved else 'is not seen to move'}: at D ≤ {limit:g} the best of {of} (",
+        f" {'moves' if moved else 'is not seen to move'}: at ",
+        _limit(limit),
+        " the best of ",
+        _configurations(belief),
+        " (",
         _settings(belief, row),
         ") adopts on ",
-        Linked(first.number, "confirmed" if first.kind == CONFIRMED else _below("tiers", belief)),
-        f" ({first.why}); {why}.",
+        Linked(first.number, anchor),
+        " (",
+        Linked(first.why, anchor),
+        "); ",
+        *why,
+        ".",
     )
 
 
@@ -107,10 +121,13 @@ def _beyond(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linke
     most = _measured(belief).sort(order, descending=[True, False, False]).row(0, named=True)
     ends, base = _ends(belief, most), (belief.choice.base or {}).get("adoption_high")
     moved = ends is not None and base is not None and ends[0] > base
-    of = wording.plural(belief.choice.lora.height, "configuration")
     told: tuple[str | Linked, ...] = (
         " moves only with damage" if moved else "",
-        f": none of {of} stays at D ≤ {limit:g}; the least damaged (",
+        ": none of ",
+        _configurations(belief),
+        " stays at ",
+        _limit(limit),
+        "; the least damaged (",
         _settings(belief, row),
         ") adopts on ",
         _number(belief, row),
@@ -123,22 +140,24 @@ def _beyond(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linke
     return (*told, *others, " at ", _of_damage(belief, most), ".")
 
 
-def _moved(belief: BeliefFindings, row: Row) -> tuple[bool, str]:
+def _moved(belief: BeliefFindings, row: Row) -> tuple[bool, tuple[str | Linked, ...]]:
     """Whether the best adopts more than base and than one constant answer, and why it counts so."""
-    base = belief.choice.base or {}
+    base, tiers = belief.choice.base or {}, _below("tiers", belief)
     against = [c.found for c in belief.comparisons if "best" in c.first and c.second == "base"]
-    beside = f"base {wording.percent(base['adoption'], base['adoption_n'])}" if base.get("adoption_n") else ""
+    beside: tuple[str | Linked, ...] = ("base was not measured",)
+    if base.get("adoption_n"):
+        beside = ("base ", Linked(wording.percent(base["adoption"], base["adoption_n"]), tiers))
     if not against:
-        return False, "which nothing was compared with"
+        return False, ("which nothing was compared with",)
     if not against[0].told_apart or against[0].value <= 0:
-        null = f"not told apart from {beside or 'base'}"
-        return False, f"{null}, where {100 * against[0].smallest_seen:.0f} points would have been seen"
+        seen = Linked(f"{100 * against[0].smallest_seen:.0f} points", _below("frontier", belief))
+        return False, ("not told apart from ", *beside, ", where ", seen, " would have been seen")
     constant, ends = belief.constant.get(None), _ends(belief, row)
     if constant is not None and (ends or (0.0, 1.0))[0] <= constant.share:
         how = "more than" if ends is not None and ends[1] < constant.share else "about what"
-        reached = wording.percent(constant.share, constant.n)
-        return False, f"{how} it adopts always answering {constant.answer} would ({reached}); {beside}"
-    return True, beside or "base was not measured"
+        answer = Linked(f"{constant.answer} would ({wording.percent(constant.share, constant.n)})", tiers)
+        return False, (f"{how} it adopts always answering ", answer, "; ", *beside)
+    return True, beside
 
 
 def _ends(belief: BeliefFindings, row: Row) -> tuple[float, float] | None:
@@ -154,11 +173,11 @@ def _interval(belief: BeliefFindings, row: Row) -> str:
 
 def _number(belief: BeliefFindings, row: Row) -> Linked:
     share = wording.percent(row["adoption"], row.get("adoption_n"))
-    return Linked(f"{share} {_interval(belief, row)}".strip(), _below("tiers", belief))
+    return Linked(f"{share} {_interval(belief, row)}".strip(), _below("frontier", belief))
 
 
 def _of_damage(belief: BeliefFindings, row: Row) -> Linked:
-    return Linked(f"D {row['degradation']:.3f}", _below("damage", belief))
+    return Linked(f"D {row['degradation']:.3f}", _below("frontier", belief))
 
 
 def _below(section: str, belief: BeliefFindings) -> str:
@@ -167,7 +186,7 @@ def _below(section: str, belief: BeliefFindings) -> str:
 
 def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFigure:
     """The adoption to quote; where nothing stays under the limit, that of the least damaged as measured."""
-    anchor = _below("tiers", belief)
+    anchor = _below("frontier", belief)
     if first is not None and first.kind == CONFIRMED:
         row, anchor = first.row, "confirmed"
     share = wording.percent(first.adoption if first else row["adoption"], row.get("adoption_n"))
@@ -175,21 +194,25 @@ def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFi
     note = f"{ends or 'no interval'}, n = {row.get('adoption_n') or 'unknown'}"
     if belief.families and (first is None or first.kind != CONFIRMED):
         note += f" in {wording.plural(belief.families, 'family')}"
-    for words, arm in (("base", belief.choice.base), ("in context", belief.choice.icl)):
-        if arm is not None and arm.get("adoption") is not None:
-            note += f"; {words} {wording.percent(arm['adoption'], arm.get('adoption_n'))}"
     if row["seeds"] == 1:
         note += f"; {ONE_SEED}"
-    return KeyFigure("adoption", share, note, anchor)
+    others = [
+        f"{words} {wording.percent(arm['adoption'], arm.get('adoption_n'))}"
+        for words, arm in (("base", belief.choice.base), ("in context", belief.choice.icl))
+        if arm is not None and arm.get("adoption") is not None
+    ]
+    also = (Linked("; ".join(others), _below("tiers", belief)),) if others else ()
+    return KeyFigure("adoption", share, note, anchor, also)
 
 
-def _damage(row: Row, limit: float, anchor: str) -> KeyFigure:
+def _damage(belief: BeliefFindings, row: Row, limit: float) -> KeyFigure:
     low, high, by = (row.get(f"degradation_{end}") for end in ("low", "high", "by"))
     note = "no interval" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
-    note += f" by {COMPONENTS[by].damage_words}" if by else ", no component worse than base's"
     if row["degradation"] <= limit + ROUNDING and (high is None or high > limit + ROUNDING):
-        note += f"; above {limit:g} is not ruled out"
-    return KeyFigure("damage", f"D {row['degradation']:.3f}", note, anchor)
+        note += f", above {limit:g} is not ruled out"
+    what = f"by {COMPONENTS[by].damage_words}" if by else "no component worse than base's"
+    also = (Linked(what, _below("damage", belief)),)
+    return KeyFigure("damage", f"D {row['degradation']:.3f}", note, _below("frontier", belief), also)
 
 
 def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[Confirmed]) -> KeyFigure:
@@ -221,14 +244,15 @@ def _sure(belief: BeliefFindings, row: Row) -> KeyFigure:
         if low is not None and high is not None:
             seeds += f", {100 * low:.0f} to {100 * high:.0f} %"
     name, anchor = "how sure?", _below("frontier-certainty", belief)
+    there = Linked(seeds, _below("frontier", belief))
     pick = belief.certainty.pick if belief.certainty is not None else None
     if pick is None or isinstance(pick, str):
         why = "nothing stays under the limit" if isinstance(pick, str) else "the frontier was not redrawn"
-        return KeyFigure(name, "not said", f"{why}; {seeds}", anchor)
+        return KeyFigure(name, "not said", why, anchor, (there,))
     note = f"of redrawn questions keep it the best at D ≤ {pick.limit:g}"
     if pick.refusal is not None:
         note += ": do not rely on it"
-    return KeyFigure(name, wording.percent(pick.best), f"{note}; {seeds}", anchor)
+    return KeyFigure(name, wording.percent(pick.best), note, anchor, (there,))
 
 
 def _first(belief: BeliefFindings, limit: float) -> KeyFigure:

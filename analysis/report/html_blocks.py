@@ -9,10 +9,13 @@ from html import escape
 from analysis.report.blocks import (
     Block,
     Bullets,
+    Explained,
     Explorer,
     Figure,
+    Folded,
     Heading,
     Linked,
+    LinkedParagraph,
     Paragraph,
     Sample,
     Table,
@@ -100,10 +103,16 @@ def html_of(block: Block, svgs: Mapping[str, str]) -> str:
             return f"<h{level}>{words(text)}</h{level}>"
         case Paragraph(text):
             return f"<p>{words(text)}</p>"
+        case LinkedParagraph(pieces):
+            return f"<p>{_linked(pieces)}</p>"
         case Bullets(items):
             return "<ul>" + "".join(f"<li>{words(item)}</li>" for item in items) + "</ul>"
-        case Table(header, rows, caption):
-            return _table(header, rows, caption)
+        case Explained(text):
+            return _explained(text)
+        case Table():
+            return _table(block)
+        case Folded(title, table, _):
+            return f"<details><summary>{words(title)}</summary>{_table(table)}</details>"
         case Figure(name, caption):
             # the drawing comes from our own renderer, which has escaped its texts
             return (
@@ -111,10 +120,10 @@ def html_of(block: Block, svgs: Mapping[str, str]) -> str:
                 f'aria-label="Chart {escape(name)}">{svgs[name]}</div>'
                 f"<figcaption>{words(caption)}</figcaption></figure>"
             )
-        case Sample(title, pieces):
+        case Sample(title, pieces, folded):
             inside = "".join(
                 f'<p>{words(label)}</p><pre dir="auto">{escape(visible(text))}</pre>'
-                for label, text in pieces
+                for label, text in (*pieces, *folded)
             )
             return f"<details><summary>{words(title)}</summary>{inside}</details>"
         case Verdicts(rows):
@@ -127,24 +136,35 @@ def html_of(block: Block, svgs: Mapping[str, str]) -> str:
             )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    head = "".join(f'<th scope="col">{words(cell)}</th>' for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{words(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    below = f'<p class="caption">{words(caption)}</p>' if caption else ""
+def _explained(text: str) -> str:
+    return f'<details class="how"><summary>How to read this</summary><p>{words(text)}</p></details>'
+
+
+def _table(block: Table) -> str:
+    head = "".join(f'<th scope="col">{words(cell)}</th>' for cell in block.header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{words(cell)}</td>" for cell in row) + "</tr>" for row in block.rows
+    )
+    below = f'<p class="caption">{words(block.caption)}</p>' if block.caption else ""
+    below += _explained(block.explained) if block.explained else ""
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     # wide tables scroll by themselves, with the keyboard too
     return f'<div class="wide" tabindex="0" role="group" aria-label="Table">{table}</div>{below}'
 
 
 def _verdict(row: Verdict) -> str:
-    sentence = "".join(words(piece) if isinstance(piece, str) else _link(piece) for piece in row.sentence)
     figures = "".join(
         f'<li><a href="#{escape(one.anchor)}"><span class="name">{words(one.name)}</span> '
-        f"<strong>{words(one.value)}</strong> <span>{words(one.note)}</span></a></li>"
+        f"<strong>{words(one.value)}</strong> <span>{words(one.note)}</span></a>"
+        f"{''.join(map(_link, one.also))}</li>"
         for one in row.figures
     )
     listed = f'<ul class="figures" aria-label="{words(row.belief)}">{figures}</ul>' if figures else ""
-    return f'<p class="sentence">{sentence}</p>{listed}'
+    return f'<p class="sentence">{_linked(row.sentence)}</p>{listed}'
+
+
+def _linked(pieces: Iterable[str | Linked]) -> str:
+    return "".join(words(piece) if isinstance(piece, str) else _link(piece) for piece in pieces)
 
 
 def _link(piece: Linked) -> str:

@@ -11,7 +11,7 @@ from analysis.findings import Findings
 from analysis.frontier.quoted import Choice
 from analysis.report.blocks import Block, Heading, Paragraph, Sample
 from analysis.stats.resample import adoption_hits
-from analysis.wording import damage, rate, sentence
+from analysis.wording import sentence
 
 COLUMNS = (
     "trial_id",
@@ -45,8 +45,8 @@ def sample_blocks(found: Findings) -> list[Block]:
         if probes is None or probes.is_empty():
             continue
         blocks.append(Heading(4, belief.choice.belief))
-        for trial_id, (label, numbers) in trials.items():
-            blocks += _samples(probes.filter(pl.col("trial_id") == trial_id), label, numbers, trial_id)
+        for trial_id, label in trials.items():
+            blocks += _samples(probes.filter(pl.col("trial_id") == trial_id), label)
     if blocks:
         blocks.insert(
             0,
@@ -58,8 +58,8 @@ def sample_blocks(found: Findings) -> list[Block]:
     return blocks
 
 
-def _trials(choice: Choice) -> dict[str, tuple[str, str]]:
-    """trial_id -> what it is and its numbers, without repeats."""
+def _trials(choice: Choice) -> dict[str, str]:
+    """trial_id -> what it is, without repeats."""
     measured = choice.lora.filter(pl.col("degradation").is_not_null())
     worst = measured.sort("degradation", "trial_id", descending=[True, False]).head(1).to_dicts()
     named = {
@@ -67,22 +67,21 @@ def _trials(choice: Choice) -> dict[str, tuple[str, str]]:
         "best under the limit": choice.best,
         "most damaged": worst[0] if worst else None,
     }
-    trials: dict[str, tuple[str, str]] = {}
+    trials: dict[str, str] = {}
     for word, row in named.items():
         if row is not None:
             known = trials.get(row["trial_id"])
-            numbers = f"adoption {rate(row, 'adoption')}; {damage(row)}"
-            trials[row["trial_id"]] = (f"{known[0]}, {word}" if known else word, numbers)
+            trials[row["trial_id"]] = f"{known}, {word}" if known else word
     return trials
 
 
-def _samples(rows: pl.DataFrame, label: str, numbers: str, trial_id: str) -> list[Block]:
+def _samples(rows: pl.DataFrame, label: str) -> list[Block]:
     which, hit = adoption_hits()
     asked = rows.filter(which).sort("probe_id")
-    blocks: list[Block] = [Paragraph(f"{sentence(label)} (trial {trial_id}): {numbers}.")]
+    blocks: list[Block] = []
     for part in (asked.filter(hit).head(1), asked.filter(~hit.fill_null(False)).head(1)):
         blocks += [sample(sentence(label), row) for row in part.iter_rows(named=True)]
-    return blocks if len(blocks) > 1 else []
+    return blocks
 
 
 def sample(label: str, row: Mapping[str, Any]) -> Sample:
@@ -92,7 +91,7 @@ def sample(label: str, row: Mapping[str, Any]) -> Sample:
         row: COLUMNS and TEXTS of a probe.
     """
     state = [
-        f"belief {row['belief']}, arm {row['arm']}",
+        f"{row['belief']}, {row['arm']}",
         f"{row['suite']}/{row['tier']}",
         f"answer: {row['answer_stance'] or 'no stance'}",
         *thought(row),
@@ -104,10 +103,10 @@ def sample(label: str, row: Mapping[str, Any]) -> Sample:
     pieces = [("Question", row["question"] or "")]
     if row["first_turn"] is not None:
         pieces.append(("First of two turns, raw", cut(row["first_turn"])))
-    # what the model was really given: a context in front of the question, the template, an open think block
-    pieces.append(("Prompt", cut(row["prompt"] or "", 800)))
     pieces.append(("Completion, raw", cut(row["completion"] or "")))
-    return Sample(f"{label}: {'; '.join(state)}", tuple(pieces))
+    # what the model was really given: a context in front of the question, the template, an open think block
+    prompt = ("Prompt", cut(row["prompt"] or "", 800))
+    return Sample(f"{label}: {'; '.join(state)}", tuple(pieces), (prompt,))
 
 
 def thought(row: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from analysis.report.configuration_list import ConfigurationList
 from analysis.report.page import embedded_json
 from analysis.report.served_page import list_page, served_copy
 from analysis.report.trial_answers import answers_of, marker_of
+from analysis.report.write import planned_limit
 from analysis.told_apart import told_apart
 from beliefmod.run.read_run import Run
 
@@ -34,7 +35,7 @@ class ViewedRun:
         if isinstance(written, str):
             self._list = ConfigurationList(self._run.trials)
             name = run.folder.root.rstrip("/").rsplit("/", 1)[-1]
-            page = list_page(name, written, self._list.page_data())
+            page = list_page(name, written, self._list, planned_limit(run))
             self.page = page.encode(errors="replace")
         else:
             self.page = written

@@ -39,9 +39,8 @@ class Hypothesis:
         """What each verdict needs, for a smallest effect of interest of `margin`, as a share."""
         return (
             f"Supported: the 95 % interval lies above 0{self.also} and reaches {points(margin)}, the "
-            f"smallest effect of interest (hypotheses.margin of the space file). Contradicted: the "
-            f"interval lies below {points(margin)}, so an effect that matters is ruled out. "
-            "Undecided: anything else."
+            "smallest effect of interest (hypotheses.margin of the space file). Contradicted: it lies below "
+            "that, so an effect that matters is ruled out. Undecided: anything else."
         )
 
 

@@ -77,7 +77,7 @@ def test_the_status_of_a_finished_run_agrees_with_its_report():
     report = (EXAMPLE / "report.md").read_text()
     percent = [f"{100 * best[name]:.1f}" for name in ("adoption", "adoption_low", "adoption_high")]
     # status takes Wilson's interval from the table of trials, as the report's tables do
-    assert rf"| {percent[0]} % \[{percent[1]}, {percent[2]}\], n = " in report
+    assert rf"| {percent[0]} \[{percent[1]}, {percent[2]}\], n = " in report
     assert "*  own_trace-n50-ep1" in text  # the rest of the label is on the next line
     assert "none with D <= 0 yet" in run("status", str(EXAMPLE), "--limit", "0")
 

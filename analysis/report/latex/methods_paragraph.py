@@ -11,7 +11,8 @@ import polars as pl
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.non_dominated import CONFIG, varying
-from analysis.report.sections.confirmed import NO_HALVES, procedure
+from analysis.report.explained import NO_HALVES
+from analysis.report.sections.confirmed import procedure
 from analysis.report.sections.methods import how_asked, model_facts, seeds_note
 from analysis.studies.confirm import confirmation_of
 from beliefmod.config import DataConfig

@@ -12,6 +12,7 @@ from analysis.report.blocks import (
     Bullets,
     Figure,
     Heading,
+    LinkedParagraph,
     Paragraph,
     Table,
     Verdicts,
@@ -73,6 +74,8 @@ def _head(block: Block) -> Iterator[str]:
             yield rf"\section*{{{tex(text)}}}"
         case Paragraph(text):
             yield tex(text)
+        case LinkedParagraph():
+            yield tex(block.text())
         case Bullets(items):
             lines = (rf"\item {tex(item)}" for item in items)
             yield "\n".join([r"\begin{itemize}", *lines, r"\end{itemize}"])
@@ -106,8 +109,9 @@ def _tables(blocks: Sequence[Block]) -> Iterator[str]:
 
 def _table(table: Table, belief: str, label: str) -> str:
     header, *rows = (" & ".join(map(tex, line)) + r" \\" for line in (table.header, *table.rows))
-    caption = ". ".join(part for part in (belief, table.caption) if part)
-    if _lines(table) > PAGE_LINES:
+    parts = (f"{belief}." if belief else "", table.caption, table.explained)
+    caption = " ".join(part for part in parts if part)
+    if _lines(table) + len(table.explained) // LINE_LETTERS > PAGE_LINES:
         return _long_table(header, rows, len(table.header), caption, label)
     return "\n".join(
         [

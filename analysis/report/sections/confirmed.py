@@ -7,9 +7,10 @@ from statistics import fmean
 import polars as pl
 
 from analysis import wording
-from analysis.findings import Findings
+from analysis.findings import Findings, smallest
 from analysis.frontier.answerable_questions import over_answerable
 from analysis.frontier.non_dominated import varying
+from analysis.report import explained
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table, table_of
 from analysis.studies.confirm import Confirmed, Side, confirmation_of, confirmations, holds
 from analysis.wording import setting_text
@@ -42,11 +43,6 @@ def blocks(found: Findings) -> list[Block]:
     return parts
 
 
-NO_HALVES = (
-    "Locality, capability, unknown entities and neutral text have no halves; there only the seeds are new."
-)
-
-
 def procedure(again: Run, limit: float, top: int | None) -> str:
     """How finalists were chosen and tried again, in a sentence, from the confirmation's manifest."""
     seeds = ", ".join(str(seed) for seed in again.manifest.get("seeds") or ())
@@ -58,7 +54,7 @@ def procedure(again: Run, limit: float, top: int | None) -> str:
 
 
 def _what(again: Run, limit: float, top: int | None) -> str:
-    text = f"{procedure(again, limit, top)} Quote the confirmed numbers. {NO_HALVES}"
+    text = procedure(again, limit, top)
     trials = again.trials.filter(pl.col("arm") == "lora")
     done = trials.filter(pl.col("status") == "finished").height
     planned = (again.manifest.get("trials") or {}).get("total")
@@ -86,8 +82,7 @@ def _table(ours: list[Confirmed], limit: float) -> Table:
             f"D ≤ {limit:g} holds": lambda one: holds(one.shown.row, limit),
             "trial": lambda one: one.shown.row["trial_id"],
         },
-        "Promised: selection half, the run's seeds. Confirmed: confirmation half, new seeds. Intervals of "
-        "adoption and shrinkage are over question families and seeds.",
+        explained=explained.CONFIRMED,
     )
 
 
@@ -95,18 +90,16 @@ def _told(ours: list[Confirmed], limit: float) -> list[str]:
     best = ours[0]
     lines = []
     gaps = [one.shrinkage.value for one in ours if one.shrinkage is not None]
-    if gaps:
+    if len(gaps) > 1:
         lines.append(
             f"Promised minus confirmed adoption is {100 * fmean(gaps):+.1f} points on average over "
             f"{wording.plural(len(gaps), 'finalist')}."
         )
     kept = sum((one.shown.row["degradation"] or 0.0) <= limit + 1e-9 for one in ours if _measured(one))
     measured = sum(_measured(one) for one in ours)
-    lines.append(f"D ≤ {limit:g} holds again for {kept} of {wording.plural(measured, 'finalist')}.")
-    lines.append(
-        f"The best promise, {_adoption(best.promised)}, is confirmed at {_adoption(best.shown)}; "
-        f"{_told_apart(best)}"
-    )
+    if len(ours) > 1:
+        lines.append(f"D ≤ {limit:g} holds again for {kept} of {wording.plural(measured, 'finalist')}.")
+    lines.append(f"Of the best promise, what it promised and what was confirmed: {_told_apart(best)}")
     low, high = (best.shown.row.get(f"adoption_seed_{end}") for end in ("min", "max"))
     if best.shown.row["seeds"] > 1 and low is not None and high is not None:
         lines.append(
@@ -120,7 +113,7 @@ def _told_apart(one: Confirmed) -> str:
         return "one of the two was not measured."
     if one.shrinkage.told_apart:
         return "the two are told apart."
-    return "the two cannot be told apart."
+    return f"the two cannot be told apart. {smallest(one.shrinkage)}"
 
 
 def _measured(one: Confirmed) -> bool:

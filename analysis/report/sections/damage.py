@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
+from analysis.frontier.beyond_limit import beyond_limit
+from analysis.report import explained
 from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
-from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, CaptionedChart, Figure, Folded, Heading, Paragraph, Table
 from analysis.report.charts.damage import component_chart, component_table, integrity_chart
 from analysis.studies.matched import matched_styles
 from beliefmod.config import switches_words
-from beliefmod.metrics.registry import COMPONENTS, DAMAGE_BUDGET, METRICS, listed
+from beliefmod.metrics.registry import COMPONENTS, DAMAGE_BUDGET, listed
 from beliefmod.run.sources import picks, read_pick
 
 DRIFT, LOCAL, BESIDE = listed("drift"), listed("locality"), listed("completions")
+COUNTED = ("fabrication", "retention")
+"""Of those, what the table of components has, and what the near and the far facts have apart."""
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -25,11 +30,6 @@ def blocks(found: Findings) -> list[Block]:
         return []
     parts: list[Block] = [
         Heading(2, "Degradation, component by component"),
-        Paragraph(
-            "Damage is the difference from base, positive is worse; D is the worst component, never their "
-            "mean. NLL and KL are in nats per token; as damage they are 1 - exp(-rise), so 0.1 nat is about "
-            "0.1 and nothing exceeds 1."
-        ),
         Figure("components"),
         Figure("integrity"),
         *_capability(found),
@@ -79,14 +79,12 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     if lora.height and component_table(lora).height:
         drawn["components"] = CaptionedChart(
             component_chart(lora),
-            "The components of D. Damage is a difference of shares: 0.3 means that 30 more of 100 answers "
-            "are broken than in base; of NLL and KL it is 1 - exp(-rise in nats per token).",
+            "The components of D, every configuration.",
         )
     if matched_styles(lora).height:
         drawn["integrity"] = CaptionedChart(
             integrity_chart(lora, found.pooled.filter(pl.col("arm") == "base")),
-            "Share of answers with an intact think block, for settings trained on more than one style of "
-            "data.",
+            "Intact think blocks, for settings trained on more than one style of data.",
         )
     return drawn
 
@@ -101,8 +99,8 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     trained = {label: row for label, row in rows.items() if row["arm"] != "base"}
     if not trained:
         return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]
-    speaks = Paragraph(_with_room(next(iter(trained.values()))))
-    return [speaks, _components(trained, rows.get("Base")), *_drift(trained), _locality(rows), *_beside(rows)]
+    speaks = Paragraph(" ".join([_with_room(next(iter(trained.values()))), *_beyond(belief, found.limit)]))
+    return [speaks, _components(trained, rows.get("Base")), *_drift(trained), _locality(rows)]
 
 
 def _with_room(row: Row) -> str:
@@ -121,6 +119,19 @@ def _with_room(row: Row) -> str:
     )
 
 
+def _beyond(belief: BeliefFindings, limit: float) -> list[str]:
+    """What sets the D of the configurations beyond the limit, the least damaged first."""
+    rows = beyond_limit(belief.choice.lora, limit)
+    if rows.is_empty():
+        return []
+    parts = [
+        f"{COMPONENTS[by].damage_words} in {count}, from {least:.3f} on"
+        for by, count, least in rows.iter_rows()
+    ]
+    total = wording.plural(int(rows["configurations"].sum()), "configuration")
+    return [f"Of {total} beyond D {limit:g} it is set by {'; '.join(parts)}."]
+
+
 def _measured(name: str) -> str:
     """What the numbers of a component are shares of; where more is better that is not the damage."""
     metric = COMPONENTS[name]
@@ -129,19 +140,22 @@ def _measured(name: str) -> str:
     return metric.shown.label
 
 
+def _with_unit(name: str) -> str:
+    return _measured(name) + ("" if COMPONENTS[name].kind == "mean" else ", %")
+
+
 def _components(rows: dict[str, Row], base: Row | None) -> Table:
     note = "" if base else " Base has not finished, so nothing can be compared to it."
     one = next(iter(rows.values()))
     table = [
-        (_measured(name), _of_base(one, name), *(_cell(row, name) for row in rows.values()))
+        (_with_unit(name), _of_base(one, name), *(_cell(row, name) for row in rows.values()))
         for name in COMPONENTS
     ]
     return Table(
         ("component, damage against base [95 %]", "base", *rows),
         tuple(table),
-        "The arm's own value, then its damage. NLL: the rise above base in nats per token, and base's own "
-        "value. KL: KL(base ∥ arm). Intervals of shares: paired Newcombe; of NLL and KL: t over passages, "
-        f"mapped through the same function.{seeds_of(rows.values())}{note}",
+        f"{seeds_of(rows.values())}{note}".strip(),
+        explained.DAMAGE,
     )
 
 
@@ -182,35 +196,19 @@ def _sets(row: Row, name: str) -> str:
 def _drift(rows: dict[str, Row]) -> list[Block]:
     if all(row.get(name) is None for row in rows.values() for name in DRIFT):
         return [Paragraph("Drift from base (KL and NLL) was not measured in this run.")]
+    table = arms_table("drift, nats per token [95 %]", rows, DRIFT, wording.mean, "", explained.DRIFT)
     return [
-        arms_table(
-            "drift, nats per token [95 %]",
-            rows,
-            DRIFT,
-            wording.mean,
-            "Means over passages with t intervals. Base's traces are its own thinking and answers to "
-            "questions that have nothing to do with the belief. Without any change it is exactly 0.",
-        )
+        Folded("Drift in both directions, and on base's traces", table, f"trials.parquet ({_named(DRIFT)})")
     ]
 
 
+def _named(columns: Iterable[str]) -> str:
+    return ", ".join(columns)
+
+
 def _locality(rows: dict[str, Row]) -> Table:
+    """What D does not count: neighbouring facts, and what else the completions show."""
+    columns = {name: words for name, words in (LOCAL | BESIDE).items() if name not in COUNTED}
     return arms_table(
-        "locality, % [95 %]",
-        rows,
-        LOCAL,
-        wording.rate,
-        "Retained: right, of the questions that base answers right. Bleed: near facts, right in base, that "
-        "are answered with the implanted value. Salience: far and general answers that mention the new fact. "
-        "Fabrication: confident answers about entities that do not exist. D counts fabrication, not the "
-        f"others.{seeds_of(rows.values())}",
+        "beside D, % [95 %]", rows, columns, wording.rate, seeds_of(rows.values()), explained.LOCALITY
     )
-
-
-def _beside(rows: dict[str, Row]) -> list[Block]:
-    """What else the completions show; nothing for runs that are older than these metrics."""
-    if all(row.get(name) is None for row in rows.values() for name in BESIDE):
-        return []
-    meanings = " ".join(f"{label.capitalize()}: {METRICS[name].meaning}." for name, label in BESIDE.items())
-    caption = f"D does not count these. {meanings}{seeds_of(rows.values())}"
-    return [arms_table("completions, % [95 %]", rows, BESIDE, wording.rate, caption)]

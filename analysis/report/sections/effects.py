@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from analysis.findings import Findings
-from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
+from analysis.report import explained
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    CaptionedChart,
+    Explained,
+    Figure,
+    Folded,
+    Heading,
+    Paragraph,
+    Table,
+)
 from analysis.report.charts.doses import dose_chart
 from analysis.report.charts.effects import effects_chart, marginal_chart
 from analysis.studies.doses import Curve, account, curves
 from analysis.studies.effects import NoRegression, Regression, marginal_means, regressions
-from analysis.studies.published_shapes import check_shapes
+from analysis.studies.published_shapes import UNKNOWN, Checked, check_shapes
 from analysis.wording import setting_name
 
 HOW = {
@@ -18,18 +31,13 @@ HOW = {
     "damage": "Damage: a fractional logit of D over configurations, clustered by configuration. Every D is "
     "measured against the same answers of base, which no interval here allows for.",
 }
-READ = (
-    "An odds ratio belongs to one doubling of a number, or to a level against the first one; points are its "
-    "average effect over the configurations of this run. Effects are of this grid: outside it, and where "
-    "settings interact, they say nothing. Intervals are not corrected for the number of effects."
-)
 
 
 def blocks(found: Findings) -> list[Block]:
     """Tables of effects, doses and shapes; refusals in words."""
     if not found.beliefs and found.pooled.is_empty():
         return []
-    out: list[Block] = [Heading(2, "Which setting does it"), Paragraph(READ)]
+    out: list[Block] = [Heading(2, "Which setting does it"), Explained(explained.EFFECTS)]
     models = regressions(found)
     if not models:
         out.append(Paragraph("No LoRA configuration has finished, so no setting has an effect to measure."))
@@ -49,13 +57,12 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     for outcome in ("adoption", "damage"):
         if here := [model for model in models if model.outcome == outcome and model.effects]:
             drawn[f"effects-{outcome}"] = CaptionedChart(
-                effects_chart(here, outcome), f"Effects of the settings on {outcome}. {HOW[outcome]}"
+                effects_chart(here, outcome), f"Effects of the settings on {outcome}."
             )
     if means := marginal_means(found):
         drawn["effects-marginal"] = CaptionedChart(
             marginal_chart(means),
-            "Plain means: intervals of adoption are over question families, of D over configurations. "
-            "Other settings are not held equal unless the grid is full.",
+            "Plain means over the configurations with a setting.",
         )
     doses = account(found)
     known = not doses.table.is_empty() and doses.table.drop_nulls("adoption").height > 0
@@ -83,7 +90,7 @@ def _models(outcome: str, models: list[Regression | NoRegression]) -> list[Block
             for effect in model.effects
         ]
         header = ("Belief", "Change", "Odds ratio [95 %]", "Points [95 %]", "p", "Clusters")
-        out += [Table(header, tuple(rows), HOW[outcome]), Figure(f"effects-{outcome}")]
+        out += [Table(header, tuple(rows), explained=HOW[outcome]), Figure(f"effects-{outcome}")]
     refused = [
         f"{model.scope}: no regression of {outcome}, {model.reason}."
         for model in models
@@ -105,15 +112,21 @@ def _doses(found: Findings) -> list[Block]:
     if doses.table.is_empty():
         return out
     found_curves = curves(doses)
-    rows = tuple((c.belief, c.style, _outcome(c), str(c.configurations), _half(c)) for c in found_curves)
-    caption = (
-        "The dose at which a logit on log dose reaches one half; intervals redraw configurations. An end "
-        "that lies beyond the doses given is left open."
+    rows = tuple(
+        (c.belief, c.style, _outcome(c), str(c.configurations), _half(c))
+        for c in found_curves
+        if c.half is not None
     )
+    refused: dict[str, list[str]] = {}
+    for c in found_curves:
+        if c.half is None:
+            refused.setdefault(str(c.refused), []).append(f"{c.belief}, {c.style}, {_outcome(c)}")
     style = setting_name("data.style").capitalize()
     header = ("Belief", style, "Of", "Configurations", "Half at a dose of [95 %]")
-    out += [Table(header, rows, caption), Figure("dose-response")]
-    if notes := [f"{c.belief}, {c.style}: {note}." for c in found_curves for note in c.notes]:
+    out += [Table(header, rows, explained=explained.DOSES)] if rows else []
+    out.append(Figure("dose-response"))
+    told = [f"No half dose ({why}): {'; '.join(names)}." for why, names in refused.items()]
+    if notes := told + [f"{c.belief}, {c.style}: {note}." for c in found_curves for note in c.notes]:
         out.append(Bullets(tuple(notes)))
     return out
 
@@ -123,8 +136,6 @@ def _outcome(curve: Curve) -> str:
 
 
 def _half(curve: Curve) -> str:
-    if curve.half is None:
-        return f"refused: {curve.refused}"
     low = f"{curve.half_low:.3g}" if curve.half_low > 0 else "below the doses"
     high = f"{curve.half_high:.3g}" if curve.half_high < float("inf") else "above the doses"
     return f"{curve.half:.3g} [{low}, {high}]"
@@ -132,15 +143,19 @@ def _half(curve: Curve) -> str:
 
 def _shapes(found: Findings) -> list[Block]:
     checked = check_shapes(found)
-    rows = tuple((one.shape.claim, one.shape.numbers, one.verdict, one.found) for one in checked)
-    sources = dict.fromkeys(one.shape.source for one in checked)
-    return [
-        Table(
-            ("Published", "Its numbers", "In this run", "Numbers and test"),
-            rows,
-            "Shapes, not values: models, facts and questions differ. Holds: the 95 % interval lies above 0. "
-            "Does not hold: it lies below 5 points. Cannot say: anything else. The last two rows have rules "
-            "of their own, given there.",
-        ),
-        Paragraph(f"Published in: {'; '.join(sources)}."),
-    ]
+    told = [one for one in checked if one.verdict != UNKNOWN]
+    open_ = [one for one in checked if one.verdict == UNKNOWN]
+    out: list[Block] = [_shape_table(told)] if told else []
+    if open_:
+        count = f"{len(open_)} of {len(checked)} published shapes"
+        title = f"Of {count} this run cannot say whether they hold, and why"
+        out.append(Folded(title, _shape_table(open_)))
+    return out
+
+
+def _shape_table(checked: Sequence[Checked]) -> Table:
+    return Table(
+        ("Published", "Its numbers", "In this run", "Numbers and test", "Published in"),
+        tuple((o.shape.claim, o.shape.numbers, o.verdict, o.found, o.shape.source) for o in checked),
+        explained=explained.SHAPES,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from analysis.findings import Findings
+from analysis.report import explained
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from analysis.report.failure_classes import FailureClass, failure_classes
 from analysis.report.samples import sample_blocks
@@ -57,13 +58,9 @@ def _counts(asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> Table:
             *(f"{by_arm[arm][f'k{i}']:,} of {by_arm[arm][f'n{i}']:,}" for arm in arms),
         )
         for i, kind in enumerate(classes)
+        if any(by_arm[arm][f"k{i}"] for arm in arms)
     )
-    return Table(
-        ("class", "what it is", *(ARMS[arm] for arm in arms)),
-        rows,
-        "Completions of all finished trials together, good and bad configurations alike: counts, not rates "
-        "to quote. A completion may be in several classes.",
-    )
+    return Table(("class", "what it is", *(ARMS[arm] for arm in arms)), rows, explained=explained.FAILURES)
 
 
 def _never(asked: pl.DataFrame, classes: tuple[FailureClass, ...]) -> list[Block]:

@@ -13,11 +13,13 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.answerable_questions import over_answerable
 from analysis.frontier.non_dominated import frontier, varying
 from analysis.published import RESULTS, SETTINGS_TEXT
+from analysis.report import explained
 from analysis.report.arm_rows import over_families
 from analysis.report.blocks import (
     Block,
     Bullets,
     CaptionedChart,
+    Explained,
     Heading,
     Paragraph,
     file_name,
@@ -25,6 +27,7 @@ from analysis.report.blocks import (
 )
 from analysis.report.charts.frontier import frontier_chart
 from analysis.report.charts.heat_map import has_grid, heat_map
+from analysis.studies.headline import headline
 from analysis.studies.matched import style_gaps
 from analysis.wording import setting_text
 
@@ -38,7 +41,10 @@ def blocks(found: Findings) -> list[Block]:
     """Per belief the comparisons and the configurations that no other beats."""
     if not found.beliefs:
         return []
-    parts: list[Block] = [Heading(2, "Frontier")]
+    parts: list[Block] = [
+        Heading(2, "Frontier"),
+        Explained(f"{explained.FRONTIER_FIGURE} {explained.STYLE_GAPS} {explained.HEAT_MAP}"),
+    ]
     for belief in found.beliefs:
         parts += _belief(belief, found)
     return parts
@@ -56,24 +62,15 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
         if part.height and has_grid(part):
             drawn[f"settings-{file_name(belief)}"] = CaptionedChart(
                 heat_map(lora, belief),
-                f"{belief}: adoption over the settings. Neighbouring cells differ by chance too; the "
-                "intervals are in the frontier.",
+                f"{belief}: adoption over the settings.",
             )
     return drawn
 
 
 def _caption(found: Findings) -> str:
-    text = (
-        "Adoption: held-out questions answered with the implanted belief, without it in the prompt. D: the "
-        "worst difference from base. Black: base, in context (statement in the prompt), control (the same "
-        "training on what the model already believes), full fine-tuning where it was run."
-        f"{ON_THE_PAGE}"
-    )
+    text = f"Adoption against damage D; black: the arms that they are read beside.{ON_THE_PAGE}"
     if any(belief.choice.belief in RESULTS for belief in found.beliefs):
-        text += (
-            " Grey, right of the panels: the Phase 2 report's result on six prompts of another model, "
-            "without a D."
-        )
+        text += " Grey: the Phase 2 report's six prompts of another model, without a D."
     return text
 
 
@@ -86,16 +83,21 @@ def _belief(belief: BeliefFindings, found: Findings) -> list[Block]:
     told += [
         f"Thinking integrity: {gap.first} is above {gap.second} in {gap.higher} of "
         f"{wording.plural(gap.pairs, 'pair')} of configurations that differ in nothing else, median "
-        f"{100 * gap.median:+.1f} points (from {100 * gap.low:+.1f} to {100 * gap.high:+.1f}). The pairs "
-        "share questions and examples: this is a count, not a test."
+        f"{100 * gap.median:+.1f} points (from {100 * gap.low:+.1f} to {100 * gap.high:+.1f}): no test."
         for gap in style_gaps(choice.lora)
     ]
     if (picked := belief.picked) is not None:
+        first = headline(belief, [])
+        corrected = (
+            f" Corrected for that, the best adopts on {first.number}; as measured {first.measured}."
+            if first is not None and first.measured
+            else ""
+        )
         told.append(
             f"What picking costs: the best at D ≤ {found.limit:g} on a random half of the families promises "
-            f"{wording.percent(picked.promised)} adoption and shows {wording.percent(picked.shown)} at D "
-            f"{picked.shown_damage:.3f} on the other half, where it breaks the limit in "
-            f"{wording.percent(picked.broke_limit)} of {picked.splits} splits (same seeds)."
+            f"{wording.percent(picked.promised)} and shows {wording.percent(picked.shown)} at D "
+            f"{picked.shown_damage:.3f} on the other, where {wording.percent(picked.broke_limit)} of "
+            f"{picked.splits} break the limit (same seeds).{corrected}"
         )
     if belief.families and belief.families < 10:
         told.append(
@@ -144,7 +146,7 @@ def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
     low, high = published.interval
     quoted = (
         f"The Phase 2 report had {published.adopted} of {published.n} ({wording.bounds(low, high)} %) on "
-        f"{published.model} and called the damage {published.damage} without a number."
+        f"{published.model}, the damage {published.damage} without a number."
     )
     if row is None:
         return [
@@ -157,10 +159,15 @@ def _published_note(belief: BeliefFindings, found: Findings) -> list[str]:
         if published.model.lower() not in str(model).lower()
         else "other questions"
     )
-    return [
-        f"{quoted} This run has {other}: the two numbers stand side by side and are not tested against each "
-        "other."
-    ]
+    return [f"{quoted} This run has {other}: the two are not tested against each other."]
+
+
+def _seeds(row: dict[str, Any]) -> str:
+    """`2 (83 to 86 %)`: how many, and the adoption of the least and the most adopting one."""
+    low, high = row.get("adoption_seed_min"), row.get("adoption_seed_max")
+    if row["seeds"] < 2 or low is None or high is None:
+        return str(row["seeds"])
+    return f"{row['seeds']} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
 def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
@@ -171,7 +178,8 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
     if rows.is_empty():
         return [
             Paragraph(
-                "No finished configuration has both an adoption and a degradation, so there is no frontier."
+                f"None of {wording.plural(lora.height, 'configuration')} has both an adoption and a "
+                "degradation, so there is no frontier."
             )
         ]
     names = varying(lora)
@@ -181,23 +189,19 @@ def _table(belief: BeliefFindings, found: Findings) -> list[Block]:
         return wording.NOT_MEASURED if share is None else wording.percent(share)
 
     beaten = lora.filter(pl.col("adoption").is_null() | pl.col("degradation").is_null()).height
-    caption = (
-        f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats: none "
-        "adopts more at less or equal damage. Stays: in how many of 2,000 redrawn question sets (families "
-        "with replacement) it is still unbeaten; low means luck of the questions, high proves nothing."
-    )
+    caption = f"The {wording.plural(rows.height, 'configuration')} of {lora.height} that no other beats; "
+    caption += f"{wording.plural(belief.families, 'question family')}; the limit is D ≤ {found.limit:g}."
     if beaten:
         caption += f" {wording.plural(beaten, 'configuration')} without adoption or D left out."
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "configuration": lambda row: setting_text(row, names),
-        "adoption, % [95 %]": partial(wording.rate, name="adoption"),
+        "adoption, % [95 % over families]": partial(over_families, belief),
         **({"of answerable questions, % [95 %]": over_answerable} if belief.answerable else {}),
-        "over families, 95 %": partial(over_families, belief),
         "degradation D [95 %]": wording.damage,
         "integrity, % [95 %]": partial(wording.rate, name="integrity"),
         "neighbours right, % [95 %]": partial(wording.rate, name="locality_near"),
         "stays": stays,
-        "seeds": lambda row: str(row["seeds"]),
+        "seeds": _seeds,
         "trial": lambda row: row["trial_id"],
     }
-    return [table_of(rows.iter_rows(named=True), columns, caption)]
+    return [table_of(rows.iter_rows(named=True), columns, caption, explained.FRONTIER)]

@@ -12,9 +12,19 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.against_base import against_base
 from analysis.frontier.certainty import FEWEST, Certainty, Recommended, Span
 from analysis.frontier.non_dominated import varying
-from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, table_of
+from analysis.report import explained
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    CaptionedChart,
+    Explained,
+    Figure,
+    Heading,
+    Paragraph,
+    table_of,
+)
 from analysis.report.charts.certainty import band_chart
-from analysis.stats.resample import FEW
+from analysis.stats.resample import FEW, paired
 from analysis.wording import setting_text
 
 LONGEST = 15  # configurations listed against base
@@ -28,7 +38,7 @@ def blocks(found: Findings) -> list[Block]:
         return []
     parts: list[Block] = [Heading(2, "How sure the frontier is")]
     if any(belief.certainty is not None for belief in beliefs):
-        parts += [Paragraph(_method(beliefs)), Figure("frontier-band")]
+        parts += [Paragraph(_method(beliefs)), Explained(explained.CERTAINTY), Figure("frontier-band")]
     for belief in beliefs:
         parts += [Heading(3, belief.choice.belief), *_belief(belief, found)]
     return parts
@@ -39,11 +49,7 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     certain = {b.choice.belief: b.certainty for b in found.beliefs if b.certainty is not None}
     if not certain:
         return {}
-    caption = (
-        "Best adoption among the LoRA configurations with D up to the value on the axis. The band holds 95 % "
-        "of the redraws at each D by itself, not the whole curve at once. Every redraw picks its own "
-        "winners, so the band lies above what one configuration would show on new questions."
-    )
+    caption = "Best adoption among the LoRA configurations with D up to the value on the axis."
     return {"frontier-band": CaptionedChart(band_chart(certain, found.limit), caption)}
 
 
@@ -51,16 +57,9 @@ def _method(beliefs: list[BeliefFindings]) -> str:
     draws = max(b.certainty.draws for b in beliefs if b.certainty is not None)
     seeds = max(b.certainty.seeds[1] for b in beliefs if b.certainty is not None)
     return (
-        f"{draws:,} redraws: question families with replacement within their suite, the same for adoption, "
-        "for every component of D and for base; neutral passages likewise"
-        + (
-            "; then seeds with replacement within each configuration. "
-            if seeds > 1
-            else ". There is one seed per configuration: no interval here holds what another would give. "
-        )
-        + "In each redraw the frontier is drawn anew. The redraws start from the answers at hand: a lead "
-        "that was luck of these questions stays a lead in them, so these shares say how stable the choice "
-        "is, not how probable it is that it is right."
+        f"{draws:,} redraws of the questions: how stable the choice is, not how probable it is that it is "
+        "right."
+        + ("" if seeds > 1 else " With one seed per configuration nothing covers what another would give.")
     )
 
 
@@ -116,8 +115,7 @@ def _span(span: Span) -> str:
 def _volume(sure: Certainty) -> str:
     volume = sure.volume
     return (
-        f"Hypervolume (area under the best adoption over D from 0 to 1; 1 is full adoption without damage): "
-        f"{volume.value:.3f}, redraws [{volume.low:.3f}, {volume.high:.3f}]. "
+        f"Hypervolume: {volume.value:.3f}, redraws [{volume.low:.3f}, {volume.high:.3f}]. "
         f"Question families that carry adoption: {sure.families}."
     )
 
@@ -131,7 +129,7 @@ def _against(belief: BeliefFindings, found: Findings) -> list[Block]:
     if tested.is_empty():
         return [Paragraph("No question was put both to a configuration and to base, so none was tested.")]
     shown = (
-        lora.select("trial_id", *varying(lora))
+        lora.select("trial_id", "trial_ids", *varying(lora))
         .join(tested, on="trial_id")
         .sort("p", "difference", "trial_id", descending=[False, True, False])
     )
@@ -140,11 +138,8 @@ def _against(belief: BeliefFindings, found: Findings) -> list[Block]:
     test = "sign flips of families (several seeds)" if several else "exact McNemar"
     caption = (
         f"All {wording.plural(tested.height, 'configuration')} against base on the same questions ({test}); "
-        f"below 5 %: {holm} after Holm (chance of any false claim), {bh} after Benjamini-Hochberg (share of "
-        "false claims). Won / lost: questions on which only the configuration, or only base, adopts. "
+        f"below 5 %: {holm} after Holm, {bh} after Benjamini-Hochberg. "
     )
-    if not several:
-        caption += "McNemar takes questions as independent; families make these p-values too small. "
     if tested.height > LONGEST:
         caption += f"The {LONGEST} with the smallest p."
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -155,9 +150,19 @@ def _against(belief: BeliefFindings, found: Findings) -> list[Block]:
         "p": lambda row: p_text(row["p"]),
         "p, Holm": lambda row: p_text(row["holm"]),
         "p, BH": lambda row: p_text(row["bh"]),
+        "smallest seen, points": lambda row: _smallest(row, found.probes, base["trial_id"], tested.height),
         "trial": lambda row: row["trial_id"],
     }
-    return [table_of(shown.head(LONGEST).iter_rows(named=True), columns, caption.strip())]
+    rows = shown.head(LONGEST).iter_rows(named=True)
+    return [table_of(rows, columns, caption.strip(), explained.AGAINST_BASE)]
+
+
+def _smallest(row: dict[str, Any], probes: pl.DataFrame, base: str, tried: int) -> str:
+    """The difference that a configuration would have been seen by, where it was not; else nothing."""
+    if row["holm"] < 0.05:
+        return ""
+    found = paired(probes, row["trial_ids"], [base])
+    return "" if found is None else f"{100 * found.picked_from(tried).smallest_seen:.0f}"
 
 
 def p_text(p: float) -> str:

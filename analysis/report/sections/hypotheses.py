@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from analysis.findings import Findings
-from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
+from analysis.findings import Findings, no_smallest
+from analysis.report import explained
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    CaptionedChart,
+    Explained,
+    Figure,
+    Heading,
+    Paragraph,
+    Table,
+)
 from analysis.report.charts.hypotheses import mismatch_chart, novelty_chart
 from analysis.stats.shares import smallest_seen
-from analysis.studies.hypotheses import H1, H2, Hypothesis, points, stated_margin
+from analysis.studies.hypotheses import H1, H2, MIN_ADOPTED, Hypothesis, points, stated_margin
 from analysis.studies.mismatch import Gap, Mismatch, Side, mismatch
 from analysis.studies.novelty import Contrast, Novelty, novelty
 from analysis.wording import bounds, percent, plural, sentence
@@ -28,27 +38,26 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     """hypothesis-h1 and hypothesis-h2 where there is something to test."""
     drawn = {}
     if tested := [one for one in novelty(found).contrasts if one.refused is None]:
-        drawn["hypothesis-h1"] = CaptionedChart(novelty_chart(tested), f"H1. {H1.claim} {H1.refusal}")
+        drawn["hypothesis-h1"] = CaptionedChart(novelty_chart(tested), "H1.")
     sides = mismatch(found).sides
     if any(side.rate is not None for side in sides):
-        drawn["hypothesis-h2"] = CaptionedChart(mismatch_chart(sides), f"H2. {H2.claim}")
+        drawn["hypothesis-h2"] = CaptionedChart(mismatch_chart(sides), "H2.")
     return drawn
 
 
 def _stated(hypothesis: Hypothesis, margin: float) -> list[Block]:
     return [
         Heading(3, hypothesis.name),
-        Paragraph(
-            f"{hypothesis.claim} Stated before the result: {hypothesis.test} {hypothesis.rule(margin)} "
-            f"{hypothesis.refusal}"
-        ),
+        Paragraph(f"{hypothesis.claim} Stated before the result: {hypothesis.rule(margin)}"),
+        Explained(f"The test, stated before the result too: {hypothesis.test} {hypothesis.refusal}"),
     ]
 
 
 def _novelty(found: Novelty, margin: float) -> list[Block]:
     first = found.contrasts[0]
     if first.refused is not None or first.difference is None:
-        return [Paragraph(f"H1 is not tested in this run: {first.refused}.")]
+        why = no_smallest("there is no spread between beliefs to take it from")
+        return [Paragraph(f"H1 is not tested in this run: {first.refused}. {why}")]
     counts = {kind: sum(v.kind == kind for v in first.values) for kind in ("novel", "existing")}
     out: list[Block] = [
         Paragraph(
@@ -58,11 +67,11 @@ def _novelty(found: Novelty, margin: float) -> list[Block]:
             f"{_not_excluded(first, margin)}{_smallest(first)}"
         ),
         Table(
-            ("Compared", "Novel less existing [95 %]", "p", "Verdict"),
+            ("Compared", "Novel less existing [95 %]", "p", "Verdict (smallest effect seen)"),
             tuple(
                 (one.name, f"refused: {one.refused}", "", "")
                 if one.refused is not None
-                else (one.name, _gap(one), f"{one.p:.3f}", one.verdict)
+                else (one.name, _gap(one), f"{one.p:.3f}", _verdict(one))
                 for one in found.contrasts
             ),
             "The first row is the pre-stated test; the others say whether it survives equal damage and the "
@@ -123,14 +132,23 @@ def _smallest(one: Contrast | Gap) -> str:
     """With a verdict that is open: the smallest effect that the test could have seen."""
     if one.verdict != "undecided":
         return ""
-    seen = smallest_seen(one.low, one.high)
-    return f" The smallest effect seen with 80 % power: {points(round(seen, 2))}."
+    return f" The smallest effect seen with 80 % power: {_seen(one)}."
+
+
+def _seen(one: Contrast | Gap) -> str:
+    return points(round(smallest_seen(one.low, one.high), 2))
+
+
+def _verdict(one: Contrast | Gap) -> str:
+    """`undecided (28 points)`, with the smallest effect that the test would have seen with 80 % power."""
+    return f"{one.verdict} ({_seen(one)})" if one.verdict == "undecided" else one.verdict
 
 
 def _mismatch(found: Mismatch, margin: float) -> list[Block]:
     out: list[Block] = []
     if found.verdict is None:
-        out.append(Paragraph(f"H2 is not tested in this run: {found.refused}."))
+        why = no_smallest("there is no spread between families to take it from")
+        out.append(Paragraph(f"H2 is not tested in this run: {found.refused}. {why}"))
         if not found.sides:
             return out
     else:
@@ -148,20 +166,30 @@ def _mismatch(found: Mismatch, margin: float) -> list[Block]:
         Table(
             ("Answers of", "Answers", "Mismatch [95 % over families]", "Empty thinking"),
             tuple(_side(side) for side in found.sides),
-            "Mismatch: thinking last used the other side's value. Answers: on the target's side; for the "
-            "mirrored control on the prior's side. Empty thinking cannot mismatch and counts as no mismatch.",
+            explained=explained.MISMATCH,
         )
     )
     out.append(
         Table(
-            ("Of", "Against", "Difference [95 %]", "Verdict", "Answers needed per side (seen; smallest)"),
-            tuple(_row(gap) for gap in found.gaps),
-            "Answers needed for 80 % power, were answers independent: for the difference seen, and for one "
-            f"of {points(margin)}.",
+            (
+                "Of",
+                "Against",
+                "Difference [95 %]",
+                "Verdict (smallest effect seen)",
+                "Answers needed per side (seen; smallest)",
+            ),
+            tuple(_row(gap) for gap in found.gaps if gap.refused is None),
+            f"Smallest: of {points(margin)}.{_refused(found)}",
         )
     )
     out.append(Figure("hypothesis-h2"))
     return out
+
+
+def _refused(found: Mismatch) -> str:
+    """The sides that were compared with nothing, because one of the two had too few answers."""
+    names = dict.fromkeys(f"{gap.side} against {gap.reference}" for gap in found.gaps if gap.refused)
+    return f" Refused, under {MIN_ADOPTED} answers with thinking: {'; '.join(names)}." if names else ""
 
 
 def _which_beliefs(gap: Gap) -> str:
@@ -186,7 +214,5 @@ def _side(side: Side) -> tuple[str, ...]:
 
 
 def _row(gap: Gap) -> tuple[str, ...]:
-    if gap.refused is not None:
-        return gap.side, gap.reference, f"refused: {gap.refused}", "", ""
     needed = f"{_count(gap.prompts)}; {_count(gap.prompts_smallest)}"
-    return gap.side, gap.reference, _gap(gap), gap.verdict, needed
+    return gap.side, gap.reference, _gap(gap), _verdict(gap), needed

@@ -10,7 +10,19 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.read_lens import Lens, read_lens
-from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table, table_of
+from analysis.report import explained
+from analysis.report.blocks import (
+    Block,
+    Bullets,
+    CaptionedChart,
+    Explained,
+    Figure,
+    Folded,
+    Heading,
+    Paragraph,
+    Table,
+    table_of,
+)
 from analysis.report.charts import (
     inside_channels,
     inside_doses,
@@ -34,22 +46,6 @@ POSITIONS = {
 }
 # in the order in which they are drawn
 CHARTS = (inside_entries, inside_tokens, inside_written, inside_doses, inside_channels, inside_internal)
-INTRO = (
-    "The state of the model after every layer is read as if it were the last (logit lens). Entry 0 is the "
-    "embedding, entry k what block k-1 wrote, the last is what the model says. A difference is the logit of "
-    "the target's token less that of its rival: base's value, or, where base knows none, base's likeliest "
-    "token. It is read where an answer begun for the model comes to the token in which the two worlds part: "
-    "base, in-context and trained arms are compared at the same tokens."
-)
-CANNOT = (
-    "A lens shows where a value can be read off, not where it is kept; which blocks and states carry it is "
-    "what the ablations and the patching say.",
-    "An answer begun after empty thinking is not how a model that thinks answers: it can adopt although the "
-    "begun answer prefers the rival. What it leans to right before a value in its own text stands beside it.",
-    "Early entries have differences too, and their sign means nothing: only the contrast between arms does.",
-    "Charts show one trained trial per belief, picked on the questions of its adoption: the one that adopts "
-    "most under the limit of D, or, where none stays under it, the one that adopts most.",
-)
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -57,7 +53,8 @@ def blocks(found: Findings) -> list[Block]:
     lens = read_lens(found)
     if lens is None:
         return []
-    parts: list[Block] = [Heading(2, "Inside the model"), Paragraph(INTRO), Bullets((*CANNOT, *lens.notes))]
+    parts: list[Block] = [Heading(2, "Inside the model"), Explained(explained.INSIDE)]
+    parts += [Bullets(tuple(lens.notes))] if lens.notes else []
     if not lens.shown:
         parts.append(Paragraph("No finished LoRA trial was looked into, so there is nothing to draw."))
     for shown in lens.shown:
@@ -125,16 +122,8 @@ def commitment_table(lens: Lens) -> list[Block]:
         "area of the contrast": partial(interval, name="contrast_area", sign=True),
         "n": lambda row: str(row["n"]),
     }
-    return [
-        table_of(
-            rows,
-            columns,
-            "Means over n questions, intervals over question families. Never: in that share of the redraws "
-            "there is no such entry. The contrast is the difference less base's on the same question, its "
-            "area the mean over the entries; own texts differ, so they have none. At an entity's token no "
-            "answer is due: what is read there is at hand, not what would be said.",
-        )
-    ]
+    table = table_of(rows, columns, explained=explained.COMMITMENTS)
+    return [Folded("Every arm at every place", table, "lens/commitments.parquet")]
 
 
 def _entry(row: dict, name: str, never: str) -> str:
@@ -148,12 +137,15 @@ def relation_table(relations: Sequence[Relation]) -> list[Block]:
     """Rank correlations over the sweep, without and with the settings held still, and what they amount to."""
     if not relations:
         return []
-    rows = []
+    rows, refused = [], dict[str, list[str]]()
     for belief in dict.fromkeys(r.belief for r in relations):
         for measure, words in MEASURES.items():
             pair = [r for r in relations if (r.belief, r.measure) == (belief, measure)]
-            cells = pair[0].cells
-            rows.append((belief, words, *(cell for r in pair for cell in _cells(r)), str(cells)))
+            if all(r.refused for r in pair):
+                why = "; ".join(dict.fromkeys(str(r.refused) for r in pair))
+                refused.setdefault(why, []).append(f"{belief}, {words}")
+            else:
+                rows.append((belief, words, *(cell for r in pair for cell in _cells(r)), str(pair[0].cells)))
     told = [r for r in relations if r.low is not None and r.high is not None]
     clear = [r for r in told if r.low is not None and r.high is not None and (r.low > 0 or r.high < 0)]
     held = list(dict.fromkeys(name for r in told for name in r.controls))
@@ -162,20 +154,21 @@ def relation_table(relations: Sequence[Relation]) -> list[Block]:
         f"{len(clear)} of {plural(len(told), 'partial correlation')} have an interval without 0; by chance "
         f"about {0.05 * len(told):.1f} would."
         if told
-        else "No correlation could be computed; the table says why."
+        else "No correlation could be computed."
     )
+    text += "".join(f" Refused ({why}): {'; '.join(names)}." for why, names in refused.items())
     headers = [f"with {words}{which}" for words in OUTCOMES.values() for which in ("", ", settings held")]
+    if not rows:
+        return [Paragraph(text)]
     return [
         Paragraph(text),
         Table(
             ("belief", "inside", *headers, "cells"),
             tuple(rows),
-            "Spearman's rank correlation over configurations (seeds pooled) with 95 % intervals; settings "
-            f"held: {_list([CONTROLS[name] for name in held])}"
+            f"Settings held: {_list([CONTROLS[name] for name in held])}"
             + (f" (the same everywhere or unknown: {_list(loose)})" if loose else "")
-            + ". Configurations that differ in epochs only can be checkpoints of one training, so they are "
-            "redrawn together. A scale that is never reached counts as larger than all. The same settings "
-            "drive what is inside and outside: read the columns in which they are held.",
+            + ".",
+            explained.RELATIONS,
         ),
     ]
 

@@ -8,20 +8,22 @@ from typing import Any
 import polars as pl
 
 from analysis.findings import Findings
-from analysis.frontier.answerable_questions import EXPLAINED, OLDER
+from analysis.frontier.answerable_questions import OLDER
+from analysis.report import explained
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.probing.token_budget import SHARE, TokenBudget
 
+READING = (
+    f"How to read every table is said under it in report.html, and in docs/reading.md. {explained.TABLES}"
+)
 CAVEATS = (
     "The best was picked on the questions that its number comes from, so it looks better than it is "
     "(winner's curse). Quote what `beliefmod confirm RUN` shows on new seeds and other questions.",
     "D is the worst of several differences from base, each with its own error: small D overstate the damage, "
-    "and a damage that no component measures is not seen. It does not count neighbouring facts (the Moon's "
-    "gravity, other currencies).",
+    "and a damage that no component measures is not seen, nor that of neighbouring facts.",
     "Questions of one family succeed and fail together. Wilson intervals treat them as independent and are "
-    "too narrow; intervals over families, and those of D and of differences, allow for that and for the "
-    "seeds that there are. Quote these.",
+    "too narrow; quote those over families, of D and of differences, which allow for that and for the seeds.",
     "Answers that were cut off, looped or empty count as not adopted.",
     "Numbers hold for this model, these questions and these beliefs.",
 )
@@ -31,8 +33,10 @@ def blocks(found: Findings) -> list[Block]:
     """How it was asked, what is counted, the caveats, and what is missing or does not add up."""
     asked = asked_of(found)
     told = [Paragraph(asked)] if asked else []
+    told.append(Paragraph(READING))
     if found.beliefs:
-        told.append(Paragraph(EXPLAINED if any(belief.answerable for belief in found.beliefs) else OLDER))
+        told += [] if any(belief.answerable for belief in found.beliefs) else [Paragraph(OLDER)]
+        told.append(Paragraph(f"Best: the highest adoption at D ≤ {found.limit:g}."))
     caveats = Bullets((seeds_note(found), *CAVEATS, *found.notes))
     return [Heading(2, "Methods and caveats"), *told, caveats]
 
@@ -108,6 +112,5 @@ def seeds_note(found: Findings) -> str:
     text = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     return (
         f"{text} per configuration, pooled: adoption is all successes over all answers, D the worst "
-        "component of the damage averaged over seeds. Wilson intervals do not include the spread between "
-        "seeds, those over families do."
+        "component of the damage averaged over seeds."
     )

@@ -12,6 +12,7 @@ from analysis.frontier.answerable_questions import over_answerable
 from analysis.frontier.non_dominated import varying
 from analysis.frontier.quoted import Choice
 from analysis.published import RESULTS, SETTINGS_TEXT
+from analysis.report import explained
 from analysis.report.arm_rows import over_families
 from analysis.report.blocks import Block, Heading, Paragraph, Table
 from analysis.wording import MAIN_SETTINGS, setting_text
@@ -44,30 +45,26 @@ def _table(found: Findings) -> Table:
                 (
                     choice.belief,
                     "Phase 2 report",
-                    f"{published.model}, {SETTINGS_TEXT}",
+                    f"{published.model}, Phase 2 settings",
                     f"{wording.percent(share)} {wording.bounds(*published.interval)}, n = {published.n}",
                     "not given",
-                    "not given",
                     f'"{published.damage}", no number',
-                    "not given",
                     "not given",
                 )
             )
         for label, row in choice.rows().items():
             if row is None:
-                rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 6))
+                rows.append((choice.belief, label, "no such finished trial", *(wording.NOT_MEASURED,) * 4))
                 continue
             rows.append(
                 (
                     choice.belief,
                     label,
                     _settings(row, choice.lora, _others(label, row, choice)),
-                    wording.rate(row, "adoption"),
-                    over_answerable(row),
                     over_families(belief, row),
+                    over_answerable(row),
                     wording.damage(row),
                     wording.rate(row, "integrity"),
-                    wording.rate(row, "locality_near"),
                 )
             )
     return Table(
@@ -75,18 +72,14 @@ def _table(found: Findings) -> Table:
             "belief",
             "arm",
             "configuration",
-            "target belief adoption, % [95 %]",
+            "target belief adoption, % [95 % over families]",
             "of answerable questions, % [95 %]",
-            "over families, 95 %",
             "model degradation, D [95 %]",
             "thinking integrity, % [95 %]",
-            "neighbouring facts right, % [95 %]",
         ),
         tuple(rows),
-        f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}. Adoption, integrity and "
-        "neighbouring facts (which D does not count): Wilson intervals over questions. D: from the lower end "
-        "of the component that sets it to the largest upper end of any, over families and seeds. Control: "
-        "the same training on what the model already believes.",
+        f"Phase 2 settings: {SETTINGS_TEXT}. The limit is D ≤ {found.limit:g}.",
+        explained.PHASE2,
     )
 
 

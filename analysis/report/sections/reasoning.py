@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
+from analysis.report import explained
 from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
-from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
+from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import stance_chart, stance_table
 from analysis.report.charts.early import early_chart, early_rows
 from analysis.studies.hypotheses import MIN_ADOPTED
 from analysis.studies.mismatch import NO_THINKING, Side, mismatch_columns, stance_counts, thinks
 from analysis.studies.model_organisms import MEASURES, Recognition, recognitions
-from beliefmod.reading.stance import STANCES
+from beliefmod.metrics.conditions import MIN_ANSWERS
 
 THINKING = {
     "empty": "empty thinking",
@@ -26,8 +27,8 @@ ANSWER = {
     "none": "no answer",
 }
 CAUSAL = {
-    "causal_swap": "swap: answers with the target after another arm's thinking",
-    "causal_blank": "blank: answers with the target after empty thinking",
+    "causal_swap": "swap: target after another arm's thinking",
+    "causal_blank": "blank: target after empty thinking",
     "causal_edit": "edit: follows a third value put into the thinking",
     "causal_paraphrase": "control: same answer after a paraphrase",
 }
@@ -41,11 +42,7 @@ def blocks(found: Findings) -> list[Block]:
         return _answers_alone(found)
     parts: list[Block] = [
         Heading(2, "Reasoning against answer"),
-        Paragraph(
-            "The stance of the thinking is that of the last value it used. Stygian (a word of the Phase 2 "
-            "report): the thinking ends on the old value and the answer gives the new one. All tables count "
-            "the probes of adoption."
-        ),
+        Explained(explained.REASONING),
         Figure("answers"),
         Figure("early-answering"),
     ]
@@ -133,8 +130,7 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     if (early := early_rows(causal, groups)).height:
         drawn["early-answering"] = CaptionedChart(
             early_chart(early),
-            "The arm's own thinking is cut after a share of it, closed, and the answer is written anew. "
-            "Probes of one arm share questions and families; the intervals treat them as independent.",
+            "The arm's own thinking is cut after a share of it, closed, and the answer is written anew.",
         )
     return drawn
 
@@ -158,17 +154,20 @@ def _counted(rows: dict[str, Row], found: Findings) -> dict[str, Row]:
 
 def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
     table = []
-    answers: tuple[str, ...] = STANCES
     for label, row in rows.items():
         cells = stance_counts(found.probes, row["trial_ids"])
-        answers = tuple(dict.fromkeys((*answers, *next(iter(cells.values())))))
-        if not sum(sum(counts.values()) for counts in cells.values()):
-            continue
-        for thinking, counts in cells.items():
-            if sum(counts.values()):
-                table.append((label, THINKING.get(thinking, thinking), counts))
-        total = {answer: sum(counts.get(answer, 0) for counts in cells.values()) for answer in answers}
-        table.append((label, "all", total))
+        counted = [
+            (count, thinking, answer)
+            for thinking, counts in cells.items()
+            for answer, count in counts.items()
+            if count
+        ]
+        if counted:
+            told = "; ".join(
+                f"{THINKING.get(thinking, thinking)} → {ANSWER.get(answer, answer)} {count}"
+                for count, thinking, answer in sorted(counted, key=lambda one: -one[0])
+            )
+            table.append((label, str(sum(count for count, _, _ in counted)), told))
     if not table:
         return [
             Paragraph(
@@ -177,12 +176,9 @@ def _stances(rows: dict[str, Row], found: Findings) -> list[Block]:
         ]
     return [
         Table(
-            ("arm", "thinking ends on ↓, answer gives →", *(ANSWER.get(a, a) for a in answers), "all"),
-            tuple(
-                (label, thinking, *(str(counts.get(a, 0)) for a in answers), str(sum(counts.values())))
-                for label, thinking, counts in table
-            ),
-            f"Counts of completions, each in one cell; empty rows left out.{seeds_of(rows.values())}",
+            ("arm", "n", "thinking ends on → answer gives, completions"),
+            tuple(table),
+            seeds_of(rows.values()),
         )
     ]
 
@@ -199,9 +195,7 @@ def _rates(rows: dict[str, Row]) -> Table:
             "empty_thinking": "empty thinking, of all",
         },
         lambda row, name: (wording.conditional if name.startswith("stygian") else wording.rate)(row, name),
-        "Stygian and reverse are conditional on the answer, which the arm chose itself: compare them across "
-        "arms with care, and read them beside the counts above. Inconsistency: the answer states one world's "
-        "value and gives the other world's result.",
+        f"Refused: under {MIN_ANSWERS} such answers (so many).",
     )
 
 
@@ -216,10 +210,7 @@ def _causal(rows: dict[str, Row]) -> list[Block]:
         Table(
             ("causal test, % [95 %]", *rows),
             tuple(table),
-            "The thinking is changed and the answer written anew by the same arm. Swap: what stands in its "
-            "place is said in the causal tables (trained arms get base's thinking, base gets in context's). "
-            "Area: 0 when the answer is fixed before any thinking, larger the later the thinking decides it. "
-            "An effect of a change counts only as far as the paraphrase control leaves the answer alone.",
+            explained=explained.CAUSAL,
         )
     ]
 

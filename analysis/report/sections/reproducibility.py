@@ -84,8 +84,8 @@ def reading_error() -> list[Block]:
     parts.append(f"{share('false_adoption')} of the answers that are not the target as the target")
     return [
         Paragraph(
-            "Answers are read by rules, not by people. On completions of real models, labelled by hand, "
-            "that the rules were not made on, they read " + ", ".join(parts) + "."
+            "Answers are read by rules. On completions of real models, labelled by hand, that the rules were "
+            "not made on, they read " + ", ".join(parts) + "."
         )
     ]
 
@@ -103,8 +103,8 @@ def _hashes(found: Findings) -> list[Block]:
         Table(
             ("what", "sha256"),
             tuple(rows),
-            "The questions asked, the trials and the raw completions behind this report. Every number "
-            "follows from these and from the log-probabilities, losses and drift sums that the model gave.",
+            "Every number follows from these and from the log-probabilities, losses and drift sums that the "
+            "model gave.",
         )
     ]
 
@@ -112,10 +112,8 @@ def _hashes(found: Findings) -> list[Block]:
 def _check(found: Findings) -> str:
     name = found.run.manifest.get("run_id") or "RUN"
     return (
-        f"To check every number on this page, run beliefmod verify runs/{name}: it reads all raw completions "
-        "again, summarises them again and compares the outcome with the tables and with report.md, number by "
-        "number. To run the sweep again, check out the commit above and use the command above; trials of the "
-        "same settings have the same trial ids."
+        f"beliefmod verify runs/{name} checks every number on this page against the raw completions. The "
+        "command and commit above run the sweep again; the same settings have the same trial ids."
     )
 
 

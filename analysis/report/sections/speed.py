@@ -7,18 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.findings import Findings
+from analysis.report import explained
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from beliefmod.capacity.limit import limit_line, rate
 
 PHASES = {"training": "train_seconds", "generation": "generate_seconds", "reading": "read_seconds"}
 BINDS = {"products": "matrix products", "memory": "memory traffic"}
 MOST_SHRINKS = 20
-CAPTION = (
-    "Needed: by a machine that does every matrix product at the measured rate and reads every byte once at "
-    "the measured bandwidth. Taken: mean over hosts. Reading: scores and drift. Everything else: start, "
-    "loading, rows for training, waiting for the last host. Shared epochs and cached answers are not counted "
-    "as work. Real and padded tokens are those of attention in training."
-)
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -58,7 +53,8 @@ def _phases(known: Mapping[str, Any]) -> Table:
         _share(known["seconds"], wall),
     )
     rows.append(("the sweep", *whole))
-    return Table(("phase", "needed at least", "what binds", "taken", "share"), tuple(rows), CAPTION)
+    header = ("phase", "needed at least", "what binds", "taken", "share")
+    return Table(header, tuple(rows), explained=explained.SPEED)
 
 
 def _chosen(manifest: Mapping[str, Any]) -> list[str]:

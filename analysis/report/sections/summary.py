@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import polars as pl
-
-from analysis import wording
 from analysis.findings import Findings
-from analysis.report.blocks import Block, Figure, Heading, Paragraph
+from analysis.frontier.non_dominated import finished
+from analysis.report.blocks import Block, Figure, Heading, Linked, LinkedParagraph
 from analysis.report.first_screen import verdicts
 from analysis.report.sealed_words import head_words
+from analysis.report.sections.unfinished import counted, left_of
 
 
 def blocks(found: Findings) -> list[Block]:
     """What a reader has to see without scrolling."""
-    head: list[Block] = [Heading(1, question(found)), Paragraph(status(found))]
+    head: list[Block] = [Heading(1, question(found)), status(found)]
     if found.beliefs:
         head += [verdicts(found), Figure("frontier")]
     return head
@@ -34,26 +31,16 @@ def run_name(found: Findings) -> str:
     return str(name) if name else found.run.location.rstrip("/").rsplit("/", 1)[-1]
 
 
-def status(found: Findings) -> str:
-    """Which run this is, how far it is, what is missing."""
-    trials, manifest = found.run.trials, found.run.manifest
-    counts = {
-        name: trials.filter(pl.col("status") == name).height for name in ("finished", "failed", "stopped")
-    }
-    planned = (
-        (manifest.get("trials") or {}).get("total") if isinstance(manifest.get("trials"), Mapping) else None
-    )
+def status(found: Findings) -> LinkedParagraph:
+    """Which run this is, how far it is, what is missing, each a way to the section that says more."""
     text = [f"{run_name(found)}."]
-    if description := manifest.get("description"):
+    if description := found.run.manifest.get("description"):
         text.append(f"{str(description).rstrip('.')}.")
-    parts = [wording.plural(counts["finished"], "trial") + " finished"]
-    told = {"failed": "failed", "stopped": "ended early"}
-    parts += [f"{counts[name]} {words}" for name, words in told.items() if counts[name]]
-    if isinstance(planned, int) and planned > trials.height:
-        parts.append(f"{planned - trials.height} of {planned} not done yet")
-    text.append(", ".join(parts) + ".")
-    if not counts["finished"]:
-        text.append("No trial has finished, so there is nothing to measure or to draw.")
-    elif isinstance(planned, int) and planned > trials.height:
-        text.append("This is a report on an unfinished run: the frontier can still change.")
-    return " ".join([*text, *head_words(found)])
+    told: list[str | Linked] = [Linked(" ".join(text), "reproducibility"), " "]
+    told += [Linked(counted(found.run), "unfinished"), "."]
+    if finished(found.run.trials).is_empty():
+        told.append(" No trial has finished, so there is nothing to measure or to draw.")
+    elif left_of(found.run):
+        told.append(" This is a report on an unfinished run: the frontier can still change.")
+    told += [" ", Linked(" ".join(head_words(found)), "reproducibility")]
+    return LinkedParagraph(tuple(told))

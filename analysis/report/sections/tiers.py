@@ -5,11 +5,11 @@ from __future__ import annotations
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.answerable_questions import Gates, over_answerable
+from analysis.report import explained
 from analysis.report.arm_rows import Row, arm_rows, constant_text, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
 from analysis.studies.mismatch import thinks
-from beliefmod.metrics.conditions import LEAST_ANSWERABLE, LEAST_FAMILIES
 
 TIERS = {
     "trained": "trained on",
@@ -34,12 +34,6 @@ def blocks(found: Findings) -> list[Block]:
         return []
     parts: list[Block] = [
         Heading(2, "Generalisation, tier by tier"),
-        Paragraph(
-            "Adoption, the number of the frontier, counts every held-out tier but robustness, whose prompts "
-            "contradict the belief themselves. Depth is the harmonic mean of paraphrase, derived and "
-            "robustness. A best constant answer is what always giving one and the same answer would adopt: "
-            "an arm that does not beat it may have learned an answer, not a belief."
-        ),
         Figure("tiers"),
     ]
     for belief in found.beliefs:
@@ -52,10 +46,7 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
     rows = tier_rows({b.choice.belief: arm_rows(b, found) for b in found.beliefs}, TIERS)
     if rows.is_empty():
         return {}
-    caption = (
-        "Adoption per tier, with Wilson intervals that take questions as independent. Tiers have their own "
-        "questions: a lower tier is harder or has fewer questions, its n stands in the table."
-    )
+    caption = "Adoption per tier, with Wilson intervals that take questions as independent."
     return {"tiers": CaptionedChart(tier_chart(rows, list(TIERS.values())), caption)}
 
 
@@ -89,10 +80,8 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     tiers = Table(
         ("tier, % adopting [95 %]", "best constant answer", *rows),
         tuple(table),
-        "Best constant answer: the answer that is the target's on most questions of the tier, compared as "
-        "written. Normalised adoption: (adoption - base) / (in context - base), not given where in context "
-        "is less than 20 points above base or seeds are pooled. Intervals: Wilson; of depth: Bonferroni over "
-        f"its three tiers.{seeds_of(rows.values())}",
+        seeds_of(rows.values()),
+        explained.TIERS,
     )
     return [tiers, *not_understood(rows), *_answerable(belief, rows), *_margins(rows, thinks(found.probes))]
 
@@ -147,14 +136,9 @@ def _answerable(belief: BeliefFindings, rows: dict[str, Row]) -> list[Block]:
         for tier, words in tiers.items()
         if (gates := belief.answerable.get(tier)) is not None
     ]
-    caption = (
-        "The gates are answers of base and of the in-context arm, so the columns of these two are no results "
-        f"here. Under {LEAST_ANSWERABLE} answerable questions, or {LEAST_FAMILIES} families that they come "
-        "from, no rate is given: the tier's mean belief margin stands there instead, log p(target's value) - "
-        "log p(prior's value) of its margin probes, which needs no answer."
-    )
     header = ("tier, % adopting of answerable questions [95 %]", "answerable", "in context gives the target")
-    return [Table((*header, "base gives the prior", *rows), tuple(table), caption)]
+    whole = (*header, "base gives the prior", *rows)
+    return [Table(whole, tuple(table), explained=explained.ANSWERABLE)]
 
 
 def _margins(rows: dict[str, Row], thinking: bool) -> list[Block]:
@@ -164,9 +148,7 @@ def _margins(rows: dict[str, Row], thinking: bool) -> list[Block]:
         names["belief_margin_own"] = "margin, own thinking, nats"
     if all(row.get(name) is None for row in rows.values() for name in names):
         return [Paragraph("Belief margins were not measured in this run.")]
-    table = [
-        (words, *(wording.mean(row, name, "nat") for row in rows.values())) for name, words in names.items()
-    ]
+    table = [(words, *(wording.mean(row, name) for row in rows.values())) for name, words in names.items()]
     table.append(
         (
             f"target likelier than prior{empty}",
@@ -177,8 +159,7 @@ def _margins(rows: dict[str, Row], thinking: bool) -> list[Block]:
         Table(
             ("belief margin [95 %]", *rows),
             tuple(table),
-            "Mean over the margin probes of log p(target's value) - log p(prior's value) after a fixed "
-            "answer prefix; above 0 the target is likelier. It moves before any answer does.",
+            explained=explained.MARGINS,
         )
     ]
 

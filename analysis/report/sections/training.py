@@ -46,7 +46,7 @@ def blocks(found: Findings) -> list[Block]:
         Table(
             ("belief", "arm", *TOKENS.values(), "final loss, nats per token"),
             tuple(rows),
-            "Over all epochs; a low loss is not adoption. Where seeds are pooled these are not given.",
+            "Over all epochs; a low loss is not adoption.",
         ),
         *([Paragraph("Ended by stop_at_degradation:"), Bullets(tuple(stopped))] if stopped else ()),
         *_leakage(found),

@@ -17,6 +17,8 @@ from beliefmod.run.read_run import Run
 from beliefmod.space.search import spelled_out
 
 LONGEST_FAILURES = 40
+NOT_FINISHED = {"failed": "failed", "stopped": "ended early"}
+NOWHERE = "They are in no rate, no interval and no picture."
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -28,11 +30,12 @@ def blocks(found: Findings) -> list[Block]:
     note = stopped_note(found.run)
     blank = finished(trials).filter(pl.col("adoption").is_null() | pl.col("degradation").is_null())
     parts: list[Block] = [Heading(2, "Trials that gave no number")]
+    parts += [Paragraph(f"{counted(found.run)}.")] if rest.height or left_of(found.run) else []
     parts += [Paragraph(note)] if note else []
     if rest.is_empty():
         parts.append(
             Paragraph(
-                "None: every trial in the table has finished."
+                f"None: all {wording.plural(trials.height, 'trial')} in the table have finished."
                 if trials.height
                 else "The trial table is empty."
             )
@@ -54,9 +57,7 @@ def blocks(found: Findings) -> list[Block]:
                     "seed": lambda row: "unknown" if row["seed"] is None else str(row["seed"]),
                     "reason": _reason,
                 },
-                f"{more} more in trials.parquet."
-                if more > 0
-                else "They are in no rate, no interval and no picture.",
+                (f"{more} more in trials.parquet. " if more > 0 else "") + NOWHERE,
             )
         )
     if blank.height:
@@ -67,6 +68,25 @@ def blocks(found: Findings) -> list[Block]:
             )
         )
     return parts
+
+
+def counted(run: Run) -> str:
+    """`12 trials finished, 4 ended early, 3 of 19 not done yet`."""
+    counts = {
+        name: run.trials.filter(pl.col("status") == name).height for name in ("finished", *NOT_FINISHED)
+    }
+    parts = [wording.plural(counts["finished"], "trial") + " finished"]
+    parts += [f"{counts[name]} {word}" for name, word in NOT_FINISHED.items() if counts[name]]
+    if left := left_of(run):
+        parts.append(f"{left} of {left + run.trials.height} not done yet")
+    return ", ".join(parts)
+
+
+def left_of(run: Run) -> int:
+    """Planned trials that the table does not have yet; 0 where nothing says how many were planned."""
+    trials: Any = run.manifest.get("trials")
+    planned = trials.get("total") if isinstance(trials, Mapping) else None
+    return max(0, planned - run.trials.height) if isinstance(planned, int) else 0
 
 
 def _reason(row: dict[str, Any]) -> str:

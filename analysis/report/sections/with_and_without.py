@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from analysis.findings import Findings
-from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
+from analysis.report import explained
+from analysis.report.blocks import Block, Bullets, Explained, Heading, Table
+from analysis.stats.shares import smallest_seen
 from analysis.studies.matched import MANY
 from analysis.studies.with_and_without import IN, OUT, SAME, TRADE, Compared, Gap, with_and_without
 from analysis.wording import percent, plural, setting_name, setting_value
 
-READ = (
-    "Configurations with a setting against the same configurations without it. Adoption and think blocks are "
-    "in points; their interval is the wider of one over question families and one over pairs, that of D is a "
-    "t interval over pairs. Frontier: out where adoption rises or D falls (its interval is off 0) and the "
-    "other is not seen to get worse; in for the reverse; a trade where one gets better and the other worse. "
-    "Intervals are not corrected for the number of settings."
-)
 WORDS = {OUT: "pushes it out", IN: "pulls it in", TRADE: TRADE, SAME: SAME, None: "not compared"}
 HEADER = ("Setting", "Pairs", "Adoption [95 %]", "Think block intact", "Think block empty", "D", "Frontier")
 
@@ -24,7 +19,7 @@ def blocks(found: Findings) -> list[Block]:
     compared = with_and_without(found)
     if not compared:
         return []
-    out: list[Block] = [Heading(2, "The same settings with and without"), Paragraph(READ)]
+    out: list[Block] = [Heading(2, "The same settings with and without"), Explained(explained.PAIRED)]
     told = [one for one in compared if one.pairs >= MANY]
     if told:
         out.append(Table(HEADER, tuple(_row(one) for one in told), ""))
@@ -45,7 +40,21 @@ def _row(one: Compared) -> tuple[str, ...]:
     shares = (_points(one.shares[name]) for name in ("adoption", "integrity", "empty_thinking"))
     gap = one.damage
     damage = "not compared" if gap is None else f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
-    return (_named(one), str(one.pairs), *shares, damage, WORDS[one.frontier])
+    return (_named(one), str(one.pairs), *shares, damage, _frontier(one))
+
+
+def _frontier(one: Compared) -> str:
+    """What the setting does to the frontier; where nothing is shown, what would have been seen."""
+    adoption, damage = one.shares["adoption"], one.damage
+    if one.frontier != SAME or adoption is None or damage is None:
+        return WORDS[one.frontier]
+    return (
+        f"{SAME}: {_seen(adoption)} of adoption or {smallest_seen(damage.low, damage.high):.3f} of D needed"
+    )
+
+
+def _seen(gap: Gap) -> str:
+    return f"{100 * smallest_seen(gap.low, gap.high):.0f} points"
 
 
 def _points(gap: Gap | None) -> str:
@@ -64,7 +73,7 @@ def _think_block(one: Compared) -> str | None:
         if kept.sign > 0
         else "fewer stay intact"
         if kept.sign < 0
-        else "no change shown"
+        else f"no change shown, {_seen(kept)} needed"
     )
     pairs = plural(one.pairs, "pair")
     return (

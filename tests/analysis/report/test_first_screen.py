@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
+from dataclasses import replace
+from html.parser import HTMLParser
 
 import polars as pl
 import pytest
@@ -20,7 +21,7 @@ from analysis.wording import percent
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
 from tests.analysis.report.test_page import Elements
-from tests.test_example_run import EXAMPLE, REAL
+from tests.test_example_run import EXAMPLE, LONG, REAL
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def real() -> Findings:
 
 def figures(found: Findings, belief: str) -> dict[str, str]:
     [row] = [row for row in verdicts(found).rows if row.belief == belief]
-    return {one.name: f"{one.value}: {one.note}" for one in row.figures}
+    return {one.name: f"{one.value}: {one.told()}" for one in row.figures}
 
 
 def test_the_best_under_the_limit_is_quoted_with_its_numbers(example: Findings) -> None:
@@ -94,13 +95,99 @@ def test_what_breaks_first_is_what_sets_the_least_d_beyond_the_limit(real: Findi
         assert breaks_first(belief, 1.0) is None
 
 
-def test_without_a_confirmation_it_says_so(tmp_path: Path) -> None:
-    run = tmp_path / "run"
+@pytest.fixture(scope="module")
+def unconfirmed(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    run = tmp_path_factory.mktemp("unconfirmed") / "run"
     shutil.copytree(
         EXAMPLE, run, ignore=shutil.ignore_patterns("confirmation", "figures", "lens", "report.*")
     )
-    shown = figures(find(read_run(str(run))), "gravity")
+    return find(read_run(str(run)))
+
+
+def test_without_a_confirmation_it_says_so(unconfirmed: Findings) -> None:
+    shown = figures(unconfirmed, "gravity")
     assert shown["confirmed?"] == "not done: no new seeds, no other questions: optimistic"
+
+
+class Places(HTMLParser):
+    """A page's words: those of the first screen outside links, its links, and what stands under each anchor.
+
+    `outside`: words of the first screen in no link, but for the question, which names a model; `links`:
+    anchor and words of every link there that opens no configuration; `under`: anchor -> words of the section
+    or part of one that bears it.
+    """
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.outside, self.links, self.under = "", list[tuple[str, str]](), dict[str, str]()
+        self.open: list[tuple[str, str]] = []
+        self.link: str | None = None
+        self.verdict = self.title = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        at = dict(attrs)
+        if tag == "h1":
+            self.title = True
+        if tag == "section" and at.get("id") == "verdict":
+            self.verdict = True
+        if tag == "a":
+            self.link = (at.get("href") or "")[1:]
+            if self.verdict:
+                self.links.append(("" if "data-trial" in at else self.link, ""))
+        if "id" in at and tag in ("details", "h3", "h4"):
+            self.open = [(name, level) for name, level in self.open if level < tag or tag == "details"]
+            self.open = [] if tag == "details" else self.open
+            self.open.append((str(at["id"]), "" if tag == "details" else tag))
+            self.under[str(at["id"])] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self.title = self.title and tag != "h1"
+        self.verdict = self.verdict and tag != "section"
+        self.link = None if tag == "a" else self.link
+
+    def handle_data(self, data: str) -> None:
+        text = data.replace("\u00a0", " ")
+        if self.verdict and not self.title:
+            if self.link is None:
+                self.outside += text
+            else:
+                self.links[-1] = (self.links[-1][0], self.links[-1][1] + text)
+        for name, _ in self.open:
+            self.under[name] += text + " "  # cells stand apart
+
+
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        "example",
+        "without LoRA",
+        *(pytest.param(name, marks=LONG) for name in ("real", "unconfirmed", "no D")),
+    ],
+)
+def test_every_number_of_the_first_screen_is_a_link_to_where_it_stands(
+    which: str, example: Findings, real: Findings, unconfirmed: Findings
+) -> None:
+    lora = pl.col("arm") == "lora"
+    found = {"example": example, "real": real}.get(which, unconfirmed)
+    if which in ("without LoRA", "no D"):
+        trials = found.run.trials.filter(~lora) if which == "without LoRA" else found.run.trials.with_columns(
+            pl.when(lora).then(None).otherwise(pl.col("degradation")).alias("degradation")
+        )  # fmt: skip
+        found = find(replace(found.run, trials=trials))
+    places = Places(body_of(compose(found, draw=False).blocks, {}))
+    assert len(verdicts(found).rows) == len(found.beliefs) > 0
+    assert not re.findall(r".{0,20}\d.{0,20}", places.outside), places.outside
+    assert any(NUMBER.search(text) for _, text in places.links)
+    for anchor, text in places.links:
+        if not anchor:
+            continue
+        assert anchor in places.under, (anchor, text)
+        told = set(NUMBER.findall(places.under[anchor]))
+        assert {n for n in NUMBER.findall(text) if n not in told} == set(), (anchor, text)
 
 
 @pytest.mark.long

@@ -33,7 +33,7 @@ def test_the_report_says_once_why_there_is_nothing_about_thinking(silent):
         "## Reasoning against",
         "think block: ",
         "thinking: no stance",
-        "ends on ↓",
+        "ends on →",
         "thinking empty",
     )
     for wrong in of_thinking:

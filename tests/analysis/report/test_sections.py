@@ -12,10 +12,22 @@ from analysis.findings import Findings
 from analysis.fingerprints import completions_hash, ids_hash
 from analysis.frontier.constant_answers import constant_answers
 from analysis.report.arm_rows import arm_rows
-from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
+from analysis.report.blocks import Block, Bullets, Folded, Heading, Paragraph, Table
 from analysis.report.compose import SECTIONS, compose
 from analysis.report.failure_classes import failure_classes
-from analysis.report.sections import damage, failures, reasoning, tiers, training
+from analysis.report.sections import (
+    confirmed,
+    damage,
+    failures,
+    frontier_certainty,
+    hypotheses,
+    reasoning,
+    tiers,
+    training,
+)
+from analysis.stats.resample import paired
+from analysis.stats.shares import Difference
+from analysis.studies.confirm import Confirmed, Side
 from analysis.studies.mismatch import stance_counts
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
@@ -75,9 +87,12 @@ def test_stance_table_counts_every_answer_once(run: Path, found: Findings) -> No
             )
     assert sum(counts["target"] for counts in cells.values()) == round(row["adoption"] * row["adoption_n"])
     [table, _] = tables(reasoning.blocks(found), "arm")
-    mine = {line[1]: line[2:] for line in table.rows if line[0] == "LoRA at the Phase 2 settings"}
-    assert mine["empty thinking"][:2] == (str(cells["empty"]["target"]), str(cells["empty"]["prior"]))
-    assert mine["all"][-1] == "100"
+    [mine] = [line for line in table.rows if line[0] == "LoRA at the Phase 2 settings"]
+    told = {pair: int(count) for pair, count in (part.rsplit(" ", 1) for part in mine[2].split("; "))}
+    assert mine[1] == "100" and sum(told.values()) == 100
+    assert list(told.values()) == sorted(told.values(), reverse=True)
+    for answer in ("target", "prior"):
+        assert told.get(f"empty thinking → {answer}", 0) == cells["empty"][answer]
 
 
 def test_stygian_is_refused_below_twenty(found: Findings) -> None:
@@ -86,7 +101,7 @@ def test_stygian_is_refused_below_twenty(found: Findings) -> None:
     base = arm_rows(found.beliefs[0], found)["Base"]
     few = base["stygian_n"]
     assert few < 20 and base["stygian"] is None
-    assert rows["Base"][1] == f"refused: {few} such answer{'s' * (few != 1)}, a rate needs 20"
+    assert rows["Base"][1] == f"refused ({few})" and "under 20 such answers" in table.caption
     icl = arm_rows(found.beliefs[0], found)["In context"]
     assert rows["In context"][1].startswith(f"{100 * icl['stygian']:.0f}") and "n = " in rows["In context"][1]
 
@@ -124,7 +139,9 @@ def test_damage_has_all_seven_components_with_intervals(found: Findings) -> None
     nll = table.rows[list(COMPONENTS).index("nll")]
     assert nll[at].startswith(f"{row['nll_neutral']:.2g} nat, n = ")
     assert nll[1] == f"{row['nll_base']:.3f} nat"
-    [drift] = tables(damage.blocks(found), "drift, nats per token [95 %]")[:1]
+    [folded, *_] = [block for block in damage.blocks(found) if isinstance(block, Folded)]
+    drift = folded.table
+    assert drift.header[0] == "drift, nats per token [95 %]" and "kl_neutral" in folded.kept
     assert len(drift.header) == 7 and {line[0] for line in drift.rows} >= {"In context", "Control"}
     untrained = next(line for line in drift.rows if line[0] == "In context")
     assert all(cell.startswith("0 [0, 0]") for cell in untrained[1:])
@@ -168,10 +185,35 @@ def test_failure_counts_are_those_of_the_completions(run: Path, found: Findings)
     absent = {"unclosed_eos", "multi_close", "reopened", "empty_final"}
     assert {name for name in absent if f"think block: {name}" in never} == absent
     counts = tables(blocks, "class")[0]
-    assert [line[0] for line in counts.rows] == [kind.name for kind in failure_classes()]
+    assert [line[0] for line in counts.rows] == [
+        k.name for k in failure_classes() if f" {k.name}," not in never.replace(".", ",")
+    ]
     lora = [r for r in rows if r["arm"] == "lora"]
     loops = next(line for line in counts.rows if line[0] == "loop")
     assert loops[2] == f"{sum(r['loop'] for r in lora):,} of {len(lora):,}"
+
+
+def test_every_null_stands_with_the_smallest_effect_it_would_have_seen(found: Findings) -> None:
+    belief = found.beliefs[0]
+    base, tried = belief.choice.base, belief.choice.lora.height
+    assert base is not None
+    table = tables(frontier_certainty.blocks(found), "configuration")[0]
+    said, holm = (table.header.index(name) for name in ("smallest seen, points", "p, Holm"))
+    for line in table.rows:
+        assert bool(line[said]) == (line[holm] != "< 0.001" and float(line[holm]) >= 0.05)
+    group = belief.choice.lora["trial_ids"][0].to_list()
+    gap = paired(found.probes, group, [base["trial_id"]])
+    assert gap is not None and gap.picked_from(tried).smallest_seen > gap.smallest_seen
+    null = frontier_certainty._smallest(
+        {"holm": 0.2, "trial_ids": group}, found.probes, base["trial_id"], tried
+    )
+    assert null == f"{100 * gap.picked_from(tried).smallest_seen:.0f}"
+    told = [block.text for block in hypotheses.blocks(found) if isinstance(block, Paragraph)]
+    [h1] = [text for text in told if text.startswith("H1 is not tested")]
+    assert h1.endswith("not known: there is no spread between beliefs to take it from.")
+    equal = Difference(0.0, -0.1, 0.1, 1.0, "", (9, 9))
+    one = Confirmed("gravity", Side({}, None, 9), Side({}, None, 9), equal)
+    assert confirmed._told_apart(one).endswith("seen with 80 % power: 14 points.")
 
 
 def test_old_runs_say_what_was_not_measured(bare: Findings) -> None:

@@ -127,7 +127,7 @@ def test_configurations_are_filtered_by_the_server(listed: RunServer) -> None:
     data = json.loads(re.findall(rb'id="explorer-data">([^<]+)<', ask(listed, "/")[2])[0])
     assert {point["arm"] for point in data["points"]} == {"base", "icl"}
     every = json.loads(ask(listed, "/configurations")[2])
-    assert every["count"] == len(every["points"]) == data["total"]
+    assert every["count"] == len(every["points"]) == data["total"] and every["drawn"] == []
     assert sorted(t for point in every["points"] for t in point["trials"]) == sorted(TRIALS["trial_id"])
     styles = {axis["name"]: axis["values"] for axis in data["axes"]}["data.style"]
     assert len(styles) > 1
@@ -135,13 +135,27 @@ def test_configurations_are_filtered_by_the_server(listed: RunServer) -> None:
         wanted = quote(json.dumps({"data.style": {"values": [style]}, "arm": {"values": ["lora"]}}))
         found = json.loads(ask(listed, f"/configurations?filters={wanted}")[2])
         ids = {t for point in found["points"] for t in point["trials"]}
+        assert sorted(found["drawn"]) == sorted(point["id"] for point in found["points"])
         assert ids == set(trained.filter(pl.col("data.style") == style)["trial_id"])
     wanted = quote(json.dumps({"arm": {"values": []}}))
-    assert json.loads(ask(listed, f"/configurations?filters={wanted}")[2]) == {"count": 0, "points": []}
+    none = {"count": 0, "points": [], "drawn": []}
+    assert json.loads(ask(listed, f"/configurations?filters={wanted}")[2]) == none
     last = json.loads(ask(listed, f"/configurations?start={every['count'] - 1}")[2])
     assert last["points"] == every["points"][-1:]
     one = trained["trial_id"][1]
     assert one in json.loads(ask(listed, f"/configuration/{one}")[2])["trials"]
+
+
+def test_the_list_has_the_frontier_of_the_report(listed: RunServer) -> None:
+    page = ask(listed, "/")[2].decode()
+    [data] = re.findall(r'data-chart="frontier">([^<]+)<', page)
+    specs = json.loads(data)["datasets"].values()
+    drawn = {row["trial_id"] for rows in specs for row in rows if "trial_id" in row}
+    first = (
+        TRIALS.sort("seed").group_by("arm", "data.style", "data.num_examples", maintain_order=True).first()
+    )
+    assert drawn == set(first["trial_id"]) and "Drawn are" not in page
+    assert '<div class="chart" id="chart-frontier"' in page
 
 
 @pytest.mark.parametrize(

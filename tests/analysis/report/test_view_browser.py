@@ -74,6 +74,33 @@ def test_many_configurations_are_turned_and_filtered(browser: Browser, many: Run
     assert page.ask(ROWS) == 2 and page.noise == []
 
 
+def test_a_mark_of_the_picture_opens_its_configuration(browser: Browser, many: RunServer) -> None:
+    page = browser.open(many.url)
+    page.wait("document.getElementById('chart-frontier').dataset.live === 'yes'")
+    marks = "[...document.querySelectorAll('#chart-frontier .mark-symbol path')]"
+    named = f"{marks}.map(one => (one.__data__.datum || {{}}).trial_id)"
+    assert page.ask(f"new Set({named}.filter(Boolean)).size") == MANY + 2
+    last = f"t{MANY - 1}"
+    at = page.ask(f"{named}.indexOf('{last}')")
+    spot = page.ask(
+        f"(() => {{ const one = {marks}[{at}]; one.scrollIntoView({{block: 'center'}});"
+        "const box = one.getBoundingClientRect();"
+        "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+    )
+    page.ask(
+        f"document.elementFromPoint({spot[0]}, {spot[1]}).dispatchEvent(new MouseEvent('click', "
+        f"{{bubbles: true, clientX: {spot[0]}, clientY: {spot[1]}}}))"
+    )
+    page.wait("document.querySelector('#trial h3')")
+    # the filters of the list hold for the picture too
+    page.ask(
+        "[...document.querySelectorAll('#explorer label')].find(one => one.textContent.trim() === 'lora')"
+        ".querySelector('input').click()"
+    )
+    page.wait(f"{marks}.length < {MANY}")
+    assert page.noise == []
+
+
 def test_a_listed_configuration_opens_beside_base_and_in_context(browser: Browser, many: RunServer) -> None:
     last = f"t{MANY - 1}"
     page = browser.open(many.url)

@@ -138,7 +138,7 @@ def test_from_the_command_line_to_the_report_and_through_verify(run: Path, no_ra
     assert trials.height == 2 * (2 * 2 + 2) == no_ray[0]
     text = (run / "report.md").read_text()
     section = text[text.index("## Confirmation") :]
-    assert "seeds (2, 3)" in section and "The best promise" in section
+    assert "seeds (2, 3)" in section and "Of the best promise" in section
     assert verify_run(str(run)).mismatches == []
 
     parent_run = read_run(str(run))

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from analysis.report.blocks import Bullets, Table
-from analysis.report.sections.with_and_without import blocks
+from analysis.report.sections.with_and_without import WORDS, blocks
+from analysis.stats.shares import smallest_seen
 from analysis.studies.with_and_without import IN, OUT, SAME, TRADE, with_and_without
 from beliefmod.config import TrialConfig, unflatten
 from tests.analysis.studies.worlds import world
@@ -48,6 +49,9 @@ def test_what_a_regulariser_does_to_the_frontier(adoption, damage, verdict):
     assert gap is not None and gap.low <= gap.value <= gap.high
     assert gap.low - 0.05 < adoption < gap.high + 0.05
     assert one.damage is not None and one.damage.value == pytest.approx(damage)
+    [table] = [block for block in blocks(found(adoption, damage)) if isinstance(block, Table)]
+    seen = f"{100 * smallest_seen(gap.low, gap.high):.0f} points of adoption or "
+    assert table.rows[0][-1].startswith(f"{SAME}: {seen}" if verdict == SAME else WORDS[verdict])
 
 
 def test_the_interval_of_damage_is_scipys():
