@@ -87,11 +87,10 @@ def test_a_mark_of_the_picture_opens_its_configuration(browser: Browser, many: R
         "const box = one.getBoundingClientRect();"
         "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
     )
-    page.ask(
-        f"document.elementFromPoint({spot[0]}, {spot[1]}).dispatchEvent(new MouseEvent('click', "
-        f"{{bubbles: true, clientX: {spot[0]}, clientY: {spot[1]}}}))"
-    )
-    page.wait("document.querySelector('#trial h3')")
+    for kind in ("mousePressed", "mouseReleased"):
+        where = {"x": spot[0], "y": spot[1], "button": "left", "clickCount": 1}
+        browser.call("Input.dispatchMouseEvent", {"type": kind} | where, page.session)
+    page.wait(f"document.getElementById('trial').textContent.includes('{last}')")
     # the filters of the list hold for the picture too
     page.ask(
         "[...document.querySelectorAll('#explorer label')].find(one => one.textContent.trim() === 'lora')"
