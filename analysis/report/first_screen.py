@@ -13,7 +13,7 @@ from analysis.frontier.beyond_limit import ROUNDING, beyond_limit
 from analysis.frontier.non_dominated import same_settings, varying
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
-from analysis.studies.headline import CONFIRMED, ONE_SEED, Headline, finalist, headline
+from analysis.studies.headline import CONFIRMED, Headline, finalist, headline
 from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -194,8 +194,6 @@ def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFi
     note = f"{ends or 'no interval'}, n = {row.get('adoption_n') or 'unknown'}"
     if belief.families and (first is None or first.kind != CONFIRMED):
         note += f" in {wording.plural(belief.families, 'family')}"
-    if row["seeds"] == 1:
-        note += f"; {ONE_SEED}"
     others = [
         f"{words} {wording.percent(arm['adoption'], arm.get('adoption_n'))}"
         for words, arm in (("base", belief.choice.base), ("in context", belief.choice.icl))

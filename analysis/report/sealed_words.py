@@ -11,7 +11,7 @@ from beliefmod.run.seal.sealed_state import SealedState, state_of
 
 SHOWN, SHORT = 8, 16
 CONFIRMATION = "confirmation"
-NOT_SEALED = "Not sealed: what was planned before the first trial is not on record."
+NOT_SEALED = "Not sealed: what was planned is not on record."
 
 
 def head_words(found: Findings) -> list[str]:
