@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,13 +13,13 @@ from beliefmod.run.seal.sessions import seal_session
 from beliefmod.run.seal.trial_seals import TrialSeals
 from beliefmod.space import Space, SpaceFile
 
-SPEC = {"name": "sealed", "beliefs": ["gravity"], "axes": {"lora.r": [4]}, "seeds": [0, 1]}
+SPEC = {"name": "sealed", "beliefs": ["gravity"], "axes": {"lora.r": [4]}}
 WEIGHTS = "adapter_model.safetensors"
 
 
-def small_sealed_run(parent: Path) -> RunFolder:
-    """The run; its trained trials have adapters of other content each."""
-    space = Space(SpaceFile.model_validate(SPEC), "sealed.yaml")
+def small_sealed_run(parent: Path, seeds: Sequence[int] = (0, 1)) -> RunFolder:
+    """The run; its trained trials have adapters of other content each. Two with the same seeds are the same."""
+    space = Space(SpaceFile.model_validate(SPEC | {"seeds": list(seeds)}), "sealed.yaml")
     folder = new_run(space, str(parent))
     seal_session(folder)
     for config in space.trials():

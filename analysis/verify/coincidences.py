@@ -22,7 +22,7 @@ LEAST_CHANCE = 0.01
 """Trials of one configuration are nearer to each other than those that chance is counted between; so likely
 two equal numbers are taken to be at the least."""
 UNKNOWN_CHANCE = 0.5
-"""The same where the run has nothing to count chance between."""
+"""How likely two equal numbers are taken to be where the run has nothing to count chance between."""
 CONFIDENCE = 0.999
 IMPROBABLE = 1e-6
 """So improbable agreement must be, over all pairs that were looked at together, to be no chance."""

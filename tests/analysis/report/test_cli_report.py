@@ -104,9 +104,10 @@ def test_a_table_for_a_paper_that_the_rows_do_not_give(tmp_path: Path) -> None:
     }
     done = Verification()
     verify_page(RunFolder(str(tmp_path)), again, {}, done)
-    changed, gone = done.mismatches
+    changed, gone, picture = done.mismatches
     assert changed.startswith("tex/tables.tex, line 2: is not what the rows give")
     assert gone.startswith("tex/main.tex: is gone")
+    assert picture == "tex/figures/f.pdf: is gone; main.tex shows it"
 
 
 def test_not_a_run_is_a_sentence(tmp_path: Path) -> None:
