@@ -18,7 +18,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def small_sealed_run(parent: Path, seeds: Sequence[int] = (0, 1)) -> RunFolder:
-    """The run; its trained trials have adapters of other content each. With the same seeds it is the same run."""
+    """The run; its trained trials have adapters of other content each. Equal seeds make equal runs."""
     space = Space(SpaceFile.model_validate(SPEC | {"seeds": list(seeds)}), "sealed.yaml")
     folder = new_run(space, str(parent))
     seal_session(folder)
