@@ -11,7 +11,7 @@ LETTER, BOLD_LETTER, LINE = 6.0, 6.5, 13.0  # pixels of 11.5 point text
 PLACES = (
     ("left", 10, -9), ("left", 10, 10), ("left", 12, 0), ("right", -10, -9), ("right", -10, 10), ("right",
     -12, 0), ("center", 0, -19), ("center", 0, 20), ("left", 14, -26), ("left", 14, 26), ("right", -14, -26),
-    ("left", 16, -42),
+    ("left", 16, -42), ("left", 16, -58), ("left", 16, -74),
 )  # fmt: skip
 
 
