@@ -38,20 +38,6 @@ def quoted(belief: BeliefFindings) -> Row | None:
     )
 
 
-def breaks_first(belief: BeliefFindings, limit: float) -> tuple[str, int, int, float] | None:
-    """What sets D in the least damaged configuration beyond the limit; None where none is beyond it.
-
-    Returns:
-        Words for the component, how many configurations it sets D in, how many are beyond the limit, and the
-        least D of those.
-    """
-    beyond = beyond_limit(belief.choice.lora, limit)
-    if beyond.is_empty():
-        return None
-    by, alike, least = beyond.row(0)
-    return COMPONENTS[by].damage_words, alike, int(beyond["configurations"].sum()), least
-
-
 def _measured(belief: BeliefFindings) -> pl.DataFrame:
     return belief.choice.lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null())
 
@@ -98,6 +84,7 @@ def _under(belief: BeliefFindings, row: Row, first: Headline, limit: float) -> t
     if first.kind == CONFIRMED:
         row, anchor = first.row, "confirmed"
     moved, why = _moved(belief, row)
+    further = () if moved else _further(belief, limit)
     return (
         f" {'moves' if moved else 'is not seen to move'}: at ",
         _limit(limit),
@@ -112,7 +99,20 @@ def _under(belief: BeliefFindings, row: Row, first: Headline, limit: float) -> t
         "); ",
         *why,
         ".",
+        *further,
     )
+
+
+def _further(belief: BeliefFindings, limit: float) -> tuple[str | Linked, ...]:
+    """The least damaged configuration beyond the limit that adopts more than base, if there is one."""
+    base: float | None = (belief.choice.base or {}).get("adoption_high")
+    beyond = _measured(belief).filter(pl.col("degradation") > limit + ROUNDING)
+    for row in beyond.sort("degradation", "trial_id").iter_rows(named=True):
+        ends = _ends(belief, row)
+        if base is not None and ends is not None and ends[0] > base:
+            told = (" It moves with damage: ", _settings(belief, row), " adopts on ", _number(belief, row))
+            return (*told, " at ", _of_damage(belief, row), ".")
+    return ()
 
 
 def _beyond(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linked, ...]:
@@ -254,10 +254,14 @@ def _sure(belief: BeliefFindings, row: Row) -> KeyFigure:
 
 
 def _first(belief: BeliefFindings, limit: float) -> KeyFigure:
+    """What sets D in the least damaged configuration beyond the limit, and what does in more of them."""
     name, anchor = "breaks first", _below("damage", belief)
-    broken = breaks_first(belief, limit)
-    if broken is None:
+    beyond = beyond_limit(belief.choice.lora, limit)
+    if beyond.is_empty():
         return KeyFigure(name, "nothing", f"no configuration is beyond D {limit:g}", anchor)
-    words, alike, beyond, least = broken
-    note = f"sets D in {alike} of {beyond} beyond {limit:g}, from D {least:.3f} on"
-    return KeyFigure(name, words, note, anchor)
+    by, alike, least = beyond.row(0)
+    note = f"sets D in {alike} of {beyond['configurations'].sum()} beyond {limit:g}, from D {least:.3f} on"
+    most, often, begins = beyond.sort("configurations", descending=True, maintain_order=True).row(0)
+    if often > alike:
+        note += f"; {COMPONENTS[most].damage_words} in {often}, from {begins:.3f}"
+    return KeyFigure(name, COMPONENTS[by].damage_words, note, anchor)

@@ -78,6 +78,15 @@ const named = place => {
     mark.removeAttribute('aria-roledescription');
   }
 };
+// every drawing numbers its colour scales from 0, and a reference would find the first of the page
+const rename = (place, name) => {
+  for (const scale of place.querySelectorAll('linearGradient[id]')) {
+    const id = name + '-' + scale.id;
+    for (const user of place.querySelectorAll(`[fill$="#${scale.id})"]`))
+      user.setAttribute('fill', `url(#${id})`);
+    scale.id = id;
+  }
+};
 const draw = source => {
   const name = source.dataset.chart;
   const place = document.getElementById('chart-' + name);
@@ -85,6 +94,7 @@ const draw = source => {
   // ast: expressions are interpreted, not compiled, so the page's policy can forbid eval
   return vegaEmbed(live, JSON.parse(source.textContent), {renderer: 'svg', actions: false, ast: true})
     .then(result => {
+      rename(live, name);
       place.replaceChildren(live);
       named(place);
       views.set(name, result.view);

@@ -61,7 +61,9 @@ class Headline:
             told = "corrected for having been picked on these questions"
         else:
             told = f"as measured, n = {n}"
-        if self.measured is not None:
+        if self.measured is not None and self.kind == CORRECTED and self.measured.startswith(self.number):
+            told += f", which changes nothing, n = {n}"
+        elif self.measured is not None:
             told += f"; as measured {self.measured}"
         if seeds == 1:
             told += f"; {ONE_SEED}"

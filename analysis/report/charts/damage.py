@@ -59,7 +59,7 @@ def component_chart(lora: pl.DataFrame) -> Any:
         "damage:Q",
         scale=reach,
         title="damage against base (0 = like base, 1 = worst; negative = better)",
-        axis=alt.Axis(format=".1f", tickCount=6),
+        axis=alt.Axis(format=".2~f", tickCount=6),
     )
     y = alt.Y(
         "component:N",

@@ -13,6 +13,7 @@ from analysis.report.write import ReportPaths, write_report
 from tests.analysis.conftest import SMALL
 from tests.analysis.report.browser import Browser, Page, needs_chromium
 from tests.analysis.synthetic import write_run
+from tests.test_example_run import EXAMPLE
 
 pytestmark = needs_chromium
 
@@ -75,13 +76,18 @@ def opened(browser: Browser, written: ReportPaths, **how: bool) -> Page:
 
 def quiet(page: Page) -> None:
     """Every chart of the page comes alive and nothing is complained of."""
+    alive(page)
+    assert page.noise == []
+
+
+def alive(page: Page) -> None:
+    """Open every section and wait until every chart has come alive."""
     page.wait(FRONTIER)
     page.ask("document.querySelectorAll('details.part').forEach(one => { one.open = true; })")
     charts = page.ask("document.querySelectorAll('.chart').length")
     for i in range(charts):
         page.ask(f"document.querySelectorAll('.chart')[{i}].scrollIntoView()")
         page.wait(f"document.querySelectorAll('.chart')[{i}].dataset.live === 'yes'")
-    assert page.noise == []
 
 
 def test_a_healthy_page_is_quiet(browser: Browser, written: ReportPaths) -> None:
@@ -96,6 +102,16 @@ def test_a_healthy_page_is_quiet(browser: Browser, written: ReportPaths) -> None
 def test_the_page_that_a_real_sweep_wrote_is_quiet(browser: Browser, finished_sweep) -> None:
     run, _ = finished_sweep
     quiet(browser.open((run / "report.html").as_uri()))
+
+
+def test_every_colour_scale_is_its_own_charts(browser: Browser) -> None:
+    """Each drawing numbers its scales from 0; on one page a reference finds the first of that name."""
+    page = browser.open((EXAMPLE / "report.html").as_uri())
+    alive(page)
+    scales = page.ask("[...document.querySelectorAll('linearGradient')].map(one => one.id)")
+    used = page.ask("[...document.querySelectorAll('[fill^=\"url(\"]')].map(one => one.getAttribute('fill'))")
+    assert len(scales) > 1 and sorted(set(scales)) == sorted(scales)
+    assert {f"url(#{name})" for name in scales} == set(used)
 
 
 def test_filters(browser: Browser, written: ReportPaths) -> None:

@@ -94,3 +94,13 @@ def test_a_drawing_and_its_pdf_replaced_together(run: Path):
     (run / "figures" / "dots.svg").write_text(drawing(30))
     (run / PDF).write_bytes(_pdf(drawing(30)))
     assert found(run) == ["figures/dots.svg: has marks elsewhere than the data have them"]
+
+
+def test_figures_are_compared_where_the_page_was_deleted(run: Path):
+    (run / "report.html").unlink()
+    (run / PDF).unlink()  # nothing says that it should be there
+    assert found(run) == []
+    path = run / "figures" / "dots.svg"
+    path.write_text(drawing(30))
+    [said] = found(run)
+    assert said.startswith("figures/dots.svg: ")
