@@ -16,6 +16,8 @@ DRAWN_BY = ("altair",)
 """Libraries whose version changes how a figure is drawn, as far as the manifest names them."""
 _DRAWING = re.compile(r"<svg.*?</svg>", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+_SCALE = re.compile(r"gradient_\d+")
+"""A colour scale's name, numbered through all drawings that a process has made."""
 _USED = re.compile(rb"(?:^ +/\w+ \d+ 0 R\n)+", re.MULTILINE)
 SHIFT = 4.0
 """So many units may a mark lie elsewhere where other fonts are installed; a figure is some hundreds wide."""
@@ -117,7 +119,7 @@ def drawn_otherwise(stored: str, again: str) -> str | None:
         return None
     if _labels(stored) != _labels(again):
         return "shows other marks, texts or values than the data give"
-    one, two = (_NUMBER.findall(_LABEL.sub("", text)) for text in (stored, again))
+    one, two = (_NUMBER.findall(_SCALE.sub("", _LABEL.sub("", text))) for text in (stored, again))
     if len(one) != len(two) or any(
         abs(float(x) - float(y)) > SHIFT for x, y in zip(one, two, strict=True) if x != y
     ):

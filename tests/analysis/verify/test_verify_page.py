@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report.write import _pdf, _png
-from analysis.verify.verify_page import same_pdf, verify_page
+from analysis.verify.verify_page import drawn_otherwise, same_pdf, verify_page
 from analysis.verify.verify_trials import Verification
 from beliefmod.run.folder import RunFolder
 
@@ -104,3 +104,9 @@ def test_figures_are_compared_where_the_page_was_deleted(run: Path):
     path.write_text(drawing(30))
     [said] = found(run)
     assert said.startswith("figures/dots.svg: ")
+
+
+def test_a_colour_scale_may_have_another_number():
+    svg = '<linearGradient id="gradient_{0}"/><path d="M0,{1}" fill="url(#gradient_{0})"/>'
+    assert drawn_otherwise(svg.format(0, 10), svg.format(17, 10)) is None
+    assert drawn_otherwise(svg.format(0, 10), svg.format(17, 20)) is not None
