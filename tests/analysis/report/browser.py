@@ -54,6 +54,12 @@ class Page:
             assert time.monotonic() < end, f"still not: {script}; {self.noise}"
             time.sleep(0.05)
 
+    def click(self, x: float, y: float) -> None:
+        """A real click of the left button, at a place of the window in CSS pixels."""
+        where = {"x": x, "y": y, "button": "left", "clickCount": 1}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.browser.call("Input.dispatchMouseEvent", {"type": kind} | where, self.session)
+
 
 class Browser:
     """Starts on enter, ends on exit."""

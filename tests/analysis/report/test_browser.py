@@ -160,9 +160,7 @@ def test_a_configuration_opens_by_key_and_by_its_mark(browser: Browser, written:
         "[5]; const box = mark.getBoundingClientRect();"
         "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
     )
-    for kind in ("mousePressed", "mouseReleased"):
-        where = {"x": spot[0], "y": spot[1], "button": "left", "clickCount": 1}
-        browser.call("Input.dispatchMouseEvent", {"type": kind} | where, page.session)
+    page.click(*spot)
     page.wait(f"document.getElementById('trial').textContent !== {json.dumps(first)}")
     assert page.noise == []
 

@@ -87,9 +87,7 @@ def test_a_mark_of_the_picture_opens_its_configuration(browser: Browser, many: R
         "const box = one.getBoundingClientRect();"
         "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
     )
-    for kind in ("mousePressed", "mouseReleased"):
-        where = {"x": spot[0], "y": spot[1], "button": "left", "clickCount": 1}
-        browser.call("Input.dispatchMouseEvent", {"type": kind} | where, page.session)
+    page.click(*spot)
     page.wait(f"document.getElementById('trial').textContent.includes('{last}')")
     # the filters of the list hold for the picture too
     page.ask(
