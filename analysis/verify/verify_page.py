@@ -44,6 +44,7 @@ def verify_page(
     documents = [name for name in documents if page or folder.exists(name)]
     stored = folder.read_many([*([PAGE] if page else []), *figures, *documents])
     done.mismatches += [line for name in documents for line in _document(name, stored.get(name), again[name])]
+    done.page = page
     if page:
         done.mismatches += _page(stored[PAGE].decode("utf-8", "replace"), again[PAGE].decode())
     for name in figures:

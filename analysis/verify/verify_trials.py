@@ -45,7 +45,7 @@ class Verification:
     trial was run.
     `no_room`: belief -> components of D at whose floor or ceiling base is, so that they have no part in D.
     `texts`: probes whose prompt and token ids were compared; `replicates`: pairs of seeds; `drawn`: figures;
-    `retrained`: steps and answers of trials that were trained again.
+    `page`: whether report.html was compared; `retrained`: steps and answers of trials that were trained again.
     `seal`: hash of the last of `sealed_entries` entries of the run's chain, None for a run without one.
     """
 
@@ -65,6 +65,7 @@ class Verification:
     texts: int = 0
     replicates: int = 0
     drawn: int = 0
+    page: bool = False
     retrained: int = 0
 
     def compare(self, place: str, stored: Row, again: Row, columns: Iterable[str]) -> None:

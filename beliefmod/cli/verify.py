@@ -121,6 +121,7 @@ def _checked(found: Verification) -> str:
         f"{found.replicates:,} pairs of seeds" if found.replicates else "",
         f"{found.retrained:,} steps and answers of trials trained again" if found.retrained else "",
         "" if found.lines is None else f"{found.lines:,} lines of report.md",
-        f"report.html and {found.drawn:,} figures" if found.drawn else "",
+        "report.html" if found.page else "",
+        f"{found.drawn:,} figures" if found.drawn else "",
     ]
     return ", ".join(part for part in parts if part)

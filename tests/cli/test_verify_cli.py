@@ -18,7 +18,7 @@ def test_a_real_run_agrees_in_every_number(finished_sweep):
     done = beliefmod("verify", str(run))
     assert done.returncode == 0, done.stdout
     assert "6 trials" in done.stdout and "; all agree" in done.stdout
-    assert " prompts, " in done.stdout and "report.html and " in done.stdout
+    assert " prompts, " in done.stdout and "report.html, " in done.stdout
     assert list((run / "causal").iterdir()) and ", 0 causal tests" not in done.stdout
 
 

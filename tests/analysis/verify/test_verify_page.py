@@ -48,6 +48,7 @@ def found(run: Path) -> list[str]:
     """What is said of the folder, the drawing rendered once more."""
     done = Verification()
     verify_page(RunFolder(str(run)), files(20), {}, done)
+    assert done.page == (run / "report.html").exists()
     return done.mismatches
 
 
