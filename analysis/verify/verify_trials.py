@@ -45,7 +45,7 @@ class Verification:
     trial was run.
     `no_room`: belief -> components of D at whose floor or ceiling base is, so that they have no part in D.
     `texts`: probes whose prompt and token ids were compared; `replicates`: pairs of seeds; `drawn`: figures;
-    `page`: whether report.html was compared; `retrained`: steps and answers of trials that were trained again.
+    `page`: report.html was compared; `retrained`: steps and answers of trials that were trained again.
     `seal`: hash of the last of `sealed_entries` entries of the run's chain, None for a run without one.
     """
 
