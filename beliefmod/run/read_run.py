@@ -115,16 +115,10 @@ def read_run(location: str) -> Run:
         folder = RunFolder(location)
     except (ValueError, ImportError) as error:
         raise UserError(f"{location}: cannot be opened as a path or URL ({error})") from error
-    if not folder.fs.isdir(folder.root):
-        raise UserError(
-            f"{location}: there is no such folder; give the folder of a run, for example runs/EXP-..."
-        )
+    folder.refuse_if_absent(location)
     has_manifest, has_trials = folder.exists(MANIFEST), folder.exists(TRIALS_FILE)
     if not has_manifest and not has_trials and not folder.exists(ROWS):
-        raise UserError(
-            f"{location}: not a run folder, it holds no {MANIFEST}, {TRIALS_FILE} or {ROWS}/; "
-            "give the folder that a sweep has written (one level below the runs folder)"
-        )
+        raise folder.is_no_run(location, f"{MANIFEST}, {TRIALS_FILE} or {ROWS}/")
     notes: list[str] = []
     manifest = folder.read_json(MANIFEST) if has_manifest else {}
     if not has_manifest:
