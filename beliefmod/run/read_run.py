@@ -111,10 +111,7 @@ def read_run(location: str) -> Run:
     Raises:
         UserError: there is no such folder, it is not a run folder, or its trial table cannot be read.
     """
-    try:
-        folder = RunFolder(location)
-    except (ValueError, ImportError) as error:
-        raise UserError(f"{location}: cannot be opened as a path or URL ({error})") from error
+    folder = RunFolder(location)
     folder.refuse_if_absent(location)
     has_manifest, has_trials = folder.exists(MANIFEST), folder.exists(TRIALS_FILE)
     if not has_manifest and not has_trials and not folder.exists(ROWS):
