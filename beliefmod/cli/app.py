@@ -15,6 +15,7 @@ from beliefmod.cli import (
     confirm,
     doctor,
     export,
+    gate,
     lens,
     logs,
     models,
@@ -101,6 +102,7 @@ _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
 _add(AFTER, "view runs/EXP-20261122-101500-aggressive", view.view)
 _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
+_add(AFTER, "gate runs/EXP-20261122-101500-aggressive --min-adoption 0.9 --max-degradation 0.05", gate.gate)
 _add(AFTER, "verify runs/EXP-20261122-101500-aggressive", verify.verify)
 _add(AFTER, "rescore runs/EXP-20261122-101500-aggressive", verify.rescore)
 _add(AFTER, "lens runs/EXP-20261122-101500-aggressive --lens logit,tuned", lens.lens)
