@@ -28,6 +28,8 @@ COMMANDS = (
     "score",
     "bundled",
     "gate",
+    "chat",
+    "push",
 )
 
 
