@@ -213,7 +213,7 @@ def _opened(run: str, asked: str) -> Chat:
     from interp.opened.listing import finished_trials
 
     folder = RunFolder.open(run)
-    trial_id = adapter_of(folder, asked, "TRIAL")
+    trial_id = adapter_of(folder, asked)
     listed = finished_trials(folder)
     trial = next((one for one in listed.trained if one.trial_id == trial_id), None)
     if trial is None:

@@ -49,7 +49,7 @@ def push(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not empty; give a folder that is not there yet, or empty it")
     opened = RunFolder.open(run)
-    trial_id = adapter_of(opened, trial, "TRIAL")
+    trial_id = adapter_of(opened, trial)
     config = opened.read_json(ADAPTERS, trial_id, CONFIG_FILE)
     found, of = (base, revision) if base else (config["base_model_name_or_path"], config.get("revision"))
     facts = CardFacts(found, of, config["r"], chain_of(opened).last if is_sealed(opened) else None)

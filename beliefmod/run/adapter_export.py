@@ -48,11 +48,8 @@ class ExportedAdapter:
         return shlex.join([*words, "--enable-lora", "--max-lora-rank", str(most), "--lora-modules", place])
 
 
-def adapter_of(run: RunFolder, asked: str, given_as: str = "--adapter") -> str:
+def adapter_of(run: RunFolder, asked: str) -> str:
     """The one trial that is meant by an id or its beginning, of those with an adapter.
-
-    Args:
-        given_as: the option or argument that named it.
 
     Raises:
         UserError: none is, or several, or the run's adapters were deleted.
@@ -63,7 +60,7 @@ def adapter_of(run: RunFolder, asked: str, given_as: str = "--adapter") -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"{run.url}: {given_as} {asked} may be any of {', '.join(found)}; name one")
+        raise UserError(f"{run.url}: trial {asked} may be any of {', '.join(found)}; name one")
     if not known and (when := run.read_json(MANIFEST).get(ADAPTERS_DELETED)):
         raise UserError(
             f"{run.url}: its adapters were deleted on {when} (beliefmod prune); the same space run again has "
