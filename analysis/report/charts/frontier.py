@@ -13,7 +13,7 @@ from analysis.report.charts import theme
 from analysis.report.charts.labels import LabelText, Point, place_labels
 from analysis.report.charts.theme import FAINT, INK, MUTED, field
 
-WIDTH, HEIGHT = 400, 330
+WIDTH, HEIGHT = 410, 330
 ARMS = {"base": "base", "icl": "in context", "control": "control", "full": "full fine-tuning"}
 PHASE2_LABEL = "Phase 2 settings in this run"
 Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
@@ -93,7 +93,7 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
             "Pale bars: 95 % intervals that take questions as independent (they share families, so the "
             f"truth is wider). Dotted: D = {limit:g}.",
         ],
-        letters=150 if len(panels) > 1 else 95,
+        letters=200 if len(panels) > 1 else 95,
     )
 
 

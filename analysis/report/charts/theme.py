@@ -145,7 +145,7 @@ def row_names(labelled: bool, **style: Any) -> alt.Axis:
     return alt.Axis(**style) if labelled else alt.Axis(labels=False, ticks=False)
 
 
-def titled(chart: Any, title: str, subtitle: Sequence[str] = (), letters: int = 150) -> Any:
+def titled(chart: Any, title: str, subtitle: Sequence[str] = (), letters: int = 200) -> Any:
     """Title, subtitle and the look shared by all charts.
 
     Args:

@@ -126,7 +126,8 @@ def test_an_opened_configuration_has_the_intervals_of_the_first_screen(real: Fin
         low, high = pooled["adoption_low"], pooled["adoption_high"]
         assert f"[{100 * low:.1f}, {100 * high:.1f}]" not in adoption
     # what no other beats has D's interval over families; of the others it says so
-    beaten = beliefs["neelam"].choice.lora.filter(~pl.col("non_dominated")).row(0, named=True)
+    lora, choice = beliefs["neelam"].choice.lora, beliefs["neelam"].choice
+    beaten = lora.filter(~pl.col("trial_id").is_in(list(choice.d_over_families))).row(0, named=True)
     assert told_interval(beliefs["neelam"], beaten)[1].endswith(ALONE)
     assert told_interval(None, beaten)[0].endswith(ALONE)
 
