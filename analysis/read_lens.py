@@ -50,13 +50,15 @@ class ShownTrial:
 class Lens:
     """The tables of RUN/lens by name, empty where one is missing; shown: one trial per belief.
 
-    notes: sentences on what is missing.
+    notes: sentences on what is missing. looked: every LoRA trial that was looked at, of each belief the
+    shown one first.
     """
 
     tables: Mapping[str, pl.DataFrame]
     shown: tuple[ShownTrial, ...]
     manifest: Mapping[str, Any]
     notes: tuple[str, ...]
+    looked: tuple[ShownTrial, ...] = ()
 
     def of(self, table: str, shown: ShownTrial) -> pl.DataFrame:
         """The rows of a table about a belief: those of the shown trial and of the untrained arms."""
@@ -78,12 +80,15 @@ def assemble(tables: Mapping[str, pl.DataFrame], found: Findings, manifest: Mapp
     """The tables with the trials to show and what is missing; None without any row."""
     if all(table.is_empty() for table in tables.values()):
         return None
-    return Lens(tables, _shown(tables, found), manifest, tuple(_notes(tables, found.run)))
+    looked = _looked(tables, found)
+    first = {one.belief: one for one in reversed(looked)}
+    shown = tuple(one for one in looked if first[one.belief] is one)
+    return Lens(tables, shown, manifest, tuple(_notes(tables, found.run)), looked)
 
 
-def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[ShownTrial, ...]:
-    """Per belief the LoRA trial that the costly parts looked at (else any that was looked at): the one that
-    adopts most, of equals the one that is damaged least."""
+def _looked(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[ShownTrial, ...]:
+    """The LoRA trials that were looked at, by belief: first those that most of the costly parts looked at,
+    of these the one that adopts most, of equals the one that is damaged least."""
     looked = {name: set(table["trial_id"].drop_nulls()) for name, table in tables.items()}
     every = set().union(*looked.values())
     deep = [looked[name] for name in ("ablations", "patching", "chain", "channels") if looked[name]]
@@ -96,7 +101,7 @@ def _shown(tables: Mapping[str, pl.DataFrame], found: Findings) -> tuple[ShownTr
     )
     order = ["belief", "deep", "adoption", "degradation", "trial_id"]
     best = trials.sort(order, descending=[False, True, True, False, False], nulls_last=True)
-    rows = best.unique("belief", keep="first", maintain_order=True).iter_rows(named=True)
+    rows = best.iter_rows(named=True)
     return tuple(ShownTrial(row["belief"], row["trial_id"], row) for row in rows)
 
 

@@ -74,7 +74,10 @@ def with_damage_intervals(choice: Choice, probes: pl.DataFrame) -> Choice:
         other_controls=tuple(_in_rows(choice.other_controls, found)),
         phase2=_in_row(choice.phase2, found),
         best=_in_row(choice.best, found),
+        least=_in_row(choice.least, found),
+        most=_in_row(choice.most, found),
         gentler=_in_row(choice.gentler, found),
+        d_over_families=frozenset(found),
     )
 
 

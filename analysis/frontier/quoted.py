@@ -18,8 +18,11 @@ Row = dict[str, Any]
 class Choice:
     """The rows of one belief. A row is None where the run has no such finished trial.
 
+    least, most: the least damaged configuration and the one that adopts most, where none is best because none
+    stays under the limit; most is None where that is the same one.
     control: the one compared with; other_controls: one of each other style of training data, in the order of
-    their names. controls: how many configurations of controls there are, by style.
+    their names. controls: how many configurations of controls there are, by style. d_over_families: trial_id
+    of the rows whose D has its interval over question families; the others' is over questions.
     """
 
     belief: str
@@ -31,8 +34,11 @@ class Choice:
     other_controls: tuple[Row, ...] = ()
     controls: Mapping[str, int] = field(default_factory=dict)
     phase2: Row | None = None
+    d_over_families: frozenset[str] = frozenset()
     phase2_count: int = 0
     best: Row | None = None
+    least: Row | None = None
+    most: Row | None = None
     gentler: Row | None = None
 
     @property
@@ -47,12 +53,14 @@ class Choice:
         if self.control is not None and self.other_controls:
             both = (self.control, *self.other_controls)
             controls = {f"Control, {row['data.style']}": row for row in both}
+        beyond = {"LoRA with the least damage": self.least, "LoRA that adopts most": self.most}
         return {
             "Base": self.base,
             "LoRA at the Phase 2 settings": self.phase2,
             "In context": self.icl,
             **controls,
             "Best LoRA under the limit": self.best,
+            **{label: row for label, row in beyond.items() if row is not None},
         }
 
 
@@ -67,6 +75,7 @@ def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
         kinds = trials.filter(pl.col("belief") == belief)["kind"].drop_nulls()
         phase2 = ours.filter(has_phase2_settings())
         best = best_under(ours, limit)
+        least, most = ends_of(ours) if best is None else (None, None)
         controls = arms.filter(pl.col("arm") == "control")
         control = _control(controls, best)
         styles = controls["data.style"].drop_nulls()
@@ -83,6 +92,8 @@ def choices(trials: pl.DataFrame, limit: float) -> list[Choice]:
                 phase2=_first(phase2),
                 phase2_count=phase2.height,
                 best=best,
+                least=least,
+                most=most,
                 gentler=gentler_than(best, ours, limit),
             )
         )
@@ -93,6 +104,16 @@ def best_under(lora: pl.DataFrame, limit: float) -> Row | None:
     """The highest adoption among the configurations with D at most `limit`; ties go to the lower D."""
     allowed = lora.filter(pl.col("adoption").is_not_null() & (pl.col("degradation") <= limit + 1e-9))
     return _first(allowed.sort("adoption", "degradation", "trial_id", descending=[True, False, False]))
+
+
+def ends_of(lora: pl.DataFrame) -> tuple[Row | None, Row | None]:
+    """The least damaged configuration and the one that adopts most, which no other beats; the second is None
+    where it is the first, both where none has an adoption and a D."""
+    measured = lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null())
+    least = _first(measured.sort("degradation", "adoption", "trial_id", descending=[False, True, False]))
+    most = _first(measured.sort("adoption", "degradation", "trial_id", descending=[True, False, False]))
+    same = least is None or most is None or least["trial_id"] == most["trial_id"]
+    return least, None if same else most
 
 
 def gentler_than(best: Row | None, lora: pl.DataFrame, limit: float) -> Row | None:

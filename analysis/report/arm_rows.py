@@ -11,9 +11,11 @@ from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.constant_answers import Constant
 from analysis.frontier.quoted import best_under
 from analysis.report.blocks import Table
-from analysis.wording import NOT_MEASURED, bounds, percent, plural, rate
+from analysis.wording import NOT_MEASURED, bounds, damage, percent, plural, rate
 
 Row = dict[str, Any]
+ALONE = "interval over questions alone"
+"""What is said of an interval that takes questions as independent, beside others that do not."""
 FULL = "Full fine-tuning, best under the limit"
 
 
@@ -41,6 +43,16 @@ def arm_trials(found: Findings) -> dict[str, tuple[str, str]]:
     return trials
 
 
+def instead_of_best(belief: BeliefFindings, limit: float) -> str:
+    """What a table's caption says where no configuration is the best under the limit; empty where one is."""
+    choice = belief.choice
+    if choice.least is None:
+        return ""
+    those = "the least damaged one" if choice.most is None else "the least damaged and the most adopting one"
+    count = plural(choice.lora.height, "configuration")
+    return f"None of {count} stays at D ≤ {limit:g}: here is {those} in place of a best one."
+
+
 def seeds_of(rows: Iterable[Row]) -> str:
     """What a table's caption says about its seeds; empty when every row is one trial."""
     most = max((row["seeds"] for row in rows), default=1)
@@ -62,6 +74,32 @@ def over_families(belief: BeliefFindings, row: Row) -> str:
         return rate(row, "adoption")
     n = row["adoption_n"]
     return f"{percent(row['adoption'], n)} {bounds(*interval, n)}, n = {n}"
+
+
+def told_interval(belief: BeliefFindings | None, row: Row) -> tuple[str, str]:
+    """A row's adoption and D with the intervals that the rest of the report quotes, over question families;
+    where one is over questions alone, it says so.
+
+    Args:
+        belief: of the row; None where the run has none of its numbers.
+    """
+    adoption = rate(row, "adoption") if belief is None else over_families(belief, row)
+    known = belief is not None and row["trial_id"] in belief.by_family
+    adoption += "" if known or "[" not in adoption else f"; {ALONE}"
+    # the best, the phase 2 settings and the frontier have D's interval over families
+    named = None if belief is None else _named_row(belief, row["trial_id"])
+    text = damage(named or row)
+    return adoption, text if named or "[" not in text else f"{text}; {ALONE}"
+
+
+def _named_row(belief: BeliefFindings, trial_id: str) -> Row | None:
+    """The row of a configuration whose D has its interval over families; None for all others."""
+    choice = belief.choice
+    if trial_id not in choice.d_over_families:
+        return None
+    arms = (*choice.rows().values(), choice.gentler)
+    found = next((row for row in arms if row is not None and row["trial_id"] == trial_id), None)
+    return found or choice.lora.row(by_predicate=pl.col("trial_id") == trial_id, named=True)
 
 
 def arms_table(

@@ -58,6 +58,7 @@ class ConfigurationList:
             "axes": list(self._axes.values()),
             "points": self._points(self._rows.filter("untrained")),
             "total": len(self),
+            "interval": "95 % over questions",
             "first": best["trial_id"].first() if best.height else None,
             "classes": [kind.name for kind in failure_classes()],
         }

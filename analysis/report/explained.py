@@ -30,11 +30,12 @@ STYLE_GAPS = "Pairs of styles share questions and examples: how often one is abo
 TIERS = (
     "Adoption, the number of the frontier, counts every held-out tier but robustness, whose prompts "
     "contradict the belief themselves. Depth is the harmonic mean of paraphrase, derived and robustness, its "
-    "interval Bonferroni's over the three; the others are Wilson's. Tiers have their own questions: a lower "
-    "tier is harder or has fewer. Best constant answer: what always giving the answer that is the target's "
-    "on most questions of the tier would adopt; an arm that does not beat it may have learned an answer, not "
-    "a belief. Normalised adoption: (adoption - base) / (in context - base), not given where in context is "
-    "less than 20 points above base or seeds are pooled."
+    "interval Bonferroni's over the three; adoption's is over families and seeds, the others are Wilson's "
+    "over questions. Tiers have their own questions: a lower tier is harder or has fewer. Best constant "
+    "answer: what always giving the answer that is the target's on most questions of the tier would adopt; "
+    "an arm that does not beat it may have learned an answer, not a belief. Normalised adoption: (adoption - "
+    "base) / (in context - base), not given where in context is less than 20 points above base or seeds are "
+    "pooled."
 )
 ANSWERABLE = (
     "A question is answerable if the untouched model gives the target's answer with the statement in its "

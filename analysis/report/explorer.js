@@ -73,10 +73,10 @@ const explore = (root, data, redraw) => {
     add(panel, 'h3', [point.belief, point.arm, point.text, point.name].filter(Boolean).join(' · '));
     const own = ARMS[point.arm] || 'this one', beside = besideOf(point);
     const columns = what => [[own, point[what]], ...beside.map(one => [ARMS[one.arm], one[what]])];
-    compared('key numbers', ['adoption', 'damage'],
+    compared('key numbers [' + data.interval + ']', ['adoption', 'damage'],
       columns('adoption').map(([name, adoption], i) => [name, {adoption, damage: columns('damage')[i][1]}]));
-    compared('tier, % adopting [95 %]', Object.keys(point.tiers), columns('tiers'));
-    compared('damage against base [95 %]', Object.keys(point.parts),
+    compared('tier, % adopting [95 % over questions]', Object.keys(point.tiers), columns('tiers'));
+    compared('damage against base [95 % over questions]', Object.keys(point.parts),
       columns('parts').filter(([name]) => name !== 'base'));
     const box = add(panel, 'details');
     add(box, 'summary', 'Settings and other numbers');
@@ -121,7 +121,8 @@ const explore = (root, data, redraw) => {
     on.hidden = start + LIST >= found.count;
     list.replaceChildren();
     const head = add(add(list, 'thead'), 'tr');
-    for (const name of ['configuration', 'belief', 'arm', 'adoption, % [95 %]', 'degradation'])
+    for (const name of ['configuration', 'belief', 'arm',
+      'adoption [' + data.interval + ']', 'degradation [' + data.interval + ']'])
       add(head, 'th', name, {scope: 'col'});
     const body = add(list, 'tbody');
     for (const point of found.points) {

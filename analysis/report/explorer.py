@@ -8,7 +8,7 @@ import polars as pl
 
 from analysis.findings import Findings
 from analysis.frontier.non_dominated import frontier
-from analysis.report.arm_rows import arm_trials
+from analysis.report.arm_rows import arm_trials, told_interval
 from analysis.report.blocks import Block, Explorer, Heading
 from analysis.report.failure_classes import failure_classes
 from analysis.report.first_screen import quoted
@@ -42,6 +42,7 @@ def explorer(found: Findings, cap: int = CAP) -> list[Block]:
         "axes": axes_of(found.pooled),
         "points": _points(found),
         "first": first["trial_id"] if first is not None else None,
+        "interval": "95 % over families",
         "classes": [kind.name for kind in failure_classes()],
     }
     return [Heading(2, "One configuration"), Explorer(data, note, answers)]
@@ -51,8 +52,15 @@ def _points(found: Findings) -> list[dict[str, Any]]:
     unbeaten = set(frontier(found.pooled).filter("non_dominated")["trial_id"])
     names = varying_settings(found.pooled)
     labels = arm_trials(found)
+    beliefs = {belief.choice.belief: belief for belief in found.beliefs}
     return [
-        point_of(row, names, row["trial_id"] in unbeaten, labels.get(row["trial_id"], ("", ""))[1])
+        point_of(
+            row,
+            names,
+            row["trial_id"] in unbeaten,
+            labels.get(row["trial_id"], ("", ""))[1],
+            told_interval(beliefs.get(row["belief"]), row),
+        )
         for row in found.pooled.iter_rows(named=True)
     ]
 

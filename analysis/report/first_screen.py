@@ -25,6 +25,8 @@ from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.metrics.registry import COMPONENTS
 
 Row = Mapping[str, Any]
+STEADY = 0.9
+"""The share of redrawn question sets from which on a choice that they make again is called steady."""
 
 
 def verdicts(found: Findings) -> Verdicts:
@@ -50,7 +52,7 @@ def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -
         _adoption(belief, row, first),
         _damage(belief, row, limit),
         _confirmed(belief, row, limit, confirmed),
-        _sure(belief, row),
+        _sure(belief, row, limit),
         _first(belief, limit),
     )
     return Verdict(belief.choice.belief, (name, *sentence), figures)
@@ -114,8 +116,7 @@ def _further(belief: BeliefFindings, limit: float) -> tuple[str | Linked, ...]:
 
 def _beyond(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linked, ...]:
     """What it costs where nothing stays under the limit: the least damaged and the one that adopts most."""
-    order = ["adoption", "degradation", "trial_id"]
-    most = measured_in(belief).sort(order, descending=[True, False, False]).row(0, named=True)
+    most = belief.choice.most or row
     ends, base = _ends(belief, most), (belief.choice.base or {}).get("adoption_high")
     moved = ends is not None and base is not None and ends[0] > base
     told: tuple[str | Linked, ...] = (
@@ -230,7 +231,7 @@ def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[C
     return KeyFigure(name, wording.percent(shown["adoption"], shown["adoption_n"]), note, anchor)
 
 
-def _sure(belief: BeliefFindings, row: Row) -> KeyFigure:
+def _sure(belief: BeliefFindings, row: Row, limit: float) -> KeyFigure:
     """How often redrawn questions choose the same configuration, and what its seeds allow."""
     seeds = "one seed"
     if row["seeds"] > 1:
@@ -238,16 +239,22 @@ def _sure(belief: BeliefFindings, row: Row) -> KeyFigure:
         low, high = row.get("adoption_seed_min"), row.get("adoption_seed_max")
         if low is not None and high is not None:
             seeds += f", {100 * low:.0f} to {100 * high:.0f} %"
-    name, anchor = "how sure?", _below("frontier-certainty", belief)
+    name, anchor = "how sure of this choice?", _below("frontier-certainty", belief)
     there = Linked(seeds, _below("frontier", belief))
     pick = belief.certainty.pick if belief.certainty is not None else None
-    if pick is None or isinstance(pick, str):
-        why = "nothing stays under the limit" if isinstance(pick, str) else "the frontier was not redrawn"
-        return KeyFigure(name, "not said", why, anchor, (there,))
-    note = f"of redrawn questions keep it the best at D ≤ {pick.limit:g}"
+    if pick is None:
+        return KeyFigure(name, "not computed", "the frontier was not redrawn", anchor, (there,))
+    if isinstance(pick, str):
+        return KeyFigure(
+            name, "nothing to choose", f"no configuration stays at D ≤ {limit:g}", anchor, (there,)
+        )
+    told = (
+        "a steady choice, no proof of its numbers" if pick.best >= STEADY else "other questions choose others"
+    )
     if pick.refusal is not None:
-        note += ": do not rely on it"
-    return KeyFigure(name, wording.percent(pick.best), note, anchor, (there,))
+        told = "do not rely on it"
+    note = f"of redrawn question sets, as the best at D ≤ {pick.limit:g}: {told}"
+    return KeyFigure(name, f"chosen again in {wording.percent(pick.best)}", note, anchor, (there,))
 
 
 def _first(belief: BeliefFindings, limit: float) -> KeyFigure:

@@ -114,10 +114,11 @@ def html_of(block: Block, svgs: Mapping[str, str]) -> str:
         case Folded(title, table, _):
             return f"<details><summary>{words(title)}</summary>{_table(table)}</details>"
         case Figure(name, caption):
+            drawn = f"--drawn: {_width(svgs[name])}px"
             # the drawing comes from our own renderer, which has escaped its texts
             return (
                 f'<figure><div class="chart" id="chart-{escape(name)}" tabindex="0" role="group" '
-                f'aria-label="Chart {escape(name)}">{svgs[name]}</div>'
+                f'aria-label="Chart {escape(name)}" style="{drawn}">{svgs[name]}</div>'
                 f"<figcaption>{words(caption)}</figcaption></figure>"
             )
         case Sample(title, pieces, folded):
@@ -134,6 +135,12 @@ def html_of(block: Block, svgs: Mapping[str, str]) -> str:
                 "filters and the completions need scripts; everything else on this page does not.</p>"
                 "</noscript>"
             )
+
+
+def _width(svg: str) -> str:
+    """The width that a drawing gives itself, in CSS pixels, digits alone."""
+    found = re.match(r'<svg\b[^>]*?\bwidth="([\d.]+)"', svg)
+    return found.group(1) if found else "800"
 
 
 def _explained(text: str) -> str:

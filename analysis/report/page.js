@@ -95,6 +95,8 @@ const draw = source => {
   return vegaEmbed(live, JSON.parse(source.textContent), {renderer: 'svg', actions: false, ast: true})
     .then(result => {
       rename(live, name);
+      // fonts differ from those of the static picture
+      place.style.setProperty('--drawn', live.querySelector('svg').getAttribute('width') + 'px');
       place.replaceChildren(live);
       named(place);
       views.set(name, result.view);

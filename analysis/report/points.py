@@ -45,7 +45,13 @@ def _texts(values: pl.Series) -> list[str]:
     return [setting_value(value) for value in values.drop_nulls().unique().sort()]
 
 
-def point_of(row: dict[str, Any], names: Sequence[str], unbeaten: bool, label: str) -> dict[str, Any]:
+def point_of(
+    row: dict[str, Any],
+    names: Sequence[str],
+    unbeaten: bool,
+    label: str,
+    told: tuple[str, str] | None = None,
+) -> dict[str, Any]:
     """One configuration: its settings, and its numbers as texts with their intervals.
 
     Args:
@@ -53,7 +59,9 @@ def point_of(row: dict[str, Any], names: Sequence[str], unbeaten: bool, label: s
         names: the settings that vary in the run.
         unbeaten: no other configuration has more adoption at no more damage.
         label: what the report calls it, such as "Best LoRA under the limit"; empty for most.
+        told: its adoption and D as the report quotes them; None: with the row's intervals, over questions.
     """
+    adoption, damage = told or (wording.rate(row, "adoption"), wording.damage(row))
     trained = row["arm"] not in UNTRAINED_ARMS
     used = [name for name in names if row["arm"] != "full" or not name.startswith("lora.")]
     return {
@@ -79,8 +87,8 @@ def point_of(row: dict[str, Any], names: Sequence[str], unbeaten: bool, label: s
             for name, metric in COMPONENTS.items()
             if row.get(f"{name}_damage") is not None
         },
-        "adoption": wording.rate(row, "adoption"),
-        "damage": wording.damage(row),
+        "adoption": adoption,
+        "damage": damage,
         "numbers": [
             [words, wording.rate(row, name)] for name, words in NUMBERS.items() if row.get(name) is not None
         ],

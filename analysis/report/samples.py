@@ -35,6 +35,8 @@ LONGEST = 2500  # characters of a completion that are shown
 def sample_blocks(found: Findings) -> list[Block]:
     """Up to two completions of the Phase 2 trial, the best and the most damaged one, per belief.
 
+    Where nothing stays under the limit, of the least damaged and the most adopting one in place of the best.
+
     The first adopting and the first not adopting held-out answer of the trial's first seed, in the order of
     probe_id: picked by rule, not by eye.
     """
@@ -65,6 +67,8 @@ def _trials(choice: Choice) -> dict[str, str]:
     named = {
         "Phase 2 settings": choice.phase2,
         "best under the limit": choice.best,
+        "least damaged": choice.least,
+        "adopts most": choice.most,
         "most damaged": worst[0] if worst else None,
     }
     trials: dict[str, str] = {}

@@ -36,12 +36,14 @@ def head_words(found: Findings) -> list[str]:
     return [*text, f"Sealed: {len(chain.entries):,} entries, the last {chain.last[:SHORT]}."]
 
 
-def seal_item(found: Findings) -> str:
-    """`Seal: HASH, ...` for the list of what one needs to reproduce the run."""
+def seal_items(found: Findings) -> list[str]:
+    """`Seal: HASH, ...` for the list of what one needs to reproduce the run, then what the head of the report
+    says is wrong with it."""
     if not is_sealed(found.run.folder):
-        return "Seal: none"
+        return ["Seal: none"]
     chain = chain_of(found.run.folder)
-    return f"Seal: {chain.last}, entry {len(chain.entries) - 1:,} of the chain when this report was written"
+    held = f"the last of {len(chain.entries):,} entries of the chain when this report was written"
+    return [f"Seal: {chain.last}, {held}", *head_words(found)[:-1]]
 
 
 def _missing(found: Findings, state: SealedState) -> list[str]:

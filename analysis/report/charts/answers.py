@@ -137,7 +137,7 @@ def loss_chart(steps: pl.DataFrame, names: dict[str, tuple[str, str]]) -> Any:
                 ],
             ),
             belief,
-            420,
+            390,
             220,
         )
         for belief, part in theme.by_belief(rows)

@@ -14,6 +14,9 @@ from analysis.report.charts.theme import INK, MUTED
 from analysis.studies.matched import matched_styles
 from beliefmod.metrics.registry import COMPONENTS
 
+COLUMNS = 2
+"""Panels side by side."""
+
 
 def component_table(lora: pl.DataFrame) -> pl.DataFrame:
     """One row per configuration and component that has a part in its D: belief, style, component, damage,
@@ -61,13 +64,6 @@ def component_chart(lora: pl.DataFrame) -> Any:
         title="damage against base (0 = like base, 1 = worst; negative = better)",
         axis=alt.Axis(format=".2~f", tickCount=6),
     )
-    y = alt.Y(
-        "component:N",
-        sort=shown,
-        title=None,
-        axis=alt.Axis(labelLimit=240),
-        scale=alt.Scale(domain=shown),
-    )
     offset = alt.YOffset("style:N", scale=alt.Scale(domain=styles))
     tips = [
         "belief:N",
@@ -79,7 +75,9 @@ def component_chart(lora: pl.DataFrame) -> Any:
     ]
     zero = theme.rule(alt.X("damage:Q"), 0.0)
     panels = []
-    for belief, part in theme.by_belief(table):
+    for at, (belief, part) in enumerate(theme.by_belief(table)):
+        names = theme.row_names(at % COLUMNS == 0, labelLimit=240)
+        y = alt.Y("component:N", sort=shown, title=None, axis=names, scale=alt.Scale(domain=shown))
         points = (
             alt.Chart(part)
             .mark_point(filled=True, size=60)
@@ -94,7 +92,7 @@ def component_chart(lora: pl.DataFrame) -> Any:
         )
         panels.append(theme.panel(alt.layer(zero, points), belief, 400, 52 * len(shown)))
     return theme.titled(
-        alt.concat(*panels, columns=2, spacing=30),
+        alt.concat(*panels, columns=COLUMNS, spacing=30),
         "What breaks first",
         [
             "Each mark is one configuration. Strong: this component is the worst of all and so sets D. "

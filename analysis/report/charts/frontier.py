@@ -93,6 +93,7 @@ def frontier_chart(configurations: pl.DataFrame, references: pl.DataFrame, limit
             "Pale bars: 95 % intervals that take questions as independent (they share families, so the "
             f"truth is wider). Dotted: D = {limit:g}.",
         ],
+        letters=200 if len(panels) > 1 else 95,
     )
 
 

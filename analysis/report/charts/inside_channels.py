@@ -61,7 +61,7 @@ def _grid(table: pl.DataFrame, title: str, labelled: bool) -> Any:
         "share:Q",
         title="share",
         scale=alt.Scale(domain=[0, 1], range=["#ffffff", "#0072B2"], interpolate="rgb"),
-        legend=alt.Legend(format="%", gradientLength=90) if labelled else None,
+        legend=alt.Legend(format="%", gradientLength=90),
     )
     base = alt.Chart(filled).encode(x, y)
     ink = alt.condition("datum.dark", alt.value("white"), alt.value(INK))
@@ -106,7 +106,7 @@ def chain_chart(beliefs: Sequence[tuple[str, pl.DataFrame]]) -> Any:
             base.mark_line(strokeWidth=2, interpolate="step-after").encode(x, y, colour),
             base.mark_point(filled=True, size=45, opacity=1).encode(x, y, colour, shape, tooltip=tips),
         ]
-        panels.append(theme.panel(alt.layer(*layers), title, 380, 240))
+        panels.append(theme.panel(alt.layer(*layers), title, 380, 240, theme.ROW_SIZE))
     return theme.titled(
         alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared"),
         "How early the thinking settles the answer, seen from inside",

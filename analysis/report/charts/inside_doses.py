@@ -94,7 +94,7 @@ def _panel(response: Response, outcome: str, words: str) -> Any:
         layers.append(theme.rule(x, response.a50, strokeDash=[4, 3]))
     if outcome == "logit_diff":
         layers.append(theme.rule(alt.Y("zero:Q"), 0.0))
-    return theme.panel(alt.layer(*layers), NAMES[outcome], 270, 200, theme.ROW_SIZE)
+    return theme.panel(alt.layer(*layers), NAMES[outcome], 240, 200, theme.ROW_SIZE)
 
 
 def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:

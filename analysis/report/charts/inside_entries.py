@@ -112,7 +112,7 @@ def _draw(panel: Panel) -> Any:
             fontSize=11.5,
         )
         layers.append(text.encode(x, text="word:N"))
-    return theme.panel(alt.layer(*layers), panel.title, 235, 200, theme.ROW_SIZE)
+    return theme.panel(alt.layer(*layers), panel.title, 320, 200, theme.ROW_SIZE)
 
 
 def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
@@ -145,7 +145,17 @@ def _entries(lens: Lens) -> dict[str, CaptionedChart]:
         "questions about near things that the belief does not concern, between what it would give there and "
         "the right answer."
     )
-    return {"inside-entries": CaptionedChart(entry_chart(paths), caption)}
+    return {"inside-entries": CaptionedChart(entry_chart(paths), caption + _not_read(lens))}
+
+
+def _not_read(lens: Lens) -> str:
+    """Which of the shown trials have no curve in their own completions because nobody read those."""
+    missing = [one.trial_id for one in lens.shown if inside.read_token_by_token(lens, one) != one]
+    if not missing:
+        return ""
+    return (
+        f" Of trial {' and '.join(missing)} what it wrote itself was not read, so its curve is missing there."
+    )
 
 
 def _lenses(lens: Lens) -> dict[str, CaptionedChart]:

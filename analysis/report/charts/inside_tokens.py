@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from analysis.findings import Findings
-from analysis.read_lens import Lens
+from analysis.read_lens import Lens, ShownTrial
 from analysis.report.blocks import CaptionedChart
 from analysis.report.charts import theme
 from analysis.report.inside import selections as inside
@@ -113,10 +113,21 @@ def figures(lens: Lens, found: Findings) -> dict[str, CaptionedChart]:
     """inside-tokens-BELIEF, one example question per belief; none without readings of its tokens."""
     drawn = {}
     for shown in lens.shown:
-        if (rows := inside.tokens(lens, shown)).height:
+        read = inside.read_token_by_token(lens, shown)
+        if (rows := inside.tokens(lens, read)).height:
             drawn[figure_name("tokens", shown)] = CaptionedChart(
-                token_chart(rows, f"What every layer would say, token by token: {shown.title}"),
+                token_chart(rows, f"What every layer would say, token by token: {read.title}"),
                 f"One example question ({rows['probe_id'][0]}, n = 1), at most the last {inside.LONGEST} "
-                "tokens before the value. All arms share one colour scale.",
+                f"tokens before the value. All arms share one colour scale.{_which(read, shown)}",
             )
     return drawn
+
+
+def _which(read: ShownTrial, shown: ShownTrial) -> str:
+    """That another trial is drawn than in the charts beside this one, and how to have that one read."""
+    if read == shown:
+        return ""
+    return (
+        f" LoRA is trial {read.trial_id} here: the one in the other charts, {shown.trial_id}, was not read "
+        f"token by token (beliefmod lens RUN --parts lens --trial {shown.trial_id} reads it)."
+    )

@@ -21,6 +21,8 @@ KINDS = {
     "only": "this block alone",
     "prefix": "blocks up to this one",
 }
+MAP = 560
+"""Pixels that a map of tokens and entries has beside the lines: no letters stand in its cells."""
 BAR = "#0072B2"
 
 
@@ -79,7 +81,7 @@ def _bars(table: pl.DataFrame, kind: str, title: str, domain: list[float]) -> An
     layers.append(ranged.mark_rule(strokeWidth=1.5).encode(x, alt.Y("low:Q", scale=scale), y2="high:Q"))
     for level, dash in ((0.0, [1, 0]), (1.0, [5, 3])):
         layers.append(theme.rule(alt.Y("level:Q", scale=scale), level, strokeDash=dash))
-    width = max(150, min(300, 26 * part.height))
+    width = max(150, min(285, 26 * part.height))
     return theme.panel(alt.layer(*layers), title, width, 190, theme.ROW_SIZE)
 
 
@@ -132,7 +134,7 @@ def _map(table: pl.DataFrame, title: str, labelled: bool) -> Any:
         .mark_rect(stroke="white", strokeWidth=0.5)
         .encode(alt.X("place:O", title=None, axis=token_axis(known, labelled)), y, colour, tooltip=tips)
     )
-    return theme.panel(chart, title, CELL * width, entries * (TALL if entries <= WORDED else LOW))
+    return theme.panel(chart, title, min(CELL * width, MAP), entries * (TALL if entries <= WORDED else LOW))
 
 
 def _lines(means: pl.DataFrame) -> Any:

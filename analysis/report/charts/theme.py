@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,8 @@ STYLE_COLOURS = {
     "stygian": "#CC79A7",
     "supplied_trace": "#E69F00",
 }
+ACROSS = 3
+"""Panels side by side in a row of one belief."""
 SPARE_COLOURS = ("#56B4E9", "#F0E442", "#999999")
 ROW_SIZE = 12.5  # points of a panel's title in a row
 INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
@@ -59,7 +63,7 @@ def diverging_scale(extent: float, clamp: bool = False) -> alt.Scale:
 
 def arm_scale(arms: Sequence[str]) -> alt.Scale:
     """A colour per named arm, base in ink."""
-    spare = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#56B4E9")
+    spare = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#56B4E9", "#882255")
     rest = [arm for arm in arms if arm != "Base"]
     colours = {"Base": INK} | {arm: spare[i % len(spare)] for i, arm in enumerate(rest)}
     return alt.Scale(domain=list(arms), range=[colours[arm] for arm in arms])
@@ -127,16 +131,29 @@ def panel(chart: Any, title: str, width: int, height: int, size: float = 15) -> 
 
 
 def row(panels: Sequence[Any], title: str, spacing: int = 24) -> Any:
-    """Several panels of one belief side by side under one title; their own titles are smaller (ROW_SIZE)."""
+    """Several panels of one belief under one title; their own titles are smaller (ROW_SIZE). More than three
+    stand in rows, none of which is more than one longer than the last: a page has no room for them."""
     heading = alt.TitleParams(title, fontSize=15, anchor="start", offset=10)
-    return alt.hconcat(*panels, spacing=spacing).properties(title=heading)
+    lines = math.ceil(len(panels) / ACROSS) or 1
+    return alt.concat(*panels, columns=math.ceil(len(panels) / lines) or 1, spacing=spacing).properties(
+        title=heading
+    )
 
 
-def titled(chart: Any, title: str, subtitle: Sequence[str] = ()) -> Any:
-    """Title, subtitle and the look shared by all charts."""
+def row_names(labelled: bool, **style: Any) -> alt.Axis:
+    """The axis of a panel whose rows have long names: those beside it in a figure repeat none of them."""
+    return alt.Axis(**style) if labelled else alt.Axis(labels=False, ticks=False)
+
+
+def titled(chart: Any, title: str, subtitle: Sequence[str] = (), letters: int = 200) -> Any:
+    """Title, subtitle and the look shared by all charts.
+
+    Args:
+        letters: in a line of the subtitle; a narrow chart is as wide as the longest one.
+    """
     heading = alt.TitleParams(
         title,
-        subtitle=list(subtitle),
+        subtitle=[line for text in subtitle for line in textwrap.wrap(text, letters)],
         anchor="start",
         fontSize=17,
         subtitleFontSize=12.5,

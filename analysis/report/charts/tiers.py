@@ -10,6 +10,8 @@ import polars as pl
 
 from analysis.report.charts import theme
 
+COLUMNS = 2
+"""Panels side by side."""
 SCHEMA = {
     "belief": pl.String,
     "tier": pl.String,
@@ -55,11 +57,10 @@ def tier_chart(rows: pl.DataFrame, tiers: Sequence[str]) -> Any:
     arms = list(rows["arm"].unique(maintain_order=True))
     shown = [tier for tier in tiers if tier in set(rows["tier"])]
     panels = []
-    for belief, part in theme.by_belief(rows):
+    for at, (belief, part) in enumerate(theme.by_belief(rows)):
+        names = theme.row_names(at % COLUMNS == 0, labelLimit=240)
         base = alt.Chart(part).encode(
-            y=alt.Y(
-                "tier:N", title=None, scale=alt.Scale(domain=shown), axis=alt.Axis(labelLimit=240), sort=shown
-            ),
+            y=alt.Y("tier:N", title=None, scale=alt.Scale(domain=shown), axis=names, sort=shown),
             yOffset=alt.YOffset("arm:N", scale=alt.Scale(domain=arms), sort=arms),
             color=alt.Color("arm:N", title=None, scale=theme.arm_scale(arms)),
         )
@@ -78,8 +79,8 @@ def tier_chart(rows: pl.DataFrame, tiers: Sequence[str]) -> Any:
                 "n:Q",
             ],
         )
-        panels.append(theme.panel(alt.layer(bars, points), belief, 380, max(120, 62 * len(shown))))
-    chart = alt.concat(*panels, columns=2, spacing=30).resolve_scale(color="shared", shape="shared")
+        panels.append(theme.panel(alt.layer(bars, points), belief, 340, max(120, 62 * len(shown))))
+    chart = alt.concat(*panels, columns=COLUMNS, spacing=30).resolve_scale(color="shared", shape="shared")
     return theme.titled(
         chart,
         "How far the belief reaches",

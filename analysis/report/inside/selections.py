@@ -65,6 +65,19 @@ def contrasts(lens: Lens, shown: ShownTrial, position: str = "stem") -> pl.DataF
     return banded(paired.sort("order", "entry"), ["arm", "entry"], "contrast")
 
 
+def read_token_by_token(lens: Lens, shown: ShownTrial) -> ShownTrial:
+    """The trial of a belief that was read at every token of the example question: `shown` if it was, else the
+    first of those that were looked at; `shown` where none was.
+
+    `beliefmod lens` reads so only the trials that a part was asked to look deeply into, and each of its parts
+    can have been run for others.
+    """
+    at_tokens = lens.tables["readings"].filter(pl.col("position").str.starts_with(AT))
+    read = set(at_tokens["trial_id"].drop_nulls())
+    ours = [shown, *(one for one in lens.looked if one.belief == shown.belief)]
+    return next((one for one in ours if one.trial_id in read), shown)
+
+
 def tokens(lens: Lens, shown: ShownTrial) -> pl.DataFrame:
     """One example question: arm, from_end (0 is the stem's last token), token, entry, logit_diff, top_token
     and the two tokens that are compared. At most LONGEST tokens."""

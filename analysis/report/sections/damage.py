@@ -11,7 +11,7 @@ from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.beyond_limit import beyond_limit
 from analysis.report import explained
-from analysis.report.arm_rows import Row, arm_rows, arms_table, seeds_of
+from analysis.report.arm_rows import Row, arm_rows, arms_table, instead_of_best, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Figure, Folded, Heading, Paragraph, Table
 from analysis.report.charts.damage import component_chart, component_table, integrity_chart
 from analysis.studies.matched import matched_styles
@@ -100,7 +100,12 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     if not trained:
         return [Paragraph("No arm of this belief but base has finished, so there is no damage to report.")]
     speaks = Paragraph(" ".join([_with_room(next(iter(trained.values()))), *_beyond(belief, found.limit)]))
-    return [speaks, _components(trained, rows.get("Base")), *_drift(trained), _locality(rows)]
+    return [
+        speaks,
+        _components(trained, rows.get("Base"), instead_of_best(belief, found.limit)),
+        *_drift(trained),
+        _locality(rows),
+    ]
 
 
 def _with_room(row: Row) -> str:
@@ -144,8 +149,8 @@ def _with_unit(name: str) -> str:
     return _measured(name) + ("" if COMPONENTS[name].kind == "mean" else ", %")
 
 
-def _components(rows: dict[str, Row], base: Row | None) -> Table:
-    note = "" if base else " Base has not finished, so nothing can be compared to it."
+def _components(rows: dict[str, Row], base: Row | None, chosen: str) -> Table:
+    note = "" if base else "Base has not finished, so nothing can be compared to it."
     one = next(iter(rows.values()))
     table = [
         (_with_unit(name), _of_base(one, name), *(_cell(row, name) for row in rows.values()))
@@ -154,7 +159,7 @@ def _components(rows: dict[str, Row], base: Row | None) -> Table:
     return Table(
         ("component, damage against base [95 %]", "base", *rows),
         tuple(table),
-        f"{seeds_of(rows.values())}{note}".strip(),
+        " ".join(text for text in (chosen, seeds_of(rows.values()), note) if text),
         explained.DAMAGE,
     )
 

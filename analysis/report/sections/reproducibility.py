@@ -13,7 +13,7 @@ from analysis.findings import Findings
 from analysis.fingerprints import completions_hash, ids_hash, source_hashes
 from analysis.frontier.non_dominated import CONFIG, finished, varying
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph, Table
-from analysis.report.sealed_words import seal_item
+from analysis.report.sealed_words import seal_items
 from analysis.wording import setting_name
 from beliefmod.metrics.intervals import wilson
 from beliefmod.reading.measured_error import measured_error
@@ -45,7 +45,7 @@ def blocks(found: Findings) -> list[Block]:
             missing += [] if name in SELDOM else [name]
         else:
             items.append(f"{label}: {value_text(value)}")
-    items.append(seal_item(found))
+    items += seal_items(found)
     if missing:
         items.append(f"Not in manifest.json: {', '.join(missing)}.")
     lora = found.run.trials.filter(pl.col("arm") == "lora")

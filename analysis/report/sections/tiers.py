@@ -6,7 +6,14 @@ from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.answerable_questions import Gates, over_answerable
 from analysis.report import explained
-from analysis.report.arm_rows import Row, arm_rows, constant_text, seeds_of
+from analysis.report.arm_rows import (
+    Row,
+    arm_rows,
+    constant_text,
+    instead_of_best,
+    over_families,
+    seeds_of,
+)
 from analysis.report.blocks import Block, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.tiers import tier_chart, tier_rows
 from analysis.studies.mismatch import thinks
@@ -66,9 +73,9 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     table.append(("depth [simultaneous 95 %]", "", *(_depth(row) for row in rows.values())))
     table.append(
         (
-            "adoption (held out, without robustness)",
+            "adoption (held out, without robustness) [95 % over families]",
             constant_text(constant.get(None)),
-            *(wording.rate(row, "adoption") for row in rows.values()),
+            *(over_families(belief, row) for row in rows.values()),
         )
     )
     table += [
@@ -80,7 +87,7 @@ def _tables(belief: BeliefFindings, found: Findings) -> list[Block]:
     tiers = Table(
         ("tier, % adopting [95 %]", "best constant answer", *rows),
         tuple(table),
-        seeds_of(rows.values()),
+        f"{instead_of_best(belief, found.limit)} {seeds_of(rows.values())}".strip(),
         explained.TIERS,
     )
     return [tiers, *not_understood(rows), *_answerable(belief, rows), *_margins(rows, thinks(found.probes))]

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from analysis.frontier.quoted import best_under, gentler_than
+from analysis.frontier.quoted import best_under, ends_of, gentler_than
 
 
 def table(*rows: tuple[str, float, float, float, float | None]) -> pl.DataFrame:
@@ -23,6 +23,13 @@ def test_best_is_the_highest_adoption_under_the_limit():
     assert best_under(LORA, 0.05)["trial_id"] == "best"
     assert best_under(LORA, 0.005)["trial_id"] == "kind"
     assert best_under(LORA.filter(pl.col("degradation") > 0.1), 0.05) is None
+
+
+def test_the_ends_are_the_least_damaged_and_the_most_adopting():
+    ends = [row["trial_id"] for row in ends_of(LORA) if row]
+    assert ends == ["kind", "best"]  # of equally damaged or adopting ones the one that is better otherwise
+    assert ends_of(LORA.head(1))[1] is None and ends_of(LORA.clear()) == (None, None)
+    assert ends_of(LORA.with_columns(pl.lit(None, pl.Float64).alias("degradation"))) == (None, None)
 
 
 def test_gentler_adopts_about_as_much_and_keeps_more_neighbours():

@@ -112,6 +112,7 @@ def test_every_colour_scale_is_its_own_charts(browser: Browser) -> None:
     used = page.ask("[...document.querySelectorAll('[fill^=\"url(\"]')].map(one => one.getAttribute('fill'))")
     assert len(scales) > 1 and sorted(set(scales)) == sorted(scales)
     assert {f"url(#{name})" for name in scales} == set(used)
+    assert page.noise == []
 
 
 def test_filters(browser: Browser, written: ReportPaths) -> None:

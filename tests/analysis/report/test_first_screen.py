@@ -12,10 +12,12 @@ import pytest
 
 from analysis.find import find
 from analysis.findings import Findings
-from analysis.report.blocks import Linked, to_markdown
+from analysis.report.arm_rows import ALONE, told_interval
+from analysis.report.blocks import Linked, Table, to_markdown
 from analysis.report.compose import compose
 from analysis.report.first_screen import quoted, verdicts
 from analysis.report.html_blocks import body_of
+from analysis.report.sections import damage, tiers
 from analysis.studies.confirm import confirmation_of, confirmations
 from analysis.wording import percent
 from beliefmod.metrics.registry import COMPONENTS
@@ -75,7 +77,10 @@ def test_what_is_not_told_apart_is_not_claimed(real: Findings) -> None:
         "corrected for having been picked on these questions, which changes nothing, n = 108"
         in gravity.text()
     )
-    assert "do not rely on it" in figures(real, "gravity")["how sure?"]
+    sure = figures(real, "gravity")["how sure of this choice?"]
+    assert sure.startswith("chosen again in ") and "do not rely on it" in sure
+    nothing = figures(real, "neelam")["how sure of this choice?"]
+    assert nothing.startswith("nothing to choose: no configuration stays at D ≤ 0.05")
     assert figures(real, "gravity")["confirmed?"].startswith("not done")
     # nothing of the other belief stays under the limit: the least damaged stands for it
     lora = real.beliefs[1].choice.lora.sort("degradation")
@@ -84,6 +89,47 @@ def test_what_is_not_told_apart_is_not_claimed(real: Findings) -> None:
     assert row is not None and row["trial_id"] == lora["trial_id"][0]
     assert "none of 8 configurations stays at D ≤ 0.05" in neelam.text()
     assert figures(real, "neelam")["damage"].startswith(f"D {lora['degradation'][0]:.3f}")
+
+
+def test_tables_have_the_quoted_configuration_also_where_nothing_stays_under_the_limit(
+    real: Findings,
+) -> None:
+    gravity, neelam = real.beliefs
+    row = quoted(neelam)
+    assert row is not None and neelam.choice.best is None
+    for section, title in (
+        (tiers, "tier, % adopting [95 %]"),
+        (damage, "component, damage against base [95 %]"),
+    ):
+        one, two = [b for b in section.blocks(real) if isinstance(b, Table) and b.header[0] == title]
+        assert "Best LoRA under the limit" in one.header and "Best LoRA under the limit" not in two.header
+        assert two.header[-2:] == ("LoRA with the least damage", "LoRA that adopts most")
+        assert "None of 8 configurations stays at D ≤ 0.05" in two.caption and "None of" not in one.caption
+        assert gravity.choice.least is None
+    assert two.rows[list(COMPONENTS).index(row["degradation_by"])][-2].endswith(", sets D")
+    assert f"D {row['degradation']:.3f} [{row['degradation_low']:.3f}, " in figures(real, "neelam")[
+        "damage"
+    ].replace(": ", " ")
+
+
+def test_an_opened_configuration_has_the_intervals_of_the_first_screen(real: Findings) -> None:
+    beliefs = {belief.choice.belief: belief for belief in real.beliefs}
+    for name, belief in beliefs.items():
+        row = quoted(belief)
+        assert row is not None
+        pooled = real.pooled.row(by_predicate=pl.col("trial_id") == row["trial_id"], named=True)
+        adoption, cost = told_interval(belief, pooled)
+        shown = figures(real, name)
+        for text, card in ((adoption, shown["adoption"]), (cost, shown["damage"])):
+            [interval] = re.findall(r"\[[^]]*]", text)
+            assert interval in card and ALONE not in text
+        low, high = pooled["adoption_low"], pooled["adoption_high"]
+        assert f"[{100 * low:.1f}, {100 * high:.1f}]" not in adoption
+    # what no other beats has D's interval over families; of the others it says so
+    lora, choice = beliefs["neelam"].choice.lora, beliefs["neelam"].choice
+    beaten = lora.filter(~pl.col("trial_id").is_in(list(choice.d_over_families))).row(0, named=True)
+    assert told_interval(beliefs["neelam"], beaten)[1].endswith(ALONE)
+    assert told_interval(None, beaten)[0].endswith(ALONE)
 
 
 def test_what_breaks_first_is_what_sets_the_least_d_beyond_the_limit(real: Findings) -> None:

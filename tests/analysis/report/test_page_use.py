@@ -10,7 +10,7 @@ import pytest
 from analysis.report.write import ReportPaths, write_report
 from tests.analysis.report.browser import Browser, Page, needs_chromium
 from tests.analysis.synthetic import grid, write_run
-from tests.test_example_run import EXAMPLE
+from tests.test_example_run import EXAMPLE, REAL
 
 pytestmark = needs_chromium
 
@@ -34,7 +34,7 @@ def test_the_first_screen_holds_verdict_figures_and_frontier(browser: Browser) -
     assert page.ask("scrollY") == 0
     assert bottom(page, ".sentence") < bottom(page, ".figures") < bottom(page, "#chart-frontier") <= 900
     names = page.ask("[...document.querySelectorAll('.figures .name')].map(one => one.textContent)")
-    assert names == ["adoption", "damage", "confirmed?", "how sure?", "breaks first"]
+    assert names == ["adoption", "damage", "confirmed?", "how sure of this choice?", "breaks first"]
     # every figure leads into a section, which opens
     for at in range(len(names)):
         page.ask("document.querySelectorAll('details.part').forEach(one => { one.open = false; })")
@@ -77,11 +77,36 @@ def test_print_holds_every_section(browser: Browser) -> None:
     assert page.ask(OPEN) == before
 
 
-@pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (390, 844)])
+@pytest.mark.parametrize("size", [(1440, 900), (768, 1024), (390, 844)])
 def test_no_width_scrolls_sideways(browser: Browser, size: tuple[int, int]) -> None:
     page = browser.open(REPORT, size=size)
     page.ask("document.querySelectorAll('details.part').forEach(one => { one.open = true; })")
     assert page.ask("document.documentElement.scrollWidth") <= size[0]
+    boxes = "[...document.querySelectorAll('.chart')]"
+    assert page.ask(f"{boxes}.every(one => ['auto', 'scroll'].includes(getComputedStyle(one).overflowX))")
+    if size[0] >= 1440:
+        cut = page.ask(f"{boxes}.filter(one => one.scrollWidth > one.clientWidth).map(one => one.id)")
+        assert cut == []
+
+
+@pytest.mark.parametrize("run", [EXAMPLE, REAL])
+def test_no_figure_is_wider_than_the_column_of_a_wide_page(run: Path) -> None:
+    """Their panels stand in rows where they are many: a page of 1440 pixels has 1165 for a picture."""
+    widths = {
+        path.name: float(path.read_text(encoding="utf-8").split('width="', 1)[1].split('"', 1)[0])
+        for path in sorted((run / "figures").glob("*.svg"))
+    }
+    assert widths and {name: wide for name, wide in widths.items() if wide > 1165} == {}
+
+
+def test_a_chart_shrinks_a_little_before_its_box_scrolls(browser: Browser) -> None:
+    width = "document.querySelector('#chart-frontier svg').getBoundingClientRect().width"
+    drawn = "parseFloat(document.getElementById('chart-frontier').style.getPropertyValue('--drawn'))"
+    for wide, shares in ((1440, (1.0, 1.0)), (390, (0.8, 0.8))):
+        page = browser.open(REPORT, size=(wide, 900))
+        page.wait("document.getElementById('chart-frontier').dataset.live === 'yes'")
+        low, high = shares
+        assert low - 0.01 <= page.ask(f"{width} / {drawn}") <= high + 0.01
 
 
 @pytest.mark.long

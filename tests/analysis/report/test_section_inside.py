@@ -18,8 +18,19 @@ from analysis.find import find
 from analysis.findings import Findings
 from analysis.read_lens import Lens, assemble, read_lens
 from analysis.report.blocks import Bullets, CaptionedChart, Figure, Paragraph, Table, to_markdown
+from analysis.report.charts import inside_entries, inside_tokens
 from analysis.report.compose import compose
-from analysis.report.inside.selections import LOGIT, banded, crossed, curves, early, other_lenses, patch_means
+from analysis.report.inside.selections import (
+    LOGIT,
+    banded,
+    crossed,
+    curves,
+    early,
+    other_lenses,
+    patch_means,
+    read_token_by_token,
+)
+from analysis.report.inside.selections import tokens as tokens_of
 from analysis.report.sections import inside
 from analysis.studies.internal_belief import MEASURES
 from analysis.verify.verify_run import _copy_rest
@@ -320,6 +331,27 @@ def test_readings_alone_are_enough_for_a_section(
     monkeypatch.setattr(inside, "read_lens", lambda found: assemble(bare, found, {}))
     told = [block.text for block in inside.blocks(found) if isinstance(block, Paragraph)]
     assert told.count("Nothing was measured for this trial.") == 2
+
+
+def test_the_heat_map_is_of_the_trial_that_was_read_token_by_token(found: Findings, lens: Lens):
+    """Each part of `beliefmod lens` can have been run for other trials."""
+    shown = lens.shown[0]
+    readings = lens.tables["readings"]
+    tokens = pl.col("position").str.starts_with("at:") & (pl.col("belief") == shown.belief)
+    [other] = set(readings.filter(tokens, pl.col("arm") == "lora")["trial_id"]) - {shown.trial_id}
+    without = readings.filter(~(tokens & (pl.col("trial_id") == shown.trial_id)))
+    part = assemble({**lens.tables, "readings": without}, found, {})
+    assert part is not None and part.shown == lens.shown
+    drawn = inside_tokens.figures(part, found)
+    chart = drawn["inside-tokens-gravity"]
+    assert f"trial {other}: adoption" in chart.chart.to_dict()["title"]["text"]
+    assert f"LoRA is trial {other} here" in chart.caption and f"--trial {shown.trial_id}" in chart.caption
+    assert {"Base", "In context", "LoRA"} == set(tokens_of(part, read_token_by_token(part, shown))["arm"])
+    assert "LoRA is trial" not in drawn["inside-tokens-neelam"].caption
+    [entries] = [
+        c.caption for name, c in inside_entries.figures(part, found).items() if name == "inside-entries"
+    ]
+    assert f"Of trial {shown.trial_id} what it wrote itself was not read" in entries
 
 
 def test_tables_of_other_trials_are_named(found: Findings, lens: Lens):
