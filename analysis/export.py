@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import fsspec
 import polars as pl
 
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.run.read_run import Run, read_run
+from beliefmod.run.storage import file_system
 from beliefmod.run.tables import LENS, RUN_TABLES
 
 Kind = Literal["csv", "parquet"]
@@ -111,7 +111,7 @@ def _whole(run: Run, name: str) -> pl.DataFrame | None:
 
 
 def _write(target: str, name: str, kind: Kind, first: pl.DataFrame, rest: Iterator[pl.DataFrame]) -> Exported:
-    files, root = fsspec.core.url_to_fs(target)
+    files, root = file_system(target)
     root = root.rstrip("/") or "/"
     try:
         files.makedirs(root, exist_ok=True)

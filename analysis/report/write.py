@@ -10,8 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from analysis.find import find
 from analysis.report.blocks import to_markdown, visible_in
 from analysis.report.compose import compose
@@ -23,6 +21,7 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.run.read_run import Run, read_run
 from beliefmod.run.seal.ledger import seal_files
 from beliefmod.run.seal.sealed_state import REPORT
+from beliefmod.run.storage import file_system
 
 SCALE = 2  # pixels per unit in the PNG files
 COLOURS = 128
@@ -157,7 +156,7 @@ def write_whole(folder: str, name: str, content: bytes) -> str:
     Local files go through a temporary name in the same folder; object stores publish a file only when it is
     whole.
     """
-    files, root = fsspec.core.url_to_fs(folder)
+    files, root = file_system(folder)
     path = f"{root.rstrip('/')}/{name}"
     parent = path.rsplit("/", 1)[0]
     files.makedirs(parent, exist_ok=True)

@@ -9,10 +9,12 @@ import typer
 from typer.core import TyperGroup
 
 from beliefmod import __version__
+from beliefmod.api.own_packages import use_own_packages
 from beliefmod.cli import (
     beliefs,
     bundled,
     confirm,
+    docs,
     doctor,
     export,
     lens,
@@ -22,6 +24,7 @@ from beliefmod.cli import (
     prune,
     report,
     score,
+    spaces,
     status,
     sweep,
     trial,
@@ -45,6 +48,7 @@ class Commands(TyperGroup):
         # what matters of transformers' remarks on a model's files is a sentence of ours
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         try:
+            use_own_packages()
             return super().invoke(ctx)
         except UserError as error:
             for problem in error.problems:
@@ -65,7 +69,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: beliefmod doctor, then beliefmod sweep --space sweeps/smoke.yaml",
+    epilog="Start with: beliefmod doctor, then beliefmod sweep --space smoke",
 )
 
 
@@ -89,14 +93,15 @@ def _add(panel: str, example: str, command: Any) -> None:
     app.command(rich_help_panel=panel, epilog=f"Example: beliefmod {example}")(command)
 
 
-_add(RUN, "sweep --space sweeps/aggressive.yaml --set seeds=[0,1]", sweep.sweep)
+_add(RUN, "sweep --space aggressive --set seeds=[0,1]", sweep.sweep)
 _add(RUN, "resume runs/EXP-20261122-101500-aggressive", sweep.resume)
 _add(RUN, "status runs/EXP-20261122-101500-aggressive", status.status)
 _add(RUN, "watch s3://bucket/runs/EXP-20261122-101500-aggressive", status.watch)
 _add(RUN, "logs runs/EXP-20261122-101500-aggressive 42acb27435", logs.logs)
 _add(RUN, "trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3", trial.trial)
-_add(BEFORE, "validate sweeps/aggressive.yaml sweeps/smoke.yaml", validate.validate)
+_add(BEFORE, "validate mine.yaml aggressive", validate.validate)
 _add(BEFORE, "doctor --runs runs", doctor.doctor)
+_add(BEFORE, "docs models", docs.docs)
 _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
 _add(AFTER, "view runs/EXP-20261122-101500-aggressive", view.view)
@@ -108,6 +113,7 @@ _add(AFTER, "prune runs/EXP-20261122-101500-aggressive", prune.prune)
 _add(AFTER, "export runs/EXP-20261122-101500-aggressive --parquet --tables trials,probes", export.export)
 _add(AFTER, "columns trials", report.columns)
 _add(AFTER, "score completions.jsonl --belief gravity", score.score)
+app.add_typer(spaces.app, name="spaces", rich_help_panel=BEFORE)
 app.add_typer(beliefs.app, name="beliefs", rich_help_panel=BEFORE)
 app.add_typer(models.app, name="models", rich_help_panel=MODEL)
 app.add_typer(bundled.app, name="bundled", rich_help_panel=MODEL)

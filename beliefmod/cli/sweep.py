@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @with_driving
 def sweep(
-    space: Annotated[Path | None, typer.Option(help="Space file: what varies, what does not.")] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SPACE", help="Space file, what varies and what does not; or the name of a shipped one."
+        ),
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run: only what is not finished runs.")
     ] = None,
@@ -55,7 +60,7 @@ def sweep(
     from beliefmod.run.manifest import commit_in
 
     if (space is None) == (resume is None):
-        raise UserError("give either --space FILE for a new run or --resume RUN for an old one")
+        raise UserError("give either --space SPACE for a new run or --resume RUN for an old one")
     overrides = [*model_overrides(model, revision, chat_template), *(set_ or [])]
     if resume is not None:
         if overrides:

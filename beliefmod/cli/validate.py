@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def validate(
-    spaces: Annotated[list[Path], typer.Argument(metavar="SPACE...", help="Space files.")],
+    spaces: Annotated[
+        list[Path], typer.Argument(metavar="SPACE...", help="Space files, or names of shipped ones.")
+    ],
 ) -> None:
     """Check space files and the beliefs they name; print every problem, start nothing."""
     from beliefmod.data.supplied_traces import check_supplied

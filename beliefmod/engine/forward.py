@@ -214,7 +214,7 @@ class FlatModel:
         except (TypeError, AttributeError) as error:
             raise ModelMixesRows(
                 f"{kind} cannot take rows laid behind each other ({error}); take another model, "
-                "docs/models.md lists the types that work"
+                "beliefmod docs models lists the types that work"
             ) from error
         expected = torch.cat([out.logits[0] for out in alone])
         if not bool(expected.isfinite().all()):
@@ -228,7 +228,8 @@ class FlatModel:
         if not error < tolerance:
             raise ModelMixesRows(
                 f"{kind} mixes rows that are laid behind each other (logits differ by {error:.1%}), so "
-                "trials would change each other; take another model, docs/models.md lists the types that work"
+                "trials would change each other; take another model, beliefmod docs models lists the types "
+                "that work"
             )
 
 

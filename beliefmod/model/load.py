@@ -154,7 +154,7 @@ def load_tokenizer(source: ModelSource) -> "PreTrainedTokenizerBase":
         raise UserError(
             f"model {source.name} has no chat template; take the chat or instruct version of it, or give a "
             "Jinja file that says how a question is put to it: --chat-template FILE, or chat_template: FILE "
-            "in the space file (docs/models.md has one)"
+            "in the space file (beliefmod docs models has one)"
         )
     try:
         template = tokenizer.get_chat_template()

@@ -48,7 +48,7 @@ def refusal(kind: str) -> str | None:
     if kind in SUPPORTED:
         return None
     why = _WHY.get(kind, "has not been compared with what transformers itself computes")
-    return f"{why}; docs/models.md lists the types that work"
+    return f"{why}; beliefmod docs models lists the types that work"
 
 
 def layer_refusal(text: PretrainedConfig) -> str | None:

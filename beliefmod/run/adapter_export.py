@@ -56,7 +56,7 @@ def adapter_of(run: RunFolder, asked: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"{run.url}: --adapter {asked} may be any of {', '.join(found)}; name one")
+        raise UserError(f"{run.url}: trial {asked} may be any of {', '.join(found)}; name one")
     near = did_you_mean(asked, known) if known else ""
     raise UserError(
         f"{run.url}: trial {asked} has no adapter{near}; finished trials of arms lora and control have one"

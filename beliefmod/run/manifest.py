@@ -129,6 +129,8 @@ def git_commit() -> str | None:
     """The commit of the source checkout, with "+dirty" if it has changes; None for an installed package."""
     here = Path(__file__).parent
     try:
+        # an environment may lie in a checkout of something else, which ignores it
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
         commit = _git(here, "rev-parse", "HEAD")
         return f"{commit}+dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else commit
     except (OSError, subprocess.SubprocessError):  # no git, no checkout, or no answer in time

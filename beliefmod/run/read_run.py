@@ -111,10 +111,7 @@ def read_run(location: str) -> Run:
     Raises:
         UserError: there is no such folder, it is not a run folder, or its trial table cannot be read.
     """
-    try:
-        folder = RunFolder(location)
-    except (ValueError, ImportError) as error:
-        raise UserError(f"{location}: cannot be opened as a path or URL ({error})") from error
+    folder = RunFolder(location)
     if not folder.fs.isdir(folder.root):
         raise UserError(
             f"{location}: there is no such folder; give the folder of a run, for example runs/EXP-..."

@@ -36,6 +36,17 @@ STAMPS = ("mtime", "LastModified", "last_modified", "created", "ETag", "updated"
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl"}
 """They publish an object only when it is whole. Renaming one there is a copy and a deletion."""
 
+EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "abfs": "azure",
+    "abfss": "azure",
+    "az": "azure",
+}
+"""Protocol -> the extra of beliefmod whose library reads it."""
+
 Result = TypeVar("Result")
 
 
@@ -48,6 +59,20 @@ class Entry:
     stamp: tuple[Any, ...]
 
 
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system of a path or URL, and the path on it.
+
+    Raises:
+        UserError: no such protocol, or the library for it is not installed.
+    """
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        extra = EXTRAS.get(url.partition("://")[0])
+        fix = f"; install it with pip install 'beliefmod[{extra}]'" if extra else ""
+        raise UserError(f"{url}: cannot be opened as a path or URL ({error}){fix}") from error
+
+
 class RunStorage:
     """Writing and reading below `url`.
 
@@ -57,7 +82,7 @@ class RunStorage:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.fs, self.root = fsspec.core.url_to_fs(self.url)
+        self.fs, self.root = file_system(self.url)
         self.local = self.fs.protocol in ("file", ("file", "local"))
         protocols = (self.fs.protocol,) if isinstance(self.fs.protocol, str) else self.fs.protocol
         self._publishes_whole = not OBJECT_STORES.isdisjoint(protocols)

@@ -27,6 +27,7 @@ from beliefmod.space.checks import (
 )
 from beliefmod.space.data_checks import data_problems, pinned
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
+from beliefmod.space.shipped_spaces import space_path
 from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
@@ -40,10 +41,13 @@ CHAT_FIELDS = ("template", "chat_template", "thinking")
 def load_space(path: str | Path, overrides: Sequence[str] = ()) -> Space:
     """Read and check a space file, with `field=value` overrides from the command line on top.
 
+    Args:
+        path: a file, or the name of a shipped space.
+
     Raises:
         UserError: every problem of the file, of the overrides and of the belief files.
     """
-    file, problems = _overridden(read_yaml(path), overrides)
+    file, problems = _overridden(read_yaml(space_path(path)), overrides)
     try:
         space = check_space(file)
     except UserError as error:

@@ -54,8 +54,8 @@ def vllm_python() -> Path:
     if find_spec("vllm") is not None:
         return Path(sys.executable)
     raise UserError(
-        f"{SETTING}: vLLM is not installed; install beliefmod[vllm], or name in {PYTHON} the Python of an "
-        f"environment that has it (make peers builds one for CPUs: .venv-peers/bin/python), {WAY_OUT}"
+        f"{SETTING}: vLLM is not installed; install it with pip install 'beliefmod[vllm]', or name in "
+        f"{PYTHON} the Python of an environment that has it (beliefmod docs models), {WAY_OUT}"
     )
 
 

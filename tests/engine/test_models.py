@@ -107,7 +107,7 @@ def test_a_model_that_mixes_rows_is_the_users_to_exchange(monkeypatch):
         Engine(as_loaded(model), 1, 4)
     [problem] = caught.value.problems
     assert problem.startswith("model tiny: a Qwen3ForCausalLM mixes rows that are laid behind each other")
-    assert "docs/models.md" in problem
+    assert "beliefmod docs models" in problem
 
 
 def test_a_bf16_base_trains_and_answers_with_fp32_adapters():

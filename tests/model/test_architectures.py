@@ -113,7 +113,7 @@ def test_any_other_type_is_refused_in_a_sentence_from_its_configuration(kind: st
     if known_by_its_text_part:  # such as gemma3, whose text part is a type of its own
         assert check(tmp_path, {"model_type": kind, "text_config": {"model_type": "bert"}})
     else:
-        assert problem.startswith("model mine is of type") and "docs/models.md" in problem
+        assert problem.startswith("model mine is of type") and "beliefmod docs models" in problem
 
 
 @pytest.mark.parametrize(

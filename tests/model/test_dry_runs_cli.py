@@ -94,4 +94,4 @@ def test_any_other_is_refused_in_a_sentence_before_a_weight_is_read(kind: str, m
     code, plan, said = dry_run(model)
     assert code == 2 and plan == ""
     assert said.count("\n") == 1 and said.startswith(f"model {model} is of type {kind}, "), said
-    assert REFUSED[kind] in said and "docs/models.md" in said
+    assert REFUSED[kind] in said and "beliefmod docs models" in said

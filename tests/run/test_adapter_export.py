@@ -85,7 +85,7 @@ def test_another_machine_finds_the_base_by_the_name_it_has_there(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--adapter", "01"), f"--adapter 01 may be any of {TRIAL}, {OTHER}; name one"),
+        (("--adapter", "01"), f"trial 01 may be any of {TRIAL}, {OTHER}; name one"),
         (("--adapter", "nothing"), "trial nothing has no adapter"),
         (
             ("--adapter", TRIAL, "--revision", "main"),

@@ -1,8 +1,11 @@
 """The manifest's account of the model's version, to which a run keeps."""
 
+import subprocess
+
 import pytest
 
 from beliefmod.errors import UserError
+from beliefmod.run import manifest
 from beliefmod.run.folder import MANIFEST
 from beliefmod.run.manifest import commit_in, kept_commit, new_manifest
 from beliefmod.space import Space, SpaceFile
@@ -79,3 +82,23 @@ def test_what_does_not_come_from_the_hub_has_no_commit(folder):
     folder.write_json(new_manifest("run", asked, "now"), MANIFEST)
     assert kept_commit(folder, asked) is None
     assert folder.read_json(MANIFEST)["model"] == {"name": "bundled", "base_storage": "dequantized"}
+
+
+def test_the_commit_of_a_checkout_that_the_environment_merely_lies_in_is_not_ours(tmp_path, monkeypatch):
+    packages = tmp_path / "environment"
+    packages.mkdir()
+    monkeypatch.setattr(manifest, "__file__", str(packages / "manifest.py"))
+    (packages / "manifest.py").write_text("")
+    (tmp_path / ".gitignore").write_text("environment\n")
+
+    def git(*words):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".gitignore")
+    git("commit", "-q", "-m", "Ignore the environment")
+    assert manifest.git_commit() is None
+    git("add", "--force", "environment")
+    git("commit", "-q", "-m", "Keep the environment")
+    assert len(manifest.git_commit() or "") == 40

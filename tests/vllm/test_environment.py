@@ -38,7 +38,7 @@ def test_the_python_is_the_one_that_is_named_else_ours_if_it_has_vllm(
     monkeypatch.delenv(PYTHON, raising=False)
     monkeypatch.setattr(environment, "find_spec", lambda name: None)
     sentence = problem(vllm_python)
-    assert "install beliefmod[vllm]" in sentence and PYTHON in sentence and "engine ours" in sentence
+    assert "pip install 'beliefmod[vllm]'" in sentence and PYTHON in sentence and "engine ours" in sentence
     monkeypatch.setattr(environment, "find_spec", lambda name: name)
     assert vllm_python() == Path(sys.executable)
     monkeypatch.setenv(PYTHON, str(tmp_path / "gone"))

@@ -53,10 +53,9 @@ def blocks(found: Findings) -> list[Block]:
 def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The frontier, and one heat map of the settings per belief that has a grid."""
     lora = frontier(found.pooled)
-    references = found.pooled.filter(pl.col("arm") != "lora")
     drawn: dict[str, CaptionedChart] = {}
-    if lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()).height:
-        drawn["frontier"] = CaptionedChart(frontier_chart(lora, references, found.limit), _caption(found))
+    if (picture := frontier_picture(found.pooled, found.limit)) is not None:
+        drawn["frontier"] = CaptionedChart(picture, _caption(found))
     for belief in sorted(lora["belief"].unique()):
         part = lora.filter((pl.col("belief") == belief) & pl.col("adoption").is_not_null())
         if part.height and has_grid(part):
@@ -65,6 +64,19 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
                 f"{belief}: adoption over the settings.",
             )
     return drawn
+
+
+def frontier_picture(pooled: pl.DataFrame, limit: float) -> Any:
+    """The altair chart of adoption against damage; None where no LoRA configuration has both.
+
+    Args:
+        pooled: one row per arm, belief and configuration (`pool_seeds`).
+        limit: the damage at which "best under the limit" is read.
+    """
+    lora = frontier(pooled)
+    if lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null()).is_empty():
+        return None
+    return frontier_chart(lora, pooled.filter(pl.col("arm") != "lora"), limit)
 
 
 def _caption(found: Findings) -> str:

@@ -1,0 +1,98 @@
+"""A run from Python: the tables, pictures and adapters that the commands read and write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+import beliefmod
+from analysis.frontier.non_dominated import pool_seeds
+from analysis.report.sections import frontier as section
+from analysis.told_apart import told_apart
+from beliefmod.api.opened_run import OpenedRun
+from beliefmod.errors import UserError
+from beliefmod.run.read_run import read_run
+
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLE = DOCS / "example"
+BEST = "42acb27435"
+
+
+@pytest.fixture(scope="module")
+def run() -> OpenedRun:
+    return beliefmod.open(EXAMPLE)
+
+
+def problem(call: Callable[..., object], *words: object, **named: object) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*words, **named)
+    [sentence] = caught.value.problems
+    return sentence
+
+
+def test_trials_and_completions_are_the_runs_own_tables(run: OpenedRun):
+    stored = pl.read_parquet(EXAMPLE / "trials.parquet")
+    assert run.trials()["trial_id"].to_list() == stored["trial_id"].to_list()
+    rows = run.completions(BEST[:6])
+    kept = pl.read_parquet(EXAMPLE / "probes" / f"{BEST}.parquet")
+    assert rows["completion"].to_list() == kept["completion"].to_list() and rows.height
+    assert run.name == "example" and run.manifest["status"] == "finished"
+
+
+def test_a_trial_that_is_none_or_several_is_a_sentence(run: OpenedRun):
+    assert problem(run.completions, "zzz").startswith(f"{EXAMPLE}: has no trial zzz; known: ")
+    assert "may be any of" in problem(run.completions, "8")
+    assert f'did you mean "{BEST}"' in problem(run.completions, f"{BEST[:-1]}e")
+
+
+def test_what_is_no_run_is_a_sentence(tmp_path: Path):
+    assert "there is no such folder" in problem(beliefmod.open, tmp_path / "gone")
+    assert "not a run folder" in problem(beliefmod.open, tmp_path)
+
+
+def test_the_frontier_is_the_reports(run: OpenedRun):
+    drawn = json.loads(run.frontier().to_json())
+    pooled = pool_seeds(told_apart(read_run(str(EXAMPLE))).trials)
+    found: Any = SimpleNamespace(pooled=pooled, limit=0.05, beliefs=())
+    of_report = json.loads(section.figures(found)["frontier"].chart.to_json())
+    assert drawn["datasets"] == of_report["datasets"] and drawn["datasets"]
+    assert "no damage D" in problem(run.frontier, 1.5)
+
+
+def test_the_frontier_of_a_run_without_trained_trials_is_a_sentence(run: OpenedRun):
+    untrained = OpenedRun(str(EXAMPLE))
+    untrained._run = replace(untrained._run, trials=run.trials().filter(pl.col("arm") == "base"))
+    assert "no LoRA trial" in problem(untrained.frontier)
+
+
+def test_the_lens_of_one_trial_and_of_all(run: OpenedRun):
+    rows = run.lens(BEST)
+    assert rows["trial_id"].unique().to_list() == [BEST]
+    assert run.lens().height > rows.height
+    assert "there is no lens table reading" in problem(run.lens, BEST, table="reading")
+    [*_, last] = problem(run.lens, "ae1442de84", table="ablations").split("; ")
+    assert BEST in last and "ae1442de84" not in last
+
+
+def test_a_run_that_nobody_looked_into_says_how(tmp_path: Path):
+    other = OpenedRun(str(EXAMPLE / "confirmation"))
+    assert f"beliefmod lens {EXAMPLE / 'confirmation'}" in problem(other.lens)
+
+
+def test_a_trial_without_an_adapter_is_a_sentence(run: OpenedRun):
+    assert f"trial {BEST} has no adapter" in problem(run.adapter, BEST)
+
+
+def test_jupyter_is_shown_the_trials_and_no_markup_of_a_strangers_run(run: OpenedRun, monkeypatch):
+    shown = run._repr_html_()
+    assert "<b>example</b> on bundled; " in shown and BEST in shown and "<table" in shown
+    assert repr(run).startswith("<beliefmod run example; ")
+    monkeypatch.setitem(run._run.manifest, "model", {"name": "<script>alert(1)</script>"})
+    assert "<script>" not in run._repr_html_()
