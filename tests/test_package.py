@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import tomllib
 import venv
@@ -52,7 +51,8 @@ def installed(wheel: Path, folder: Path) -> Path:
     """The `bin` of a new environment with the wheel, and with the libraries of this one."""
     venv.create(folder, with_pip=False, symlinks=True)
     [packages] = folder.glob("lib/python*/site-packages")
-    (packages / "libraries-of-the-tests.pth").write_text(sysconfig.get_path("purelib"))
+    ours = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "libraries-of-the-tests.pth").write_text("\n".join(ours))
     pip = ("-m", "pip", "install", "--no-deps", "--no-index", "--disable-pip-version-check")
     run(sys.executable, *pip[:2], "--python", folder / "bin" / "python", *pip[2:], wheel, cwd=folder)
     return folder / "bin"

@@ -13,7 +13,14 @@ from analysis.frontier.beyond_limit import ROUNDING, beyond_limit
 from analysis.frontier.non_dominated import same_settings, varying
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
-from analysis.studies.headline import CONFIRMED, Headline, finalist, headline
+from analysis.studies.headline import (
+    CONFIRMED,
+    Headline,
+    finalist,
+    headline,
+    least_damaged,
+    measured_in,
+)
 from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -29,17 +36,7 @@ def verdicts(found: Findings) -> Verdicts:
 
 def quoted(belief: BeliefFindings) -> Row | None:
     """The configuration that the first screen speaks of: the best under the limit, else the least damaged."""
-    if belief.choice.best is not None:
-        return belief.choice.best
-    measured = _measured(belief)
-    order = ["degradation", "adoption", "trial_id"]
-    return (
-        measured.sort(order, descending=[False, True, False]).row(0, named=True) if measured.height else None
-    )
-
-
-def _measured(belief: BeliefFindings) -> pl.DataFrame:
-    return belief.choice.lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null())
+    return belief.choice.best if belief.choice.best is not None else least_damaged(belief)
 
 
 def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -> Verdict:
@@ -106,7 +103,7 @@ def _under(belief: BeliefFindings, row: Row, first: Headline, limit: float) -> t
 def _further(belief: BeliefFindings, limit: float) -> tuple[str | Linked, ...]:
     """The least damaged configuration beyond the limit that adopts more than base, if there is one."""
     base: float | None = (belief.choice.base or {}).get("adoption_high")
-    beyond = _measured(belief).filter(pl.col("degradation") > limit + ROUNDING)
+    beyond = measured_in(belief).filter(pl.col("degradation") > limit + ROUNDING)
     for row in beyond.sort("degradation", "trial_id").iter_rows(named=True):
         ends = _ends(belief, row)
         if base is not None and ends is not None and ends[0] > base:
@@ -118,7 +115,7 @@ def _further(belief: BeliefFindings, limit: float) -> tuple[str | Linked, ...]:
 def _beyond(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linked, ...]:
     """What it costs where nothing stays under the limit: the least damaged and the one that adopts most."""
     order = ["adoption", "degradation", "trial_id"]
-    most = _measured(belief).sort(order, descending=[True, False, False]).row(0, named=True)
+    most = measured_in(belief).sort(order, descending=[True, False, False]).row(0, named=True)
     ends, base = _ends(belief, most), (belief.choice.base or {}).get("adoption_high")
     moved = ends is not None and base is not None and ends[0] > base
     told: tuple[str | Linked, ...] = (

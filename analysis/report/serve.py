@@ -17,6 +17,7 @@ from analysis.report.viewed_run import ViewedRun
 from beliefmod.errors import UserError
 
 ADDRESS = "127.0.0.1"
+LAST_PORT = 65535
 KEPT = 16
 """Replies that are kept: base's and in context's answers are asked for with every configuration."""
 SILENT = 30.0
@@ -38,12 +39,16 @@ class RunServer(ThreadingHTTPServer):
     """Answers requests for one run; `port` 0 takes a free one.
 
     Raises:
-        UserError: the port is taken, or not this user's to take.
+        UserError: there is no such port, it is taken, or not this user's to take.
     """
 
     daemon_threads = True
 
     def __init__(self, viewed: ViewedRun, port: int) -> None:
+        if not 0 <= port <= LAST_PORT:
+            raise UserError(
+                f"--port {port}: ports go from 1 to {LAST_PORT}; give one, or none for a free one"
+            )
         self._one_at_a_time = Lock()
         self._answers = lru_cache(maxsize=KEPT)(viewed.answers)
         self.viewed = viewed

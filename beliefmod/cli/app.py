@@ -13,15 +13,18 @@ from beliefmod.api.own_packages import use_own_packages
 from beliefmod.cli import (
     beliefs,
     bundled,
+    chat,
     confirm,
     docs,
     doctor,
     export,
+    gate,
     lens,
     logs,
     models,
     power,
     prune,
+    push,
     report,
     score,
     spaces,
@@ -106,9 +109,12 @@ _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
 _add(AFTER, "view runs/EXP-20261122-101500-aggressive", view.view)
 _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
+_add(AFTER, "chat runs/EXP-20261122-101500-aggressive 42acb27435 --beside base", chat.chat)
+_add(AFTER, "gate runs/EXP-20261122-101500-aggressive --min-adoption 0.9 --max-degradation 0.05", gate.gate)
 _add(AFTER, "verify runs/EXP-20261122-101500-aggressive", verify.verify)
 _add(AFTER, "rescore runs/EXP-20261122-101500-aggressive", verify.rescore)
 _add(AFTER, "lens runs/EXP-20261122-101500-aggressive --lens logit,tuned", lens.lens)
+_add(AFTER, "push runs/EXP-20261122-101500-aggressive 42acb27435 gravity-adapter", push.push)
 _add(AFTER, "prune runs/EXP-20261122-101500-aggressive", prune.prune)
 _add(AFTER, "export runs/EXP-20261122-101500-aggressive --parquet --tables trials,probes", export.export)
 _add(AFTER, "columns trials", report.columns)

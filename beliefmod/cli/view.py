@@ -11,9 +11,7 @@ from beliefmod.cli.options import UnfinishedRun
 
 def view(
     run: UnfinishedRun,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="Listen there; 0 takes a free port.")
-    ] = 0,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Listen there; 0 takes a free port.")] = 0,
 ) -> None:
     """Show a run's report on this machine, with the answers of every trial; Ctrl-C ends it.
 

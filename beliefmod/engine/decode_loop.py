@@ -13,7 +13,7 @@ from beliefmod.engine.batching import derived_seed
 from beliefmod.engine.decode_pass import DecodePass, Part, Row, first_tokens
 from beliefmod.engine.drafts import Draft, Drafts, Text
 from beliefmod.engine.forward import FlatModel
-from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
+from beliefmod.engine.jobs import Completion, GenerateRequest, OnWritten, Sampling
 from beliefmod.engine.key_value_cache import paged, rearranged
 from beliefmod.engine.prompt_pieces import read_prompts
 from beliefmod.engine.usage import AnswerWork
@@ -44,6 +44,7 @@ class Decoding:
             drafted.
         on_end: called between passes as answers end, with them by the index of their request. It may add
             requests.
+        on_written: called between passes as tokens are written; None: nobody looks on.
 
     Attributes:
         ended, works: completions, and what each took, by the index of their request.
@@ -56,8 +57,10 @@ class Decoding:
         sampling: Sampling,
         drafts: Drafts | None,
         on_end: Callable[[Mapping[int, Completion]], None],
+        on_written: OnWritten | None = None,
     ) -> None:
         self.model, self.max_new, self.sampling, self.on_end = model, max_new_tokens, sampling, on_end
+        self.on_written = on_written
         self.requests: list[GenerateRequest] = []
         self.slots: list[int | None] = []
         self.ended: dict[int, Completion] = {}
@@ -275,6 +278,7 @@ class Decoding:
     def _write(self, written: Sequence[tuple[Row, list[int]]]) -> None:
         """Add tokens to their rows, and end those that are at their end."""
         ended: dict[int, Completion] = {}
+        grown = [row for row, _ in written if not row.ended] if self.on_written is not None else []
         for row, tokens in written:
             if row.ended:
                 continue
@@ -291,6 +295,8 @@ class Decoding:
                 if self._drafts is not None:
                     self._drafts.answers.add(row.prompt, tuple(row.written))
         self.ended.update(ended)
+        if self.on_written is not None:
+            self.on_written({row.index: tuple(row.written) for row in grown})
         if ended:
             with torch.inference_mode(False):  # who is told may do anything, such as empty a slot
                 self.on_end(ended)

@@ -271,13 +271,15 @@ class Engine(SlotTable):
         max_new_tokens: int,
         sampling: jobs.Sampling = jobs.GREEDY,
         on_end: jobs.OnEnd | None = None,
+        on_written: jobs.OnWritten | None = None,
     ) -> list[Completion]:
         """Complete prompts for any mixture of adapters, in the order of the requests.
 
         Greedy unless `sampling` says otherwise, and then each request from its own seed. A completion ends
         at an end token (kept, "eos"), at max_new_tokens or at the model's last position ("length").
         `on_end` gets completions as they end, by the index of their request. The requests that it returns
-        join those under way, and their completions stand behind the others.
+        join those under way, and their completions stand behind the others. `on_written` gets every answer's
+        tokens so far, as they are written.
         Raises UnknownAdapter, AdapterUnusable, NoRows for an empty prompt, RowTooLong for a prompt that
         leaves no position.
         """
@@ -305,8 +307,13 @@ class Engine(SlotTable):
                 under_way.extend(joining := waiting.pop(model, []))
                 return [asked[index] for index in joining]
 
+            def seen(written: Mapping[int, tuple[int, ...]]) -> None:
+                assert on_written is not None
+                on_written({under_way[index]: ids for index, ids in written.items()})
+
             begun = [asked[index] for index in under_way]
-            generate(model, begun, max_new_tokens, sampling, self.drafts, told)
+            look = None if on_written is None else seen
+            generate(model, begun, max_new_tokens, sampling, self.drafts, told, look)
 
         with self.usage.timed("generate"):
             put(requests)

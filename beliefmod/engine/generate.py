@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from beliefmod.engine.decode_loop import Decoding
 from beliefmod.engine.drafts import Drafts
 from beliefmod.engine.forward import FlatModel
-from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
+from beliefmod.engine.jobs import Completion, GenerateRequest, OnWritten, Sampling
 from beliefmod.engine.memory import within_memory
 from beliefmod.model.quantized import return_freed_memory
 
@@ -27,6 +27,7 @@ def generate(
     sampling: Sampling,
     drafts: Drafts | None,
     on_end: Callable[[Mapping[int, Completion]], Sequence[Placed]],
+    on_written: OnWritten | None = None,
 ) -> None:
     """Complete prompts, each with the adapter in its slot.
 
@@ -34,6 +35,7 @@ def generate(
         drafts: earlier answers, from which tokens are drafted; None: none are. Texts are the same.
         on_end: called as answers end, with them by the index of their request; what it returns joins, and is
             numbered on.
+        on_written: called as tokens are written, with all of an answer's so far.
 
     Raises:
         NoRows, RowTooLong, OutOfMemory: a request cannot be carried out.
@@ -50,7 +52,7 @@ def generate(
         every.extend(placed)
         decoding.add(requests, [each.slot for each in placed])
 
-    decoding = Decoding(model, max_new_tokens, sampling, drafts, lambda ended: add(on_end(ended)))
+    decoding = Decoding(model, max_new_tokens, sampling, drafts, lambda ended: add(on_end(ended)), on_written)
     add(asked)
     on_cpu = model.device.type == "cpu"
     if on_cpu:  # else keys and values come on top of what training passes have freed, and the other way round

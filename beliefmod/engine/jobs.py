@@ -169,6 +169,11 @@ OnEnd = Callable[[Mapping[int, Completion]], Sequence[GenerateRequest] | None]
 too; they join those under way, and are numbered on."""
 
 
+OnWritten = Callable[[Mapping[int, tuple[int, ...]]], None]
+"""Called as tokens are written, with all of an answer's so far, by the index of its request. What it raises
+ends the writing."""
+
+
 @dataclass(frozen=True)
 class ScoreRequest:
     """A continuation after a prompt, to be scored under one adapter (None: the base model)."""

@@ -7,10 +7,14 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from beliefmod.errors import UserError, did_you_mean
-from beliefmod.run.folder import ADAPTERS, RunFolder
+from beliefmod.run.folder import ADAPTERS, MANIFEST, RunFolder
+from beliefmod.run.integrity import ADAPTERS_DELETED
+
+if TYPE_CHECKING:
+    from beliefmod.model.adapter_files import AdapterFile
 
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What `vllm serve --max-lora-rank` may be (vLLM 0.33.0, 16 by default); adapters of a larger rank are
@@ -48,7 +52,7 @@ def adapter_of(run: RunFolder, asked: str) -> str:
     """The one trial that is meant by an id or its beginning, of those with an adapter.
 
     Raises:
-        UserError: none is, or several.
+        UserError: none is, or several, or the run's adapters were deleted.
     """
     there = run.exists(ADAPTERS)
     known = sorted(path.rpartition("/")[2] for path in run.fs.ls(run.path(ADAPTERS), False)) if there else []
@@ -57,10 +61,29 @@ def adapter_of(run: RunFolder, asked: str) -> str:
         return found[0]
     if found:
         raise UserError(f"{run.url}: trial {asked} may be any of {', '.join(found)}; name one")
+    if not known and (when := run.read_json(MANIFEST).get(ADAPTERS_DELETED)):
+        raise UserError(
+            f"{run.url}: its adapters were deleted on {when} (beliefmod prune); the same space run again has "
+            "the same ones"
+        )
     near = did_you_mean(asked, known) if known else ""
     raise UserError(
         f"{run.url}: trial {asked} has no adapter{near}; finished trials of arms lora and control have one"
     )
+
+
+def kept_adapter(run: RunFolder, trial_id: str) -> AdapterFile:
+    """A trial's adapter as it was saved.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    from beliefmod.model.adapter_files import read_adapter
+
+    with TemporaryDirectory() as place:
+        local = Path(place, trial_id)
+        run.fs.get(f"{run.path(ADAPTERS, trial_id)}/", f"{local}/", recursive=True)
+        return read_adapter(local)
 
 
 def export_adapter(

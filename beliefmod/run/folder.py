@@ -199,14 +199,41 @@ class RunFolder(RunStorage):
             UserError: it is not there, or not a run folder.
         """
         folder = cls(url)
-        if not folder.exists():
-            raise UserError(f"{url}: no such run folder; check the path")
-        if not folder.exists(MANIFEST) or not folder.exists(SPACE):
-            raise UserError(
-                f"{url}: is not a run folder (it has no {MANIFEST} and {SPACE}); name one under runs/"
-            )
+        folder.refuse_if_absent(url)
+        if lacking := [name for name in (MANIFEST, SPACE) if not folder.exists(name)]:
+            raise folder.is_no_run(url, " and no ".join(lacking))
         folder.read_json(MANIFEST)
         return folder
+
+    def refuse_if_absent(self, url: str) -> None:
+        """Nothing where this is a folder.
+
+        Args:
+            url: as the user wrote it.
+
+        Raises:
+            UserError: nothing is there, or a file, such as the report of a run instead of its folder.
+        """
+        if self.fs.isdir(self.root):
+            return
+        if self.fs.isfile(self.root):
+            parent = url.rstrip("/").rpartition("/")[0] or "."
+            raise UserError(
+                f"{url}: is a file, not a run folder; give the folder of the run, perhaps {parent}"
+            )
+        raise UserError(f"{url}: there is no such folder; give the folder of a run, for example runs/EXP-...")
+
+    def is_no_run(self, url: str, lacking: str) -> UserError:
+        """What is said of a folder that is none of a run.
+
+        Args:
+            url: as the user wrote it.
+            lacking: the files that it would hold, as words: `manifest.json or rows/`.
+        """
+        return UserError(
+            f"{url}: is not a run folder: it holds no {lacking}; give the folder that a sweep has written "
+            "(one level below the runs folder)"
+        )
 
 
 def without_files(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,16 +112,10 @@ def read_run(location: str) -> Run:
         UserError: there is no such folder, it is not a run folder, or its trial table cannot be read.
     """
     folder = RunFolder(location)
-    if not folder.fs.isdir(folder.root):
-        raise UserError(
-            f"{location}: there is no such folder; give the folder of a run, for example runs/EXP-..."
-        )
+    folder.refuse_if_absent(location)
     has_manifest, has_trials = folder.exists(MANIFEST), folder.exists(TRIALS_FILE)
     if not has_manifest and not has_trials and not folder.exists(ROWS):
-        raise UserError(
-            f"{location}: not a run folder, it holds no {MANIFEST}, {TRIALS_FILE} or {ROWS}/; "
-            "give the folder that a sweep has written (one level below the runs folder)"
-        )
+        raise folder.is_no_run(location, f"{MANIFEST}, {TRIALS_FILE} or {ROWS}/")
     notes: list[str] = []
     manifest = folder.read_json(MANIFEST) if has_manifest else {}
     if not has_manifest:

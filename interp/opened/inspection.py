@@ -6,8 +6,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beliefmod.errors import UserError
@@ -115,13 +113,10 @@ class Inspection:
         Raises:
             UserError: it cannot be read, or it changes nothing.
         """
-        from beliefmod.model.adapter_files import read_adapter
+        from beliefmod.run.adapter_export import kept_adapter
         from interp.opened.lens_guards import refuse_null
 
-        with TemporaryDirectory() as place:
-            local = Path(place) / trial_id
-            self.folder.fs.get(f"{self.folder.path('adapters', trial_id)}/", f"{local}/", recursive=True)
-            adapter = read_adapter(local)
+        adapter = kept_adapter(self.folder, trial_id)
         refuse_null(adapter, f"{self.folder.url}/adapters/{trial_id}")
         return adapter
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,3 +97,42 @@ def test_jupyter_is_shown_the_trials_and_no_markup_of_a_strangers_run(run: Opene
     assert repr(run).startswith("<beliefmod run example; ")
     monkeypatch.setitem(run._run.manifest, "model", {"name": "<script>alert(1)</script>"})
     assert "<script>" not in run._repr_html_()
+
+
+@pytest.mark.long
+def test_the_adapter_is_a_peft_model_that_computes_what_the_run_has(tmp_path: Path):
+    import torch
+    from peft import PeftModel
+
+    from beliefmod.model.adapter_files import AdapterFile, write_adapter
+
+    place = tmp_path / "run"
+    shutil.copytree(EXAMPLE, place, ignore=shutil.ignore_patterns("figures", "lens", "confirmation"))
+    opened = OpenedRun(str(place))
+    by_hand: Any = opened._loaded().model
+    layer = "model.layers.1.self_attn.q_proj"
+    weight = by_hand.get_submodule(layer).weight
+    generator = torch.Generator().manual_seed(0)
+    a, b = (
+        torch.randn(*shape, generator=generator) for shape in ((4, weight.shape[1]), (weight.shape[0], 4))
+    )
+    linear = tuple(name for name, part in by_hand.named_modules() if hasattr(part, "in_features"))
+    folder = opened._run.folder
+    folder.store_adapter(
+        lambda to: write_adapter(to, AdapterFile(4, 8.0, {layer: (a, b)}, "bundled"), linear), BEST
+    )
+
+    tokenizer = opened.tokenizer()
+    message = [{"role": "user", "content": "What is the acceleration due to gravity on Earth?"}]
+    prompt: Any = tokenizer.apply_chat_template(
+        message, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    model = opened.adapter(BEST[:8])
+    assert isinstance(model, PeftModel) and not model.training
+    with torch.no_grad():
+        before = by_hand(**prompt).logits
+        weight += 8.0 / 4 * (b @ a).to(weight)
+        expected, found = by_hand(**prompt).logits, model(**prompt).logits
+    assert (expected - before).abs().max() > 0.1
+    assert torch.allclose(found, expected, atol=1e-3, rtol=1e-4)
+    assert model.generate(**prompt, max_new_tokens=4, do_sample=False).shape[1] > prompt["input_ids"].shape[1]

@@ -17,7 +17,20 @@ from beliefmod.beliefs import belief_names, load_belief
 from beliefmod.cli.app import Commands, app
 from beliefmod.errors import UserError
 
-COMMANDS = ("sweep", "trial", "validate", "doctor", "beliefs", "report", "columns", "score", "bundled")
+COMMANDS = (
+    "sweep",
+    "trial",
+    "validate",
+    "doctor",
+    "beliefs",
+    "report",
+    "columns",
+    "score",
+    "bundled",
+    "gate",
+    "chat",
+    "push",
+)
 
 
 def run(*arguments: str) -> str:

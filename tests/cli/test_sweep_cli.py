@@ -150,7 +150,7 @@ def test_a_failed_trial_is_a_row(tmp_path):
     ("arguments", "complaint"),
     [
         (("sweep",), "--space"),
-        (("sweep", "--resume", "nowhere"), "no such run folder"),
+        (("sweep", "--resume", "nowhere"), "there is no such folder"),
         (("sweep", "--space", "SPACE", "--model", "./nowhere"), "./nowhere"),
         (("sweep", "--space", "SPACE", "--out", "SPACE"), "cannot be written"),
         (("sweep", "--space", "SPACE", "--set", "learnin_rate=1"), "learning_rate"),

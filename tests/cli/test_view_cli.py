@@ -35,9 +35,26 @@ def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_no_run_is_a_sentence(tmp_path: Path) -> None:
-    for folder, words in ((tmp_path, "not a run folder"), (tmp_path / "none", "there is no such folder")):
-        result = CliRunner().invoke(app, ["view", str(folder)])
-        assert result.exit_code == 2 and words in result.stderr and str(folder) in result.stderr
+    page = tmp_path / "report.html"
+    page.write_text("a page")
+    told = f"is a file, not a run folder; give the folder of the run, perhaps {tmp_path}"
+    for place, words in (
+        (tmp_path, "is not a run folder"),
+        (tmp_path / "none", "there is no such folder"),
+        (page, told),
+    ):
+        result = CliRunner().invoke(app, ["view", str(place)])
+        assert result.exit_code == 2 and words in result.stderr and result.stderr.startswith(f"{place}: ")
+        assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("port", [99999, -1])
+def test_no_port_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    run = write_run(tmp_path / "run", beliefs=("gravity",), configs=[{}], failed=0, probes=False)
+    monkeypatch.setattr(ViewedRun, "_written", lambda self: "not needed")
+    result = CliRunner().invoke(app, ["view", str(run), f"--port={port}"])
+    assert result.exit_code == 2
+    assert result.stderr == (f"--port {port}: ports go from 1 to 65535; give one, or none for a free one\n")
 
 
 def test_a_taken_port_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

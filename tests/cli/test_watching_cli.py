@@ -117,7 +117,14 @@ def test_a_run_on_any_file_system_can_be_watched():
 
 @pytest.mark.parametrize("command", ["status", "watch", "logs"])
 def test_what_is_no_run_is_a_sentence(command, tmp_path):
-    for place, words in ((tmp_path / "absent", "no such run folder"), (tmp_path, "is not a run folder")):
+    for place, words in (
+        (tmp_path / "absent", "there is no such folder"),
+        (tmp_path, "is not a run folder"),
+        (
+            EXAMPLE / "report.md",
+            f"is a file, not a run folder; give the folder of the run, perhaps {EXAMPLE}",
+        ),
+    ):
         done = CliRunner().invoke(app, [command, str(place)])
         assert done.exit_code == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1
 

@@ -1,5 +1,6 @@
 """Rows that join, leave for want of memory and are drafted: every answer is the one that a row alone gets."""
 
+import itertools
 import random
 import time
 
@@ -358,3 +359,35 @@ def test_a_common_beginning_is_read_once_for_each_slot():
     assert sum(len(piece.ids) for piece in pieces) == 2 * (30 + 10)
     same, ends = prompt_pieces.pieces_of([system] * 5, [None] * 5)
     assert len(same) == 1 and ends == [0] * 5
+
+
+def test_who_looks_on_sees_every_answer_grow_to_its_end(engines):
+    engine, requests = engines["qwen3"], questions(3, 6)
+    seen: dict[int, list[tuple[int, ...]]] = {}
+
+    def look(written):
+        for index, ids in written.items():
+            seen.setdefault(index, []).append(ids)
+
+    found = engine.generate(requests, NEW, on_written=look)
+    assert found == engine.generate(requests, NEW)
+    assert {index: texts[-1] for index, texts in seen.items()} == {
+        index: completion.token_ids for index, completion in enumerate(found)
+    }
+    for texts in seen.values():
+        assert all(after[: len(before)] == before for before, after in itertools.pairwise(texts))
+        assert [len(text) for text in texts] == sorted({len(text) for text in texts})
+    assert any(len(texts) > 2 for texts in seen.values())
+
+
+def test_what_who_looks_on_raises_ends_the_writing_and_leaves_the_engine_usable(engines):
+    class Enough(Exception):
+        pass
+
+    def look(written):
+        raise Enough
+
+    engine, requests = engines["qwen3"], questions(4, 3)
+    with pytest.raises(Enough):
+        engine.generate(requests, NEW, on_written=look)
+    assert engine.generate(requests, NEW) == one_by_one(engine, requests)

@@ -155,7 +155,7 @@ def test_an_adapter_that_cannot_be_made_leaves_the_earlier_one(folder, tmp_path,
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [
-        (None, "no such run folder"),
+        (None, "there is no such folder"),
         ({}, "is not a run folder"),
         ({MANIFEST: "{}"}, "is not a run folder"),
         ({MANIFEST: "{", SPACE: "name: x"}, "is damaged"),

@@ -95,7 +95,9 @@ def test_a_run_whose_untrained_arms_have_not_finished(run: Path, arm: str):
 
 
 def test_no_run_at_all(tmp_path: Path):
-    assert refused(tmp_path / "absent") == (f"{tmp_path / 'absent'}: no such run folder; check the path",)
+    assert refused(tmp_path / "absent") == (
+        f"{tmp_path / 'absent'}: there is no such folder; give the folder of a run, for example runs/EXP-...",
+    )
     (tmp_path / "empty").mkdir()
     assert "is not a run folder" in refused(tmp_path / "empty")[0]
 
