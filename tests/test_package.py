@@ -6,6 +6,7 @@ The environment borrows the libraries of this one, which a plain `pip install` w
 from __future__ import annotations
 
 import email
+import json
 import os
 import shutil
 import subprocess
@@ -71,15 +72,36 @@ def test_the_citation_has_what_its_format_requires():
     assert cited["type"] == "software" and all(author.get("name") for author in cited["authors"])
 
 
-@pytest.mark.long
-def test_wheel_and_sdist(tmp_path: Path):
-    source = tmp_path / "source"
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The wheel and the sdist of what git has, built apart from this checkout."""
+    place = tmp_path_factory.mktemp("package")
     for name in tracked():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, source / name)
-    out = tmp_path / "dist"
-    run(sys.executable, "-m", "build", "--outdir", out, source, cwd=tmp_path)
-    [wheel], [sdist] = out.glob("*.whl"), out.glob("*.tar.gz")
+        (place / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, place / "source" / name)
+    run(sys.executable, "-m", "build", "--outdir", place / "dist", place / "source", cwd=place)
+    [wheel], [sdist] = place.glob("dist/*.whl"), place.glob("dist/*.tar.gz")
+    return wheel, sdist
+
+
+@pytest.fixture(scope="module")
+def programs(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the programs of an environment with the wheel."""
+    return installed(built[0], tmp_path_factory.mktemp("environment"))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder without a checkout, with modules of the user's that must not be run."""
+    (tmp_path / "analysis").mkdir(parents=True)
+    for own in (tmp_path / "analysis" / "__init__.py", tmp_path / "interp.py"):
+        own.write_text("raise RuntimeError('the user\\'s own was run')\n")
+    return tmp_path
+
+
+@pytest.mark.long
+def test_wheel_and_sdist_are_valid_complete_and_small(built: tuple[Path, Path], tmp_path: Path):
+    wheel, sdist = built
     run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist, cwd=tmp_path)
     assert max(wheel.stat().st_size, sdist.stat().st_size) < LIMIT
 
@@ -96,27 +118,26 @@ def test_wheel_and_sdist(tmp_path: Path):
     assert tracked(*PACKAGES, "sweeps") <= inside and "constraints.txt" in inside
     assert not [name for name in inside if name.startswith(("tests/", "docs/example", ".git/"))]
 
-    programs = installed(wheel, tmp_path / "environment")
-    empty = tmp_path / "empty"
-    (empty / "analysis").mkdir(parents=True)
-    for own in (empty / "analysis" / "__init__.py", empty / "interp.py"):
-        own.write_text("raise RuntimeError('the user\\'s own was run')\n")
+
+@pytest.mark.long
+def test_commands_of_the_installed_package_need_no_checkout(programs: Path, elsewhere: Path):
     command = programs / "beliefmod"
-    where = run(programs / "python", "-c", "import beliefmod; print(beliefmod.__file__)", cwd=empty)
-    assert where.startswith(str(tmp_path / "environment"))
-    assert "aggressive" in run(command, "spaces", "list", cwd=empty)
-    assert "reading" in run(command, "docs", cwd=empty)
-    assert "time" in run(command, "sweep", "--space", "aggressive", "--dry-run", "--no-sample", cwd=empty)
-    quick = (
-        "--set",
-        "data.style=answer_only",
-        "--set",
-        "num_train_epochs=1",
-        "--hosts",
-        "1",
-        "--no-dashboard",
-    )
-    said = run(command, "sweep", "--space", "smoke", *quick, cwd=empty)
-    [folder] = (empty / "runs").iterdir()
+    where = run(programs / "python", "-c", "import beliefmod; print(beliefmod.__file__)", cwd=elsewhere)
+    assert where.startswith(str(programs.parent))
+    assert "aggressive" in run(command, "spaces", "list", cwd=elsewhere)
+    assert "reading" in run(command, "docs", cwd=elsewhere)
+    assert "gravity" in run(programs / "python", "-m", "beliefmod", "beliefs", "list", cwd=elsewhere)
+    planned = run(command, "sweep", "--space", "smoke", "--dry-run", "--no-sample", cwd=elsewhere)
+    assert planned.startswith("trials            6")
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_sweep_of_the_installed_package(programs: Path, elsewhere: Path):
+    command = programs / "beliefmod"
+    quick = ("--set", "num_train_epochs=1", "--hosts", "1", "--no-dashboard")
+    said = run(command, "sweep", "--space", "smoke", *quick, cwd=elsewhere)
+    [folder] = (elsewhere / "runs").iterdir()
     assert said.strip().endswith("report.html") and (folder / "report.html").is_file()
-    run(programs / "python", "-m", "beliefmod", "verify", folder, "--quick", "--quiet", cwd=empty)
+    assert json.loads((folder / "manifest.json").read_text())["git_commit"] is None
+    run(programs / "python", "-m", "beliefmod", "verify", folder, "--quick", "--quiet", cwd=elsewhere)
