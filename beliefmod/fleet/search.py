@@ -1,4 +1,4 @@
-"""Search by Optuna: one study per belief, for high adoption and low D at once, and the searcher that Tune
+"""Adaptive search: one study per belief, for high adoption and low D at once, and the searcher that Tune
 asks, which gives known trials first, then those of all studies in turn."""
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from beliefmod.run.suggestions import (
 )
 from beliefmod.space import Space
 from beliefmod.space.axes import finite_values, is_number
-from beliefmod.space.search import Sampled
+from beliefmod.space.search import Frontier, Sampled
 
-# points at random before the sampler learns from them: a third of the samples, within these
+# points at random before TPE learns from them: a third of the samples, within these
 LEAST_AT_RANDOM, MOST_AT_RANDOM = 4, 10
+GP_AT_RANDOM = 4
+"""Points at random before the Gaussian process learns from them: it says itself where it knows nothing."""
 MOST_REPEATS = 50
 Trials = tuple[TrialConfig, ...]
 
@@ -107,9 +109,9 @@ class BeliefStudy:
         self._left = settings.num_samples - len(past)
         # seeded by the past too: a resumed study must not repeat its first random points
         self._rng = random.Random(f"{settings.seed}/{belief}/{len(past)}")
-        startup = min(max(settings.num_samples // 3, LEAST_AT_RANDOM), MOST_AT_RANDOM)
-        sampler = optuna.samplers.TPESampler(seed=self._rng.randrange(2**31), n_startup_trials=startup)
-        self._study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+        self._study = optuna.create_study(
+            directions=["maximize", "minimize"], sampler=sampler_of(settings, self._rng.randrange(2**31))
+        )
         self._under_way: list[_UnderWay] = []
         self._values: dict[str, Values | None] = {}
         """First trial of every suggestion -> its values, None before it has any."""
@@ -204,6 +206,14 @@ class BeliefStudy:
         # which speaks against it
         state = TrialState.COMPLETE if values else TrialState.FAIL if failed else TrialState.PRUNED
         self._study.tell(asked, values, state)
+
+
+def sampler_of(settings: Sampled, seed: int) -> optuna.samplers.BaseSampler:
+    """What proposes the points of a study: a Gaussian process for `frontier`, TPE for `optuna`."""
+    if isinstance(settings, Frontier):
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=GP_AT_RANDOM)
+    startup = min(max(settings.num_samples // 3, LEAST_AT_RANDOM), MOST_AT_RANDOM)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
 
 
 class BeliefSearch(NotPickled, Searcher):

@@ -50,6 +50,17 @@ class Optuna(Sampled):
     )
 
 
+class Frontier(Sampled):
+    """Configurations chosen while the sweep runs, where the frontier may still be widened most."""
+
+    is_adaptive: ClassVar[bool] = True
+    method: Literal["frontier"] = Field(
+        default="frontier",
+        description="chosen while the sweep runs, where the frontier of adoption against D may still be "
+        "widened most: expected hypervolume improvement under a Gaussian process, a study per belief",
+    )
+
+
 class Loss(Frozen):
     """Trials are compared by their training loss, those with each other that train on the same rows."""
 
@@ -123,7 +134,7 @@ class Median(EarlyStopping):
     )
 
 
-Search = Grid | Random | Optuna
+Search = Grid | Random | Optuna | Frontier
 Scheduler = NoScheduler | Asha | Median
 
 # Migration: these were fields of one flat `search` once; where they are now, and the default they had. Stored

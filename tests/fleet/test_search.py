@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,6 +126,14 @@ def test_the_study_learns_where_both_objectives_are_good():
     assert sum(near[:10]) / 10 < 0.7 < sum(near[30:]) / 30
 
 
+@pytest.mark.parametrize(
+    ("method", "sampler"), [("optuna", optuna.samplers.TPESampler), ("frontier", optuna.samplers.GPSampler)]
+)
+def test_each_method_has_its_sampler(method: str, sampler: type):
+    found = searched(search={"method": method, "num_samples": 6})
+    assert type(study(found, Answers())._study.sampler) is sampler
+
+
 def test_several_seeds_are_told_as_their_mean_once_all_have_ended():
     answers = Answers()
     one = study(searched(seeds=[0, 1, 2]), answers)
@@ -177,7 +186,17 @@ def test_a_small_space_is_searched_to_its_end_and_nothing_is_tried_twice():
 @settings(deadline=None, max_examples=15)
 @given(before=st.integers(1, 9), finished=st.integers(0, 9), seed=st.integers(0, 5))
 def test_a_resumed_study_goes_on_where_it_was(before: int, finished: int, seed: int):
-    found = searched(10, search={"method": "optuna", "num_samples": 10, "seed": seed})
+    _resumed("optuna", before, finished, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("before", "finished"), [(3, 3), (8, 6)])
+def test_a_resumed_search_of_the_frontier_goes_on_where_it_was(before: int, finished: int):
+    _resumed("frontier", before, finished, 0)
+
+
+def _resumed(method: str, before: int, finished: int, seed: int) -> None:
+    found = searched(10, search={"method": method, "num_samples": 10, "seed": seed})
     answers = Answers()
     first = study(found, answers)
     past = [suggestion for _ in range(before) if (suggestion := first.suggest())]
