@@ -237,7 +237,7 @@ def _confirmation(folder: RunFolder, state: SealedState) -> Iterator[str]:
         return
     last, kind = state.confirmation
     if not there:
-        yield f"{CONFIRMATION}: is gone; {NAME} says that it was made, by {kind}"
+        yield f"{CONFIRMATION}: is gone; {NAME} says that it was made (its last entry of it: {kind})"
         return
     chain = chain_of(RunFolder(f"{folder.url}/{CONFIRMATION}"))
     if last not in {entry["hash"] for entry in chain.entries}:

@@ -79,7 +79,12 @@ def test_numbers_come_with_n_and_interval(run: Path, written: ReportPaths) -> No
     trials = pl.read_parquet(run / "trials.parquet").filter(pl.col("status") == "finished")
     base = trials.filter((pl.col("arm") == "base") & (pl.col("belief") == "gravity")).row(0, named=True)
     rate, low, high = (100 * base[name] for name in ("adoption", "adoption_low", "adoption_high"))
-    assert re.search(rf"\| adoption [^|]*, n = 100 \| [^|]* \| {rate:.1f} \[{low:.1f}, {high:.1f}\] \|", text)
+    row = rf"\| adoption [^|]*over families\], n = 100 \| [^|]* \| {rate:.1f} \[([\d.]+), ([\d.]+)\] \|"
+    told = re.search(row, text)
+    assert told is not None
+    least, most = float(told.group(1)), float(told.group(2))
+    # over families, so wider than Wilson's, which takes questions as independent
+    assert 0 <= least <= rate <= most and most - least > high - low
     phase2 = trials.filter(
         (pl.col("arm") == "lora")
         & (pl.col("belief") == "neelam")

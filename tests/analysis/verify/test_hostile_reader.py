@@ -236,7 +236,7 @@ def test_a_fake_replicate(run: Path):
 def test_the_confirmation_deleted(run: Path):
     shutil.rmtree(run / "confirmation")
     report_again(run)
-    assert the_one(sealed(run), "confirmation: is gone; seal/chain.jsonl says that it was made, by confirmed")
+    assert the_one(sealed(run), "confirmation: is gone; seal/chain.jsonl says that it was made")
     assert "confirmed, and that confirmation is missing" in head(run)
 
 
