@@ -92,6 +92,7 @@ OF_THE_TARGET = ("data.stygian_share",)
 """Settings that say how the target is taught: a control, which is not taught it, is one trial."""
 CONSTANT = {**PLAIN, "warmup_steps": 0}
 LONG = pytest.mark.long
+SLOWEST = ("objective.name", "stop_at_degradation")
 # a control trains as a LoRA trial does, on the rows of the other world
 ARMS = ["lora", pytest.param("control", marks=LONG), pytest.param("full", marks=LONG)]
 
@@ -168,7 +169,7 @@ def test_every_switch_of_the_template_gives_other_weights(belief, arm):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=LONG if others.get("objective.name") == "grpo" else ())
+        pytest.param(name, marks=LONG if name in SLOWEST or others.get("objective.name") == "grpo" else ())
         for name, (_, others) in VALUES.items()
     ],
 )

@@ -13,16 +13,12 @@ from beliefmod.cli.app import app
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLE, REAL = DOCS / "example", DOCS / "example-real"
 BOTH = pytest.mark.parametrize("run", [EXAMPLE, REAL], ids=["bundled", "real"])
-LONG = pytest.mark.long
 
 
-@pytest.mark.parametrize(
-    ("run", "how"),
-    [(EXAMPLE, ["--quick"]), pytest.param(EXAMPLE, [], marks=LONG), pytest.param(REAL, [], marks=LONG)],
-    ids=["bundled, no figures", "bundled", "real"],
-)
-def test_every_number_is_recomputed_from_the_completions(run, how):
-    result = CliRunner().invoke(app, ["verify", str(run), "--quiet", *how])
+@pytest.mark.long
+@BOTH
+def test_every_number_is_recomputed_from_the_completions(run):
+    result = CliRunner().invoke(app, ["verify", str(run), "--quiet"])
     assert result.exit_code == 0, result.output
     assert "all agree" in result.output
 

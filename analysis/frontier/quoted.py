@@ -106,12 +106,23 @@ def best_under(lora: pl.DataFrame, limit: float) -> Row | None:
     return _first(allowed.sort("adoption", "degradation", "trial_id", descending=[True, False, False]))
 
 
+def least_damaged(lora: pl.DataFrame) -> Row | None:
+    """The configuration of the smallest D, ties to the higher adoption; None where none has both numbers."""
+    order = ["degradation", "adoption", "trial_id"]
+    return _first(measured(lora).sort(order, descending=[False, True, False]))
+
+
+def measured(lora: pl.DataFrame) -> pl.DataFrame:
+    """The configurations that have both an adoption and a D."""
+    return lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null())
+
+
 def ends_of(lora: pl.DataFrame) -> tuple[Row | None, Row | None]:
     """The least damaged configuration and the one that adopts most, which no other beats; the second is None
     where it is the first, both where none has an adoption and a D."""
-    measured = lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null())
-    least = _first(measured.sort("degradation", "adoption", "trial_id", descending=[False, True, False]))
-    most = _first(measured.sort("adoption", "degradation", "trial_id", descending=[True, False, False]))
+    least = least_damaged(lora)
+    order = ["adoption", "degradation", "trial_id"]
+    most = _first(measured(lora).sort(order, descending=[True, False, False]))
     same = least is None or most is None or least["trial_id"] == most["trial_id"]
     return least, None if same else most
 

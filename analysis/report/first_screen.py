@@ -11,6 +11,7 @@ from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.beyond_limit import ROUNDING, beyond_limit
 from analysis.frontier.non_dominated import same_settings, varying
+from analysis.frontier.quoted import least_damaged, measured
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
 from analysis.studies.headline import (
@@ -18,8 +19,6 @@ from analysis.studies.headline import (
     Headline,
     finalist,
     headline,
-    least_damaged,
-    measured_in,
 )
 from analysis.wording import MAIN_SETTINGS, setting_text
 from beliefmod.metrics.registry import COMPONENTS
@@ -38,7 +37,7 @@ def verdicts(found: Findings) -> Verdicts:
 
 def quoted(belief: BeliefFindings) -> Row | None:
     """The configuration that the first screen speaks of: the best under the limit, else the least damaged."""
-    return belief.choice.best if belief.choice.best is not None else least_damaged(belief)
+    return belief.choice.best if belief.choice.best is not None else least_damaged(belief.choice.lora)
 
 
 def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -> Verdict:
@@ -105,7 +104,7 @@ def _under(belief: BeliefFindings, row: Row, first: Headline, limit: float) -> t
 def _further(belief: BeliefFindings, limit: float) -> tuple[str | Linked, ...]:
     """The least damaged configuration beyond the limit that adopts more than base, if there is one."""
     base: float | None = (belief.choice.base or {}).get("adoption_high")
-    beyond = measured_in(belief).filter(pl.col("degradation") > limit + ROUNDING)
+    beyond = measured(belief.choice.lora).filter(pl.col("degradation") > limit + ROUNDING)
     for row in beyond.sort("degradation", "trial_id").iter_rows(named=True):
         ends = _ends(belief, row)
         if base is not None and ends is not None and ends[0] > base:

@@ -9,8 +9,9 @@ from typing import Any
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.beyond_limit import ROUNDING
 from analysis.frontier.non_dominated import varying
+from analysis.frontier.quoted import least_damaged
 from analysis.studies.confirm import Confirmed
-from analysis.studies.headline import MEASURED, Headline, headline, least_damaged
+from analysis.studies.headline import MEASURED, Headline, headline
 from analysis.wording import MAIN_SETTINGS, damage, percent, setting_text
 
 PASSES, FAILS, UNDECIDED = "passes", "fails", "undecided"
@@ -137,7 +138,7 @@ def _decided(belief: BeliefFindings, quoted: Headline | None, bar: Bar) -> Decis
 
 def _none_under(belief: BeliefFindings, bar: Bar) -> Decision:
     """Where no configuration was measured to keep to the limit of D, the least damaged one speaks for all."""
-    name, row = belief.choice.belief, least_damaged(belief)
+    name, row = belief.choice.belief, least_damaged(belief.choice.lora)
     if row is None:
         lora = belief.choice.lora.height
         why = "none of its configurations has both an adoption and a D" if lora else "no LoRA trial finished"

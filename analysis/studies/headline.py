@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from analysis.findings import BeliefFindings
 from analysis.frontier.corrected import shifted
 from analysis.frontier.non_dominated import same_settings
@@ -106,20 +104,6 @@ def finalist(belief: BeliefFindings, confirmed: Sequence[Confirmed]) -> Confirme
     best = belief.choice.best
     same = [one for one in ours if best is not None and same_settings(one.shown.row, best)]
     return next(iter(same or ours), None)
-
-
-def least_damaged(belief: BeliefFindings) -> Row | None:
-    """The configuration of the smallest D, ties to the higher adoption; None where none has both numbers."""
-    measured = measured_in(belief)
-    order = ["degradation", "adoption", "trial_id"]
-    return (
-        measured.sort(order, descending=[False, True, False]).row(0, named=True) if measured.height else None
-    )
-
-
-def measured_in(belief: BeliefFindings) -> pl.DataFrame:
-    """The LoRA configurations of a belief that have both an adoption and a D."""
-    return belief.choice.lora.filter(pl.col("adoption").is_not_null() & pl.col("degradation").is_not_null())
 
 
 def _confirmed(one: Confirmed) -> Headline:

@@ -88,7 +88,7 @@ def test_a_run_that_nobody_looked_into_says_how(tmp_path: Path):
 
 
 def test_a_trial_without_an_adapter_is_a_sentence(run: OpenedRun):
-    assert f"trial {BEST} has no adapter" in problem(run.adapter, BEST)
+    assert "its adapters were deleted on" in problem(run.adapter, BEST)
 
 
 def test_jupyter_is_shown_the_trials_and_no_markup_of_a_strangers_run(run: OpenedRun, monkeypatch):

@@ -303,6 +303,7 @@ def switched_plan(tmp_path, *values: bool, **more: object):
     return plan, space, tokenizer, belief
 
 
+@pytest.mark.long
 def test_rows_and_prompts_are_counted_with_the_switches_that_a_trial_has(tmp_path):
     on, space, tokenizer, belief = switched_plan(tmp_path, True)
     off, *_ = switched_plan(tmp_path, False)

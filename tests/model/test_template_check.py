@@ -40,6 +40,7 @@ def test_roles_that_must_alternate_do():
     assert fault_of(GEMMA, {"bos_token": "<bos>"}) is None
 
 
+@pytest.mark.long
 def test_a_template_that_never_ends_is_stopped(monkeypatch):
     monkeypatch.setattr(template_check, "WAIT", 4)
     with pytest.raises(UserError) as caught:

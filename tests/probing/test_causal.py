@@ -76,6 +76,7 @@ def test_the_answer_follows_the_thinking_of_the_other_arm(session, path, arm, ow
     assert all(row["follows"] is None and row["edited_to"] is None for row in rows if row["test"] != "edit")
 
 
+@pytest.mark.long
 def test_an_edited_value_is_carried_through_to_the_answer(session, path):
     spec = session.belief(path).spec
     value = third_value(spec)

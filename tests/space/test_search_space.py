@@ -220,8 +220,8 @@ def test_mistakes_in_the_former_form_name_their_line(tmp_path: Path):
     with pytest.raises(UserError) as caught:
         load_space(path)
     assert caught.value.problems == (
-        f'{path}:6: "search.seed" belongs to search.method random or optuna; leave it out or write '
-        "search.method: random",
+        f'{path}:6: "search.seed" belongs to search.method random, optuna or frontier; leave it out '
+        "or write search.method: random",
         f'{path}:5: "scheduler.grace_epochs" belongs to scheduler.name asha or median; leave it out or write '
         "scheduler.name: asha",
     )

@@ -15,7 +15,7 @@ from tests.analysis.report.browser import Browser, Page, needs_chromium
 from tests.analysis.synthetic import write_run
 from tests.test_example_run import EXAMPLE
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.long]
 
 ATTACKS = {
     "script": "<script>window.pwned = 1; alert(1)</script>",
@@ -219,7 +219,6 @@ def contrast(one: list[float], two: list[float]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.long
 def test_hostile_text_neither_runs_nor_breaks(browser: Browser, hostile: ReportPaths) -> None:
     page = opened(browser, hostile)
     page.wait(FRONTIER)
@@ -291,7 +290,6 @@ def test_hostile_markdown_holds_no_markup(hostile: ReportPaths) -> None:
         assert hidden not in text
 
 
-@pytest.mark.long
 def test_figures_of_a_hostile_run_are_plain_drawings(hostile: ReportPaths) -> None:
     from xml.etree import ElementTree
 

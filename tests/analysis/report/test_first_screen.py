@@ -23,7 +23,7 @@ from analysis.wording import percent
 from beliefmod.metrics.registry import COMPONENTS
 from beliefmod.run.read_run import read_run
 from tests.analysis.report.test_page import Elements
-from tests.test_example_run import EXAMPLE, LONG, REAL
+from tests.test_example_run import EXAMPLE, REAL
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
     [
         "example",
         "without LoRA",
-        *(pytest.param(name, marks=LONG) for name in ("real", "unconfirmed", "no D")),
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("real", "unconfirmed", "no D")),
     ],
 )
 def test_every_number_of_the_first_screen_is_a_link_to_where_it_stands(

@@ -147,6 +147,7 @@ def test_two_beliefs_are_refused() -> None:
     assert contrast("x", values([0.1, 0.2], [0.3, 0.4, 0.5])).refused is not None
 
 
+@pytest.mark.long
 def test_under_the_null_it_is_rarely_supported() -> None:
     """Beliefs differ among themselves and classes do not: at most 5 of 100 may be called supported."""
     rng = np.random.default_rng(2)

@@ -70,6 +70,7 @@ def test_neighbours_without_the_term_keep_every_bit():
     assert all(torch.equal(beside[1][name], reports[1][name]) for name in beside[1])
 
 
+@pytest.mark.long
 def test_an_adapter_that_adds_nothing_is_at_base_and_strength_holds_it_there():
     ends = {}
     for strength in (0.01, 100.0):
