@@ -24,4 +24,4 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shown = [{kind for output in found for kind in output.get("data", {})} for found in outputs]
     assert all("text/html" in kinds for kinds in (shown[0], shown[1], shown[3], shown[4]))
     assert "vegaEmbed" in "".join(outputs[2][0]["data"]["text/html"])
-    assert "has no adapter" in outputs[5][0]["text"]
+    assert "its adapters were deleted on" in outputs[5][0]["text"]

@@ -31,8 +31,8 @@ def test_every_arm_answers_as_when_it_is_questioned():
     generator = torch.Generator().manual_seed(0)
     tensors = {
         name: (
-            torch.randn(4, layer.store.width_in, generator=generator) * 0.2,
-            torch.randn(layer.store.width_out, 4, generator=generator) * 0.2,
+            torch.randn(4, layer.store.width_in, generator=generator) * 0.6,
+            torch.randn(layer.store.width_out, 4, generator=generator) * 0.6,
         )
         for name, layer in session.engine.pack.layers.items()
     }
