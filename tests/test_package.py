@@ -137,7 +137,7 @@ def test_a_sweep_of_the_installed_package(programs: Path, elsewhere: Path):
     command = programs / "beliefmod"
     quick = ("--set", "num_train_epochs=1", "--hosts", "1", "--no-dashboard")
     said = run(command, "sweep", "--space", "smoke", *quick, cwd=elsewhere)
-    [folder] = (elsewhere / "runs").iterdir()
+    [folder] = (elsewhere / "runs").glob("EXP-*")
     assert said.strip().endswith("report.html") and (folder / "report.html").is_file()
     assert json.loads((folder / "manifest.json").read_text())["git_commit"] is None
     run(programs / "python", "-m", "beliefmod", "verify", folder, "--quick", "--quiet", cwd=elsewhere)
