@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from beliefmod.cli.options import UnfinishedRun
+from beliefmod.cli.options import AdapterBase, BaseRevision, UnfinishedRun
 from beliefmod.errors import UserError
 
 
@@ -41,16 +41,8 @@ def export(
             metavar="TRIAL", help="Write a trial's adapter instead of tables; its id. May be repeated."
         ),
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="What the adapter names as its base: a hub name, or a folder of the machine that uses it.",
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(metavar="REVISION", help="Commit, tag or branch of --base on the hub.")
-    ] = None,
+    base: AdapterBase = None,
+    revision: BaseRevision = None,
     keys: Annotated[
         LayerNames,
         typer.Option(

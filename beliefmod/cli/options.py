@@ -29,6 +29,16 @@ Model = Annotated[
 Revision = Annotated[
     str | None, typer.Option(help="Of a hub name: branch, tag or commit; overrides the space file.")
 ]
+AdapterBase = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="What the adapter names as its base: a hub name, or a folder of the machine that uses it.",
+    ),
+]
+BaseRevision = Annotated[
+    str | None, typer.Option(metavar="REVISION", help="Commit, tag or branch of --base on the hub.")
+]
 ChatTemplate = Annotated[
     str | None,
     typer.Option(

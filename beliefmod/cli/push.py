@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from beliefmod.cli.options import Run
+from beliefmod.cli.options import AdapterBase, BaseRevision, Run
 from beliefmod.errors import UserError
 
 CARD = "README.md"
@@ -17,16 +17,8 @@ def push(
     run: Run,
     trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Its id, or the start of its id.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or not there yet.")],
-    base: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="What the adapter names as its base: a hub name, or a folder of the machine that uses it.",
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None, typer.Option(metavar="REVISION", help="Commit, tag or branch of --base on the hub.")
-    ] = None,
+    base: AdapterBase = None,
+    revision: BaseRevision = None,
 ) -> None:
     """Write a trial's adapter into a folder for PEFT, with a model card that says what it is.
 
