@@ -14,10 +14,26 @@ from analysis.report.charts.labels import LabelText, Point, place_labels
 from analysis.report.charts.theme import FAINT, INK, MUTED, field
 
 WIDTH, HEIGHT = 410, 330
-ARMS = {"base": "base", "icl": "in context", "control": "control", "full": "full fine-tuning"}
+ARMS = {
+    "base": "base",
+    "icl": "in context",
+    "control": "control",
+    "full": "full fine-tuning",
+    "prompt": "no training: prompt",
+    "few_shot": "no training: few-shot",
+    "steering": "no training: steering",
+}
 PHASE2_LABEL = "Phase 2 settings in this run"
 Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
-ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down", "full": "square"}
+ARM_SHAPES = {
+    "base": "cross",
+    "icl": "diamond",
+    "control": "triangle-down",
+    "full": "square",
+    "prompt": "triangle-right",
+    "few_shot": "triangle-left",
+    "steering": "triangle-up",
+}
 SETTINGS = (
     "data.style",
     "data.framing",
@@ -42,6 +58,10 @@ SETTINGS = (
     "warmup_steps",
     "lr_scheduler_type",
     "per_device_train_batch_size",
+    "context.place",
+    "context.do_not_mention",
+    "steering.layer",
+    "steering.scale",
 )
 NUMBERS = (
     ("percent", "adoption, %", ".1f"),
