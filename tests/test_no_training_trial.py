@@ -41,7 +41,7 @@ def test_the_statement_in_the_user_turn_is_the_in_context_arm(session, belief, t
     found = run_trial(config, session, folder)
     expected = reference_probes(session, belief, "icl")
     for name in ("prompt", "completion", "answer_stance", "logprob_target"):
-        assert [row[name] for row in found.probes] == [row[name] for row in expected]
+        assert [row.get(name) for row in found.probes] == [row.get(name) for row in expected]
     assert found.row["status"] == "finished" and found.row["degradation"] is not None
     assert found.row.get("steps") is None and found.row["context.place"] == "user"
     assert {row["arm"] for row in (*found.probes, *found.causal, *found.drift)} == {"prompt"}
