@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.beliefs import Question
+from beliefmod.config import NO_TRAINING_ARMS, TrialConfig
 from beliefmod.data.prompt_frame import frame_of
 from beliefmod.errors import UserError
 from beliefmod.model.think_marks import THINK_CLOSE, THINK_OPEN
@@ -48,9 +49,9 @@ def verify_texts(rows: Trials, done: Verification, trial_ids: Sequence[str] | No
         if template not in switched:
             switched[template] = TextCheck(tokenizer, template, rows.opened_by(template))
         config = configuration(trial, rows.space.beliefs)
-        if config is None:
-            continue  # said where its settings are compared
-        frame = frame_of(config, belief)
+        if config is None and trial["arm"] in NO_TRAINING_ARMS:
+            continue  # that its settings are not its own is said where those are compared
+        frame = frame_of(config or TrialConfig(belief=trial["belief"], arm=trial["arm"]), belief)
         for row in rows.run.probes([trial["trial_id"]], COLUMNS).iter_rows(named=True):
             try:
                 question = rows.sources.question(trial["belief"], row["suite"], row["probe_id"])
