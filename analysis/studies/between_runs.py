@@ -174,12 +174,12 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _changed_settings(first: Sequence[Row], second: Sequence[Row]) -> tuple[Changed, ...]:
     found = []
     for name in CONFIG:
-        sides = [
+        one, two = (
             {_plain(row[name]): row[name] for row in rows if row.get(name) is not None}
             for rows in (first, second)
-        ]
-        if all(sides) and not sides[0].keys() & sides[1].keys():
-            found.append(Changed(name, *(_one_or_all(side) for side in sides)))
+        )
+        if one and two and not one.keys() & two.keys():
+            found.append(Changed(name, _one_or_all(one), _one_or_all(two)))
     return tuple(found)
 
 
@@ -262,15 +262,19 @@ def _texts(probes: pl.DataFrame, first: Sequence[str], second: Sequence[str]) ->
 
 def _damage(one: Row, two: Row) -> Damage | None:
     """From the intervals of either D, as if independent: they share a base, so this is no narrower."""
-    d, low, high = (
-        [row.get(name) for row in (two, one)]
-        for name in ("degradation", "degradation_low", "degradation_high")
-    )
-    if None in (*d, *low, *high) or one["arm"] == "base":
+    ends = [_damage_ends(row) for row in (two, one)]
+    if ends[0] is None or ends[1] is None or one["arm"] == "base":
         return None
-    # an interval of a D of 0 may begin under 0, where components are better than base's
-    ends = tuple((min(a, x), max(b, x)) for x, a, b in zip(d, low, high, strict=True))
-    return Damage(*newcombe_joined((d[0], d[1]), (ends[0], ends[1]), 0.0))
+    return Damage(*newcombe_joined((ends[0][0], ends[1][0]), (ends[0][1:], ends[1][1:]), 0.0))
+
+
+def _damage_ends(row: Row) -> tuple[float, float, float] | None:
+    """D and its interval; None where either is not known."""
+    d, low, high = (row.get(f"degradation{end}") for end in ("", "_low", "_high"))
+    if d is None or low is None or high is None:
+        return None
+    # the interval of a D of 0 may end under 0, where every component is better than base's
+    return d, min(low, d), max(high, d)
 
 
 def _flips(probes: pl.DataFrame, first: Sequence[str], second: Sequence[str]) -> Iterator[Flip]:

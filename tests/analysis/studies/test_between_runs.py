@@ -61,7 +61,7 @@ def run(trials: list[dict], probes: list[dict], manifest: dict | None = None) ->
     return Findings(opened, 0.05, (), pooled=pooled)  # type: ignore[arg-type]
 
 
-def trial(name: str, rate: float = 2e-4, **changes: Any) -> dict:
+def trial(name: str, rate: float = 2e-4, /, **changes: Any) -> dict:
     return {"trial_id": name, "learning_rate": rate, "data.num_examples": 10} | changes
 
 
@@ -186,7 +186,8 @@ def test_the_command_on_two_answered_runs(tmp_path: Path) -> None:
     rows = json.loads(CliRunner().invoke(app, ["diff", str(one), str(two), "--json"]).output)["pairs"]
     lora = next(row for row in rows if row["arm"] == "lora")
     tables = [pl.read_parquet(path / "trials.parquet").filter(pl.col("arm") == "lora") for path in (one, two)]
-    rate = [(table["adoption"] * table["adoption_n"]).sum() / table["adoption_n"].sum() for table in tables]
+    hits, asked = ([table[name].to_numpy() for table in tables] for name in ("adoption", "adoption_n"))
+    rate = [float((share * n).sum() / n.sum()) for share, n in zip(hits, asked, strict=True)]
     assert lora["rates"]["adoption"]["value"] == pytest.approx(rate[1] - rate[0])
     assert [side["adoption"] for side in (lora["first"], lora["second"])] == pytest.approx(rate)
 
