@@ -23,7 +23,7 @@ FRONTIER = (
 FRONTIER_FIGURE = (
     "Adoption: held-out questions answered with the implanted belief, without it in the prompt. D: the worst "
     "difference from base. Black: base, in context (statement in the prompt), control (the same training on "
-    "what the model already believes), full fine-tuning and ways without training where they were run."
+    "what the model already believes), full fine-tuning where it was run."
 )
 HEAT_MAP = "Neighbouring cells differ by chance too; the intervals are in the frontier's table."
 STYLE_GAPS = "Pairs of styles share questions and examples: how often one is above is a count, not a test."

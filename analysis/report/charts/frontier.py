@@ -58,11 +58,9 @@ SETTINGS = (
     "warmup_steps",
     "lr_scheduler_type",
     "per_device_train_batch_size",
-    "context.place",
-    "context.do_not_mention",
-    "steering.layer",
-    "steering.scale",
 )
+WITHOUT_TRAINING = ("context.place", "context.do_not_mention", "steering.layer", "steering.scale")
+"""Settings that are shown where marks have them: of the arms without training."""
 NUMBERS = (
     ("percent", "adoption, %", ".1f"),
     ("percent_low", "95 % from", ".1f"),
@@ -289,7 +287,7 @@ def _published(result: Published) -> list[Any]:
 
 def _tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
     """Configuration, numbers, n and intervals of a mark."""
-    settings = [name for name in SETTINGS if name in rows.columns]
+    settings = [*(name for name in SETTINGS if name in rows.columns), *_without_training(rows)]
     return [
         alt.Tooltip("belief:N"),
         alt.Tooltip("arm:N"),
@@ -308,4 +306,8 @@ def _tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
 
 
 def _chart_table(rows: pl.DataFrame) -> pl.DataFrame:
-    return theme.plain(rows, [name for name in COLUMNS if name in rows.columns])
+    return theme.plain(rows, [*(name for name in COLUMNS if name in rows.columns), *_without_training(rows)])
+
+
+def _without_training(rows: pl.DataFrame) -> list[str]:
+    return [name for name in WITHOUT_TRAINING if name in rows.columns and rows[name].count()]
