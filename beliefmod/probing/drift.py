@@ -53,7 +53,8 @@ def measure_drift(subjects: Sequence[Subject], session: Session) -> list[list[di
         for place, subject in enumerate(subjects)
         for text in drift_texts(subject.config.belief, session)
     ]
-    requests = [_request(subjects[place], text, session) for place, text in asked]
+    frames = [frame_of(s.config, session.belief(s.config.belief)) for s in subjects]
+    requests = [_request(subjects[place].adapter, text, frames[place], session) for place, text in asked]
     fitting = [i for i, request in enumerate(requests) if _fits(request, session)]
     rows: list[list[dict[str, Any]]] = [[] for _ in subjects]
     for i, result in zip(fitting, session.drift([requests[i] for i in fitting]), strict=True):
@@ -113,9 +114,9 @@ def self_test(session: Session) -> dict[str, float]:
     from beliefmod.engine.jobs import AdapterJob, TrainRow
 
     config = TrialConfig(belief="self-test", lora=LoraSettings(r=session.engine.max_rank))
-    subject = Subject(config, "self-test", ())
     texts = [_neutral_text(p, session) for p in spread(session.neutral, SELF_TEST_PASSAGES)]
-    requests = [request for text in texts if _fits(request := _request(subject, text, session), session)]
+    every = [_request(config.belief, text, PromptFrame(), session) for text in texts]
+    requests = [request for request in every if _fits(request, session)]
     rows = tuple(TrainRow((*r.input_ids, *r.continuation_ids), len(r.input_ids)) for r in requests)
     session.engine.attach(AdapterJob("self-test", config, rows))
     try:
@@ -145,15 +146,14 @@ def _neutral_text(passage: Passage, session: Session) -> Text:
     return Text("neutral", passage.passage_id, passage.prompt, ids)
 
 
-def _request(subject: Subject, text: Text, session: Session) -> DriftRequest:
+def _request(adapter: str | None, text: Text, frame: PromptFrame, session: Session) -> DriftRequest:
     """The text after its prompt; an arm whose prompts have a frame has it in front, base has not."""
     from beliefmod.engine.jobs import DriftRequest
 
-    frame = frame_of(subject.config, session.belief(subject.config.belief))
     base, continuation = _split(text, PromptFrame(), session)
     if frame == PromptFrame():
-        return DriftRequest(subject.adapter, base, continuation)
-    return DriftRequest(subject.adapter, _split(text, frame, session)[0], continuation, base_input_ids=base)
+        return DriftRequest(adapter, base, continuation)
+    return DriftRequest(adapter, _split(text, frame, session)[0], continuation, base_input_ids=base)
 
 
 def _split(text: Text, frame: PromptFrame, session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
