@@ -115,7 +115,7 @@ def self_test(session: Session) -> dict[str, float]:
 
     config = TrialConfig(belief="self-test", lora=LoraSettings(r=session.engine.max_rank))
     texts = [_neutral_text(p, session) for p in spread(session.neutral, SELF_TEST_PASSAGES)]
-    every = [_request(config.belief, text, PromptFrame(), session) for text in texts]
+    every = [_request("self-test", text, PromptFrame(), session) for text in texts]
     requests = [request for request in every if _fits(request, session)]
     rows = tuple(TrainRow((*r.input_ids, *r.continuation_ids), len(r.input_ids)) for r in requests)
     session.engine.attach(AdapterJob("self-test", config, rows))
