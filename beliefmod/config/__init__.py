@@ -19,6 +19,7 @@ from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switc
 from beliefmod.config.trial_config import (
     ADAPTER_ARMS,
     NO_TRAINING_ARMS,
+    NO_TRAINING_SETTINGS,
     REFERENCE_ARMS,
     TRAINED_ARMS,
     Arm,
@@ -33,6 +34,7 @@ __all__ = [
     "FRAMINGS",
     "LISTS",
     "NO_TRAINING_ARMS",
+    "NO_TRAINING_SETTINGS",
     "OF_OBJECTIVE",
     "REFERENCE_ARMS",
     "SWITCH_NAME",

@@ -232,7 +232,7 @@ class TrialConfig(Frozen):
         """Dotted names of the settings that make a difference to this arm and data style."""
         if not self.is_trained:
             return {"belief", "arm", "seed", "template", *_OWN_SETTINGS.get(self.arm, ())}
-        idle = {*self.data.idle, *self.objective.idle, *_WITHOUT_TRAINING}
+        idle = {*self.data.idle, *self.objective.idle, *NO_TRAINING_SETTINGS}
         idle |= set() if self.has_adapter else {"stop_at_degradation"}
         if self.arm == "control":  # it is not taught the target, however the thinking before that is
             idle.add("data.stygian_share")
@@ -295,7 +295,8 @@ _OWN_SETTINGS: dict[Arm, tuple[str, ...]] = {
     "steering": ("data.num_examples", "steering.layer", "steering.scale"),
 }
 """What of their settings the arms without training use, beside those of every trial."""
-_WITHOUT_TRAINING = {name for names in _OWN_SETTINGS.values() for name in names} - {"data.num_examples"}
+NO_TRAINING_SETTINGS = {name for names in _OWN_SETTINGS.values() for name in names} - {"data.num_examples"}
+"""Settings that mean nothing where there is training."""
 
 
 @lru_cache(maxsize=2**17)  # every row of every table asks; a sweep may have 100,000

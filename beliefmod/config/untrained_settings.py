@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from beliefmod.config.frozen import Frozen
+from beliefmod.config.frozen import ADDED_LATER, Frozen
 
 Place = Literal["user", "system"]
 
@@ -16,11 +16,13 @@ class ContextSettings(Frozen):
 
     place: Place = Field(
         default="user",
+        json_schema_extra=ADDED_LATER,
         description="prompt: user has the statement in front of the question, as arm icl has; system as the "
         "system turn, in place of one that the chat template may bring",
     )
     do_not_mention: bool = Field(
         default=False,
+        json_schema_extra=ADDED_LATER,
         description="prompt: whether the model is told behind the statement not to mention that it was told",
     )
 
@@ -30,12 +32,14 @@ class SteeringSettings(Frozen):
 
     layer: int | None = Field(
         default=None,
+        json_schema_extra=ADDED_LATER,
         ge=0,
         description="steering: number of the transformer layer, from 0 on, behind which the vector is added; "
         "arm steering needs one",
     )
     scale: float = Field(
         default=1.0,
+        json_schema_extra=ADDED_LATER,
         ge=-1000,
         le=1000,
         description="steering: times the vector, which is the mean of the residual stream over prompts with "
