@@ -62,7 +62,7 @@ def prompt_text(
 
 def _messages(contents: Sequence[str | Reply], system: str | None = None) -> list[Mapping[str, str]]:
     """User and assistant in turn, behind a system turn where there is one, as a template is given them."""
-    first = [] if system is None else [{"role": "system", "content": system}]
+    first: list[Mapping[str, str]] = [] if system is None else [{"role": "system", "content": system}]
     return first + [
         content.message()
         if isinstance(content, Reply)

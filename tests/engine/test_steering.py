@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from beliefmod.engine import jobs
 from beliefmod.engine.engine import Engine
@@ -47,7 +48,7 @@ def test_arms_of_one_pass_are_what_hooks_on_the_plain_model_give(kind, dtype, ve
     plain = copy.deepcopy(model).eval()
     engine = Engine(as_loaded(model), slots=1, max_rank=4)
     engine.attach(make_job("lora"))
-    alone = {None: plain}
+    alone: dict[str | None, PreTrainedModel] = {None: plain}
     for layer, vector in enumerate(vectors):
         engine.steer(f"v{layer}", layer, vector)
         alone[f"v{layer}"] = steered(plain, layer, vector.to(dtype))
