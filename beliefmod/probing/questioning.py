@@ -32,11 +32,13 @@ class Subject:
     Attributes:
         adapter: the trial's adapter in the engine, None for the base.
         trained: questions for the tier `trained`.
+        suites: whether it is asked the questions that all beliefs share (capability, fabrication) as well.
     """
 
     config: TrialConfig
     adapter: str | None
     trained: Sequence[Question]
+    suites: bool = True
 
 
 @dataclass
@@ -141,11 +143,11 @@ def _prompts(subject: Subject, session: Session) -> list[Asked]:
     belief = session.belief(subject.config.belief)
     probes = probes_for(
         belief,
-        session.capability,
+        session.capability if subject.suites else (),
         subject.trained,
         trained_probes=session.evaluation.trained_probes,
         margin_probes=session.evaluation.margin_probes,
-        fabrication=session.fabrication,
+        fabrication=session.fabrication if subject.suites else (),
     )
     asked = []
     for index, probe in enumerate(probes):
