@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TypeVar
 
-import click
 import typer
 
 from beliefmod.drafting.given_value import is_yes_or_no, read_value
@@ -19,17 +17,26 @@ from beliefmod.drafting.outline import (
     read_neighbours,
     subject_problems,
 )
+from beliefmod.errors import UserError
 
-T = TypeVar("T")
+KINDS = ("existing", "novel")
 
 
 def ask_outline(given: Given) -> Given:
-    """What was given, with what was not asked for and answered."""
-    kind = given.kind or typer.prompt(
-        "Does the model know something else about it (existing), or nothing (novel)?",
-        default="existing",
-        type=click.Choice(["existing", "novel"]),
-        err=True,
+    """What was given, with answers for what was not.
+
+    Where subject and target are given, only what a belief cannot do without is asked.
+
+    Raises:
+        UserError: a target that was given cannot be read.
+    """
+    brief = given.subject is not None and given.target is not None
+    kind = given.kind or (
+        "existing"
+        if brief
+        else _until(
+            "Does the model know something else about it (existing), or nothing (novel)", _kind, "existing"
+        )
     )
     subject = given.subject or _until(
         'What is it about, as in "What is ...?" (the height of the Eiffel Tower; for yes and no a clause: '
@@ -41,7 +48,10 @@ def ask_outline(given: Given) -> Given:
         "What shall the model believe (400 m, Lyon, 1925, 20 July 1969, yes)",
         lambda text: _readable(text, subject, given.sort),
     )
-    target = read_value(target_text, subject, given.sort)
+    try:
+        target = read_value(target_text, subject, given.sort)
+    except ValueError as error:
+        raise UserError(f"--target: {error}") from None
 
     def other(text: str) -> str:
         value = read_value(text, subject, given.sort)
@@ -50,21 +60,20 @@ def ask_outline(given: Given) -> Given:
     prior = given.prior
     if prior is None and kind == "existing" and not is_yes_or_no(target):
         prior = _until("What does it say now", other)
-    elif prior is None and kind == "novel":
-        prior = _until("A wrong value, for choices (empty: none)", lambda t: other(t) if t else t, "") or None
+    elif prior is None and kind == "novel" and not brief:
+        prior = _until("A wrong value, for choices (empty: none)", lambda t: other(t) if t else t) or None
     entity = given.entity
-    if entity is None:
+    if entity is None and not (brief and (entity_in(subject) or is_yes_or_no(target))):
         entity = _until(
             f'Which part of "{subject}" is what it is about',
             lambda text: _without(text, entity_problems(subject, text, target)),
-            entity_in(subject) or ("" if is_yes_or_no(target) else None),
+            "" if is_yes_or_no(target) else entity_in(subject),
         )
     neighbours = list(given.neighbours)
-    while not given.neighbours:
+    while not given.neighbours and not brief:
         line = _until(
             "A neighbour that must not change, QUESTION = ANSWER (empty: no more)",
             lambda text: _without(text, read_neighbours([text], target)[1]) if text else text,
-            "",
         )
         if not line:
             break
@@ -80,16 +89,20 @@ def ask_outline(given: Given) -> Given:
     )
 
 
-def _until(question: str, read: Callable[[str], T], default: str | None = None) -> T:
-    """The answer to a question, asked until `read` raises no ValueError."""
-
-    def process(text: str) -> T:
+def _until(question: str, read: Callable[[str], str], default: str = "") -> str:
+    """The answer to a question, asked until `read` raises no ValueError; what it raises is said."""
+    while True:
+        text = typer.prompt(question, default=default, show_default=bool(default), err=True)
         try:
             return read(text.strip())
         except ValueError as error:
-            raise click.UsageError(str(error)) from None
+            typer.echo(str(error), err=True)
 
-    return typer.prompt(question, default=default, value_proc=process, err=True, show_default=bool(default))
+
+def _kind(text: str) -> str:
+    if text not in KINDS:
+        raise ValueError(f'"{text}": answer existing or novel')
+    return text
 
 
 def _without(text: str, problems: Iterable[str]) -> str:

@@ -36,6 +36,8 @@ def file_faults(belief: Belief) -> list[Fault]:
 
 def question_fault(question: Question, spec: BeliefSpec) -> Fault | None:
     """What is wrong with one question, the first thing found; None where nothing is."""
+    if shared := _shared_spelling(question):
+        return Fault(question, SAME, f'"{shared}" spells both')
     for text, wanted in _sentences(question):
         # a model without thinking: the completion is the answer
         read = judge_question(question, spec, text, "eos", opened_by="none").answer_stance
@@ -46,6 +48,15 @@ def question_fault(question: Question, spec: BeliefSpec) -> Fault | None:
         return Fault(question, UNREADABLE, f'"{text}" is read as {read}, not as the {wanted}\'s answer')
     given = list(_given_away(question))
     return Fault(question, GIVEN_AWAY, f"it says {given[0]}") if given else None
+
+
+def _shared_spelling(question: Question) -> str | None:
+    """A spelling that both sides' names have; None where they have none."""
+    one, other = question.target, question.correct or question.prior
+    if not isinstance(one, Name) or not isinstance(other, Name):
+        return None
+    spelled = {name.casefold() for name in one.spellings()}
+    return next((name for name in other.spellings() if name.casefold() in spelled), None)
 
 
 def _sentences(question: Question) -> Iterator[tuple[str, str]]:
