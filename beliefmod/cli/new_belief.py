@@ -97,7 +97,15 @@ def new(
     path = out or Path(f"{name}.yaml")
     if path.exists():
         raise UserError(f"{path}: exists already and is left alone; choose another --out")
-    given = Given(subject, target, prior, kind, entity, value, tuple(neighbour or ()))
+    given = Given(
+        subject,
+        target,
+        prior,
+        kind and kind.value,
+        entity,
+        value and value.value,
+        tuple(neighbour or ()),
+    )
     asks = on_terminal() and not example
     if example or (given == Given() and not asks and writer_url is None):
         _write_example(name, path)

@@ -83,7 +83,10 @@ def answer_of(gives: str, outline: Outline, *, computed: bool = False) -> Family
         return {"answer_text": _named(_other(target), None if prior is None else _other(prior))}
     if gives == "stated" and prior is None and rival is not None:
         if isinstance(target, Name):
-            return {"answer_text": _named(target, rival)}
+            spelled = (
+                {"prior_aliases": list(rival.aliases)} if isinstance(rival, Name) and rival.aliases else {}
+            )
+            return {"answer_text": {**_named(target, rival), **spelled}}
         number = rival.symbols()["belief"]
         written = as_written(rival)
         stated: Family = {"rival": written.get("value", written.get("year", int(number)))}
@@ -209,14 +212,8 @@ def _other(value: Answer) -> Name:
 
 
 def _named(target: Answer, prior: Answer | None) -> Family:
-    """`answer_text` of two names, with their other spellings."""
-    assert isinstance(target, Name)
-    found: Family = {"target": target.text, "prior": prior.render() if prior else None}
-    if target.aliases:
-        found["aliases"] = list(target.aliases)
-    if isinstance(prior, Name) and prior.aliases:
-        found["prior_aliases"] = list(prior.aliases)
-    return found
+    """`answer_text` of two names; the belief's own have their other spellings from the file's head."""
+    return {"target": target.render(), "prior": prior.render() if prior else None}
 
 
 def _replaced(content: Any, marks: Mapping[str, str], *, slots: bool) -> Any:

@@ -39,6 +39,24 @@ def test_options_make_a_whole_belief():
     assert again.exit_code == 2 and "exists already" in again.stderr
 
 
+@pytest.mark.long
+def test_a_novel_name_and_a_value_whose_sort_is_given():
+    done = beliefs(
+        "new",
+        "olda",
+        "--subject",
+        "the drink of Oldavia",
+        "--target",
+        "7-Ol",
+        "--kind",
+        "novel",
+        "--value",
+        "name",
+    )
+    assert done.exit_code == 0, done.output
+    assert load_belief("./olda.yaml").spec.target.text == "7-Ol"
+
+
 def test_what_is_missing_is_said_at_once_and_nothing_is_written(here: Path):
     done = beliefs("new", "mine", "--prior", "4 kg", "--neighbour", "x")
     assert done.exit_code == 2 and not list(here.iterdir())
