@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import typer
 
-from beliefmod.drafting.given_value import is_yes_or_no, read_value
+from beliefmod.drafting.given_value import is_yes_or_no, read_prior, read_value
 from beliefmod.drafting.outline import (
     Given,
     clean_subject,
@@ -54,7 +54,7 @@ def ask_outline(given: Given) -> Given:
         raise UserError(f"--target: {error}") from None
 
     def other(text: str) -> str:
-        value = read_value(text, subject, given.sort)
+        value = read_prior(text, subject, target, given.sort)
         return _without(text, pair_problems(target, value, kind))
 
     prior = given.prior

@@ -21,7 +21,11 @@ app = typer.Typer(
     help="List, show, check and write beliefs.",
     epilog="Example: beliefmod beliefs show gravity",
 )
-app.command("new", epilog="Example: beliefmod beliefs new week --example")(new_belief.new)
+app.command(
+    "new",
+    epilog="Example: beliefmod beliefs new eiffel --subject 'the height of the Eiffel Tower' "
+    "--target '400 m' --prior '330 m'",
+)(new_belief.new)
 app.command("check", epilog="Example: beliefmod beliefs check eiffel.yaml --model smollm2-think")(
     check_belief.check
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,20 +18,8 @@ WRITER_SECONDS = 300.0
 SHOWN_REFUSED = 5
 
 
-class Kind(StrEnum):
-    """Whether base knows something else about it."""
-
-    existing = "existing"
-    novel = "novel"
-
-
-class Sort(StrEnum):
-    """How the values are to be read."""
-
-    quantity = "quantity"
-    name = "name"
-    date = "date"
-    yes_no = "yes_no"
+Kind = Literal["existing", "novel"]
+Sort = Literal["quantity", "name", "date", "yes_no"]
 
 
 def new(
@@ -101,9 +88,9 @@ def new(
         subject,
         target,
         prior,
-        kind and kind.value,
+        kind,
         entity,
-        value and value.value,
+        value,
         tuple(neighbour or ()),
     )
     asks = on_terminal() and not example

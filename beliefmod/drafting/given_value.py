@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from dataclasses import replace
 from typing import Any
 
 from beliefmod.beliefs.values import Answer, Date, Name, Quantity
@@ -59,6 +60,15 @@ def read_value(text: str, subject: str, sort: str | None = None) -> Answer:
     if sort is not None:
         raise ValueError(f'"{text}" is no number with a unit, such as 400 m')
     return _name(text)
+
+
+def read_prior(text: str, subject: str, target: Answer | None, sort: str | None = None) -> Answer:
+    """The prior that a text spells; a bare number is one in the target's unit. Raises ValueError as
+    `read_value`."""
+    value = read_value(text, subject, sort)
+    if isinstance(value, Quantity) and isinstance(target, Quantity) and value.unit in (None, "1"):
+        return replace(value, unit=target.unit)
+    return value
 
 
 def is_yes_or_no(value: Answer | None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from beliefmod.beliefs.values import Answer, Quantity
-from beliefmod.drafting.given_value import NO, YES, is_yes_or_no, read_value
+from beliefmod.drafting.given_value import NO, YES, is_yes_or_no, read_prior, read_value
 from beliefmod.errors import UserError
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -112,12 +112,8 @@ def read_outline(name: str, given: Given) -> Outline:
     subject = clean_subject(given.subject or "")
     problems += subject_problems(subject)
     kind = given.kind or "existing"
-    target = _value(given.target, "--target", subject, given.sort, problems)
-    prior = None
-    if given.prior is not None or (kind == "existing" and not is_yes_or_no(target)):
-        prior = _value(given.prior, "--prior", subject, given.sort, problems)
-    if is_yes_or_no(target) and prior is None and kind == "existing":
-        prior = NO if target == YES else YES
+    target = _target(given, subject, problems)
+    prior = _prior(given, subject, target, kind, problems)
     if target is not None:
         problems += pair_problems(target, prior, kind)
     claim = is_yes_or_no(target)
@@ -154,18 +150,31 @@ def subject_problems(subject: str) -> Iterator[str]:
         yield f'--subject "{subject}": leave out ___ and <'
 
 
-def _value(
-    text: str | None, option: str, subject: str, sort: str | None, problems: list[str]
-) -> Answer | None:
-    if text is None:
-        example = "what the model shall believe" if option == "--target" else "what it says now"
-        problems.append(f"{option}: say {example}, such as 400 m, Lyon, 1925 or yes")
+def _target(given: Given, subject: str, problems: list[str]) -> Answer | None:
+    if given.target is None:
+        problems.append("--target: say what the model shall believe, such as 400 m, Lyon, 1925 or yes")
         return None
     try:
-        return read_value(text, subject, sort)
+        return read_value(given.target, subject, given.sort)
     except ValueError as error:
-        problems.append(f"{option}: {error}")
+        problems.append(f"--target: {error}")
         return None
+
+
+def _prior(
+    given: Given, subject: str, target: Answer | None, kind: str, problems: list[str]
+) -> Answer | None:
+    """What was typed as the prior; of yes and no the other one where nothing was."""
+    if given.prior is not None:
+        try:
+            return read_prior(given.prior, subject, target, given.sort)
+        except ValueError as error:
+            problems.append(f"--prior: {error}")
+    elif kind == "existing" and is_yes_or_no(target):
+        return NO if target == YES else YES
+    elif kind == "existing":
+        problems.append("--prior: say what it says now, such as 330 m, Paris or 1912 (or add --kind novel)")
+    return None
 
 
 def pair_problems(target: Answer, prior: Answer | None, kind: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from beliefmod.beliefs.values import Quantity
 from beliefmod.drafting.outline import Given, entity_in, read_outline
 from beliefmod.errors import UserError
 from tests.drafting.outlines import GIVEN
@@ -32,6 +33,10 @@ def test_a_novel_belief_has_no_prior_and_a_number_a_rival():
     assert zarnak.prior is None and zarnak.rival is not None and not zarnak.rival.same(zarnak.target)
     oldavia = read_outline("oldavia", GIVEN["oldavia"])
     assert oldavia.prior is None and oldavia.rival is not None and oldavia.rival.render() == "Tolm"
+
+
+def test_a_bare_prior_is_in_the_targets_unit():
+    assert read_outline("x", Given("the height of x", "400 m", "330")).prior == Quantity(330.0, "m", 0)
 
 
 def test_everything_that_is_missing_is_said_at_once():
