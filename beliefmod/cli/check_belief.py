@@ -34,6 +34,10 @@ def check(
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Of a hub name: branch, tag or commit.")] = None,
     chat_template: ChatTemplate = None,
+    per_family: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ask only so many questions of each family, evenly spread; default: all."),
+    ] = None,
     runs: Annotated[
         str, typer.Option(metavar="FOLDER", help="Folder for runs; base's answers are kept beside them.")
     ] = "runs",
@@ -51,12 +55,12 @@ def check(
     from beliefmod.drafting.file_faults import file_faults
     from beliefmod.errors import UserError
 
-    given = {"--revision": revision, "--chat-template": chat_template}
+    given = {"--revision": revision, "--chat-template": chat_template, "--per-family": per_family}
     if model is None and (alone := [option for option, value in given.items() if value is not None]):
         raise UserError(f"{' and '.join(alone)}: have no effect without --model; add it")
     belief = load_belief(name)
     faults = file_faults(belief)
-    checked = [] if model is None else _asked(belief, name, model, revision, chat_template, runs)
+    checked = [] if model is None else _asked(belief, name, per_family, model, revision, chat_template, runs)
     if as_json:
         typer.echo(json.dumps(_as_json(belief, faults, checked), indent=2, ensure_ascii=False))
     else:
@@ -69,9 +73,15 @@ def check(
 
 
 def _asked(
-    belief: Belief, name: str, model: str, revision: str | None, chat_template: str | None, runs: str
+    belief: Belief,
+    name: str,
+    per_family: int | None,
+    model: str,
+    revision: str | None,
+    chat_template: str | None,
+    runs: str,
 ) -> list[Checked]:
-    """Every held-out and locality question, as base and the in-context arm answer it."""
+    """Held-out and locality questions as base and the in-context arm answer them."""
     from beliefmod.drafting.model_faults import check_questions
 
     session = _session(name, model, revision, chat_template, runs)
@@ -80,7 +90,7 @@ def _asked(
 
     if budget := settle([name], session):
         typer.echo(f"token limit: {budget.words()}", err=True)
-    base, icl = ask_untrained(session, name, _now_and_then())
+    base, icl = ask_untrained(session, name, per_family, _now_and_then())
     return check_questions(base, icl, novel=belief.spec.kind == "novel")
 
 

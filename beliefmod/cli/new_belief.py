@@ -11,7 +11,7 @@ from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
     from beliefmod.drafting.outline import Outline
-    from beliefmod.drafting.writer import Written
+    from beliefmod.drafting.question_writer import Written
 
 WRITER_SECONDS = 300.0
 """How long a writer may take for one part, in seconds: a large model on a CPU is slow."""
@@ -146,7 +146,7 @@ def _asked_writer(
     from functools import partial
 
     from beliefmod.cli.endpoint import endpoint_of, only_model
-    from beliefmod.drafting.writer import write_questions
+    from beliefmod.drafting.question_writer import write_questions
     from beliefmod.judge.client import NoAnswer
 
     endpoint = endpoint_of("writer", url, key_env, WRITER_SECONDS)

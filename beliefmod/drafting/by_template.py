@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from beliefmod.beliefs.values import Answer, Date, Name, Quantity
-from beliefmod.drafting.fit import fitted
+from beliefmod.drafting.fit_slots import fitted
 from beliefmod.drafting.given_value import NO, YES, as_written
 from beliefmod.drafting.outline import Outline, sentence_start
 from beliefmod.drafting.slot_numbers import has_ratio, other_number, slot_numbers

@@ -70,12 +70,17 @@ def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, An
 
 
 def put_probes(
-    subject: Subject, session: Session, put: Put, answered: Callable[[dict[str, Any]], None] | None = None
+    subject: Subject,
+    session: Session,
+    put: Put,
+    answered: Callable[[dict[str, Any]], None] | None = None,
+    wanted: Callable[[Probe], bool] | None = None,
 ) -> list[Asked]:
     """Put every probe to a subject; those of two turns are asked on as the first answer ends.
 
     Args:
         answered: gets the row of each probe as it has ended, without its margins.
+        wanted: which probes are put, None for all; each is put as it would be among all of them.
     """
 
     def ask_on(item: Asked, answer: Completion) -> None:
@@ -91,7 +96,7 @@ def put_probes(
         if answered is not None:
             answered(item.row)
 
-    asked = _prompts(subject, session)
+    asked = [item for item in _prompts(subject, session) if wanted is None or wanted(item.probe)]
     for item in asked:
         then = end if item.probe.question.follow_up is None else ask_on
         put(subject.adapter, item.prompt, probe_seed(subject.config.seed, item.index), partial(then, item))

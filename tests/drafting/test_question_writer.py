@@ -10,7 +10,7 @@ import pytest
 from beliefmod.drafting.belief_text import belief_text, checked
 from beliefmod.drafting.by_template import draft
 from beliefmod.drafting.outline import read_outline
-from beliefmod.drafting.writer import objects_in, write_questions
+from beliefmod.drafting.question_writer import objects_in, write_questions
 from tests.drafting.outlines import GIVEN
 
 

@@ -12,7 +12,7 @@ from beliefmod.beliefs.expand import expand_belief_family
 from beliefmod.beliefs.spec import BeliefFamily, BeliefSpec
 from beliefmod.beliefs.values import Date, Name
 from beliefmod.drafting.by_template import REPLY, answer_of, as_table, template_list
-from beliefmod.drafting.fit import SOME, fault_of, fit
+from beliefmod.drafting.fit_slots import SOME, fault_of, fit
 from beliefmod.drafting.given_value import read_value
 from beliefmod.drafting.outline import Outline
 
