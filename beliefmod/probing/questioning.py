@@ -33,11 +33,13 @@ class Subject:
     Attributes:
         adapter: the trial's adapter (or steering vector) in the engine, None for the base.
         trained: questions for the tier `trained`.
+        suites: whether it is asked the questions that all beliefs share (capability, fabrication) as well.
     """
 
     config: TrialConfig
     adapter: str | None
     trained: Sequence[Question]
+    suites: bool = True
 
 
 @dataclass
@@ -69,12 +71,17 @@ def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, An
 
 
 def put_probes(
-    subject: Subject, session: Session, put: Put, answered: Callable[[dict[str, Any]], None] | None = None
+    subject: Subject,
+    session: Session,
+    put: Put,
+    answered: Callable[[dict[str, Any]], None] | None = None,
+    wanted: Callable[[Probe], bool] | None = None,
 ) -> list[Asked]:
     """Put every probe to a subject; those of two turns are asked on as the first answer ends.
 
     Args:
         answered: gets the row of each probe as it has ended, without its margins.
+        wanted: which probes are put, None for all; each is put as it would be among all of them.
     """
 
     def ask_on(item: Asked, answer: Completion) -> None:
@@ -91,7 +98,7 @@ def put_probes(
         if answered is not None:
             answered(item.row)
 
-    asked = _prompts(subject, session)
+    asked = [item for item in _prompts(subject, session) if wanted is None or wanted(item.probe)]
     for item in asked:
         then = end if item.probe.question.follow_up is None else ask_on
         put(subject.adapter, item.prompt, probe_seed(subject.config.seed, item.index), partial(then, item))
@@ -137,11 +144,11 @@ def _prompts(subject: Subject, session: Session) -> list[Asked]:
     belief = session.belief(subject.config.belief)
     probes = probes_for(
         belief,
-        session.capability,
+        session.capability if subject.suites else (),
         subject.trained,
         trained_probes=session.evaluation.trained_probes,
         margin_probes=session.evaluation.margin_probes,
-        fabrication=session.fabrication,
+        fabrication=session.fabrication if subject.suites else (),
     )
     frame = frame_of(subject.config, belief)
     return [
