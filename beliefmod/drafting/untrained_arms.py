@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Belief, Question
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import REFERENCE_ARMS
 from beliefmod.probing.probes import Probe
 from beliefmod.probing.question_queue import QuestionQueue
 from beliefmod.probing.questioning import put_probes, spread
@@ -44,7 +44,7 @@ def ask_untrained(
         progress(done, sum(len(items) for items in asked))
 
     wanted = _chosen(session.belief(belief), per_family)
-    for arm in UNTRAINED_ARMS:
+    for arm in REFERENCE_ARMS:
         subject = replace(reference_subject(session, belief, arm), suites=False)
         asked.append(put_probes(subject, session, queue.put, answered, wanted))
     queue.run()

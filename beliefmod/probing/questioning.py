@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.jobs import Completion, ScoreRequest
-from beliefmod.model.prompts import in_context
+from beliefmod.model.prompts import PromptFrame
 from beliefmod.model.think_marks import THINK_CLOSE, THINK_OPEN, Reply
 from beliefmod.probing.margin import margin_pair, split_continuations
 from beliefmod.probing.probes import Probe, probe_row, probes_for
@@ -30,7 +31,7 @@ class Subject:
     """A trial to be questioned.
 
     Attributes:
-        adapter: the trial's adapter in the engine, None for the base.
+        adapter: the trial's adapter (or steering vector) in the engine, None for the base.
         trained: questions for the tier `trained`.
         suites: whether it is asked the questions that all beliefs share (capability, fabrication) as well.
     """
@@ -48,7 +49,7 @@ class Asked:
 
     subject: Subject
     probe: Probe
-    message: str
+    frame: PromptFrame
     index: int
     prompt: tuple[int, ...]
     completion: tuple[int, ...] = ()
@@ -86,7 +87,8 @@ def put_probes(
     def ask_on(item: Asked, answer: Completion) -> None:
         item.first_turn = session.decode(answer.token_ids)
         reply = reply_of(item.first_turn, session.opened_by)
-        item.prompt = session.prompts.ids(item.message, reply, item.probe.question.follow_up or "")
+        question = item.probe.question
+        item.prompt = item.frame.ids(session.prompts, question.text, reply, question.follow_up or "")
         seed = probe_seed(subject.config.seed, SECOND_TURN + item.index)
         put(subject.adapter, item.prompt, seed, partial(end, item))
 
@@ -129,12 +131,6 @@ def reply_of(completion: str, opened_by: ThinkingKind) -> Reply:
     return Reply(thinking, parts.answer)
 
 
-def first_message(subject: Subject, question: Question, session: Session) -> str:
-    """The first user message: the question, for the in-context arm with the statement in front."""
-    context = session.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
-    return in_context(context, question.text)
-
-
 def spread(items: Sequence[Item], count: int) -> list[Item]:
     """At most `count` items, evenly spaced, in their order.
 
@@ -154,11 +150,11 @@ def _prompts(subject: Subject, session: Session) -> list[Asked]:
         margin_probes=session.evaluation.margin_probes,
         fabrication=session.fabrication if subject.suites else (),
     )
-    asked = []
-    for index, probe in enumerate(probes):
-        message = first_message(subject, probe.question, session)
-        asked.append(Asked(subject, probe, message, index, session.prompts.ids(message)))
-    return asked
+    frame = frame_of(subject.config, belief)
+    return [
+        Asked(subject, probe, frame, index, frame.ids(session.prompts, probe.question.text))
+        for index, probe in enumerate(probes)
+    ]
 
 
 def measure_margins(asked: Sequence[Asked], session: Session) -> None:
