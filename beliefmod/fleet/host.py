@@ -13,6 +13,7 @@ from typing import Any
 from beliefmod.capacity.resources import CPU_SLOTS, QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
+from beliefmod.fleet.balance import LOADING_STEPS, HostLoad
 from beliefmod.fleet.host_build import HostRecords, actor_name, build
 from beliefmod.monitor.heartbeat import SECONDS as HEARTBEAT_SECONDS
 from beliefmod.run.folder import RunFolder
@@ -21,9 +22,8 @@ from beliefmod.worker.host_registry import Entry
 from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import SECONDS as USAGE_SECONDS
 
-LOADING_STEPS = 100
-"""A host that still loads its model counts as one with so much work per slot: trials that could start
-elsewhere do, and a few wait for it."""
+MOVED = "moved"
+"""State of a report by which a trial that has not begun goes back to its owner, to begin on another host."""
 
 
 class PackHost:
@@ -202,7 +202,31 @@ class PackHost:
             self._loading = self._loading or asyncio.get_running_loop().create_task(self._load())
             slots = self._settings.slots or CPU_SLOTS
             return LOADING_STEPS + sum(self._arriving.values()) / slots
-        return self._pack.queue.backlog() / self._facts.get("engine", {}).get("slots", 1)
+        return self._pack.queue.backlog() / self._slots
+
+    async def load(self) -> HostLoad | None:
+        """What is ahead, for who looks after all hosts; None while the model loads."""
+        if self._pack is None:
+            return None
+        queue, slots = self._pack.queue, self._slots
+        waiting = queue.waiting_work()
+        free = max(0, slots - queue.in_slots() - len(waiting))
+        # a trial whose owner's process has just died is left alone: nobody would take it elsewhere
+        owned = {trial_id: work for trial_id, work in waiting.items() if trial_id in self._reports}
+        return HostLoad(slots, free, queue.backlog(), owned)
+
+    async def give_back(self, trial_id: str) -> bool:
+        """Have the owner of a trial take it elsewhere, with its branches; False if it has begun by now."""
+        if self._pack is None or trial_id not in self._reports:
+            return False
+        moved = self._pack.give_back(trial_id)
+        for name in moved:
+            self._deliver({"trial_id": name, "state": MOVED, "step": 0, "loss": None, "row": None})
+        return bool(moved)
+
+    @property
+    def _slots(self) -> int:
+        return self._facts.get("engine", {}).get("slots", 1)
 
     async def _load(self) -> None:
         with suppress(Exception):  # what goes wrong meets the first trial

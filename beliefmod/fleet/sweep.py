@@ -26,6 +26,7 @@ from beliefmod.fleet.hosts import (
     stop_hosts,
 )
 from beliefmod.fleet.progress import Progress
+from beliefmod.fleet.rebalancing import balanced
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
@@ -155,6 +156,7 @@ def run_sweep(
                 _warn_of_cuts(folder, progress)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
+                stack.enter_context(balanced(fleet))
                 run_to_the_end(space, todo, folder, fleet, capacity, progress, shutdown, trackers)
         trials = known_trials(space, folder)
         TrialSeals(folder).catch_up()

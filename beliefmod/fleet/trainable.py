@@ -12,7 +12,9 @@ from typing import Any
 import ray
 from ray import tune
 
+from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
+from beliefmod.fleet.host import MOVED
 from beliefmod.fleet.hosts import HOST_LOST, Hosts
 
 ATTEMPTS = 20
@@ -66,12 +68,14 @@ class BeliefTrial(tune.Trainable):
             try:
                 if self._host is None:
                     self._await_trunk()
-                    self._host = self._hosts.for_trial(self._trial.trial_id)
+                    work = self._trial.total_steps + QUESTIONING_STEPS
+                    self._host = self._hosts.for_trial(self._trial.trial_id, work)
                     ray.get(self._host.attach.remote(self._trial, self._branches))
                 report: Any = ray.get(self._wait().remote(self._trial.trial_id))
-                if report is not None:
+                if report is not None and report["state"] != MOVED:
                     return report
-                self._host = None  # the host was restarted and has forgotten the trial
+                # the host was restarted and has forgotten the trial, or another one can begin it now
+                self._host = None
             except HOST_LOST:
                 self._host = None
                 time.sleep(min(2.0**attempt * 0.1, 15.0))

@@ -33,6 +33,10 @@ class Branches:
         """Every branch that is still to be made."""
         return [branch for group in self._of.values() for branch in group]
 
+    def of(self, trunk_id: str) -> list[TrialConfig]:
+        """The branches that the run of a trunk has still to make."""
+        return list(self._of.get(trunk_id, ()))
+
     def remove(self, trial_id: str) -> None:
         """A branch that is made, or no longer wanted."""
         for group in self._of.values():
@@ -124,6 +128,12 @@ class TrialQueue:
             self._left.add(trial_id)
             self._wake.notify()
 
+    def give_back(self, trial_id: str) -> list[TrialConfig]:
+        """Take a trial that has not begun out, with its branches, to be run elsewhere; none if it has."""
+        with self._wake:
+            config = self._waiting.pop(trial_id, None)
+            return [config, *self._branches.take(trial_id)] if config else []
+
     def stop(self, trial_id: str) -> None:
         """A scheduler has decided that a running trial ends."""
         with self._wake:
@@ -139,6 +149,19 @@ class TrialQueue:
             branches = len(self._branches.all())
         work = sum(config.total_steps + QUESTIONING_STEPS for config in configs)
         return work + branches * QUESTIONING_STEPS - done
+
+    def waiting_work(self) -> dict[str, int]:
+        """Trials that need a slot and have not begun, with their work as in `backlog`, branches included."""
+        with self._wake:
+            trained = [config for config in self._waiting.values() if config.is_trained]
+            branches = {c.trial_id: len(self._branches.of(c.trial_id)) for c in trained}
+        return {c.trial_id: c.total_steps + QUESTIONING_STEPS * (1 + branches[c.trial_id]) for c in trained}
+
+    def in_slots(self) -> int:
+        """How many trials train or are about to."""
+        with self._wake:
+            training = [run for run in self._running.values() if run.job and run.trained_at is None]
+            return len(training) + sum(config.is_trained for config in self._starting.values())
 
     def close(self) -> None:
         """No more work is wanted."""
