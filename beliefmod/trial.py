@@ -243,10 +243,27 @@ def conclude(
     Raises:
         Exception: whatever goes wrong for all of them; those that have not ended can be questioned again.
     """
+    with session.asking.timed():
+        _conclude(runs, session, folder, ended)
+
+
+def _conclude(
+    runs: Sequence[TrialRun],
+    session: Session,
+    folder: RunFolder | None,
+    ended: Callable[[TrialRun, TrialResult | Exception], None],
+) -> None:
     asked_at = time.monotonic()
     for alike, group in _alike(runs, session):
         ask_references(alike, [run.config.belief for run in group])
     drift, queue = _drift(runs, session), QuestionQueue(session)
+    askers: list[tuple[Asker[TrialResult], Interview | ReferenceInterview]] = []
+
+    def told(run: TrialRun, result: TrialResult | Exception) -> None:
+        if run.config.is_trained:
+            session.asking.ended()
+        ended(run, result)
+
     for run in runs:
         alike, config = session.of(run.config.template), run.config
         if config.is_trained:
@@ -255,8 +272,12 @@ def conclude(
             interview = ReferenceInterview(alike, config.belief, config.arm)
 
         judged = partial(_judge, run, interview, drift[config.trial_id], asked_at, session, folder)
-        Asker(queue, judged, partial(ended, run)).ask(interview.ask)
-    queue.run()
+        askers.append((Asker(queue, judged, partial(told, run)), interview))
+    # untrained arms have been asked all but their causal tests
+    with session.asking.subjects(sum(run.config.is_trained for run in runs)):
+        for asker, interview in askers:
+            asker.ask(interview.ask)
+        queue.run()
 
 
 def _judge(

@@ -32,6 +32,7 @@ from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
 from beliefmod.fleet.vllm_actor import beside_vllm, running_vllm
 from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
+from beliefmod.monitor.heartbeat import asked_so_far
 from beliefmod.monitor.tally import Tally
 from beliefmod.probing.decoding_words import not_applied_note
 from beliefmod.probing.token_budget import TokenBudget, cut_warning
@@ -119,7 +120,7 @@ def run_sweep(
             check_before_hosts(folder, space.spec, elsewhere=address is not None)
             share = space.shares_steps
             tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=to_choose)
-            progress = Progress(tally, quiet)
+            progress = Progress(tally, quiet, lambda: asked_so_far(folder, started_at))
             if damaged:
                 progress.say(f"damaged files, so they run again: trials {', '.join(damaged)}")
             namespace = _namespace(folder)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.monitor.heartbeat import read_heartbeats
+from beliefmod.monitor.heartbeat import asked_of, read_heartbeats
 from beliefmod.monitor.tally import Tally, moment
 from beliefmod.run.folder import MANIFEST, SPACE, RunFolder, without_files
 from beliefmod.run.row_index import RowIndex
@@ -225,6 +225,8 @@ def _seconds_left(
     ready = min(heartbeat["ready_at"] for heartbeat in alive)
     todo = {config.trial_id: config for config in trials if config.trial_id not in earlier}
     tally = Tally(todo, started=began, since=ready, share=share, unchosen=to_choose, hosts=len(alive))
+    found = {heartbeat["host"]: asked_of(heartbeat) for heartbeat in alive}
+    tally.asked({host: asked for host, asked in found.items() if asked is not None})
     for each in running:
         if each.trial_id in todo:
             tally.report(each.trial_id, {"optimizer_step": each.step})

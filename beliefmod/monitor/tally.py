@@ -11,6 +11,7 @@ from typing import Any
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.monitor.time_left import TimeLeft
+from beliefmod.probing.asking_progress import Asked
 from beliefmod.space.shared_runs import own_steps
 
 
@@ -77,6 +78,10 @@ class Tally:
             self._running.add(trial_id)
             self._time.advance(trial_id, int(result.get("optimizer_step") or 0), now)
 
+    def asked(self, asked: Mapping[str, Asked]) -> None:
+        """Take in how far hosts have come with their questions, by host."""
+        self._time.take_asked(asked)
+
     def stop(self, trial_id: str) -> None:
         """A scheduler has ended a trial."""
         self._end(trial_id, self.stopped, None)
@@ -106,7 +111,7 @@ class Tally:
         return {"waiting": waiting, "training": training, **counts}
 
     def seconds_left(self, now: float) -> float | None:
-        """Time left at the pace so far; None until a twentieth is done."""
+        """Time left at the pace so far; None until some of it is done (`TimeLeft.seconds`)."""
         self._time.hosts = self.hosts
         return self._time.seconds(now - (self.since or self.started), now, self.unchosen)
 
