@@ -28,6 +28,7 @@ from beliefmod.probing.question_queue import Asker, QuestionQueue
 from beliefmod.probing.questioning import Subject
 from beliefmod.probing.quick_damage import quick_damage
 from beliefmod.probing.references import ask_references, reference_probes
+from beliefmod.run.by_hand import words_of
 from beliefmod.run.trace_files import supplied_traces
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ def failed_row(config: TrialConfig, session: Session, error: str) -> dict[str, A
 
 
 def stopped_row(run: TrialRun, session: Session) -> dict[str, Any]:
-    """The row of a trial that a scheduler has ended early: every metric null, how far it came."""
+    """The row of a trial that a scheduler, or somebody, has ended early: no metric, but how far it came."""
     return {
         **_identity(run.config, session),
         "status": "stopped",
@@ -370,7 +371,9 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
 
 def _identity(config: TrialConfig, session: Session) -> dict[str, Any]:
     spec = session.belief(config.belief).spec
-    return {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": session.loaded.name}
+    identity = {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": session.loaded.name}
+    by_hand = words_of(session.folder, config.trial_id) if session.folder is not None else None
+    return {**identity, **({"by_hand": by_hand} if by_hand else {})}
 
 
 def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:

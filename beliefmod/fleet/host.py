@@ -13,17 +13,16 @@ from typing import Any
 from beliefmod.capacity.resources import CPU_SLOTS, QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.balance import LOADING_STEPS, HostLoad
 from beliefmod.fleet.host_build import HostRecords, actor_name, build
 from beliefmod.monitor.heartbeat import SECONDS as HEARTBEAT_SECONDS
+from beliefmod.run.by_hand import is_stopped
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.integrity import ENDED
 from beliefmod.trial import now
+from beliefmod.worker.balance import LOADING_STEPS, MOVED, HostLoad
 from beliefmod.worker.host_registry import Entry
 from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import SECONDS as USAGE_SECONDS
-
-MOVED = "moved"
-"""State of a report by which a trial that has not begun goes back to its owner, to begin on another host."""
 
 
 class PackHost:
@@ -142,15 +141,20 @@ class PackHost:
             branches = [b for b in branches if not await asyncio.to_thread(self._ended_row, b.trial_id)]
         self._trunks.update((branch.trial_id, trial.trial_id) for branch in branches)
         self._pack.attach(trial, branches)
+        folder = RunFolder(self._settings.run_url)
+        for each in (trial, *branches):
+            if await asyncio.to_thread(is_stopped, folder, each.trial_id):
+                self._pack.queue.stop_by_hand(each.trial_id)
 
     def _ended_row(self, trial_id: str) -> dict[str, Any] | None:
-        """The row of a trial that has finished, or failed since this host started; earlier ones run again."""
+        """The row of a trial that has finished or was stopped, or failed since this host started; those that
+        failed earlier run again."""
         try:
             row = RunFolder(self._settings.run_url).read_json("rows", f"{trial_id}.json")
         except UserError:  # not there
             return None
         failed_here = row.get("status") == "failed" and str(row.get("finished_at")) >= self._started
-        return row if row.get("status") == "finished" or failed_here else None
+        return row if row.get("status") in ENDED or failed_here else None
 
     async def next(self, trial_id: str) -> dict[str, Any] | None:
         """Wait for a trial's next report; None if this host does not know the trial, so attach it again."""
@@ -170,6 +174,11 @@ class PackHost:
         self._reports.pop(trial_id, None)
         if self._pack is not None:
             self._pack.queue.stop(trial_id)
+
+    async def stop_by_hand(self, trial_id: str) -> None:
+        """Somebody's decision: a trial that is here ends where it is, and whoever waits for it is told."""
+        if self._pack is not None:
+            self._pack.queue.stop_by_hand(trial_id)
 
     async def detach(self, trial_id: str) -> None:
         """Forget a trial that nobody waits for any more."""

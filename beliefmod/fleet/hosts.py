@@ -23,7 +23,7 @@ from ray.exceptions import (
 from beliefmod.capacity.fit import DoesNotFit
 from beliefmod.capacity.resources import Capacity
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.fleet.balance import LOADING_STEPS
+from beliefmod.worker.balance import LOADING_STEPS
 from beliefmod.worker.host_settings import HostSettings
 
 HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
@@ -101,9 +101,17 @@ class Hosts:
 
     def stop(self, trial_id: str) -> None:
         """Have the host that runs a trial end it; one that is being restarted has lost the trial anyway."""
-        asked = [host.stop.remote(trial_id) for host in self.handles().values()]
-        if asked:
-            ray.wait(asked, num_returns=len(asked), timeout=STOP_SECONDS)
+        self._tell_all(lambda host: host.stop.remote(trial_id))
+
+    def stop_by_hand(self, trial_id: str) -> None:
+        """Have the host that has a trial, waiting or running, end it. A host to which it comes later looks
+        itself whether it was stopped."""
+        self._tell_all(lambda host: host.stop_by_hand.remote(trial_id))
+
+    def _tell_all(self, call: Callable[[Any], Any]) -> None:
+        told = [call(host) for host in self.handles().values()]
+        if told:
+            ray.wait(told, num_returns=len(told), timeout=STOP_SECONDS)
 
     def _ask(self, call: Callable[[Any], Any]) -> tuple[dict[str, Any], list[str]]:
         """The answers that come in time, by the host's name, and the names of those that are slow: they are

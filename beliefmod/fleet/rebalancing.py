@@ -13,8 +13,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from beliefmod.fleet.balance import HostLoad, moves
 from beliefmod.fleet.hosts import ANSWER_SECONDS, Fleet
+from beliefmod.worker.balance import HostLoad, moves
 
 SECONDS = 5.0
 

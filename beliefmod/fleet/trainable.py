@@ -14,8 +14,8 @@ from ray import tune
 
 from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.host import MOVED
 from beliefmod.fleet.hosts import HOST_LOST, Hosts
+from beliefmod.worker.balance import MOVED
 
 ATTEMPTS = 20
 TRUNK_SECONDS = 60

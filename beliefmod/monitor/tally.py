@@ -55,11 +55,19 @@ class Tally:
             self._time.add(config.trial_id, config, config.total_steps)
             self.unchosen = max(0, self.unchosen - 1)
 
+    def add(self, config: TrialConfig) -> None:
+        """Take in a trial that somebody has added by hand."""
+        if config.trial_id not in self._configs:
+            self._configs[config.trial_id] = config
+            self._time.add(config.trial_id, config, config.total_steps)
+
     def report(self, trial_id: str, result: Mapping[str, Any], now: float | None = None) -> None:
         """Take in one report of a trial. now: on the clock of `started`, if it has just been made."""
         config = self.configs[trial_id]
         if result.get("status") == "failed":
             self._end(trial_id, self.failed, None)
+        elif result.get("status") == "stopped":  # by hand; a scheduler says so itself
+            self.stop(trial_id)
         elif result.get("status") == "finished":
             self._end(trial_id, self.finished, {**result, "ended_at": moment(result.get("finished_at"))})
             self.failed.discard(trial_id)  # it was tried again

@@ -136,6 +136,8 @@ class Pack:
     def _end_stopped(self) -> None:
         for run in self.queue.take_stopped():
             self._ends.stop(run)
+        for run in self.queue.take_stopped_by_hand():
+            self._ends.stop(run, by_hand=True)
 
     def _drop_left(self) -> None:
         self._end_stopped()

@@ -85,6 +85,7 @@ class TrialQueue:
         self._branches = Branches()
         self._left: set[str] = set()
         self._stopped: set[str] = set()
+        self._stopped_by_hand: set[str] = set()
         self._wake = threading.Condition()
         self._closed = False
 
@@ -138,6 +139,12 @@ class TrialQueue:
         """A scheduler has decided that a running trial ends."""
         with self._wake:
             self._stopped.add(trial_id)
+            self._wake.notify()
+
+    def stop_by_hand(self, trial_id: str) -> None:
+        """Somebody has decided that a trial ends, whether it runs or waits; one that is not here is left."""
+        with self._wake:
+            self._stopped_by_hand.add(trial_id)
             self._wake.notify()
 
     def backlog(self) -> int:
@@ -238,6 +245,21 @@ class TrialQueue:
             runs = [self._running[trial_id] for trial_id in self._stopped & set(self._running)]
             self._stopped.clear()
             return runs
+
+    def take_stopped_by_hand(self) -> list[TrialRun]:
+        """Trials that somebody has ended, to be taken out with `end`; one that has not begun is a run without
+        steps. One that starts just now is told of the next time."""
+        with self._wake:
+            found = []
+            for trial_id in sorted(self._stopped_by_hand - set(self._starting)):
+                self._stopped_by_hand.discard(trial_id)
+                branch = next((each for each in self._branches.all() if each.trial_id == trial_id), None)
+                if trial_id in self._running:
+                    found.append(self._running[trial_id])
+                elif waiting := self._waiting.pop(trial_id, branch):
+                    self._branches.remove(trial_id)
+                    found.append(TrialRun(waiting, None, ()))
+            return found
 
     def running(self) -> list[TrialRun]:
         """Every trial that has started or branched off and has not ended."""

@@ -152,7 +152,7 @@ def sentence(event: Mapping[str, Any]) -> str:
         "questioning": "is being questioned",
         "finished": _finished(event),
         "failed": f"failed: {say('error')}",
-        "stopped": f"stopped by the scheduler after step {say('step')}",
+        "stopped": f"stopped {'by hand' if say('by_hand') else 'by the scheduler'} after step {say('step')}",
         "left": "left this host",
         "moved": "goes to a host that can begin it now",
         "storage": f"given back, the run folder cannot be written: {say('error')}",

@@ -9,12 +9,12 @@ import torch
 
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.balance import LOADING_STEPS, HostLoad
-from beliefmod.fleet.host import MOVED, PackHost
+from beliefmod.fleet.host import PackHost
 from beliefmod.probing import drift
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import read_pick
 from beliefmod.space import Evaluation
+from beliefmod.worker.balance import LOADING_STEPS, MOVED, HostLoad
 from beliefmod.worker.host_registry import FOLDER, REFERENCE, Entry, read_entries
 from beliefmod.worker.host_settings import HostSettings
 from tests.test_imports import loaded_after

@@ -11,9 +11,9 @@ from ray.exceptions import ActorUnavailableError
 
 from beliefmod.errors import UserError
 from beliefmod.fleet import hosts as module
-from beliefmod.fleet.balance import HostLoad
 from beliefmod.fleet.hosts import Fleet, Hosts, pick_capability
 from beliefmod.fleet.rebalancing import rebalance
+from beliefmod.worker.balance import HostLoad
 
 LOST = ActorUnavailableError("it is being started again", None)
 

@@ -9,6 +9,9 @@ LOADING_STEPS = 100
 """A host that still loads its model counts as one with so much work per slot: trials that could start
 elsewhere do, and a few wait for it."""
 
+MOVED = "moved"
+"""State of a report by which a trial that has not begun goes back to its owner, to begin on another host."""
+
 
 @dataclass(frozen=True)
 class HostLoad:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.fleet.balance import HostLoad, Move, moves
+from beliefmod.worker.balance import HostLoad, Move, moves
 
 Loads = dict[str, HostLoad]
 
