@@ -107,7 +107,6 @@ class Watcher:
         self.folder = folder
         self._space = stored_space(folder)
         self._rows = RowIndex(folder, lambda row, _: _measured(row))
-        self._known = None if self._space.searches else known_trials(self._space, folder)
 
     def look(self, now: float | None = None) -> Status:
         """The status now.
@@ -116,11 +115,10 @@ class Watcher:
             UserError: the run is gone.
         """
         self.folder.fs.invalidate_cache()  # file systems of buckets remember listings
-        trials = self._known or known_trials(self._space, self.folder)
         return status(
             self.folder.name,
-            trials,
-            unchosen(self._space, self.folder) if self._known is None else 0,
+            known_trials(self._space, self.folder),  # a search, or somebody by hand, may have added some
+            unchosen(self._space, self.folder),
             self.folder.read_json(MANIFEST),
             [row for row in self._rows.look().values() if "status" in row],
             read_heartbeats(self.folder),

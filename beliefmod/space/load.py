@@ -171,9 +171,12 @@ def load_clone(source: TrialConfig, overrides: Sequence[str], seed: int | None =
     Raises:
         UserError: every problem of the settings, and of the belief file.
     """
-    of_space = [text for text in overrides if text.partition("=")[0].strip().partition(".")[0] in CHAT_FIELDS]
-    if of_space:
-        raise UserError(f"--set {text}: a clone is asked as its run asks; leave it out" for text in of_space)
+    kept = {"arm": "is of the arm of its source", **dict.fromkeys(CHAT_FIELDS, "is asked as its run asks")}
+    named = {text: text.partition("=")[0].strip().partition(".")[0] for text in overrides}
+    if refused := [
+        f"--set {text}: a clone {kept[name]}; leave it out" for text, name in named.items() if name in kept
+    ]:
+        raise UserError(refused)
     used, leaves = source.used_settings(), source.leaves()
     own = {
         name: list(leaves[name]) if isinstance(leaves[name], tuple) else leaves[name]
