@@ -16,6 +16,7 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
+from beliefmod.fleet.hand_requests import take_requests
 from beliefmod.fleet.host import PackHost
 from beliefmod.fleet.hosts import (
     Fleet,
@@ -28,7 +29,6 @@ from beliefmod.fleet.hosts import (
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.rebalancing import balanced
 from beliefmod.fleet.shutdown import Shutdown
-from beliefmod.fleet.steering import take_requests
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
 from beliefmod.fleet.vllm_actor import beside_vllm, running_vllm

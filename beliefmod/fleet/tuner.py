@@ -14,11 +14,11 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.gauges import TallyGauges
+from beliefmod.fleet.hand_requests import HandRequests
 from beliefmod.fleet.hosts import Fleet, Hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.sealing import Sealing
 from beliefmod.fleet.shutdown import Shutdown
-from beliefmod.fleet.steering import Steering
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.trainable import BeliefTrial
 from beliefmod.fleet.tune_memory import EndedTrials, NotPickled
@@ -53,7 +53,7 @@ def tune_trials(
     stopped: list[str] = []
     hosts = Hosts(fleet.names, fleet.namespace)
     searcher = _searcher(configs, space, folder)
-    steering = Steering(
+    by_hand = HandRequests(
         folder,
         progress.say,
         lambda: {config.trial_id: config for config in known_trials(space, folder)},
@@ -83,7 +83,7 @@ def tune_trials(
             storage_path=folder.storage_path,
             callbacks=[
                 progress,
-                steering,
+                by_hand,
                 TallyGauges(progress.tally, folder.name),
                 *(trackers.callbacks(folder.name, progress.say) if trackers else ()),
                 Sealing(TrialSeals(folder)),

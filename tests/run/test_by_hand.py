@@ -12,7 +12,7 @@ from analysis.verify.verify_by_hand import verify_by_hand
 from analysis.verify.verify_seal import verify_seal
 from analysis.verify.verify_trials import Verification
 from beliefmod.config import TrialConfig
-from beliefmod.fleet.steering import take_requests
+from beliefmod.fleet.hand_requests import take_requests
 from beliefmod.monitor.status import stored_space
 from beliefmod.run import by_hand
 from beliefmod.run.by_hand import Deed, signed

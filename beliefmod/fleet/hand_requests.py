@@ -67,7 +67,7 @@ def _refusal(deed: Deed, folder: RunFolder, known: dict[str, TrialConfig]) -> st
     return None
 
 
-class Steering(NotPickled, tune.Callback):
+class HandRequests(NotPickled, tune.Callback):
     """Looks every few seconds for what people ask for.
 
     Args:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from beliefmod.config import TrialConfig
-from beliefmod.fleet import steering as module
-from beliefmod.fleet.steering import Steering
+from beliefmod.fleet import hand_requests as module
+from beliefmod.fleet.hand_requests import HandRequests
 from beliefmod.fleet.tuner import KnownTrials
 from beliefmod.monitor.tally import Tally
 from beliefmod.run.by_hand import Deed, ask, signed
@@ -24,17 +24,17 @@ def test_what_is_added_begins_next_and_what_is_stopped_is_told_to_hosts(folder: 
     def known() -> dict[str, TrialConfig]:
         return {**trials, **({CLONE.trial_id: CLONE} if folder.entries("by_hand") else {})}
 
-    steering = Steering(folder, lambda line: None, known, stopped.append, searcher, tally.add)
+    requests = HandRequests(folder, lambda line: None, known, stopped.append, searcher, tally.add)
     assert searcher.suggest("a")["trial"] == FIRST  # type: ignore[index]
     ask(folder, signed(Deed("added", CLONE.trial_id, source="x", config=CLONE.model_dump(mode="json"))))
-    steering.on_step_end(1, [])
+    requests.on_step_end(1, [])
     assert searcher.suggest("b")["trial"] == CLONE  # type: ignore[index]
     assert tally.total == 3
     ask(folder, signed(Deed("stopped", FIRST.trial_id)))
-    steering.on_step_end(2, [])
+    requests.on_step_end(2, [])
     assert stopped == [], "it has just looked"
     clock[0] += module.SECONDS
-    steering.on_step_end(3, [])
+    requests.on_step_end(3, [])
     assert stopped == [FIRST.trial_id]
     assert searcher.suggest("c")["trial"] == SECOND  # type: ignore[index]
     assert searcher.suggest("d") == KnownTrials.FINISHED
