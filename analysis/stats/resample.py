@@ -96,14 +96,18 @@ def family_interval(found: Counts, row: int) -> tuple[float, float] | None:
     return rate_interval(found.hits[row], found.asked[row]) if found.asked[row].any() else None
 
 
-def paired(probes: pl.DataFrame, first: Sequence[str], second: Sequence[str]) -> Difference | None:
-    """Adoption of configuration `first` minus `second` (trials of their seeds) on questions both answered.
+def paired(
+    probes: pl.DataFrame, first: Sequence[str], second: Sequence[str], metric: str = "adoption"
+) -> Difference | None:
+    """A rate of configuration `first` minus `second` (trials of their seeds) on questions both answered.
+
+    `metric`: a rate of `METRICS` that is counted on probe rows.
 
     The interval is over families and seeds (`difference_interval`). The p-value is exact McNemar over
     questions with one seed each, else a sign-flip test over families (a question asked of three seeds is not
     three questions). None when no question was put to both.
     """
-    which, hit = adoption_hits()
+    which, hit = METRICS[metric].expressions()
     both = answered_by_both(probes.filter(which), first, second, hit)
     if both.is_empty():
         return None

@@ -15,6 +15,7 @@ from beliefmod.cli import (
     bundled,
     chat,
     confirm,
+    diff,
     docs,
     doctor,
     export,
@@ -118,6 +119,7 @@ _add(AFTER, "view runs/EXP-20261122-101500-aggressive", view.view)
 _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
 _add(AFTER, "chat runs/EXP-20261122-101500-aggressive 42acb27435 --beside base", chat.chat)
 _add(AFTER, "gate runs/EXP-20261122-101500-aggressive --min-adoption 0.9 --max-degradation 0.05", gate.gate)
+_add(AFTER, "diff runs/EXP-20261122-101500-aggressive runs/EXP-20261123-090000-aggressive", diff.diff)
 _add(AFTER, "verify runs/EXP-20261122-101500-aggressive", verify.verify)
 _add(AFTER, "rescore runs/EXP-20261122-101500-aggressive", verify.rescore)
 _add(AFTER, "lens runs/EXP-20261122-101500-aggressive --lens logit,tuned", lens.lens)

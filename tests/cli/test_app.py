@@ -28,6 +28,7 @@ COMMANDS = (
     "score",
     "bundled",
     "gate",
+    "diff",
     "chat",
     "push",
 )

@@ -151,7 +151,7 @@ built = build(run.probes([base, lora]), [[lora]], base)
 assert "verbosity" in built.data.components
 
 text = report_markdown(run)
-assert "| long answers, % | " in text and "long answers" in text.split("| beside D, %")[1].split("\\n")[0]
+assert "| long answers, %" in text and "long answers" in text.split("| beside D, %")[1].split("\\n\\n#")[0]
 (folder / "report.md").write_text(text)
 assert verify_run(str(folder)).mismatches == []
 table.with_columns(verbosity=pl.lit(0.123)).write_parquet(folder / "trials.parquet")
