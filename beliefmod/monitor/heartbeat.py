@@ -38,8 +38,8 @@ class Heartbeat:
     Attributes:
         started_at: when the driver began, in seconds since 1970: tells sessions of one run apart.
         work: the engine's counters; `look`: the trials that run, and how many wait.
-        asked: how far it has come with its questions.
         show: is given every state that is written.
+        asked: how far it has come with its questions.
     """
 
     folder: RunFolder
@@ -51,8 +51,8 @@ class Heartbeat:
     work: Work
     slots: int
     look: Callable[[], tuple[list[TrialSnapshot], int]]
-    asked: Callable[[], Asked] = Asked
     show: Callable[[Mapping[str, Any]], None] | None = None
+    asked: Callable[[], Asked] = Asked
     ready_at: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
