@@ -52,8 +52,8 @@ class Heartbeat:
     slots: int
     look: Callable[[], tuple[list[TrialSnapshot], int]]
     show: Callable[[Mapping[str, Any]], None] | None = None
-    asked: Callable[[], Asked] = Asked
     ready_at: float = field(default_factory=time.time)
+    asked: Callable[[], Asked] = Asked
 
     def __post_init__(self) -> None:
         self._before = (self.ready_at, self._counts())
