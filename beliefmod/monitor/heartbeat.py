@@ -122,7 +122,7 @@ def asked_so_far(folder: RunFolder, started_at: float) -> dict[str, Asked]:
     Args:
         started_at: of their session, in seconds since 1970.
     """
-    with suppress(OSError, StorageTrouble):
+    with suppress(Exception):  # whatever a bucket's library raises: what is shown must not end a sweep
         ours = [each for each in read_heartbeats(folder) if each["started_at"] == started_at]
         found = {heartbeat["host"]: asked_of(heartbeat) for heartbeat in ours}
         return {host: asked for host, asked in found.items() if asked is not None}
