@@ -13,10 +13,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from beliefmod.fleet.hosts import ANSWER_SECONDS, Fleet
+from beliefmod.fleet.hosts import Fleet
 from beliefmod.worker.balance import HostLoad, moves
 
 SECONDS = 5.0
+ANSWER_SECONDS = 10.0
+"""So long hosts are waited for; one that is slower is left as it is until the next look."""
 
 
 @contextmanager
@@ -38,7 +40,8 @@ def balanced(fleet: Fleet) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(timeout=SECONDS)
+        # Ray would start itself again for a thread that asks once it has been shut down
+        thread.join(timeout=3 * ANSWER_SECONDS)
 
 
 def rebalance(fleet: Fleet) -> int:

@@ -1,4 +1,4 @@
-"""A real sweep, steered while it runs: a trial stopped, one added, and both told apart from what was planned."""
+"""A real sweep, steered while it runs: a trial stopped, one added, and both apart from what was planned."""
 
 from __future__ import annotations
 
