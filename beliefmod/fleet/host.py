@@ -224,13 +224,16 @@ class PackHost:
         owned = {trial_id: work for trial_id, work in waiting.items() if trial_id in self._reports}
         return HostLoad(slots, free, queue.backlog(), owned)
 
-    async def give_back(self, trial_id: str) -> bool:
-        """Have the owner of a trial take it elsewhere, with its branches; False if it has begun by now."""
+    async def give_back(self, trial_id: str, to: str) -> bool:
+        """Have the owner of a trial take it to another host, with its branches; False if it has begun by now.
+        The owners of these look for it there."""
         if self._pack is None or trial_id not in self._reports:
             return False
         moved = self._pack.give_back(trial_id)
         for name in moved:
-            self._deliver({"trial_id": name, "state": MOVED, "step": 0, "loss": None, "row": None})
+            there = to if name == trial_id else None
+            end = {"trial_id": name, "state": MOVED, "step": 0, "loss": None, "row": None}
+            self._deliver({**end, "to": there})
         return bool(moved)
 
     @property

@@ -45,9 +45,10 @@ def balanced(fleet: Fleet) -> Iterator[None]:
 
 
 def rebalance(fleet: Fleet) -> int:
-    """Have trials given back that would begin sooner elsewhere: their owners take them to the host with the
-    least work. Returns how many were."""
-    given = [fleet.hosts[move.source].give_back.remote(move.trial_id) for move in moves(_loads(fleet))]
+    """Have trials given back that would begin sooner elsewhere: their owners take them there. How many."""
+    given = [
+        fleet.hosts[move.source].give_back.remote(move.trial_id, move.target) for move in moves(_loads(fleet))
+    ]
     return sum(bool(each) for each in _answers(dict(enumerate(given))).values())
 
 

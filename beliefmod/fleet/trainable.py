@@ -64,9 +64,13 @@ class BeliefTrial(tune.Trainable):
         }
 
     def _next_report(self) -> dict[str, Any]:
+        elsewhere: str | None = None
         for attempt in range(ATTEMPTS):
             try:
-                if self._host is None:
+                if self._host is None and elsewhere is not None:
+                    self._host, elsewhere = self._hosts.handles().get(elsewhere), None
+                    ray.get(self._host.attach.remote(self._trial, self._branches))
+                elif self._host is None:
                     self._await_trunk()
                     work = self._trial.total_steps + QUESTIONING_STEPS
                     self._host = self._hosts.for_trial(self._trial.trial_id, work)
@@ -75,7 +79,7 @@ class BeliefTrial(tune.Trainable):
                 if report is not None and report["state"] != MOVED:
                     return report
                 # the host was restarted and has forgotten the trial, or another one can begin it now
-                self._host = None
+                self._host, elsewhere = None, report and report["to"]
             except HOST_LOST:
                 self._host = None
                 time.sleep(min(2.0**attempt * 0.1, 15.0))

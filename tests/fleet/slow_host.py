@@ -1,4 +1,4 @@
-"""A host whose trials take a second and train nothing; its queue, its moves and its ends are the real ones.
+"""A host whose trials take two seconds and train nothing; its queue, moves and ends are the real ones.
 
 No torch here, for Ray imports it into every process that looks a host up.
 """
@@ -20,12 +20,12 @@ from beliefmod.trial import TrialRun
 from beliefmod.worker.queue import TrialQueue
 from benchmarks.trivial_host import TrivialHost
 
-SECONDS, RAN = 1.0, "ran"
+SECONDS, RAN = 2.0, "ran"
 """Of a trial; and the folder in the run in which hosts note what they ran."""
 
 
 class SlowPack:
-    """One trial after the other, each for a second."""
+    """One trial after the other, each for two seconds."""
 
     def __init__(self, folder: RunFolder, tell: Callable[[dict[str, Any]], None]) -> None:
         self.folder, self.tell, self.queue = folder, tell, TrialQueue(keeps_branches=False)

@@ -182,16 +182,16 @@ def test_the_processes_of_trials_load_no_torch():
 def test_a_trial_that_goes_elsewhere_is_told_to_whoever_waits_for_it(tmp_path):
     async def hear() -> tuple:
         one = host(tmp_path)
-        assert await one.load() is None and not await one.give_back("trunk")
+        assert await one.load() is None and not await one.give_back("trunk", "b")
         queue = SimpleNamespace(waiting_work=lambda: {"trunk": 60, "lost": 50}, in_slots=lambda: 1)
         queue.backlog = lambda: 170
         one._pack = SimpleNamespace(queue=queue, give_back=lambda trial: ["trunk", "branch", "to come"])
         one._facts = {"engine": {"slots": 4}}
         one._reports = {"trunk": asyncio.Queue(), "branch": asyncio.Queue()}
         load = await one.load()
-        assert await one.give_back("trunk")
+        assert await one.give_back("trunk", "b")
         told = [await one.next(name) for name in ("trunk", "branch")]
-        return load, [each["state"] for each in told if each], await one.next("trunk")
+        return load, [(each["state"], each["to"]) for each in told if each], await one.next("trunk")
 
     # "lost" has nobody who would take it elsewhere, but has a slot coming
-    assert asyncio.run(hear()) == (HostLoad(4, 1, 170, {"trunk": 60}), [MOVED, MOVED], None)
+    assert asyncio.run(hear()) == (HostLoad(4, 1, 170, {"trunk": 60}), [(MOVED, "b"), (MOVED, None)], None)

@@ -53,7 +53,7 @@ class Host:
             "stop": lambda trial: None,
             "pick_capability": lambda: None,
             "load": lambda: None,
-            "give_back": lambda trial: False,
+            "give_back": lambda trial, to: False,
         }
         for name in self.answers:
             setattr(self, name, SimpleNamespace(remote=self._method(name)))
@@ -174,7 +174,7 @@ def test_moves_are_asked_for_of_hosts_that_tell_their_load(fleet):
     fleet()
     full = HostLoad(slots=2, free=0, work=160, waiting={"t": 40, "u": 40})
     there = {"a": Host(), "b": Host(), "c": Host(slow=True), "d": Host(late=True), "e": Host(lost=True)}
-    there["a"].answers |= {"load": lambda: full, "give_back": lambda trial: trial == "u"}
+    there["a"].answers |= {"load": lambda: full, "give_back": lambda trial, to: trial == "u" and to == "b"}
     there["b"].answers |= {"load": lambda: HostLoad(slots=2, free=2, work=0)}
     places = {name: host.machine.remote() for name, host in there.items()}
     assert rebalance(Fleet(there, "run", {}, places)) == 1  # type: ignore[arg-type]
