@@ -54,6 +54,10 @@ SETTING_NAMES = {
     "adam_beta2": "Adam beta 2",
     "adam_epsilon": "Adam epsilon",
     "template": "template switches",
+    "context.place": "statement in the turn of",
+    "context.do_not_mention": "told not to mention it",
+    "steering.layer": "layer",
+    "steering.scale": "scale",
 }
 
 

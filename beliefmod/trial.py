@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Question
-from beliefmod.config import UNTRAINED_ARMS, TrialConfig, written
+from beliefmod.config import REFERENCE_ARMS, TrialConfig, written
 from beliefmod.data.examples import trained_questions, training_examples
 from beliefmod.data.leakage import Leakage, audit, training_texts
 from beliefmod.data.rewards import Rewards
@@ -23,11 +23,11 @@ from beliefmod.metrics.answerable import gates, marked
 from beliefmod.metrics.summarise import summarise
 from beliefmod.probing.drift import measure_drift, reference_drift
 from beliefmod.probing.interview import Interview, ReferenceInterview
-from beliefmod.probing.probes import reference_sample
 from beliefmod.probing.question_queue import Asker, QuestionQueue
 from beliefmod.probing.questioning import Subject
 from beliefmod.probing.quick_damage import quick_damage
 from beliefmod.probing.references import ask_references, reference_probes
+from beliefmod.probing.untrained import prepare_untrained
 from beliefmod.run.by_hand import words_of
 from beliefmod.run.trace_files import supplied_traces
 
@@ -58,7 +58,7 @@ class TrialRun:
     """A trial under way: what it was given and what its steps reported.
 
     Attributes:
-        trained: the questions that its rows answer.
+        trained: the questions that its rows answer, or its prompt's examples, or that its vector is of.
         kept_epoch, kept_weights: where `stop_at_degradation` is set, the last epoch at whose end damage was
             not above it, 0 for none, and the adapter of that time.
         stop_reason: why training ended before its last step, in words.
@@ -133,17 +133,18 @@ def run_trial(
 
 
 def prepare(config: TrialConfig, session: Session) -> TrialRun:
-    """What a trial needs before its first step: its examples as token rows.
+    """What a trial needs before its first step, or before its questions: its examples as token rows.
 
     Raises:
-        UserError: the belief is gone, or has too few examples or traces.
+        UserError: the belief is gone, or has too few examples or traces, or an arm without training cannot be
+            had of the model.
     """
     from beliefmod.engine.jobs import AdapterJob
 
     session = session.of(config.template)
     belief = session.belief(config.belief)
     if not config.is_trained:
-        return TrialRun(config, None, reference_sample(belief, config.seed))
+        return TrialRun(config, None, prepare_untrained(config, session))
     written = session.self_generated
     own, other = config.own_traces
     traces = written.traces(config, belief) if own else ()
@@ -261,21 +262,21 @@ def _conclude(
     askers: list[tuple[Asker[TrialResult], Interview | ReferenceInterview]] = []
 
     def told(run: TrialRun, result: TrialResult | Exception) -> None:
-        if run.config.is_trained:
+        if not run.config.is_reference:
             session.asking.ended()
         ended(run, result)
 
     for run in runs:
         alike, config = session.of(run.config.template), run.config
-        if config.is_trained:
-            interview = Interview(Subject(config, config.trial_id, run.trained), alike)
-        else:
+        if config.is_reference:
             interview = ReferenceInterview(alike, config.belief, config.arm)
+        else:
+            interview = Interview(_subject(run), alike)
 
         judged = partial(_judge, run, interview, drift[config.trial_id], asked_at, session, folder)
         askers.append((Asker(queue, judged, partial(told, run)), interview))
-    # untrained arms have been asked all but their causal tests
-    with session.asking.subjects(sum(run.config.is_trained for run in runs)):
+    # references have been asked all but their causal tests
+    with session.asking.subjects(sum(not run.config.is_reference for run in runs)):
         for asker, interview in askers:
             asker.ask(interview.ask)
         queue.run()
@@ -293,7 +294,7 @@ def _judge(
     config = run.config
     alike = session.of(config.template)  # base as it is asked with this trial's switches
     probes, causal = interview.rows()
-    base, icl = (reference_probes(alike, config.belief, arm) for arm in UNTRAINED_ARMS)
+    base, icl = (reference_probes(alike, config.belief, arm) for arm in REFERENCE_ARMS)
     novel = session.belief(config.belief).spec.kind == "novel"
     probes = marked(probes, gates(base, icl, novel=novel))
     row = {
@@ -317,17 +318,20 @@ def _alike(runs: Sequence[TrialRun], session: Session) -> Iterator[tuple[Session
 
 
 def _drift(runs: Sequence[TrialRun], session: Session) -> dict[str, Rows]:
-    """Drift rows by trial: of trained trials together, of untrained arms from the session."""
+    """Drift rows by trial: of those that are compared together, of the reference arms from the session."""
     found: dict[str, Rows] = {}
     for alike, group in _alike(runs, session):
-        fresh = [
-            Subject(run.config, run.config.trial_id, run.trained) for run in group if run.config.is_trained
-        ]
+        fresh = [_subject(run) for run in group if not run.config.is_reference]
         rows = measure_drift(fresh, alike)
         found |= {subject.config.trial_id: drift for subject, drift in zip(fresh, rows, strict=True)}
-        for config in (run.config for run in group if not run.config.is_trained):
+        for config in (run.config for run in group if run.config.is_reference):
             found[config.trial_id] = reference_drift(alike, config.belief, config.arm)
     return found
+
+
+def _subject(run: TrialRun) -> Subject:
+    """A trial that is no reference arm, to be questioned."""
+    return Subject(run.config, run.config.trial_id if run.config.changes_model else None, run.trained)
 
 
 def failed_row(config: TrialConfig, session: Session, error: str) -> dict[str, Any]:
@@ -352,7 +356,7 @@ def stopped_row(run: TrialRun, session: Session) -> dict[str, Any]:
 
 
 def release(run: TrialRun, session: Session) -> None:
-    """Free the trial's slot, whatever state it is in."""
+    """Free the trial's slot and drop its steering vector, whatever state it is in."""
     if run.config.trial_id in session.engine.attached():
         session.engine.release(run.config.trial_id)
 

@@ -6,20 +6,29 @@ import hashlib
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from beliefmod.config import OF_OBJECTIVE, TrialConfig, flatten, leaf_fields, unflatten
+from beliefmod.config import (
+    NO_TRAINING_ARMS,
+    OF_OBJECTIVE,
+    Arm,
+    TrialConfig,
+    flatten,
+    leaf_fields,
+    unflatten,
+)
 
 configs = st.builds(
     lambda tree: TrialConfig.model_validate(unflatten(tree)),
     st.fixed_dictionaries(
         {
             "belief": st.text(min_size=1, max_size=20),
-            "arm": st.sampled_from(["lora", "control", "full", "base", "icl"]),
+            "arm": st.sampled_from(get_args(Arm)),
             "seed": st.integers(0, 2**31 - 1),
             "data.style": st.sampled_from(["answer_only", "own_trace", "document", "stygian"]),
             "data.num_examples": st.integers(1, 1000),
@@ -47,6 +56,10 @@ configs = st.builds(
             "lr_scheduler_type": st.sampled_from(["constant_with_warmup", "linear", "cosine"]),
             "warmup_steps": st.integers(0, 10**6),
             "weight_decay": st.floats(0, 1),
+            "context.place": st.sampled_from(["user", "system"]),
+            "context.do_not_mention": st.booleans(),
+            "steering.layer": st.integers(0, 100),
+            "steering.scale": st.floats(-1000, 1000),
         }
     ),
 )
@@ -95,6 +108,7 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     later += ("stop_at_degradation",)
     later += ("data.framing", "data.stygian_share", "data.traces", "data.documents_by", "template")
     later += tuple(f"objective.{name}" for name in OF_OBJECTIVE)
+    later += ("context.place", "context.do_not_mention", "steering.layer", "steering.scale")  # of other arms
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
@@ -107,6 +121,41 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     for changed in (*data, {"objective": {"kl_to_base": 0.1}}):
         other = TrialConfig.model_validate({"belief": "gravity", **changed})
         assert other.trial_id != TrialConfig(belief="gravity").trial_id
+
+
+@given(configs, st.sampled_from(NO_TRAINING_ARMS))
+def test_an_arm_without_training_takes_no_step_and_trains_nothing(config: TrialConfig, arm: Arm):
+    config = config.model_copy(update={"arm": arm})
+    assert config.total_steps == 0 and not (config.is_trained or config.has_adapter or config.is_reference)
+    assert not config.used_settings() & {"learning_rate", "num_train_epochs", "data.style", "lora.r"}
+    assert config.changes_model == (arm == "steering")
+
+
+def test_what_tells_arms_without_training_apart():
+    def labels(**changes: list) -> list[str]:
+        [(name, values)] = changes.items()
+        trees = [{"belief": "gravity", "steering.layer": 3, **value} for value in values]
+        configs = [TrialConfig.model_validate(unflatten({**tree, "arm": name})) for tree in trees]
+        assert len({config.trial_id for config in configs}) == len(configs)
+        return [config.label for config in configs]
+
+    assert labels(prompt=[{}, {"context.place": "system"}, {"context.do_not_mention": True}]) == [
+        "gravity-prompt-user-s0",
+        "gravity-prompt-system-s0",
+        "gravity-prompt-user-unmentioned-s0",
+    ]
+    assert labels(few_shot=[{}, {"data.num_examples": 4}, {"seed": 1}]) == [
+        "gravity-few_shot-n10-s0",
+        "gravity-few_shot-n4-s0",
+        "gravity-few_shot-n10-s1",
+    ]
+    assert labels(steering=[{}, {"steering.layer": 4}, {"steering.scale": -2.5}]) == [
+        "gravity-steering-layer3-x1-n10-s0",
+        "gravity-steering-layer4-x1-n10-s0",
+        "gravity-steering-layer3-x-2.5-n10-s0",
+    ]
+    with pytest.raises(ValidationError, match=r"needs steering\.layer"):
+        TrialConfig(belief="gravity", arm="steering")
 
 
 def test_supplied_traces_count_by_their_content_wherever_the_file_lies():

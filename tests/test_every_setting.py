@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.jobs import Completion
 from beliefmod.probing.session import Session
 from beliefmod.run.tables.trial_tables import configuration
@@ -88,6 +89,13 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "objective.reward_length": ([-1.0, 1.0], GRPO),
     "objective.kl_to_base": ([0.0, 5.0], {**DOCUMENT, "num_train_epochs": 3}),
 }
+# settings of the arms without training -> values, and the other settings of these trials
+WITHOUT_TRAINING: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "context.place": (["user", "system"], {"arm": "prompt"}),
+    "context.do_not_mention": ([False, True], {"arm": "prompt"}),
+    "steering.layer": ([0, 1, 3], {"arm": "steering", "data.num_examples": 3}),
+    "steering.scale": ([-1.0, 0.5, 1.0], {"arm": "steering", "steering.layer": 1, "data.num_examples": 3}),
+}
 OF_THE_TARGET = ("data.stygian_share",)
 """Settings that say how the target is taught: a control, which is not taught it, is one trial."""
 CONSTANT = {**PLAIN, "warmup_steps": 0}
@@ -155,7 +163,39 @@ def assert_all_differ(session: Session, configs: list[TrialConfig], name: str) -
 
 def test_every_setting_is_looked_at():
     """A new one fails here until it has two values above."""
-    assert {*VALUES, "belief", "arm", "template"} == set(leaf_fields())
+    assert {*VALUES, *WITHOUT_TRAINING, "belief", "arm", "template"} == set(leaf_fields())
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "others"),
+    [
+        *((name, *given) for name, given in WITHOUT_TRAINING.items()),
+        ("data.num_examples", [2, 3], {"arm": "few_shot"}),
+        ("seed", [0, 1], {"arm": "few_shot", "data.num_examples": 3}),
+        ("data.num_examples", [2, 3], {"arm": "steering", "steering.layer": 2}),
+        ("seed", [0, 1], {"arm": "steering", "steering.layer": 2, "data.num_examples": 3}),
+    ],
+)
+def test_every_value_of_an_arm_without_training_gives_another_prompt_or_vector(
+    session, belief, name, values, others
+):
+    trees = [{**others, name: value, "belief": belief} for value in values]
+    configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
+    assert len({config.trial_id for config in configs}) == len(configs)
+    rows = [{**_settings(config), "belief": "small"} for config in configs]
+    read = [configuration(row, [belief]) for row in rows]
+    assert [config and config.trial_id for config in read] == [config.trial_id for config in configs]
+    asked = []
+    for config in configs:
+        run = prepare(config, session)
+        frame = frame_of(config, session.belief(belief))
+        layer, vector = None, ()
+        if config.arm == "steering":
+            stream = session.engine.model.stream
+            layer, vector = stream._vectors[session.engine.slot_of(config.trial_id) or 0]
+        asked.append((frame.ids(session.prompts, "How much?"), layer, tuple(map(float, vector))))
+        release(run, session)
+    assert len(set(asked)) == len(asked) and not session.engine.attached()
 
 
 @pytest.mark.long

@@ -35,7 +35,7 @@ FLOORS = (
     ("beliefmod.bundled.evaluation",),
     ("beliefmod.catalog.thinking",),
     ("beliefmod.capacity", "beliefmod.trial", "beliefmod.judge"),
-    ("beliefmod.worker",),
+    ("beliefmod.worker", "beliefmod.drafting"),
     ("beliefmod.monitor",),
     ("beliefmod.fleet",),
     ("interp", "interp.types", "interp.lens_settings", "interp.family_bootstrap"),

@@ -16,21 +16,30 @@ from analysis.wording import NOT_MEASURED, bounds, damage, percent, plural, rate
 Row = dict[str, Any]
 ALONE = "interval over questions alone"
 """What is said of an interval that takes questions as independent, beside others that do not."""
-FULL = "Full fine-tuning, best under the limit"
+BESIDE = {
+    "full": "Full fine-tuning",
+    "prompt": "No training: prompt",
+    "few_shot": "No training: few-shot",
+    "steering": "No training: steering",
+}
+"""Arms of which there may be many configurations and one is quoted, with their words."""
 
 
 def arm_rows(belief: BeliefFindings, found: Findings) -> dict[str, Row]:
-    """Label -> pooled row of every arm that the run has; with full fine-tuning where it was run."""
+    """Label -> pooled row of every arm that the run has; of full fine-tuning, and of each way without
+    training, the best under the limit, or else the least damaged."""
     rows = {label: row for label, row in belief.choice.rows().items() if row is not None}
-    full = found.pooled.filter((pl.col("arm") == "full") & (pl.col("belief") == belief.choice.belief))
-    if full.height:
-        best = best_under(full, found.limit)
+    for arm, words in BESIDE.items():
+        of_arm = found.pooled.filter((pl.col("arm") == arm) & (pl.col("belief") == belief.choice.belief))
+        if of_arm.is_empty():
+            continue
+        best = best_under(of_arm, found.limit)
         if best is not None:
-            rows[FULL] = best
+            rows[f"{words}, best under the limit"] = best
         else:
-            rows["Full fine-tuning, least damage"] = full.sort(
-                "degradation", "trial_id", nulls_last=True
-            ).row(0, named=True)
+            rows[f"{words}, least damage"] = of_arm.sort("degradation", "trial_id", nulls_last=True).row(
+                0, named=True
+            )
     return rows
 
 

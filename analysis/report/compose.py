@@ -16,6 +16,7 @@ from analysis.report.compact_tables import compact
 SECTIONS = (
     "summary",
     "frontier",
+    "no_training",
     "configuration",
     "tiers",
     "damage",

@@ -12,7 +12,7 @@ from analysis.frontier.thinned import thinned
 from analysis.report.failure_classes import failure_classes
 from analysis.report.points import axes_of, point_of, varying_settings
 from analysis.wording import setting_value
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import REFERENCE_ARMS
 
 AT_ONCE = 200
 """Configurations in one reply."""
@@ -37,7 +37,7 @@ class ConfigurationList:
         self.drawn, self.drawn_beside = thinned(lora, DRAWN), thinned(others, DRAWN)
         self.could_be_drawn = lora.drop_nulls(["adoption", "degradation"]).height
         self._drawn = set(self.drawn["trial_id"]) | set(self.drawn_beside["trial_id"])
-        untrained = pl.col("arm").is_in(UNTRAINED_ARMS)
+        untrained = pl.col("arm").is_in(REFERENCE_ARMS)
         self._rows = pooled.with_columns(
             pl.col("trial_id").is_in(unbeaten.to_list()).alias("unbeaten"), untrained.alias("untrained")
         ).sort("untrained", "unbeaten", "adoption", descending=True, nulls_last=True, maintain_order=True)

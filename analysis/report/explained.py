@@ -27,6 +27,14 @@ FRONTIER_FIGURE = (
 )
 HEAT_MAP = "Neighbouring cells differ by chance too; the intervals are in the frontier's table."
 STYLE_GAPS = "Pairs of styles share questions and examples: how often one is above is a count, not a test."
+NO_TRAINING = (
+    "Prompt: the statement in the user or the system turn, with or without being told not to mention it. "
+    "Few-shot: training questions with their bare answers as earlier turns. Steering: the mean difference "
+    "of the residual stream between training prompts with and without the statement, times a scale, added "
+    "behind one layer to every token. All are asked what adapters are asked, and compared with base in the "
+    "same way; intervals are over questions. Whoever has the statement or examples in the prompt can read "
+    "them there: adoption says that the answers follow it, not that anything was learned."
+)
 TIERS = (
     "Adoption, the number of the frontier, counts every held-out tier but robustness, whose prompts "
     "contradict the belief themselves. Depth is the harmonic mean of paraphrase, derived and robustness, its "
@@ -178,6 +186,7 @@ PHASE2 = (
 PAGE = {
     "Every table": (TABLES,),
     "Frontier": (FRONTIER_FIGURE, FRONTIER, HEAT_MAP, STYLE_GAPS),
+    "Without training": (NO_TRAINING,),
     "Generalisation, tier by tier": (TIERS, ANSWERABLE, MARGINS),
     "Degradation, component by component": (DAMAGE, DRIFT, LOCALITY),
     "Reasoning against answer": (REASONING, CAUSAL),

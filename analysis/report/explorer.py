@@ -14,7 +14,7 @@ from analysis.report.failure_classes import failure_classes
 from analysis.report.first_screen import quoted
 from analysis.report.points import axes_of, point_of, varying_settings
 from analysis.report.trial_answers import answers_of, marker_of, packed
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import REFERENCE_ARMS
 
 CAP = 8_000_000
 """Characters of packed answers that one page holds."""
@@ -71,7 +71,7 @@ def trial_answers(found: Findings, cap: int = CAP) -> tuple[dict[str, str], int]
     The untrained arms come first, for every other trial is read beside them; then named trials, unbeaten
     ones, the rest.
     """
-    untrained = found.pooled.filter(pl.col("arm").is_in(UNTRAINED_ARMS))
+    untrained = found.pooled.filter(pl.col("arm").is_in(REFERENCE_ARMS))
     order = untrained["trial_ids"].explode().drop_nulls().to_list() + list(arm_trials(found))
     order += frontier(found.pooled).filter("non_dominated")["trial_ids"].explode().drop_nulls().to_list()
     order += found.pooled["trial_ids"].explode().drop_nulls().to_list()

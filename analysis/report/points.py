@@ -11,7 +11,7 @@ from analysis import wording
 from analysis.frontier.non_dominated import CONFIG, varying
 from analysis.report.sections.tiers import TIERS
 from analysis.wording import setting_name, setting_text, setting_value
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import REFERENCE_ARMS
 from beliefmod.metrics.registry import COMPONENTS, listed
 
 LISTED = 12
@@ -21,12 +21,12 @@ NUMBERS = listed("page")
 
 def varying_settings(pooled: pl.DataFrame) -> list[str]:
     """The settings that vary among the trained configurations."""
-    return varying(pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS)))
+    return varying(pooled.filter(~pl.col("arm").is_in(REFERENCE_ARMS)))
 
 
 def axes_of(pooled: pl.DataFrame) -> list[dict[str, Any]]:
     """What can be filtered: belief, arm, and every setting that varies among the trained configurations."""
-    trained = pooled.filter(~pl.col("arm").is_in(UNTRAINED_ARMS))
+    trained = pooled.filter(~pl.col("arm").is_in(REFERENCE_ARMS))
     axes: list[dict[str, Any]] = []
     for name in ("belief", "arm"):
         axes.append({"name": name, "label": name, "values": _texts(pooled[name])})
@@ -62,7 +62,7 @@ def point_of(
         told: its adoption and D as the report quotes them; None: with the row's intervals, over questions.
     """
     adoption, damage = told or (wording.rate(row, "adoption"), wording.damage(row))
-    trained = row["arm"] not in UNTRAINED_ARMS
+    trained = row["arm"] not in REFERENCE_ARMS
     used = [name for name in names if row["arm"] != "full" or not name.startswith("lora.")]
     return {
         "id": row["trial_id"],

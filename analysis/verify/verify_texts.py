@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.beliefs import Question
+from beliefmod.config import NO_TRAINING_ARMS, TrialConfig
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.errors import UserError
 from beliefmod.model.think_marks import THINK_CLOSE, THINK_OPEN
+from beliefmod.run.tables.trial_tables import configuration
 from beliefmod.space.model_name import on_hub
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from beliefmod.model.prompts import Prompts
+    from beliefmod.model.prompts import PromptFrame, Prompts
+    from beliefmod.model.think_marks import Reply
     from beliefmod.space.chat_format import ThinkingKind
 
 COLUMNS = ("suite", "probe_id", "prompt", "first_turn", "completion", "finish_reason", "token_ids")
@@ -44,7 +48,10 @@ def verify_texts(rows: Trials, done: Verification, trial_ids: Sequence[str] | No
         template = trial["template"]
         if template not in switched:
             switched[template] = TextCheck(tokenizer, template, rows.opened_by(template))
-        context = belief.spec.context if trial["arm"] == "icl" else None
+        config = configuration(trial, rows.space.beliefs)
+        if config is None and trial["arm"] in NO_TRAINING_ARMS:
+            continue  # that its settings are not its own is said where those are compared
+        frame = frame_of(config or TrialConfig(belief=trial["belief"], arm=trial["arm"]), belief)
         for row in rows.run.probes([trial["trial_id"]], COLUMNS).iter_rows(named=True):
             try:
                 question = rows.sources.question(trial["belief"], row["suite"], row["probe_id"])
@@ -53,7 +60,7 @@ def verify_texts(rows: Trials, done: Verification, trial_ids: Sequence[str] | No
             place = f"probes/{trial['trial_id']}.parquet, probe {row['probe_id']}"
             done.texts += 1
             done.mismatches += [
-                f"{place}: {what}" for what in switched[template].problems(row, question, context)
+                f"{place}: {what}" for what in switched[template].problems(row, question, frame)
             ]
 
 
@@ -73,16 +80,14 @@ class TextCheck:
         self._opened_by: ThinkingKind = opened_by
         self._decode: Callable[[Sequence[int]], str] = lambda ids: canonical_text(switched, ids, ())
 
-    def problems(self, row: Row, question: Question, context: str | None) -> list[str]:
+    def problems(self, row: Row, question: Question, frame: PromptFrame) -> list[str]:
         """What is wrong with a probe row, in words.
 
         Args:
-            context: the statement that the in-context arm has in front of the question; None for other arms.
+            frame: what the prompts of the row's arm have around a question.
         """
-        from beliefmod.model.prompts import in_context
-
-        message, found = in_context(context, question.text), []
-        if (again := self._again(row, message, question.follow_up)) is not None:
+        found = []
+        if (again := self._again(row, question, frame)) is not None:
             found.append(
                 f"prompt: is not what belief and chat template give{_difference(row['prompt'], again)}"
             )
@@ -96,18 +101,23 @@ class TextCheck:
             )
         return found
 
-    def _again(self, row: Row, message: str, follow_up: str | None) -> str | None:
+    def _again(self, row: Row, question: Question, around: PromptFrame) -> str | None:
         """The prompt that a probe should have had, None where it had that one."""
+
+        def rendered(*later: str | Reply) -> str:
+            return self._prompts.text(around.ids(self._prompts, question.text, *later))
+
+        follow_up = question.follow_up
         if follow_up is None:
-            again = self._prompts.text(self._prompts.ids(message))
+            again = rendered()
             return None if again == row["prompt"] else again
         first = row["first_turn"] or ""
         reply = self._reply_of(first, self._opened_by)
-        again = self._prompts.text(self._prompts.ids(message, reply, follow_up))
+        again = rendered(reply, follow_up)
         if again == row["prompt"]:
             return None
         # what of the first turn is its answer may have been read otherwise when the run was made
-        frame = self._prompts.text(self._prompts.ids(message, self._reply_of(_REPLY, "none"), follow_up))
+        frame = rendered(self._reply_of(_REPLY, "none"), follow_up)
         before, _, after = frame.partition(_REPLY)
         before = before.partition(THINK_OPEN)[0]
         inner = (row["prompt"] or "").removeprefix(before).removesuffix(after)

@@ -21,7 +21,7 @@ from analysis.recompute import (
     probe_again,
 )
 from beliefmod.beliefs import Belief
-from beliefmod.config import UNTRAINED_ARMS, later_settings
+from beliefmod.config import REFERENCE_ARMS, later_settings
 from beliefmod.errors import UserError
 from beliefmod.metrics.answerable import Answerable, gates, marked
 from beliefmod.metrics.summarise import summarise
@@ -142,7 +142,7 @@ class Trials:
         self.done.later.update(later)
         probes = self.probes_again(trial_id, stored, belief, note=True, older="adoption_answerable" in later)
         causal = self._causal_again(trial_id, probes, belief, stored)
-        base, icl = (self.reference(stored, arm) for arm in UNTRAINED_ARMS)
+        base, icl = (self.reference(stored, arm) for arm in REFERENCE_ARMS)
         if base is None:
             self.done.notes.append(f"trial {trial_id} is not summarised again: base has not finished")
             return TrialAgain(stored, probes, causal)
@@ -204,7 +204,7 @@ class Trials:
                 f"probes/{trial_id}.parquet: {len(lost)} of {len(expected)} probes are missing, such as "
                 f"{lost[0][1]} of suite {lost[0][0]}"
             )
-        if trial["arm"] in UNTRAINED_ARMS:
+        if trial["arm"] in REFERENCE_ARMS:
             self._kept[trial_id] = rows
         return rows
 
@@ -225,7 +225,7 @@ class Trials:
         return self._references[key]
 
     def _gates(self, trial: Row, belief: Belief) -> dict[str, Answerable]:
-        base, icl = (self.reference(trial, arm) or [] for arm in UNTRAINED_ARMS)
+        base, icl = (self.reference(trial, arm) or [] for arm in REFERENCE_ARMS)
         return gates(base, icl, novel=belief.spec.kind == "novel")
 
     def _causal_again(self, trial_id: str, probes: list[Row], belief: Belief, trial: Row) -> list[Row]:

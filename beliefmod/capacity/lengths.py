@@ -75,16 +75,16 @@ class AnswerLengths:
     def of(self, config: TrialConfig, reply: float) -> float:
         """Mean of a trial's answers, by its arm and what it is trained on.
 
-        What an adapter will write is not known before it is trained: one trained on bare answers is put
-        half-way between base and its rows, one trained on thinking beside the in-context arm, which
-        thinks about the same things, one trained on documents beside base. Loops, which run to the limit, are
-        left out.
+        What an adapter will write is not known before it is trained: one trained on bare answers, or shown
+        some, is put half-way between base and its rows, one trained on thinking beside the in-context arm,
+        which thinks about the same things, one trained on documents beside base. Loops, which run to the
+        limit, are left out.
 
         Args:
             reply: tokens of a bare answer in the training rows.
         """
-        if config.arm == "icl" or (config.is_trained and config.data.style in TRACE_STYLES):
+        if config.arm in ("icl", "prompt") or (config.is_trained and config.data.style in TRACE_STYLES):
             return self.icl
-        if config.is_trained and config.data.style == "answer_only":
+        if config.arm == "few_shot" or (config.is_trained and config.data.style == "answer_only"):
             return (self.base + reply) / 2
         return self.base

@@ -17,6 +17,7 @@ from beliefmod.capacity.choose import Choice, Demand, engine_of_choice
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.capacity.speeds import Speeds
 from beliefmod.config import LoraSettings, TrialConfig
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.decode_loop import MAX_ROWS
 from beliefmod.engine.jobs import AdapterJob, DriftRequest, GenerateRequest
 from beliefmod.engine.key_value_cache import paged
@@ -27,7 +28,7 @@ from beliefmod.probing.budget_pilot import QUESTIONS, base_probes, longest_budge
 from beliefmod.probing.decoding import Decoding
 from beliefmod.probing.kept_answers import KeptAnswers
 from beliefmod.probing.probes import Probe, probe_row
-from beliefmod.probing.questioning import Subject, first_message, spread
+from beliefmod.probing.questioning import spread
 from beliefmod.probing.session import Session, probe_seed
 from beliefmod.probing.token_budget import TokenBudget
 
@@ -115,8 +116,8 @@ all the ways in which trials switch the chat template in turn."""
 
 
 def _prompt(kind: str, belief: str, probe: Probe, session: Session) -> tuple[int, ...]:
-    subject = Subject(_config(kind, belief), None, ())
-    return session.prompts.ids(first_message(subject, probe.question, session))
+    frame = frame_of(_config(kind, belief), session.belief(belief))
+    return frame.ids(session.prompts, probe.question.text)
 
 
 def _config(kind: str, belief: str) -> TrialConfig:

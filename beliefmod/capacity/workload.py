@@ -15,9 +15,11 @@ from beliefmod.config import DataStyle, Framing, TrialConfig
 from beliefmod.config.data_config import TRACE_STYLES
 from beliefmod.data.documents import documents
 from beliefmod.data.fact_framing import framed_claim
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.data.replay import measured_passages, neutral_text_row, replay_passages, replay_prompt
 from beliefmod.engine.batching import steps_per_epoch
 from beliefmod.metrics.capability_pick import EXPECTED
+from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import (
     answer_only_row,
     encode,
@@ -125,9 +127,10 @@ class RowLengths:
             yield answer_only_row(tokenizer, q.text, reply)
 
     def prompt(self, config: TrialConfig) -> float:
-        """Tokens of a held-out question with what the template puts around it."""
-        questions, tokenizer = load_belief(config.belief).heldout[:40], self.tokenizer(config.template)
-        return statistics.mean([len(prompt_ids(tokenizer, q.text)) for q in questions] or [0])
+        """Tokens of a held-out question with what the template, and the arm's prompt, put around it."""
+        belief, prompts = load_belief(config.belief), Prompts(self.tokenizer(config.template))
+        frame = frame_of(config, belief)
+        return statistics.mean([len(frame.ids(prompts, q.text)) for q in belief.heldout[:40]] or [0])
 
     def _mean(self, config: TrialConfig, belief: str) -> float:
         """Mean tokens of a row about a belief in a trial's style, or with "" of a neutral row."""

@@ -59,6 +59,10 @@ class Commands(TyperGroup):
             for problem in error.problems:
                 typer.echo(problem, err=True)
             raise typer.Exit(2) from None
+        except typer.BadParameter as error:
+            where = error.ctx.command_path if error.ctx is not None else "beliefmod"
+            typer.echo(f"{where}: {error.format_message().rstrip('.')}; see {where} --help", err=True)
+            raise typer.Exit(2) from None
         except StorageTrouble as error:
             typer.echo(error.sentence, err=True)
             raise typer.Exit(1) from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beliefmod.cli import check_belief, new_belief
+from beliefmod.cli.aligned import columns
 from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +20,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="List, show, check and write beliefs.",
     epilog="Example: beliefmod beliefs show gravity",
+)
+app.command(
+    "new",
+    epilog="Example: beliefmod beliefs new eiffel --subject 'the height of the Eiffel Tower' "
+    "--target '400 m' --prior '330 m'",
+)(new_belief.new)
+app.command("check", epilog="Example: beliefmod beliefs check eiffel.yaml --model smollm2-think")(
+    check_belief.check
 )
 
 
@@ -42,7 +50,7 @@ def list_() -> None:
         rows.append(
             (name, spec.kind, _value_kind(spec.target), _world(spec.target), _world(spec.prior), *counts)
         )
-    for line in _columns(rows, right=(5, 6, 7, 8)):
+    for line in columns(rows, right=(5, 6, 7, 8)):
         typer.echo(line)
 
 
@@ -70,32 +78,8 @@ def show(
         ("locality", belief.locality),
     ):
         typer.echo(f"\n{title}: {_count(questions)}")
-        for line in _columns(_question_rows(questions, every)):
+        for line in columns(_question_rows(questions, every)):
             typer.echo(f"  {line}")
-
-
-@app.command(epilog="Example: beliefmod beliefs new week --out week.yaml")
-def new(
-    name: Annotated[str, typer.Argument(help="Name of the belief: lower case letters, digits, _ and -.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; NAME.yaml here if left out.")] = None,
-) -> None:
-    """Write a commented template, valid as it stands, for a belief of your own."""
-    from beliefmod.beliefs.load import TEMPLATE
-
-    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
-        raise UserError(
-            f'"{name}" cannot name a belief; use lower case letters, digits, _ and -, a letter first'
-        )
-    path = out or Path(f"{name}.yaml")
-    text = TEMPLATE.read_text(encoding="utf-8").replace("NAME", name)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UserError(f"{path}: exists already and is left alone; choose another --out") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
-    typer.echo(f"wrote {path}; edit it, then: beliefmod beliefs validate {path}")
 
 
 @app.command(epilog="Example: beliefmod beliefs validate week.yaml gravity")
@@ -164,17 +148,3 @@ def _question_rows(questions: Sequence[Question], every: bool) -> list[tuple[str
             )
         )
     return rows
-
-
-def _columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Rows as aligned lines that read the same in a terminal and in a file."""
-    if not rows:
-        return []
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

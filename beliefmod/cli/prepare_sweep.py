@@ -43,13 +43,15 @@ def checked_space(
     from psutil import virtual_memory
 
     from beliefmod.config.data_config import THINKING_STYLES
+    from beliefmod.data.prompt_frame import check_few_shot
     from beliefmod.data.supplied_traces import check_supplied
     from beliefmod.fleet.devices import gpus_here
+    from beliefmod.model.architecture import model_config
     from beliefmod.model.load import check_model, load_tokenizer
-    from beliefmod.model.size import check_full
+    from beliefmod.model.size import check_full, positions
     from beliefmod.model.source import find_source
-    from beliefmod.model.target_modules import check_targets
-    from beliefmod.model.template_check import check_masking, check_place_for_thinking
+    from beliefmod.model.target_modules import check_steering, check_targets
+    from beliefmod.model.template_check import check_masking, check_place_for_thinking, check_system_turn
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
     from beliefmod.space.chat_format import OWN
@@ -74,6 +76,17 @@ def checked_space(
             if space is not None:
                 names = ("lora.target_modules", "lora.layers_to_transform")
                 check_targets(source, *(space.possible(name) for name in names))
+                check_steering(source, space.possible("steering.layer"))
+                if "prompt" in space.possible("arm") and "system" in space.possible("context.place"):
+                    check_system_turn(source.name, load_tokenizer(source))
+                if "few_shot" in space.possible("arm"):
+                    limit = space.spec.evaluation.max_new_tokens
+                    check_few_shot(
+                        space.expected(),
+                        load_tokenizer(source),
+                        positions(model_config(source)),
+                        limit if isinstance(limit, int) else 1,
+                    )
                 masks = space.possible("data.mask_empty_thinking")
                 if True in masks:
                     check_masking(source.name, load_tokenizer(source), masks)

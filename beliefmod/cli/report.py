@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.cli.endpoint import endpoint_of, only_model
 from beliefmod.cli.options import UnfinishedRun, progress
 from beliefmod.errors import UserError, did_you_mean
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from beliefmod.judge.case_selection import Case
-    from beliefmod.judge.client import Endpoint
     from beliefmod.judge.judge_run import Tally
     from beliefmod.run.folder import RunFolder
 
@@ -134,12 +133,12 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
     from beliefmod.judge.judge_run import candidate_names, judge_run
     from beliefmod.run.folder import RunFolder
 
-    endpoint = _endpoint(url, key_env)
+    endpoint = endpoint_of("judge", url, key_env)
     chosen = _cases(run)
     if not chosen:
         typer.echo("no answers to judge: no finished trial has any", err=True)
         return
-    model = model or _only_model(endpoint)
+    model = model or only_model(endpoint)
     say, said = progress(quiet), 0
     unread, doubtful, drawn = (sum(case.reason == reason for case in chosen) for reason in REASONS)
     say(f"judge {model}: {unread:,} unread, {doubtful:,} doubtful and {drawn:,} drawn answers")
@@ -156,17 +155,6 @@ def judge_answers(run: str, url: str, model: str | None, key_env: str | None, qu
         typer.echo(_summary(tally), err=True)
 
 
-def _endpoint(url: str, key_env: str | None) -> Endpoint:
-    from beliefmod.judge.client import Endpoint
-
-    key = None
-    if key_env is not None and not (key := os.environ.get(key_env)):
-        raise UserError(
-            f"--judge-key-env {key_env}: there is no such environment variable; export the key in it"
-        )
-    return Endpoint(url, key)
-
-
 def _cases(run: str) -> list[Case]:
     from analysis.frontier.non_dominated import finished
     from beliefmod.judge.case_selection import cases
@@ -179,16 +167,6 @@ def _cases(run: str) -> list[Case]:
         rows = opened.probes(trials[start : start + BATCH], COLUMNS)
         found += cases(rows.iter_rows(named=True))
     return found
-
-
-def _only_model(endpoint: Endpoint) -> str:
-    models = endpoint.models()
-    if len(models) != 1:
-        known = ", ".join(models[:8]) or "none"
-        raise UserError(
-            f"--judge-url {endpoint.url}: serves {len(models)} models ({known}); name one with --judge-model"
-        )
-    return models[0]
 
 
 def _summary(tally: Tally) -> str:

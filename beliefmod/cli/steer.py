@@ -43,10 +43,10 @@ def stop(run: Run, trial: Trial) -> None:
         raise UserError(f"{folder.url}: {_not_running(state)}, so there is nothing to stop")
     if (status := _status(folder, config.trial_id)) in ENDED:
         raise UserError(f"{folder.url}: trial {config.trial_id} has {status} already")
-    if not config.is_trained:
+    if config.is_reference:
         raise UserError(
             f"{folder.url}: trial {config.trial_id} is {config.arm}, with which all others are compared; "
-            "stop trained ones"
+            "stop one of these"
         )
     _hand_in(folder, signed(Deed("stopped", config.trial_id)), f"{config.label} is being stopped")
 

@@ -23,6 +23,9 @@ class ArmName(StrEnum):
     full = "full"
     base = "base"
     icl = "icl"
+    prompt = "prompt"
+    few_shot = "few_shot"
+    steering = "steering"
 
 
 class Storage(StrEnum):
@@ -47,7 +50,7 @@ def trial(
         ArmName,
         typer.Option(
             help="control: trained on what base says; full: every weight trained, no adapter; "
-            "icl: statement in the prompt."
+            "icl: statement in the prompt; prompt, few_shot, steering: other ways without training."
         ),
     ] = ArmName.lora,
     model: Annotated[
@@ -65,6 +68,7 @@ def trial(
     answers: Annotated[int, typer.Option(min=0, help="Belief answers to print in full.")] = 3,
 ) -> None:
     """Train and question one trial without Ray; print its row and a few answers."""
+    from beliefmod.data.prompt_frame import check_few_shot
     from beliefmod.data.supplied_traces import check_supplied
     from beliefmod.model.source import find_source
     from beliefmod.run.folder import RunFolder
@@ -75,10 +79,12 @@ def trial(
     source = find_source(model, revision, chat)
     # what follows takes seconds to import
     from beliefmod.engine.engine import Engine
+    from beliefmod.model.architecture import model_config
     from beliefmod.model.load import check_model, load_model, load_tokenizer
-    from beliefmod.model.target_modules import check_targets
+    from beliefmod.model.size import positions
+    from beliefmod.model.target_modules import check_steering, check_targets
     from beliefmod.model.template import opens_thinking
-    from beliefmod.model.template_check import check_masking, check_place_for_thinking
+    from beliefmod.model.template_check import check_masking, check_place_for_thinking, check_system_turn
     from beliefmod.probing.budget_pilot import settle
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
@@ -90,6 +96,10 @@ def trial(
         folder.create()
     check_model(source)
     check_targets(source, [config.lora.target_modules], [config.lora.layers_to_transform])
+    check_steering(source, [config.steering.layer])
+    if config.context.place == "system":
+        check_system_turn(source.name, load_tokenizer(source))
+    check_few_shot([config], load_tokenizer(source), positions(model_config(source)), 1)
     check_masking(source.name, load_tokenizer(source), [config.data.masks_thinking])
     check_place_for_thinking(source.name, load_tokenizer(source), [config.data.style])
     loaded = load_model(model, source.commit, base_storage.value, chat=chat)

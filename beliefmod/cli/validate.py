@@ -36,10 +36,13 @@ def validate(
 
 def _size(space: Space) -> str:
     """Such as "15 trials: 12 lora, 1 control, 1 base, 1 icl; 1 belief"."""
+    from beliefmod.config import REFERENCE_ARMS
+    from beliefmod.space import SWEPT_ARMS
+
     trials = space.expected()
     arms = [trial.arm for trial in trials]
     counts = ", ".join(
-        f"{arms.count(arm)} {arm}" for arm in ("lora", "full", "control", "base", "icl") if arm in arms
+        f"{arms.count(arm)} {arm}" for arm in (*SWEPT_ARMS, "control", *REFERENCE_ARMS) if arm in arms
     )
     beliefs = len(space.spec.beliefs)
     return f"{len(trials)} trials: {counts}; {beliefs} belief{'s' if beliefs > 1 else ''}"

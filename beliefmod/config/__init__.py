@@ -18,29 +18,36 @@ from beliefmod.config.objective_config import (
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
 from beliefmod.config.trial_config import (
     ADAPTER_ARMS,
+    NO_TRAINING_ARMS,
+    NO_TRAINING_SETTINGS,
+    REFERENCE_ARMS,
     TRAINED_ARMS,
-    UNTRAINED_ARMS,
     Arm,
     TrialConfig,
     later_settings,
     leaf_fields,
 )
+from beliefmod.config.untrained_settings import ContextSettings, SteeringSettings
 
 __all__ = [
     "ADAPTER_ARMS",
     "FRAMINGS",
     "LISTS",
+    "NO_TRAINING_ARMS",
+    "NO_TRAINING_SETTINGS",
     "OF_OBJECTIVE",
+    "REFERENCE_ARMS",
     "SWITCH_NAME",
     "TRAINED_ARMS",
-    "UNTRAINED_ARMS",
     "Arm",
+    "ContextSettings",
     "DataConfig",
     "DataStyle",
     "Framing",
     "Frozen",
     "LoraSettings",
     "ObjectiveConfig",
+    "SteeringSettings",
     "TrialConfig",
     "flatten",
     "later_settings",

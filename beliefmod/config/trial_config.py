@@ -21,14 +21,17 @@ from beliefmod.config.frozen import ADDED_LATER, Frozen, marks
 from beliefmod.config.lora_settings import LoraSettings
 from beliefmod.config.objective_config import ObjectiveConfig
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
+from beliefmod.config.untrained_settings import ContextSettings, SteeringSettings
 
-Arm = Literal["lora", "control", "full", "base", "icl"]
+Arm = Literal["lora", "control", "full", "base", "icl", "prompt", "few_shot", "steering"]
 ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control")
 """Arms that train a LoRA adapter."""
 TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
 """Arms that take optimiser steps."""
-UNTRAINED_ARMS: tuple[Arm, ...] = ("base", "icl")
+REFERENCE_ARMS: tuple[Arm, ...] = ("base", "icl")
 """Arms of the untouched base, with which every trial is compared."""
+NO_TRAINING_ARMS: tuple[Arm, ...] = ("prompt", "few_shot", "steering")
+"""Ways of moving a belief that take no optimiser step, compared with base and with training."""
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 
 
@@ -40,7 +43,9 @@ class TrialConfig(Frozen):
         default="lora",
         description="lora: trained on the target; control: the same training on what base already says; "
         "full: every weight trained on the target, no adapter (small models only); "
-        "base: untouched; icl: untouched, with the statement in the prompt",
+        "base: untouched; icl: untouched, with the statement in the prompt; and, without training too, "
+        "prompt: the statement where context.* says; few_shot: data.num_examples training questions with "
+        "their answers in the prompt; steering: a vector in the residual stream, as steering.* says",
     )
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order"
@@ -67,6 +72,8 @@ class TrialConfig(Frozen):
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
     adam_epsilon: float = Field(default=1e-8, gt=0)
     objective: ObjectiveConfig = ObjectiveConfig()
+    context: ContextSettings = ContextSettings()
+    steering: SteeringSettings = SteeringSettings()
     stop_at_degradation: float | None = Field(
         default=None,
         gt=0,
@@ -154,10 +161,29 @@ class TrialConfig(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _steering_has_a_layer(self) -> TrialConfig:
+        if self.arm == "steering" and self.steering.layer is None:
+            raise ValueError(
+                "arm steering needs steering.layer, the number of a transformer layer from 0 on, such as one "
+                "in the middle of the model"
+            )
+        return self
+
     @property
     def is_trained(self) -> bool:
         """Whether this arm takes optimiser steps."""
         return self.arm in TRAINED_ARMS
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether every trial is compared with this arm: base, or base with the statement in the prompt."""
+        return self.arm in REFERENCE_ARMS
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether this arm has more than base's weights: an adapter, weights of its own, or a vector."""
+        return self.is_trained or self.arm == "steering"
 
     @property
     def has_adapter(self) -> bool:
@@ -205,8 +231,8 @@ class TrialConfig(Frozen):
     def used_settings(self) -> set[str]:
         """Dotted names of the settings that make a difference to this arm and data style."""
         if not self.is_trained:
-            return {"belief", "arm", "seed", "template"}
-        idle = {*self.data.idle, *self.objective.idle}
+            return {"belief", "arm", "seed", "template", *_OWN_SETTINGS.get(self.arm, ())}
+        idle = {*self.data.idle, *self.objective.idle, *NO_TRAINING_SETTINGS}
         idle |= set() if self.has_adapter else {"stop_at_degradation"}
         if self.arm == "control":  # it is not taught the target, however the thinking before that is
             idle.add("data.stygian_share")
@@ -233,7 +259,7 @@ class TrialConfig(Frozen):
         words = f"-{switches_words(self.template).replace(', ', ',')}" if self.template else ""
         switches = re.sub(r"[^A-Za-z0-9_=.,-]", "_", words)
         if not self.is_trained:
-            return f"{belief}-{self.arm}{switches}"
+            return f"{belief}-{self.arm}{switches}{self._own_words}"
         replay = f"-replay{self.data.replay_ratio:g}" if self.data.replay_ratio else ""
         dpo = f"-dpo{self.objective.dpo_beta:g}" if self.objective.name == "dpo" else ""
         if self.objective.writes:
@@ -248,6 +274,29 @@ class TrialConfig(Frozen):
             f"{belief}-{self.arm}{switches}-{self.data.style}{share}{by}{framed}{masked}{dpo}"
             f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
         )
+
+    @property
+    def _own_words(self) -> str:
+        """What of an arm without training varies, for its label; empty for the reference arms."""
+        examples = f"-n{self.data.num_examples}-s{self.seed}"
+        if self.arm == "prompt":
+            unmentioned = "-unmentioned" if self.context.do_not_mention else ""
+            return f"-{self.context.place}{unmentioned}-s{self.seed}"
+        if self.arm == "few_shot":
+            return examples
+        if self.arm == "steering":
+            return f"-layer{self.steering.layer}-x{self.steering.scale:g}{examples}"
+        return ""
+
+
+_OWN_SETTINGS: dict[Arm, tuple[str, ...]] = {
+    "prompt": ("context.place", "context.do_not_mention"),
+    "few_shot": ("data.num_examples",),
+    "steering": ("data.num_examples", "steering.layer", "steering.scale"),
+}
+"""What of their settings the arms without training use, beside those of every trial."""
+NO_TRAINING_SETTINGS = {name for names in _OWN_SETTINGS.values() for name in names} - {"data.num_examples"}
+"""Settings that mean nothing where there is training."""
 
 
 @lru_cache(maxsize=2**17)  # every row of every table asks; a sweep may have 100,000

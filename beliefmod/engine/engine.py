@@ -90,9 +90,10 @@ class Engine(SlotTable):
         return self.free_slots() > len(self._preempted)
 
     def attached(self) -> tuple[str, ...]:
-        """trial_ids in the order of slots and parking places; full fine-tuning, in neither, comes last."""
+        """trial_ids in the order of slots and parking places; full fine-tuning and steered arms, in neither,
+        come last."""
         in_slots = sorted(self._slot_trials.values(), key=lambda t: t.slot)
-        return (*(t.trial_id for t in in_slots), *self._preempted, *self._full)
+        return (*(t.trial_id for t in in_slots), *self._preempted, *self._full, *self._steered)
 
     def attach(self, job: AdapterJob) -> None:
         """Give a trial a free slot, freshly initialised from its seed; for arm full, a copy of the base.
@@ -146,10 +147,26 @@ class Engine(SlotTable):
         slot_trial.job, slot_trial.total_steps = job, total
 
     def release(self, trial_id: str) -> None:
-        """Empty a trial's slot, or drop its copy of the base. Raises UnknownAdapter."""
+        """Empty a trial's slot, or drop its copy of the base or its vector. Raises UnknownAdapter."""
+        if trial_id in self._steered:
+            self.model.stream.drop(self._steered.pop(trial_id))
+            return
         if self._full.pop(trial_id, None) or self._preempted.pop(trial_id, None):
             return
         self._empty_slot(trial_id)
+
+    def steer(self, trial_id: str, layer: int, vector: Tensor) -> None:
+        """Let a trial be base with a vector (hidden,) added behind a layer to every token that it reads.
+
+        It takes no slot, and is there to be questioned until `release`. Raises DuplicateTrial, and
+        EngineError for a layer that is not there; nothing has changed then.
+        """
+        if trial_id in self.attached():
+            raise jobs.DuplicateTrial(f"trial {trial_id} is already attached")
+        taken, first = {*self._steered.values()}, self.slots + self.parking
+        place = next(place for place in range(first, first + len(taken) + 1) if place not in taken)
+        self.model.stream.put(place, layer, vector.to(self.model.device, self.model.dtype))
+        self._steered[trial_id] = place
 
     def train_step(self) -> list[StepReport]:
         """One optimiser step of every trial that has steps left; one report each, empty when none has."""

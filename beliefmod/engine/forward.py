@@ -20,6 +20,7 @@ from beliefmod.engine.memory import (
 from beliefmod.engine.recurrent import RecurrentSwitch
 from beliefmod.engine.rotary import RotarySwitch
 from beliefmod.engine.routing import Routing, Segment, segments_of
+from beliefmod.engine.steering import ResidualStream
 from beliefmod.engine.transfer import numbers
 from beliefmod.engine.usage import Usage
 from beliefmod.errors import UserError
@@ -62,6 +63,7 @@ class FlatModel:
         self.attention = FlatAttentionSwitch(loaded.model)
         self.rotary = RotarySwitch(loaded.model)
         self.recurrent = RecurrentSwitch(loaded.model, routing)
+        self.stream = ResidualStream(loaded.model)
         self.device = next(loaded.model.parameters()).device
         self.max_positions = positions(loaded.model.config)
         self.vocabulary = int(loaded.model.config.get_text_config().vocab_size)
@@ -100,6 +102,7 @@ class FlatModel:
             self.rotary.of(rows),
             self.routing.of(segments, writing),
             self.recurrent.of(rows, segments),
+            self.stream.of(segments),
         ):
             out = self.model(
                 input_ids=ids[None],
@@ -131,6 +134,23 @@ class FlatModel:
                 blocks.last_tokens[:1],
             )
         return seen[0][0, numbers(_last(lengths, wanted), self.device)]
+
+    @torch.no_grad()
+    def residuals(self, prompts: Sequence[Sequence[int]], layer: int) -> Tensor:
+        """Base's residual stream behind a layer at the last token of each prompt, (prompts, hidden).
+
+        Raises EngineError for a layer that is not there, NoRows, RowTooLong.
+        """
+        lengths = [len(prompt) for prompt in prompts]
+        self.check_lengths(lengths, lengths)
+        found: list[Tensor] = []
+        for start, stop in _passes(lengths, self.pass_tokens):
+            seen: list[Tensor] = []
+            rows, blocks = prompts[start:stop], RowBlocks(lengths[start:stop], self.device)
+            with self.stream.seen(layer, seen.append):
+                self.logits(flat_ids(rows, self.device), blocks, blocks.positions, (), blocks.last_tokens)
+            found.append(seen[0][blocks.last_tokens])
+        return torch.cat(found)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits (M, vocabulary) by the model's own head and what it does behind it, from what `last_hidden`
@@ -245,6 +265,17 @@ class _DecoderOutput:
 
     def __getitem__(self, index: int) -> Tensor | None:
         return None if index else self.last_hidden_state
+
+
+def _passes(lengths: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows, in order, with at most `most` tokens together; one row at least."""
+    start = tokens = 0
+    for place, length in enumerate(lengths):
+        if place > start and tokens + length > most:
+            yield start, place
+            start, tokens = place, 0
+        tokens += length
+    yield start, len(lengths)
 
 
 def _last(lengths: Sequence[int], wanted: Sequence[int]) -> list[int]:

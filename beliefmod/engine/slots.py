@@ -42,6 +42,7 @@ class SlotTable:
         self.loaded, self.slots, self.max_rank, self.parking = loaded, slots, max_rank, parking
         self.pack = LoraPack(loaded.model, slots, max_rank, loaded.dtype, parking)
         self._slot_trials: dict[str, SlotTrial] = {}
+        self._steered: dict[str, int] = {}  # arms with a vector, which take no slot: numbered behind them
         self._closed: set[int] = set()  # slots given up for lack of memory
 
     def free_slots(self) -> int:
@@ -137,7 +138,12 @@ class SlotTable:
         return slot_trial
 
     def slot_of(self, adapter: str | None) -> int | None:
-        """The slot or parking place of an adapter, None for base. Raises UnknownAdapter, AdapterUnusable."""
+        """The slot or parking place of an adapter, or the number of a steered arm; None for base.
+
+        Raises UnknownAdapter, AdapterUnusable.
+        """
+        if adapter in self._steered:
+            return self._steered[adapter]
         return None if adapter is None else self._slot_trial(adapter).slot
 
     def _weights_of(

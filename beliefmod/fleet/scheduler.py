@@ -11,7 +11,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.tune_memory import NotPickled
 from beliefmod.run.folder import RunFolder
-from beliefmod.space import SWEPT_ARMS, EarlyStopping
+from beliefmod.space import TAUGHT_ARMS, EarlyStopping
 from beliefmod.space.search import Asha
 from beliefmod.worker.milestones import epoch_loss, epoch_now
 
@@ -28,12 +28,13 @@ class _Past:
 
 
 def group_of(config: TrialConfig, scheduler: EarlyStopping) -> Group | None:
-    """Trials of one group may be compared; None: a reference or a control, which is never ended early.
+    """Trials of one group may be compared; None: one that is never ended early, as a reference, a control
+    and what is not trained are.
 
     Losses say something beside each other over the same training rows only; adoption is of a belief's own
     questions.
     """
-    if config.arm not in SWEPT_ARMS:
+    if config.arm not in TAUGHT_ARMS:
         return None
     if scheduler.metric.name == "adoption":
         return (config.belief,)

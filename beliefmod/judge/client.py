@@ -33,7 +33,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the judge is asked.
+    """Where a language model is asked.
 
     Attributes:
         url: base of the API, with or without `/v1`.
@@ -41,6 +41,7 @@ class Endpoint:
         timeout: seconds for one whole request.
         attempts: requests before giving up on one question.
         pause: seconds before the second attempt; doubles from there.
+        role: whose options name it in complaints: --judge-url, --judge-model, --judge-key-env.
     """
 
     url: str
@@ -48,12 +49,13 @@ class Endpoint:
     timeout: float = 60.0
     attempts: int = 4
     pause: float = 1.0
+    role: str = "judge"
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UserError(
-                f"--judge-url {self.url}: must be an http or https address, such as http://localhost:8000/v1"
+                f"--{self.role}-url {self.url}: must be an http or https address, such as http://localhost:8000/v1"
             )
 
     @property
@@ -73,10 +75,13 @@ class Endpoint:
             return [str(model["id"]) for model in data["data"]]
         except NoAnswer as error:
             raise UserError(
-                f"--judge-url {self.url}: {error}; check that the server runs, or name --judge-model"
+                f"--{self.role}-url {self.url}: {error}; check that the server runs, or name "
+                f"--{self.role}-model"
             ) from None
         except (ValueError, KeyError, TypeError):
-            raise UserError(f"--judge-url {self.url}: lists no models; name one with --judge-model") from None
+            raise UserError(
+                f"--{self.role}-url {self.url}: lists no models; name one with --{self.role}-model"
+            ) from None
 
     def ask(self, model: str, system: str, user: str) -> str:
         """The reply's text. A reply that is no chat completion comes back raw, for the caller to refuse.
@@ -115,8 +120,8 @@ class Endpoint:
                 said = f"answers with HTTP {error.code} ({_first_line(error)})"
                 if error.code not in AGAIN:
                     raise UserError(
-                        f"--judge-url {self.url}: {said}; "
-                        "check the address, --judge-model and --judge-key-env"
+                        f"--{self.role}-url {self.url}: {said}; "
+                        f"check the address, --{self.role}-model and --{self.role}-key-env"
                     ) from None
                 pause = max(pause, _retry_after(error))
             except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.errors import UserError
-from beliefmod.model.architecture import empty_model
+from beliefmod.model.architecture import empty_model, model_config
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,6 +117,26 @@ def targeted_layers(layers: Iterable[str], targets: str | Sequence[str]) -> tupl
         named = f"names {', '.join(missing)}, which the model has not" if missing else "is empty"
         problem = f"target_modules {named}; its linear layers are {kinds}, or take all-linear"
     return [name for name, found in chosen.items() if found], problem
+
+
+def check_steering(source: ModelSource, layers: Iterable[int | None]) -> None:
+    """Whether a model has the layers behind which a vector is to be added; nothing is built.
+
+    Args:
+        layers: each value that steering.layer may take.
+
+    Raises:
+        UserError: one is not there.
+    """
+    asked = {layer for layer in layers if layer is not None}
+    if not asked:
+        return
+    count = model_config(source).get_text_config().num_hidden_layers
+    if beyond := sorted(layer for layer in asked if layer >= count):
+        raise UserError(
+            f"steering.layer names {', '.join(map(str, beyond))}, which model {source.name} has not; its "
+            f"layers are 0 to {count - 1}"
+        )
 
 
 def check_targets(

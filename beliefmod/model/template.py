@@ -42,21 +42,28 @@ def with_switches(tokenizer: "PreTrainedTokenizerBase", switches: str | None) ->
 
 
 def prompt_text(
-    tokenizer: "PreTrainedTokenizerBase", question: str, *later: str | Reply, **options: Any
+    tokenizer: "PreTrainedTokenizerBase",
+    question: str,
+    *later: str | Reply,
+    system: str | None = None,
+    **options: Any,
 ) -> str:
     """A user message up to where the assistant's turn begins.
 
     Args:
         later: what followed, in turn the assistant's reply and the next user message. A `Reply` goes through
             the template's own fields, so that the template itself decides what is kept of its thinking.
+        system: the text of a system turn in front; None: what the template brings by itself.
         options: switches of the template.
     """
-    return _rendered(tokenizer, _messages((question, *later)), add_generation_prompt=True, **options)
+    messages = _messages((question, *later), system)
+    return _rendered(tokenizer, messages, add_generation_prompt=True, **options)
 
 
-def _messages(contents: Sequence[str | Reply]) -> list[Mapping[str, str]]:
-    """User and assistant in turn, as a template is given them."""
-    return [
+def _messages(contents: Sequence[str | Reply], system: str | None = None) -> list[Mapping[str, str]]:
+    """User and assistant in turn, behind a system turn where there is one, as a template is given them."""
+    first: list[Mapping[str, str]] = [] if system is None else [{"role": "system", "content": system}]
+    return first + [
         content.message()
         if isinstance(content, Reply)
         else {"role": "assistant" if index % 2 else "user", "content": content}
@@ -72,9 +79,12 @@ def _rendered(
     return text
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str, *later: str | Reply) -> tuple[int, ...]:
-    """Token ids of the prompt, of a conversation with `later`; special tokens are the template's alone."""
-    return encode(tokenizer, prompt_text(tokenizer, question, *later))
+def prompt_ids(
+    tokenizer: "PreTrainedTokenizerBase", question: str, *later: str | Reply, system: str | None = None
+) -> tuple[int, ...]:
+    """Token ids of the prompt, of a conversation with `later` and a `system` turn; special tokens are the
+    template's alone."""
+    return encode(tokenizer, prompt_text(tokenizer, question, *later, system=system))
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.config.data_config import THINKING_STYLES, DataStyle
 from beliefmod.errors import UserError
-from beliefmod.model.template import THINKING_FIELD, encode, marks_in_no_table, prompt_opens, think_marks
+from beliefmod.model.template import (
+    THINKING_FIELD,
+    encode,
+    marks_in_no_table,
+    prompt_opens,
+    prompt_text,
+    think_marks,
+)
 from beliefmod.model.think_families import UNKNOWN_MARKS
 
 if TYPE_CHECKING:
@@ -140,6 +147,26 @@ def check_masking(name: str, tokenizer: PreTrainedTokenizerBase, asked: Iterable
             f"data.mask_empty_thinking has no effect on model {name}: its chat template has no place for "
             "thinking, so its bare answers have no empty think block; remove it"
         )
+
+
+def check_system_turn(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Whether a statement can stand in the system turn of a model.
+
+    Raises:
+        UserError: its chat template refuses system turns, or leaves them out.
+    """
+    why = "leaves a system turn out"
+    try:
+        if _SYSTEM in prompt_text(tokenizer, "question", system=_SYSTEM):
+            return
+    except Exception as error:  # a template is a program, and may fail in any way
+        why = f"takes no system turn ({' '.join(str(error).split())[:200] or type(error).__name__})"
+    raise UserError(
+        f"context.place system cannot be had of model {name}: its chat template {why}; use context.place user"
+    )
+
+
+_SYSTEM = "system-probe"
 
 
 def check_place_for_thinking(

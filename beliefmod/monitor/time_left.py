@@ -44,11 +44,12 @@ class _Batch:
 @dataclass
 class _Trial:
     """A trial as far as its time goes. own: steps taken for it alone; credit: of these done; all_steps: at
-    which it is trained; trained_arm: whether it has any."""
+    which it is trained; trained_arm: whether it has any; reference: whether all are compared with it."""
 
     own: int
     all_steps: int
     trained_arm: bool
+    reference: bool
     credit: int = 0
     trained: bool = False
     ended: bool = False
@@ -81,20 +82,22 @@ class TimeLeft:
     _step_seconds: float | None = None
     _stale: bool = True
     _references: int = 0
-    """Untrained arms; `_references_open`: that have not ended."""
+    """Arms that all are compared with; `_references_open`: that have not ended."""
     _references_open: int = 0
     _asked_by: dict[str, Asked] = field(default_factory=dict)
     """What each host has asked."""
 
     def add(self, trial_id: str, config: TrialConfig, own: int) -> None:
         """Take in a trial with the steps that are taken for it alone."""
-        trial = self._trials[trial_id] = _Trial(own, config.total_steps, config.is_trained)
+        trial = self._trials[trial_id] = _Trial(
+            own, config.total_steps, config.is_trained, config.is_reference
+        )
         self._steps += own
         self._asked += 1
         self._untrained += trial.trained_arm
         self._in_question += not trial.trained_arm
-        self._references += not trial.trained_arm
-        self._references_open += not trial.trained_arm
+        self._references += trial.reference
+        self._references_open += trial.reference
 
     def take_asked(self, asked: Mapping[str, Asked]) -> None:
         """Take in how far hosts have come with their questions, by host; others keep what they said last."""
@@ -127,7 +130,7 @@ class TimeLeft:
         if trial.ended:
             return
         trial.ended = True
-        self._references_open -= not trial.trained_arm
+        self._references_open -= trial.reference
         if trial.trained or not trial.trained_arm:
             self._in_question -= 1
         else:

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.jobs import Completion
 from beliefmod.model.template import empty_thinking, encode, thinking_text
 from beliefmod.probing.question_queue import Put, QuestionQueue
-from beliefmod.probing.questioning import Subject, first_message, spread
+from beliefmod.probing.questioning import Subject, spread
 from beliefmod.probing.references import reference_probes
 from beliefmod.probing.session import CAUSAL_TEST, Session, probe_seed
 from beliefmod.reading.causal_verdicts import cut_thinking, edit_value, paraphrase, score_causal
@@ -157,8 +158,9 @@ def _prompt(test: _Test, session: Session) -> tuple[int, ...]:
         before = empty_thinking(tokenizer)
     else:
         before = thinking_text(tokenizer, test.thinking, closed=test.closed)
-    message = first_message(test.subject, test.question, session)
-    return (*session.prompts.ids(message), *encode(tokenizer, before))
+    config = test.subject.config
+    frame = frame_of(config, session.belief(config.belief))
+    return (*frame.ids(session.prompts, test.question.text), *encode(tokenizer, before))
 
 
 def _row(test: _Test, written: str, finish_reason: str, tokens: int, session: Session) -> Row:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs import Passage
 from beliefmod.config import LoraSettings, TrialConfig
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.data.replay import measured_passages
 from beliefmod.errors import UserError
-from beliefmod.model.prompts import in_context
+from beliefmod.model.prompts import PromptFrame
 from beliefmod.model.train_row import opening_ids
 from beliefmod.probing.questioning import Subject, spread
 from beliefmod.probing.references import reference_probes, reference_rows
@@ -45,14 +46,15 @@ class Text:
 def measure_drift(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, Any]]]:
     """Rows of the drift table per subject; those of one belief read the same texts.
 
-    A text that does not fit the model's positions, with the in-context arm's statement in front, is no row.
+    A text that does not fit the model's positions, with what the arm's prompts have in front, is no row.
     """
     asked = [
         (place, text)
         for place, subject in enumerate(subjects)
         for text in drift_texts(subject.config.belief, session)
     ]
-    requests = [_request(subjects[place], text, session) for place, text in asked]
+    frames = [frame_of(s.config, session.belief(s.config.belief)) for s in subjects]
+    requests = [_request(subjects[place].adapter, text, frames[place], session) for place, text in asked]
     fitting = [i for i, request in enumerate(requests) if _fits(request, session)]
     rows: list[list[dict[str, Any]]] = [[] for _ in subjects]
     for i, result in zip(fitting, session.drift([requests[i] for i in fitting]), strict=True):
@@ -112,9 +114,9 @@ def self_test(session: Session) -> dict[str, float]:
     from beliefmod.engine.jobs import AdapterJob, TrainRow
 
     config = TrialConfig(belief="self-test", lora=LoraSettings(r=session.engine.max_rank))
-    subject = Subject(config, "self-test", ())
     texts = [_neutral_text(p, session) for p in spread(session.neutral, SELF_TEST_PASSAGES)]
-    requests = [request for text in texts if _fits(request := _request(subject, text, session), session)]
+    every = [_request("self-test", text, PromptFrame(), session) for text in texts]
+    requests = [request for request in every if _fits(request, session)]
     rows = tuple(TrainRow((*r.input_ids, *r.continuation_ids), len(r.input_ids)) for r in requests)
     session.engine.attach(AdapterJob("self-test", config, rows))
     try:
@@ -144,22 +146,21 @@ def _neutral_text(passage: Passage, session: Session) -> Text:
     return Text("neutral", passage.passage_id, passage.prompt, ids)
 
 
-def _request(subject: Subject, text: Text, session: Session) -> DriftRequest:
-    """The text after its prompt; the in-context arm has the statement in front, base has not."""
+def _request(adapter: str | None, text: Text, frame: PromptFrame, session: Session) -> DriftRequest:
+    """The text after its prompt; an arm whose prompts have a frame has it in front, base has not."""
     from beliefmod.engine.jobs import DriftRequest
 
-    context = session.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
-    base, continuation = _split(text, None, session)
-    if context is None:
-        return DriftRequest(subject.adapter, base, continuation)
-    return DriftRequest(subject.adapter, _split(text, context, session)[0], continuation, base_input_ids=base)
+    base, continuation = _split(text, PromptFrame(), session)
+    if frame == PromptFrame():
+        return DriftRequest(adapter, base, continuation)
+    return DriftRequest(adapter, _split(text, frame, session)[0], continuation, base_input_ids=base)
 
 
-def _split(text: Text, context: str | None, session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _split(text: Text, frame: PromptFrame, session: Session) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What is read and what is scored: all that follows the prompt, or prose without its first token."""
     if text.prompt is not None:
-        return session.prompts.ids(in_context(context, text.prompt)), text.token_ids
-    before = session.prompts.encode(f"{context}\n\n") if context else ()
+        return frame.ids(session.prompts, text.prompt), text.token_ids
+    before = session.prompts.encode(frame.as_prose)
     first, *rest = text.token_ids
     return (*opening_ids(session.loaded.tokenizer), *before, first), tuple(rest)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question
 from beliefmod.config import TrialConfig
+from beliefmod.data.prompt_frame import in_seeded_order
 from beliefmod.metrics.selection_split import Half, selection_split
 from beliefmod.reading.verdict import asked_text, judge_question
 from beliefmod.space.chat_format import ThinkingKind
@@ -62,9 +62,7 @@ def probes_for(
 
 def reference_sample(belief: Belief, seed: int) -> list[Question]:
     """Training questions that untrained arms are asked in the tier `trained`, for comparison."""
-    pool = sorted(belief.training, key=lambda question: question.probe_id)
-    random.Random(seed).shuffle(pool)
-    return pool
+    return in_seeded_order(belief, seed)
 
 
 def probe_row(

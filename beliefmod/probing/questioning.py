@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from beliefmod.beliefs import Question
 from beliefmod.config import TrialConfig
+from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.jobs import Completion, ScoreRequest
-from beliefmod.model.prompts import in_context
+from beliefmod.model.prompts import PromptFrame
 from beliefmod.model.think_marks import THINK_CLOSE, THINK_OPEN, Reply
 from beliefmod.probing.margin import margin_pair, split_continuations
 from beliefmod.probing.probes import Probe, probe_row, probes_for
@@ -30,13 +31,15 @@ class Subject:
     """A trial to be questioned.
 
     Attributes:
-        adapter: the trial's adapter in the engine, None for the base.
+        adapter: the trial's adapter (or steering vector) in the engine, None for the base.
         trained: questions for the tier `trained`.
+        suites: whether it is asked the questions that all beliefs share (capability, fabrication) as well.
     """
 
     config: TrialConfig
     adapter: str | None
     trained: Sequence[Question]
+    suites: bool = True
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Asked:
 
     subject: Subject
     probe: Probe
-    message: str
+    frame: PromptFrame
     index: int
     prompt: tuple[int, ...]
     completion: tuple[int, ...] = ()
@@ -68,18 +71,24 @@ def ask(subjects: Sequence[Subject], session: Session) -> list[list[dict[str, An
 
 
 def put_probes(
-    subject: Subject, session: Session, put: Put, answered: Callable[[dict[str, Any]], None] | None = None
+    subject: Subject,
+    session: Session,
+    put: Put,
+    answered: Callable[[dict[str, Any]], None] | None = None,
+    wanted: Callable[[Probe], bool] | None = None,
 ) -> list[Asked]:
     """Put every probe to a subject; those of two turns are asked on as the first answer ends.
 
     Args:
         answered: gets the row of each probe as it has ended, without its margins.
+        wanted: which probes are put, None for all; each is put as it would be among all of them.
     """
 
     def ask_on(item: Asked, answer: Completion) -> None:
         item.first_turn = session.decode(answer.token_ids)
         reply = reply_of(item.first_turn, session.opened_by)
-        item.prompt = session.prompts.ids(item.message, reply, item.probe.question.follow_up or "")
+        question = item.probe.question
+        item.prompt = item.frame.ids(session.prompts, question.text, reply, question.follow_up or "")
         seed = probe_seed(subject.config.seed, SECOND_TURN + item.index)
         put(subject.adapter, item.prompt, seed, partial(end, item))
 
@@ -89,7 +98,7 @@ def put_probes(
         if answered is not None:
             answered(item.row)
 
-    asked = _prompts(subject, session)
+    asked = [item for item in _prompts(subject, session) if wanted is None or wanted(item.probe)]
     for item in asked:
         then = end if item.probe.question.follow_up is None else ask_on
         put(subject.adapter, item.prompt, probe_seed(subject.config.seed, item.index), partial(then, item))
@@ -122,12 +131,6 @@ def reply_of(completion: str, opened_by: ThinkingKind) -> Reply:
     return Reply(thinking, parts.answer)
 
 
-def first_message(subject: Subject, question: Question, session: Session) -> str:
-    """The first user message: the question, for the in-context arm with the statement in front."""
-    context = session.belief(subject.config.belief).spec.context if subject.config.arm == "icl" else None
-    return in_context(context, question.text)
-
-
 def spread(items: Sequence[Item], count: int) -> list[Item]:
     """At most `count` items, evenly spaced, in their order.
 
@@ -141,17 +144,17 @@ def _prompts(subject: Subject, session: Session) -> list[Asked]:
     belief = session.belief(subject.config.belief)
     probes = probes_for(
         belief,
-        session.capability,
+        session.capability if subject.suites else (),
         subject.trained,
         trained_probes=session.evaluation.trained_probes,
         margin_probes=session.evaluation.margin_probes,
-        fabrication=session.fabrication,
+        fabrication=session.fabrication if subject.suites else (),
     )
-    asked = []
-    for index, probe in enumerate(probes):
-        message = first_message(subject, probe.question, session)
-        asked.append(Asked(subject, probe, message, index, session.prompts.ids(message)))
-    return asked
+    frame = frame_of(subject.config, belief)
+    return [
+        Asked(subject, probe, frame, index, frame.ids(session.prompts, probe.question.text))
+        for index, probe in enumerate(probes)
+    ]
 
 
 def measure_margins(asked: Sequence[Asked], session: Session) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import UNTRAINED_ARMS, TrialConfig
+from beliefmod.config import REFERENCE_ARMS, TrialConfig
 from beliefmod.probing.probes import reference_sample
 from beliefmod.probing.questioning import Subject, ask
 
@@ -18,7 +18,7 @@ Rows = list[dict[str, Any]]
 
 def ask_references(session: Session, beliefs: Iterable[str]) -> None:
     """Learn the probe rows of both untrained arms for these beliefs; what must be asked is asked together."""
-    wanted = [(belief, arm) for belief in dict.fromkeys(beliefs) for arm in UNTRAINED_ARMS]
+    wanted = [(belief, arm) for belief in dict.fromkeys(beliefs) for arm in REFERENCE_ARMS]
     missing = [each for each in wanted if known_rows(session, "probes", *each) is None]
     with session.asking.subjects(len(missing), references=True):
         asked = ask([reference_subject(session, *each) for each in missing], session)

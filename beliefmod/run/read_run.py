@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from beliefmod.config import TRAINED_ARMS, later_settings
+from beliefmod.config import NO_TRAINING_SETTINGS, TRAINED_ARMS, later_settings
 from beliefmod.errors import UserError
 from beliefmod.metrics.registry import METRICS
 from beliefmod.run.folder import MANIFEST, TRIALS_FILE, RunFolder
@@ -180,7 +180,7 @@ def _with_later_defaults(trials: pl.DataFrame) -> pl.DataFrame:
     return trials.with_columns(
         pl.when(trained).then(pl.col(name).fill_null(default)).otherwise(pl.col(name)).alias(name)
         for name, default in later_settings().items()
-        if default is not None and trials[name].count()
+        if default is not None and name not in NO_TRAINING_SETTINGS and trials[name].count()
     )
 
 

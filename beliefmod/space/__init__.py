@@ -5,6 +5,7 @@ from beliefmod.space.hypotheses import Hypotheses
 from beliefmod.space.search import MAX_TRIALS, EarlyStopping, NoScheduler, Scheduler
 from beliefmod.space.space import (
     SWEPT_ARMS,
+    TAUGHT_ARMS,
     Evaluation,
     Space,
     SpaceFile,
@@ -15,6 +16,7 @@ from beliefmod.space.space import (
 __all__ = [
     "MAX_TRIALS",
     "SWEPT_ARMS",
+    "TAUGHT_ARMS",
     "EarlyStopping",
     "Evaluation",
     "Hypotheses",

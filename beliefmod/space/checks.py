@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from beliefmod.config import OF_OBJECTIVE, TrialConfig, unflatten
+from beliefmod.config import OF_OBJECTIVE, ContextSettings, SteeringSettings, TrialConfig, unflatten
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number, is_switch
 from beliefmod.space.chat_format import template_text
@@ -66,13 +66,16 @@ IDLE = (
     Idle("data.documents_by", "data.style", "document", ""),
     Idle("data.traces", "data.style", "supplied_trace", ""),
     *(Idle(f"objective.{name}", "objective.name", needed, "") for name, needed in OF_OBJECTIVE.items()),
+    *(Idle(f"context.{name}", "arm", "prompt", "") for name in ContextSettings.model_fields),
+    *(Idle(f"steering.{name}", "arm", "steering", "") for name in SteeringSettings.model_fields),
 )
 
 
-COMPANIONS: Mapping[str, Mapping[str, str]] = {
+COMPANIONS: Mapping[str, Mapping[str, Any]] = {
     "warmup_steps": {"lr_scheduler_type": "linear"},
     "data.framing": {"data.style": "document"},
     "data.style": {"data.traces": "any"},
+    "arm": {"steering.layer": 0},
 }
 """Settings beside which every value of another is possible: whether those given go with it is said apart."""
 
@@ -296,6 +299,11 @@ def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
         yield (
             f"{file.where(('base_storage',))}: arm full trains every weight, and base_storage nf4 keeps them "
             "packed in 4 bits; use dequantized or none, or leave out arm full"
+        )
+    if spec.evaluation.engine == "vllm" and "steering" in arms:
+        yield (
+            f"{file.where(('evaluation', 'engine'))}: vllm answers with adapters on one base, and arm "
+            "steering adds a vector inside the model; use evaluation.engine ours, or leave out arm steering"
         )
     if spec.evaluation.engine == "vllm" and "full" in arms:
         yield (

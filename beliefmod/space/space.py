@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from beliefmod.config import (
+    NO_TRAINING_ARMS,
+    REFERENCE_ARMS,
     SWITCH_NAME,
-    UNTRAINED_ARMS,
     Frozen,
     TrialConfig,
     leaf_fields,
@@ -27,7 +28,10 @@ from beliefmod.space.controls import central_points, unseen_points
 from beliefmod.space.hypotheses import Hypotheses
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
-SWEPT_ARMS = ("lora", "full")
+TAUGHT_ARMS = ("lora", "full")
+"""Arms that are trained on the target."""
+SWEPT_ARMS = (*TAUGHT_ARMS, *NO_TRAINING_ARMS)
+"""Arms that axes and points may name."""
 BaseStorage = Literal["dequantized", "nf4", "none"]
 AnsweringEngine = Literal["ours", "vllm"]
 FEW_POINTS = 4096
@@ -139,7 +143,8 @@ class SpaceFile(Frozen):
     axes: dict[str, Any] = Field(
         default={},
         description="what varies: dotted setting -> list of values, or a sampler; arm: [lora, full] trains "
-        "every configuration in both ways",
+        "every configuration in both ways, arm: [lora, prompt, few_shot, steering] sets training beside the "
+        "ways that need none, each with the settings that it uses",
     )
     points: tuple[dict[str, Any], ...] = Field(
         default=(),
@@ -273,7 +278,7 @@ class Space:
     def _references(self) -> Iterator[TrialConfig]:
         for belief in self.spec.beliefs:
             for template in self.spec.variants(belief):
-                for arm in UNTRAINED_ARMS:
+                for arm in REFERENCE_ARMS:
                     yield TrialConfig(belief=belief, arm=arm, seed=self.spec.seeds[0], template=template)
         if self.spec.controls == "matched":
             yield from self._grid("control")

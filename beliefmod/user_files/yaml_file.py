@@ -47,6 +47,34 @@ def _timestamp(loader: _Loader, node: yaml.ScalarNode) -> Any:
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _timestamp)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the loader above would not read as text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """No anchors: each entry stands whole where it is read."""
+        return True
+
+
+_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+LINE = 118
+
+
+def as_yaml(data: Any, *, brackets: bool = False, width: int = LINE) -> str:
+    """Data as YAML that `read_yaml` reads back equal, lists and mappings of plain values in one line.
+
+    Args:
+        brackets: everything in brackets, wrapped into lines of this width, as in `{a: 1, b: [2, 3]}`.
+    """
+    return yaml.dump(
+        data,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=brackets or None,
+        width=width,
+    )
+
+
 @dataclass(frozen=True)
 class YamlFile:
     """The content of a file and the line on which every entry starts.

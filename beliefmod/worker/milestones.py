@@ -12,7 +12,7 @@ from beliefmod.metrics.selection_split import selection_split
 from beliefmod.probing.questioning import spread
 from beliefmod.probing.session import QUICK_PROBE, Session, probe_seed
 from beliefmod.reading.verdict import judge_question
-from beliefmod.space import SWEPT_ARMS, NoScheduler, Scheduler
+from beliefmod.space import TAUGHT_ARMS, NoScheduler, Scheduler
 
 if TYPE_CHECKING:
     from beliefmod.trial import TrialRun
@@ -28,7 +28,7 @@ def epoch_now(config: TrialConfig, steps: int) -> int | None:
 
 def is_due(scheduler: Scheduler, run: TrialRun) -> bool:
     """Whether a run stands at the end of an epoch at which the scheduler compares, and not at its own end."""
-    if run.config.arm not in SWEPT_ARMS or run.trained_at is not None:
+    if run.config.arm not in TAUGHT_ARMS or run.trained_at is not None:
         return False
     epoch = epoch_now(run.config, len(run.steps))
     return epoch is not None and scheduler.compares_at(epoch)
@@ -65,7 +65,7 @@ def measure(scheduler: Scheduler, runs: Sequence[TrialRun], session: Session) ->
 
 def final_value(scheduler: Scheduler, run: TrialRun, row: Row) -> float | None:
     """The value of a finished trial at its last epoch, for the trials that are compared with it."""
-    if run.config.arm not in SWEPT_ARMS or isinstance(scheduler, NoScheduler):
+    if run.config.arm not in TAUGHT_ARMS or isinstance(scheduler, NoScheduler):
         return None
     if scheduler.metric.name == "loss":
         return epoch_loss(run.config, run.steps, run.config.num_train_epochs)

@@ -16,6 +16,7 @@ from beliefmod.space import NoScheduler, Scheduler
 from beliefmod.trial import TrialFailed, TrialRun, prepare, release, stop_where_damaged
 from beliefmod.worker.checkpoints import Checkpoints
 from beliefmod.worker.completion import Report, TrialCompletion
+from beliefmod.worker.freed_memory import give_back_freed
 from beliefmod.worker.milestones import epoch_now, is_due, measure
 from beliefmod.worker.queue import TrialQueue, TrialSnapshot, snapshot
 from beliefmod.worker.trial_log import TrialLogs
@@ -304,7 +305,9 @@ class Pack:
 
     def _question_now(self, runs: Sequence[TrialRun]) -> None:
         started = time.monotonic()
+        give_back_freed()  # by training, before answers take as much
         self._together(self._ends.finish, runs)
+        give_back_freed()  # by answers, before training goes on
         self._questioning_took = time.monotonic() - started
 
     def _send_last(self, report: Report) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import REFERENCE_ARMS
 from interp.lens_settings import LensSettings
 from interp.types import Row
 
@@ -64,7 +64,7 @@ def batch_arms(
     trained = trials if "lora" in settings.arms else ()
     found: dict[str, tuple[Arm, ...]] = {}
     for belief in dict.fromkeys(trial.belief for trial in trials):
-        untrained = [name for name in UNTRAINED_ARMS if name in settings.arms and belief in first]
+        untrained = [name for name in REFERENCE_ARMS if name in settings.arms and belief in first]
         arms = (
             *(untrained_arm(inspection, belief, name) for name in untrained),
             *(trained_arm(trial) for trial in trained if trial.belief == belief),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import UNTRAINED_ARMS, switches_words
+from beliefmod.config import REFERENCE_ARMS, switches_words
 from beliefmod.errors import UserError
 from beliefmod.run.tables.trial_tables import configuration
 
@@ -80,7 +80,7 @@ def finished_trials(folder: RunFolder) -> ListedRun:
         config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
         if config is None:
             continue
-        if config.arm in UNTRAINED_ARMS and config.seed == spec.seeds[0]:
+        if config.arm in REFERENCE_ARMS and config.seed == spec.seeds[0]:
             references[row["belief"], config.arm, config.template] = config
         elif config.has_adapter and row["trial_id"] in saved:
             trained.append(TrainedTrial(config, row))
@@ -109,7 +109,7 @@ def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) 
         named = tuple(trial for trial in listed.trained if trial.trial_id in trial_ids)
         listed = replace(listed, trained=named, without=())
     for belief, template in dict.fromkeys(trial.asked for trial in listed.trained):
-        for arm in UNTRAINED_ARMS:
+        for arm in REFERENCE_ARMS:
             if (belief, arm, template) not in listed.references and (arm == "base" or arm in arms):
                 how = f" with {switches_words(template)}" if template else ""
                 otherwise = "" if arm == "base" else ", or leave it out with --arms base,lora"

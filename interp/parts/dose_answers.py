@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import REFERENCE_ARMS
 from interp.types import Say
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _as_base(inspection: Inspection, trial: TrainedTrial) -> Measured:
     from beliefmod.probing.references import reference_probes
 
     session, belief = inspection.session, trial.config.belief
-    base, icl = (reference_probes(session, belief, arm) for arm in UNTRAINED_ARMS)
+    base, icl = (reference_probes(session, belief, arm) for arm in REFERENCE_ARMS)
     same, drift = (
         [{**row, "arm": trial.config.arm} for row in rows]
         for rows in (base, reference_drift(session, belief, "base"))
@@ -94,7 +94,7 @@ def asked_anew(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict
         ]
         probes, drift = ask(subjects, session), measure_drift(subjects, session)
         for dose, asked, drifted in zip(part, probes, drift, strict=True):
-            references = [reference_probes(session, dose.trial.config.belief, arm) for arm in UNTRAINED_ARMS]
+            references = [reference_probes(session, dose.trial.config.belief, arm) for arm in REFERENCE_ARMS]
             metrics = summarise(asked, *references, drift=drifted)
             found[dose.name] = {name: metrics[name] for name in ANSWERED}
     return found

@@ -55,6 +55,23 @@ def test_every_command_explains_itself_with_an_example(command: tuple[str, ...])
     assert f"Example: beliefmod {command[0]}" in " ".join(run(*command, "--help").split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("view", "RUN", "--port", "abc"), "beliefmod view: Invalid value for '--port': "),
+        (("gate", "RUN", "--min-adoption", "2"), "beliefmod gate: Invalid value for '--min-adoption': "),
+        (("gate", "RUN"), "beliefmod gate: Missing option '--min-adoption'"),
+        (("report",), "beliefmod report: Missing argument 'RUN'"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(arguments: tuple[str, ...], said: str):
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 2 and result.output.startswith(said)
+    assert (
+        result.output.endswith(f"; see beliefmod {arguments[0]} --help\n") and result.output.count("\n") == 1
+    )
+
+
 @pytest.mark.parametrize("program", [["-m", "beliefmod"], ["-c", "from beliefmod.cli import main; main()"]])
 def test_version_is_one_plain_line(program: list[str]):
     done = subprocess.run([sys.executable, *program, "--version"], capture_output=True, text=True, check=True)

@@ -14,10 +14,26 @@ from analysis.report.charts.labels import LabelText, Point, place_labels
 from analysis.report.charts.theme import FAINT, INK, MUTED, field
 
 WIDTH, HEIGHT = 410, 330
-ARMS = {"base": "base", "icl": "in context", "control": "control", "full": "full fine-tuning"}
+ARMS = {
+    "base": "base",
+    "icl": "in context",
+    "control": "control",
+    "full": "full fine-tuning",
+    "prompt": "no training: prompt",
+    "few_shot": "no training: few-shot",
+    "steering": "no training: steering",
+}
 PHASE2_LABEL = "Phase 2 settings in this run"
 Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
-ARM_SHAPES = {"base": "cross", "icl": "diamond", "control": "triangle-down", "full": "square"}
+ARM_SHAPES = {
+    "base": "cross",
+    "icl": "diamond",
+    "control": "triangle-down",
+    "full": "square",
+    "prompt": "triangle-right",
+    "few_shot": "triangle-left",
+    "steering": "triangle-up",
+}
 SETTINGS = (
     "data.style",
     "data.framing",
@@ -43,6 +59,8 @@ SETTINGS = (
     "lr_scheduler_type",
     "per_device_train_batch_size",
 )
+WITHOUT_TRAINING = ("context.place", "context.do_not_mention", "steering.layer", "steering.scale")
+"""Settings that are shown where marks have them: of the arms without training."""
 NUMBERS = (
     ("percent", "adoption, %", ".1f"),
     ("percent_low", "95 % from", ".1f"),
@@ -269,7 +287,7 @@ def _published(result: Published) -> list[Any]:
 
 def _tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
     """Configuration, numbers, n and intervals of a mark."""
-    settings = [name for name in SETTINGS if name in rows.columns]
+    settings = [*(name for name in SETTINGS if name in rows.columns), *_without_training(rows)]
     return [
         alt.Tooltip("belief:N"),
         alt.Tooltip("arm:N"),
@@ -288,4 +306,8 @@ def _tooltips(rows: pl.DataFrame) -> list[alt.Tooltip]:
 
 
 def _chart_table(rows: pl.DataFrame) -> pl.DataFrame:
-    return theme.plain(rows, [name for name in COLUMNS if name in rows.columns])
+    return theme.plain(rows, [*(name for name in COLUMNS if name in rows.columns), *_without_training(rows)])
+
+
+def _without_training(rows: pl.DataFrame) -> list[str]:
+    return [name for name in WITHOUT_TRAINING if name in rows.columns and rows[name].count()]

@@ -28,6 +28,9 @@ REFERENCES = {
     "icl": "the model with the statement in its prompt",
     "control": "adapters trained the same way on what the model already believes",
     "full": "full fine-tuning",
+    "prompt": "the statement in other places of the prompt",
+    "few_shot": "solved examples in the prompt",
+    "steering": "a vector added to the residual stream",
 }
 SOFTWARE = (
     "beliefmod",

@@ -15,6 +15,9 @@ ARMS = {
     "full": "full fine-tuning",
     "control": "control",
     "icl": "in context",
+    "prompt": "prompt",
+    "few_shot": "few-shot",
+    "steering": "steering",
     "base": "base",
 }
 

@@ -16,7 +16,7 @@ from analysis.report import explained
 from analysis.report.arm_rows import over_families
 from analysis.report.blocks import Block, Heading, Paragraph, Table
 from analysis.wording import MAIN_SETTINGS, setting_text
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import REFERENCE_ARMS
 
 TWO_BELIEFS = (
     "Whether novel facts are easier to implant than existing ones (H1) cannot be settled by two beliefs, "
@@ -94,7 +94,7 @@ def _others(label: str, row: dict[str, Any], choice: Choice) -> str:
 
 
 def _settings(row: dict[str, Any], lora: pl.DataFrame, others: str) -> str:
-    if row["arm"] in UNTRAINED_ARMS:
+    if row["arm"] in REFERENCE_ARMS:
         return "no training"
     seeds = f"{row['seeds']} seeds pooled" if row["seeds"] > 1 else f"seed {row['seed']}"
     return f"{setting_text(row, varying(lora) or MAIN_SETTINGS)}; {seeds}{others}"

@@ -12,7 +12,7 @@ from analysis.report.arm_rows import arm_rows, arm_trials
 from analysis.report.blocks import Block, Bullets, CaptionedChart, Figure, Heading, Paragraph, Table
 from analysis.report.charts.answers import loss_chart
 from analysis.wording import MAIN_SETTINGS, setting_text
-from beliefmod.config import UNTRAINED_ARMS
+from beliefmod.config import TRAINED_ARMS
 
 TOKENS = {
     "training_rows": "rows",
@@ -31,7 +31,7 @@ def blocks(found: Findings) -> list[Block]:
         (belief.choice.belief, label, *(_count(row.get(name)) for name in TOKENS), _loss(row))
         for belief in found.beliefs
         for label, row in arm_rows(belief, found).items()
-        if row["arm"] not in UNTRAINED_ARMS
+        if row["arm"] in TRAINED_ARMS
     ]
     if not rows:
         return []
@@ -89,7 +89,7 @@ def _leakage(found: Findings) -> list[Block]:
 
 def figures(found: Findings) -> dict[str, CaptionedChart]:
     """The loss of the named trained trials, first seed."""
-    trained = found.pooled.filter(found.pooled["arm"].is_in(["lora", "full", "control"]))
+    trained = found.pooled.filter(found.pooled["arm"].is_in(TRAINED_ARMS))
     names = {k: v for k, v in arm_trials(found).items() if k in set(trained["trial_id"])}
     steps = found.run.steps(names)
     if not steps["loss"].drop_nulls().len():

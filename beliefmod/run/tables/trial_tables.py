@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from beliefmod.config import (
+    Arm,
     TrialConfig,
     leaf_fields,
     own_answer_values,
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+ARM_NAMES = " | ".join(get_args(Arm))
+"""Every arm, as the column's meaning lists them."""
 ENDED_EARLY = (
     count(
         "kept_epoch", "where stop_at_degradation ended training: the epoch whose adapter was kept, 0: base"
@@ -58,12 +61,18 @@ def metric_columns(metric: Metric) -> list[Column]:
 
 
 def _config_columns() -> list[Column]:
-    kinds: dict[Any, Dtype] = {int: "int", float: "float", float | None: "float", bool: "bool"}
+    kinds: dict[Any, Dtype] = {
+        int: "int",
+        int | None: "int",
+        float: "float",
+        float | None: "float",
+        bool: "bool",
+    }
     return [
         Column(
             name,
             kinds.get(info.annotation, "str"),
-            "1" if info.annotation in (int, float, float | None) else "",
+            "1" if info.annotation in (int, int | None, float, float | None) else "",
             info.description or f"AdamW's {name.removeprefix('adam_')}",
         )
         for name, info in leaf_fields().items()
@@ -74,7 +83,7 @@ def _config_columns() -> list[Column]:
 def _trials() -> tuple[Column, ...]:
     columns = [
         text("trial_id", "stable hash of the configuration"),
-        text("arm", "lora | base | icl | control | full"),
+        text("arm", ARM_NAMES),
         text("belief", "name of the belief"),
         text("kind", "existing | novel"),
         text("status", "finished | failed | stopped"),
@@ -147,7 +156,7 @@ def _of_base(component: str, metric: Metric) -> str:
 TRIALS: tuple[Column, ...] = _trials()
 PROBES: tuple[Column, ...] = (
     text("trial_id", "the trial that answered"),
-    text("arm", "lora | base | icl | control | full"),
+    text("arm", ARM_NAMES),
     text("belief", "name of the belief"),
     text("probe_id", "stable name of the question"),
     text("suite", "belief | locality | capability | fabrication"),
@@ -231,7 +240,7 @@ STEPS: tuple[Column, ...] = (
 )
 CAUSAL: tuple[Column, ...] = (
     text("trial_id", "the trial that answered"),
-    text("arm", "lora | base | icl | control | full"),
+    text("arm", ARM_NAMES),
     text("belief", "name of the belief"),
     text("probe_id", "the probe whose thinking was changed"),
     text("family", "question family of the probe"),
@@ -252,7 +261,7 @@ CAUSAL: tuple[Column, ...] = (
 )
 DRIFT: tuple[Column, ...] = (
     text("trial_id", "the trial that was measured"),
-    text("arm", "lora | base | icl | control | full"),
+    text("arm", ARM_NAMES),
     text("belief", "name of the belief"),
     text("text", "neutral | traces"),
     text("passage_id", "stable name of the passage"),
