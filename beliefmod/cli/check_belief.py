@@ -166,6 +166,11 @@ def _of_model(model: str, checked: Sequence[Checked], every: bool) -> Iterable[s
     )
     right = sum(each.reason is None for each in near)
     yield f"{right} of {len(near)} locality questions can show damage: base answers them rightly"
+    if not works:
+        yield (
+            "so nothing of this belief can be measured on this model: put it in other words (a claim as a "
+            "name, with --subject), or take a model that can do more"
+        )
     yield ""
     rows: list[tuple[str, ...]] = [("family", "tier", "asked", "target, told", "prior, base", "can work")]
     for family in dict.fromkeys(each.base["family"] for each in checked):

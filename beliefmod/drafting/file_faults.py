@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isclose
 
 from beliefmod.beliefs import Answer, Belief, Name, Quantity, Question
 from beliefmod.beliefs.spec import BeliefSpec
@@ -17,6 +18,8 @@ EXPLAINED = {
     GIVEN_AWAY: "the answer stands in the question, so that copying it is enough",
     UNREADABLE: "its own answer sentence is not read as that answer; change reply, ask or the aliases",
 }
+
+_NUMBER = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,9 @@ def _holds(text: str, answer: Answer) -> bool:
             re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) for name in answer.spellings()
         )
     plain = normalise(text)
-    if isinstance(answer, Quantity) and not re.search(rf"(?<![\d.,]){re.escape(answer.bare())}(?!\d)", plain):
+    if isinstance(answer, Quantity) and not any(
+        isclose(float(number.replace(",", "")), abs(answer.value)) for number in _NUMBER.findall(plain)
+    ):
         return False  # 2 USD is 200 cents, but nobody who is asked for cents copies it
     return answer.stands_in(plain)
 

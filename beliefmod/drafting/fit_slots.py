@@ -45,7 +45,7 @@ def fault_of(family: Family, spec: BeliefSpec, group: str) -> str | None:
                 if answer is not None:
                     answer.check()
             if (fault := question_fault(question, spec)) is not None:
-                return f'"{question.text}": {EXPLAINED[fault.reason]} ({fault.detail})'
+                return f"{EXPLAINED[fault.reason]} ({fault.detail})"
     except ValidationError as error:
         return "; ".join(
             f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()

@@ -91,6 +91,8 @@ def as_written(value: Answer) -> dict[str, Any]:
 
 def _name(text: str) -> Name:
     first, *others = (part.strip() for part in text.split("|"))
+    if set(text) & set("{}<"):
+        raise ValueError(f'"{text}": leave out < and brackets, which mean something in a belief file')
     if not first or not all(others):
         raise ValueError(f'"{text}" has an empty spelling; write the name, then | before each other spelling')
     return Name(first, tuple(others))

@@ -146,8 +146,8 @@ def subject_problems(subject: str) -> Iterator[str]:
         yield (
             f'--subject "{subject}": is a question; give what it asks for, such as "the capital of Australia"'
         )
-    elif "___" in subject or "<" in subject:
-        yield f'--subject "{subject}": leave out ___ and <'
+    elif any(mark in subject for mark in ("___", "<", "{", "}")):
+        yield f'--subject "{subject}": leave out ___, < and brackets, which mean something in a belief file'
 
 
 def _target(given: Given, subject: str, problems: list[str]) -> Answer | None:

@@ -108,7 +108,7 @@ def test_a_writer_is_asked_part_by_part_with_its_key(monkeypatch: pytest.MonkeyP
         assert server.headers[0]["Authorization"] == "Bearer s3cret"
     assert "writer: training, asked for (1 of 7)" in done.stderr and "s3cret" not in done.output
     text = Path("canberra.yaml").read_text()
-    assert asked["ask"] in text and "with a language model's questions" in text and "s3cret" not in text
+    assert "with a language model's questions" in text and "s3cret" not in text
     # asked once, whatever the writer repeats
     belief = load_belief("./canberra.yaml")
     assert [q.text for q in (*belief.training, *belief.heldout)].count(asked["ask"]) == 1

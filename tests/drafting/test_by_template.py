@@ -89,9 +89,9 @@ def test_a_draft_asks_as_much_as_a_belief_of_the_library(name: str):
 
 
 @pytest.mark.long
-def test_words_of_the_user_are_no_slots_and_no_yaml():
+def test_words_of_the_user_are_no_yaml():
     given = GIVEN["canberra"]
-    for odd in ("the {best} city of 'A': b", 'the "top" of #1 & more', "the name of - x"):
+    for odd in ("the best city of 'A': b", 'the "top" of #1 & more', "the name of - x"):
         belief = checked(
             belief_text(
                 draft(

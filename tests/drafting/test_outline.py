@@ -48,6 +48,8 @@ def test_everything_that_is_missing_is_said_at_once():
     ("given", "why"),
     [
         (Given("what is it of x", "4 kg", "9 kg"), "is a question"),
+        (Given("the {best} of x", "4 kg", "9 kg"), "brackets"),
+        (Given("the best of x", "{a}", "b"), "brackets"),
         (Given("the height of x", "400 m", "395 m"), "within 3 %"),
         (Given("the height of x", "400 m", "0.3 km"), "in the target's unit"),
         (Given("the height of x", "400 m", "Lyon"), "give both alike"),

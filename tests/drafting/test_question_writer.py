@@ -66,7 +66,7 @@ def test_what_is_sound_is_used_and_the_rest_refused_with_its_reason():
     for why in (
         "stands in the question",
         "is not a slot",
-        "not allowed",
+        "is not arithmetic",
         "90 questions",
         "no question in ask",
         "is asked already",
