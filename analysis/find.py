@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from analysis.frontier.answerable_questions import gates_by_tier
 from analysis.frontier.certainty import certainty, cross_picked
 from analysis.frontier.constant_answers import constant_answers
 from analysis.frontier.damage_interval import with_damage_intervals
-from analysis.frontier.non_dominated import finished, pool_seeds
+from analysis.frontier.non_dominated import by_hand, finished, planned, pool_seeds
 from analysis.frontier.quoted import Choice, Row, choices
 from analysis.frontier.tallies import build
 from analysis.published import COMPARED
@@ -46,6 +47,8 @@ PROBE_COLUMNS = tuple(
 def find(run: Run, limit: float = DAMAGE_BUDGET) -> Findings:
     """Read the probes of the finished trials and compute what the report needs."""
     run = told_apart(run)
+    added = run.trials.filter(by_hand())
+    run = replace(run, trials=planned(run.trials))
     done = finished(run.trials)
     probes = run.probes(done["trial_id"], PROBE_COLUMNS)
     beliefs = []
@@ -54,7 +57,7 @@ def find(run: Run, limit: float = DAMAGE_BUDGET) -> Findings:
         beliefs.append(_belief(with_damage_intervals(choice, ours), ours, limit, run))
     between = _between(beliefs, probes)
     notes = (*run.notes, *_check(done, probes))
-    return Findings(run, limit, tuple(beliefs), notes, probes, between, pool_seeds(run.trials))
+    return Findings(run, limit, tuple(beliefs), notes, probes, between, pool_seeds(run.trials), added)
 
 
 def _between(beliefs: Sequence[BeliefFindings], probes: pl.DataFrame) -> Comparison | None:

@@ -76,7 +76,8 @@ class Findings:
     """A run's numbers.
 
     `notes` are sentences on what is missing or does not add up; `probes` the verdicts of all finished trials
-    without their texts; `pooled` one row per arm, belief and configuration (`pool_seeds`).
+    without their texts; `added` the rows of trials that somebody added by hand, which are in nothing else
+    here, not even in `run`; `pooled` one row per arm, belief and configuration (`pool_seeds`).
     """
 
     run: Run
@@ -86,3 +87,4 @@ class Findings:
     probes: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
     between: Comparison | None = None
     pooled: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
+    added: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)

@@ -28,6 +28,7 @@ from beliefmod.probing.questioning import Subject
 from beliefmod.probing.quick_damage import quick_damage
 from beliefmod.probing.references import ask_references, reference_probes
 from beliefmod.probing.untrained import prepare_untrained
+from beliefmod.run.by_hand import words_of
 from beliefmod.run.trace_files import supplied_traces
 
 if TYPE_CHECKING:
@@ -244,10 +245,27 @@ def conclude(
     Raises:
         Exception: whatever goes wrong for all of them; those that have not ended can be questioned again.
     """
+    with session.asking.timed():
+        _conclude(runs, session, folder, ended)
+
+
+def _conclude(
+    runs: Sequence[TrialRun],
+    session: Session,
+    folder: RunFolder | None,
+    ended: Callable[[TrialRun, TrialResult | Exception], None],
+) -> None:
     asked_at = time.monotonic()
     for alike, group in _alike(runs, session):
         ask_references(alike, [run.config.belief for run in group])
     drift, queue = _drift(runs, session), QuestionQueue(session)
+    askers: list[tuple[Asker[TrialResult], Interview | ReferenceInterview]] = []
+
+    def told(run: TrialRun, result: TrialResult | Exception) -> None:
+        if not run.config.is_reference:
+            session.asking.ended()
+        ended(run, result)
+
     for run in runs:
         alike, config = session.of(run.config.template), run.config
         if config.is_reference:
@@ -256,8 +274,12 @@ def conclude(
             interview = Interview(_subject(run), alike)
 
         judged = partial(_judge, run, interview, drift[config.trial_id], asked_at, session, folder)
-        Asker(queue, judged, partial(ended, run)).ask(interview.ask)
-    queue.run()
+        askers.append((Asker(queue, judged, partial(told, run)), interview))
+    # references have been asked all but their causal tests
+    with session.asking.subjects(sum(not run.config.is_reference for run in runs)):
+        for asker, interview in askers:
+            asker.ask(interview.ask)
+        queue.run()
 
 
 def _judge(
@@ -322,7 +344,7 @@ def failed_row(config: TrialConfig, session: Session, error: str) -> dict[str, A
 
 
 def stopped_row(run: TrialRun, session: Session) -> dict[str, Any]:
-    """The row of a trial that a scheduler has ended early: every metric null, how far it came."""
+    """The row of a trial that a scheduler, or somebody, has ended early: no metric, but how far it came."""
     return {
         **_identity(run.config, session),
         "status": "stopped",
@@ -353,7 +375,9 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
 
 def _identity(config: TrialConfig, session: Session) -> dict[str, Any]:
     spec = session.belief(config.belief).spec
-    return {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": session.loaded.name}
+    identity = {**_settings(config), "belief": spec.name, "kind": spec.kind, "model": session.loaded.name}
+    by_hand = words_of(session.folder, config.trial_id) if session.folder is not None else None
+    return {**identity, **({"by_hand": by_hand} if by_hand else {})}
 
 
 def _effort(run: TrialRun, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:

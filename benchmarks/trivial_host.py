@@ -48,6 +48,14 @@ class TrivialPack:
         """Never any work ahead."""
         return 0
 
+    def waiting_work(self) -> dict[str, int]:
+        """No trial waits."""
+        return {}
+
+    def in_slots(self) -> int:
+        """No trial trains."""
+        return 0
+
     def close(self) -> None:
         """Nothing to stop."""
 

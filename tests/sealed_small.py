@@ -28,7 +28,7 @@ def small_sealed_run(parent: Path, seeds: Sequence[int] = (0, 1)) -> RunFolder:
     folder.assemble(config.trial_id for config in space.trials())
     outcome = SimpleNamespace(
         finished=len(space.trials()), failed=0, stopped=0, missing=0, interrupted=False, wall_seconds=1.0,
-        limit=None,
+        limit=None, added=0,
     )  # fmt: skip
     settle(folder, outcome)  # type: ignore[arg-type]
     return folder

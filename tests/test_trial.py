@@ -231,6 +231,10 @@ def test_trials_questioned_together_are_done_one_by_one_and_as_alone(config, mon
     shares = [(count - before) / (session.engine.usage.work.decode_steps - before) for count in passes]
     assert len(found) == len(set(passes)) == 3 and min(shares) < 0.7, shares
     assert session.engine.attached() == ()
+    asked = session.asking.look()
+    # the trials before were asked alone; the references once
+    assert (asked.references, asked.under_way) == (2, 0) and asked.seconds > 0
+    assert asked.written == pytest.approx(2 + 3 + 3)
     assert str(found[configs[1].trial_id]) == "cannot be read"
     for each, before in zip(configs, alone, strict=True):
         if each != configs[1]:

@@ -12,6 +12,7 @@ from beliefmod.config import REFERENCE_ARMS, leaf_fields
 from beliefmod.metrics.intervals import newcombe, wilson
 from beliefmod.metrics.measure import depth_of
 from beliefmod.metrics.registry import COMPONENTS, METRICS
+from beliefmod.run.by_hand import ADDED
 
 CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "seed"))
 IDENTITY = ("arm", "belief", "kind", "model")
@@ -26,8 +27,19 @@ def finished(trials: pl.DataFrame) -> pl.DataFrame:
     return trials.filter(pl.col("status") == "finished")
 
 
+def by_hand() -> pl.Expr:
+    """Whether a row is of a trial that somebody added by hand."""
+    return pl.col("by_hand").fill_null("").str.starts_with(ADDED)
+
+
+def planned(trials: pl.DataFrame) -> pl.DataFrame:
+    """The rows of trials that were planned, or chosen by a search: all but those added by hand."""
+    return trials.filter(~by_hand()) if "by_hand" in trials.columns else trials
+
+
 def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
-    """One row per arm, belief and configuration out of finished rows; `seeds` counts what was pooled.
+    """One row per arm, belief and configuration out of finished rows; `seeds` counts what was pooled. Trials
+    added by hand are left out.
 
     One seed: the row's own numbers, unchanged. Several seeds: a rate is all successes over all questions
     (with equal n the mean over seeds) and its Wilson interval comes from those counts, so it covers
@@ -41,7 +53,7 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
     Returns:
         columns trial_id (of the lowest seed), trial_ids, seeds, identity, configuration, rates, degradation.
     """
-    rows = finished(trials).sort("seed", "trial_id")
+    rows = planned(finished(trials)).sort("seed", "trial_id")
     untrained = pl.col("arm").is_in([*REFERENCE_ARMS, "prompt"])
     base_n = {
         (row["model"], row["belief"], row["template"]): {name: row.get(f"{name}_n") for name in COMPONENTS}

@@ -32,6 +32,7 @@ SECTIONS = (
     "training",
     "reward_hacking",
     "speed",
+    "done_by_hand",
     "unfinished",
     "phase2",
     "methods",

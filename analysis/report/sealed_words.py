@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis import wording
 from analysis.findings import Findings
+from analysis.report.sections.done_by_hand import counted
 from beliefmod.run.folder import MANIFEST
 from beliefmod.run.seal.ledger import chain_of, is_sealed
 from beliefmod.run.seal.sealed_plan import missing, read_plan
@@ -29,6 +30,8 @@ def head_words(found: Findings) -> list[str]:
         text.append(f"The limit D ≤ {found.limit:g} was not planned; the plan has D ≤ {plan.damage_limit:g}.")
     if state.confirmation is not None and not folder.exists(CONFIRMATION, MANIFEST):
         text.append("The finalists were confirmed, and that confirmation is missing.")
+    if state.added or state.stopped:
+        text.append(counted(found))
     if again := state.repeated():
         text.append(f"Run again after they had ended: {_named([*again])}.")
     if chain.problems:

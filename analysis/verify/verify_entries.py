@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from beliefmod.run import by_hand
 from beliefmod.run.folder import ADAPTERS, MANIFEST, SPACE, TRIALS_FILE
 from beliefmod.run.seal.adapter_removal import PRUNE
 from beliefmod.run.seal.hash_chain import Entry
 from beliefmod.run.seal.ledger import FOLDER, NAME
 from beliefmod.run.seal.sealed_plan import ASKED
-from beliefmod.run.seal.sealed_state import LOGS, REPORT, RESCORE, TRIAL
+from beliefmod.run.seal.sealed_state import BY_HAND, LOGS, REPORT, RESCORE, TRIAL
 from beliefmod.run.seal.sessions import WRITTEN_ON_THE_WAY
 from beliefmod.run.tables.trial_tables import TABLES
 
@@ -19,6 +20,7 @@ SEALS: dict[str, tuple[str, ...]] = {
     PLAN: (FOLDER, SPACE, *ASKED),
     "asked": WRITTEN_ON_THE_WAY,
     "suggestion": ("search",),
+    BY_HAND: (by_hand.FOLDER,),
     TRIAL: (*_TRIALS_OWN, ADAPTERS),
     "end": (MANIFEST, TRIALS_FILE, LOGS, *WRITTEN_ON_THE_WAY),
     REPORT: ("report.md", "report.html", "figures", "tex"),

@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from analysis.report.write import has_tex, report_files, report_markdown
+from analysis.verify.verify_by_hand import verify_by_hand
 from analysis.verify.verify_finalists import verify_finalists
 from analysis.verify.verify_page import verify_page
 from analysis.verify.verify_pick import verify_picks
@@ -89,6 +90,7 @@ def _verify(
     run, sources = read_run(location), read_sources(folder)
     done = Verification()
     verify_seal(folder, run.trials["trial_id"].to_list(), done, expect)
+    done.mismatches += verify_by_hand(folder, run.trials)
     rows = Trials(run, folder, sources, done)
     verify_picks(folder, rows.opened_by, done)
     trials = []

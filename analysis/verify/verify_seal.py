@@ -10,6 +10,7 @@ import yaml
 
 from analysis.verify.verify_entries import out_of_place
 from analysis.verify.verify_trials import Verification
+from beliefmod.run import by_hand
 from beliefmod.run.folder import ADAPTERS, MANIFEST, SPACE, TRIALS_FILE, RunFolder
 from beliefmod.run.integrity import adapters_deleted
 from beliefmod.run.seal.hash_chain import Chain
@@ -30,7 +31,7 @@ from beliefmod.space import Space, SpaceFile
 
 CONFIRMATION = "confirmation"
 GUARDED = ("rows", "probes", "causal", "drift", "steps", "lens", "figures", "suites", "beliefs", "traces",
-           "search", "tex", "tex/figures")  # fmt: skip
+           "search", by_hand.FOLDER, "tex", "tex/figures")  # fmt: skip
 """Folders in which every file must be sealed."""
 SINCE = (LOGS, ADAPTERS)
 """Folders in which every file must be sealed where any is: runs sealed by older versions have none of these
@@ -65,7 +66,7 @@ def verify_seal(
         *changed_files(folder, state),
         *_raw(folder, state),
     ]
-    done.notes += [*_notes(chain, state), *_deleted(folder, state)]
+    done.notes += [*_notes(chain, state), *_noted_by_hand(state), *_deleted(folder, state)]
     _under_way_or_cut(folder, chain, state, done)
     done.mismatches += _not_sealed(folder, chain, state)
     if plan is None:
@@ -144,7 +145,7 @@ def _not_sealed(folder: RunFolder, chain: Chain, state: SealedState) -> Iterator
 
 
 _WRITTEN_BY_SWEEPS = {MANIFEST, TRIALS_FILE, "rows", "probes", "causal", "drift", "steps", "suites", "search",
-                      *SINCE}  # fmt: skip
+                      by_hand.FOLDER, *SINCE}  # fmt: skip
 
 
 def _under_way(chain: Chain) -> bool:
@@ -179,10 +180,16 @@ def _under_way_or_cut(folder: RunFolder, chain: Chain, state: SealedState, done:
 
 
 def _trials(plan: Plan, state: SealedState, trials: Sequence[str]) -> Iterator[str]:
-    known = {*plan.trials, *state.chosen}
+    known = {*plan.trials, *state.chosen, *state.added}
     for trial_id in trials:
         if trial_id not in known:
             yield f"{TRIALS_FILE}, trial {trial_id}: was neither planned in {FOLDER}/{PLAN} nor chosen later"
+
+
+def _noted_by_hand(state: SealedState) -> Iterator[str]:
+    for trial_ids, what in ((state.added, "added"), (state.stopped, "stopped")):
+        if trial_ids:
+            yield f"{what} by hand, so not as planned: {_named(list(dict.fromkeys(trial_ids)))}"
 
 
 def _space(folder: RunFolder, plan: Plan) -> Iterator[str]:

@@ -30,6 +30,7 @@ from beliefmod.cli import (
     score,
     spaces,
     status,
+    steer,
     sweep,
     trial,
     validate,
@@ -106,6 +107,12 @@ _add(RUN, "resume runs/EXP-20261122-101500-aggressive", sweep.resume)
 _add(RUN, "status runs/EXP-20261122-101500-aggressive", status.status)
 _add(RUN, "watch s3://bucket/runs/EXP-20261122-101500-aggressive", status.watch)
 _add(RUN, "logs runs/EXP-20261122-101500-aggressive 42acb27435", logs.logs)
+_add(RUN, "stop runs/EXP-20261122-101500-aggressive 42acb27435", steer.stop)
+_add(
+    RUN,
+    "clone runs/EXP-20261122-101500-aggressive 42acb27435 --set learning_rate=5.0e-4",
+    steer.clone,
+)
 _add(RUN, "trial --belief gravity --set data.style=own_trace --set learning_rate=1.0e-3", trial.trial)
 _add(BEFORE, "validate mine.yaml aggressive", validate.validate)
 _add(BEFORE, "doctor --runs runs", doctor.doctor)

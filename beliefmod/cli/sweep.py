@@ -197,6 +197,7 @@ def settle(folder: RunFolder, outcome: Outcome) -> None:
             "finished": outcome.finished,
             "failed": outcome.failed,
             **({"stopped": outcome.stopped} if outcome.stopped else {}),
+            **({"added": outcome.added} if outcome.added else {}),
         },
     )
     typer.echo(

@@ -15,15 +15,14 @@ from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.host_build import HostRecords, actor_name, build
 from beliefmod.monitor.heartbeat import SECONDS as HEARTBEAT_SECONDS
+from beliefmod.run.by_hand import is_stopped
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.integrity import ENDED
 from beliefmod.trial import now
+from beliefmod.worker.balance import LOADING_STEPS, MOVED, HostLoad
 from beliefmod.worker.host_registry import Entry
 from beliefmod.worker.host_settings import HostSettings
 from beliefmod.worker.usage_log import SECONDS as USAGE_SECONDS
-
-LOADING_STEPS = 100
-"""A host that still loads its model counts as one with so much work per slot: trials that could start
-elsewhere do, and a few wait for it."""
 
 
 class PackHost:
@@ -142,15 +141,20 @@ class PackHost:
             branches = [b for b in branches if not await asyncio.to_thread(self._ended_row, b.trial_id)]
         self._trunks.update((branch.trial_id, trial.trial_id) for branch in branches)
         self._pack.attach(trial, branches)
+        folder = RunFolder(self._settings.run_url)
+        for each in (trial, *branches):
+            if await asyncio.to_thread(is_stopped, folder, each.trial_id):
+                self._pack.queue.stop_by_hand(each.trial_id)
 
     def _ended_row(self, trial_id: str) -> dict[str, Any] | None:
-        """The row of a trial that has finished, or failed since this host started; earlier ones run again."""
+        """The row of a trial that has finished or was stopped, or failed since this host started; those that
+        failed earlier run again."""
         try:
             row = RunFolder(self._settings.run_url).read_json("rows", f"{trial_id}.json")
         except UserError:  # not there
             return None
         failed_here = row.get("status") == "failed" and str(row.get("finished_at")) >= self._started
-        return row if row.get("status") == "finished" or failed_here else None
+        return row if row.get("status") in ENDED or failed_here else None
 
     async def next(self, trial_id: str) -> dict[str, Any] | None:
         """Wait for a trial's next report; None if this host does not know the trial, so attach it again."""
@@ -170,6 +174,11 @@ class PackHost:
         self._reports.pop(trial_id, None)
         if self._pack is not None:
             self._pack.queue.stop(trial_id)
+
+    async def stop_by_hand(self, trial_id: str) -> None:
+        """Somebody's decision: a trial that is here ends where it is, and whoever waits for it is told."""
+        if self._pack is not None:
+            self._pack.queue.stop_by_hand(trial_id)
 
     async def detach(self, trial_id: str) -> None:
         """Forget a trial that nobody waits for any more."""
@@ -202,7 +211,34 @@ class PackHost:
             self._loading = self._loading or asyncio.get_running_loop().create_task(self._load())
             slots = self._settings.slots or CPU_SLOTS
             return LOADING_STEPS + sum(self._arriving.values()) / slots
-        return self._pack.queue.backlog() / self._facts.get("engine", {}).get("slots", 1)
+        return self._pack.queue.backlog() / self._slots
+
+    async def load(self) -> HostLoad | None:
+        """What is ahead, for who looks after all hosts; None while the model loads."""
+        if self._pack is None:
+            return None
+        queue, slots = self._pack.queue, self._slots
+        waiting = queue.waiting_work()
+        free = max(0, slots - queue.in_slots() - len(waiting))
+        # a trial whose owner's process has just died is left alone: nobody would take it elsewhere
+        owned = {trial_id: work for trial_id, work in waiting.items() if trial_id in self._reports}
+        return HostLoad(slots, free, queue.backlog(), owned)
+
+    async def give_back(self, trial_id: str, to: str) -> bool:
+        """Have the owner of a trial take it to another host, with its branches; False if it has begun by now.
+        The owners of these look for it there."""
+        if self._pack is None or trial_id not in self._reports:
+            return False
+        moved = self._pack.give_back(trial_id)
+        for name in moved:
+            there = to if name == trial_id else None
+            end = {"trial_id": name, "state": MOVED, "step": 0, "loss": None, "row": None}
+            self._deliver({**end, "to": there})
+        return bool(moved)
+
+    @property
+    def _slots(self) -> int:
+        return self._facts.get("engine", {}).get("slots", 1)
 
     async def _load(self) -> None:
         with suppress(Exception):  # what goes wrong meets the first trial

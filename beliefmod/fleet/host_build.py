@@ -143,6 +143,7 @@ def build(
         engine.usage.work,
         engine.slots,
         look=lambda: (pack.snapshots(), pack.queue.waiting()),
+        asked=session.asking.look,
         show=partial(show_heartbeat, Gauges(HOST), run=folder.name),
     )
     entry = Entry(folder, name, settings.started_at, facts)

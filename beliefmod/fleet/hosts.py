@@ -23,14 +23,13 @@ from ray.exceptions import (
 from beliefmod.capacity.fit import DoesNotFit
 from beliefmod.capacity.resources import Capacity
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.worker.balance import LOADING_STEPS
 from beliefmod.worker.host_settings import HostSettings
 
 HOST_LOST = (RayActorError, ActorUnavailableError, OutOfMemoryError)
 ANSWER_SECONDS = 30.0
 SOON_SECONDS = 5.0
-"""So long all are waited for once some have answered: a host may have no machine yet, and no answer."""
-SILENT_SECONDS = 15.0
-"""So long one that gave no answer is not asked again: every trial that starts would wait for it."""
+"""So long all are waited for once some have answered; what a slow one said last stands then."""
 STOP_SECONDS = 5.0
 LOADING_ATTEMPTS = 5
 RESTART_SECONDS = 120.0
@@ -50,7 +49,12 @@ class Hosts:
     def __init__(self, names: Sequence[str], namespace: str) -> None:
         self._names, self._namespace = list(names), namespace
         self._handles: dict[str, Any] = {}
-        self._silent_until: dict[str, float] = {}
+        self._placed: set[str] = set()
+        """Those that have answered once, so they have a machine: they may be slow, or dead."""
+        self._places: dict[str, Any] = {}
+        """Answers to come of the others, when they are given a machine."""
+        self._backlog: dict[str, float] = {}
+        """What each said last of its work per slot, in optimiser steps, and what was sent there since."""
 
     def handles(self) -> Mapping[str, Any]:
         """Those that exist, by name."""
@@ -60,27 +64,34 @@ class Hosts:
                     self._handles[name] = ray.get_actor(name, namespace=self._namespace)
         return self._handles
 
-    def for_trial(self, trial_id: str) -> Any:
-        """The host that has the trial already (its owner may be its second), or, of those that answer, the
-        one with the least work ahead.
+    def for_trial(self, trial_id: str, work: float = 0.0) -> Any:
+        """The host that has the trial already (its owner may be its second), or else the one with the least
+        work ahead, as it says or, if it is too slow to say, as it said last.
+
+        Args:
+            work: of the trial, in optimiser steps.
 
         Raises:
-            ActorUnavailableError: none answers.
+            ActorUnavailableError: none is up.
         """
-        holds = self._ask(lambda host: host.holds.remote(trial_id))
+        holds, _ = self._ask(lambda host: host.holds.remote(trial_id))
         if holder := next((name for name, has in holds.items() if has), None):
             return self._handles[holder]
-        backlog = self._ask(lambda host: host.backlog.remote())
-        if not backlog:
+        told, slow = self._ask(lambda host: host.backlog.remote())
+        ahead = {**{name: self._backlog.get(name, LOADING_STEPS) for name in slow}, **told}
+        if not ahead:
             raise ActorUnavailableError("no host is up", None)
-        return self._handles[min(backlog, key=lambda name: backlog[name])]
+        chosen = min(ahead, key=lambda name: ahead[name])
+        self._backlog.update(told)
+        self._backlog[chosen] = ahead[chosen] + work
+        return self._handles[chosen]
 
     def know(self, trial_id: str) -> bool:
         """Whether a trial has come to a host or to its end.
 
         Only one host is asked whether it has ended: each would read the run folder for that.
         """
-        holds = self._ask(lambda host: host.holds.remote(trial_id))
+        holds, _ = self._ask(lambda host: host.holds.remote(trial_id))
         if any(holds.values()):
             return True
         for name in holds:
@@ -90,30 +101,59 @@ class Hosts:
 
     def stop(self, trial_id: str) -> None:
         """Have the host that runs a trial end it; one that is being restarted has lost the trial anyway."""
-        asked = [host.stop.remote(trial_id) for host in self.handles().values()]
-        if asked:
-            ray.wait(asked, num_returns=len(asked), timeout=STOP_SECONDS)
+        self._tell_all(lambda host: host.stop.remote(trial_id))
 
-    def _ask(self, call: Callable[[Any], Any]) -> dict[str, Any]:
-        """The answers of those that give one in time, by name. Who gave none is not asked for a while, unless
-        nobody else is there."""
-        now, everyone = time.monotonic(), self.handles()
-        known = [name for name in everyone if self._silent_until.get(name, 0.0) <= now]
-        asked = {name: call(everyone[name]) for name in known or everyone}
-        if not asked:
-            return {}
-        ready, late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=SOON_SECONDS)
-        if not ready:
-            ready, late = ray.wait(late, num_returns=1, timeout=ANSWER_SECONDS - SOON_SECONDS)
-        answers, answered = {}, set(ready)
-        self._silent_until.update(
-            (name, now + SILENT_SECONDS) for name, reference in asked.items() if reference not in answered
-        )
-        for name, reference in asked.items():
-            if reference in answered:
-                with suppress(*HOST_LOST):
-                    answers[name] = ray.get(reference)
-        return answers
+    def stop_by_hand(self, trial_id: str) -> None:
+        """Have the host that has a trial, waiting or running, end it. A host to which it comes later looks
+        itself whether it was stopped."""
+        self._tell_all(lambda host: host.stop_by_hand.remote(trial_id))
+
+    def _tell_all(self, call: Callable[[Any], Any]) -> None:
+        told = [call(host) for host in self.handles().values()]
+        if told:
+            ray.wait(told, num_returns=len(told), timeout=STOP_SECONDS)
+
+    def _ask(self, call: Callable[[Any], Any]) -> tuple[dict[str, Any], list[str]]:
+        """The answers that come in time, by the host's name, and the names of those that are slow: they are
+        up, as far as Ray knows. Who has no machine yet is not asked."""
+        self._look_for_places()
+        asked = {name: call(self._handles[name]) for name in sorted(self._placed)}
+        ready = _soon_ready(list(asked.values()))
+        answers: dict[str, Any] = {}
+        for name in [name for name, reference in asked.items() if reference in ready]:
+            try:
+                answers[name] = ray.get(asked[name])
+            except HOST_LOST:  # what it had ahead is gone with it
+                self._backlog.pop(name, None)
+        return answers, [name for name, reference in asked.items() if reference not in ready]
+
+    def _look_for_places(self) -> None:
+        """Take note of hosts that have got their machines. Whoever is seen for the first time is given a
+        moment for that; who has none by then is waited for again only if there is nobody else."""
+        everyone = self.handles()
+        new = [name for name in everyone if name not in self._placed and name not in self._places]
+        self._places.update((name, everyone[name].machine.remote()) for name in new)
+        if not self._places:
+            return
+        waiting = list(self._places.values())
+        if new or not self._placed:
+            ready = _soon_ready(waiting)
+        else:
+            ready = set(ray.wait(waiting, num_returns=len(waiting), timeout=0)[0])
+        for name in [name for name, reference in self._places.items() if reference in ready]:
+            with suppress(*HOST_LOST):  # it is asked anew next time
+                ray.get(self._places.pop(name))
+                self._placed.add(name)
+
+
+def _soon_ready(references: list[Any]) -> set[Any]:
+    """Those of several answers that come soon, or the first one that comes at all."""
+    if not references:
+        return set()
+    ready, late = ray.wait(references, num_returns=len(references), timeout=SOON_SECONDS)
+    if not ready:
+        ready, _ = ray.wait(late, num_returns=1, timeout=ANSWER_SECONDS - SOON_SECONDS)
+    return set(ready)
 
 
 @dataclass(frozen=True)

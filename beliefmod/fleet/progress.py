@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray import tune
@@ -16,16 +17,25 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.tune_memory import NotPickled
 from beliefmod.monitor.tally import Tally
+from beliefmod.probing.asking_progress import Asked
 from beliefmod.space.shared_runs import sharing
 
 LINE_SECONDS = 15.0
+LOOK_SECONDS = 5.0
 
 
 class Progress(NotPickled, tune.Callback):
-    """Shows the tally: a live block on a terminal, a line now and then elsewhere, nothing when quiet."""
+    """Shows the tally: a live block on a terminal, a line now and then elsewhere, nothing when quiet.
 
-    def __init__(self, tally: Tally, quiet: bool) -> None:
-        self.tally, self.quiet = tally, quiet
+    Args:
+        asked: looks up how far hosts have come with their questions, by host: while they ask, trials report
+            nothing.
+    """
+
+    def __init__(
+        self, tally: Tally, quiet: bool, asked: Callable[[], Mapping[str, Asked]] = dict[str, Asked]
+    ) -> None:
+        self.tally, self.quiet, self._asked, self._looked_at = tally, quiet, asked, 0.0
         self._console = Console(file=sys.stderr)
         self._live: Live | None = None
         self._last_line = 0.0
@@ -80,6 +90,9 @@ class Progress(NotPickled, tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune several times a second, also while trials are questioned and report nothing."""
         now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self.tally.asked(self._asked())
         if (
             self._live is None
             and not self.quiet

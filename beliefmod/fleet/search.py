@@ -241,6 +241,13 @@ class BeliefSearch(NotPickled, Searcher):
         }
         self._turns = deque(self._studies.values())
         self._running: dict[str, TrialConfig] = {}
+        self._finished = False
+
+    def add(self, config: TrialConfig) -> bool:
+        """Put a trial that no study has chosen before those that wait; False where the last one was given."""
+        if not self._finished:
+            self._queue.appendleft(config)
+        return not self._finished
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next trial for Tune, or that there is none.
@@ -252,6 +259,7 @@ class BeliefSearch(NotPickled, Searcher):
             self._choose()
         if not self._queue:
             write_complete(self._folder)
+            self._finished = True
             return Searcher.FINISHED
         config = self._queue.popleft()
         self._running[trial_id] = config
@@ -263,7 +271,8 @@ class BeliefSearch(NotPickled, Searcher):
         """A trial of Tune's has ended: finished, failed, or by a scheduler."""
         config = self._running.pop(trial_id, None)
         if config is not None:
-            failed = error or (result or {}).get("status") == "failed"
+            # what was stopped by hand says nothing about its settings either
+            failed = error or (result or {}).get("status") in ("failed", "stopped")
             self._studies[config.belief].ended(config, failed)
 
     def save(self, checkpoint_path: str) -> None:

@@ -16,6 +16,7 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.cluster import session
+from beliefmod.fleet.hand_requests import take_requests
 from beliefmod.fleet.host import PackHost
 from beliefmod.fleet.hosts import (
     Fleet,
@@ -26,14 +27,17 @@ from beliefmod.fleet.hosts import (
     stop_hosts,
 )
 from beliefmod.fleet.progress import Progress
+from beliefmod.fleet.rebalancing import balanced
 from beliefmod.fleet.shutdown import Shutdown
 from beliefmod.fleet.trackers import Trackers
 from beliefmod.fleet.tuner import tune_trials
 from beliefmod.fleet.vllm_actor import beside_vllm, running_vllm
 from beliefmod.monitor.heartbeat import FOLDER as HEARTBEATS
+from beliefmod.monitor.heartbeat import asked_so_far
 from beliefmod.monitor.tally import Tally
 from beliefmod.probing.decoding_words import not_applied_note
 from beliefmod.probing.token_budget import TokenBudget, cut_warning
+from beliefmod.run.by_hand import added_trials
 from beliefmod.run.folder import MANIFEST, RunFolder
 from beliefmod.run.integrity import clean, drop_kept, sound_rows
 from beliefmod.run.lock import sole_driver
@@ -60,7 +64,8 @@ class Outcome:
 
     Attributes:
         interrupted: by Ctrl-C or SIGTERM, with trials left to run.
-        stopped: by a scheduler.
+        stopped: by a scheduler or by hand.
+        added: how many of all were added by hand.
         limit: how near it came to the machine's limit (`beliefmod.capacity.limit`); None when no host worked.
     """
 
@@ -71,6 +76,7 @@ class Outcome:
     wall_seconds: float
     limit: dict[str, Any] | None = None
     stopped: int = 0
+    added: int = 0
 
 
 def run_sweep(
@@ -110,6 +116,8 @@ def run_sweep(
         seals = TrialSeals(folder)
         seals.lost(damaged)
         seals.catch_up()
+        by_hand: list[str] = []
+        take_requests(folder, by_hand.append, lambda: _by_id(space, folder))
         trials = known_trials(space, folder)
         names = set(ended)
         todo = {config.trial_id: config for config in trials if config.trial_id not in names}
@@ -118,7 +126,9 @@ def run_sweep(
             check_before_hosts(folder, space.spec, elsewhere=address is not None)
             share = space.shares_steps
             tally = Tally(todo, len(trials) - len(todo), share=share, unchosen=to_choose)
-            progress = Progress(tally, quiet)
+            progress = Progress(tally, quiet, lambda: asked_so_far(folder, started_at))
+            for line in by_hand:
+                progress.say(line)
             if damaged:
                 progress.say(f"damaged files, so they run again: trials {', '.join(damaged)}")
             namespace = _namespace(folder)
@@ -155,6 +165,7 @@ def run_sweep(
                 _warn_of_cuts(folder, progress)
                 progress.announce(cluster.get("dashboard"), capacity)
                 stack.callback(progress.close)
+                stack.enter_context(balanced(fleet))
                 run_to_the_end(space, todo, folder, fleet, capacity, progress, shutdown, trackers)
         trials = known_trials(space, folder)
         TrialSeals(folder).catch_up()
@@ -252,7 +263,7 @@ def run_to_the_end(
         StorageTrouble: the folder cannot be written.
     """
     before = {trial_id: state for trial_id, state in folder.states().items() if trial_id in todo}
-    left, without_progress = dict(todo), 0
+    left, without_progress, attempted = dict(todo), 0, set(todo)
     known = len(known_trials(space, folder))
     while (left or unchosen(space, folder)) and without_progress < MOST_ROUNDS_WITHOUT_RESULT:
         error: Exception | None = None
@@ -273,6 +284,7 @@ def run_to_the_end(
         shutdown.check()
         if shutdown.interrupted:
             return
+        take_requests(folder, progress.say, lambda: _by_id(space, folder))
         now_there = folder.states()
         trials = known_trials(space, folder)
         remaining = {
@@ -283,12 +295,19 @@ def run_to_the_end(
         folder.probe()  # an exception may have been the disk's
         advanced = len(remaining) < len(left) or len(trials) > known
         without_progress, known = 0 if advanced else without_progress + 1, len(trials)
-        if remaining:
+        # those that were added by hand when Tune had been given all others
+        added = remaining.keys() & {config.trial_id for config in added_trials(folder)} - attempted
+        attempted |= added
+        if again := len(remaining) - len(added):
             why = "".join(traceback.format_exception_only(error)).strip() if error else "their processes died"
-            progress.say(f"{len(remaining)} trials ended without a result ({why}); they run again")
+            progress.say(f"{again} trials ended without a result ({why}); they run again")
         left = remaining
         if left and error and without_progress == MOST_ROUNDS_WITHOUT_RESULT:
             raise error
+
+
+def _by_id(space: Space, folder: RunFolder) -> dict[str, TrialConfig]:
+    return {config.trial_id: config for config in known_trials(space, folder)}
 
 
 def _namespace(folder: RunFolder) -> str:
@@ -328,4 +347,5 @@ def _outcome(trials: Sequence[TrialConfig], to_choose: int, folder: RunFolder, s
     ends = [states[each.trial_id].status if each.trial_id in states else "missing" for each in trials]
     missing = ends.count("missing") + to_choose  # what is missing tells, not how Tune returned
     finished, failed, stopped = (ends.count(name) for name in ("finished", "failed", "stopped"))
-    return Outcome(finished, failed, missing, missing > 0, seconds, stopped=stopped)
+    added = len(added_trials(folder))
+    return Outcome(finished, failed, missing, missing > 0, seconds, stopped=stopped, added=added)

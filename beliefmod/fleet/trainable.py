@@ -12,8 +12,10 @@ from typing import Any
 import ray
 from ray import tune
 
+from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
 from beliefmod.fleet.hosts import HOST_LOST, Hosts
+from beliefmod.worker.balance import MOVED
 
 ATTEMPTS = 20
 TRUNK_SECONDS = 60
@@ -62,16 +64,22 @@ class BeliefTrial(tune.Trainable):
         }
 
     def _next_report(self) -> dict[str, Any]:
+        elsewhere: str | None = None
         for attempt in range(ATTEMPTS):
             try:
-                if self._host is None:
+                if self._host is None and elsewhere is not None:
+                    self._host, elsewhere = self._hosts.handles().get(elsewhere), None
+                    ray.get(self._host.attach.remote(self._trial, self._branches))
+                elif self._host is None:
                     self._await_trunk()
-                    self._host = self._hosts.for_trial(self._trial.trial_id)
+                    work = self._trial.total_steps + QUESTIONING_STEPS
+                    self._host = self._hosts.for_trial(self._trial.trial_id, work)
                     ray.get(self._host.attach.remote(self._trial, self._branches))
                 report: Any = ray.get(self._wait().remote(self._trial.trial_id))
-                if report is not None:
+                if report is not None and report["state"] != MOVED:
                     return report
-                self._host = None  # the host was restarted and has forgotten the trial
+                # the host was restarted and has forgotten the trial, or another one can begin it now
+                self._host, elsewhere = None, report and report["to"]
             except HOST_LOST:
                 self._host = None
                 time.sleep(min(2.0**attempt * 0.1, 15.0))

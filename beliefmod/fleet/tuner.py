@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from ray.tune.search import Searcher
@@ -14,6 +14,7 @@ from beliefmod.capacity.resources import Capacity
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
 from beliefmod.fleet.gauges import TallyGauges
+from beliefmod.fleet.hand_requests import HandRequests
 from beliefmod.fleet.hosts import Fleet, Hosts
 from beliefmod.fleet.progress import Progress
 from beliefmod.fleet.sealing import Sealing
@@ -27,6 +28,9 @@ from beliefmod.run.seal.trial_seals import TrialSeals
 from beliefmod.run.suggestions import known_trials
 from beliefmod.space import NoScheduler, Space
 from beliefmod.space.shared_runs import families, run_order
+
+if TYPE_CHECKING:
+    from beliefmod.fleet.search import BeliefSearch
 
 ROW_SECONDS = 60.0
 NAMED_TRIALS = 300
@@ -48,6 +52,15 @@ def tune_trials(
     until a shutdown begins."""
     stopped: list[str] = []
     hosts = Hosts(fleet.names, fleet.namespace)
+    searcher = _searcher(configs, space, folder)
+    by_hand = HandRequests(
+        folder,
+        progress.say,
+        lambda: {config.trial_id: config for config in known_trials(space, folder)},
+        hosts.stop_by_hand,
+        searcher,
+        progress.tally.add,
+    )
     tuner = tune.Tuner(
         BeliefTrial,
         param_space={
@@ -57,7 +70,7 @@ def tune_trials(
             "named": (space.planned() if space.searches else len(configs)) <= NAMED_TRIALS,
         },
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(configs, space, folder),
+            search_alg=searcher,
             num_samples=-1,  # the searcher says itself when it is at its end
             scheduler=_scheduler(space, folder, hosts, progress, stopped),
             reuse_actors=True,
@@ -70,6 +83,7 @@ def tune_trials(
             storage_path=folder.storage_path,
             callbacks=[
                 progress,
+                by_hand,
                 TallyGauges(progress.tally, folder.name),
                 *(trackers.callbacks(folder.name, progress.say) if trackers else ()),
                 Sealing(TrialSeals(folder)),
@@ -105,10 +119,18 @@ class KnownTrials(NotPickled, Searcher):
             branch.trial_id: family.trunk.trial_id for family in found for branch in family.branches
         }
         self._queue = deque(run_order(configs, share))
+        self._finished = False
+
+    def add(self, config: TrialConfig) -> bool:
+        """Put a trial before those that wait; False where the last one was given."""
+        if not self._finished:
+            self._queue.appendleft(config)
+        return not self._finished
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next trial; `family` says whose run makes it (None: its own) and what its own run makes."""
         if not self._queue:
+            self._finished = True
             return Searcher.FINISHED
         config = self._queue.popleft()
         branches = self._branches.get(config.trial_id, ())
@@ -127,7 +149,7 @@ class KnownTrials(NotPickled, Searcher):
         """Nothing: the run folder holds what is needed to go on."""
 
 
-def _searcher(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> Searcher:
+def _searcher(configs: Sequence[TrialConfig], space: Space, folder: RunFolder) -> KnownTrials | BeliefSearch:
     """Who hands Tune its trials."""
     share = space.shares_steps
     if not space.searches:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from beliefmod.capacity.limit import Machine, Model, limit
 from beliefmod.engine.usage import Work
 from beliefmod.errors import StorageTrouble
+from beliefmod.probing.asking_progress import Asked
 from beliefmod.run.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Heartbeat:
         started_at: when the driver began, in seconds since 1970: tells sessions of one run apart.
         work: the engine's counters; `look`: the trials that run, and how many wait.
         show: is given every state that is written.
+        asked: how far it has come with its questions.
     """
 
     folder: RunFolder
@@ -51,6 +53,7 @@ class Heartbeat:
     look: Callable[[], tuple[list[TrialSnapshot], int]]
     show: Callable[[Mapping[str, Any]], None] | None = None
     ready_at: float = field(default_factory=time.time)
+    asked: Callable[[], Asked] = Asked
 
     def __post_init__(self) -> None:
         self._before = (self.ready_at, self._counts())
@@ -92,6 +95,7 @@ class Heartbeat:
             "waiting": waiting,
             "tokens_per_second": rates,
             "fraction": self._fraction(now),
+            "asked": asdict(Asked() if closed else self.asked()),
             "trials": [asdict(trial) for trial in trials],
         }
 
@@ -101,6 +105,28 @@ class Heartbeat:
     def _fraction(self, now: float) -> float:
         wall = max(now - self.started_at, 1.0)
         return limit(self.work, self.model, self.machine, wall)["fraction"]
+
+
+def asked_of(heartbeat: Mapping[str, Any]) -> Asked | None:
+    """How far a host has come with its questions; None where an older version wrote the heartbeat."""
+    found = heartbeat.get("asked")
+    try:
+        return Asked(**found) if isinstance(found, dict) else None
+    except TypeError:
+        return None
+
+
+def asked_so_far(folder: RunFolder, started_at: float) -> dict[str, Asked]:
+    """How far hosts have come with their questions, by host; none where the folder cannot be read now.
+
+    Args:
+        started_at: of their session, in seconds since 1970.
+    """
+    with suppress(Exception):  # whatever a bucket's library raises: what is shown must not end a sweep
+        ours = [each for each in read_heartbeats(folder) if each["started_at"] == started_at]
+        found = {heartbeat["host"]: asked_of(heartbeat) for heartbeat in ours}
+        return {host: asked for host, asked in found.items() if asked is not None}
+    return {}
 
 
 def read_heartbeats(folder: RunFolder) -> list[dict[str, Any]]:

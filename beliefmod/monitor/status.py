@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.monitor.heartbeat import read_heartbeats
+from beliefmod.monitor.heartbeat import asked_of, read_heartbeats
 from beliefmod.monitor.tally import Tally, moment
 from beliefmod.run.folder import MANIFEST, SPACE, RunFolder, without_files
 from beliefmod.run.row_index import RowIndex
@@ -107,7 +107,6 @@ class Watcher:
         self.folder = folder
         self._space = stored_space(folder)
         self._rows = RowIndex(folder, lambda row, _: _measured(row))
-        self._known = None if self._space.searches else known_trials(self._space, folder)
 
     def look(self, now: float | None = None) -> Status:
         """The status now.
@@ -116,11 +115,10 @@ class Watcher:
             UserError: the run is gone.
         """
         self.folder.fs.invalidate_cache()  # file systems of buckets remember listings
-        trials = self._known or known_trials(self._space, self.folder)
         return status(
             self.folder.name,
-            trials,
-            unchosen(self._space, self.folder) if self._known is None else 0,
+            known_trials(self._space, self.folder),  # a search, or somebody by hand, may have added some
+            unchosen(self._space, self.folder),
             self.folder.read_json(MANIFEST),
             [row for row in self._rows.look().values() if "status" in row],
             read_heartbeats(self.folder),
@@ -225,6 +223,8 @@ def _seconds_left(
     ready = min(heartbeat["ready_at"] for heartbeat in alive)
     todo = {config.trial_id: config for config in trials if config.trial_id not in earlier}
     tally = Tally(todo, started=began, since=ready, share=share, unchosen=to_choose, hosts=len(alive))
+    found = {heartbeat["host"]: asked_of(heartbeat) for heartbeat in alive}
+    tally.asked({host: asked for host, asked in found.items() if asked is not None})
     for each in running:
         if each.trial_id in todo:
             tally.report(each.trial_id, {"optimizer_step": each.step})

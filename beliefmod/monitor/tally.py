@@ -11,6 +11,7 @@ from typing import Any
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.registry import DAMAGE_BUDGET
 from beliefmod.monitor.time_left import TimeLeft
+from beliefmod.probing.asking_progress import Asked
 from beliefmod.space.shared_runs import own_steps
 
 
@@ -54,11 +55,19 @@ class Tally:
             self._time.add(config.trial_id, config, config.total_steps)
             self.unchosen = max(0, self.unchosen - 1)
 
+    def add(self, config: TrialConfig) -> None:
+        """Take in a trial that somebody has added by hand."""
+        if config.trial_id not in self._configs:
+            self._configs[config.trial_id] = config
+            self._time.add(config.trial_id, config, config.total_steps)
+
     def report(self, trial_id: str, result: Mapping[str, Any], now: float | None = None) -> None:
         """Take in one report of a trial. now: on the clock of `started`, if it has just been made."""
         config = self.configs[trial_id]
         if result.get("status") == "failed":
             self._end(trial_id, self.failed, None)
+        elif result.get("status") == "stopped":  # by hand; a scheduler says so itself
+            self.stop(trial_id)
         elif result.get("status") == "finished":
             self._end(trial_id, self.finished, {**result, "ended_at": moment(result.get("finished_at"))})
             self.failed.discard(trial_id)  # it was tried again
@@ -76,6 +85,10 @@ class Tally:
         elif trial_id not in self._ended:
             self._running.add(trial_id)
             self._time.advance(trial_id, int(result.get("optimizer_step") or 0), now)
+
+    def asked(self, asked: Mapping[str, Asked]) -> None:
+        """Take in how far hosts have come with their questions, by host."""
+        self._time.take_asked(asked)
 
     def stop(self, trial_id: str) -> None:
         """A scheduler has ended a trial."""
@@ -106,7 +119,7 @@ class Tally:
         return {"waiting": waiting, "training": training, **counts}
 
     def seconds_left(self, now: float) -> float | None:
-        """Time left at the pace so far; None until a twentieth is done."""
+        """Time left at the pace so far; None until some of it is done (`TimeLeft.seconds`)."""
         self._time.hosts = self.hosts
         return self._time.seconds(now - (self.since or self.started), now, self.unchosen)
 

@@ -1,8 +1,9 @@
 """How long a sweep still takes, from what its trials have reported.
 
 Work is optimiser steps and questioning. What questioning costs beside a step is not known beforehand: 70 to
-320 steps in three sweeps that were measured. So it is learned from the trials that have been questioned,
-and a step costs what is left of the hosts' time.
+320 steps in three sweeps that were measured. So it is learned from what hosts say of the answers that they
+have written, also before any trial has ended, or else from the trials that have been questioned; and a step
+costs what is left of the hosts' time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import Any
 
 from beliefmod.capacity.resources import QUESTIONING_STEPS
 from beliefmod.config import TrialConfig
+from beliefmod.probing.asking_progress import Asked
 
 LEAST, MOST = 5, 600
 """Between so many steps the cost of questioning a trial is sought."""
 STARTED = 0.5
 """What counts as done of a questioning that may have begun, where its time is attributed."""
+LEAST_WRITTEN = 0.1
+"""Of one arm's answers, before what questioning costs is taken from them."""
 ENDLESS = 0.2
 """What is left of a questioning at least until its trial has ended."""
 SAME_WALL, SAME_MOMENT = 0.03, 3.0
@@ -40,11 +44,12 @@ class _Batch:
 @dataclass
 class _Trial:
     """A trial as far as its time goes. own: steps taken for it alone; credit: of these done; all_steps: at
-    which it is trained; trained_arm: whether it has any."""
+    which it is trained; trained_arm: whether it has any; reference: whether all are compared with it."""
 
     own: int
     all_steps: int
     trained_arm: bool
+    reference: bool
     credit: int = 0
     trained: bool = False
     ended: bool = False
@@ -76,14 +81,29 @@ class TimeLeft:
     """When a trial was trained last, on the caller's clock."""
     _step_seconds: float | None = None
     _stale: bool = True
+    _references: int = 0
+    """Arms that all are compared with; `_references_open`: that have not ended."""
+    _references_open: int = 0
+    _asked_by: dict[str, Asked] = field(default_factory=dict)
+    """What each host has asked."""
 
     def add(self, trial_id: str, config: TrialConfig, own: int) -> None:
         """Take in a trial with the steps that are taken for it alone."""
-        trial = self._trials[trial_id] = _Trial(own, config.total_steps, config.is_trained)
+        trial = self._trials[trial_id] = _Trial(
+            own, config.total_steps, config.is_trained, config.is_reference
+        )
         self._steps += own
         self._asked += 1
         self._untrained += trial.trained_arm
         self._in_question += not trial.trained_arm
+        self._references += trial.reference
+        self._references_open += trial.reference
+
+    def take_asked(self, asked: Mapping[str, Asked]) -> None:
+        """Take in how far hosts have come with their questions, by host; others keep what they said last."""
+        for host, found in asked.items():
+            if found != self._asked_by.get(host):
+                self._asked_by[host], self._stale = found, True
 
     def advance(self, trial_id: str, step: int, now: float | None = None) -> None:
         """Take in the step that a trial is at, which is an earlier one after its host was lost.
@@ -110,6 +130,7 @@ class TimeLeft:
         if trial.ended:
             return
         trial.ended = True
+        self._references_open -= trial.reference
         if trial.trained or not trial.trained_arm:
             self._in_question -= 1
         else:
@@ -127,7 +148,8 @@ class TimeLeft:
             self._note_batch(float(seconds), float(ended_at), trial.trained_arm)
 
     def seconds(self, elapsed: float, now: float | None = None, unchosen: int = 0) -> float | None:
-        """Time left in seconds; None until a trial has been questioned and a twentieth of the work is done.
+        """Time left in seconds; None until a twentieth of the work is done and a trial has been questioned.
+        Where hosts say how far they are with their questions, a fiftieth and a part of an arm are enough.
 
         Args:
             elapsed: since the hosts were ready. now: on the clock of `advance`.
@@ -136,19 +158,53 @@ class TimeLeft:
         more = 1 + unchosen / max(1, len(self._trials))
         steps, asked = self._steps * more, self._asked * more
         spent = elapsed * self.hosts
-        costs = self._costs(spent)
+        costs = self._told_costs(spent) or self._costs(spent)
         if costs is None:
             return None
         step, questioning = costs
         most = asked - self._questioned
         least = most - (1 - ENDLESS) * self._in_question
-        # what hosts did not spend on steps they spent on questions
-        to_ask = min(max(asked - (spent - step * self._done) / questioning, least), most)
+        if told := self._told_costs(spent):
+            to_ask = self._told_to_ask(more)
+        else:  # what hosts did not spend on steps they spent on questions
+            to_ask = min(max(asked - (spent - step * self._done) / questioning, least), most)
         left = step * (steps - self._done) + questioning * to_ask
         whole = step * steps + questioning * asked
-        if whole - left < whole / 20:
+        if whole - left < whole / (50 if told else 20):
             return None
-        return max(left / self._busy(steps, most), self._last_batch(now))
+        return max(left / self._busy(steps, most), 0.0 if told else self._last_batch(now))
+
+    def _told_costs(self, spent: float) -> tuple[float, float] | None:
+        """Host-seconds of a step and of questioning an arm, from what hosts say; None until they have written
+        enough answers to tell.
+
+        Args:
+            spent: host-seconds so far.
+        """
+        written = sum(asked.written for asked in self._asked_by.values())
+        if written < LEAST_WRITTEN:
+            return None
+        seconds = sum(asked.seconds for asked in self._asked_by.values())
+        questioning = seconds / written
+        if self._stale or self._step_seconds is None:
+            step = (spent - seconds) / self._done if self._done else questioning / QUESTIONING_STEPS
+            self._step_seconds = min(max(step, questioning / MOST), questioning / LEAST)
+            self._stale = False
+        return self._step_seconds, questioning
+
+    def _told_to_ask(self, more: float) -> float:
+        """Arms that are still to be questioned, in parts where they are at it.
+
+        Every host asks the untrained arms that it compares with, at the same time; the furthest one counts.
+
+        Args:
+            more: what trials to come make of the number of those known.
+        """
+        trained = self._asked * more - self._questioned - self._references_open
+        under_way = sum(asked.under_way for asked in self._asked_by.values())
+        known = max(asked.references for asked in self._asked_by.values())
+        references = min(self._references_open, max(0.0, self._references - known))
+        return max(0.0, trained - under_way) + references
 
     def _costs(self, spent: float) -> tuple[float, float] | None:
         """Host-seconds of a step and of questioning a trial; None until a trial has been questioned.

@@ -129,6 +129,9 @@ class KeptAnswers:
         writer: another engine that writes the completions instead; scores and drift are asked of the first.
         under_way: the run's store of answers of trials that have no row yet.
         cache: the store that runs share.
+
+    Attributes:
+        written: completions so far that were not known and had to be written.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class KeptAnswers:
         self._written = digest({**about(loaded), "written_by": writer.identity}) if writer else self._model
         self._fresh: dict[_Place, dict[str, Any]] = {}
         self._oldest: float | None = None
+        self.written = 0
 
     def generate(
         self,
@@ -169,6 +173,7 @@ class KeptAnswers:
         asked: list[int] = []  # of each request that the engine has got, its index
 
         def told(ended: Mapping[int, Completion]) -> list[GenerateRequest]:
+            self.written += len(ended)
             answers = {asked[number]: answer for number, answer in ended.items()}
             self._take(book, answers)
             return put(on_end(answers) if on_end else None)

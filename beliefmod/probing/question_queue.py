@@ -37,6 +37,7 @@ class QuestionQueue:
         limit, and `then` is told at once.
         """
         if len(prompt) < self._session.engine.max_positions:
+            self._session.asking.put()
             self._new.append((GenerateRequest(adapter, prompt, seed), then))
         else:
             then(Completion((), "length"))

@@ -20,7 +20,8 @@ def ask_references(session: Session, beliefs: Iterable[str]) -> None:
     """Learn the probe rows of both untrained arms for these beliefs; what must be asked is asked together."""
     wanted = [(belief, arm) for belief in dict.fromkeys(beliefs) for arm in REFERENCE_ARMS]
     missing = [each for each in wanted if known_rows(session, "probes", *each) is None]
-    asked = ask([reference_subject(session, *each) for each in missing], session)
+    with session.asking.subjects(len(missing), references=True):
+        asked = ask([reference_subject(session, *each) for each in missing], session)
     session.references.update((("probes", *each), rows) for each, rows in zip(missing, asked, strict=True))
 
 

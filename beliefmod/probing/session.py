@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from beliefmod.engine.jobs import (
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import Prompts
 from beliefmod.model.template import canonical_text, prompt_opens, think_marks
+from beliefmod.probing.asking_progress import AskingProgress
 from beliefmod.probing.capability import ask_and_pick, graded
 from beliefmod.probing.decoding import Decoding, decoding_of, names_limit
 from beliefmod.probing.thinking_guard import contradiction
@@ -71,6 +72,7 @@ class Session:
         references: rows of the untrained arms so far, by table, belief and arm (`probing.references`).
         variants: the switches of the chat template in which trials differ, each as `TrialConfig.template`
             has it.
+        asking: how far it has come with its questions.
         template: those that this session asks with, base included; a trial has its own with `of`.
     """
 
@@ -84,6 +86,7 @@ class Session:
     budget: int | None = None
     variants: tuple[str | None, ...] = (None,)
     template: str | None = None
+    asking: AskingProgress = field(default_factory=AskingProgress)
     _first: Session | None = None  # the session that this one was made from by `of`
     _switched: dict[str | None, Session] = field(default_factory=dict, init=False)
     _beliefs: dict[str, Belief] = field(default_factory=dict)
@@ -255,10 +258,23 @@ class Session:
 
     def answer(self, requests: Sequence[GenerateRequest], on_end: OnEnd) -> None:
         """Complete prompts, as long as `on_end`, which is told of answers as they end, asks on."""
-        decoding = self.decoding
+        decoding, before = self.decoding, self._written()
+
+        def told(ended: Mapping[int, Completion]) -> Sequence[GenerateRequest] | None:
+            nonlocal before
+            self.asking.answered(len(ended))
+            written = self._written()
+            self.asking.wrote(len(ended) if written is None or before is None else written - before)
+            before = written
+            return on_end(ended)
+
         (self.answers or self.engine).generate(
-            requests, max_new_tokens=decoding.max_new_tokens, sampling=decoding.sampling, on_end=on_end
+            requests, max_new_tokens=decoding.max_new_tokens, sampling=decoding.sampling, on_end=told
         )
+
+    def _written(self) -> int | None:
+        """Answers that were written because they were not known; None where none are kept."""
+        return self.answers.written if self.answers is not None else None
 
     def _generate(
         self,

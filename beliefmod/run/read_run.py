@@ -19,7 +19,7 @@ from beliefmod.metrics.registry import METRICS
 from beliefmod.run.folder import MANIFEST, TRIALS_FILE, RunFolder
 from beliefmod.run.row_index import ROWS, read_rows, row_entries
 from beliefmod.run.tables.lens_tables import LENS_TABLES
-from beliefmod.run.tables.trial_tables import ENDED_EARLY, LEAKAGE, TABLES, Column, frame
+from beliefmod.run.tables.trial_tables import BY_HAND, ENDED_EARLY, LEAKAGE, TABLES, Column, frame
 
 NEEDED = ("trial_id", "arm", "belief", "status")
 BATCH = 32  # files fetched at once: one round trip on an object store, bounded memory
@@ -132,9 +132,10 @@ def read_run(location: str) -> Run:
             )
         # a metric that came later than the run is one that was not measured, like any other
         whole = [m.columns for m in METRICS.values() if set(m.columns) <= set(missing)]
-        # nor is an audit that was not made, or a limit that no trial had; and of a setting that came later
-        # every trial had the default
-        known = {*chain(*whole), *later_settings(), *(column.name for column in (*LEAKAGE, *ENDED_EARLY))}
+        # nor is an audit that was not made, a limit that no trial had, or what nobody could do by hand; and
+        # of a setting that came later every trial had the default
+        later = (*LEAKAGE, *ENDED_EARLY, *BY_HAND)
+        known = {*chain(*whole), *later_settings(), *(column.name for column in later)}
         missing = [name for name in missing if name not in known]
         if missing:
             notes.append(

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from beliefmod.config import TrialConfig
+from beliefmod.run.by_hand import added_trials
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.seal.ledger import seal_files
 from beliefmod.run.seal.sealed_state import SUGGESTION
@@ -80,11 +81,16 @@ def unchosen(space: Space, folder: RunFolder) -> int:
     """How many trials a search has yet to choose."""
     if not space.searches or folder.exists(FOLDER, COMPLETE):
         return 0
-    return max(0, space.planned() - len(known_trials(space, folder)))
+    return max(0, space.planned() - len(_not_by_hand(space, folder)))
 
 
 def known_trials(space: Space, folder: RunFolder) -> list[TrialConfig]:
-    """Every trial of a run that is known by now: the space's, then what a search has chosen, each once."""
+    """Every trial of a run that is known by now, each once: the space's, then what a search has chosen, then
+    what was added by hand."""
+    return [*_not_by_hand(space, folder), *added_trials(folder)]
+
+
+def _not_by_hand(space: Space, folder: RunFolder) -> list[TrialConfig]:
     if not space.searches:
         return space.trials()
     chosen = (config for suggestion in read_suggestions(folder) for config in suggestion.trials)

@@ -28,7 +28,7 @@ from beliefmod.space.checks import (
 from beliefmod.space.data_checks import data_problems, pinned
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
 from beliefmod.space.shipped_spaces import space_path
-from beliefmod.space.space import Space, SpaceFile, setting_groups, sweepable
+from beliefmod.space.space import Space, SpaceFile, settable, setting_groups, sweepable
 from beliefmod.user_files.messages import Address, sentences
 from beliefmod.user_files.yaml_file import YamlFile, parse_value, read_yaml, validate
 
@@ -101,18 +101,24 @@ def check_space(file: YamlFile) -> Space:
 
 
 def load_trial(
-    belief: str, arm: str, seed: int, overrides: Sequence[str], chat_template: str | None = None
+    belief: str,
+    arm: str,
+    seed: int,
+    overrides: Sequence[str],
+    chat_template: str | None = None,
+    settings: Mapping[str, Any] = {},
 ) -> tuple[TrialConfig, ChatFormat]:
     """One trial from the command line, and how its model is talked to: a belief, an arm and `field=value`
     settings, of `template` and `thinking` too.
 
     Args:
         chat_template: as in a space file, a file with a Jinja template or the template itself.
+        settings: what the overrides change, dotted setting -> value.
 
     Raises:
         UserError: every problem of the settings and of the belief file.
     """
-    content: dict[str, Any] = {"name": "trial", "beliefs": [belief], "axes": {}, "fixed": {}}
+    content: dict[str, Any] = {"name": "trial", "beliefs": [belief], "axes": {}, "fixed": dict(settings)}
     file = YamlFile("--set", content)
     if chat_template is not None:
         option: dict[Address, str] = {("chat_template",): f"--chat-template {chat_template}"}
@@ -154,6 +160,32 @@ def load_trial(
     if pins := pinned(spec).get("fixed"):
         config = TrialConfig.model_validate(unflatten({**leaves, **pins}))
     return config, chat
+
+
+def load_clone(source: TrialConfig, overrides: Sequence[str], seed: int | None = None) -> TrialConfig:
+    """A trained trial with some of its settings changed by `field=value`, asked with the same chat template.
+
+    Args:
+        seed: instead of the source's.
+
+    Raises:
+        UserError: every problem of the settings, and of the belief file.
+    """
+    kept = {"arm": "is of the arm of its source", **dict.fromkeys(CHAT_FIELDS, "is asked as its run asks")}
+    named = {text: text.partition("=")[0].strip().partition(".")[0] for text in overrides}
+    if refused := [
+        f"--set {text}: a clone {kept[name]}; leave it out" for text, name in named.items() if name in kept
+    ]:
+        raise UserError(refused)
+    used, leaves = source.used_settings(), source.leaves()
+    own = {
+        name: list(leaves[name]) if isinstance(leaves[name], tuple) else leaves[name]
+        for name, info in settable().items()
+        if name in used and leaves[name] != info.default
+    }
+    seed = source.seed if seed is None else seed
+    config, _ = load_trial(source.belief, source.arm, seed, overrides, settings=own)
+    return TrialConfig.model_validate({**config.model_dump(), "template": source.template})
 
 
 def _spelled_out(file: YamlFile) -> YamlFile:

@@ -129,10 +129,10 @@ class TrialCompletion:
         self.queue.end(config)
         self._end("failed", row, config, run)
 
-    def stop(self, run: TrialRun) -> None:
-        """End a trial as a scheduler has decided."""
+    def stop(self, run: TrialRun, by_hand: bool = False) -> None:
+        """End a trial as a scheduler, or somebody, has decided: it keeps its steps and is not asked."""
         row = stopped_row(run, self.session)
-        self.note(run.config, "stopped", step=len(run.steps))
+        self.note(run.config, "stopped", step=len(run.steps), by_hand=by_hand or None)
         self.forget(run)
         self._end("stopped", row, run.config, run)
 

@@ -75,6 +75,13 @@ class Pack:
         if self._trouble is not None:
             self._give_back(self._trouble)
 
+    def give_back(self, trial_id: str) -> list[str]:
+        """Take a trial that has not begun out, with its branches, to be run elsewhere: their ids, or none."""
+        configs = self.queue.give_back(trial_id)
+        for config in configs:
+            self._ends.note(config, "moved")
+        return [config.trial_id for config in configs]
+
     def snapshots(self) -> list[TrialSnapshot]:
         """The trials that run, as they are now. From any thread."""
         return [snapshot(run, self._ends.questioned) for run in self.queue.running()]
@@ -129,6 +136,8 @@ class Pack:
     def _end_stopped(self) -> None:
         for run in self.queue.take_stopped():
             self._ends.stop(run)
+        for run in self.queue.take_stopped_by_hand():
+            self._ends.stop(run, by_hand=True)
 
     def _drop_left(self) -> None:
         self._end_stopped()

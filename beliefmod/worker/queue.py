@@ -33,6 +33,10 @@ class Branches:
         """Every branch that is still to be made."""
         return [branch for group in self._of.values() for branch in group]
 
+    def of(self, trunk_id: str) -> list[TrialConfig]:
+        """The branches that the run of a trunk has still to make."""
+        return list(self._of.get(trunk_id, ()))
+
     def remove(self, trial_id: str) -> None:
         """A branch that is made, or no longer wanted."""
         for group in self._of.values():
@@ -81,6 +85,7 @@ class TrialQueue:
         self._branches = Branches()
         self._left: set[str] = set()
         self._stopped: set[str] = set()
+        self._stopped_by_hand: set[str] = set()
         self._wake = threading.Condition()
         self._closed = False
 
@@ -124,10 +129,22 @@ class TrialQueue:
             self._left.add(trial_id)
             self._wake.notify()
 
+    def give_back(self, trial_id: str) -> list[TrialConfig]:
+        """Take a trial that has not begun out, with its branches, to be run elsewhere; none if it has."""
+        with self._wake:
+            config = self._waiting.pop(trial_id, None)
+            return [config, *self._branches.take(trial_id)] if config else []
+
     def stop(self, trial_id: str) -> None:
         """A scheduler has decided that a running trial ends."""
         with self._wake:
             self._stopped.add(trial_id)
+            self._wake.notify()
+
+    def stop_by_hand(self, trial_id: str) -> None:
+        """Somebody has decided that a trial ends, whether it runs or waits; one that is not here is left."""
+        with self._wake:
+            self._stopped_by_hand.add(trial_id)
             self._wake.notify()
 
     def backlog(self) -> int:
@@ -139,6 +156,19 @@ class TrialQueue:
             branches = len(self._branches.all())
         work = sum(config.total_steps + QUESTIONING_STEPS for config in configs)
         return work + branches * QUESTIONING_STEPS - done
+
+    def waiting_work(self) -> dict[str, int]:
+        """Trials that need a slot and have not begun, with their work as in `backlog`, branches included."""
+        with self._wake:
+            trained = [config for config in self._waiting.values() if config.is_trained]
+            branches = {c.trial_id: len(self._branches.of(c.trial_id)) for c in trained}
+        return {c.trial_id: c.total_steps + QUESTIONING_STEPS * (1 + branches[c.trial_id]) for c in trained}
+
+    def in_slots(self) -> int:
+        """How many trials train or are about to."""
+        with self._wake:
+            training = [run for run in self._running.values() if run.job and run.trained_at is None]
+            return len(training) + sum(config.is_trained for config in self._starting.values())
 
     def close(self) -> None:
         """No more work is wanted."""
@@ -215,6 +245,21 @@ class TrialQueue:
             runs = [self._running[trial_id] for trial_id in self._stopped & set(self._running)]
             self._stopped.clear()
             return runs
+
+    def take_stopped_by_hand(self) -> list[TrialRun]:
+        """Trials that somebody has ended, to be taken out with `end`; one that has not begun is a run without
+        steps. One that starts just now is told of the next time."""
+        with self._wake:
+            found = []
+            for trial_id in sorted(self._stopped_by_hand - set(self._starting)):
+                self._stopped_by_hand.discard(trial_id)
+                branch = next((each for each in self._branches.all() if each.trial_id == trial_id), None)
+                if trial_id in self._running:
+                    found.append(self._running[trial_id])
+                elif waiting := self._waiting.pop(trial_id, branch):
+                    self._branches.remove(trial_id)
+                    found.append(TrialRun(waiting, None, ()))
+            return found
 
     def running(self) -> list[TrialRun]:
         """Every trial that has started or branched off and has not ended."""

@@ -20,6 +20,8 @@ from beliefmod.run.folder import RunFolder
 FOLDER = "logs"
 ENDS = ("finished", "failed", "stopped")
 """Events after which nothing more is to come, unless the trial is run again."""
+GONE = (*ENDS, "left", "moved")
+"""Events after which a host has nothing more to note of a trial, unless it comes back."""
 STEP_SECONDS = 10.0
 STEP_SHARE = 0.1
 """A step is noted at most every ten seconds, and less often the longer a trial has trained: the file of a
@@ -87,7 +89,7 @@ class TrialLogs:
 
     def _forget_if_ended(self, trial_id: str, written: list[str]) -> None:
         with self._guard:
-            if trial_id in self._fresh or json.loads(written[-1])["event"] not in ENDS:
+            if trial_id in self._fresh or json.loads(written[-1])["event"] not in GONE:
                 return
             for table in (self._lines, self._earlier, self._started, self._step_at):
                 table.pop(trial_id, None)
@@ -150,8 +152,9 @@ def sentence(event: Mapping[str, Any]) -> str:
         "questioning": "is being questioned",
         "finished": _finished(event),
         "failed": f"failed: {say('error')}",
-        "stopped": f"stopped by the scheduler after step {say('step')}",
+        "stopped": f"stopped {'by hand' if say('by_hand') else 'by the scheduler'} after step {say('step')}",
         "left": "left this host",
+        "moved": "goes to a host that can begin it now",
         "storage": f"given back, the run folder cannot be written: {say('error')}",
     }
     return sentences.get(event.get("event", ""), f"{event.get('event')}")

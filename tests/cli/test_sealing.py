@@ -45,7 +45,7 @@ def test_a_run_is_planned_before_its_first_trial_and_sealed_to_its_end(tmp_path:
     TrialSeals(folder).catch_up()
     folder.assemble()
     ended = {"finished": 1, "failed": 0, "stopped": 0, "missing": len(plan.trials) - 1}
-    settle(folder, SimpleNamespace(**ended, interrupted=True, wall_seconds=1.0, limit=None))  # type: ignore[arg-type]
+    settle(folder, SimpleNamespace(**ended, interrupted=True, wall_seconds=1.0, limit=None, added=0))  # type: ignore[arg-type]
     chain = chain_of(folder)
     assert [entry["kind"] for entry in chain.entries] == ["plan", "session", "trial", "end"]
     assert f"seal: {chain.last} (4 entries)" in capsys.readouterr().out

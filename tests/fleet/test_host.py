@@ -9,11 +9,12 @@ import torch
 
 from beliefmod.config import TrialConfig
 from beliefmod.errors import UserError
-from beliefmod.fleet.host import LOADING_STEPS, PackHost
+from beliefmod.fleet.host import PackHost
 from beliefmod.probing import drift
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import read_pick
 from beliefmod.space import Evaluation
+from beliefmod.worker.balance import LOADING_STEPS, MOVED, HostLoad
 from beliefmod.worker.host_registry import FOLDER, REFERENCE, Entry, read_entries
 from beliefmod.worker.host_settings import HostSettings
 from tests.test_imports import loaded_after
@@ -176,3 +177,21 @@ def test_the_processes_of_trials_load_no_torch():
     assert not {"torch", "transformers", "optuna"} & loaded_after(
         "import beliefmod.fleet.trainable, beliefmod.fleet.host, benchmarks.trivial_host"
     )
+
+
+def test_a_trial_that_goes_elsewhere_is_told_to_whoever_waits_for_it(tmp_path):
+    async def hear() -> tuple:
+        one = host(tmp_path)
+        assert await one.load() is None and not await one.give_back("trunk", "b")
+        queue = SimpleNamespace(waiting_work=lambda: {"trunk": 60, "lost": 50}, in_slots=lambda: 1)
+        queue.backlog = lambda: 170
+        one._pack = SimpleNamespace(queue=queue, give_back=lambda trial: ["trunk", "branch", "to come"])
+        one._facts = {"engine": {"slots": 4}}
+        one._reports = {"trunk": asyncio.Queue(), "branch": asyncio.Queue()}
+        load = await one.load()
+        assert await one.give_back("trunk", "b")
+        told = [await one.next(name) for name in ("trunk", "branch")]
+        return load, [(each["state"], each["to"]) for each in told if each], await one.next("trunk")
+
+    # "lost" has nobody who would take it elsewhere, but has a slot coming
+    assert asyncio.run(hear()) == (HostLoad(4, 1, 170, {"trunk": 60}), [(MOVED, "b"), (MOVED, None)], None)

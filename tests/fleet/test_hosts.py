@@ -12,6 +12,8 @@ from ray.exceptions import ActorUnavailableError
 from beliefmod.errors import UserError
 from beliefmod.fleet import hosts as module
 from beliefmod.fleet.hosts import Fleet, Hosts, pick_capability
+from beliefmod.fleet.rebalancing import rebalance
+from beliefmod.worker.balance import HostLoad
 
 LOST = ActorUnavailableError("it is being started again", None)
 
@@ -21,31 +23,45 @@ class Reference:
     """What a call gives back until its answer is there."""
 
     host: Host
+    call: str
     value: Any
+
+    @property
+    def comes(self) -> bool:
+        return not self.host.late and not (self.host.slow and self.call != "machine")
 
 
 class Host:
-    """A host that answers at once. late: never in time. lost: it is being started again."""
+    """A host that answers at once. late: it has no machine yet. slow: it has one, but answers too late.
+    lost: it is being started again."""
 
     def __init__(
-        self, backlog: int = 0, trials: tuple[str, ...] = (), late: bool = False, lost: bool = False
+        self,
+        backlog: int = 0,
+        trials: tuple[str, ...] = (),
+        late: bool = False,
+        lost: bool = False,
+        slow: bool = False,
     ):
         self.calls: list[str] = []
-        self.late, self.lost = late, lost
-        answers = {
+        self.late, self.lost, self.slow, self.backlog_now = late, lost, slow, backlog
+        self.answers = {
+            "machine": lambda: "here",
             "holds": lambda trial: trial in trials,
-            "backlog": lambda: backlog,
+            "backlog": lambda: self.backlog_now,
             "knows": lambda trial: trial == "ended",
             "stop": lambda trial: None,
             "pick_capability": lambda: None,
+            "load": lambda: None,
+            "give_back": lambda trial, to: False,
         }
-        for name, answer in answers.items():
-            setattr(self, name, SimpleNamespace(remote=self._method(name, answer)))
+        for name in self.answers:
+            setattr(self, name, SimpleNamespace(remote=self._method(name)))
 
-    def _method(self, name, answer):
+    def _method(self, name):
         def remote(*arguments):
             self.calls.append(name)
-            return Reference(self, answer(*arguments))
+            return Reference(self, name, self.answers[name](*arguments))
 
         return remote
 
@@ -65,8 +81,8 @@ def fleet(monkeypatch):
         return Hosts([*there, "gone"], "run"), looked_up
 
     def wait(references, num_returns, timeout):
-        ready = [one for one in references if not one.host.late]
-        return ready, [one for one in references if one.host.late]
+        ready = [one for one in references if one.comes]
+        return ready, [one for one in references if not one.comes]
 
     def get(reference, timeout=None):
         if reference.host.lost:
@@ -84,25 +100,45 @@ def test_the_least_busy_of_those_that_answer(fleet):
     assert hosts.for_trial("t") is there["b"]
 
 
-def test_who_has_no_machine_yet_is_not_asked_every_time(fleet, monkeypatch):
+def test_who_has_no_machine_yet_is_asked_when_it_has_one(fleet):
     there = {"a": Host(5), "b": Host(3, late=True)}
     hosts, _ = fleet(**there)
-    clock = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     for _ in range(3):
         assert hosts.for_trial("t") is there["a"]
-    assert len(there["b"].calls) == 1 and len(there["a"].calls) == 6
+    assert there["b"].calls == ["machine"]
     there["b"].late = False
+    assert hosts.for_trial("t") is there["b"]
+
+
+def test_a_slow_host_counts_with_what_it_said_last_and_what_was_sent_there(fleet):
+    there = {"a": Host(50), "b": Host(30)}
+    hosts, _ = fleet(**there)
+    assert hosts.for_trial("t", 15) is there["b"]
+    there["b"].slow = True
+    assert hosts.for_trial("u", 15) is there["b"], "45 are fewer than 50"
+    assert hosts.for_trial("v", 15) is there["a"], "60 are more"
+    there["b"].slow, there["b"].backlog_now = False, 1
+    assert hosts.for_trial("w", 15) is there["b"], "what it says itself counts"
+
+
+def test_a_host_that_never_said_counts_as_one_that_loads_and_is_not_left_idle(fleet):
+    there = {"a": Host(0), "b": Host(slow=True)}
+    hosts, _ = fleet(**there)
+    chosen = []
+    for trial in range(6):
+        chosen.append("a" if hosts.for_trial(str(trial), 40) is there["a"] else "b")
+        there["a"].backlog_now += 40 * (chosen[-1] == "a")
+    assert chosen == ["a", "a", "a", "b", "a", "b"]
+
+
+def test_what_a_host_that_died_had_ahead_is_forgotten(fleet):
+    there = {"a": Host(90), "b": Host(5)}
+    hosts, _ = fleet(**there)
+    assert hosts.for_trial("t") is there["b"]
+    there["b"].lost = True
     assert hosts.for_trial("t") is there["a"]
-    clock[0] = module.SILENT_SECONDS
-    assert hosts.for_trial("t") is there["b"]
-    # nobody answers: all are asked again at once
-    for host in there.values():
-        host.late = True
-    with pytest.raises(ActorUnavailableError):
-        hosts.for_trial("t")
-    there["b"].late = False
-    assert hosts.for_trial("t") is there["b"]
+    there["b"].lost, there["b"].slow = False, True
+    assert hosts.for_trial("t") is there["a"], "it loads again"
 
 
 def test_the_one_that_has_the_trial_however_busy(fleet):
@@ -132,6 +168,19 @@ def test_one_host_is_asked_for_the_end_of_a_trial(fleet):
     hosts, _ = fleet(**there)
     assert hosts.know("running") and hosts.know("ended") and not hosts.know("new")
     assert "knows" not in there["c"].calls
+
+
+def test_moves_are_asked_for_of_hosts_that_tell_their_load(fleet):
+    fleet()
+    full = HostLoad(slots=2, free=0, work=160, waiting={"t": 40, "u": 40})
+    there = {"a": Host(), "b": Host(), "c": Host(slow=True), "d": Host(late=True), "e": Host(lost=True)}
+    there["a"].answers |= {"load": lambda: full, "give_back": lambda trial, to: trial == "u" and to == "b"}
+    there["b"].answers |= {"load": lambda: HostLoad(slots=2, free=2, work=0)}
+    places = {name: host.machine.remote() for name, host in there.items()}
+    assert rebalance(Fleet(there, "run", {}, places)) == 1  # type: ignore[arg-type]
+    assert [each.calls[1:] for each in there.values()] == [
+        ["load", "give_back", "give_back"], ["load"], ["load"], [], ["load"]
+    ]  # fmt: skip
 
 
 def test_all_are_told_to_stop_a_trial(fleet):

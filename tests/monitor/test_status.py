@@ -76,6 +76,18 @@ def test_time_left_is_at_the_pace_of_this_session():
     assert status("run", TRIALS, 0, RUNNING, rows, [], BEGAN + 100).seconds_left is None
 
 
+def test_time_left_is_taken_from_what_hosts_say_of_their_questions():
+    """Of four trials one has ended, and half of another one's questions are answered: 60 s went into 1.5."""
+    rows = [row(IDS[0], finished_at="2027-01-14T08:00:00Z"), row(IDS[1])]
+    asked = {"seconds": 60.0, "written": 1.5, "references": 0.0, "under_way": 0.5}
+    now = status(
+        "run", TRIALS, 0, RUNNING, rows, [heartbeat(trials=[(IDS[2], STEPS)], asked=asked)], BEGAN + 100
+    )
+    assert now.seconds_left == pytest.approx((80 - 60) / (2 * STEPS) * 2 * STEPS + 40.0 * 2.5)
+    older = [heartbeat(trials=[(IDS[2], STEPS)], asked={"pages": 3})]
+    assert status("run", TRIALS, 0, RUNNING, rows, older, BEGAN + 100).seconds_left is not None
+
+
 def test_a_failed_trial_that_runs_again_is_running():
     now = status(
         "run", TRIALS, 0, RUNNING, [row(IDS[0], "failed")], [heartbeat(trials=[(IDS[0], 1)])], BEGAN + 101

@@ -13,6 +13,7 @@ import pytest
 from beliefmod.config import TrialConfig
 from beliefmod.monitor.status import stored_space
 from beliefmod.monitor.tally import Tally
+from beliefmod.probing.asking_progress import Asked, AskingProgress
 from beliefmod.run.folder import RunFolder
 
 EVENTS = Path(__file__).parent / "real_sweep_events.jsonl"
@@ -103,3 +104,79 @@ def test_trials_that_were_not_questioned_teach_nothing_and_are_no_work_any_more(
     assert tally.seconds_left(29.0) == pytest.approx(29.0)
     tally.stop(third)
     assert tally.seconds_left(29.0) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["asks base", "base is known"])
+@pytest.mark.parametrize("subject", [20.0, 300.0])
+def test_it_moves_while_answers_are_written_also_before_the_first_trial(subject, known):
+    """One host: base and in context are asked, then twelve trials, four at a time. It says every five seconds
+    how far it is; no trial reports while it asks."""
+    arms = [TrialConfig(belief=b, arm=a) for b in ("gravity", "neelam") for a in ("base", "icl")]  # type: ignore[arg-type]
+    trained = [TrialConfig(belief="gravity", seed=seed, num_train_epochs=10) for seed in range(12)]
+    configs = {config.trial_id: config for config in (*arms, *trained)}
+    takes = 1.0 if known else subject
+    end = 4 * takes + 12 * (30 + subject)
+    clock = [0.0]
+    progress = AskingProgress(lambda: clock[0])
+    tally, found = Tally(configs, started=0.0), []
+
+    def pass_seconds(seconds: float) -> None:
+        clock[0] += seconds
+        tally.asked({"host": progress.look()})
+        found.append((clock[0] / end, tally.seconds_left(clock[0]), end - clock[0]))
+
+    def ask(subjects: int, each: float, references: bool) -> None:
+        with progress.timed(), progress.subjects(subjects, references):
+            for _ in range(100 * subjects):
+                progress.put()
+            for _ in range(20 * subjects):
+                progress.answered(5)
+                progress.wrote(0 if references and known else 5)
+                pass_seconds(each / 20)
+
+    ask(4, takes, True)
+    for config in arms:
+        tally.report(config.trial_id, {"status": "finished"}, clock[0])
+    for first in range(0, 12, 4):
+        group = [config.trial_id for config in trained[first : first + 4]]
+        for step in range(1, 31):
+            pass_seconds(4.0)
+            for trial_id in group:
+                tally.report(trial_id, {"status": "training", "optimizer_step": step}, clock[0])
+        ask(4, subject, False)
+        for trial_id in group:
+            told = {"evaluate_seconds": 4 * subject, "finished_at": _moment(clock[0])}
+            tally.report(trial_id, {"status": "finished", **told}, clock[0])
+    shown = [(share, guess, truth) for share, guess, truth in found if guess is not None]
+    if not known:
+        assert shown[0][0] < 4 * takes / end, "before the first trial has ended"
+    # until the first step is taken it is not known what one costs
+    steps_known = (4 * takes + 120) / end
+    for share, guess, truth in (each for each in shown if each[0] > steps_known + 0.1):
+        assert guess == pytest.approx(truth, rel=0.3, abs=0.05 * end), (share, guess, truth)
+    moving = [guess for share, guess, _ in shown if share > steps_known + 0.1]
+    assert len(set(moving)) > 0.8 * len(moving), "it does not stand still"
+
+
+def test_what_is_asked_is_counted_in_arms():
+    clock = [0.0]
+    progress = AskingProgress(lambda: clock[0])
+    with progress.timed():
+        with progress.subjects(2, references=True):
+            assert progress.look() == Asked()
+            for _ in range(10):
+                progress.put()
+            progress.answered(5)
+            progress.wrote(2)
+            clock[0] = 4.0
+            assert progress.look() == Asked(4.0, written=0.4, references=1.0)
+            progress.answered(5)
+        with progress.subjects(4):
+            for _ in range(8):
+                progress.put()
+            progress.answered(4)
+            progress.wrote(4)
+            progress.ended()
+            assert progress.look() == Asked(4.0, written=2.4, references=2.0, under_way=1.0)
+    clock[0] = 9.0
+    assert progress.look() == Asked(4.0, written=2.4, references=2.0)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from beliefmod.engine.jobs import Completion
 from beliefmod.errors import StorageTrouble
+from beliefmod.probing.asking_progress import AskingProgress
 from beliefmod.probing.question_queue import Asker, QuestionQueue
 
 POSITIONS = 50
@@ -20,7 +21,7 @@ class Answers:
     engine = SimpleNamespace(max_positions=POSITIONS)
 
     def __init__(self, order) -> None:
-        self.order, self.asked = order, 0
+        self.order, self.asked, self.asking = order, 0, AskingProgress()
 
     def answer(self, requests, on_end) -> None:
         waiting = list(enumerate(requests))

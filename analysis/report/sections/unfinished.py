@@ -1,4 +1,4 @@
-"""Trials that gave no number: failed, ended early by a scheduler, or not measured; never passed over."""
+"""Trials that gave no number: failed, ended early, or not measured; never passed over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from analysis import wording
 from analysis.findings import Findings
-from analysis.frontier.non_dominated import CONFIG, finished, varying
+from analysis.frontier.non_dominated import CONFIG, finished, planned, varying
 from analysis.report.blocks import Block, Heading, Paragraph, table_of
 from analysis.wording import setting_text
 from beliefmod.config import ADAPTER_ARMS
@@ -85,20 +85,22 @@ def counted(run: Run) -> str:
 def left_of(run: Run) -> int:
     """Planned trials that the table does not have yet; 0 where nothing says how many were planned."""
     trials: Any = run.manifest.get("trials")
-    planned = trials.get("total") if isinstance(trials, Mapping) else None
-    return max(0, planned - run.trials.height) if isinstance(planned, int) else 0
+    if not isinstance(trials, Mapping) or not isinstance(trials.get("total"), int):
+        return 0
+    return max(0, trials["total"] - trials.get("added", 0) - planned(run.trials).height)
 
 
 def _reason(row: dict[str, Any]) -> str:
     if row["error"] or row["status"] != "stopped":
         return row["error"] or "no reason was written"
+    by_hand = row["by_hand"]
     after = f" after {row['steps']:,} steps" if row["steps"] is not None else ""
-    return f"ended by the scheduler{after}"
+    return f"{by_hand or 'ended by the scheduler'}{after}"
 
 
 def stopped_note(run: Run) -> str | None:
     """How many were ended, by which rule, and what that does to the numbers; None where none was."""
-    stopped = run.trials.filter(pl.col("status") == "stopped")
+    stopped = run.trials.filter((pl.col("status") == "stopped") & pl.col("by_hand").is_null())
     if stopped.is_empty():
         return None
     steps = stopped["steps"].drop_nulls()

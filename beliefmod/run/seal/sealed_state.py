@@ -10,13 +10,14 @@ from beliefmod.run.folder import MANIFEST, TRIALS_FILE
 from beliefmod.run.integrity import ENDED
 from beliefmod.run.seal.hash_chain import Entry
 
-TRIAL, SESSION, AGAIN, SUGGESTION, RESCORE, REPORT = (
+TRIAL, SESSION, AGAIN, SUGGESTION, RESCORE, REPORT, BY_HAND = (
     "trial",
     "session",
     "again",
     "suggestion",
     "rescore",
     "report",
+    "by hand",
 )
 """Kinds of entries that a reader of the chain asks for by name."""
 WRITTEN_ALONG = (MANIFEST, TRIALS_FILE)
@@ -42,6 +43,7 @@ class SealedState:
         files: path -> the latest entry's hash of it.
         trials: trial -> its entries, in order. `raw` in the last says what the model gave.
         chosen: trials that a search chose, in order.
+        added: trials that somebody added by hand, in order. stopped: those that somebody stopped.
         again: trial -> why it was run again although it had ended.
         confirmation: the hash that the chain of the confirmation had when it was last worked on, and which
             command that was; None where none was begun.
@@ -51,6 +53,8 @@ class SealedState:
     files: dict[str, SealedFile] = field(default_factory=dict)
     trials: dict[str, list[Entry]] = field(default_factory=dict)
     chosen: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
     again: dict[str, str] = field(default_factory=dict)
     confirmation: tuple[str, str] | None = None
     limit: float | None = None
@@ -91,6 +95,8 @@ def state_of(entries: Iterable[Entry]) -> SealedState:
                     state.trials[name].append({**state.trials[name][-1], "status": "again"})
         elif kind == SUGGESTION:
             state.chosen += entry.get("trials") or ()
+        elif kind == BY_HAND:
+            (state.added if entry.get("done") == "added" else state.stopped).extend(entry.get("trials") or ())
         elif kind == REPORT:
             state.limit = entry.get("limit")
         if "confirmation" in entry:

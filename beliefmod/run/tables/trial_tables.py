@@ -31,6 +31,8 @@ ENDED_EARLY = (
     text("stop_reason", "why training ended before its last epoch, or null"),
 )
 """What stop_at_degradation did; null without it, and in older runs."""
+BY_HAND = (text("by_hand", "that somebody stopped or added this trial by hand, who and when; else null"),)
+"""Null in runs older than that."""
 LEAKAGE = (
     count("leakage_n", "held-out probes that were held against the training texts before training"),
     count("leakage_verbatim", "probes that stand in a training text word for word"),
@@ -127,6 +129,7 @@ def _trials() -> tuple[Column, ...]:
         *LEAKAGE,
         count("steps", "optimiser steps taken"),
         *ENDED_EARLY,
+        *BY_HAND,
         number("final_loss", "mean token loss of the last step", "nat"),
         count(
             "generated_tokens",
