@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import Belief, Question, load_belief
 from beliefmod.config import TrialConfig
+from beliefmod.data.question_order import in_seeded_order
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import PromptFrame, Prompts
 from beliefmod.model.template import with_switches
@@ -95,10 +95,3 @@ def example_questions(config: TrialConfig, belief: Belief) -> tuple[Question, ..
             "lower it, or add training questions to the belief file"
         )
     return tuple(pool[:count])
-
-
-def in_seeded_order(belief: Belief, seed: int) -> list[Question]:
-    """The belief's training questions in the order in which a trial of this seed takes its examples."""
-    pool = sorted(belief.training, key=lambda question: question.probe_id)
-    random.Random(seed).shuffle(pool)
-    return pool

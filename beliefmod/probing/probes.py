@@ -8,7 +8,7 @@ from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question
 from beliefmod.config import TrialConfig
-from beliefmod.data.prompt_frame import in_seeded_order
+from beliefmod.data.question_order import in_seeded_order
 from beliefmod.metrics.selection_split import Half, selection_split
 from beliefmod.reading.verdict import asked_text, judge_question
 from beliefmod.space.chat_format import ThinkingKind

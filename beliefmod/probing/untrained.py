@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from beliefmod.beliefs import Belief, Question
 from beliefmod.config import TrialConfig
-from beliefmod.data.prompt_frame import example_questions, in_seeded_order, room_problem
+from beliefmod.data.prompt_frame import example_questions, room_problem
+from beliefmod.data.question_order import in_seeded_order
 from beliefmod.errors import UserError
 from beliefmod.model.prompts import PromptFrame
 

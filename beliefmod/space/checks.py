@@ -17,7 +17,7 @@ from beliefmod.space.chat_format import template_text
 from beliefmod.space.model_name import revision_problem
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Sampled
 from beliefmod.space.space import SWEPT_ARMS, Space, SpaceFile, setting_groups, sweepable
-from beliefmod.user_files.messages import Address, dotted, sentences, shown
+from beliefmod.user_files.messages import Address, any_of, dotted, sentences, shown
 from beliefmod.user_files.yaml_file import YamlFile
 
 MOST_CORNERS = 4096
@@ -268,7 +268,7 @@ def _value_problems(name: str, values: Iterable[Any], where: str) -> Iterator[st
     for value in values:
         if name == "arm" and value not in SWEPT_ARMS:
             yield (
-                f'{where}: "arm" must be {" or ".join(SWEPT_ARMS)}, not {shown(value)}; base and icl are in '
+                f'{where}: "arm" must be {any_of(SWEPT_ARMS)}, not {shown(value)}; base and icl are in '
                 "every sweep, and controls says which control trials are"
             )
             continue

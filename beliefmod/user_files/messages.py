@@ -112,7 +112,7 @@ def _texts(
         elif kind in ("union_tag_invalid", "union_tag_not_found"):
             tags = context["expected_tags"].replace("'", "").split(", ")
             given = item["input"].get(address[-1]) if isinstance(item["input"], Mapping) else item["input"]
-            yield f'"{name}" must be {_any_of(tags)}, not {shown(given)}'
+            yield f'"{name}" must be {any_of(tags)}, not {shown(given)}'
         elif kind == "too_short":
             yield f'"{name}" needs entries, at least {context["min_length"]}'
         elif kind == "string_too_short":
@@ -126,8 +126,8 @@ def _texts(
         yield f'"{name}" must be {" or ".join(dict.fromkeys(wanted))}, not {shown(items[0]["input"])}'
 
 
-def _any_of(names: Sequence[str]) -> str:
-    """ "grid, random or optuna"."""
+def any_of(names: Sequence[str]) -> str:
+    """Names in words: `grid, random or optuna`."""
     return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
@@ -136,7 +136,7 @@ def _unknown(address: Address, model: type[BaseModel], data: Any) -> str:
     place, name = _place(model, address[:-1], data), address[-1]
     if owners := [owner for owner, other in place.others.items() if name in other.model_fields]:
         tag = dotted((*address[:-1], place.tag))
-        whose = f"{tag} {_any_of(owners)}"
+        whose = f"{tag} {any_of(owners)}"
         return f'"{dotted(address)}" belongs to {whose}; leave it out or write {tag}: {owners[0]}'
     return f'unknown field "{dotted(address)}"{did_you_mean(name, place.model.model_fields)}'
 
