@@ -1,4 +1,4 @@
-"""The order in which trials take a belief's training questions. No model and no prompt here: analysis reads it."""
+"""The order in which trials take a belief's training questions. No model here: analysis imports it."""
 
 from __future__ import annotations
 
