@@ -132,11 +132,10 @@ def between_runs(first: Findings, second: Findings) -> RunDifferences:
     """
     rows = [_rows(found) for found in (first, second)]
     changed = _changed_settings(*rows)
-    matched, left = _matched(*rows, {one.name for one in changed})
+    matched, (left_first, left_second) = _matched(*rows, {one.name for one in changed})
     pairs = [_pair(first.run, second.run, one, two) for one, two in matched]
-    return RunDifferences(
-        tuple(_how(first.run.manifest, second.run.manifest)), changed, tuple(_with_holm(pairs)), *left
-    )
+    how = tuple(_how(first.run.manifest, second.run.manifest))
+    return RunDifferences(how, changed, tuple(_with_holm(pairs)), left_first, left_second)
 
 
 def _rows(found: Findings) -> list[Row]:
