@@ -130,12 +130,12 @@ def between_runs(first: Findings, second: Findings) -> RunDifferences:
     value in common in the two runs (all trials of one at a learning rate of 2e-4, of the other at 5e-4) and
     are each other's only counterpart.
     """
-    rows = [_rows(found) for found in (first, second)]
-    changed = _changed_settings(*rows)
-    matched, (left_first, left_second) = _matched(*rows, {one.name for one in changed})
+    rows_first, rows_second = _rows(first), _rows(second)
+    changed = _changed_settings(rows_first, rows_second)
+    matched, left = _matched(rows_first, rows_second, {one.name for one in changed})
     pairs = [_pair(first.run, second.run, one, two) for one, two in matched]
     how = tuple(_how(first.run.manifest, second.run.manifest))
-    return RunDifferences(how, changed, tuple(_with_holm(pairs)), left_first, left_second)
+    return RunDifferences(how, changed, tuple(_with_holm(pairs)), left[0], left[1])
 
 
 def _rows(found: Findings) -> list[Row]:
