@@ -24,8 +24,8 @@ DECODE_WAITS = 1 / 8
 many tokens share the last place that it lets through. Where rotary factors depend on a row's length every
 step is read, for LongRoPE reads a row anew whose length passes its limit."""
 CASE = {case.type: case.model for case in CASES}
-# plain; sinks, sliding windows and experts; delta nets
-SOON = ("llama", "gpt_oss", "qwen3_5_text")
+# plain; sinks, sliding windows and experts
+SOON = ("llama", "gpt_oss")
 MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     **CASE,
     "dynamic": partial(with_rotary, "dynamic"),

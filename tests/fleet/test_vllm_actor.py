@@ -48,6 +48,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_answers_for_all_is_started_again_when_lost_and_ends_with_the_block(cluster: Path):
     said: list[str] = []
     capacity = Capacity().on({"CPU": 2})
@@ -70,6 +71,7 @@ def test_it_answers_for_all_is_started_again_when_lost_and_ends_with_the_block(c
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_model_that_vllm_does_not_know_ends_the_start_with_one_sentence(cluster: Path, monkeypatch: Any):
     text = (cluster / "packages/vllm/model_executor/models/registry.py").read_text()
     (cluster / "packages/vllm/model_executor/models/registry.py").write_text(text.replace("Qwen3", "Qwen9"))
