@@ -14,6 +14,7 @@ from analysis.findings import Findings
 from analysis.frontier.non_dominated import CONFIG
 from analysis.stats.resample import paired
 from analysis.stats.shares import Difference, adjusted
+from beliefmod.config import REFERENCE_ARMS
 from beliefmod.metrics.intervals import newcombe_joined
 from beliefmod.metrics.registry import METRICS
 from beliefmod.run.read_run import Run
@@ -205,8 +206,8 @@ def _matched(
     def by_key(rows: Sequence[Row]) -> dict[tuple, list[Row]]:
         found: dict[tuple, list[Row]] = {}
         for row in rows:
-            untrained = row["arm"] in ("base", "icl")
-            rest = (row.get("template"),) if untrained else tuple(_plain(row.get(name)) for name in names)
+            reference = row["arm"] in REFERENCE_ARMS
+            rest = (row.get("template"),) if reference else tuple(_plain(row.get(name)) for name in names)
             found.setdefault((row["belief"], row["arm"], *rest), []).append(row)
         return found
 

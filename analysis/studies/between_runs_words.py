@@ -24,7 +24,7 @@ from analysis.wording import (
 )
 
 RATE_WORDS = {"adoption": "adoption", "integrity": "thinking intact"}
-UNTRAINED = {"base": "base", "icl": "in context"}
+REFERENCES = {"base": "base", "icl": "in context"}
 LONG = 90  # characters of an answer that a line shows
 
 
@@ -81,20 +81,20 @@ def _how(found: RunDifferences) -> Iterator[str]:
 
 
 def _names(found: RunDifferences) -> list[str]:
-    """The settings that a configuration is called by: those in which trained ones differ."""
+    """The settings that a configuration is called by: those in which all but the references differ."""
     rows = [row for pair in found.pairs for row in (pair.first, pair.second)]
     rows += [*found.left_first, *found.left_second]
-    trained = [row for row in rows if row["arm"] not in ("base", "icl")]
-    table = pl.DataFrame(trained, infer_schema_length=None, strict=False) if trained else pl.DataFrame()
+    others = [row for row in rows if row["arm"] not in REFERENCES]
+    table = pl.DataFrame(others, infer_schema_length=None, strict=False) if others else pl.DataFrame()
     apart = {one.name for one in found.settings}
     return [name for name in varying(table) if name not in apart] or list(MAIN_SETTINGS)
 
 
 def _called(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    if row["arm"] not in UNTRAINED:
+    if row["arm"] not in REFERENCES:
         return f"{row['belief']}, {row['arm']}: {setting_text(dict(row), names)}"
     switches = f", {row['template']}" if row.get("template") else ""
-    return f"{row['belief']}, {UNTRAINED[row['arm']]}{switches}"
+    return f"{row['belief']}, {REFERENCES[row['arm']]}{switches}"
 
 
 def _pair(pair: Pair, names: Sequence[str], flips: int) -> Iterator[str]:
