@@ -75,7 +75,7 @@ def test_points_may_name_them():
         ),
         (
             {"fixed": {"arm": "icl"}},
-            '"arm" must be lora or full or prompt or few_shot or steering, not "icl"',
+            '"arm" must be lora, full, prompt, few_shot or steering, not "icl"',
         ),
     ],
 )
