@@ -2,7 +2,7 @@
 # What:    a sweep on the nodes of one Slurm job. Ray starts on them for this job alone, with what Slurm granted.
 # Fill in: 1 the resources (#SBATCH), 2 the installation, the space, the model and the folder of runs, which all nodes
 #          see, 3 a folder on the node's own disk, 30 characters at most.
-# Command: on the login node, whose internet fetches the model: beliefmod sweep --space SPACE --model MODEL --dry-run; then
+# Command: first, on the login node, whose internet fetches the model: beliefmod sweep ... --dry-run
 #
 #   sbatch slurm.sh                              # the same again goes on with the same run
 #   for i in 1 2 3; do sbatch slurm.sh; done     # a chain: one after the other, until the sweep has finished
@@ -49,7 +49,8 @@ node() {
     local files="$HF_HOME/hub/models--${MODEL//\//--}" log="$RAY_TMPDIR/log" ray=
     trap : TERM
     trap 'kill $ray; done=yes' USR1
-    mkdir -p -m 700 "$RAY_TMPDIR"
+    rm -rf "$RAY_TMPDIR" # what a killed start of this job may have left
+    mkdir -m 700 "$RAY_TMPDIR" || return
     if [ -d "$files" ]; then
         mkdir -p "$RAY_TMPDIR/hf/hub"
         cp -a "$files" "$RAY_TMPDIR/hf/hub/" && export HF_HOME="$RAY_TMPDIR/hf"
@@ -69,6 +70,7 @@ node() {
 }
 export -f node
 
+rm -rf "$RAY_TMPDIR"
 node --head --node-ip-address="$HEAD" --port="$PORT" --no-monitor --include-dashboard=false \
     --resources="{\"gpus_to_come\": $GPUS}" & # of nodes that are not up yet
 head=$! workers=
