@@ -41,7 +41,7 @@ def main() -> None:
     """
     from ray.scripts import scripts
 
-    scripts.get_ray_client_dependency_error = lambda: "not wanted"
+    scripts.get_ray_client_dependency_error = lambda: "not wanted"  # pyright: ignore[reportPrivateImportUsage]
     sys.argv = ["ray", "start", *node_options(), *sys.argv[1:]]
     scripts.main()
 
