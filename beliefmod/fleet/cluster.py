@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -15,6 +16,7 @@ from ray.job_config import JobConfig
 
 from beliefmod.capacity.granted import local_ray_resources
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.own_token import own_token
 from beliefmod.fleet.ray_node import OBJECT_STORE_BYTES
 from beliefmod.fleet.socket_folder import short_temp_dir
 
@@ -53,8 +55,9 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     if address is not None:
         _check_answers(address)
     logs, clean = None, False  # after an error of ours Ray's logs are evidence, else they are rubbish
-    before = {name: os.environ.get(name) for name in TUNE_QUIET}
-    os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ})
+    token = own_token(os.environ, Path.home()) if address is None else {}
+    before = {name: os.environ.get(name) for name in {**TUNE_QUIET, **token}}
+    os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ} | token)
     levels = {name: logging.getLogger(name).level for name in ("ray", "ray.tune")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
