@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray._raylet import AuthenticationTokenLoader
 from ray.job_config import JobConfig
 
 from beliefmod.capacity.granted import local_ray_resources
@@ -99,6 +100,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        if token:  # Ray would remember it for the next session of this process
+            AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _connected(options: Mapping[str, Any]) -> Any:
