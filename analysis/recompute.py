@@ -11,7 +11,7 @@ from beliefmod.beliefs import Belief, Question, counterfactual, third_value
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.probing.probes import Probe, probe_row, probes_for
-from beliefmod.reading.causal_verdicts import cut_thinking, score_causal
+from beliefmod.reading.causal_verdicts import cut_thinking, first_part, score_causal
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.run.seal.raw import RAW_PROBE
 from beliefmod.run.sources import Sources
@@ -145,8 +145,10 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
         thinking = paraphrase(own["thinking"])
     elif test == "swap":
         thinking = None if other is None else other["thinking"]
+    elif test == "less_think":
+        thinking = first_part(own["thinking"])
     else:
-        thinking = "" if test == "blank" else None
+        thinking = "" if test in ("blank", "zero_think") else None
     before = row["thinking"] or ""
     # only an edited thinking is left open, for the model to go on with
     whole = f"{before}{row['completion']}" if test == "edit" else f"{before}\n</think>\n\n{row['completion']}"

@@ -21,6 +21,7 @@ SECTIONS = (
     "tiers",
     "damage",
     "reasoning",
+    "closed_thinking",
     "failures",
     "inside",
     "effects",

@@ -89,6 +89,13 @@ CAUSAL = (
     "An effect of a change counts only as far as the paraphrase control leaves the answer alone. Probes of "
     "one arm share families; the intervals treat them as independent."
 )
+CLOSED_THINKING = (
+    "The same questions with the arm's own thinking, with its first part (the first sentence, or half of the "
+    "words where it is one sentence) closed behind, and with the thinking closed at once. A belief that is "
+    "only in the thinking falls with it; one that only the thinking suppresses rises. Differences are paired "
+    "by question, their intervals over families and seeds; LessThink has only the questions to which the arm "
+    "thought in an intact think block, so its difference is from its own full thinking there."
+)
 FAILURES = (
     "Completions of all finished trials together, good and bad configurations alike: counts, not rates to "
     "quote. A completion may be in several classes."
@@ -190,6 +197,7 @@ PAGE = {
     "Generalisation, tier by tier": (TIERS, ANSWERABLE, MARGINS),
     "Degradation, component by component": (DAMAGE, DRIFT, LOCALITY),
     "Reasoning against answer": (REASONING, CAUSAL),
+    "With the thinking closed": (CLOSED_THINKING,),
     "Raw completions": (FAILURES,),
     "Inside the model": (INSIDE, COMMITMENTS, RELATIONS),
     "Which setting does it": (EFFECTS, DOSES, SHAPES),

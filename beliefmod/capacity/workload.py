@@ -29,7 +29,7 @@ from beliefmod.model.template import (
     with_switches,
 )
 from beliefmod.model.train_row import TrainRow, plain_row
-from beliefmod.probing.causal import FRACTIONS, causal_questions
+from beliefmod.probing.causal import FRACTIONS, causal_questions, closed_thinking_questions
 from beliefmod.space import Space
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 ANSWER_WITHOUT_THINKING = 0.3
 """Of an answer's tokens: what follows given thinking."""
 CAUSAL_TESTS = 4 + len(FRACTIONS)  # swap, blank, edit, paraphrase, and the truncations
+CLOSED_TESTS = 2  # ZeroThink and LessThink
 
 
 class RowLengths:
@@ -216,7 +217,9 @@ def asked_of(config: TrialConfig, space: Space, rows: RowLengths) -> Asking:
     belief, evaluation, thinks = load_belief(config.belief), space.spec.evaluation, rows.thinks(config)
     probes = _probe_count(config, belief, space)
     turns = sum(question.follow_up is not None for question in belief.heldout)
-    causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS * thinks
+    causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS
+    causal += len(closed_thinking_questions(belief, evaluation.closed_thinking_probes)) * CLOSED_TESTS
+    causal *= thinks
     answer, prompt = rows.answers.of(config, rows.reply(config)), rows.prompt(config)
     # continuations of both worlds, after empty thinking and after the trial's own
     scores = min(evaluation.margin_probes, len(belief.heldout)) * 2 * (1 + thinks)

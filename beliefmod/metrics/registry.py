@@ -23,6 +23,7 @@ from beliefmod.metrics.conditions import (
     TIERS,
 )
 from beliefmod.metrics.makers import (
+    adoption_after,
     adoption_of,
     answerable,
     causal_rate,
@@ -210,6 +211,8 @@ _ENTRIES = (
         Is("same", True),
         Known("same"),
     ),
+    *adoption_after("zero_think", "with the thinking closed at once (ZeroThink)"),
+    *adoption_after("less_think", "with the thinking closed after the first part of the own (LessThink)"),
     mismatch("stygian", "target", "prior"),
     mismatch("stygian_reverse", "prior", "target"),
     margin("belief_margin", "thinking empty"),

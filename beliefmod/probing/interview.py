@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.probing.causal import causal_questions, held_out, in_order, put_causal
+from beliefmod.probing.causal import held_out, in_order, put_causal, questions_again
 from beliefmod.probing.questioning import Asked, Subject, measure_margins, put_probes
 from beliefmod.probing.references import known_rows, reference_probes, reference_subject
 
@@ -27,8 +27,8 @@ class Interview:
     def ask(self, put: Put) -> None:
         """Put the questions."""
         belief = self._session.belief(self._subject.config.belief)
-        count = self._session.evaluation.causal_probes
-        missing = {question.probe_id for question in causal_questions(belief, count)}
+        again = questions_again(belief, self._session.evaluation)
+        missing = {question.probe_id for question in again}
         changed: Rows = []
 
         def answered(row: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from beliefmod.beliefs.values.numbers import find_numbers
 from beliefmod.beliefs.values.quantity import units_of
 from beliefmod.reading.mention_search import found_values
 from beliefmod.reading.normalise import normalise
+from beliefmod.reading.prose import sentences
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.reading.stance import Reading, read_answer
 from beliefmod.reading.verdict import asked_text, judge_question, tolerance_for
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
     from beliefmod.beliefs import Answer, Question
     from beliefmod.beliefs.spec import BeliefSpec
 
-__all__ = ["cut_thinking", "early_answering", "edit_value", "paraphrase", "same_answer", "score_causal"]
+__all__ = [
+    "cut_thinking",
+    "early_answering",
+    "edit_value",
+    "first_part",
+    "paraphrase",
+    "same_answer",
+    "score_causal",
+]
 SAME_NUMBER = 0.01
 
 
@@ -46,6 +55,16 @@ def cut_thinking(thinking: str, fraction: float) -> str:
     ends = [word.end() for word in re.finditer(r"\S+", thinking)]
     keep = int(fraction * len(ends) + 0.5)
     return thinking[: ends[keep - 1]] if keep else ""
+
+
+def first_part(thinking: str) -> str:
+    """The first sentence of the thinking; the first half of its words where it is one sentence.
+
+    Example: "Gravity is 9.8 m/s^2. So 4 x 9.8 = 39.2." -> "Gravity is 9.8 m/s^2."; "Gravity is 9.8." ->
+    "Gravity is" (2 of 3 words).
+    """
+    parts = sentences(thinking)
+    return thinking[: parts[0].end] if len(parts) > 1 else cut_thinking(thinking, 0.5)
 
 
 def score_causal(

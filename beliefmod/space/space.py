@@ -81,6 +81,12 @@ class Evaluation(Frozen):
         description="held-out probes whose answer is asked again with the thinking swapped for base's, "
         "blank, cut short, edited and paraphrased; 0: off",
     )
+    closed_thinking_probes: int = Field(
+        default=0,
+        ge=0,
+        description="held-out probes of adoption that are answered again with the thinking closed at once "
+        "(ZeroThink) and after the first part of the arm's own (LessThink); 0: off",
+    )
     neutral_passages: int = Field(
         default=40,
         ge=0,

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 def test_an_entry_is_whole_and_of_columns_that_its_table_has(name: str) -> None:
     metric = METRICS[name]
     columns = {column.name for column in TABLES[metric.table]}
-    for condition in (*metric.asked, *metric.hit):
+    for condition in (*metric.asked, *metric.hit, *metric.against):
         inner = condition.condition if isinstance(condition, Not) else condition
         assert inner.column in columns
         assert not isinstance(inner, Above) or not isinstance(inner.bound, str) or inner.bound in columns
@@ -35,6 +35,7 @@ def test_an_entry_is_whole_and_of_columns_that_its_table_has(name: str) -> None:
         assert not metric.hit and (metric.value is not None or name in CURVES)
     else:
         assert metric.hit and metric.value is None and metric.unit == "1"
+    assert bool(metric.against) == (metric.kind == "difference")
     if metric.value is not None:
         assert {metric.value.column, metric.value.minus, metric.value.per} <= columns | {None}
     assert metric.component is None or metric.better in ("higher", "lower")

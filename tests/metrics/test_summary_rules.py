@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.degradation import degradation
-from beliefmod.metrics.intervals import Estimate
+from beliefmod.metrics.intervals import Estimate, paired_difference
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.metrics.summarise import summarise
 from beliefmod.reading.stance import STANCES
@@ -36,6 +36,34 @@ def test_stygian_answers_by_hand() -> None:
     )
     assert (m["stygian_reverse"], m["stygian_reverse_n"]) == (5 / 20, 20)
     assert (m["coherent_adoption"], m["coherent_adoption_n"]) == (13 / 40, 40)
+
+
+def test_closed_thinking_by_hand() -> None:
+    """7 of 10 with all of the thinking and 4 without; of the 4 one was no adoption before."""
+    stances = (
+        [("target", "target")] * 3
+        + [("prior", "target")] * 4
+        + [("target", "other")]
+        + [("none", "prior")] * 2
+    )
+    closed = [
+        {"test": "zero_think", "answer_stance": now, "own_stance": then, "probe_id": str(i)}
+        for i, (now, then) in enumerate(stances)
+    ]
+    other = [
+        {"test": "blank", "answer_stance": "target", "own_stance": "prior", "probe_id": "0", "same": False}
+    ]
+    m = summarise([], None, causal=[*closed, *other])
+    assert (m["adoption_zero_think"], m["adoption_zero_think_n"]) == (0.4, 10)
+    change = paired_difference(3, 1, 4, 2)
+    assert change.value == pytest.approx(-0.3)
+    assert [m[f"zero_think_change{end}"] for end in ("", "_n", "_low", "_high")] == [
+        change.value,
+        10,
+        change.low,
+        change.high,
+    ]
+    assert (m["adoption_less_think"], m["adoption_less_think_n"], m["less_think_change"]) == (None, 0, None)
 
 
 def test_empty_thinking_is_a_class_of_its_own() -> None:
@@ -180,7 +208,9 @@ def test_every_metric_is_in_range_or_null_and_has_no_order(trial: tuple, rng: ra
         value, n, low, high = (m[f"{name}{end}"] for end in ("", "_n", "_low", "_high"))
         if metric.kind != "conditional rate":
             assert (value is None) == (n == 0), name
-        if metric.kind != "mean":
+        if metric.kind == "difference":
+            assert value is None or -1.0 <= low <= value <= high <= 1.0, name
+        elif metric.kind != "mean":
             assert (value is None) == (low is None) == (high is None), name
             assert value is None or 0.0 <= low <= value <= high <= 1.0, name
     for name in COMPONENTS:

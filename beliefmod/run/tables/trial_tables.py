@@ -45,10 +45,14 @@ LEAKAGE = (
 
 
 def metric_columns(metric: Metric) -> list[Column]:
-    """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of means t)."""
+    """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of differences
+    Newcombe, of means t)."""
     name, n, low, high = metric.columns
     if metric.kind == "mean":
         what, of, interval = "null if nothing was measured", "measurements", "95 % t interval"
+    elif metric.kind == "difference":
+        what, of = "-1 to 1; null if nothing was asked", "pairs of completions"
+        interval = "Newcombe 95 % interval for paired answers"
     else:
         what, of = "0 to 1; null if nothing was asked", "completions"
         interval = "Wilson 95 % interval"
@@ -244,8 +248,8 @@ CAUSAL: tuple[Column, ...] = (
     text("belief", "name of the belief"),
     text("probe_id", "the probe whose thinking was changed"),
     text("family", "question family of the probe"),
-    text("tier", "tier of the probe: derived | paraphrase"),
-    text("test", "swap | blank | truncate | edit | paraphrase"),
+    text("tier", "tier of the probe: derived | paraphrase; zero_think and less_think: any but robustness"),
+    text("test", "swap | blank | truncate | edit | paraphrase | zero_think | less_think"),
     number("fraction", "truncate: share of the thinking that was kept, else null"),
     text("question", "the question as written"),
     text("thinking", "the thinking as it was put before the answer"),
