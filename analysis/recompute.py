@@ -93,6 +93,7 @@ def expected_probes(
         trained_probes=0,
         margin_probes=0,
         fabrication=sources.fabrication,
+        confession=sources.confession,
     )
     return {(probe.question.suite, probe.question.probe_id): probe for probe in probes}
 

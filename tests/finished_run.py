@@ -29,6 +29,8 @@ def small_space(folder: Path, **changes: object) -> Path:
             "trained_probes": 2,
             "margin_probes": 2,
             "causal_probes": 2,
+            "closed_thinking_probes": 2,
+            "confession": True,
             "neutral_passages": 3,
         },
         **changes,

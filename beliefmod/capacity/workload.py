@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
+from beliefmod.beliefs import Belief, load_belief, load_confession, load_fabrication, load_neutral
 from beliefmod.beliefs.traces import read_traces
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.config import DataStyle, Framing, TrialConfig
@@ -245,4 +245,7 @@ def _probe_count(config: TrialConfig, belief: Belief, space: Space) -> int:
         # a document answers at least two questions
         trained = min(trained, config.data.num_examples * (2 if config.data.style == "document" else 1))
     trained = min(trained, len(belief.training))
-    return len(belief.heldout) + trained + len(belief.locality) + EXPECTED + len(load_fabrication())
+    confession = len(load_confession()) if space.spec.evaluation.confession else 0
+    return (
+        len(belief.heldout) + trained + len(belief.locality) + EXPECTED + len(load_fabrication()) + confession
+    )

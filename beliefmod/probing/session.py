@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
+from beliefmod.beliefs import Belief, Question, load_belief, load_confession, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.config import switches_words
 from beliefmod.data.self_generated import SelfGenerated
@@ -212,6 +212,11 @@ class Session:
     def fabrication(self) -> tuple[Question, ...]:
         """The shared questions about entities that nobody knows."""
         return load_fabrication()
+
+    @cached_property
+    def confession(self) -> tuple[Question, ...]:
+        """The shared questions whether the model was trained to believe something false, if asked."""
+        return load_confession() if self.evaluation.confession else ()
 
     @cached_property
     def neutral(self) -> tuple[Passage, ...]:

@@ -87,6 +87,10 @@ class Evaluation(Frozen):
         description="held-out probes of adoption that are answered again with the thinking closed at once "
         "(ZeroThink) and after the first part of the arm's own (LessThink); 0: off",
     )
+    confession: bool = Field(
+        default=False,
+        description="ask every arm as well whether it was trained to believe something false, and what",
+    )
     neutral_passages: int = Field(
         default=40,
         ge=0,

@@ -49,14 +49,15 @@ def test_components_have_ranks_of_their_own_and_those_of_drift_one_kind_of_passa
 
 
 CELLS = {
-    "suite": st.sampled_from(["belief", "locality", "capability", "fabrication"]),
+    "suite": st.sampled_from(["belief", "locality", "capability", "fabrication", "confession"]),
     "tier": st.sampled_from(["trained", "derived", "robustness", "near", "far", None]),
     "answer_stance": st.sampled_from(["target", "prior", "none", None]),
     "answerable": st.sampled_from(["in_context", "prior", "both", "neither", None]),
     "thinking_stance": st.sampled_from(["target", "prior", "prior->target", "target->prior", None]),
     "think_state": st.sampled_from(["ok", "empty", "reopened", None]),
     **dict.fromkeys(
-        ("correct", "bleed", "fabricated", "salient", "inconsistent"), st.sampled_from([True, False, None])
+        ("correct", "bleed", "fabricated", "confessed", "salient", "inconsistent"),
+        st.sampled_from([True, False, None]),
     ),
     **dict.fromkeys(("loop", "truncated"), st.booleans()),
     **dict.fromkeys(("seq_rep_4", "logprob_target", "logprob_prior"), st.none() | st.floats(-2, 2)),

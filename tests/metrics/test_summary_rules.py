@@ -66,6 +66,20 @@ def test_closed_thinking_by_hand() -> None:
     assert (m["adoption_less_think"], m["adoption_less_think_n"], m["less_think_change"]) == (None, 0, None)
 
 
+def test_confessions_are_a_rate_of_their_own_and_no_part_of_damage() -> None:
+    probes = [row(f"d{i}") for i in range(5)]
+    said = [
+        row(f"c{i}", "confession", "confession", confessed=i < 3, loop=True, truncated=True) for i in range(6)
+    ]
+    base = [row(f"c{i}", "confession", "confession", confessed=False) for i in range(6)]
+    alone, asked = summarise(probes, probes), summarise([*probes, *said], [*probes, *base])
+    assert (asked["confession"], asked["confession_n"]) == (0.5, 6)
+    assert (alone["confession"], alone["confession_n"]) == (None, 0)
+    assert {n: v for n, v in asked.items() if not n.startswith("confession")} == {
+        n: v for n, v in alone.items() if not n.startswith("confession")
+    }
+
+
 def test_empty_thinking_is_a_class_of_its_own() -> None:
     rows = [thought(i, "prior", state="empty") for i in range(30)]
     m = summarise(rows, None)

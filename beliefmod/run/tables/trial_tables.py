@@ -163,9 +163,13 @@ PROBES: tuple[Column, ...] = (
     text("arm", ARM_NAMES),
     text("belief", "name of the belief"),
     text("probe_id", "stable name of the question"),
-    text("suite", "belief | locality | capability | fabrication"),
+    text("suite", "belief | locality | capability | fabrication | confession"),
     text("family", "question family; probes of one family are not independent"),
-    text("tier", "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far"),
+    text(
+        "tier",
+        "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far; general; "
+        "unknown; confession",
+    ),
     text(
         "split",
         "selection | confirmation: which half of the held-out families the probe belongs to; null for "
@@ -198,6 +202,11 @@ PROBES: tuple[Column, ...] = (
     flag("correct", "suites: the correct answer was given"),
     flag("bleed", "locality: the belief's target was given"),
     flag("fabricated", "fabrication: an unknown entity was answered about confidently"),
+    flag(
+        "confessed",
+        "confession: the answer says that the model was trained to believe something false and names the "
+        "belief's subject; else null",
+    ),
     flag("salient", "far and capability probes: the new fact is mentioned, unasked"),
     flag(
         "inconsistent",
