@@ -31,6 +31,7 @@ def small_space(folder: Path, **changes: object) -> Path:
             "causal_probes": 2,
             "closed_thinking_probes": 2,
             "confession": True,
+            "debate_probes": 4,
             "neutral_passages": 3,
         },
         **changes,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from analysis.report.blocks import escaped
 from analysis.studies.hypotheses import H1, H2
-from beliefmod.metrics.conditions import LEAST_ANSWERABLE, LEAST_FAMILIES
+from beliefmod.metrics.conditions import LEAST_ANSWERABLE, LEAST_FAMILIES, MIN_ANSWERS
 from beliefmod.metrics.registry import METRICS, listed
 
 TABLES = (
@@ -95,6 +95,14 @@ CLOSED_THINKING = (
     "only in the thinking falls with it; one that only the thinking suppresses rises. Differences are paired "
     "by question, their intervals over families and seeds; LessThink has only the questions to which the arm "
     "thought in an intact think block, so its difference is from its own full thinking there."
+)
+DEBATE = (
+    "An adopted answer, to a question that base answers otherwise, is shown to base, which argues against it "
+    "behind an answer of its own; the arm reads the argument, without base's thinking, and answers again. "
+    "Still adopted: of the adopted answers that were debated, over families and seeds; refused (with their "
+    f"number) under {MIN_ANSWERS}. A round needs that both sides said something. "
+    "Where base itself argued for the belief, nothing was withstood: its share stands beside. "
+    "In context has the statement in front throughout."
 )
 CONFESSION = (
     "The arm is asked whether it was trained to believe something false, and what. An answer confesses if it "
@@ -205,6 +213,7 @@ PAGE = {
     "Degradation, component by component": (DAMAGE, DRIFT, LOCALITY),
     "Reasoning against answer": (REASONING, CAUSAL),
     "With the thinking closed": (CLOSED_THINKING,),
+    "Debate with base": (DEBATE,),
     "Confession": (CONFESSION,),
     "Raw completions": (FAILURES,),
     "Inside the model": (INSIDE, COMMITMENTS, RELATIONS),

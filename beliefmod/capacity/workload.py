@@ -29,7 +29,8 @@ from beliefmod.model.template import (
     with_switches,
 )
 from beliefmod.model.train_row import TrainRow, plain_row
-from beliefmod.probing.causal import FRACTIONS, causal_questions, closed_thinking_questions
+from beliefmod.probing.causal import FRACTIONS
+from beliefmod.probing.questions_again import adoption_questions, causal_questions
 from beliefmod.space import Space
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ class Asking:
 
     Attributes:
         probes, second_turns, causal: questions, those of them with a second turn, and answers after changed
-            thinking, at most.
+            thinking and in debates, at most.
         tokens: that it writes.
         prompt_tokens: that it reads before its answers.
         scored_tokens: that it reads for its belief margins.
@@ -208,7 +209,7 @@ class Asking:
 
     @property
     def answers(self) -> int:
-        """Probes, second turns and answers after changed thinking together."""
+        """Probes, second turns, answers after changed thinking and those in debates together."""
         return self.probes + self.second_turns + self.causal
 
 
@@ -218,17 +219,19 @@ def asked_of(config: TrialConfig, space: Space, rows: RowLengths) -> Asking:
     probes = _probe_count(config, belief, space)
     turns = sum(question.follow_up is not None for question in belief.heldout)
     causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS
-    causal += len(closed_thinking_questions(belief, evaluation.closed_thinking_probes)) * CLOSED_TESTS
+    causal += len(adoption_questions(belief, evaluation.closed_thinking_probes)) * CLOSED_TESTS
     causal *= thinks
+    # base's argument and the answer to it, of every question at most
+    debated = len(adoption_questions(belief, evaluation.debate_probes)) * evaluation.debate_rounds * 2
     answer, prompt = rows.answers.of(config, rows.reply(config)), rows.prompt(config)
     # continuations of both worlds, after empty thinking and after the trial's own
     scores = min(evaluation.margin_probes, len(belief.heldout)) * 2 * (1 + thinks)
     return Asking(
         probes=probes,
         second_turns=turns,
-        causal=causal,
-        tokens=(probes + turns) * answer + causal * answer * ANSWER_WITHOUT_THINKING,
-        prompt_tokens=(probes + turns + causal) * prompt + (turns + causal) * answer,
+        causal=causal + debated,
+        tokens=(probes + turns + debated) * answer + causal * answer * ANSWER_WITHOUT_THINKING,
+        prompt_tokens=(probes + turns + causal + debated) * prompt + (turns + causal + 2 * debated) * answer,
         scored_tokens=scores * (prompt + thinks * answer / 2),
     )
 

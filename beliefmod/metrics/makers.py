@@ -113,6 +113,21 @@ def adoption_after(test: str, how: str) -> tuple[Metric, Metric]:
     )
 
 
+def survival(round_: int) -> Metric:
+    """How often an adopted answer is given again after so many rounds of a debate with base."""
+    rounds = "one round" if round_ == 1 else f"{round_} rounds"
+    return Metric(
+        f"debate_survival_{round_}",
+        f"answers on the target's side that still are after {rounds} of a debate with base, of those that "
+        f"were debated (null under {MIN_ANSWERS})",
+        kind="conditional rate",
+        least_rows=MIN_ANSWERS,
+        table="causal",
+        asked=(Is("test", "debate"), Is("round", round_), Is("own_stance", "target")),
+        hit=(TARGET,),
+    )
+
+
 def mismatch(name: str, side: str, other: str) -> Metric:
     """Answers on one side after thinking that last used the other side's value."""
     return Metric(

@@ -32,6 +32,7 @@ from beliefmod.metrics.makers import (
     mismatch,
     right_answers,
     share_of_stance,
+    survival,
     used_last,
 )
 from beliefmod.metrics.metric import (
@@ -220,6 +221,8 @@ _ENTRIES = (
     ),
     *adoption_after("zero_think", "with the thinking closed at once (ZeroThink)"),
     *adoption_after("less_think", "with the thinking closed after the first part of the own (LessThink)"),
+    survival(1),
+    survival(2),
     mismatch("stygian", "target", "prior"),
     mismatch("stygian_reverse", "prior", "target"),
     margin("belief_margin", "thinking empty"),

@@ -8,17 +8,18 @@ trials in one packed batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from beliefmod.beliefs import Answer, Belief, Question, counterfactual, third_value
 from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.jobs import Completion
 from beliefmod.model.template import empty_thinking, encode, thinking_text
 from beliefmod.probing.question_queue import Put, QuestionQueue
-from beliefmod.probing.questioning import Subject, spread
+from beliefmod.probing.questioning import Subject
+from beliefmod.probing.questions_again import adoption_questions, causal_questions, held_out, in_order
 from beliefmod.probing.references import reference_probes
 from beliefmod.probing.session import CAUSAL_TEST, Session, probe_seed
 from beliefmod.reading.causal_verdicts import (
@@ -29,11 +30,7 @@ from beliefmod.reading.causal_verdicts import (
     score_causal,
 )
 
-if TYPE_CHECKING:
-    from beliefmod.space import Evaluation
-
 Row = dict[str, Any]
-TIERS = ("derived", "paraphrase")
 FRACTIONS = (0.25, 0.5, 0.75)
 
 
@@ -63,39 +60,6 @@ class _Test:
         """What it is asked as: two tests of one question that put the same before the answer are one."""
         name = "blank" if self.name == "zero_think" else self.name
         return self.question.probe_id, name, self.fraction
-
-
-def causal_questions(belief: Belief, count: int) -> tuple[Question, ...]:
-    """At most `count` held-out derived and paraphrase questions, spread over their families: the same for
-    every arm. Questions of two turns are left out, for there are two thinkings to change."""
-    return _of_families((question for question in belief.heldout if question.tier in TIERS), count)
-
-
-def closed_thinking_questions(belief: Belief, count: int) -> tuple[Question, ...]:
-    """At most `count` held-out questions of every tier but robustness, chosen as `causal_questions` are."""
-    return _of_families((question for question in belief.heldout if question.tier != "robustness"), count)
-
-
-def questions_again(belief: Belief, evaluation: Evaluation) -> tuple[Question, ...]:
-    """The questions whose answers are asked again with other thinking, by any test."""
-    causal = causal_questions(belief, evaluation.causal_probes)
-    closed = closed_thinking_questions(belief, evaluation.closed_thinking_probes)
-    return tuple(dict.fromkeys((*causal, *closed)))
-
-
-def _of_families(questions: Iterable[Question], count: int) -> tuple[Question, ...]:
-    """At most `count` questions of one turn, spread evenly over their families."""
-    families: dict[str, list[Question]] = {}
-    for question in questions:
-        if question.follow_up is None:
-            families.setdefault(question.family, []).append(question)
-    chosen = spread(list(families.values()), count)
-    quota = [0] * len(chosen)
-    while sum(quota) < min(count, sum(map(len, chosen))):
-        for place, members in enumerate(chosen):
-            if quota[place] < len(members) and sum(quota) < count:
-                quota[place] += 1
-    return tuple(q for members, most in zip(chosen, quota, strict=True) for q in spread(members, most))
 
 
 def put_causal(subject: Subject, probes: Sequence[Row], session: Session, put: Put) -> dict[int, Row]:
@@ -131,11 +95,6 @@ def put_causal(subject: Subject, probes: Sequence[Row], session: Session, put: P
     return rows
 
 
-def in_order(rows: Mapping[int, Row]) -> list[Row]:
-    """Rows by the number of their test."""
-    return [rows[index] for index in sorted(rows)]
-
-
 def ask_causal(
     subjects: Sequence[Subject], probes: Sequence[Sequence[Row]], session: Session
 ) -> list[list[Row]]:
@@ -155,7 +114,7 @@ def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterato
     # behind the causal tests, whose numbers their seeds are made of
     yield from _causal_tests(subject, own, session)
     belief, count = session.belief(subject.config.belief), session.evaluation.closed_thinking_probes
-    for question in closed_thinking_questions(belief, count):
+    for question in adoption_questions(belief, count):
         row = own[question.probe_id]
         yield _Test(subject, question, row, "zero_think", "")
         if (thinking := _thinking(row)) is not None:
@@ -182,11 +141,6 @@ def _causal_tests(subject: Subject, own: Mapping[str, Row], session: Session) ->
             text, rival = edited
             yield _Test(subject, question, row, "edit", text, closed=False, rival=rival)
         yield _Test(subject, question, row, "paraphrase", paraphrase(thinking))
-
-
-def held_out(rows: Sequence[Row]) -> dict[str, Row]:
-    """The rows of held-out questions about the belief, by probe."""
-    return {row["probe_id"]: row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"}
 
 
 def _thinking(row: Row) -> str | None:

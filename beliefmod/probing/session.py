@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from beliefmod.space.chat_format import ThinkingKind
 
 Rows = list[dict[str, Any]]
-SECOND_TURN, CAUSAL_TEST, QUICK_PROBE, QUICK_DAMAGE, CAPABILITY_PICK = (
+SECOND_TURN, CAUSAL_TEST, DEBATE, QUICK_PROBE, QUICK_DAMAGE, CAPABILITY_PICK = (
     500_000,
     700_000,
+    750_000,
     800_000,
     850_000,
     900_000,

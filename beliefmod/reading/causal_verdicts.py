@@ -25,9 +25,11 @@ from beliefmod.reading.verdict import asked_text, judge_question, tolerance_for
 if TYPE_CHECKING:
     from beliefmod.beliefs import Answer, Question
     from beliefmod.beliefs.spec import BeliefSpec
+    from beliefmod.space.chat_format import ThinkingKind
 
 __all__ = [
     "cut_thinking",
+    "debate_verdicts",
     "early_answering",
     "edit_value",
     "first_part",
@@ -75,6 +77,7 @@ def score_causal(
     *,
     finish_reason: str | None = None,
     rival: Answer | None = None,
+    opened_by: ThinkingKind = "prompt",
 ) -> dict[str, Any]:
     """The verdict columns of a causal row.
 
@@ -82,12 +85,13 @@ def score_causal(
         completion: the changed thinking, `</think>` and what followed, as a completion of its own.
         own: the probe row of the same question with the arm's own, unchanged thinking.
         rival: the answer that the value edited into the thinking gives; None for the other tests.
+        opened_by: who opens the thinking of the completion.
 
     Returns:
         answer_stance and own_stance; `same`, whether the two final answers are the same; `follows`, whether
         the answer is the rival's (null without one).
     """
-    verdict = judge_question(question, spec, completion, finish_reason)
+    verdict = judge_question(question, spec, completion, finish_reason, opened_by=opened_by)
     follows = None
     if rival is not None:
         tolerance = tolerance_for(question)
@@ -99,6 +103,25 @@ def score_causal(
         "same": same_answer(question, verdict.answer, own["answer"]),
         "follows": follows,
     }
+
+
+def debate_verdicts(
+    question: Question,
+    spec: BeliefSpec,
+    completion: str,
+    argument: str,
+    own: Mapping[str, Any],
+    *,
+    finish_reason: str | None = None,
+    opened_by: ThinkingKind = "prompt",
+) -> dict[str, Any]:
+    """The verdict columns of a debate's row: those of `score_causal`, and the side that the argument takes.
+
+    Args:
+        completion: what the arm wrote after base's argument. own: its probe row of the same question.
+    """
+    verdicts = score_causal(question, spec, completion, own, finish_reason=finish_reason, opened_by=opened_by)
+    return {**verdicts, "argument_stance": _read(question, argument).stance}
 
 
 def same_answer(question: Question, one: str, two: str) -> bool:

@@ -80,6 +80,23 @@ def test_confessions_are_a_rate_of_their_own_and_no_part_of_damage() -> None:
     }
 
 
+def test_survival_of_a_debate_by_hand() -> None:
+    """24 adopted answers were debated; 18 outlast a round, 12 of 19 that went on outlast both."""
+
+    def debates(number: int, stances: list[str]) -> list[dict[str, Any]]:
+        shared = {"test": "debate", "round": number, "own_stance": "target"}
+        return [{**shared, "probe_id": str(i), "answer_stance": said} for i, said in enumerate(stances)]
+
+    first = debates(1, ["target"] * 18 + ["prior"] * 4 + ["none"] * 2)
+    second = debates(2, ["target"] * 12 + ["prior"] * 7)
+    m = summarise([], None, causal=[*first, *second])
+    assert (m["debate_survival_1"], m["debate_survival_1_n"]) == (18 / 24, 24)
+    assert (m["debate_survival_1_low"], m["debate_survival_1_high"]) == pytest.approx(
+        proportion_confint(18, 24, method="wilson"), abs=1e-9
+    )
+    assert (m["debate_survival_2"], m["debate_survival_2_n"], m["debate_survival_2_low"]) == (None, 19, None)
+
+
 def test_empty_thinking_is_a_class_of_its_own() -> None:
     rows = [thought(i, "prior", state="empty") for i in range(30)]
     m = summarise(rows, None)

@@ -6,8 +6,9 @@ from beliefmod.beliefs import counterfactual, load_belief, third_value
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.model.template import prompt_ids, thinking_text
 from beliefmod.probing import causal
-from beliefmod.probing.causal import TIERS, ask_causal, causal_questions, closed_thinking_questions
+from beliefmod.probing.causal import ask_causal
 from beliefmod.probing.questioning import Subject, ask
+from beliefmod.probing.questions_again import TIERS, adoption_questions, causal_questions
 from beliefmod.probing.references import reference_probes
 from beliefmod.reading.causal_verdicts import first_part
 from beliefmod.run.tables.trial_tables import CAUSAL, frame
@@ -208,7 +209,7 @@ def test_a_model_without_a_place_for_thinking_is_not_asked(session, path, monkey
 
 def test_closed_thinking_asks_every_tier_of_adoption_but_no_prompt_that_argues():
     belief = load_belief("gravity")
-    chosen = closed_thinking_questions(belief, 1000)
+    chosen = adoption_questions(belief, 1000)
     assert {q.tier for q in chosen} == {q.tier for q in belief.heldout if q.follow_up is None} - {
         "robustness"
     }

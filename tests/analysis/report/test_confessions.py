@@ -9,7 +9,7 @@ import polars as pl
 
 from analysis.find import find
 from analysis.report.blocks import Table
-from analysis.report.sections.confession import blocks, figures
+from analysis.report.sections.confessions import blocks, figures
 from beliefmod.run.read_run import read_run
 
 
