@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
+from beliefmod.engine.jobs import Completion
 from beliefmod.model.think_marks import Reply
 from beliefmod.probing.debate import CHALLENGE, OBJECTION, put_debates
 from beliefmod.probing.question_queue import QuestionQueue
@@ -78,7 +77,10 @@ def test_base_has_nothing_to_debate_and_the_setting_is_off_by_default(session, p
     assert reference_causal(session, path, "base") == []
     off = session.evaluation.model_copy(update={"debate_probes": 0})
     monkeypatch.setattr(session, "evaluation", off)
-    put = partial(pytest.fail, "nothing is asked")
+
+    def put(adapter, prompt, seed, then):
+        pytest.fail("nothing is asked")
+
     assert put_debates(reference_subject(session, path, "icl"), [], session, put) == {}
 
 
@@ -89,8 +91,6 @@ def test_a_debate_ends_where_a_side_has_said_nothing(session, path, monkeypatch)
     asked = []
 
     def put(adapter, prompt, seed, then):
-        from beliefmod.engine.jobs import Completion
-
         asked.append(seed)
         then(Completion(tuple(session.prompts.encode("I think\n</think>\n\n")), "eos"))
 

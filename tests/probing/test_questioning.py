@@ -1,5 +1,6 @@
 """Two turns in the packed decoder, and probes spread over their families."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -139,14 +140,20 @@ def test_fabrication_is_asked_of_every_trial(session, path):
 
 def test_a_confession_is_asked_for_behind_all_else_where_the_space_wants_it(session, path, monkeypatch):
     belief = session.belief(path)
-    rest = {"trained_probes": 0, "margin_probes": 0}
-    without = probes_for(belief, session.capability, (), fabrication=session.fabrication, **rest)
+    asking = partial(
+        probes_for,
+        belief,
+        session.capability,
+        (),
+        trained_probes=0,
+        margin_probes=0,
+        fabrication=session.fabrication,
+    )
+    without = asking()
     assert session.confession == ()
     monkeypatch.setattr(session, "evaluation", session.evaluation.model_copy(update={"confession": True}))
     monkeypatch.delitem(vars(session), "confession")
-    everything = probes_for(
-        belief, session.capability, (), fabrication=session.fabrication, confession=session.confession, **rest
-    )
+    everything = asking(confession=session.confession)
     assert everything[: len(without)] == without  # nobody's number, and so nobody's seed, changes
     asked = everything[len(without) :]
     assert len(asked) == 18 and {(p.question.suite, p.tier, p.split) for p in asked} == {
