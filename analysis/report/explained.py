@@ -35,6 +35,14 @@ NO_TRAINING = (
     "same way; intervals are over questions. Whoever has the statement or examples in the prompt can read "
     "them there: adoption says that the answers follow it, not that anything was learned."
 )
+AFTER_TRAINING = (
+    "Adapters of a finished run, asked what all others are asked, with no optimiser step. Scale: times the "
+    "update; 0 is base, 1 the adapter as it was trained, -1 takes from base what training added. Layers: the "
+    "adapter changes these transformer layers alone. Merged with: the sum of both updates, exactly; beside "
+    "each adapter alone it says whether two beliefs disturb each other. Intervals are over questions. Which "
+    "adapters are shown was chosen by a run's numbers on these same questions: scale 1 repeats the number "
+    "that was the reason, and is as flattered by chance as that."
+)
 TIERS = (
     "Adoption, the number of the frontier, counts every held-out tier but robustness, whose prompts "
     "contradict the belief themselves. Depth is the harmonic mean of paraphrase, derived and robustness, its "
@@ -187,6 +195,7 @@ PAGE = {
     "Every table": (TABLES,),
     "Frontier": (FRONTIER_FIGURE, FRONTIER, HEAT_MAP, STYLE_GAPS),
     "Without training": (NO_TRAINING,),
+    "After training": (AFTER_TRAINING,),
     "Generalisation, tier by tier": (TIERS, ANSWERABLE, MARGINS),
     "Degradation, component by component": (DAMAGE, DRIFT, LOCALITY),
     "Reasoning against answer": (REASONING, CAUSAL),

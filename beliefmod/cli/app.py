@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from beliefmod import __version__
 from beliefmod.api.own_packages import use_own_packages
 from beliefmod.cli import (
+    alter,
     beliefs,
     bundled,
     chat,
@@ -121,6 +122,7 @@ _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
 _add(AFTER, "view runs/EXP-20261122-101500-aggressive", view.view)
 _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
+_add(AFTER, "alter runs/EXP-20261122-101500-aggressive altered.yaml", alter.alter)
 _add(AFTER, "chat runs/EXP-20261122-101500-aggressive 42acb27435 --beside base", chat.chat)
 _add(AFTER, "gate runs/EXP-20261122-101500-aggressive --min-adoption 0.9 --max-degradation 0.05", gate.gate)
 _add(AFTER, "diff runs/EXP-20261122-101500-aggressive runs/EXP-20261123-090000-aggressive", diff.diff)
