@@ -9,7 +9,6 @@ import typer
 
 from beliefmod.cli.options import Run
 from beliefmod.errors import UserError
-from beliefmod.space.after_training import PARTS, SCALES
 
 if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 FOR_ALL = ("model", "revision", "chat_template", "template", "thinking", "base_storage", "damage_limit")
 """Fields of the run's space that the new one has too."""
-HEAD = """# Purpose: what do saved adapters do at other scales, taken from base, in some layers alone, and added up?
+HEAD = """# Purpose: what do saved adapters do at other scales, taken from base, in some layers, added up?
 #          They are of {run}.
 # Made by: beliefmod alter; edit it as any space file.
 # Command: beliefmod sweep --space {file}
@@ -38,13 +37,12 @@ def alter(
         list[float] | None,
         typer.Option(
             metavar="NUMBER",
-            help=f"Times the adapter's update; repeatable. Default: {', '.join(f'{s:g}' for s in SCALES)}.",
+            help="Times the adapter's update; repeatable. Default: -1, 0.25, 0.5, 0.75, 1, 1.5, 2.",
         ),
     ] = None,
     parts: Annotated[
-        int,
-        typer.Option(min=0, max=200, help="Groups of layers, each kept alone; 0 for none."),
-    ] = PARTS,
+        int, typer.Option(min=0, max=200, help="Groups of layers, each kept alone; 0 for none.")
+    ] = 3,
 ) -> None:
     """Write a space that asks a run's adapters again, changed without training.
 
@@ -60,7 +58,7 @@ def alter(
     import yaml
 
     from beliefmod.run.folder import RunFolder
-    from beliefmod.space.after_training import altered_points
+    from beliefmod.space.after_training import SCALES, altered_points
 
     if "://" in run:
         raise UserError(f"{run}: a sweep reads adapters from a folder; copy the run to this machine first")

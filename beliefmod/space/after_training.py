@@ -9,8 +9,6 @@ from typing import Any
 
 SCALES = (-1.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Times the adapter's update: taken from base, weakened, as trained, strengthened."""
-PARTS = 3
-"""Groups of neighbouring layers, each of which is kept by itself."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class SavedAdapter:
 
 
 def altered_points(
-    adapters: Sequence[SavedAdapter], scales: Sequence[float] = SCALES, parts: int = PARTS
+    adapters: Sequence[SavedAdapter], scales: Sequence[float] = SCALES, parts: int = 3
 ) -> list[dict[str, Any]]:
     """Points of a space that asks each adapter about its belief at every scale and with each group of its
     layers alone; and, for each two beliefs, about the one with the other's adapter alone and with the sum.
