@@ -19,6 +19,7 @@ from beliefmod.config.pinned_names import PINNED, pinned_rank, short_name, split
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
 from beliefmod.config.trial_config import (
     ADAPTER_ARMS,
+    EXAMPLE_ARMS,
     NO_TRAINING_ARMS,
     NO_TRAINING_SETTINGS,
     REFERENCE_ARMS,
@@ -32,6 +33,7 @@ from beliefmod.config.untrained_settings import AdapterSettings, ContextSettings
 
 __all__ = [
     "ADAPTER_ARMS",
+    "EXAMPLE_ARMS",
     "FRAMINGS",
     "LISTS",
     "NO_TRAINING_ARMS",

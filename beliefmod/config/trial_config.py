@@ -33,6 +33,8 @@ REFERENCE_ARMS: tuple[Arm, ...] = ("base", "icl")
 """Arms of the untouched base, with which every trial is compared."""
 NO_TRAINING_ARMS: tuple[Arm, ...] = ("prompt", "few_shot", "steering", "adapter")
 """Ways of moving a belief that take no optimiser step in this run, compared with base and with training."""
+EXAMPLE_ARMS: tuple[Arm, ...] = (*TRAINED_ARMS, "few_shot", "steering")
+"""Arms that are made of data.num_examples of the belief's training questions."""
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 
 

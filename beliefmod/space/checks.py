@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from beliefmod.config import (
+    EXAMPLE_ARMS,
     OF_OBJECTIVE,
     AdapterSettings,
     ContextSettings,
@@ -372,11 +373,13 @@ def belief_problems(file: YamlFile, spec: SpaceFile | None) -> Iterator[str]:
 
 
 def _questions_needed(spec: SpaceFile) -> int:
-    """The most training questions that a trial asks for; documents repeat theirs and need no number."""
+    """The most training questions that a trial asks for; documents repeat theirs and need no number, and some
+    arms need none."""
     asked = [
         max(_choices(axes, spec.fixed, "data.num_examples"))
         for axes in _groups(spec)
         if set(_choices(axes, spec.fixed, "data.style")) != {"document"}
+        and {*EXAMPLE_ARMS} & {*_choices(axes, spec.fixed, "arm")}
     ]
     return max(asked, default=0)
 
