@@ -79,7 +79,9 @@ def _in_sentences() -> Iterator[None]:
             raise
         ctx = getattr(error, "ctx", None)
         where = ctx.command_path if ctx is not None else "beliefmod"
-        typer.echo(f"{where}: {error.format_message().rstrip('.?')}; see {where} --help", err=True)
+        text = error.format_message().rstrip(".")
+        joined = f"{text} See" if text.endswith("?") else f"{text}; see"
+        typer.echo(f"{where}: {joined} {where} --help", err=True)
         raise typer.Exit(2) from None
     except StorageTrouble as error:
         typer.echo(error.sentence, err=True)
