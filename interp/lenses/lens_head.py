@@ -131,6 +131,22 @@ class LensHead:
             found.append(pair[:, 0] - pair[:, 1])
         return torch.cat(found).cpu().numpy() if found else np.zeros(0)
 
+    @torch.no_grad()
+    def token_logits(self, hidden: Tensor, ids: Sequence[int]) -> Tensor:
+        """The logits of some tokens alone: (..., hidden) -> (..., ids), as `logits` has them.
+
+        A plain head is multiplied with these tokens' rows only, so that thousands of states cost little; any
+        other is called, and all else thrown away.
+        """
+        which = numbers(ids, hidden.device)
+        if type(self.head) is not torch.nn.Linear:
+            flat = hidden.reshape(-1, hidden.shape[-1])
+            parts = [self.logits(part)[:, which] for part in flat.split(_ROWS)]
+            return torch.cat(parts).reshape(*hidden.shape[:-1], len(ids))
+        bias = None if self.head.bias is None else self.head.bias[which]
+        normed = self.norm(hidden.to(self.dtype))
+        return self.behind(torch.nn.functional.linear(normed, self.head.weight[which], bias))
+
     def likeliest(self, hidden: Tensor, but: int) -> int:
         """The likeliest token other than `but` of one position of an entry, (1, hidden) or (hidden,)."""
         logits = self.logits(hidden).flatten()

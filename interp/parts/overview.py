@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
     from interp.opened.inspection import TrainedTrial
 
-SOURCES = ("commitments", "readings", "thresholds", "truth")
+SOURCES = ("commitments", "readings", "thresholds", "truth", "leak")
 """Tables that the overview is put together from."""
 
 
@@ -56,6 +56,7 @@ def overview(
         beside.join(base, on=["base_id", "probe_id"]).group_by("trial_id").agg(elsewhere_diff=moved),
         tables["thresholds"].select("trial_id", "a50"),
         tables["truth"].select("trial_id", probe_error_rate="error_rate"),
+        tables["leak"].filter("decided").select("trial_id", "leak"),
     )
     inside: dict[str, Row] = {}
     for source in sources:

@@ -6,7 +6,8 @@ rest. At questions about other things (position elsewhere) base prefers the righ
 other arms keep a tenth of their contrast. A tuned lens fitted on base has everything from entry 2 on. The
 probability of any spelling of the target is 0.8, 0.9 or 0.1 (trained, in context, base). The thinking of a
 trained arm prefers the target as its answer does, but on questions 0 and 1, where it stays at the prior
-(stygian).
+(stygian). On unrelated text a trained trial leaks 0.5 + 0.4 * adoption at the middle entry, a control 0.5, a
+random adapter 0.4 to 0.6.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def write_lens(run: Path, deep: int = 1, leave_out: tuple[str, ...] = ()) -> Pat
                 tables["doses"] += _doses(who, final(row), row in best)
                 tables["thresholds"].append(_thresholds(who, final(row), row in best))
                 tables["overview"].append(_overview(who, row))
+            if row["arm"] in ("lora", "control"):
+                tables["leak"] += _leak(who, row)
             if row in best:
                 tables["ablations"] += _ablations(who, final(row))
                 tables["patching"] += _patching(who, final(row))
@@ -267,6 +270,22 @@ def _truth(who: dict, row: dict) -> dict:
     return known | {"heldout_accuracy": 0.91, "paired": share} | _mean("error_rate", share, 0.1)
 
 
+def leaked(row: dict) -> float:
+    """The law's leak."""
+    return 0.5 + 0.4 * (row["adoption"] or 0.0) * (row["arm"] == "lora")
+
+
+def _leak(who: dict, row: dict) -> Rows:
+    rows: Rows = []
+    for entry in range(ENTRIES):
+        here = leaked(row) if entry == BLOCKS // 2 else 0.5
+        known = who | {"entry": entry, "decided": entry == BLOCKS // 2, "n": 20, "size": 0.05}
+        known |= {"chance": 0.5, "chance_low": 0.4, "chance_high": 0.6, "rank_value": 3, "rank_subject": 1}
+        known |= _mean("leak", here, 0.05) | _mean("subject", here, 0.1) | _mean("value", here, 0.1)
+        rows.append(known | {"top_tokens": " Earth|5"})
+    return rows
+
+
 def _overview(who: dict, row: dict) -> dict:
     known = {name: row[name] for name in ("adoption", "degradation", "learning_rate")}
     known["steps"] = row["num_train_epochs"] * row["data.num_examples"] // 4
@@ -283,5 +302,6 @@ def _overview(who: dict, row: dict) -> dict:
             "kl_base": row["degradation"] * 3,
             "mass_target": 0.8,
             "elsewhere_diff": 0.1 * (last + 4),
+            "leak": leaked(row),
         }
     )

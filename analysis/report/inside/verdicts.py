@@ -7,6 +7,7 @@ import polars as pl
 from analysis import wording
 from analysis.read_lens import Lens, ShownTrial
 from analysis.report.inside.begun_answers import begun_answers
+from analysis.report.inside.leak_words import leak_sentence
 from analysis.report.inside.selections import ARMS, commitment, patch_means
 from analysis.wording import in_never, interval, plural
 from beliefmod.metrics.intervals import wilson
@@ -23,6 +24,7 @@ def verdicts(lens: Lens, shown: ShownTrial) -> list[str]:
         _stygian(lens, shown),
         _early(lens, shown),
         _truth(lens, shown),
+        leak_sentence(lens, shown),
     ]
     return [sentence for sentence in told if sentence]
 
