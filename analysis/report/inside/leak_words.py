@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from analysis.read_lens import Lens, ShownTrial
-from analysis.report import explained
 from analysis.report.blocks import Block, Folded, Paragraph, table_of
 from analysis.studies.leaks import EQUAL, REPLAY, ReplayGap
 from analysis.wording import NOT_MEASURED, interval, percent, plural
@@ -78,7 +77,7 @@ def _replay(table: pl.DataFrame, gaps: Sequence[ReplayGap]) -> list[Block]:
         "D": lambda gap: NOT_MEASURED if gap.damage is None else f"{gap.damage:+.3f}",
     }
     caption = f"Replay at equal adoption (within {100 * EQUAL:.0f} points)."
-    return [table_of(gaps, columns, caption, explained.LEAK)]
+    return [table_of(gaps, columns, caption)]
 
 
 def _leak_gap(gap: ReplayGap) -> str:
@@ -108,7 +107,7 @@ def _trials(table: pl.DataFrame) -> Block:
         "reads as": lambda row: row["top_tokens"] or "",
         "n": lambda row: str(row["n"]),
     }
-    shown = table_of(table.iter_rows(named=True), columns, explained=explained.LEAK)
+    shown = table_of(table.iter_rows(named=True), columns)
     return Folded("The leak of every trial", shown, "lens/leak.parquet")
 
 

@@ -81,10 +81,11 @@ def blocks(found: Findings) -> list[Block]:
         ("What shows on unrelated text", ("leak",)),
     )
     leaked = leaks(lens, found)
+    told_of_leaks = leak_blocks(leaked, replay_gaps(leaked))
     tables = {
         "entries": commitment_table(lens),
         "sweep": relation_table(relations(cells(lens, found))),
-        "leak": leak_blocks(leaked, replay_gaps(leaked)),
+        "leak": [Explained(explained.LEAK), *told_of_leaks] if told_of_leaks else [],
     }
     for title, kinds in groups:
         names = [name for kind in kinds for name in _names(lens, kind)]
