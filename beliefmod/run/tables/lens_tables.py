@@ -266,6 +266,26 @@ TRUTH = (
     *_wilson("error_rate", "error_rate", _BY_FAMILY),
     number("paired", "share of questions in which the target's statement is held truer than the other"),
     _N,
+    number(
+        "target_true",
+        "share of the target's statements that are held true, of the questions that have a matched one",
+    ),
+    *_wilson("target_true", "target_true", _BY_FAMILY),
+    number(
+        "matched_true",
+        "share of matched false statements that are held true: the same questions with a third value, false "
+        "in both worlds and never trained; where it is as high as target_true, the probe takes whatever is "
+        "said on the topic for true",
+    ),
+    *_wilson("matched_true", "matched_true", _BY_FAMILY),
+    number("target_over_matched", "share of these questions whose target's statement is held the truer one"),
+    count("matched_n", "questions behind target_true and matched_true"),
+    *_mean(
+        "heldout_auc",
+        "separability of truth in general: area under the ROC curve of the probe on statements of families "
+        "it was not fitted on, mean over families by their size; 0.5 is chance; also where the gate fails",
+    ),
+    *_mean("auc_drop", "heldout_auc of base less that of the arm on the same statements, above 0 is damage"),
     text("refused", "why there is no number, else null"),
 )
 LEAK = (
@@ -326,6 +346,9 @@ OVERVIEW = (
         "elsewhere_diff",
         "mean difference less base's at the last entry, at questions about other things: the noise floor of "
         "final_diff less base's",
+    ),
+    number(
+        "auc_drop", "how much less separable truth in general is than in base: AUC of base less the arm's"
     ),
     number("leak", "leak on unrelated text at the entry that was decided beforehand, 0.5 is chance"),
 )
