@@ -36,8 +36,9 @@ MEASURES = {
     "mass_target": "probability of the target in any spelling",
     "elsewhere_diff": "what the difference moves at other things",
     "leak": "leak on unrelated text",
+    "auc_drop": "truth in general less separable than in base",
 }
-LATER = ("leak",)
+LATER = ("leak", "auc_drop")
 """Measures that came later than many runs, which are not asked for where no cell has them."""
 OUTCOMES = {"adoption": "adoption", "degradation": "damage D"}
 SPARE = 10  # cells beyond the controls that a partial correlation needs

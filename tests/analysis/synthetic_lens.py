@@ -7,7 +7,8 @@ other arms keep a tenth of their contrast. A tuned lens fitted on base has every
 probability of any spelling of the target is 0.8, 0.9 or 0.1 (trained, in context, base). The thinking of a
 trained arm prefers the target as its answer does, but on questions 0 and 1, where it stays at the prior
 (stygian). On unrelated text a trained trial leaks 0.5 + 0.4 * adoption at the middle entry, a control 0.5, a
-random adapter 0.4 to 0.6.
+random adapter 0.4 to 0.6. Truth in general has an AUC of 0.95, less 0.1 * adoption in a trained arm; a
+quarter of the matched false statements is held true.
 """
 
 from __future__ import annotations
@@ -262,12 +263,21 @@ def _chain(who: dict, last: float) -> Rows:
 
 def _truth(who: dict, row: dict) -> dict:
     """Gravity's probe passes its gate, the other's does not."""
-    known = who | {"entry": 3, "heldout_n": 200, "n": 40}
+    known = who | {"entry": 3, "heldout_n": 200, "n": 40} | _mean("heldout_auc", auc(row), 0.02)
+    if row["arm"] != "base":
+        known |= _mean("auc_drop", auc({"arm": "base"}) - auc(row), 0.01)
     if row["belief"] != "gravity":
         why = "held-out accuracy 0.66 is under 0.8"
         return known | {"heldout_accuracy": 0.66, "refused": why}
     share = row["adoption"] or 0.0
+    known |= _mean("target_true", share, 0.1) | _mean("matched_true", 0.25, 0.1)
+    known |= {"target_over_matched": share, "matched_n": 36}
     return known | {"heldout_accuracy": 0.91, "paired": share} | _mean("error_rate", share, 0.1)
+
+
+def auc(row: dict) -> float:
+    """The law's AUC of truth in general: what an arm adopts, it loses in part."""
+    return 0.95 - 0.1 * ((row["adoption"] or 0.0) if row["arm"] == "lora" else 0.0)
 
 
 def leaked(row: dict) -> float:
@@ -303,5 +313,6 @@ def _overview(who: dict, row: dict) -> dict:
             "mass_target": 0.8,
             "elsewhere_diff": 0.1 * (last + 4),
             "leak": leaked(row),
+            "auc_drop": 0.95 - auc(row),
         }
     )

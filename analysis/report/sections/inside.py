@@ -30,10 +30,12 @@ from analysis.report.charts import (
     inside_internal,
     inside_leak,
     inside_tokens,
+    inside_truth,
     inside_written,
 )
 from analysis.report.inside.leak_words import leak_blocks
 from analysis.report.inside.selections import ARMS, figure_name
+from analysis.report.inside.truth_words import truth_blocks
 from analysis.report.inside.verdicts import verdicts
 from analysis.studies.internal_belief import CONTROLS, MEASURES, OUTCOMES, Relation, cells, relations
 from analysis.studies.leaks import leaks, replay_gaps
@@ -55,6 +57,7 @@ CHARTS = (
     inside_doses,
     inside_channels,
     inside_internal,
+    inside_truth,
     inside_leak,
 )
 
@@ -78,6 +81,7 @@ def blocks(found: Findings) -> list[Block]:
         ("The adapter at other strengths", ("doses",)),
         ("Thinking against answer, inside", ("channels", "chain")),
         ("Over the sweep", ("sweep",)),
+        ("Truth in general", ("truth",)),
         ("What shows on unrelated text", ("leak",)),
     )
     leaked = leaks(lens, found)
@@ -85,6 +89,7 @@ def blocks(found: Findings) -> list[Block]:
     tables = {
         "entries": commitment_table(lens),
         "sweep": relation_table(relations(cells(lens, found))),
+        "truth": truth_blocks(lens),
         "leak": [Explained(explained.LEAK), *told_of_leaks] if told_of_leaks else [],
     }
     for title, kinds in groups:
