@@ -40,8 +40,7 @@ def checked_space(
     Raises:
         UserError: every problem of all three.
     """
-    from psutil import virtual_memory
-
+    from beliefmod.capacity.granted import granted_memory
     from beliefmod.config.data_config import THINKING_STYLES
     from beliefmod.data.prompt_frame import check_few_shot
     from beliefmod.data.supplied_traces import check_supplied
@@ -99,7 +98,7 @@ def checked_space(
                 decoding_of(space.spec.evaluation, source.generation())
                 if here and space.spec.evaluation.engine == "vllm":
                     gpus = [gpu.free for gpu in gpus_here()]
-                    free = max(gpus, default=virtual_memory().available)
+                    free = max(gpus, default=granted_memory()[1])
                     check_vllm(source, "lora" in space.possible("arm"), free, bool(gpus))
     except UserError as error:
         problems += error.problems
