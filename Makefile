@@ -74,8 +74,8 @@ check: $(STAMP) ## lint, format and types
 chaos: $(STAMP) ## kill processes, nodes and drivers of sweeps at random N times; the tables must not change
 	$(BIN)/python -m tests.chaos --kills $(N) --seed $(SEED)
 
-machines: $(STAMP) ## launch a cluster of three "machines" on this one as root, lose one (about 8 minutes)
-	BELIEFMOD_MACHINES=1 $(BIN)/python -m pytest tests/cluster/test_machines.py
+machines: $(STAMP) ## as root: clusters of "machines" on this one, by ray up and by Slurm; some are lost (about 20 minutes)
+	BELIEFMOD_MACHINES=1 $(BIN)/python -m pytest tests/cluster/test_machines.py tests/cluster/test_slurm.py
 
 bench: $(STAMP) ## run every benchmark that needs no GPU, about 15 minutes on 2 cores
 	@for name in $(BENCHMARKS); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit 1; done

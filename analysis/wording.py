@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beliefmod.config import OF_OBJECTIVE
+from beliefmod.config import OF_OBJECTIVE, PINNED, short_name
 from beliefmod.metrics.intervals import Estimate
 from beliefmod.metrics.registry import COMPONENTS
 
@@ -55,10 +55,15 @@ SETTING_NAMES = {
     "adam_beta2": "Adam beta 2",
     "adam_epsilon": "Adam epsilon",
     "template": "template switches",
-    "context.place": "statement in the turn of",
-    "context.do_not_mention": "told not to mention it",
+    "context.place": "turn",
+    "context.do_not_mention": "mention forbidden",
     "steering.layer": "layer",
     "steering.scale": "scale",
+    "adapter.source": "adapter",
+    "adapter.scale": "scale",
+    "adapter.layers": "layers",
+    "adapter.merge_with": "merged with",
+    "adapter.merge_scale": "merged at scale",
 }
 
 
@@ -222,7 +227,7 @@ def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
         needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
         if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
-        text = setting_value(value)
+        text = short_name(value) if name in PINNED else setting_value(value)
         if name == "data.style":
             parts.insert(0, text)
         elif name in ("data.num_examples", "num_train_epochs", "warmup_steps"):

@@ -35,6 +35,14 @@ NO_TRAINING = (
     "same way; intervals are over questions. Whoever has the statement or examples in the prompt can read "
     "them there: adoption says that the answers follow it, not that anything was learned."
 )
+AFTER_TRAINING = (
+    "Adapters of a finished run, asked what all others are asked, with no optimiser step. Scale: times the "
+    "update; 0 is base, 1 the adapter as it was trained, -1 takes from base what training added. Layers: the "
+    "adapter changes these transformer layers alone. Merged with: the sum of both updates, exactly; beside "
+    "each adapter alone it says whether two beliefs disturb each other. Intervals are over questions. Which "
+    "adapters are shown was chosen by a run's numbers on these same questions: scale 1 repeats the number "
+    "that was the reason, and is as flattered by chance as that."
+)
 TIERS = (
     "Adoption, the number of the frontier, counts every held-out tier but robustness, whose prompts "
     "contradict the belief themselves. Depth is the harmonic mean of paraphrase, derived and robustness, its "
@@ -140,6 +148,19 @@ RELATIONS = (
     "never reached counts as larger than all. The same settings drive what is inside and outside: read the "
     "columns in which they are held."
 )
+LEAK = (
+    "At the first five tokens of passages that have nothing to do with the belief and are never trained on, "
+    "the mean difference of the residual stream, trial less base, is read by the logit lens. Leak: in how "
+    "many pairs a token that the belief teaches stands above a control token; words of its subject are "
+    "compared with those of other beliefs, its value with other values of the kind, and the two are "
+    "averaged. 0.5 is chance. The interval is over passages: it says how steady the reading is, not whether "
+    "an adapter that knows nothing would read alike. The random adapters, of the same norm in every layer, "
+    "say that: by chance alone a trial stands above all 19 of them in 1 case of 20. The entry is the middle "
+    "of the model, whatever was found. Ranks are among all tokens, 0 is the likeliest. Size: the mean "
+    "difference relative to base's state. Replay at equal adoption: every trial with replay against the "
+    "mean of those without it, of the same belief and data style, that adopt equally much; trials share "
+    "questions, and epochs of one training are alike, so the interval is too narrow."
+)
 EFFECTS = (
     "An odds ratio belongs to one doubling of a number, or to a level against the first one; points are its "
     "average effect over the configurations of this run. Effects are of this grid: outside it, and where "
@@ -209,6 +230,7 @@ PAGE = {
     "Every table": (TABLES,),
     "Frontier": (FRONTIER_FIGURE, FRONTIER, HEAT_MAP, STYLE_GAPS),
     "Without training": (NO_TRAINING,),
+    "After training": (AFTER_TRAINING,),
     "Generalisation, tier by tier": (TIERS, ANSWERABLE, MARGINS),
     "Degradation, component by component": (DAMAGE, DRIFT, LOCALITY),
     "Reasoning against answer": (REASONING, CAUSAL),
@@ -216,7 +238,7 @@ PAGE = {
     "Debate with base": (DEBATE,),
     "Confession": (CONFESSION,),
     "Raw completions": (FAILURES,),
-    "Inside the model": (INSIDE, COMMITMENTS, RELATIONS),
+    "Inside the model": (INSIDE, COMMITMENTS, RELATIONS, LEAK),
     "Which setting does it": (EFFECTS, DOSES, SHAPES),
     "The same settings with and without": (PAIRED,),
     "The hypotheses": (f"H1. {H1.test} {H1.refusal}", f"H2. {H2.test} {H2.refusal}", MISMATCH),

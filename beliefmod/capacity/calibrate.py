@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 from accelerate.utils.memory import find_executable_batch_size
 
+from beliefmod.capacity.granted import granted_memory
 from beliefmod.capacity.limit import Model
 from beliefmod.capacity.resources import GPU_FLOPS_ELSEWHERE
 from beliefmod.engine.memory import (
@@ -120,7 +120,7 @@ def free_bytes(device: torch.device, share: float = 1.0) -> int:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return max(0, min(free, int(share * total) - torch.cuda.memory_reserved(device)))
-    return int(psutil.virtual_memory().available * share)
+    return int(granted_memory()[1] * share)
 
 
 def product_rate(dtype: torch.dtype, device: torch.device) -> float:

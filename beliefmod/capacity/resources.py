@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from beliefmod.capacity.granted import granted_cores
 
 # the process of a Tune trial, which only waits for its host, takes about 0.12 GB; sixteen per two cores is
 # where start-up begins to dominate
@@ -70,7 +71,7 @@ class Capacity:
             hosts_per_gpu=min(self.hosts_per_gpu, math.ceil(hosts / gpus)) if gpus else self.hosts_per_gpu,
             threads=self.threads or max(1, cpus // hosts),
             gpus=gpus > 0,
-            cores=os.cpu_count() or 1,
+            cores=granted_cores(),
             cluster_cores=max(cpus, CORES_PER_GPU * gpus),
         )
 

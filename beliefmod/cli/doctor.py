@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
 import shutil
 import sys
@@ -122,15 +121,14 @@ def libraries() -> Iterator[Finding]:
 
 
 def machine() -> Iterator[Finding]:
-    """CPU cores and memory."""
-    import psutil
+    """CPU cores and memory, as affinity, cgroups and Slurm grant them."""
+    from beliefmod.capacity.granted import granted_cores, granted_memory
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("ok", "cpu", f"{cores} cores usable")
-    memory = psutil.virtual_memory()
-    text = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
+    yield Finding("ok", "cpu", f"{granted_cores()} cores usable")
+    total, free = granted_memory()
+    text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
     fix = f"close other programs; a run of the bundled model wants {MIN_MEMORY_GIB} GiB"
-    yield _either(memory.available >= MIN_MEMORY_GIB * GIB, "memory", text, text, fix, "warn")
+    yield _either(free >= MIN_MEMORY_GIB * GIB, "memory", text, text, fix, "warn")
 
 
 def gpus() -> Iterator[Finding]:

@@ -40,8 +40,7 @@ def checked_space(
     Raises:
         UserError: every problem of all three.
     """
-    from psutil import virtual_memory
-
+    from beliefmod.capacity.granted import granted_memory
     from beliefmod.config.data_config import THINKING_STYLES
     from beliefmod.data.prompt_frame import check_few_shot
     from beliefmod.data.supplied_traces import check_supplied
@@ -54,6 +53,7 @@ def checked_space(
     from beliefmod.model.template_check import check_masking, check_place_for_thinking, check_system_turn
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
+    from beliefmod.run.source_adapters import check_adapters
     from beliefmod.space.chat_format import OWN
     from beliefmod.space.load import load_space
     from beliefmod.vllm.environment import check_vllm
@@ -77,6 +77,8 @@ def checked_space(
                 names = ("lora.target_modules", "lora.layers_to_transform")
                 check_targets(source, *(space.possible(name) for name in names))
                 check_steering(source, space.possible("steering.layer"))
+                if "adapter" in space.possible("arm"):
+                    check_adapters(source, space.expected())
                 if "prompt" in space.possible("arm") and "system" in space.possible("context.place"):
                     check_system_turn(source.name, load_tokenizer(source))
                 if "few_shot" in space.possible("arm"):
@@ -96,7 +98,7 @@ def checked_space(
                 decoding_of(space.spec.evaluation, source.generation())
                 if here and space.spec.evaluation.engine == "vllm":
                     gpus = [gpu.free for gpu in gpus_here()]
-                    free = max(gpus, default=virtual_memory().available)
+                    free = max(gpus, default=granted_memory()[1])
                     check_vllm(source, "lora" in space.possible("arm"), free, bool(gpus))
     except UserError as error:
         problems += error.problems

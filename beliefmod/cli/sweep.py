@@ -27,6 +27,14 @@ def sweep(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run: only what is not finished runs.")
     ] = None,
+    auto_resume: Annotated[
+        bool,
+        typer.Option(
+            "--auto-resume",
+            help="Go on with the run of this space in --out if there is one, else start it: for a job that "
+            "is submitted again.",
+        ),
+    ] = False,
     model: Model = None,
     revision: Revision = None,
     chat_template: ChatTemplate = None,
@@ -58,11 +66,14 @@ def sweep(
     from beliefmod.model.source import find_source
     from beliefmod.run.folder import RunFolder
     from beliefmod.run.manifest import commit_in
+    from beliefmod.run.same_space import run_of_space
 
     if (space is None) == (resume is None):
         raise UserError("give either --space SPACE for a new run or --resume RUN for an old one")
     overrides = [*model_overrides(model, revision, chat_template), *(set_ or [])]
     if resume is not None:
+        if auto_resume:
+            raise UserError("--auto-resume finds the run by its space; leave out either it or --resume RUN")
         if overrides:
             raise UserError(
                 "--set, --model, --revision and --chat-template change a run that already has results; "
@@ -84,6 +95,10 @@ def sweep(
         run_url = f"{out.rstrip('/')}/plan" if resume is None else RunFolder.open(resume).url
         print_plan(checked, source, driving, run_url, sample)
         return
+    _check_array(out)
+    if auto_resume and (before := run_of_space(checked, out)):
+        _go_on(before.url, driving)
+        return
     folder = new_run(checked, out, source)
     typer.echo(f"run folder: {folder.url}", err=True)
     _close(folder, run_space(checked, folder, driving, new=True), driving.report)
@@ -104,9 +119,20 @@ def _go_on(run: str, driving: Driving) -> None:
     from beliefmod.run.folder import RunFolder
 
     folder = RunFolder.open(run)
+    _check_array(folder.url)
     space = stored_space(folder)
     typer.echo(f"run folder: {folder.url}", err=True)
     _close(folder, run_space(space, folder, driving, new=False), driving.report)
+
+
+def _check_array(folder: str) -> None:
+    """Raises UserError in a task of a Slurm array whose jobs would work in one folder."""
+    import os
+
+    from beliefmod.capacity.slurm import array_problem
+
+    if problem := array_problem(os.environ, folder):
+        raise UserError(problem)
 
 
 def run_space(space: Space, folder: RunFolder, driving: Driving, *, new: bool) -> Outcome:

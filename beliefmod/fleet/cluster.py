@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.job_config import JobConfig
 
+from beliefmod.capacity.granted import local_ray_resources
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.ray_node import OBJECT_STORE_BYTES
 from beliefmod.fleet.socket_folder import short_temp_dir
 
 if TYPE_CHECKING:
@@ -60,8 +62,12 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     # Ray's dashboard shows it at the job, whose name is its command
     options["job_config"] = JobConfig(metadata={"beliefmod_run": namespace})
     if address is None:
-        # tensors never pass through Ray's object store, so a small one saves memory
-        options |= {"address": "local", "include_dashboard": dashboard, "object_store_memory": 128 * 2**20}
+        options |= {
+            "address": "local",
+            "include_dashboard": dashboard,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
+        options |= local_ray_resources()
         if short := short_temp_dir():
             options["_temp_dir"] = short
     else:

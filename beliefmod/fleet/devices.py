@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from beliefmod.capacity.fit import Gpu
+from beliefmod.capacity.granted import VISIBLE, granted_cores
 from beliefmod.capacity.resources import GPU_FLOPS_ELSEWHERE
 from beliefmod.errors import UserError
 
-VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-"""Where Ray says which GPUs a process may use, NVIDIA's and AMD's."""
 ASK_SECONDS = 60.0
 
 
@@ -162,7 +161,7 @@ def machines_at(address: str | None) -> tuple[dict[str, Any], list[Gpu], list[st
     """
     if address is None:
         gpus = gpus_here()
-        return {"CPU": os.cpu_count() or 1, "GPU": len(gpus)}, gpus, []
+        return {"CPU": granted_cores(), "GPU": len(gpus)}, gpus, []
     from beliefmod.fleet.cluster import session
 
     with session(address, "beliefmod-plan", dashboard=False) as cluster:

@@ -6,7 +6,6 @@ after them. Lost, it is started again by Ray, and what it had not answered is as
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayTaskError
 
+from beliefmod.capacity.granted import granted_cores, granted_memory
 from beliefmod.engine.jobs import Completion, EngineError
 from beliefmod.errors import UserError
 from beliefmod.fleet.devices import allocate_devices
@@ -70,7 +70,6 @@ class VllmActor:
             return self._process
 
     def _start(self) -> VllmProcess:
-        import psutil
         import torch
 
         from beliefmod.model.plain_checkpoint import plain_checkpoint
@@ -81,7 +80,7 @@ class VllmActor:
         allocation.check()
         source = find_source(settings.model, settings.revision, settings.chat)
         # hosts that share a machine's memory take their parts of what is left
-        free = allocation.free_bytes() if allocation.on_gpu else psutil.virtual_memory().available
+        free = allocation.free_bytes() if allocation.on_gpu else granted_memory()[1]
         check_vllm(source, self._has_adapters, free, allocation.on_gpu)
         device = torch.device(allocation.device)
         dtype = torch.bfloat16 if allocation.on_gpu else torch.float32
@@ -92,7 +91,7 @@ class VllmActor:
         else:
             sizes = {
                 "cache_gib": cache_gib(free),
-                "threads": os.cpu_count() or 1,
+                "threads": granted_cores(),
             }
         rank = settings.max_rank if self._has_adapters else 0
         return VllmProcess(vllm_python(), place, str(dtype).removeprefix("torch."), rank, **sizes)

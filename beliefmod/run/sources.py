@@ -24,6 +24,7 @@ from beliefmod.beliefs.load import CAPABILITY, CONFESSION, FABRICATION, belief_p
 from beliefmod.beliefs.neutral import BUNDLED_FILE, neutral_path
 from beliefmod.errors import UserError
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.source_adapters import keep_adapters
 from beliefmod.run.trace_files import keep_traces
 from beliefmod.space import Space
 from beliefmod.user_files.yaml_file import YamlFile, parse_yaml
@@ -76,7 +77,8 @@ class Sources:
 
 
 def store_sources(folder: RunFolder, space: Space) -> None:
-    """Copy every file of beliefs, suites and traces that the space uses into the run folder, byte for byte.
+    """Copy every file of beliefs, suites, traces and saved adapters that the space uses into the run folder,
+    byte for byte.
 
     Raises:
         UserError: a file is gone or wrong.
@@ -85,6 +87,7 @@ def store_sources(folder: RunFolder, space: Space) -> None:
         content = belief_path(name).read_bytes()
         folder.write_bytes(content, BELIEFS, f"{load_belief(name).spec.name}.yaml")
     keep_traces(space.possible("data.traces"), folder)
+    keep_adapters((*space.possible("adapter.source"), *space.possible("adapter.merge_with")), folder)
     neutral = neutral_path(space.spec.model)
     kind = "bundled" if neutral == BUNDLED_FILE else "prose"
     suites = [(CAPABILITY, "capability"), (FABRICATION, "fabrication"), (neutral, f"neutral-{kind}")]

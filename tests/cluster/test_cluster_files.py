@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from typer.testing import CliRunner
 
 from beliefmod.cli.app import app
 from beliefmod.fleet.cluster import GPUS_TO_COME
+from beliefmod.fleet.socket_folder import MOST_BYTES, OF_SESSION
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "cluster"
 LAUNCHED = {"aws": ROOT / "cluster.yaml", "gcp": DOCS / "gcp.yaml", "local": DOCS / "local.yaml"}
 CLOUDS = ("aws", "gcp")
 KUBERAY, NETWORK = DOCS / "kuberay.yaml", DOCS / "aws-network.yaml"
+SLURM = DOCS / "slurm.sh"
 EVERY = [*LAUNCHED.values(), KUBERAY]
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
 
@@ -245,6 +248,28 @@ def test_the_image_and_the_pins_name_one_ray():
         r'"ray\[default,tune\]>=([\d.]+),<([\d.]+)"', (ROOT / "pyproject.toml").read_text()
     )[0]
     assert low == PINS["ray"].rpartition(".")[0] < high
+
+
+def test_the_slurm_script_keeps_the_same_rules():
+    said, text = header(SLURM), SLURM.read_text()
+    for word in ("What:", "Fill in:", "Command:", "Cost:", "1 ", "2 ", "3 ", "sbatch slurm.sh"):
+        assert word in said, f"{SLURM.name}: the header lacks {word}"
+    subprocess.run(["bash", "-n", SLURM], check=True)
+    for word in (
+        "--signal=B:TERM@",
+        "--requeue",
+        "--no-kill",
+        "--dependency=singleton",
+        "RAY_AUTH_MODE=token",
+    ):
+        assert word in text
+    for word in ("0.0.0.0", "--dashboard-host", "ray stop"):  # the last would end other jobs' Ray
+        assert word not in text
+    [command] = re.findall(r"beliefmod sweep --auto-resume(.*?)&\n", text, re.DOTALL)
+    known = CliRunner().invoke(app, ["sweep", "--help"], env={"COLUMNS": "200"}).output
+    assert all(option in known for option in [*re.findall(r"--[a-z-]+", command), "--auto-resume"])
+    own_disk = re.findall(r'RAY_TMPDIR="\$OWN_DISK/bm\$SLURM_JOB_ID"', text)
+    assert own_disk and MOST_BYTES - OF_SESSION - len("/bm12345678") >= 30  # as the header says
 
 
 @pytest.mark.parametrize(
