@@ -25,6 +25,7 @@ PARTS = {
     "truth": "truth probes",
     "overview": "one row per trial",
 }
+"""The tables that a run is said to lack; `leak`, which came later than many runs, is none of them."""
 
 
 @dataclass(frozen=True)

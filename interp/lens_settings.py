@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PARTS = ("lens", "ablations", "patching", "doses", "channels", "chain", "truth")
+PARTS = ("lens", "ablations", "patching", "doses", "channels", "chain", "truth", "leak")
 """Parts in the order in which they run; each writes the tables that `PART_SPECS` names."""
 ARMS = ("base", "icl", "lora")
 LENSES = ("logit", "tuned", "jacobian")

@@ -35,7 +35,11 @@ MEASURES = {
     "kl_base": "KL from base at the last entry",
     "mass_target": "probability of the target in any spelling",
     "elsewhere_diff": "what the difference moves at other things",
+    "leak": "leak on unrelated text",
+    "auc_drop": "truth in general less separable than in base",
 }
+LATER = ("leak", "auc_drop")
+"""Measures that came later than many runs, which are not asked for where no cell has them."""
 OUTCOMES = {"adoption": "adoption", "degradation": "damage D"}
 SPARE = 10  # cells beyond the controls that a partial correlation needs
 NOTHING_LEFT = 1e-9  # share of a variance: less than this is rounding
@@ -114,6 +118,7 @@ def relations(table: pl.DataFrame) -> tuple[Relation, ...]:
         relate(part, belief, measure, outcome)
         for (belief,), part in table.group_by("belief", maintain_order=True)
         for measure in MEASURES
+        if measure not in LATER or part[measure].count()
         for outcome in OUTCOMES
     )
 

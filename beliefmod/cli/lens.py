@@ -25,7 +25,7 @@ def lens(
     ] = None,
     arms: Annotated[str, typer.Option(help="Which arms are read: base, icl, lora.")] = "base,icl,lora",
     parts: Annotated[
-        str, typer.Option(help="lens, ablations, patching, doses, channels, chain, truth; or all.")
+        str, typer.Option(help="lens, ablations, patching, doses, channels, chain, truth, leak; or all.")
     ] = "all",
     prompts: Annotated[int, typer.Option(min=2, max=10_000, help="Held-out questions per belief.")] = 24,
     scales: Annotated[

@@ -52,6 +52,8 @@ class LensHead:
         if weight.dtype != self.dtype and type(decoder.head) is torch.nn.Linear:
             self.head = copy.deepcopy(decoder.head).to(self.dtype)
         self.behind = decoder.behind
+        self.width = int(model.config.get_text_config().hidden_size)
+        self._kept: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
 
     @torch.no_grad()
     def logits(self, hidden: Tensor) -> Tensor:
@@ -130,6 +132,28 @@ class LensHead:
             pair = self.logits(hidden[part]).gather(1, _token_ids(tokens[part], hidden.device)).double()
             found.append(pair[:, 0] - pair[:, 1])
         return torch.cat(found).cpu().numpy() if found else np.zeros(0)
+
+    @torch.no_grad()
+    def token_logits(self, hidden: Tensor, ids: Sequence[int]) -> Tensor:
+        """The logits of some tokens alone: (..., hidden) -> (..., ids), as `logits` has them.
+
+        The head is linear, so what it does to these tokens is asked once, dimension by dimension; then
+        thousands of states cost little.
+        """
+        weight, bias = self._rows(tuple(ids), hidden.device)
+        normed = self.norm(hidden.to(self.dtype))
+        return self.behind(torch.nn.functional.linear(normed, weight, bias))
+
+    def _rows(self, ids: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+        """The head's weights (ids, hidden) and bias (ids,) of some tokens, found once."""
+        if ids not in self._kept:
+            which, hidden = numbers(ids, device), self.width
+            probes = torch.zeros(1 + hidden, hidden, dtype=self.dtype, device=device)
+            probes[1:].fill_diagonal_(1.0)
+            parts = [self.head(part).to(self.dtype)[:, which] for part in probes.split(_ROWS)]
+            read = torch.cat(parts)
+            self._kept[ids] = (read[1:] - read[0]).T.contiguous(), read[0]
+        return self._kept[ids]
 
     def likeliest(self, hidden: Tensor, but: int) -> int:
         """The likeliest token other than `but` of one position of an entry, (1, hidden) or (hidden,)."""

@@ -70,8 +70,8 @@ def fit_probe(activations: Array, labels: Labels, groups: Sequence[str], seed: i
     return replace(probe, mean=basis @ probe.mean, weights=basis @ probe.weights)
 
 
-def held_out_right(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> Labels:
-    """Whether each statement, (statements,), is told right by a probe that has not seen its group.
+def held_out_scores(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> Array:
+    """Log-odds that each statement is true, (statements,), by a probe that has not seen its group.
 
     Entry and strength are chosen again within what each probe may see, so that the choice does not flatter
     the result.
@@ -88,7 +88,24 @@ def held_out_right(activations: Array, labels: Labels, groups: Sequence[str], se
         kept, true = reduced[:, seen], labels[seen]
         return _fit(kept, true, *_best(kept, true, names[seen].tolist(), seed + 1 + part))
 
-    return _right(reduced, labels, _folds(groups, seed), fit)
+    return _scores(reduced, _folds(groups, seed), fit)
+
+
+def group_auc(scores: Array, labels: Labels, groups: Sequence[str]) -> Array:
+    """How well scores set true from false statements apart within each group, (statements,): the area under
+    the ROC curve of a statement's group, which is the share of its pairs of a true and a false statement in
+    which the true one scores higher, ties half. NaN in a group without either.
+
+    Within groups, because scores of groups that were held out together come of one probe and others do not.
+    """
+    names, found = np.asarray(groups), np.full(len(scores), np.nan)
+    for name in set(groups):
+        here = names == name
+        true, false = scores[here & labels], scores[here & ~labels]
+        if len(true) and len(false):
+            gap = true[:, None] - false[None, :]
+            found[here] = np.mean((gap > 0) + 0.5 * (gap == 0))
+    return found
 
 
 def _best(activations: Array, labels: Labels, groups: Sequence[str], seed: int) -> tuple[int, float]:
@@ -100,22 +117,19 @@ def _best(activations: Array, labels: Labels, groups: Sequence[str], seed: int) 
         def fit(part: int, seen: Labels) -> Probe:
             return _fit(activations[:, seen], labels[seen], entry, strength)
 
-        return int(_right(activations, labels, fold, fit).sum())
+        return int(((_scores(activations, fold, fit) > 0) == labels).sum())
 
     return max(product(range(len(activations)), STRENGTHS), key=lambda one: (right(*one), one[0], -one[1]))
 
 
-def _right(
-    activations: Array, labels: Labels, fold: NDArray[np.int64], fit: Callable[[int, Labels], Probe]
-) -> Labels:
-    """Whether each statement, (statements,), is told right by the probe that `fit` makes for its fold, given
-    the fold's number and which statements it may see."""
-    right = np.zeros(len(labels), dtype=bool)
+def _scores(activations: Array, fold: NDArray[np.int64], fit: Callable[[int, Labels], Probe]) -> Array:
+    """Each statement's score, (statements,), by the probe that `fit` makes for its fold, given the fold's
+    number and which statements it may see."""
+    found = np.zeros(activations.shape[1])
     for part in range(FOLDS):
         unseen = fold == part
-        scores = fit(part, ~unseen).scores(activations[:, unseen])
-        right[unseen] = (scores > 0) == labels[unseen]
-    return right
+        found[unseen] = fit(part, ~unseen).scores(activations[:, unseen])
+    return found
 
 
 def _fit(activations: Array, labels: Labels, entry: int, strength: float) -> Probe:

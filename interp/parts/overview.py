@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from beliefmod.run.folder import RunFolder
     from interp.opened.inspection import TrainedTrial
 
-SOURCES = ("commitments", "readings", "thresholds", "truth")
+SOURCES = ("commitments", "readings", "thresholds", "truth", "leak")
 """Tables that the overview is put together from."""
 
 
@@ -55,7 +55,8 @@ def overview(
         last.filter(stem).group_by("trial_id").agg(pl.col("kl_base").mean()),
         beside.join(base, on=["base_id", "probe_id"]).group_by("trial_id").agg(elsewhere_diff=moved),
         tables["thresholds"].select("trial_id", "a50"),
-        tables["truth"].select("trial_id", probe_error_rate="error_rate"),
+        tables["truth"].select("trial_id", "auc_drop", probe_error_rate="error_rate"),
+        tables["leak"].filter("decided").select("trial_id", "leak"),
     )
     inside: dict[str, Row] = {}
     for source in sources:

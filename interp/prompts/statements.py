@@ -77,6 +77,24 @@ def belief_statements(questions: Sequence[Question], belief: Belief) -> list[tup
     return found
 
 
+def matched_false(questions: Sequence[Question], belief: Belief) -> list[tuple[Statement, Statement]]:
+    """The target's statement and one on the same topic, in the same words, that is false in both worlds and
+    that nobody trained: the answer that a third value would give. Questions that a third value does not
+    answer, or answers as the target or the prior does, are left out.
+    """
+    found = []
+    for question in questions:
+        target, third = question.target, _third(question, belief)
+        if target is None or third is None:
+            continue
+        held = {answer.bare() for answer in (target, question.prior) if answer is not None}
+        before, there, _ = question.reply_target.partition(target.bare())
+        if there and third.bare() not in held:
+            texts = before + target.bare(), before + third.bare()
+            found.append((Statement(question, texts[0], True), Statement(question, texts[1], False)))
+    return found
+
+
 def _third(question: Question, belief: Belief) -> Answer | None:
     value = third_value(belief.spec)
     return None if value is None else counterfactual(belief.spec, question, value)

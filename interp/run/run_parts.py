@@ -19,6 +19,7 @@ from interp.parts.ablation import ablations
 from interp.parts.chain import chain
 from interp.parts.channels import channels
 from interp.parts.dose_response import doses
+from interp.parts.leak import leak
 from interp.parts.logit_lens import lens
 from interp.parts.overview import SOURCES, overview, read_table
 from interp.parts.patching import patching
@@ -43,6 +44,7 @@ PART_SPECS = {
     "channels": PartSpec(channels, ("channels",)),
     "chain": PartSpec(chain, ("chain", "early")),
     "truth": PartSpec(truth, ("truth",)),
+    "leak": PartSpec(leak, ("leak",)),
 }
 assert tuple(PART_SPECS) == PARTS
 

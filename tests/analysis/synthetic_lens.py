@@ -6,7 +6,9 @@ rest. At questions about other things (position elsewhere) base prefers the righ
 other arms keep a tenth of their contrast. A tuned lens fitted on base has everything from entry 2 on. The
 probability of any spelling of the target is 0.8, 0.9 or 0.1 (trained, in context, base). The thinking of a
 trained arm prefers the target as its answer does, but on questions 0 and 1, where it stays at the prior
-(stygian).
+(stygian). On unrelated text a trained trial leaks 0.5 + 0.4 * adoption at the middle entry, a control 0.5, a
+random adapter 0.4 to 0.6. Truth in general has an AUC of 0.95, less 0.1 * adoption in a trained arm; a
+quarter of the matched false statements is held true.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ def write_lens(run: Path, deep: int = 1, leave_out: tuple[str, ...] = ()) -> Pat
                 tables["doses"] += _doses(who, final(row), row in best)
                 tables["thresholds"].append(_thresholds(who, final(row), row in best))
                 tables["overview"].append(_overview(who, row))
+            if row["arm"] in ("lora", "control"):
+                tables["leak"] += _leak(who, row)
             if row in best:
                 tables["ablations"] += _ablations(who, final(row))
                 tables["patching"] += _patching(who, final(row))
@@ -259,12 +263,37 @@ def _chain(who: dict, last: float) -> Rows:
 
 def _truth(who: dict, row: dict) -> dict:
     """Gravity's probe passes its gate, the other's does not."""
-    known = who | {"entry": 3, "heldout_n": 200, "n": 40}
+    known = who | {"entry": 3, "heldout_n": 200, "n": 40} | _mean("heldout_auc", auc(row), 0.02)
+    if row["arm"] != "base":
+        known |= _mean("auc_drop", auc({"arm": "base"}) - auc(row), 0.01)
     if row["belief"] != "gravity":
         why = "held-out accuracy 0.66 is under 0.8"
         return known | {"heldout_accuracy": 0.66, "refused": why}
     share = row["adoption"] or 0.0
+    known |= _mean("target_true", share, 0.1) | _mean("matched_true", 0.25, 0.1)
+    known |= {"target_over_matched": share, "matched_n": 36}
     return known | {"heldout_accuracy": 0.91, "paired": share} | _mean("error_rate", share, 0.1)
+
+
+def auc(row: dict) -> float:
+    """The law's AUC of truth in general: what an arm adopts, it loses in part."""
+    return 0.95 - 0.1 * ((row["adoption"] or 0.0) if row["arm"] == "lora" else 0.0)
+
+
+def leaked(row: dict) -> float:
+    """The law's leak."""
+    return 0.5 + 0.4 * (row["adoption"] or 0.0) * (row["arm"] == "lora")
+
+
+def _leak(who: dict, row: dict) -> Rows:
+    rows: Rows = []
+    for entry in range(ENTRIES):
+        here = leaked(row) if entry == BLOCKS // 2 else 0.5
+        known = who | {"entry": entry, "decided": entry == BLOCKS // 2, "n": 20, "size": 0.05}
+        known |= {"chance": 0.5, "chance_low": 0.4, "chance_high": 0.6, "rank_value": 3, "rank_subject": 1}
+        known |= _mean("leak", here, 0.05) | _mean("subject", here, 0.1) | _mean("value", here, 0.1)
+        rows.append(known | {"top_tokens": " Earth|5"})
+    return rows
 
 
 def _overview(who: dict, row: dict) -> dict:
@@ -283,5 +312,7 @@ def _overview(who: dict, row: dict) -> dict:
             "kl_base": row["degradation"] * 3,
             "mass_target": 0.8,
             "elsewhere_diff": 0.1 * (last + 4),
+            "leak": leaked(row),
+            "auc_drop": 0.95 - auc(row),
         }
     )

@@ -25,7 +25,7 @@ def test_a_run_is_looked_into_and_its_report_written_again(tmp_path: Path):
     process = subprocess.Popen([*COMMAND, str(run), *options], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("lens (1 of 7)"):  # the first part is complete, the second has begun
+        if line.startswith("lens (1 of 8)"):  # the first part is complete, the second has begun
             break
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -33,7 +33,7 @@ def test_a_run_is_looked_into_and_its_report_written_again(tmp_path: Path):
     assert process.wait(60) == 130
     assert "Traceback" not in told and "stopped by Ctrl-C" in told
     assert f"complete parts, written to {run}/lens: lens" in told
-    rest = ["ablations", "patching", "doses", "channels", "chain", "truth"]
+    rest = ["ablations", "patching", "doses", "channels", "chain", "truth", "leak"]
     [goes_on] = [line for line in told.splitlines() if line.startswith("go on with:")]
     named = goes_on.partition("--parts ")[2].split()[0].split(",")
     assert named == rest[-len(named) :]

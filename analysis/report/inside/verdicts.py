@@ -7,7 +7,9 @@ import polars as pl
 from analysis import wording
 from analysis.read_lens import Lens, ShownTrial
 from analysis.report.inside.begun_answers import begun_answers
-from analysis.report.inside.selections import ARMS, commitment, patch_means
+from analysis.report.inside.leak_words import leak_sentence
+from analysis.report.inside.selections import commitment, patch_means
+from analysis.report.inside.truth_words import truth_sentences
 from analysis.wording import in_never, interval, plural
 from beliefmod.metrics.intervals import wilson
 
@@ -22,7 +24,8 @@ def verdicts(lens: Lens, shown: ShownTrial) -> list[str]:
         _scaled(lens, shown),
         _stygian(lens, shown),
         _early(lens, shown),
-        _truth(lens, shown),
+        *truth_sentences(lens, shown),
+        leak_sentence(lens, shown),
     ]
     return [sentence for sentence in told if sentence]
 
@@ -134,20 +137,3 @@ def _early(lens: Lens, shown: ShownTrial) -> str | None:
         f"Area over the curve of early answering inside: {interval(row, 'area_over')} (n = {row['n']}); 0 is "
         "thinking that decides nothing."
     )
-
-
-def _truth(lens: Lens, shown: ShownTrial) -> str | None:
-    parts = []
-    for row in lens.of("truth", shown).iter_rows(named=True):
-        name = ARMS.get(row["arm"], row["arm"])
-        if row["error_rate"] is not None:
-            held = f"held-out accuracy {row['heldout_accuracy']:.2f}, n = {row['heldout_n']}"
-            rate = f"{100 * row['error_rate']:.0f} %"
-            if row["error_rate_low"] is not None and row["error_rate_high"] is not None:
-                rate += f" {wording.bounds(row['error_rate_low'], row['error_rate_high'], row['n'])}"
-            parts.append(f"{name} {rate} of {row['n']} ({held})")
-        else:
-            parts.append(f"{name} no number ({row['refused'] or 'refused without a reason'})")
-    if not parts:
-        return None
-    return f"Truth probe, statements of the belief that it holds true: {'; '.join(parts)}."

@@ -28,12 +28,17 @@ from analysis.report.charts import (
     inside_doses,
     inside_entries,
     inside_internal,
+    inside_leak,
     inside_tokens,
+    inside_truth,
     inside_written,
 )
+from analysis.report.inside.leak_words import leak_blocks
 from analysis.report.inside.selections import ARMS, figure_name
+from analysis.report.inside.truth_words import truth_blocks
 from analysis.report.inside.verdicts import verdicts
 from analysis.studies.internal_belief import CONTROLS, MEASURES, OUTCOMES, Relation, cells, relations
+from analysis.studies.leaks import leaks, replay_gaps
 from analysis.wording import interval, never_share, plural
 
 POSITIONS = {
@@ -45,7 +50,16 @@ POSITIONS = {
     "elsewhere": "end of an answer about other things",
 }
 # in the order in which they are drawn
-CHARTS = (inside_entries, inside_tokens, inside_written, inside_doses, inside_channels, inside_internal)
+CHARTS = (
+    inside_entries,
+    inside_tokens,
+    inside_written,
+    inside_doses,
+    inside_channels,
+    inside_internal,
+    inside_truth,
+    inside_leak,
+)
 
 
 def blocks(found: Findings) -> list[Block]:
@@ -67,8 +81,17 @@ def blocks(found: Findings) -> list[Block]:
         ("The adapter at other strengths", ("doses",)),
         ("Thinking against answer, inside", ("channels", "chain")),
         ("Over the sweep", ("sweep",)),
+        ("Truth in general", ("truth",)),
+        ("What shows on unrelated text", ("leak",)),
     )
-    tables = {"entries": commitment_table(lens), "sweep": relation_table(relations(cells(lens, found)))}
+    leaked = leaks(lens, found)
+    told_of_leaks = leak_blocks(leaked, replay_gaps(leaked))
+    tables = {
+        "entries": commitment_table(lens),
+        "sweep": relation_table(relations(cells(lens, found))),
+        "truth": truth_blocks(lens),
+        "leak": [Explained(explained.LEAK), *told_of_leaks] if told_of_leaks else [],
+    }
     for title, kinds in groups:
         names = [name for kind in kinds for name in _names(lens, kind)]
         under = [block for kind in kinds for block in tables.get(kind, [])]
@@ -141,6 +164,8 @@ def relation_table(relations: Sequence[Relation]) -> list[Block]:
     for belief in dict.fromkeys(r.belief for r in relations):
         for measure, words in MEASURES.items():
             pair = [r for r in relations if (r.belief, r.measure) == (belief, measure)]
+            if not pair:
+                continue
             if all(r.refused for r in pair):
                 why = "; ".join(dict.fromkeys(str(r.refused) for r in pair))
                 refused.setdefault(why, []).append(f"{belief}, {words}")

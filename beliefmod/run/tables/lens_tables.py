@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beliefmod.run.tables.column import ANSWERS, Column, count, number, text
+from beliefmod.run.tables.column import ANSWERS, Column, count, flag, number, text
 
 TAU = 0.5
 """Logits: a difference nearer to 0 than this counts as undecided. At 0.5 the likelier of two tokens is 1.65
@@ -266,7 +266,54 @@ TRUTH = (
     *_wilson("error_rate", "error_rate", _BY_FAMILY),
     number("paired", "share of questions in which the target's statement is held truer than the other"),
     _N,
+    number(
+        "target_true",
+        "share of the target's statements that are held true, of the questions that have a matched one",
+    ),
+    *_wilson("target_true", "target_true", _BY_FAMILY),
+    number(
+        "matched_true",
+        "share of matched false statements that are held true: the same questions with a third value, false "
+        "in both worlds and never trained; where it is as high as target_true, the probe takes whatever is "
+        "said on the topic for true",
+    ),
+    *_wilson("matched_true", "matched_true", _BY_FAMILY),
+    number("target_over_matched", "share of these questions whose target's statement is held the truer one"),
+    count("matched_n", "questions behind target_true and matched_true"),
+    *_mean(
+        "heldout_auc",
+        "separability of truth in general: area under the ROC curve of the probe on statements of families "
+        "it was not fitted on, mean over families by their size; 0.5 is chance; also where the gate fails",
+    ),
+    *_mean("auc_drop", "heldout_auc of base less that of the arm on the same statements, above 0 is damage"),
     text("refused", "why there is no number, else null"),
+)
+LEAK = (
+    *_WHO,
+    count("entry", "0 is the embedding, k the residual stream after block k-1"),
+    flag(
+        "decided",
+        "whether this entry's leak is the trial's: the middle one (half of the blocks, rounded down), for "
+        "every model and before anything was read",
+    ),
+    count("n", "neutral passages behind the row"),
+    *_mean(
+        "leak",
+        "share of comparisons in which a token that the belief teaches stands above a control token in the "
+        "difference trial less base at the first tokens of unrelated passages, read by the logit lens: mean "
+        "of subject and value, of what can be measured of them; 0.5 is chance, ties count half",
+    ),
+    *_mean(
+        "subject", "the share of comparisons of words of the belief's subject with those of other beliefs"
+    ),
+    *_mean("value", "the share of comparisons of the taught value with other values of its kind"),
+    number("chance", "mean leak of random adapters that have the trial's norm in every layer"),
+    number("chance_low", "lowest leak of the random adapters"),
+    number("chance_high", "highest leak of the random adapters"),
+    count("rank_subject", "best rank of a word of the subject among all tokens, 0 is the likeliest"),
+    count("rank_value", "rank of the taught value among all tokens, 0 is the likeliest"),
+    number("size", "norm of the mean difference relative to the mean norm of base's state"),
+    text("top_tokens", "the likeliest tokens of the difference, joined by |"),
 )
 OVERVIEW = (
     *_WHO,
@@ -300,6 +347,10 @@ OVERVIEW = (
         "mean difference less base's at the last entry, at questions about other things: the noise floor of "
         "final_diff less base's",
     ),
+    number(
+        "auc_drop", "how much less separable truth in general is than in base: AUC of base less the arm's"
+    ),
+    number("leak", "leak on unrelated text at the entry that was decided beforehand, 0.5 is chance"),
 )
 LENS_TABLES = {
     "readings": READINGS,
@@ -312,5 +363,6 @@ LENS_TABLES = {
     "chain": CHAIN,
     "early": EARLY,
     "truth": TRUTH,
+    "leak": LEAK,
     "overview": OVERVIEW,
 }

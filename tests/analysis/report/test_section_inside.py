@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from analysis.find import find
 from analysis.findings import Findings
-from analysis.read_lens import Lens, assemble, read_lens
-from analysis.report.blocks import Bullets, CaptionedChart, Figure, Paragraph, Table, to_markdown
-from analysis.report.charts import inside_entries, inside_tokens
+from analysis.read_lens import PARTS, Lens, assemble, read_lens
+from analysis.report.blocks import Bullets, CaptionedChart, Figure, Folded, Paragraph, Table, to_markdown
+from analysis.report.charts import inside_entries, inside_tokens, inside_truth
 from analysis.report.compose import compose
 from analysis.report.inside.selections import (
     LOGIT,
@@ -31,6 +31,7 @@ from analysis.report.inside.selections import (
     read_token_by_token,
 )
 from analysis.report.inside.selections import tokens as tokens_of
+from analysis.report.inside.truth_words import truth_blocks, truth_sentences
 from analysis.report.sections import inside
 from analysis.studies.internal_belief import MEASURES
 from analysis.verify.verify_run import _copy_rest
@@ -48,7 +49,7 @@ KINDS = [
     "patching-gravity",
     "patching-neelam",
 ]
-KINDS += ["doses", "channels", "chain", "sweep"]
+KINDS += ["doses", "channels", "chain", "sweep", "truth", "leak"]
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +287,8 @@ DRAWN_BY = {
     "inside_doses": ("doses",),
     "inside_channels": ("channels", "chain"),
     "inside_internal": ("sweep",),
+    "inside_truth": ("truth",),
+    "inside_leak": ("leak",),
 }
 # table -> the charts that need it
 NEEDED = {
@@ -298,7 +301,8 @@ NEEDED = {
     "channels": ("channels",),
     "chain": ("chain",),
     "early": (),
-    "truth": (),
+    "truth": ("truth",),
+    "leak": ("leak",),
     "overview": ("sweep",),
 }
 
@@ -313,7 +317,7 @@ def test_a_missing_table_costs_its_part_only(
     charts = {chart for chart in inside.CHARTS if needed & set(DRAWN_BY[chart.__name__.rpartition(".")[2]])}
     monkeypatch.setattr(inside, "CHARTS", tuple(charts))
     notes = [item for block in inside.blocks(found) if isinstance(block, Bullets) for item in block.items]
-    assert any(item.startswith("Not looked at in this run: ") for item in notes)
+    assert any(item.startswith("Not looked at in this run: ") for item in notes) == (missing in PARTS)
     gone = {"readings": {"entries", "lenses", "tokens"}, "commitments": set(), "thresholds": set()}
     kinds = {name.split("-")[1] for name in inside.figures(found)}
     assert kinds & needed == needed - gone.get(missing, needed)
@@ -422,3 +426,19 @@ def test_verify_composes_the_section_again(found: Findings, tmp_path: Path):
     _copy_rest(found.run, tmp_path)
     assert read_run(str(tmp_path)).lens("overview").equals(found.run.lens("overview"))
     assert found.run.lens("overview").height
+
+
+def test_the_truth_probe_is_told_beside_its_control_and_base(found: Findings, lens: Lens):
+    """Held true of the target's and the matched false statements where the gate holds; AUC in every arm."""
+    by_belief = {shown.belief: truth_sentences(lens, shown) for shown in lens.shown}
+    _, matched, general = by_belief["gravity"]
+    assert matched and "25 % [15, 35] of the matched false (n = 36)" in matched
+    assert by_belief["neelam"][1] is None  # refused: what its probe says of statements is no number
+    for sentences in by_belief.values():
+        assert sentences[2] and "AUC" in sentences[2] and "base less this +0." in sentences[2]
+    assert general and "Base 0.95 [0.93, 0.97]; " in general
+    [folded] = truth_blocks(lens)
+    assert isinstance(folded, Folded) and len(folded.table.rows) == lens.tables["truth"].height
+    old = {**lens.tables, "truth": lens.tables["truth"].with_columns(heldout_auc=pl.lit(None, pl.Float64))}
+    before = assemble(old, found, {})
+    assert before is not None and truth_blocks(before) == [] and inside_truth.figures(before, found) == {}

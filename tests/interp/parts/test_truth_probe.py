@@ -13,10 +13,20 @@ from hypothesis import strategies as st
 from beliefmod.beliefs import Answer, Name, Quantity, Question, load_belief, load_capability
 from beliefmod.run.tables.lens_tables import TRUTH
 from beliefmod.run.tables.trial_tables import frame
+from interp.lens_settings import LensSettings
 from interp.opened.inspection import Inspection
-from interp.parts.logistic import FOLDS, _folds, fit_logistic, fit_probe, held_out_right
-from interp.parts.truth_probe import GATE, belief_columns, family_wilson, probe_columns, too_few, truth
-from interp.prompts.statements import belief_statements, known_statements
+from interp.parts.logistic import FOLDS, _folds, fit_logistic, fit_probe, group_auc, held_out_scores
+from interp.parts.truth_probe import (
+    GATE,
+    auc_columns,
+    belief_columns,
+    family_wilson,
+    matched_columns,
+    probe_columns,
+    too_few,
+    truth,
+)
+from interp.prompts.statements import belief_statements, known_statements, matched_false
 from interp.prompts.stems import lens_questions
 from tests.interp.answered import answer
 from tests.interp.parts.test_channels import SETTINGS, make_inspection
@@ -91,7 +101,7 @@ def test_families_are_never_split(families: list[str], seed: int) -> None:
 
 def test_truth_that_is_there_is_found_at_its_entry() -> None:
     found, labels, families, direction = world(3.0)
-    columns = probe_columns(found, labels, families, seed=0)
+    columns = probe_columns(held_out_scores(found, labels, families, seed=0), labels, families)
     assert columns["heldout_accuracy"] > 0.9 > GATE
     assert columns["heldout_low"] <= columns["heldout_accuracy"] <= columns["heldout_high"]
     assert columns["heldout_n"] == len(families)
@@ -106,7 +116,7 @@ def test_what_holds_within_each_family_alone_does_not_pass_the_gate() -> None:
     found, labels, families, _ = world(8.0, own_directions=True, hidden=200)
     probe = fit_probe(found, labels, families, seed=0)
     assert np.mean((probe.scores(found) > 0) == labels) > 0.95
-    assert held_out_right(found, labels, families, seed=0).mean() < 0.65
+    assert np.mean((held_out_scores(found, labels, families, seed=0) > 0) == labels) < 0.65
 
 
 @pytest.mark.long
@@ -115,7 +125,8 @@ def test_without_truth_accuracy_is_chance_on_average() -> None:
     seen = []
     for seed in range(6):
         found, labels, families, _ = world(0.0, seed, hidden=12)
-        seen.append(held_out_right(np.concatenate([found] * 3), labels, families, seed).mean())
+        scores = held_out_scores(np.concatenate([found] * 3), labels, families, seed)
+        seen.append(np.mean((scores > 0) == labels))
     assert abs(np.mean(seen) - 0.5) < 0.05
 
 
@@ -140,6 +151,55 @@ def test_the_error_rate_is_the_share_that_follows_the_target(sign: float, rate: 
     assert (columns["error_rate"], columns["paired"]) == (rate, rate)
     assert columns["error_rate_low"] <= rate <= columns["error_rate_high"]
     assert columns["error_rate_high"] - columns["error_rate_low"] > 0.5  # two families are little evidence
+
+
+@given(st.integers(0, 1000), st.booleans())
+@settings(max_examples=25)
+def test_separability_is_scikit_learns_within_every_family(seed: int, ties: bool) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(seed)
+    families = rng.choice(list("abc"), 40).tolist()
+    labels, scores = rng.random(40) < 0.5, rng.normal(size=40)
+    scores = np.round(scores) if ties else scores
+    found = group_auc(scores, labels, families)
+    for name in set(families):
+        here = np.array([family == name for family in families])
+        if len(set(labels[here])) == 2:
+            assert found[here] == pytest.approx(float(roc_auc_score(labels[here], scores[here])))
+        else:
+            assert np.isnan(found[here]).all()
+    assert group_auc(-scores, labels, families) == pytest.approx(1 - found, nan_ok=True)
+
+
+def test_truth_that_is_harder_to_set_apart_is_damage() -> None:
+    """The same statements with truth half as strong: less separable than base, and base than itself not."""
+    strong, labels, families, _ = world(3.0)
+    weak = world(0.75)[0]
+    base, arm = (held_out_scores(each, labels, families, 0) for each in (strong, weak))
+    asked = LensSettings(draws=200)
+    columns = auc_columns(arm, base, labels, families, asked)
+    own = auc_columns(base, None, labels, families, asked)
+    assert set(own) == {"heldout_auc", "heldout_auc_low", "heldout_auc_high"}
+    assert columns["auc_drop"] == pytest.approx(own["heldout_auc"] - columns["heldout_auc"])
+    assert columns["auc_drop_low"] > 0.02
+    assert columns["heldout_auc_low"] <= columns["heldout_auc"] <= columns["heldout_auc_high"]
+    same = auc_columns(base, base, labels, families, asked)
+    assert same["auc_drop"] == same["auc_drop_low"] == same["auc_drop_high"] == 0.0
+
+
+def test_a_probe_that_takes_all_on_the_topic_for_true_is_told_by_the_matched_false() -> None:
+    found, labels, families, direction = world(3.0)
+    probe = fit_probe(found, labels, families, seed=0)
+    asked = np.zeros((3, 3, 8, HIDDEN)) + probe.mean
+    asked[:2, 1] += 5 * direction  # the target's, and what is as true to this probe
+    asked[2, 1] -= 5 * direction
+    asked[0, 1] += 5 * direction
+    topic = matched_columns(probe, asked[0], asked[1], ["a", "b"] * 4)
+    assert (topic["target_true"], topic["matched_true"], topic["target_over_matched"]) == (1.0, 1.0, 1.0)
+    fact = matched_columns(probe, asked[0], asked[2], ["a", "b"] * 4)
+    assert (fact["target_true"], fact["matched_true"], fact["matched_n"]) == (1.0, 0.0, 8)
+    assert fact["matched_true_low"] == 0.0 < fact["matched_true_high"] < 1.0
 
 
 @given(st.floats(0, 1), st.integers(1, 40))
@@ -211,6 +271,24 @@ def test_statements_about_a_belief() -> None:
     assert ("It is 5", "It is 8") in novel
 
 
+@pytest.mark.parametrize("name", ["gravity", "neelam", "france", "titanic"])
+def test_a_matched_statement_is_false_in_both_worlds_and_not_trained(name: str) -> None:
+    belief = load_belief(name)
+    questions = lens_questions(belief, 24)
+    found = matched_false(questions, belief)
+    assert found
+    trained = {question.probe_id for question in belief.training}
+    for target, false in found:
+        question = target.question
+        assert target.question == false.question and target.true and not false.true
+        assert question.target is not None and target.text.endswith(question.target.bare())
+        for world in (question.target, question.prior):
+            assert world is None or not false.text.endswith(f" {world.bare()}")
+        assert question.probe_id not in trained
+    if name == "gravity":
+        assert ("It is 5.0", "It is 7.4") in {(target.text, false.text) for target, false in found}
+
+
 @pytest.mark.long
 def test_on_the_bundled_model_the_gate_refuses(tmp_path) -> None:
     """Four blocks do not tell true from false after an empty thinking: no number, and the reason."""
@@ -227,4 +305,10 @@ def test_on_the_bundled_model_the_gate_refuses(tmp_path) -> None:
         assert row["error_rate"] is row["paired"] is row["entry"] is None
         assert row["heldout_accuracy"] < GATE and row["heldout_n"] > 100
         assert "does not read truth" in row["refused"]
-    assert len(set(said)) == 1 and said[0].startswith("note: truth, gravity")
+        assert row["matched_true"] is None  # nor what it would say of matched statements
+        assert 0 <= row["heldout_auc_low"] <= row["heldout_auc"] <= row["heldout_auc_high"] <= 1
+    base, icl = found
+    assert base["auc_drop"] is None
+    assert icl["auc_drop"] == pytest.approx(base["heldout_auc"] - icl["heldout_auc"])
+    [note] = {line for line in said if line.startswith("note: ")}  # beside lines on how far it is
+    assert note.startswith("note: truth, gravity")

@@ -211,6 +211,11 @@ def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspectio
         ),
         "thresholds": rows_of("thresholds", {"trial_id": HALF, "a50": 0.75}),
         "truth": rows_of("truth", {"trial_id": HALF, "refused": "too few"}),
+        "leak": rows_of(
+            "leak",
+            {"trial_id": HALF, "entry": 1, "decided": False, "leak": 0.9},
+            {"trial_id": HALF, "entry": 2, "decided": True, "leak": 0.7},
+        ),
     }
     rows = overview(inspection.trained, inspection.untrained, tables)
     found = {row["trial_id"]: row for row in rows}
@@ -220,6 +225,7 @@ def test_the_overview_joins_by_trial_and_leaves_null_what_is_not_known(inspectio
     assert (row["final_diff"], row["half_rise_entry"], row["contrast_area"]) == (2.5, 3.0, 1.5)
     assert (row["kl_base"], row["a50"], row["probe_error_rate"]) == (2.0, 0.75, None)
     assert (row["mass_target"], row["elsewhere_diff"]) == (0.9, pytest.approx((4.0 + 1.0) / 2))
+    assert (row["leak"], found[ADOPTED]["leak"]) == (0.7, None)
     assert (row["rank"], row["learning_rate"]) == (16, 2e-4)
     assert row["adoption"] == pytest.approx(0.194, abs=1e-3) and row["steps"] > 0
     other = found[ADOPTED]
