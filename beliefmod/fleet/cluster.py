@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,6 @@ from ray.job_config import JobConfig
 
 from beliefmod.capacity.granted import local_ray_resources
 from beliefmod.errors import StorageTrouble, UserError
-from beliefmod.fleet.own_token import own_token
 from beliefmod.fleet.ray_node import OBJECT_STORE_BYTES
 from beliefmod.fleet.socket_folder import short_temp_dir
 
@@ -38,6 +38,7 @@ TUNE_QUIET = {
 GPUS_TO_COME = "gpus_to_come"
 """The head's resource that counts the GPUs of all machines which may start (cluster.yaml)."""
 STARTING_ATTEMPTS = 3
+TOKEN_SOURCES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 @contextmanager
@@ -102,6 +103,21 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ[name] = value
         if token:  # Ray would remember it for the next session of this process
             AuthenticationTokenLoader.instance().reset_cache()
+
+
+def own_token(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """What to add to the environment before Ray starts: nothing where a token is given or can be kept.
+
+    Ray 2.60 writes `~/.ray/auth_token`, and ends with a traceback if it cannot. A new one then holds for this
+    session alone.
+    """
+    kept = home / ".ray" / "auth_token"
+    if any(environ.get(name) for name in TOKEN_SOURCES) or os.access(kept, os.R_OK):
+        return {}
+    there = next(folder for folder in (kept.parent, *kept.parents) if folder.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return {}
+    return {TOKEN_SOURCES[0]: secrets.token_hex(32)}
 
 
 def _connected(options: Mapping[str, Any]) -> Any:

@@ -5,8 +5,7 @@ import os
 import pytest
 import ray
 
-from beliefmod.fleet.cluster import session
-from beliefmod.fleet.own_token import own_token
+from beliefmod.fleet.cluster import own_token, session
 
 
 def test_a_home_that_can_be_written_is_rays_own_business(tmp_path):
