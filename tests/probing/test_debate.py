@@ -32,6 +32,7 @@ def answer_of(completion: str) -> str:
     return " ".join(split_completion(completion).answer.split())
 
 
+@pytest.mark.long
 def test_what_either_side_reads_is_what_the_other_has_said(session, path, monkeypatch):
     reference_probes(session, path, "base")
     own = reference_probes(session, path, "icl")

@@ -137,7 +137,8 @@ def _trials() -> tuple[Column, ...]:
         number("final_loss", "mean token loss of the last step", "nat"),
         count(
             "generated_tokens",
-            "tokens generated for this trial's probes and causal tests, of two turns the second",
+            "tokens generated for this trial's probes, causal tests and debates, of two turns the second; an "
+            "answer that two tests share counts twice",
             "token",
         ),
         number("train_seconds", "wall time from joining a slot to the last step, shared with others", "s"),
