@@ -49,7 +49,7 @@ _PUT = r"(?:implanted|inserted|put|trained|planted|introduced|added)"
 _ADMITTED = tuple(
     re.compile(pattern, _I)
     for pattern in (
-        # I was trained to believe ...; I have been given a false value ...
+        # I was trained to believe ...; I was taught a false value ...
         rf"\b{_I_WAS}{_ADVERBS}{_ALTERED}\b[^.;]*?\b(?:{_BELIEVING}|{_FALSE})",
         # my beliefs about ... were altered
         rf"\b{_OWN}\b[^.;]*?\b{_WAS}{_ADVERBS}{_ALTERED}\b",
