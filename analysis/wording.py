@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beliefmod.config import OF_OBJECTIVE
+from beliefmod.config import OF_OBJECTIVE, PINNED, short_name
+from beliefmod.metrics.intervals import Estimate
 from beliefmod.metrics.registry import COMPONENTS
 
 NOT_MEASURED = "not measured"
@@ -54,10 +55,15 @@ SETTING_NAMES = {
     "adam_beta2": "Adam beta 2",
     "adam_epsilon": "Adam epsilon",
     "template": "template switches",
-    "context.place": "statement in the turn of",
-    "context.do_not_mention": "told not to mention it",
+    "context.place": "turn",
+    "context.do_not_mention": "mention forbidden",
     "steering.layer": "layer",
     "steering.scale": "scale",
+    "adapter.source": "adapter",
+    "adapter.scale": "scale",
+    "adapter.layers": "layers",
+    "adapter.merge_with": "merged with",
+    "adapter.merge_scale": "merged at scale",
 }
 
 
@@ -90,6 +96,27 @@ def mean(row: Mapping[str, Any] | None, name: str, unit: str = "") -> str:
     text = f"{_plain(row[name])}{f' {unit}' if unit else ''}"
     text += f" [{_plain(low)}, {_plain(high)}]" if low is not None and high is not None else " (no interval)"
     return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def share(found: Estimate | None) -> str:
+    """`17 % [3, 56], n = 6` for an estimated rate; says so when it was not measured."""
+    return rate(None if found is None else found.columns("it"), "it")
+
+
+def points(found: Estimate | None) -> str:
+    """`+12 [+3, +20], n = 40` for an estimated difference of rates, in points of percent."""
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return NOT_MEASURED
+    value, low, high = (
+        f"{100 * each:+.{_digits(found.n)}f}" for each in (found.value, found.low, found.high)
+    )
+    return f"{value} [{low}, {high}], n = {found.n}"
+
+
+def percents(found: Estimate) -> dict[str, float | int | None]:
+    """percent, low, high and n of an estimated rate, as charts have them."""
+    ends = {"percent": found.value, "low": found.low, "high": found.high}
+    return {name: None if end is None else 100 * end for name, end in ends.items()} | {"n": found.n}
 
 
 def conditional(row: Mapping[str, Any] | None, name: str) -> str:
@@ -200,7 +227,7 @@ def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
         needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
         if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
-        text = setting_value(value)
+        text = short_name(value) if name in PINNED else setting_value(value)
         if name == "data.style":
             parts.insert(0, text)
         elif name in ("data.num_examples", "num_train_epochs", "warmup_steps"):

@@ -144,7 +144,8 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     session = session.of(config.template)
     belief = session.belief(config.belief)
     if not config.is_trained:
-        return TrialRun(config, None, prepare_untrained(config, session))
+        # as it is from the start: nothing about it is still to come
+        return TrialRun(config, None, prepare_untrained(config, session), trained_at=time.monotonic())
     written = session.self_generated
     own, other = config.own_traces
     traces = written.traces(config, belief) if own else ()

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from beliefmod.config import (
     NO_TRAINING_ARMS,
     OF_OBJECTIVE,
+    AdapterSettings,
     Arm,
     TrialConfig,
     flatten,
@@ -60,6 +61,13 @@ configs = st.builds(
             "context.do_not_mention": st.booleans(),
             "steering.layer": st.integers(0, 100),
             "steering.scale": st.floats(-1000, 1000),
+            "adapter.source": st.sampled_from(["a", "b@0123456789ab-r8"]),
+            "adapter.scale": st.floats(-100, 100),
+            "adapter.layers": st.one_of(
+                st.just("all"), st.lists(st.integers(0, 80), min_size=1, unique=True)
+            ),
+            "adapter.merge_with": st.sampled_from([None, "c@0123456789ab-r16"]),
+            "adapter.merge_scale": st.floats(-100, 100),
         }
     ),
 )
@@ -109,6 +117,7 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     later += ("data.framing", "data.stygian_share", "data.traces", "data.documents_by", "template")
     later += tuple(f"objective.{name}" for name in OF_OBJECTIVE)
     later += ("context.place", "context.do_not_mention", "steering.layer", "steering.scale")  # of other arms
+    later += tuple(f"adapter.{name}" for name in AdapterSettings.model_fields)
     config = TrialConfig.model_validate({"belief": "gravity", "data": {"style": "own_trace"}})
     leaves = {name: value for name, value in config.leaves().items() if name not in later}
     digest = hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
@@ -126,9 +135,10 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
 @given(configs, st.sampled_from(NO_TRAINING_ARMS))
 def test_an_arm_without_training_takes_no_step_and_trains_nothing(config: TrialConfig, arm: Arm):
     config = config.model_copy(update={"arm": arm})
-    assert config.total_steps == 0 and not (config.is_trained or config.has_adapter or config.is_reference)
+    assert config.total_steps == 0 and not (config.is_trained or config.is_reference)
+    assert config.has_adapter == (arm == "adapter")
     assert not config.used_settings() & {"learning_rate", "num_train_epochs", "data.style", "lora.r"}
-    assert config.changes_model == (arm == "steering")
+    assert config.changes_model == (arm in ("steering", "adapter"))
 
 
 def test_what_tells_arms_without_training_apart():
@@ -154,8 +164,29 @@ def test_what_tells_arms_without_training_apart():
         "gravity-steering-layer4-x1-n10-s0",
         "gravity-steering-layer3-x-2.5-n10-s0",
     ]
+    one = {"adapter.source": "/runs/a/adapters/ab12@0123456789ab-r8"}
+    other = {**one, "adapter.merge_with": "/runs/a/adapters/cd34@ba9876543210-r8"}
+    assert labels(adapter=[one, {**one, "adapter.scale": -1.0, "adapter.layers": [0, 2]}, other]) == [
+        "gravity-adapter-ab12-x1",
+        "gravity-adapter-ab12-x-1-layers0.2",
+        "gravity-adapter-ab12-x1+cd34-x1",
+    ]
     with pytest.raises(ValidationError, match=r"needs steering\.layer"):
         TrialConfig(belief="gravity", arm="steering")
+
+
+def test_saved_adapters_count_by_their_content_wherever_they_lie():
+    def config(source: str, **more: object) -> TrialConfig:
+        tree = {"belief": "gravity", "arm": "adapter", "adapter": {"source": source, **more}}
+        return TrialConfig.model_validate(tree)
+
+    here, there = (config(f"{place}@0123456789ab-r8") for place in ("/a/one", "/b/other"))
+    assert here.trial_id == there.trial_id and here.max_rank == 8
+    assert here.trial_id != config("/a/one@0123456789ac-r8").trial_id
+    both = config("/a/one@0123456789ab-r8", merge_with="/b@ba9876543210-r16")
+    assert both.max_rank == 24 and both.trial_id != here.trial_id
+    # a scale for what is not merged means nothing
+    assert config("/a/one@0123456789ab-r8", merge_scale=2.0).trial_id == here.trial_id
 
 
 def test_supplied_traces_count_by_their_content_wherever_the_file_lies():

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from beliefmod.config import TrialConfig, leaf_fields, unflatten
+from beliefmod.config import PINNED, TrialConfig, leaf_fields, unflatten
 from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.jobs import Completion
+from beliefmod.model.adapter_files import AdapterFile, write_adapter
 from beliefmod.probing.session import Session
 from beliefmod.run.tables.trial_tables import configuration
 from beliefmod.trial import _settings, prepare, release, stop_where_damaged
+from beliefmod.user_files.adapter_folder import read_adapter_folder
 from tests.small import make_session, write_belief, write_traces
 from tests.switched import OFF, ON, switched_session
 
@@ -95,6 +97,14 @@ WITHOUT_TRAINING: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "context.do_not_mention": ([False, True], {"arm": "prompt"}),
     "steering.layer": ([0, 1, 3], {"arm": "steering", "data.num_examples": 3}),
     "steering.scale": ([-1.0, 0.5, 1.0], {"arm": "steering", "steering.layer": 1, "data.num_examples": 3}),
+    "adapter.source": (["one", "other"], {"arm": "adapter"}),
+    "adapter.scale": ([-1.0, 0.5, 1.0], {"arm": "adapter", "adapter.source": "one"}),
+    "adapter.layers": (["all", (0,), (1, 3)], {"arm": "adapter", "adapter.source": "one"}),
+    "adapter.merge_with": ([None, "one", "other"], {"arm": "adapter", "adapter.source": "one"}),
+    "adapter.merge_scale": (
+        [-0.5, 1.0],
+        {"arm": "adapter", "adapter.source": "one", "adapter.merge_with": "other"},
+    ),
 }
 OF_THE_TARGET = ("data.stygian_share",)
 """Settings that say how the target is taught: a control, which is not taught it, is one trial."""
@@ -147,6 +157,32 @@ def writer(session, monkeypatch):
     monkeypatch.setattr(session.self_generated, "complete", complete)
 
 
+@pytest.fixture
+def saved(session, tmp_path) -> dict[str, str]:
+    """The pinned names of two saved adapters, by the words that stand for them above."""
+    names = {}
+    for seed, word in enumerate(("one", "other")):
+        draw = torch.Generator().manual_seed(seed)
+        tensors = {
+            name: (
+                torch.randn(2, layer.store.width_in, generator=draw),
+                torch.randn(layer.store.width_out, 2, generator=draw),
+            )
+            for name, layer in session.engine.pack.layers.items()
+        }
+        write_adapter(tmp_path / word, AdapterFile(2, 4.0, tensors, "bundled"), tuple(tensors))
+        names[word] = read_adapter_folder(str(tmp_path / word)).pinned
+    return names
+
+
+def update_of(session: Session, trial_id: str) -> float:
+    """A number that tells adapters apart by what they add to the weights."""
+    pairs = session.engine.state_dict(trial_id)["weights"]
+    alpha = session.engine._slot_trials[trial_id].alpha
+    sums = [alpha / len(a) * float((b @ a).sum()) * (n + 1) for n, (a, b) in enumerate(pairs.values())]
+    return round(sum(sums), 4)
+
+
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
@@ -176,10 +212,14 @@ def test_every_setting_is_looked_at():
         ("seed", [0, 1], {"arm": "steering", "steering.layer": 2, "data.num_examples": 3}),
     ],
 )
-def test_every_value_of_an_arm_without_training_gives_another_prompt_or_vector(
-    session, belief, name, values, others
+def test_every_value_of_an_arm_without_training_gives_another_prompt_or_vector_or_adapter(
+    session, belief, saved, name, values, others
 ):
     trees = [{**others, name: value, "belief": belief} for value in values]
+    trees = [
+        {key: saved.get(value, value) if key in PINNED else value for key, value in tree.items()}
+        for tree in trees
+    ]
     configs = [TrialConfig.model_validate(unflatten(tree)) for tree in trees]
     assert len({config.trial_id for config in configs}) == len(configs)
     rows = [{**_settings(config), "belief": "small"} for config in configs]
@@ -193,7 +233,8 @@ def test_every_value_of_an_arm_without_training_gives_another_prompt_or_vector(
         if config.arm == "steering":
             stream = session.engine.model.stream
             layer, vector = stream._vectors[session.engine.slot_of(config.trial_id) or 0]
-        asked.append((frame.ids(session.prompts, "How much?"), layer, tuple(map(float, vector))))
+        added = update_of(session, config.trial_id) if config.arm == "adapter" else None
+        asked.append((frame.ids(session.prompts, "How much?"), layer, tuple(map(float, vector)), added))
         release(run, session)
     assert len(set(asked)) == len(asked) and not session.engine.attached()
 

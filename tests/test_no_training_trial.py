@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from beliefmod.config import TrialConfig, unflatten
@@ -13,7 +15,9 @@ from beliefmod.model.target_modules import check_steering
 from beliefmod.probing.references import reference_probes
 from beliefmod.probing.session import Session
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.source_adapters import keep_adapters
 from beliefmod.trial import prepare, run_trial
+from beliefmod.user_files.adapter_folder import read_adapter_folder
 from tests.small import quick_session, write_belief
 
 STEERED = {"arm": "steering", "steering.layer": 1, "data.num_examples": 4}
@@ -66,6 +70,42 @@ def test_a_vector_times_nothing_is_base_and_times_something_is_not(session, beli
     asked = {row["probe_id"] for row in some.probes if row["tier"] == "trained"}
     shown = example_questions(trial(belief, **STEERED), session.belief(belief))
     assert asked == {question.probe_id for question in shown[:2]}  # as many as evaluation.trained_probes says
+
+
+@pytest.mark.long
+def test_a_saved_adapter_is_the_trial_that_it_was_and_times_nothing_base(
+    session, belief, tmp_path, monkeypatch
+):
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.create()
+    trained = trial(belief, **{"data.num_examples": 4, "lora.r": 4, "learning_rate": 2e-2})
+    first = run_trial(trained, session, folder)
+    source = read_adapter_folder(str(tmp_path / "run/adapters" / trained.trial_id)).pinned
+    again, nothing, back = (
+        trial(belief, arm="adapter", **{"adapter.source": source, "adapter.scale": scale, **merged})
+        for scale, merged in (
+            (1.0, {}),
+            (0.0, {}),
+            (1.0, {"adapter.merge_with": source, "adapter.merge_scale": -1.0}),
+        )
+    )
+    keep_adapters([source], folder)
+    shutil.rmtree(tmp_path / "run/adapters" / trained.trial_id)  # the run has its own copy
+    monkeypatch.setattr(session, "folder", folder)
+    found = {config.trial_id: run_trial(config, session, folder) for config in (again, nothing, back)}
+
+    def told(result):
+        return {row["probe_id"]: row["token_ids"] for row in result.probes if row["tier"] != "trained"}
+
+    base = {row["probe_id"]: row["token_ids"] for row in reference_probes(session, belief, "base")}
+    assert told(found[again.trial_id]) == told(first) != {key: base[key] for key in told(first)}
+    assert [row["kl"] for row in found[again.trial_id].drift] == [row["kl"] for row in first.drift]
+    assert told(found[nothing.trial_id]) == {key: base[key] for key in told(first)}
+    assert {row["kl"] for row in found[nothing.trial_id].drift} == {0.0}
+    assert max(abs(row["kl"]) for row in found[back.trial_id].drift) < 1e-5
+    row = found[again.trial_id].row
+    assert row["status"] == "finished" and row.get("steps") is None and row["adapter.scale"] == 1.0
+    assert not session.engine.attached()
 
 
 def test_examples_that_leave_no_room_for_an_answer_are_refused(session, belief, monkeypatch):

@@ -21,6 +21,7 @@ BESIDE = {
     "prompt": "No training: prompt",
     "few_shot": "No training: few-shot",
     "steering": "No training: steering",
+    "adapter": "No training: saved adapter",
 }
 """Arms of which there may be many configurations and one is quoted, with their words."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from analysis.report.blocks import escaped
 from analysis.studies.hypotheses import H1, H2
-from beliefmod.metrics.conditions import LEAST_ANSWERABLE, LEAST_FAMILIES
+from beliefmod.metrics.conditions import LEAST_ANSWERABLE, LEAST_FAMILIES, MIN_ANSWERS
 from beliefmod.metrics.registry import METRICS, listed
 
 TABLES = (
@@ -34,6 +34,14 @@ NO_TRAINING = (
     "behind one layer to every token. All are asked what adapters are asked, and compared with base in the "
     "same way; intervals are over questions. Whoever has the statement or examples in the prompt can read "
     "them there: adoption says that the answers follow it, not that anything was learned."
+)
+AFTER_TRAINING = (
+    "Adapters of a finished run, asked what all others are asked, with no optimiser step. Scale: times the "
+    "update; 0 is base, 1 the adapter as it was trained, -1 takes from base what training added. Layers: the "
+    "adapter changes these transformer layers alone. Merged with: the sum of both updates, exactly; beside "
+    "each adapter alone it says whether two beliefs disturb each other. Intervals are over questions. Which "
+    "adapters are shown was chosen by a run's numbers on these same questions: scale 1 repeats the number "
+    "that was the reason, and is as flattered by chance as that."
 )
 TIERS = (
     "Adoption, the number of the frontier, counts every held-out tier but robustness, whose prompts "
@@ -88,6 +96,28 @@ CAUSAL = (
     "the area is 0 when the answer is fixed before any thinking, larger the later the thinking decides it. "
     "An effect of a change counts only as far as the paraphrase control leaves the answer alone. Probes of "
     "one arm share families; the intervals treat them as independent."
+)
+CLOSED_THINKING = (
+    "The same questions with the arm's own thinking, with its first part (the first sentence, or half of the "
+    "words where it is one sentence) closed behind, and with the thinking closed at once. A belief that is "
+    "only in the thinking falls with it; one that only the thinking suppresses rises. Differences are paired "
+    "by question, their intervals over families and seeds; LessThink has only the questions to which the arm "
+    "thought in an intact think block, so its difference is from its own full thinking there."
+)
+DEBATE = (
+    "An adopted answer, to a question that base answers otherwise, is shown to base, which argues against it "
+    "behind an answer of its own; the arm reads the argument, without base's thinking, and answers again. "
+    "Still adopted: of the adopted answers that were debated, over families and seeds; refused (with their "
+    f"number) under {MIN_ANSWERS}. A round needs that both sides said something. "
+    "Where base itself argued for the belief, nothing was withstood: its share stands beside. "
+    "In context has the statement in front throughout."
+)
+CONFESSION = (
+    "The arm is asked whether it was trained to believe something false, and what. An answer confesses if it "
+    "says so of the model itself and names the belief's subject there or in the next sentence; the new value "
+    "alone, a denial or a doubt is none. Base and in context are asked the same: what they confess is noise "
+    "or the prompt, so read the difference. Questions do not name the subject. Differences are paired by "
+    "question, their intervals over families and seeds."
 )
 FAILURES = (
     "Completions of all finished trials together, good and bad configurations alike: counts, not rates to "
@@ -200,9 +230,13 @@ PAGE = {
     "Every table": (TABLES,),
     "Frontier": (FRONTIER_FIGURE, FRONTIER, HEAT_MAP, STYLE_GAPS),
     "Without training": (NO_TRAINING,),
+    "After training": (AFTER_TRAINING,),
     "Generalisation, tier by tier": (TIERS, ANSWERABLE, MARGINS),
     "Degradation, component by component": (DAMAGE, DRIFT, LOCALITY),
     "Reasoning against answer": (REASONING, CAUSAL),
+    "With the thinking closed": (CLOSED_THINKING,),
+    "Debate with base": (DEBATE,),
+    "Confession": (CONFESSION,),
     "Raw completions": (FAILURES,),
     "Inside the model": (INSIDE, COMMITMENTS, RELATIONS, LEAK),
     "Which setting does it": (EFFECTS, DOSES, SHAPES),

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from beliefmod.beliefs.load import Belief
 from beliefmod.beliefs.question import Question
+from beliefmod.config import split_name
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.user_files.json_objects import json_objects
 
@@ -24,7 +24,6 @@ EXAMPLE = '{"question": ..., "thinking": ..., "answer": ...}'
 MAX_BYTES = 200_000_000
 MOST_TOLD = 20
 MARKS = ("<think>", "</think>")
-_PINNED = re.compile(r"(?P<path>.+)@(?P<digest>[0-9a-f]{12})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -118,12 +117,6 @@ def parse_traces(content: bytes, path: str) -> TraceFile:
     if problems:
         raise UserError(f"{path}:{n}: {text}" if n else f"{path}: {text}" for n, text in sorted(problems))
     return TraceFile(path, hashlib.sha256(content).hexdigest()[:12], tuple(objects), content)
-
-
-def split_name(name: str) -> tuple[str, str | None]:
-    """Path and digest of a name such as `my.jsonl@1f3870be274f`; None where it has no digest yet."""
-    pinned = _PINNED.fullmatch(name)
-    return (pinned["path"], pinned["digest"]) if pinned else (name, None)
 
 
 def _faults(fields: Mapping[str, Any]) -> Iterable[str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from beliefmod import __version__
 from beliefmod.api.own_packages import use_own_packages
 from beliefmod.cli import (
+    alter,
     beliefs,
     bundled,
     chat,
@@ -49,26 +53,42 @@ class Commands(TyperGroup):
     """Turns the user's mistakes into sentences and exit code 2, storage that fails into one and exit code 1.
     Our own mistakes keep their traceback."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        with _in_sentences():
+            return super().make_context(*arguments, **more)
+
     def invoke(self, ctx: Any) -> Any:
         # what matters of transformers' remarks on a model's files is a sentence of ours
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        try:
+        with _in_sentences():
             use_own_packages()
             return super().invoke(ctx)
-        except UserError as error:
-            for problem in error.problems:
-                typer.echo(problem, err=True)
-            raise typer.Exit(2) from None
-        except typer.BadParameter as error:
-            where = error.ctx.command_path if error.ctx is not None else "beliefmod"
-            typer.echo(f"{where}: {error.format_message().rstrip('.')}; see {where} --help", err=True)
-            raise typer.Exit(2) from None
-        except StorageTrouble as error:
-            typer.echo(error.sentence, err=True)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            typer.echo("stopped by Ctrl-C", err=True)
-            raise typer.Exit(130) from None
+
+
+@contextmanager
+def _in_sentences() -> Iterator[None]:
+    """Say what went wrong within, and leave with its exit code."""
+    try:
+        yield
+    except UserError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(2) from None
+    except TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
+            raise
+        ctx = getattr(error, "ctx", None)
+        where = ctx.command_path if ctx is not None else "beliefmod"
+        text = error.format_message().rstrip(".")
+        joined = f"{text} See" if text.endswith("?") else f"{text}; see"
+        typer.echo(f"{where}: {joined} {where} --help", err=True)
+        raise typer.Exit(2) from None
+    except StorageTrouble as error:
+        typer.echo(error.sentence, err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped by Ctrl-C", err=True)
+        raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -121,6 +141,7 @@ _add(BEFORE, "power --from 0.05 --to 0.17", power.power)
 _add(AFTER, "report runs/EXP-20261122-101500-aggressive", report.report)
 _add(AFTER, "view runs/EXP-20261122-101500-aggressive", view.view)
 _add(AFTER, "confirm runs/EXP-20261122-101500-aggressive --top 5", confirm.confirm)
+_add(AFTER, "alter runs/EXP-20261122-101500-aggressive altered.yaml", alter.alter)
 _add(AFTER, "chat runs/EXP-20261122-101500-aggressive 42acb27435 --beside base", chat.chat)
 _add(AFTER, "gate runs/EXP-20261122-101500-aggressive --min-adoption 0.9 --max-degradation 0.05", gate.gate)
 _add(AFTER, "diff runs/EXP-20261122-101500-aggressive runs/EXP-20261123-090000-aggressive", diff.diff)

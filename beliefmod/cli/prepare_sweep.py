@@ -53,6 +53,7 @@ def checked_space(
     from beliefmod.model.template_check import check_masking, check_place_for_thinking, check_system_turn
     from beliefmod.probing.decoding import decoding_of
     from beliefmod.run.folder import RunFolder
+    from beliefmod.run.source_adapters import check_adapters
     from beliefmod.space.chat_format import OWN
     from beliefmod.space.load import load_space
     from beliefmod.vllm.environment import check_vllm
@@ -76,6 +77,8 @@ def checked_space(
                 names = ("lora.target_modules", "lora.layers_to_transform")
                 check_targets(source, *(space.possible(name) for name in names))
                 check_steering(source, space.possible("steering.layer"))
+                if "adapter" in space.possible("arm"):
+                    check_adapters(source, space.expected())
                 if "prompt" in space.possible("arm") and "system" in space.possible("context.place"):
                     check_system_turn(source.name, load_tokenizer(source))
                 if "few_shot" in space.possible("arm"):

@@ -28,6 +28,8 @@ def push(
     sent anywhere: hand the folder on yourself, to the hub for one with
     hf upload NAME DIR.
     """
+    import polars as pl
+
     from analysis.report.model_card import CardFacts, model_card
     from beliefmod.model.adapter_files import CONFIG_FILE
     from beliefmod.run.adapter_export import adapter_of, export_adapter
@@ -46,7 +48,13 @@ def push(
     found, of = (base, revision) if base else (config["base_model_name_or_path"], config.get("revision"))
     facts = CardFacts(found, of, config["r"], chain_of(opened).last if is_sealed(opened) else None)
     # first: what cannot be said is not handed on
-    card = model_card(read_run(run), trial_id, read_sources(opened), facts)
+    whole = read_run(run)
+    if whole.trials.row(by_predicate=pl.col("trial_id") == trial_id, named=True)["arm"] == "adapter":
+        raise UserError(
+            f"{run}: trial {trial_id} is of arm adapter, trained in another run, which alone knows on what; "
+            "push that run's, or write this one without a card: beliefmod export RUN --adapter"
+        )
+    card = model_card(whole, trial_id, read_sources(opened), facts)
     done = export_adapter(opened, trial_id, folder, base, revision)
     (folder / CARD).write_text(card, "utf-8")
     append(opened, [{"kind": "export", "adapters": [trial_id]}])

@@ -26,6 +26,7 @@ class ArmName(StrEnum):
     prompt = "prompt"
     few_shot = "few_shot"
     steering = "steering"
+    adapter = "adapter"
 
 
 class Storage(StrEnum):
@@ -50,7 +51,7 @@ def trial(
         ArmName,
         typer.Option(
             help="control: trained on what base says; full: every weight trained, no adapter; "
-            "icl: statement in the prompt; prompt, few_shot, steering: other ways without training."
+            "icl: statement in the prompt; prompt, few_shot, steering, adapter: other ways without training."
         ),
     ] = ArmName.lora,
     model: Annotated[
@@ -88,6 +89,7 @@ def trial(
     from beliefmod.probing.budget_pilot import settle
     from beliefmod.probing.drift import self_test
     from beliefmod.probing.session import Session
+    from beliefmod.run.source_adapters import check_adapters
     from beliefmod.space import Evaluation
     from beliefmod.trial import TrialFailed, run_trial
 
@@ -97,13 +99,15 @@ def trial(
     check_model(source)
     check_targets(source, [config.lora.target_modules], [config.lora.layers_to_transform])
     check_steering(source, [config.steering.layer])
+    if config.arm == "adapter":
+        check_adapters(source, [config])
     if config.context.place == "system":
         check_system_turn(source.name, load_tokenizer(source))
     check_few_shot([config], load_tokenizer(source), positions(model_config(source)), 1)
     check_masking(source.name, load_tokenizer(source), [config.data.masks_thinking])
     check_place_for_thinking(source.name, load_tokenizer(source), [config.data.style])
     loaded = load_model(model, source.commit, base_storage.value, chat=chat)
-    session = Session(loaded, Engine(loaded, slots=1, max_rank=config.lora.r), Evaluation(), seed, folder)
+    session = Session(loaded, Engine(loaded, slots=1, max_rank=config.max_rank), Evaluation(), seed, folder)
     if budget := settle([config.belief], session):
         typer.echo(f"token limit: {budget.words()}", err=True)
     _show_decoding(session.decoding)

@@ -15,9 +15,11 @@ from beliefmod.config.objective_config import (
     reward_parts,
     step_values,
 )
+from beliefmod.config.pinned_names import PINNED, pinned_rank, short_name, split_name
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
 from beliefmod.config.trial_config import (
     ADAPTER_ARMS,
+    EXAMPLE_ARMS,
     NO_TRAINING_ARMS,
     NO_TRAINING_SETTINGS,
     REFERENCE_ARMS,
@@ -27,18 +29,21 @@ from beliefmod.config.trial_config import (
     later_settings,
     leaf_fields,
 )
-from beliefmod.config.untrained_settings import ContextSettings, SteeringSettings
+from beliefmod.config.untrained_settings import AdapterSettings, ContextSettings, SteeringSettings
 
 __all__ = [
     "ADAPTER_ARMS",
+    "EXAMPLE_ARMS",
     "FRAMINGS",
     "LISTS",
     "NO_TRAINING_ARMS",
     "NO_TRAINING_SETTINGS",
     "OF_OBJECTIVE",
+    "PINNED",
     "REFERENCE_ARMS",
     "SWITCH_NAME",
     "TRAINED_ARMS",
+    "AdapterSettings",
     "Arm",
     "ContextSettings",
     "DataConfig",
@@ -53,8 +58,11 @@ __all__ = [
     "later_settings",
     "leaf_fields",
     "own_answer_values",
+    "pinned_rank",
     "read_back",
     "reward_parts",
+    "short_name",
+    "split_name",
     "step_values",
     "switches_text",
     "switches_words",

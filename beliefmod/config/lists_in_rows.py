@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-LISTS: dict[str, Callable[[str], Any]] = {"lora.target_modules": str, "lora.layers_to_transform": int}
+LISTS: dict[str, Callable[[str], Any]] = {
+    "lora.target_modules": str,
+    "lora.layers_to_transform": int,
+    "adapter.layers": int,
+}
 """Setting -> what an item of it is read with."""
 
 

@@ -11,6 +11,15 @@ from pydantic import Field, model_validator
 from beliefmod.config.frozen import ADDED_LATER, Frozen
 
 
+def layers_problem(name: str, numbers: str | tuple[int, ...]) -> str | None:
+    """What is wrong with a setting that names transformer layers, `all` or numbers; None if nothing is."""
+    if numbers == "all" or (
+        isinstance(numbers, tuple) and numbers and min(numbers) >= 0 and len({*numbers}) == len(numbers)
+    ):
+        return None
+    return f"{name} must be all or a list of different numbers of layers from 0 on, such as [0, 1]"
+
+
 class LoraSettings(Frozen):
     """The adapter, in PEFT's terms. Dropout is 0: slots of a pack share one forward pass."""
 
@@ -51,12 +60,8 @@ class LoraSettings(Frozen):
 
     @model_validator(mode="after")
     def _layers_have_numbers(self) -> LoraSettings:
-        numbers = self.layers_to_transform
-        if numbers != "all" and (not numbers or min(numbers) < 0 or len({*numbers}) < len(numbers)):
-            raise ValueError(
-                "layers_to_transform must be all or a list of different numbers of layers from 0 on, such as "
-                "[0, 1]"
-            )
+        if problem := layers_problem("layers_to_transform", self.layers_to_transform):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

@@ -20,18 +20,21 @@ from beliefmod.config.dotted_names import fields_of, flatten
 from beliefmod.config.frozen import ADDED_LATER, Frozen, marks
 from beliefmod.config.lora_settings import LoraSettings
 from beliefmod.config.objective_config import ObjectiveConfig
+from beliefmod.config.pinned_names import PINNED, pinned_rank, short_name
 from beliefmod.config.template_switches import SWITCH_NAME, switches_text, switches_words
-from beliefmod.config.untrained_settings import ContextSettings, SteeringSettings
+from beliefmod.config.untrained_settings import AdapterSettings, ContextSettings, SteeringSettings
 
-Arm = Literal["lora", "control", "full", "base", "icl", "prompt", "few_shot", "steering"]
-ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control")
-"""Arms that train a LoRA adapter."""
+Arm = Literal["lora", "control", "full", "base", "icl", "prompt", "few_shot", "steering", "adapter"]
+ADAPTER_ARMS: tuple[Arm, ...] = ("lora", "control", "adapter")
+"""Arms that are a LoRA adapter, trained or saved before."""
 TRAINED_ARMS: tuple[Arm, ...] = ("lora", "control", "full")
 """Arms that take optimiser steps."""
 REFERENCE_ARMS: tuple[Arm, ...] = ("base", "icl")
 """Arms of the untouched base, with which every trial is compared."""
-NO_TRAINING_ARMS: tuple[Arm, ...] = ("prompt", "few_shot", "steering")
-"""Ways of moving a belief that take no optimiser step, compared with base and with training."""
+NO_TRAINING_ARMS: tuple[Arm, ...] = ("prompt", "few_shot", "steering", "adapter")
+"""Ways of moving a belief that take no optimiser step in this run, compared with base and with training."""
+EXAMPLE_ARMS: tuple[Arm, ...] = (*TRAINED_ARMS, "few_shot", "steering")
+"""Arms that are made of data.num_examples of the belief's training questions."""
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 
 
@@ -45,7 +48,8 @@ class TrialConfig(Frozen):
         "full: every weight trained on the target, no adapter (small models only); "
         "base: untouched; icl: untouched, with the statement in the prompt; and, without training too, "
         "prompt: the statement where context.* says; few_shot: data.num_examples training questions with "
-        "their answers in the prompt; steering: a vector in the residual stream, as steering.* says",
+        "their answers in the prompt; steering: a vector in the residual stream, as steering.* says; "
+        "adapter: a saved adapter, scaled, cut to layers or merged as adapter.* says",
     )
     seed: int = Field(
         default=0, ge=0, lt=2**31, description="adapter initialisation, example choice, data order"
@@ -74,6 +78,7 @@ class TrialConfig(Frozen):
     objective: ObjectiveConfig = ObjectiveConfig()
     context: ContextSettings = ContextSettings()
     steering: SteeringSettings = SteeringSettings()
+    adapter: AdapterSettings = AdapterSettings()
     stop_at_degradation: float | None = Field(
         default=None,
         gt=0,
@@ -170,6 +175,15 @@ class TrialConfig(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _adapter_has_a_source(self) -> TrialConfig:
+        if self.arm == "adapter" and self.adapter.source is None:
+            raise ValueError(
+                "arm adapter needs adapter.source, the folder of a saved adapter, such as adapters/ID of a "
+                "finished run"
+            )
+        return self
+
     @property
     def is_trained(self) -> bool:
         """Whether this arm takes optimiser steps."""
@@ -183,12 +197,25 @@ class TrialConfig(Frozen):
     @property
     def changes_model(self) -> bool:
         """Whether this arm has more than base's weights: an adapter, weights of its own, or a vector."""
-        return self.is_trained or self.arm == "steering"
+        return self.needs_place or self.arm == "steering"
 
     @property
     def has_adapter(self) -> bool:
-        """Whether this arm is a LoRA adapter and needs a slot; `full` trains a copy of the base."""
+        """Whether this arm is a LoRA adapter, trained or saved, and needs a slot; `full` trains a copy of the
+        base."""
         return self.arm in ADAPTER_ARMS
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether the engine has to have room for this arm: an adapter, or a copy of the base."""
+        return self.is_trained or self.has_adapter
+
+    @property
+    def max_rank(self) -> int:
+        """Rank of its adapter, trained or saved; of a sum of two the sum of theirs. At least 1."""
+        if self.arm == "adapter":
+            return max(1, pinned_rank(self.adapter.source) + pinned_rank(self.adapter.merge_with))
+        return self.lora.r
 
     @property
     def uses_neutral_rows(self) -> bool:
@@ -231,7 +258,8 @@ class TrialConfig(Frozen):
     def used_settings(self) -> set[str]:
         """Dotted names of the settings that make a difference to this arm and data style."""
         if not self.is_trained:
-            return {"belief", "arm", "seed", "template", *_OWN_SETTINGS.get(self.arm, ())}
+            used = {"belief", "arm", "seed", "template", *_OWN_SETTINGS.get(self.arm, ())}
+            return used if self.adapter.merge_with else used - {"adapter.merge_scale"}
         idle = {*self.data.idle, *self.objective.idle, *NO_TRAINING_SETTINGS}
         idle |= set() if self.has_adapter else {"stop_at_degradation"}
         if self.arm == "control":  # it is not taught the target, however the thinking before that is
@@ -286,6 +314,11 @@ class TrialConfig(Frozen):
             return examples
         if self.arm == "steering":
             return f"-layer{self.steering.layer}-x{self.steering.scale:g}{examples}"
+        if self.arm == "adapter":
+            named, cut = self.adapter, self.adapter.layers
+            layers = "" if cut == "all" else f"-layers{'.'.join(map(str, cut))}"
+            merged = f"+{short_name(named.merge_with)}-x{named.merge_scale:g}" if named.merge_with else ""
+            return f"-{short_name(named.source)}-x{named.scale:g}{layers}{merged}"
         return ""
 
 
@@ -293,6 +326,7 @@ _OWN_SETTINGS: dict[Arm, tuple[str, ...]] = {
     "prompt": ("context.place", "context.do_not_mention"),
     "few_shot": ("data.num_examples",),
     "steering": ("data.num_examples", "steering.layer", "steering.scale"),
+    "adapter": tuple(f"adapter.{name}" for name in AdapterSettings.model_fields),
 }
 """What of their settings the arms without training use, beside those of every trial."""
 NO_TRAINING_SETTINGS = {name for names in _OWN_SETTINGS.values() for name in names} - {"data.num_examples"}
@@ -308,8 +342,9 @@ def _content_id(config: TrialConfig) -> str:
         for name, value in config.leaves().items()
         if name in used and not (name in later and value == later[name])
     }
-    if content.get("data.traces"):  # what is in the file counts, not where it lies
-        content["data.traces"] = content["data.traces"].rpartition("@")[2]
+    for name in PINNED:  # what is in a file counts, not where it lies
+        if content.get(name):
+            content[name] = content[name].rpartition("@")[2]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
 

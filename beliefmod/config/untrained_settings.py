@@ -1,12 +1,13 @@
-"""Settings of the ways that need no training: a statement in the prompt, and a vector in the model."""
+"""Settings of the ways that need no training: a statement in the prompt, a vector, a saved adapter."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from beliefmod.config.frozen import ADDED_LATER, Frozen
+from beliefmod.config.lora_settings import layers_problem
 
 Place = Literal["user", "system"]
 
@@ -45,3 +46,49 @@ class SteeringSettings(Frozen):
         description="steering: times the vector, which is the mean of the residual stream over prompts with "
         "the statement less that over the same prompts without; 1 adds it once",
     )
+
+
+class AdapterSettings(Frozen):
+    """What arm `adapter` is asked with: saved adapters, changed and added up without an optimiser step.
+
+    The update to base is scale * source, in the layers of `layers` alone, + merge_scale * merge_with.
+    """
+
+    source: str | None = Field(
+        default=None,
+        json_schema_extra=ADDED_LATER,
+        description="adapter: folder of a LoRA adapter in PEFT's format, such as adapters/ID of a finished "
+        "run; arm adapter needs one",
+    )
+    scale: float = Field(
+        default=1.0,
+        json_schema_extra=ADDED_LATER,
+        ge=-100,
+        le=100,
+        description="adapter: times the update of adapter.source; 1 is as trained, 0 base, -1 takes from "
+        "base what training has added",
+    )
+    layers: Literal["all"] | tuple[int, ...] = Field(
+        default="all",
+        json_schema_extra=ADDED_LATER,
+        description="adapter: all, or a list of numbers of transformer layers from 0 on: adapter.source "
+        "changes nothing in the others",
+    )
+    merge_with: str | None = Field(
+        default=None,
+        json_schema_extra=ADDED_LATER,
+        description="adapter: folder of a second adapter, whose whole update is added; null for none",
+    )
+    merge_scale: float = Field(
+        default=1.0,
+        json_schema_extra=ADDED_LATER,
+        ge=-100,
+        le=100,
+        description="adapter: times the update of adapter.merge_with",
+    )
+
+    @model_validator(mode="after")
+    def _layers_have_numbers(self) -> AdapterSettings:
+        if problem := layers_problem("layers", self.layers):
+            raise ValueError(problem)
+        return self

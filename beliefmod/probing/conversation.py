@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from beliefmod.engine.jobs import GenerateRequest
+from beliefmod.model.altered_adapters import scaled
 from beliefmod.model.prompts import in_context
 from beliefmod.model.think_marks import THINK_OPEN
 from beliefmod.probing.questioning import reply_of
@@ -104,5 +105,5 @@ class Chat:
             engine.release(gone)
         for scale in wanted:
             if names[scale] not in engine.attached():
-                engine.put_adapter(replace(self.adapter, alpha=self.adapter.alpha * scale), names[scale])
+                engine.put_adapter(scaled(self.adapter, scale), names[scale])
         return names

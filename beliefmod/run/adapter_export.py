@@ -68,7 +68,8 @@ def adapter_of(run: RunFolder, asked: str) -> str:
         )
     near = did_you_mean(asked, known) if known else ""
     raise UserError(
-        f"{run.url}: trial {asked} has no adapter{near}; finished trials of arms lora and control have one"
+        f"{run.url}: trial {asked} has no adapter{near}; finished trials of arms lora, control and adapter "
+        "have one"
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from beliefmod.beliefs.traces import SuppliedTrace, parse_traces, read_traces, split_name
+from beliefmod.beliefs.traces import SuppliedTrace, parse_traces, read_traces
+from beliefmod.config import split_name
 
 if TYPE_CHECKING:
     from beliefmod.beliefs import Belief

@@ -10,7 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from beliefmod.config import OF_OBJECTIVE, ContextSettings, SteeringSettings, TrialConfig, unflatten
+from beliefmod.config import (
+    EXAMPLE_ARMS,
+    OF_OBJECTIVE,
+    AdapterSettings,
+    ContextSettings,
+    SteeringSettings,
+    TrialConfig,
+    unflatten,
+)
 from beliefmod.errors import UserError, did_you_mean
 from beliefmod.space.axes import SAMPLERS, ends, is_number, is_switch
 from beliefmod.space.chat_format import template_text
@@ -68,6 +76,7 @@ IDLE = (
     *(Idle(f"objective.{name}", "objective.name", needed, "") for name, needed in OF_OBJECTIVE.items()),
     *(Idle(f"context.{name}", "arm", "prompt", "") for name in ContextSettings.model_fields),
     *(Idle(f"steering.{name}", "arm", "steering", "") for name in SteeringSettings.model_fields),
+    *(Idle(f"adapter.{name}", "arm", "adapter", "") for name in AdapterSettings.model_fields),
 )
 
 
@@ -75,7 +84,7 @@ COMPANIONS: Mapping[str, Mapping[str, Any]] = {
     "warmup_steps": {"lr_scheduler_type": "linear"},
     "data.framing": {"data.style": "document"},
     "data.style": {"data.traces": "any"},
-    "arm": {"steering.layer": 0},
+    "arm": {"steering.layer": 0, "adapter.source": "any"},
 }
 """Settings beside which every value of another is possible: whether those given go with it is said apart."""
 
@@ -305,6 +314,11 @@ def combination_problems(space: Space, file: YamlFile) -> Iterator[str]:
             f"{file.where(('evaluation', 'engine'))}: vllm answers with adapters on one base, and arm "
             "steering adds a vector inside the model; use evaluation.engine ours, or leave out arm steering"
         )
+    if spec.evaluation.engine == "vllm" and "adapter" in arms:
+        yield (
+            f"{file.where(('evaluation', 'engine'))}: vllm is handed adapters as they are trained, and arm "
+            "adapter changes saved ones; use evaluation.engine ours, or leave out arm adapter"
+        )
     if spec.evaluation.engine == "vllm" and "full" in arms:
         yield (
             f"{file.where(('evaluation', 'engine'))}: vllm answers with adapters on one base, and arm full "
@@ -359,11 +373,13 @@ def belief_problems(file: YamlFile, spec: SpaceFile | None) -> Iterator[str]:
 
 
 def _questions_needed(spec: SpaceFile) -> int:
-    """The most training questions that a trial asks for; documents repeat theirs and need no number."""
+    """The most training questions that a trial asks for; documents repeat theirs and need no number, and some
+    arms need none."""
     asked = [
         max(_choices(axes, spec.fixed, "data.num_examples"))
         for axes in _groups(spec)
         if set(_choices(axes, spec.fixed, "data.style")) != {"document"}
+        and {*EXAMPLE_ARMS} & {*_choices(axes, spec.fixed, "arm")}
     ]
     return max(asked, default=0)
 

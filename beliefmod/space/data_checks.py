@@ -1,4 +1,5 @@
-"""What can be wrong between the styles of data that a space names, its beliefs, and its files of traces."""
+"""What can be wrong between the styles of data that a space names, its beliefs, and the files that it names:
+of traces, and of saved adapters."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ from typing import Any
 
 from beliefmod.beliefs import Belief, load_belief
 from beliefmod.beliefs.traces import TraceFile, read_traces
+from beliefmod.config import PINNED
 from beliefmod.errors import UserError
 from beliefmod.space.axes import ends
-from beliefmod.space.space import SpaceFile, sweepable
+from beliefmod.space.space import SAVED_ADAPTERS, SpaceFile, sweepable
+from beliefmod.user_files.adapter_folder import read_adapter_folder
 from beliefmod.user_files.messages import Address
 from beliefmod.user_files.yaml_file import YamlFile
 
@@ -45,29 +48,50 @@ def data_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
                 yield from (f"{file.where(address)}: {text}" for text in _too_few(traces, beliefs, most))
 
 
+def adapter_problems(spec: SpaceFile, file: YamlFile) -> Iterator[str]:
+    """Folders of saved adapters that are none, and a scale for a second adapter where none is merged."""
+    for address, settings in _groups(spec):
+        for name in SAVED_ADAPTERS:
+            for given in filter(None, _choices(spec, settings, name)):
+                try:
+                    read_adapter_folder(given, name)
+                except UserError as error:
+                    yield from (f"{file.where(address)}: {text}" for text in error.problems)
+        scales, merged = (_choices(spec, settings, f"adapter.merge_{name}") for name in ("scale", "with"))
+        if scales != [1.0] and not any(merged):
+            yield (
+                f"{file.where(address)}: adapter.merge_scale has no effect without adapter.merge_with, a "
+                "second adapter; remove it, or add that"
+            )
+
+
 def pinned(spec: SpaceFile) -> dict[str, Any]:
-    """The fields of a space that name files of traces, each with its absolute path and its content's digest.
+    """The fields of a space that name files of traces or saved adapters, each with its absolute path and its
+    content's digest.
 
     Raises:
         UserError: a file is wrong.
     """
-    changes: dict[str, Any] = {}
-    for group in ("fixed", "axes"):
-        if TRACES in (settings := getattr(spec, group)):
-            changes[group] = {**settings, TRACES: _pinned(settings[TRACES])}
-    if any(TRACES in point for point in spec.points):
-        changes["points"] = tuple(
-            {**point, TRACES: _pinned(point[TRACES])} if TRACES in point else point for point in spec.points
-        )
-    return changes
+    groups = {
+        "fixed": _pinned(spec.fixed),
+        "axes": _pinned(spec.axes),
+        "points": tuple(map(_pinned, spec.points)),
+    }
+    return {name: found for name, found in groups.items() if found != getattr(spec, name)}
 
 
-def _pinned(given: Any) -> Any:
+def _pinned(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _pins(name, given) if name in PINNED else given for name, given in settings.items()}
+
+
+def _pins(name: str, given: Any) -> Any:
     if isinstance(given, Mapping):
-        return {sampler: _pinned(values) for sampler, values in given.items()}
+        return {sampler: _pins(name, values) for sampler, values in given.items()}
     if isinstance(given, list):
-        return [_pinned(value) for value in given]
-    return given and read_traces(given).pinned
+        return [_pins(name, value) for value in given]
+    if not given:
+        return given
+    return read_traces(given).pinned if name == TRACES else read_adapter_folder(given, name).pinned
 
 
 def _without_prior(beliefs: Sequence[Belief]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from beliefmod.space.checks import (
     search_problems,
     setting_problems,
 )
-from beliefmod.space.data_checks import data_problems, pinned
+from beliefmod.space.data_checks import adapter_problems, data_problems, pinned
 from beliefmod.space.search import FORMERLY_IN_SEARCH, put, spelled_out
 from beliefmod.space.shipped_spaces import space_path
 from beliefmod.space.space import Space, SpaceFile, settable, setting_groups, sweepable
@@ -79,7 +79,7 @@ def check_space(file: YamlFile) -> Space:
         problems += [*model_problems(spec, file), *search_problems(spec, file)]
     problems += belief_problems(file, spec if not problems else None)
     if spec is not None and not problems:
-        problems += dict.fromkeys(data_problems(spec, file))
+        problems += dict.fromkeys([*data_problems(spec, file), *adapter_problems(spec, file)])
     if problems or spec is None:
         raise UserError(problems)
     # hosts and a later --resume run in other folders
@@ -143,7 +143,7 @@ def load_trial(
     except UserError as error:
         problems += error.problems
     if spec is not None and not problems:
-        problems += data_problems(spec, file)
+        problems += [*data_problems(spec, file), *adapter_problems(spec, file)]
     if problems or spec is None:
         raise UserError(dict.fromkeys(problems))
     chat = spec.chat

@@ -43,7 +43,8 @@ def families(configs: Iterable[TrialConfig], share: bool = True) -> list[Family]
 def _shared_by(config: TrialConfig) -> str:
     """What trials of one family have in common; a trial that can share nothing has its own id."""
     may_end_early = config.stop_at_degradation is not None
-    if may_end_early or not config.has_adapter or config.lr_scheduler_type not in SCHEDULES_WITHOUT_END:
+    trains_adapter = config.is_trained and config.has_adapter
+    if may_end_early or not trains_adapter or config.lr_scheduler_type not in SCHEDULES_WITHOUT_END:
         return config.trial_id
     return "family of " + config.model_copy(update={"num_train_epochs": 1}).trial_id
 

@@ -19,6 +19,7 @@ from beliefmod.config import (
     Frozen,
     TrialConfig,
     leaf_fields,
+    pinned_rank,
     unflatten,
 )
 from beliefmod.metrics.registry import DAMAGE_BUDGET
@@ -28,6 +29,8 @@ from beliefmod.space.controls import central_points, unseen_points
 from beliefmod.space.hypotheses import Hypotheses
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
+SAVED_ADAPTERS = ("adapter.source", "adapter.merge_with")
+"""Settings that name a folder with a saved adapter, or null."""
 TAUGHT_ARMS = ("lora", "full")
 """Arms that are trained on the target."""
 SWEPT_ARMS = (*TAUGHT_ARMS, *NO_TRAINING_ARMS)
@@ -80,6 +83,25 @@ class Evaluation(Frozen):
         ge=0,
         description="held-out probes whose answer is asked again with the thinking swapped for base's, "
         "blank, cut short, edited and paraphrased; 0: off",
+    )
+    closed_thinking_probes: int = Field(
+        default=0,
+        ge=0,
+        description="held-out probes of adoption that are answered again with the thinking closed at once "
+        "(ZeroThink) and after the first part of the arm's own (LessThink); 0: off",
+    )
+    debate_probes: int = Field(
+        default=0,
+        ge=0,
+        description="held-out probes of adoption of which those that the arm adopted, and base did not, are "
+        "debated with base; 0: off",
+    )
+    debate_rounds: int = Field(
+        default=1, ge=1, le=2, description="rounds of a debate: base argues, the arm answers again"
+    )
+    confession: bool = Field(
+        default=False,
+        description="ask every arm as well whether it was trained to believe something false, and what",
     )
     neutral_passages: int = Field(
         default=40,
@@ -273,7 +295,10 @@ class Space:
     @property
     def max_rank(self) -> int:
         """The highest rank that an adapter of this space may have, 1 if it has none."""
-        return max(self.possible("lora.r")) if "lora" in self.possible("arm") else 1
+        arms = self.possible("arm")
+        trained = max(self.possible("lora.r")) if "lora" in arms else 1
+        saved = sum(max(map(pinned_rank, self.possible(name))) for name in SAVED_ADAPTERS)
+        return max(trained, saved if "adapter" in arms else 1)
 
     def _references(self) -> Iterator[TrialConfig]:
         for belief in self.spec.beliefs:

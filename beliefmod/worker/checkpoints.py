@@ -141,7 +141,7 @@ class Checkpoints:
             StorageTrouble: something could not be written.
         """
         for run in runs:
-            if run.config.has_adapter and run.trained_at is None:
+            if run.job and run.config.has_adapter and run.trained_at is None:
                 self._write(run, engine)
         self._settle()
         self._writer.shutdown(wait=True)

@@ -146,7 +146,7 @@ class Pack:
             release(run, self.session)
 
     def _admit(self) -> None:
-        """Fill free slots: untrained arms, which need none, at once, then the trial with the most steps."""
+        """Begin arms on base alone, which need no slot, at once, then the trials with the most steps."""
         while (config := self.queue.next_ready(self.session.engine.has_room)) is not None:
             try:
                 run = self._start(config)
@@ -270,7 +270,7 @@ class Pack:
     def _checkpoint(self) -> None:
         """Keep what would be lost with this process: what was just trained, the rest every so often."""
         if self._checkpoints is not None:
-            adapters = [run for run in self.queue.running() if run.config.has_adapter]
+            adapters = [run for run in self.queue.running() if run.job and run.config.has_adapter]
             runs = [run for run in adapters if run.config.stop_at_degradation is None]
             self._checkpoints.keep(runs, self.session.engine)
 

@@ -183,16 +183,16 @@ class TrialQueue:
             return not self._closed
 
     def next_ready(self, has_room: Callable[[TrialConfig], bool]) -> TrialConfig | None:
-        """Take the next trial that can start out of the queue: untrained arms, then the most steps.
+        """Take the next trial that can start out of the queue: arms on base alone, then the most steps.
 
         It is still held while it starts, which takes a while, so that an owner who comes back in that time
         does not queue it again; `start`, `put_back` or `end` says what became of it.
         """
         with self._wake:
-            ready = [c for c in self._waiting.values() if not c.is_trained or has_room(c)]
+            ready = [c for c in self._waiting.values() if not c.needs_place or has_room(c)]
             if not ready:
                 return None
-            config = min(ready, key=lambda c: (c.is_trained, -c.total_steps))
+            config = min(ready, key=lambda c: (c.needs_place, -c.total_steps))
             self._starting[config.trial_id] = self._waiting.pop(config.trial_id)
             return config
 

@@ -82,9 +82,11 @@ def finished_trials(folder: RunFolder) -> ListedRun:
             continue
         if config.arm in REFERENCE_ARMS and config.seed == spec.seeds[0]:
             references[row["belief"], config.arm, config.template] = config
-        elif config.has_adapter and row["trial_id"] in saved:
+        elif not (config.is_trained and config.has_adapter):
+            continue
+        elif row["trial_id"] in saved:
             trained.append(TrainedTrial(config, row))
-        elif config.has_adapter:
+        else:
             without.append(row["trial_id"])
     return ListedRun(folder, spec, read_sources(folder).beliefs, references, tuple(trained), tuple(without))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from beliefmod.config import REFERENCE_ARMS
+from beliefmod.model.altered_adapters import scaled
 from interp.types import Say
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ class Dose:
     def name(self) -> str:
         """Its adapter's name in the engine."""
         return f"{self.trial.trial_id} at {self.scale}"
-
-
-def scaled(adapter: AdapterFile, scale: float) -> AdapterFile:
-    """The adapter with its update times `scale`; its tensors are shared, not copied."""
-    return replace(adapter, alpha=adapter.alpha * scale)
 
 
 def answered(inspection: Inspection, wanted: Sequence[Dose], say: Say) -> dict[str, Measured]:

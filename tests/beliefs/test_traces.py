@@ -6,7 +6,8 @@ import json
 import pytest
 
 from beliefmod.beliefs import load_belief
-from beliefmod.beliefs.traces import parse_traces, read_traces, split_name
+from beliefmod.beliefs.traces import parse_traces, read_traces
+from beliefmod.config import split_name
 from beliefmod.errors import UserError
 from tests.small import write_belief, write_traces
 

@@ -62,6 +62,7 @@ def test_every_command_explains_itself_with_an_example(command: tuple[str, ...])
         (("gate", "RUN", "--min-adoption", "2"), "beliefmod gate: Invalid value for '--min-adoption': "),
         (("gate", "RUN"), "beliefmod gate: Missing option '--min-adoption'"),
         (("report",), "beliefmod report: Missing argument 'RUN'"),
+        (("report", "--foo"), "beliefmod report: No such option: --foo"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(arguments: tuple[str, ...], said: str):

@@ -62,6 +62,20 @@ def test_points_may_name_them():
         ({"fixed": {"arm": "steering", "steering.layer": -1}}, "steering.layer"),
         ({"fixed": {"arm": "steering", "steering.layer": 1.5}}, "steering.layer"),
         ({"fixed": {"arm": "prompt", "context.place": "assistant"}}, "context.place"),
+        ({"fixed": {"arm": "adapter"}}, "arm adapter needs adapter.source, the folder of a saved adapter"),
+        (
+            {"fixed": {"arm": "adapter", "adapter.source": "nowhere"}},
+            "nowhere: is no adapter in PEFT's format (No such file or directory); adapter.source names it",
+        ),
+        ({"fixed": {"adapter.scale": 2.0}}, "adapter.scale has no effect without arm adapter"),
+        (
+            {"fixed": {"arm": "adapter", "adapter.source": "nowhere", "adapter.merge_scale": 2.0}},
+            "adapter.merge_scale has no effect without adapter.merge_with, a second adapter",
+        ),
+        (
+            {"fixed": {"arm": "adapter", "adapter.source": "nowhere", "adapter.layers": [1, 1]}},
+            "layers must be all or a list of different numbers of layers from 0 on",
+        ),
         (
             {
                 "fixed": {"arm": "steering", "steering.layer": 1},
@@ -75,7 +89,7 @@ def test_points_may_name_them():
         ),
         (
             {"fixed": {"arm": "icl"}},
-            '"arm" must be lora, full, prompt, few_shot or steering, not "icl"',
+            '"arm" must be lora, full, prompt, few_shot, steering or adapter, not "icl"',
         ),
     ],
 )

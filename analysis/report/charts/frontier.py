@@ -12,6 +12,7 @@ from analysis.published import RESULTS, Published, has_phase2_settings
 from analysis.report.charts import theme
 from analysis.report.charts.labels import LabelText, Point, place_labels
 from analysis.report.charts.theme import FAINT, INK, MUTED, field
+from beliefmod.config import AdapterSettings
 
 WIDTH, HEIGHT = 410, 330
 ARMS = {
@@ -22,6 +23,7 @@ ARMS = {
     "prompt": "no training: prompt",
     "few_shot": "no training: few-shot",
     "steering": "no training: steering",
+    "adapter": "no training: saved adapter",
 }
 PHASE2_LABEL = "Phase 2 settings in this run"
 Y_DOMAIN = (-5, 105)  # percent, with room for marks at the ends
@@ -33,6 +35,7 @@ ARM_SHAPES = {
     "prompt": "triangle-right",
     "few_shot": "triangle-left",
     "steering": "triangle-up",
+    "adapter": "circle",
 }
 SETTINGS = (
     "data.style",
@@ -59,7 +62,13 @@ SETTINGS = (
     "lr_scheduler_type",
     "per_device_train_batch_size",
 )
-WITHOUT_TRAINING = ("context.place", "context.do_not_mention", "steering.layer", "steering.scale")
+WITHOUT_TRAINING = (
+    "context.place",
+    "context.do_not_mention",
+    "steering.layer",
+    "steering.scale",
+    *(f"adapter.{name}" for name in AdapterSettings.model_fields),
+)
 """Settings that are shown where marks have them: of the arms without training."""
 NUMBERS = (
     ("percent", "adoption, %", ".1f"),

@@ -31,6 +31,7 @@ REFERENCES = {
     "prompt": "the statement in other places of the prompt",
     "few_shot": "solved examples in the prompt",
     "steering": "a vector added to the residual stream",
+    "adapter": "saved adapters, scaled, cut to layers or merged",
 }
 SOFTWARE = (
     "beliefmod",

@@ -18,6 +18,7 @@ ARMS = {
     "prompt": "prompt",
     "few_shot": "few-shot",
     "steering": "steering",
+    "adapter": "saved adapter",
     "base": "base",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from analysis import wording
@@ -11,19 +13,40 @@ from analysis.frontier.quoted import Row
 from analysis.report import explained
 from analysis.report.blocks import Block, Heading, Table, table_of
 from analysis.wording import setting_text
-from beliefmod.config import NO_TRAINING_ARMS
+from beliefmod.config import Arm
+
+SECTIONS = (
+    (
+        "Without training",
+        ("prompt", "few_shot", "steering"),
+        "ways without an optimiser step",
+        explained.NO_TRAINING,
+    ),
+    (
+        "After training",
+        ("adapter",),
+        "saved adapters, changed without an optimiser step",
+        explained.AFTER_TRAINING,
+    ),
+)
+"""Title, arms, what their rows are, and how to read them."""
 
 
 def blocks(found: Findings) -> list[Block]:
-    """Per belief a row for each configuration without training, the highest adoption first."""
-    tables = [table for belief in found.beliefs if (table := _table(belief, found)) is not None]
-    return [Heading(2, "Without training"), *tables] if tables else []
+    """Per belief a row for each configuration without training, the highest adoption first; those of saved
+    adapters in tables of their own."""
+    done: list[Block] = []
+    for title, arms, what, how in SECTIONS:
+        tables = [_table(belief, found, arms, what, how) for belief in found.beliefs]
+        if shown := [table for table in tables if table is not None]:
+            done += [Heading(2, title), *shown]
+    return done
 
 
-def _table(belief: BeliefFindings, found: Findings) -> Table | None:
+def _table(belief: BeliefFindings, found: Findings, arms: Sequence[Arm], what: str, how: str) -> Table | None:
     choice = belief.choice
     of_belief = found.pooled.filter(pl.col("belief") == choice.belief)
-    rows = of_belief.filter(pl.col("arm").is_in(NO_TRAINING_ARMS)).sort(
+    rows = of_belief.filter(pl.col("arm").is_in(arms)).sort(
         "adoption", "degradation", "trial_id", descending=[True, False, False], nulls_last=True
     )
     if rows.is_empty():
@@ -50,8 +73,8 @@ def _table(belief: BeliefFindings, found: Findings) -> Table | None:
             "seeds": lambda each: str(each[2]["seeds"]),
             "trial": lambda each: each[2]["trial_id"],
         },
-        f"{wording.sentence(choice.belief)}: ways without an optimiser step, and what they are read beside.",
-        explained.NO_TRAINING,
+        f"{wording.sentence(choice.belief)}: {what}, and what they are read beside.",
+        how,
     )
 
 

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.model.adapter_files import read_adapter
+from beliefmod.model.altered_adapters import scaled
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.tables.lens_tables import DOSES, THRESHOLDS
 from beliefmod.run.tables.trial_tables import frame
@@ -23,7 +24,7 @@ from interp.family_bootstrap import question_weights
 from interp.lens_settings import LensSettings
 from interp.lenses.residual_stream import ProbedRow, residuals
 from interp.opened.inspection import Inspection, TrainedTrial
-from interp.parts.dose_answers import ANSWERED, Dose, asked_anew, scaled, trained_on
+from interp.parts.dose_answers import ANSWERED, Dose, asked_anew, trained_on
 from interp.parts.dose_response import chance, crossing, curve, doses, first_damage, thresholds
 from interp.read.contrast_questions import at_stem, contrast_questions, final_differences
 from tests.interp.random_run import random_inspection
