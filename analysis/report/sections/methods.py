@@ -14,8 +14,10 @@ from analysis.report.blocks import Block, Bullets, Heading, Paragraph
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.probing.token_budget import SHARE, TokenBudget
 
-READING = "How to read every table is said under it in report.html, and by beliefmod docs reading. "
+READING = (
+    "How to read every table is said under it in report.html, and by beliefmod docs reading. "
     f"{explained.TABLES}"
+)
 CAVEATS = (
     "The best was picked on the questions that its number comes from, so it looks better than it is "
     "(winner's curse). Quote what `beliefmod confirm RUN` shows on new seeds and other questions.",
