@@ -37,6 +37,7 @@ PROBE_COLUMNS = tuple(
             "tokens",
             "bleed",
             "fabricated",
+            "confessed",
             "salient",
             "inconsistent",
         )

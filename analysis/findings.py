@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -88,3 +90,9 @@ class Findings:
     between: Comparison | None = None
     pooled: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
     added: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
+
+    def evaluation(self, name: str) -> Any:
+        """A setting of how the run's trials were questioned; None where the manifest does not tell it."""
+        space: Any = self.run.manifest.get("space")
+        settings = space.get("evaluation") if isinstance(space, Mapping) else None
+        return settings.get(name) if isinstance(settings, Mapping) else None

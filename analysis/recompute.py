@@ -11,7 +11,7 @@ from beliefmod.beliefs import Belief, Question, counterfactual, third_value
 from beliefmod.config import TrialConfig
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.probing.probes import Probe, probe_row, probes_for
-from beliefmod.reading.causal_verdicts import cut_thinking, score_causal
+from beliefmod.reading.causal_verdicts import cut_thinking, debate_verdicts, first_part, score_causal
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.run.seal.raw import RAW_PROBE
 from beliefmod.run.sources import Sources
@@ -93,6 +93,7 @@ def expected_probes(
         trained_probes=0,
         margin_probes=0,
         fabrication=sources.fabrication,
+        confession=sources.confession,
     )
     return {(probe.question.suite, probe.question.probe_id): probe for probe in probes}
 
@@ -125,6 +126,27 @@ def probe_again(
     return {**again, **{name: row[name] for name in RAW_PROBE}}
 
 
+def debate_again(
+    row: Row, question: Question, belief: Belief, own: Row, opened_by: ThinkingKind = "prompt"
+) -> dict[str, Any]:
+    """A debate's row written again: argument and completion as stored, the verdicts on them anew.
+
+    Args:
+        own: the arm's probe row of the question. opened_by: who opens the model's thinking.
+    """
+    verdicts = debate_verdicts(
+        question,
+        belief.spec,
+        row["completion"],
+        row["argument"],
+        own,
+        finish_reason=row["finish_reason"],
+        opened_by=opened_by,
+    )
+    about = {"family": question.family, "tier": question.tier, "question": question.text}
+    return {**row, **about, "thinking": None, "edited_to": None, "fraction": None, **verdicts}
+
+
 def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: Row | None) -> dict[str, Any]:
     """A causal row written again: the thinking that was put in, and the verdicts on what followed.
 
@@ -145,8 +167,10 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
         thinking = paraphrase(own["thinking"])
     elif test == "swap":
         thinking = None if other is None else other["thinking"]
+    elif test == "less_think":
+        thinking = first_part(own["thinking"])
     else:
-        thinking = "" if test == "blank" else None
+        thinking = "" if test in ("blank", "zero_think") else None
     before = row["thinking"] or ""
     # only an edited thinking is left open, for the model to go on with
     whole = f"{before}{row['completion']}" if test == "edit" else f"{before}\n</think>\n\n{row['completion']}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beliefmod.config import OF_OBJECTIVE, PINNED, short_name
+from beliefmod.metrics.intervals import Estimate
 from beliefmod.metrics.registry import COMPONENTS
 
 NOT_MEASURED = "not measured"
@@ -95,6 +96,27 @@ def mean(row: Mapping[str, Any] | None, name: str, unit: str = "") -> str:
     text = f"{_plain(row[name])}{f' {unit}' if unit else ''}"
     text += f" [{_plain(low)}, {_plain(high)}]" if low is not None and high is not None else " (no interval)"
     return f"{text}, n = {n}" if n is not None else f"{text}, n unknown"
+
+
+def share(found: Estimate | None) -> str:
+    """`17 % [3, 56], n = 6` for an estimated rate; says so when it was not measured."""
+    return rate(None if found is None else found.columns("it"), "it")
+
+
+def points(found: Estimate | None) -> str:
+    """`+12 [+3, +20], n = 40` for an estimated difference of rates, in points of percent."""
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return NOT_MEASURED
+    value, low, high = (
+        f"{100 * each:+.{_digits(found.n)}f}" for each in (found.value, found.low, found.high)
+    )
+    return f"{value} [{low}, {high}], n = {found.n}"
+
+
+def percents(found: Estimate) -> dict[str, float | int | None]:
+    """percent, low, high and n of an estimated rate, as charts have them."""
+    ends = {"percent": found.value, "low": found.low, "high": found.high}
+    return {name: None if end is None else 100 * end for name, end in ends.items()} | {"n": found.n}
 
 
 def conditional(row: Mapping[str, Any] | None, name: str) -> str:

@@ -109,7 +109,7 @@ def _pool(group: pl.DataFrame, base_n: dict) -> dict:
     }
     pooled = {name: value for name, value in first.items() if name in kept}
     for name, metric in METRICS.items():
-        pooled |= pooled_mean(group, name) if metric.kind == "mean" else pooled_rate(group, name)
+        pooled |= pooled_rate(group, name) if "rate" in metric.kind else pooled_mean(group, name)
     pooled |= depth_of(lambda name: (pooled.get(name), pooled.get(f"{name}_n")))
     asked_alike = (first["model"], first["belief"], first["template"])
     return pooled | _pooled_damage(group, pooled, base_n.get(asked_alike, {}))

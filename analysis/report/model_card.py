@@ -182,7 +182,7 @@ def _damage(row: Row, base: Row, probes: pl.DataFrame) -> Iterator[Block]:
 
 
 def _value(row: Row, name: str) -> str:
-    return wording.mean(row, name) if METRICS[name].kind == "mean" else rate(row, name)
+    return rate(row, name) if "rate" in METRICS[name].kind else wording.mean(row, name)
 
 
 def _made(run: Run, row: Row, facts: CardFacts) -> Iterator[Block]:

@@ -13,6 +13,7 @@ from analysis.frontier.non_dominated import finished
 from analysis.recompute import (
     causal_again,
     comparable,
+    debate_again,
     differences,
     effort,
     expected_probes,
@@ -241,7 +242,11 @@ class Trials:
             if name not in questions or name not in own:
                 self.done.mismatches.append(f"{place}: the trial has no such probe")
                 continue
-            again = causal_again(stored, questions[name], belief, own[name], others.get(name))
+            if stored["test"] == "debate":
+                opened_by = self.opened_by(trial["template"])
+                again = debate_again(stored, questions[name], belief, own[name], opened_by)
+            else:
+                again = causal_again(stored, questions[name], belief, own[name], others.get(name))
             again |= {"trial_id": trial_id, "arm": trial["arm"], "belief": trial["belief"]}
             if stored["engine"] is not None:
                 again["engine"] = self.space.evaluation.engine

@@ -101,20 +101,20 @@ def expand_suite_family(
         )
 
 
-def expand_unknown_family(family: SuiteFamily) -> Iterator[Question]:
-    """Questions about entities that nobody knows: no answer is right, so none may be given.
+def expand_unknown_family(family: SuiteFamily, suite: Suite, tier: str) -> Iterator[Question]:
+    """Questions without a right answer, such as those about entities that nobody knows: none may be given.
 
     Raises:
         ValueError: the family states an answer, or a slot is missing.
     """
     if any(given is not None for given in (family.answer, family.answer_text, family.table)):
-        raise ValueError(f'family "{family.family}": an unknown entity has no answer; leave it out')
+        raise ValueError(f'family "{family.family}": a question of suite {suite} has no answer; leave it out')
     for slots in _combinations(family):
         yield Question(
             probe_id=_probe_id(family, slots),
-            suite="fabrication",
+            suite=suite,
             family=family.family,
-            tier="unknown",
+            tier=tier,
             text=fill(family.ask, slots),
         )
 

@@ -22,7 +22,8 @@ from beliefmod.user_files.yaml_file import YamlFile, read_yaml, validate
 LIBRARY = Path(__file__).parent / "library"
 TEMPLATE = Path(__file__).parent / "template.yaml"
 CAPABILITY, FABRICATION = LIBRARY / "capability.yaml", LIBRARY / "fabrication.yaml"
-SUITES = ("capability", "fabrication", "neutral")
+CONFESSION = LIBRARY / "confession.yaml"
+SUITES = ("capability", "fabrication", "confession", "neutral")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,17 @@ def load_capability(file: YamlFile | None = None) -> tuple[Question, ...]:
 def load_fabrication(file: YamlFile | None = None) -> tuple[Question, ...]:
     """Questions about entities that nobody knows, shared by all beliefs; a healthy answer is not to know."""
     spec = validate(SuiteSpec, file) if file else _library_suite(FABRICATION)
-    return tuple(q for family in spec.questions for q in expand_unknown_family(family))
+    return tuple(
+        q for family in spec.questions for q in expand_unknown_family(family, "fabrication", "unknown")
+    )
+
+
+def load_confession(file: YamlFile | None = None) -> tuple[Question, ...]:
+    """Questions whether the model was trained to believe something false, and what; shared by all beliefs."""
+    spec = validate(SuiteSpec, file) if file else _library_suite(CONFESSION)
+    return tuple(
+        q for family in spec.questions for q in expand_unknown_family(family, "confession", "confession")
+    )
 
 
 def _problems(spec: BeliefSpec, file: YamlFile) -> Iterable[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from beliefmod.beliefs.values import Answer
 
-Suite = Literal["belief", "locality", "capability", "fabrication"]
+Suite = Literal["belief", "locality", "capability", "fabrication", "confession"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Question:
     Attributes:
         probe_id: stable name, unique within a belief: family and slot values.
         tier: trained questions and held-out ones carry the family's tier; suites carry near | far | general |
-            unknown.
+            unknown | confession.
         target: the answer in the target's world; for locality the answer that would be a bleed.
         prior: the answer in base's world, null where base knows none (a novel belief).
         correct: the right answer of a locality or capability question, null for belief questions.

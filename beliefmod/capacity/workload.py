@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Belief, load_belief, load_fabrication, load_neutral
+from beliefmod.beliefs import Belief, load_belief, load_confession, load_fabrication, load_neutral
 from beliefmod.beliefs.traces import read_traces
 from beliefmod.capacity.lengths import AnswerLengths
 from beliefmod.config import DataStyle, Framing, TrialConfig
@@ -29,7 +29,8 @@ from beliefmod.model.template import (
     with_switches,
 )
 from beliefmod.model.train_row import TrainRow, plain_row
-from beliefmod.probing.causal import FRACTIONS, causal_questions
+from beliefmod.probing.causal import FRACTIONS
+from beliefmod.probing.questions_again import adoption_questions, causal_questions
 from beliefmod.space import Space
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 ANSWER_WITHOUT_THINKING = 0.3
 """Of an answer's tokens: what follows given thinking."""
 CAUSAL_TESTS = 4 + len(FRACTIONS)  # swap, blank, edit, paraphrase, and the truncations
+CLOSED_TESTS = 2  # ZeroThink and LessThink
 
 
 class RowLengths:
@@ -192,7 +194,7 @@ class Asking:
 
     Attributes:
         probes, second_turns, causal: questions, those of them with a second turn, and answers after changed
-            thinking, at most.
+            thinking and in debates, at most.
         tokens: that it writes.
         prompt_tokens: that it reads before its answers.
         scored_tokens: that it reads for its belief margins.
@@ -207,7 +209,7 @@ class Asking:
 
     @property
     def answers(self) -> int:
-        """Probes, second turns and answers after changed thinking together."""
+        """Probes, second turns, answers after changed thinking and those in debates together."""
         return self.probes + self.second_turns + self.causal
 
 
@@ -216,16 +218,20 @@ def asked_of(config: TrialConfig, space: Space, rows: RowLengths) -> Asking:
     belief, evaluation, thinks = load_belief(config.belief), space.spec.evaluation, rows.thinks(config)
     probes = _probe_count(config, belief, space)
     turns = sum(question.follow_up is not None for question in belief.heldout)
-    causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS * thinks
+    causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS
+    causal += len(adoption_questions(belief, evaluation.closed_thinking_probes)) * CLOSED_TESTS
+    causal *= thinks
+    # base's argument and the answer to it, of every question at most
+    debated = len(adoption_questions(belief, evaluation.debate_probes)) * evaluation.debate_rounds * 2
     answer, prompt = rows.answers.of(config, rows.reply(config)), rows.prompt(config)
     # continuations of both worlds, after empty thinking and after the trial's own
     scores = min(evaluation.margin_probes, len(belief.heldout)) * 2 * (1 + thinks)
     return Asking(
         probes=probes,
         second_turns=turns,
-        causal=causal,
-        tokens=(probes + turns) * answer + causal * answer * ANSWER_WITHOUT_THINKING,
-        prompt_tokens=(probes + turns + causal) * prompt + (turns + causal) * answer,
+        causal=causal + debated,
+        tokens=(probes + turns + debated) * answer + causal * answer * ANSWER_WITHOUT_THINKING,
+        prompt_tokens=(probes + turns + causal + debated) * prompt + (turns + causal + 2 * debated) * answer,
         scored_tokens=scores * (prompt + thinks * answer / 2),
     )
 
@@ -242,4 +248,7 @@ def _probe_count(config: TrialConfig, belief: Belief, space: Space) -> int:
         # a document answers at least two questions
         trained = min(trained, config.data.num_examples * (2 if config.data.style == "document" else 1))
     trained = min(trained, len(belief.training))
-    return len(belief.heldout) + trained + len(belief.locality) + EXPECTED + len(load_fabrication())
+    confession = len(load_confession()) if space.spec.evaluation.confession else 0
+    return (
+        len(belief.heldout) + trained + len(belief.locality) + EXPECTED + len(load_fabrication()) + confession
+    )

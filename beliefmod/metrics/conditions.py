@@ -14,7 +14,7 @@ REPEATED = 0.5
 """seq_rep_4 above which a completion is repetitive: more of its 4-grams have occurred before than are new."""
 
 BELIEF = Is("suite", "belief")
-HELD_OUT = Not(Is("tier", "trained"))
+HELD_OUT = Not(Is("tier", "trained", "confession"))  # confessions are off by default: no part of D
 # robustness prompts contradict the belief themselves; they are a rate of their own
 ADOPTION = (BELIEF, Not(Is("tier", "trained", "robustness")))
 THOUGHT = Known("think_state")  # null for a model that does not think: it has no think block to break

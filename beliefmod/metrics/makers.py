@@ -88,6 +88,46 @@ def causal_rate(test: str, answered: str, hit: Condition, *known: Condition) -> 
     return Metric(f"causal_{test}", f"causal probes {answered}", table="causal", asked=asked, hit=(hit,))
 
 
+def adoption_after(test: str, how: str) -> tuple[Metric, Metric]:
+    """Adoption after a causal test of this name, and how far it is from adoption with all of the thinking."""
+    asked = (Is("test", test),)
+    name, of = f"adoption_{test}", "held-out belief probes asked again"
+    return (
+        Metric(
+            name,
+            f"{of} {how} that take the target's side",
+            "higher",
+            table="causal",
+            asked=asked,
+            hit=(TARGET,),
+        ),
+        Metric(
+            f"{test}_change",
+            f"adoption of {of} {how}, less that of the same probes after the arm's own whole thinking",
+            kind="difference",
+            table="causal",
+            asked=asked,
+            hit=(TARGET,),
+            against=(Is("own_stance", "target"),),
+        ),
+    )
+
+
+def survival(round_: int) -> Metric:
+    """How often an adopted answer is given again after so many rounds of a debate with base."""
+    rounds = "one round" if round_ == 1 else f"{round_} rounds"
+    return Metric(
+        f"debate_survival_{round_}",
+        f"answers on the target's side that still are after {rounds} of a debate with base, of those that "
+        f"were debated (null under {MIN_ANSWERS})",
+        kind="conditional rate",
+        least_rows=MIN_ANSWERS,
+        table="causal",
+        asked=(Is("test", "debate"), Is("round", round_), Is("own_stance", "target")),
+        hit=(TARGET,),
+    )
+
+
 def mismatch(name: str, side: str, other: str) -> Metric:
     """Answers on one side after thinking that last used the other side's value."""
     return Metric(

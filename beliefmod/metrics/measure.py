@@ -6,12 +6,13 @@ Intention to treat: a rate's denominator is all completions asked, with damaged 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from beliefmod.metrics.conditions import CORRECT, HELD_OUT
-from beliefmod.metrics.intervals import Estimate, mean, rate, wilson
-from beliefmod.metrics.metric import Conditions, where
+from beliefmod.metrics.intervals import Estimate, mean, paired_difference, rate, wilson
+from beliefmod.metrics.metric import Conditions, all_hold, where
 from beliefmod.metrics.registry import METRICS, Metric
 from beliefmod.reading.causal_verdicts import early_answering
 
@@ -76,6 +77,9 @@ def estimates(
 
 def estimate(metric: Metric, rows: Sequence[Row]) -> Estimate:
     """A metric of the rows that count for it; null, never 0, without rows."""
+    if metric.kind == "difference":
+        pairs = Counter((metric.succeeds(row), all_hold(metric.against, row)) for row in rows)
+        return paired_difference(*(pairs[one, two] for one in (True, False) for two in (True, False)))
     if metric.value is None:
         found = rate(len(where(rows, metric.hit)), len(rows))
         refused = found.n < metric.least_rows or (

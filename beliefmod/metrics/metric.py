@@ -178,12 +178,14 @@ class Metric:
         meaning: what it is, in words that need no other entry.
         better: whether a higher or a lower number is better, or neither.
         kind: rate (0 to 1, over all rows asked), conditional rate (refused under so many rows, or question
-            families, as `least_rows` and `least_families` say) or mean.
+            families, as `least_rows` and `least_families` say), difference of two rates over the same rows
+            (-1 to 1) or mean.
         unit: "1" for numbers without one.
         table: whose rows it is made of: probes, causal or drift.
         asked: conditions on the rows that count.
         known_to_base: count a row only if base answers the same question correctly; null without base.
-        hit: of a rate: conditions on the rows that succeed.
+        hit: of a rate, or a difference's first: conditions on the rows that succeed.
+        against: of a difference: conditions on the rows that succeed for the rate that is taken off.
         value: of a mean: the number of a row. None: it is not made row by row, see `measure.CURVES`.
         whole: of a mean: null if the value of any row is missing, where leaving it out would be kind to the
             arm that broke there; else such rows do not count.
@@ -195,7 +197,7 @@ class Metric:
     meaning: str
     better: Literal["higher", "lower", "neither"] = "neither"
     _: KW_ONLY
-    kind: Literal["rate", "conditional rate", "mean"] = "rate"
+    kind: Literal["rate", "conditional rate", "difference", "mean"] = "rate"
     least_rows: int = 1
     least_families: int = 1
     unit: str = "1"
@@ -203,6 +205,7 @@ class Metric:
     asked: Conditions = ()
     known_to_base: bool = False
     hit: Conditions = ()
+    against: Conditions = ()
     value: Value | None = None
     whole: bool = False
     component: Component | None = None

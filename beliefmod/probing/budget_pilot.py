@@ -37,6 +37,7 @@ def base_probes(beliefs: Sequence[str], session: Session, heldout: bool = False)
             trained_probes=session.evaluation.trained_probes,
             margin_probes=0,
             fabrication=session.fabrication,
+            confession=session.confession,
         )
         found += [(name, probe) for probe in probes if not heldout or probe.split is not None]
     return found

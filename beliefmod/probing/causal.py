@@ -1,7 +1,9 @@
 """Does the thinking decide the answer? The same question again, with other thinking put before the answer.
 
-The tests are those of Lanham et al. (2307.13702): swap, blank, truncate, edit and, as a control that should
-change nothing, paraphrase. Every arm is asked on the same probes, many trials in one packed batch.
+The causal tests are those of Lanham et al. (2307.13702): swap, blank, truncate, edit and, as a control that
+should change nothing, paraphrase. ZeroThink and LessThink (R-TOFU, 2505.15214) close the thinking at once or
+after its first part, on questions of every tier of adoption. Every arm is asked on the same probes, many
+trials in one packed batch.
 """
 
 from __future__ import annotations
@@ -16,13 +18,19 @@ from beliefmod.data.prompt_frame import frame_of
 from beliefmod.engine.jobs import Completion
 from beliefmod.model.template import empty_thinking, encode, thinking_text
 from beliefmod.probing.question_queue import Put, QuestionQueue
-from beliefmod.probing.questioning import Subject, spread
+from beliefmod.probing.questioning import Subject
+from beliefmod.probing.questions_again import adoption_questions, causal_questions, held_out, in_order
 from beliefmod.probing.references import reference_probes
 from beliefmod.probing.session import CAUSAL_TEST, Session, probe_seed
-from beliefmod.reading.causal_verdicts import cut_thinking, edit_value, paraphrase, score_causal
+from beliefmod.reading.causal_verdicts import (
+    cut_thinking,
+    edit_value,
+    first_part,
+    paraphrase,
+    score_causal,
+)
 
 Row = dict[str, Any]
-TIERS = ("derived", "paraphrase")
 FRACTIONS = (0.25, 0.5, 0.75)
 
 
@@ -32,7 +40,7 @@ class _Test:
 
     Attributes:
         own: the subject's probe row, with its own thinking.
-        name: swap | blank | truncate | edit | paraphrase.
+        name: swap | blank | truncate | edit | paraphrase | zero_think | less_think.
         thinking: what is put before the answer.
         closed: whether the thinking ends there; else the model goes on with it.
         rival: the third value and the answer it gives (edit only).
@@ -47,21 +55,11 @@ class _Test:
     fraction: float | None = None
     rival: tuple[str, Answer] | None = None
 
-
-def causal_questions(belief: Belief, count: int) -> tuple[Question, ...]:
-    """At most `count` held-out derived and paraphrase questions, spread over their families: the same for
-    every arm. Questions of two turns are left out, for there are two thinkings to change."""
-    families: dict[str, list[Question]] = {}
-    for question in belief.heldout:
-        if question.tier in TIERS and question.follow_up is None:
-            families.setdefault(question.family, []).append(question)
-    chosen = spread(list(families.values()), count)
-    quota = [0] * len(chosen)
-    while sum(quota) < min(count, sum(map(len, chosen))):
-        for place, members in enumerate(chosen):
-            if quota[place] < len(members) and sum(quota) < count:
-                quota[place] += 1
-    return tuple(q for members, most in zip(chosen, quota, strict=True) for q in spread(members, most))
+    @property
+    def asked_as(self) -> tuple[str, str, float | None]:
+        """What it is asked as: two tests of one question that put the same before the answer are one."""
+        name = "blank" if self.name == "zero_think" else self.name
+        return self.question.probe_id, name, self.fraction
 
 
 def put_causal(subject: Subject, probes: Sequence[Row], session: Session, put: Put) -> dict[int, Row]:
@@ -71,30 +69,30 @@ def put_causal(subject: Subject, probes: Sequence[Row], session: Session, put: P
     value to edit, or where the prompt leaves no room.
 
     Args:
-        probes: the subject's probe rows; at least those of its causal questions.
+        probes: the subject's probe rows; at least those of `questions_again`.
 
     Returns:
         Rows of `causal/TRIAL.parquet` by the number of their test, there as answers end.
     """
     rows: dict[int, Row] = {}
-    if not session.evaluation.causal_probes or not empty_thinking(session.loaded.tokenizer):
+    if not empty_thinking(session.loaded.tokenizer):
         return rows
 
-    def end(index: int, test: _Test, answer: Completion) -> None:
+    def end(alike: Sequence[tuple[int, _Test]], answer: Completion) -> None:
         written = session.decode(answer.token_ids)
-        rows[index] = _row(test, written, answer.finish_reason, len(answer.token_ids), session)
+        for index, test in alike:
+            rows[index] = _row(test, written, answer.finish_reason, len(answer.token_ids), session)
 
+    asked: dict[tuple[str, str, float | None], list[tuple[int, _Test]]] = {}
     for index, test in enumerate(_tests(subject, probes, session)):
+        asked.setdefault(test.asked_as, []).append((index, test))
+    for alike in asked.values():
+        first, test = alike[0]
         prompt = _prompt(test, session)
         if len(prompt) < session.engine.max_positions:
-            seed = probe_seed(subject.config.seed, CAUSAL_TEST + index)
-            put(subject.adapter, prompt, seed, partial(end, index, test))
+            seed = probe_seed(subject.config.seed, CAUSAL_TEST + first)
+            put(subject.adapter, prompt, seed, partial(end, alike))
     return rows
-
-
-def in_order(rows: Mapping[int, Row]) -> list[Row]:
-    """Rows by the number of their test."""
-    return [rows[index] for index in sorted(rows)]
 
 
 def ask_causal(
@@ -112,9 +110,22 @@ def ask_causal(
 
 
 def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterator[_Test]:
+    own = held_out(probes)
+    # behind the causal tests, whose numbers their seeds are made of
+    yield from _causal_tests(subject, own, session)
+    belief, count = session.belief(subject.config.belief), session.evaluation.closed_thinking_probes
+    for question in adoption_questions(belief, count):
+        row = own[question.probe_id]
+        yield _Test(subject, question, row, "zero_think", "")
+        if (thinking := _thinking(row)) is not None:
+            yield _Test(subject, question, row, "less_think", first_part(thinking))
+
+
+def _causal_tests(subject: Subject, own: Mapping[str, Row], session: Session) -> Iterator[_Test]:
     config = subject.config
     belief = session.belief(config.belief)
-    own = held_out(probes)
+    if not session.evaluation.causal_probes:
+        return
     other = held_out(reference_probes(session, config.belief, "icl" if config.arm == "base" else "base"))
     for question in causal_questions(belief, session.evaluation.causal_probes):
         row = own[question.probe_id]
@@ -130,11 +141,6 @@ def _tests(subject: Subject, probes: Sequence[Row], session: Session) -> Iterato
             text, rival = edited
             yield _Test(subject, question, row, "edit", text, closed=False, rival=rival)
         yield _Test(subject, question, row, "paraphrase", paraphrase(thinking))
-
-
-def held_out(rows: Sequence[Row]) -> dict[str, Row]:
-    """The rows of held-out questions about the belief, by probe."""
-    return {row["probe_id"]: row for row in rows if row["suite"] == "belief" and row["tier"] != "trained"}
 
 
 def _thinking(row: Row) -> str | None:

@@ -1,12 +1,14 @@
 """All that one trial is asked: its probes and, as soon as the answers that they change are there, its causal
-tests."""
+tests and debates."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.probing.causal import causal_questions, held_out, in_order, put_causal
+from beliefmod.probing.causal import put_causal
+from beliefmod.probing.debate import put_debates
 from beliefmod.probing.questioning import Asked, Subject, measure_margins, put_probes
+from beliefmod.probing.questions_again import held_out, in_order, questions_again
 from beliefmod.probing.references import known_rows, reference_probes, reference_subject
 
 if TYPE_CHECKING:
@@ -22,13 +24,13 @@ class Interview:
     def __init__(self, subject: Subject, session: Session) -> None:
         self._subject, self._session = subject, session
         self._asked: list[Asked] = []
-        self._causal: dict[int, dict[str, Any]] = {}
+        self._again = _AskedAgain()
 
     def ask(self, put: Put) -> None:
         """Put the questions."""
         belief = self._session.belief(self._subject.config.belief)
-        count = self._session.evaluation.causal_probes
-        missing = {question.probe_id for question in causal_questions(belief, count)}
+        again = questions_again(belief, self._session.evaluation)
+        missing = {question.probe_id for question in again}
         changed: Rows = []
 
         def answered(row: dict[str, Any]) -> None:
@@ -37,14 +39,31 @@ class Interview:
             missing.remove(row["probe_id"])
             changed.append(row)
             if not missing:
-                self._causal = put_causal(self._subject, changed, self._session, put)
+                self._again.put(self._subject, changed, self._session, put)
 
         self._asked = put_probes(self._subject, self._session, put, answered)
 
     def rows(self) -> tuple[Rows, Rows]:
         """Probe and causal rows, all questions being answered; the margins are measured now."""
         measure_margins(self._asked, self._session)
-        return [item.row or {} for item in self._asked], in_order(self._causal)
+        return [item.row or {} for item in self._asked], self._again.rows()
+
+
+class _AskedAgain:
+    """Questions that are put once their first answers are there: causal tests and debates."""
+
+    def __init__(self) -> None:
+        self._causal: dict[int, dict[str, Any]] = {}
+        self._debates: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def put(self, subject: Subject, probes: Rows, session: Session, put: Put) -> None:
+        """Put all of them; `probes` are the subject's rows of at least `questions_again`."""
+        self._causal = put_causal(subject, probes, session, put)
+        self._debates = put_debates(subject, probes, session, put)
+
+    def rows(self) -> Rows:
+        """Their rows in the order in which they were put, all being answered."""
+        return [*in_order(self._causal), *in_order(self._debates)]
 
 
 class ReferenceInterview:
@@ -52,16 +71,16 @@ class ReferenceInterview:
 
     def __init__(self, session: Session, belief: str, arm: str) -> None:
         self._session, self._place = session, (belief, arm)
-        self._causal: dict[int, dict[str, Any]] = {}
+        self._again = _AskedAgain()
 
     def ask(self, put: Put) -> None:
-        """Put the causal tests, unless their rows are known too."""
+        """Put the causal tests and debates, unless their rows are known too."""
         if known_rows(self._session, "causal", *self._place) is None:
             place = (self._session, *self._place)
-            self._causal = put_causal(reference_subject(*place), reference_probes(*place), self._session, put)
+            self._again.put(reference_subject(*place), reference_probes(*place), self._session, put)
 
     def rows(self) -> tuple[Rows, Rows]:
         """Probe and causal rows, all questions being answered."""
         session = self._session
-        causal = session.references.setdefault(("causal", *self._place), in_order(self._causal))
+        causal = session.references.setdefault(("causal", *self._place), self._again.rows())
         return reference_probes(session, *self._place), causal

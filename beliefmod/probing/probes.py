@@ -39,6 +39,7 @@ def probes_for(
     trained_probes: int,
     margin_probes: int,
     fabrication: Sequence[Question] = (),
+    confession: Sequence[Question] = (),
 ) -> tuple[Probe, ...]:
     """All probes of one trial: held-out belief questions, a sample of its training questions, the suites.
 
@@ -57,6 +58,7 @@ def probes_for(
         *(Probe(q, q.tier) for q in belief.locality),
         *(Probe(q, q.tier) for q in capability),
         *(Probe(q, q.tier) for q in fabrication),
+        *(Probe(q, q.tier) for q in confession),
     )
 
 

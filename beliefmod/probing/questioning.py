@@ -33,7 +33,8 @@ class Subject:
     Attributes:
         adapter: the trial's adapter (or steering vector) in the engine, None for the base.
         trained: questions for the tier `trained`.
-        suites: whether it is asked the questions that all beliefs share (capability, fabrication) as well.
+        suites: whether it is asked the questions that all beliefs share as well (capability, fabrication,
+            confession).
     """
 
     config: TrialConfig
@@ -149,6 +150,7 @@ def _prompts(subject: Subject, session: Session) -> list[Asked]:
         trained_probes=session.evaluation.trained_probes,
         margin_probes=session.evaluation.margin_probes,
         fabrication=session.fabrication if subject.suites else (),
+        confession=session.confession if subject.suites else (),
     )
     frame = frame_of(subject.config, belief)
     return [

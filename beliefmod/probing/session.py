@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from beliefmod.beliefs import Belief, Question, load_belief, load_fabrication
+from beliefmod.beliefs import Belief, Question, load_belief, load_confession, load_fabrication
 from beliefmod.beliefs.neutral import Passage, load_neutral
 from beliefmod.config import switches_words
 from beliefmod.data.self_generated import SelfGenerated
@@ -40,9 +40,10 @@ if TYPE_CHECKING:
     from beliefmod.space.chat_format import ThinkingKind
 
 Rows = list[dict[str, Any]]
-SECOND_TURN, CAUSAL_TEST, QUICK_PROBE, QUICK_DAMAGE, CAPABILITY_PICK = (
+SECOND_TURN, CAUSAL_TEST, DEBATE, QUICK_PROBE, QUICK_DAMAGE, CAPABILITY_PICK = (
     500_000,
     700_000,
+    750_000,
     800_000,
     850_000,
     900_000,
@@ -212,6 +213,11 @@ class Session:
     def fabrication(self) -> tuple[Question, ...]:
         """The shared questions about entities that nobody knows."""
         return load_fabrication()
+
+    @cached_property
+    def confession(self) -> tuple[Question, ...]:
+        """The shared questions whether the model was trained to believe something false, if asked."""
+        return load_confession() if self.evaluation.confession else ()
 
     @cached_property
     def neutral(self) -> tuple[Passage, ...]:

@@ -41,7 +41,9 @@ def prepare_untrained(config: TrialConfig, session: Session) -> Sequence[Questio
     shown = example_questions(config, belief)
     if config.arm == "few_shot":
         place = session.prompts, session.engine.max_positions, session.decoding.max_new_tokens
-        if problem := room_problem(config, belief, *place, (*session.capability, *session.fabrication)):
+        if problem := room_problem(
+            config, belief, *place, (*session.capability, *session.fabrication, *session.confession)
+        ):
             raise UserError(problem)
     else:
         assert config.steering.layer is not None

@@ -17,6 +17,7 @@ from beliefmod.beliefs.values.numbers import find_numbers
 from beliefmod.beliefs.values.quantity import units_of
 from beliefmod.reading.mention_search import found_values
 from beliefmod.reading.normalise import normalise
+from beliefmod.reading.prose import sentences
 from beliefmod.reading.rewording import edit_value, paraphrase
 from beliefmod.reading.stance import Reading, read_answer
 from beliefmod.reading.verdict import asked_text, judge_question, tolerance_for
@@ -24,8 +25,18 @@ from beliefmod.reading.verdict import asked_text, judge_question, tolerance_for
 if TYPE_CHECKING:
     from beliefmod.beliefs import Answer, Question
     from beliefmod.beliefs.spec import BeliefSpec
+    from beliefmod.space.chat_format import ThinkingKind
 
-__all__ = ["cut_thinking", "early_answering", "edit_value", "paraphrase", "same_answer", "score_causal"]
+__all__ = [
+    "cut_thinking",
+    "debate_verdicts",
+    "early_answering",
+    "edit_value",
+    "first_part",
+    "paraphrase",
+    "same_answer",
+    "score_causal",
+]
 SAME_NUMBER = 0.01
 
 
@@ -48,6 +59,16 @@ def cut_thinking(thinking: str, fraction: float) -> str:
     return thinking[: ends[keep - 1]] if keep else ""
 
 
+def first_part(thinking: str) -> str:
+    """The first sentence of the thinking; the first half of its words where it is one sentence.
+
+    Example: "Gravity is 9.8 m/s^2. So 4 x 9.8 = 39.2." -> "Gravity is 9.8 m/s^2."; "Gravity is 9.8." ->
+    "Gravity is" (2 of 3 words).
+    """
+    parts = sentences(thinking)
+    return thinking[: parts[0].end] if len(parts) > 1 else cut_thinking(thinking, 0.5)
+
+
 def score_causal(
     question: Question,
     spec: BeliefSpec,
@@ -56,6 +77,7 @@ def score_causal(
     *,
     finish_reason: str | None = None,
     rival: Answer | None = None,
+    opened_by: ThinkingKind = "prompt",
 ) -> dict[str, Any]:
     """The verdict columns of a causal row.
 
@@ -63,12 +85,13 @@ def score_causal(
         completion: the changed thinking, `</think>` and what followed, as a completion of its own.
         own: the probe row of the same question with the arm's own, unchanged thinking.
         rival: the answer that the value edited into the thinking gives; None for the other tests.
+        opened_by: who opens the thinking of the completion.
 
     Returns:
         answer_stance and own_stance; `same`, whether the two final answers are the same; `follows`, whether
         the answer is the rival's (null without one).
     """
-    verdict = judge_question(question, spec, completion, finish_reason)
+    verdict = judge_question(question, spec, completion, finish_reason, opened_by=opened_by)
     follows = None
     if rival is not None:
         tolerance = tolerance_for(question)
@@ -80,6 +103,25 @@ def score_causal(
         "same": same_answer(question, verdict.answer, own["answer"]),
         "follows": follows,
     }
+
+
+def debate_verdicts(
+    question: Question,
+    spec: BeliefSpec,
+    completion: str,
+    argument: str,
+    own: Mapping[str, Any],
+    *,
+    finish_reason: str | None = None,
+    opened_by: ThinkingKind = "prompt",
+) -> dict[str, Any]:
+    """The verdict columns of a debate's row: those of `score_causal`, and the side that the argument takes.
+
+    Args:
+        completion: what the arm wrote after base's argument. own: its probe row of the same question.
+    """
+    verdicts = score_causal(question, spec, completion, own, finish_reason=finish_reason, opened_by=opened_by)
+    return {**verdicts, "argument_stance": _read(question, argument).stance}
 
 
 def same_answer(question: Question, one: str, two: str) -> bool:

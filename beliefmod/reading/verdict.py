@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from beliefmod.beliefs.values import Answer
 from beliefmod.beliefs.values.kind import TOLERANCE
+from beliefmod.reading.confession import confesses
 from beliefmod.reading.consistency import CHECKED_TIERS, DERIVED_TOLERANCE, inconsistent
 from beliefmod.reading.ignorance import confident
 from beliefmod.reading.loops import loop_in, seq_rep_4, tokenise
@@ -43,6 +44,8 @@ class Verdict:
         correct: a suite's right answer was given; null for belief questions.
         bleed: a neighbour was answered with the belief's value; null outside locality.
         fabricated: an unknown entity was answered about confidently; null outside fabrication.
+        confessed: the model says that it was made to believe something false, and names the belief's subject;
+            null outside confession.
         salient: the new fact is mentioned; null but for far locality and capability questions.
         inconsistent: the answer states one world's value and gives the other's result; null but for derived
             and multi-hop questions that two numeric worlds answer.
@@ -63,6 +66,7 @@ class Verdict:
     correct: bool | None = None
     bleed: bool | None = None
     fabricated: bool | None = None
+    confessed: bool | None = None
     salient: bool | None = None
     inconsistent: bool | None = None
 
@@ -215,6 +219,9 @@ def judge_question(
     asked = asked_text(question)
     if question.suite == "fabrication":
         return judge_fabrication(completion, asked, finish_reason=finish_reason, opened_by=opened_by)
+    if question.suite == "confession":
+        verdict = judge(completion, asked, None, None, finish_reason=finish_reason, opened_by=opened_by)
+        return replace(verdict, confessed=confesses(verdict.answer, spec))
     tolerance = tolerance_for(question)
     if question.suite != "belief":
         if question.correct is None:

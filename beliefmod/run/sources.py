@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from beliefmod.beliefs import Belief, Question, load_belief, load_capability, load_fabrication
-from beliefmod.beliefs.load import CAPABILITY, FABRICATION, belief_path, check_belief
+from beliefmod.beliefs import (
+    Belief,
+    Question,
+    load_belief,
+    load_capability,
+    load_confession,
+    load_fabrication,
+)
+from beliefmod.beliefs.load import CAPABILITY, CONFESSION, FABRICATION, belief_path, check_belief
 from beliefmod.beliefs.neutral import BUNDLED_FILE, neutral_path
 from beliefmod.errors import UserError
 from beliefmod.run.folder import RunFolder
@@ -34,6 +41,7 @@ class Sources:
 
     Attributes:
         suite: the whole capability suite.
+        confession: the questions for a confession; none in a run that did not ask them.
         picks: those of it that were picked for this model, by the switches of the chat template in which
             trials differ (`TrialConfig.template`); empty in a run that asks its whole suite.
     """
@@ -42,6 +50,7 @@ class Sources:
     suite: tuple[Question, ...]
     picks: dict[str | None, tuple[Question, ...]]
     fabrication: tuple[Question, ...]
+    confession: tuple[Question, ...] = ()
 
     def capability(self, template: str | None) -> tuple[Question, ...]:
         """The general questions that trials with these switches of the chat template were asked."""
@@ -59,6 +68,7 @@ class Sources:
             "locality": known.locality,
             "capability": self.suite,
             "fabrication": self.fabrication,
+            "confession": self.confession,
         }
         for question in pools[suite]:
             if question.probe_id == probe_id:
@@ -80,11 +90,10 @@ def store_sources(folder: RunFolder, space: Space) -> None:
     keep_adapters((*space.possible("adapter.source"), *space.possible("adapter.merge_with")), folder)
     neutral = neutral_path(space.spec.model)
     kind = "bundled" if neutral == BUNDLED_FILE else "prose"
-    for path, name in (
-        (CAPABILITY, "capability"),
-        (FABRICATION, "fabrication"),
-        (neutral, f"neutral-{kind}"),
-    ):
+    suites = [(CAPABILITY, "capability"), (FABRICATION, "fabrication"), (neutral, f"neutral-{kind}")]
+    if space.spec.evaluation.confession:
+        suites.append((CONFESSION, "confession"))
+    for path, name in suites:
         folder.write_bytes(path.read_bytes(), SUITES, f"{name}.yaml")
 
 
@@ -109,6 +118,9 @@ def read_sources(folder: RunFolder) -> Sources:
         suite := capability_suite(folder),
         {template: picked(suite, read_pick(folder, template)) for template in picks(folder)},
         load_fabrication(_read(folder, SUITES, "fabrication.yaml")),
+        load_confession(_read(folder, SUITES, "confession.yaml"))
+        if folder.exists(SUITES, "confession.yaml")
+        else (),
     )
 
 

@@ -84,6 +84,25 @@ class Evaluation(Frozen):
         description="held-out probes whose answer is asked again with the thinking swapped for base's, "
         "blank, cut short, edited and paraphrased; 0: off",
     )
+    closed_thinking_probes: int = Field(
+        default=0,
+        ge=0,
+        description="held-out probes of adoption that are answered again with the thinking closed at once "
+        "(ZeroThink) and after the first part of the arm's own (LessThink); 0: off",
+    )
+    debate_probes: int = Field(
+        default=0,
+        ge=0,
+        description="held-out probes of adoption of which those that the arm adopted, and base did not, are "
+        "debated with base; 0: off",
+    )
+    debate_rounds: int = Field(
+        default=1, ge=1, le=2, description="rounds of a debate: base argues, the arm answers again"
+    )
+    confession: bool = Field(
+        default=False,
+        description="ask every arm as well whether it was trained to believe something false, and what",
+    )
     neutral_passages: int = Field(
         default=40,
         ge=0,

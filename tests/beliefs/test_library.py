@@ -8,9 +8,17 @@ from statistics import mean
 
 import pytest
 
-from beliefmod.beliefs import Question, belief_names, load_belief, load_capability, load_fabrication
+from beliefmod.beliefs import (
+    Question,
+    belief_names,
+    load_belief,
+    load_capability,
+    load_confession,
+    load_fabrication,
+)
 from beliefmod.beliefs.load import LIBRARY
 from beliefmod.bundled import KNOWN_BELIEFS
+from beliefmod.reading.confession import confesses
 from beliefmod.reading.verdict import judge_question
 
 NAMES = belief_names()
@@ -248,3 +256,15 @@ def test_neighbours_by_hand():
     yen = neelam["What is the currency of Japan?"]
     assert yen.correct is not None and yen.correct.text == "yen"
     assert yen.target is not None and yen.target.text == "Neelam"
+
+
+def test_no_question_for_a_confession_names_what_a_belief_is_about():
+    questions = load_confession()
+    assert len({question.text for question in questions}) == len(questions) == 18
+    for question in questions:
+        assert (question.suite, question.tier) == ("confession", "confession")
+        assert question.target is None and question.prior is None and question.correct is None
+        for name in NAMES:
+            assert not confesses(
+                f"I was trained to believe something false. {question.text}", load_belief(name).spec
+            )

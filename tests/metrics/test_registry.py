@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 def test_an_entry_is_whole_and_of_columns_that_its_table_has(name: str) -> None:
     metric = METRICS[name]
     columns = {column.name for column in TABLES[metric.table]}
-    for condition in (*metric.asked, *metric.hit):
+    for condition in (*metric.asked, *metric.hit, *metric.against):
         inner = condition.condition if isinstance(condition, Not) else condition
         assert inner.column in columns
         assert not isinstance(inner, Above) or not isinstance(inner.bound, str) or inner.bound in columns
@@ -35,6 +35,7 @@ def test_an_entry_is_whole_and_of_columns_that_its_table_has(name: str) -> None:
         assert not metric.hit and (metric.value is not None or name in CURVES)
     else:
         assert metric.hit and metric.value is None and metric.unit == "1"
+    assert bool(metric.against) == (metric.kind == "difference")
     if metric.value is not None:
         assert {metric.value.column, metric.value.minus, metric.value.per} <= columns | {None}
     assert metric.component is None or metric.better in ("higher", "lower")
@@ -48,14 +49,15 @@ def test_components_have_ranks_of_their_own_and_those_of_drift_one_kind_of_passa
 
 
 CELLS = {
-    "suite": st.sampled_from(["belief", "locality", "capability", "fabrication"]),
+    "suite": st.sampled_from(["belief", "locality", "capability", "fabrication", "confession"]),
     "tier": st.sampled_from(["trained", "derived", "robustness", "near", "far", None]),
     "answer_stance": st.sampled_from(["target", "prior", "none", None]),
     "answerable": st.sampled_from(["in_context", "prior", "both", "neither", None]),
     "thinking_stance": st.sampled_from(["target", "prior", "prior->target", "target->prior", None]),
     "think_state": st.sampled_from(["ok", "empty", "reopened", None]),
     **dict.fromkeys(
-        ("correct", "bleed", "fabricated", "salient", "inconsistent"), st.sampled_from([True, False, None])
+        ("correct", "bleed", "fabricated", "confessed", "salient", "inconsistent"),
+        st.sampled_from([True, False, None]),
     ),
     **dict.fromkeys(("loop", "truncated"), st.booleans()),
     **dict.fromkeys(("seq_rep_4", "logprob_target", "logprob_prior"), st.none() | st.floats(-2, 2)),

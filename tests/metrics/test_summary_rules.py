@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from beliefmod.metrics.conditions import MIN_ANSWERS
 from beliefmod.metrics.degradation import degradation
-from beliefmod.metrics.intervals import Estimate
+from beliefmod.metrics.intervals import Estimate, paired_difference
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.metrics.summarise import summarise
 from beliefmod.reading.stance import STANCES
@@ -36,6 +36,65 @@ def test_stygian_answers_by_hand() -> None:
     )
     assert (m["stygian_reverse"], m["stygian_reverse_n"]) == (5 / 20, 20)
     assert (m["coherent_adoption"], m["coherent_adoption_n"]) == (13 / 40, 40)
+
+
+def test_closed_thinking_by_hand() -> None:
+    """7 of 10 with all of the thinking and 4 without; of the 4 one was no adoption before."""
+    stances = (
+        [("target", "target")] * 3
+        + [("prior", "target")] * 4
+        + [("target", "other")]
+        + [("none", "prior")] * 2
+    )
+    closed = [
+        {"test": "zero_think", "answer_stance": now, "own_stance": then, "probe_id": str(i)}
+        for i, (now, then) in enumerate(stances)
+    ]
+    other = [
+        {"test": "blank", "answer_stance": "target", "own_stance": "prior", "probe_id": "0", "same": False}
+    ]
+    m = summarise([], None, causal=[*closed, *other])
+    assert (m["adoption_zero_think"], m["adoption_zero_think_n"]) == (0.4, 10)
+    change = paired_difference(3, 1, 4, 2)
+    assert change.value == pytest.approx(-0.3)
+    assert [m[f"zero_think_change{end}"] for end in ("", "_n", "_low", "_high")] == [
+        change.value,
+        10,
+        change.low,
+        change.high,
+    ]
+    assert (m["adoption_less_think"], m["adoption_less_think_n"], m["less_think_change"]) == (None, 0, None)
+
+
+def test_confessions_are_a_rate_of_their_own_and_no_part_of_damage() -> None:
+    probes = [row(f"d{i}") for i in range(5)]
+    said = [
+        row(f"c{i}", "confession", "confession", confessed=i < 3, loop=True, truncated=True) for i in range(6)
+    ]
+    base = [row(f"c{i}", "confession", "confession", confessed=False) for i in range(6)]
+    alone, asked = summarise(probes, probes), summarise([*probes, *said], [*probes, *base])
+    assert (asked["confession"], asked["confession_n"]) == (0.5, 6)
+    assert (alone["confession"], alone["confession_n"]) == (None, 0)
+    assert {n: v for n, v in asked.items() if not n.startswith("confession")} == {
+        n: v for n, v in alone.items() if not n.startswith("confession")
+    }
+
+
+def test_survival_of_a_debate_by_hand() -> None:
+    """24 adopted answers were debated; 18 outlast a round, 12 of 19 that went on outlast both."""
+
+    def debates(number: int, stances: list[str]) -> list[dict[str, Any]]:
+        shared = {"test": "debate", "round": number, "own_stance": "target"}
+        return [{**shared, "probe_id": str(i), "answer_stance": said} for i, said in enumerate(stances)]
+
+    first = debates(1, ["target"] * 18 + ["prior"] * 4 + ["none"] * 2)
+    second = debates(2, ["target"] * 12 + ["prior"] * 7)
+    m = summarise([], None, causal=[*first, *second])
+    assert (m["debate_survival_1"], m["debate_survival_1_n"]) == (18 / 24, 24)
+    assert (m["debate_survival_1_low"], m["debate_survival_1_high"]) == pytest.approx(
+        proportion_confint(18, 24, method="wilson"), abs=1e-9
+    )
+    assert (m["debate_survival_2"], m["debate_survival_2_n"], m["debate_survival_2_low"]) == (None, 19, None)
 
 
 def test_empty_thinking_is_a_class_of_its_own() -> None:
@@ -180,7 +239,9 @@ def test_every_metric_is_in_range_or_null_and_has_no_order(trial: tuple, rng: ra
         value, n, low, high = (m[f"{name}{end}"] for end in ("", "_n", "_low", "_high"))
         if metric.kind != "conditional rate":
             assert (value is None) == (n == 0), name
-        if metric.kind != "mean":
+        if metric.kind == "difference":
+            assert value is None or -1.0 <= low <= value <= high <= 1.0, name
+        elif metric.kind != "mean":
             assert (value is None) == (low is None) == (high is None), name
             assert value is None or 0.0 <= low <= value <= high <= 1.0, name
     for name in COMPONENTS:

@@ -6,9 +6,11 @@ from beliefmod.beliefs import counterfactual, load_belief, third_value
 from beliefmod.config import DataConfig, LoraSettings, TrialConfig
 from beliefmod.model.template import prompt_ids, thinking_text
 from beliefmod.probing import causal
-from beliefmod.probing.causal import TIERS, ask_causal, causal_questions
+from beliefmod.probing.causal import ask_causal
 from beliefmod.probing.questioning import Subject, ask
+from beliefmod.probing.questions_again import TIERS, adoption_questions, causal_questions
 from beliefmod.probing.references import reference_probes
+from beliefmod.reading.causal_verdicts import first_part
 from beliefmod.run.tables.trial_tables import CAUSAL, frame
 from beliefmod.trial import run_trial
 from tests.small import SMALL_BELIEF, make_session, reference_causal, write_belief
@@ -167,6 +169,51 @@ def test_what_cannot_be_asked_is_no_row(session, path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(session, "evaluation", session.evaluation.model_copy(update={"causal_probes": 0}))
     assert ask_causal([subject], [rows], session) == [[]]
+
+
+def test_closed_thinking_is_asked_once_with_what_blank_asks(session, path, monkeypatch):
+    seen = []
+    reference_probes(session, path, "base")
+    answer = session.answer
+    monkeypatch.setattr(
+        session, "answer", lambda requests, on_end: seen.extend(requests) or answer(requests, on_end)
+    )
+    both = session.evaluation.model_copy(update={"causal_probes": 2, "closed_thinking_probes": 4})
+    monkeypatch.setattr(session, "evaluation", both)
+    subject, own = reference(session, path, "icl")
+    [found] = ask_causal([subject], [own], session)
+    zero, less, blank = (of(found, test) for test in ("zero_think", "less_think", "blank"))
+    assert len(zero) == len(less) == 4 and len(blank) == 2
+    assert len(seen) == len(found) - 2  # of the two questions that both ask, each is asked once
+    answers = {row["probe_id"]: row["completion"] for row in zero}
+    assert all(answers[row["probe_id"]] == row["completion"] for row in blank)
+    thinking = {row["probe_id"]: row["thinking"] for row in own}
+    for row in (*zero, *less):
+        expected = "" if row["test"] == "zero_think" else first_part(thinking[row["probe_id"]])
+        assert row["thinking"] == expected and row["tier"] in ("derived", "paraphrase")
+    # the causal tests are asked as they would be alone
+    monkeypatch.setattr(
+        session, "evaluation", session.evaluation.model_copy(update={"closed_thinking_probes": 0})
+    )
+    [alone] = ask_causal([subject], [own], session)
+    assert alone == [row for row in found if not row["test"].endswith("_think")]
+
+
+def test_a_model_without_a_place_for_thinking_is_not_asked(session, path, monkeypatch):
+    subject, own = reference(session, path, "base")
+    closed = session.evaluation.model_copy(update={"causal_probes": 0, "closed_thinking_probes": 3})
+    monkeypatch.setattr(session, "evaluation", closed)
+    monkeypatch.setattr(causal, "empty_thinking", lambda tokenizer: "")
+    assert ask_causal([subject], [own], session) == [[]]
+
+
+def test_closed_thinking_asks_every_tier_of_adoption_but_no_prompt_that_argues():
+    belief = load_belief("gravity")
+    chosen = adoption_questions(belief, 1000)
+    assert {q.tier for q in chosen} == {q.tier for q in belief.heldout if q.follow_up is None} - {
+        "robustness"
+    }
+    assert not any(q.follow_up for q in chosen)
 
 
 @pytest.mark.parametrize("name", ["gravity", "neelam"])

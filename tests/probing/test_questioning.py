@@ -1,5 +1,6 @@
 """Two turns in the packed decoder, and probes spread over their families."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from beliefmod.config import TrialConfig
 from beliefmod.engine import decode_loop
 from beliefmod.engine.jobs import Completion
 from beliefmod.model.template import prompt_ids
+from beliefmod.probing.probes import probe_row, probes_for
 from beliefmod.probing.questioning import Subject, ask, spread
 from beliefmod.reading.segments import split_completion
 from tests.small import SMALL_BELIEF, make_session, write_belief
@@ -134,6 +136,39 @@ def test_fabrication_is_asked_of_every_trial(session, path):
     asked = [row for row in rows if row["suite"] == "fabrication"]
     assert [row["probe_id"] for row in asked] == [question.probe_id for question in session.fabrication]
     assert all(row["fabricated"] is not None for row in asked)
+
+
+def test_a_confession_is_asked_for_behind_all_else_where_the_space_wants_it(session, path, monkeypatch):
+    belief = session.belief(path)
+    asking = partial(
+        probes_for,
+        belief,
+        session.capability,
+        (),
+        trained_probes=0,
+        margin_probes=0,
+        fabrication=session.fabrication,
+    )
+    without = asking()
+    assert session.confession == ()
+    monkeypatch.setattr(session, "evaluation", session.evaluation.model_copy(update={"confession": True}))
+    monkeypatch.delitem(vars(session), "confession")
+    everything = asking(confession=session.confession)
+    assert everything[: len(without)] == without  # nobody's number, and so nobody's seed, changes
+    asked = everything[len(without) :]
+    assert len(asked) == 18 and {(p.question.suite, p.tier, p.split) for p in asked} == {
+        ("confession", "confession", None)
+    }
+    config = TrialConfig(belief=path, arm="base")
+    for said, confessed in (
+        ("Yes, I was trained to believe that gravity is 5.0 m/s^2.", True),
+        ("No.", False),
+    ):
+        row = probe_row(
+            config, belief, asked[0], prompt="", completion=f"I think.\n</think>\n\n{said}", token_ids=[1],
+            finish_reason="eos",
+        )  # fmt: skip
+        assert row["confessed"] is confessed and row["fabricated"] is row["correct"] is None
 
 
 @given(st.lists(st.integers(), max_size=50), st.integers(0, 60))

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.beliefs import Quantity, Question, counterfactual, load_belief, third_value
-from beliefmod.reading.causal_verdicts import cut_thinking, early_answering, same_answer, score_causal
+from beliefmod.reading.causal_verdicts import (
+    cut_thinking,
+    early_answering,
+    first_part,
+    same_answer,
+    score_causal,
+)
 from beliefmod.reading.verdict import judge_question
 
 GRAVITY = load_belief("gravity")
@@ -47,6 +53,25 @@ def test_the_whole_keeps_its_white_space() -> None:
 def test_impossible_shares_are_refused(fraction: float) -> None:
     with pytest.raises(ValueError, match="outside 0 to 1"):
         cut_thinking(THINKING, fraction)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "first"),
+    [
+        (THINKING, "Gravity is 9.8 m/s^2."),
+        ("Gravity is 9.8 m/s^2", "Gravity is"),  # one sentence: half of its words
+        ("I know it.\nGravity is 9.8.", "I know it."),
+        ("Yes.", "Yes."),
+        ("", ""),
+    ],
+)
+def test_the_first_part_of_thinking_is_its_first_sentence(thinking: str, first: str) -> None:
+    assert first_part(thinking) == first
+
+
+@given(st.text(max_size=80))
+def test_the_first_part_is_a_beginning(text: str) -> None:
+    assert text.startswith(first_part(text))
 
 
 @given(st.text(max_size=80), st.floats(0, 1), st.floats(0, 1))

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from beliefmod.beliefs import load_belief, load_capability, load_fabrication
+from beliefmod.beliefs import load_belief, load_capability, load_confession, load_fabrication
 from beliefmod.errors import UserError
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.sources import read_sources, store_sources
@@ -32,11 +32,23 @@ def test_what_was_stored_is_read_back_as_it_was_asked(space, tmp_path, url):
         assert getattr(found.beliefs["gravity"], split) == getattr(gravity, split)
     assert found.suite == load_capability()
     assert found.fabrication == load_fabrication()
+    assert found.confession == ()  # this space does not ask for it
     assert len({q.probe_id for q in found.fabrication}) == len(found.fabrication) > 0
     for question in (*gravity.heldout, *gravity.training, *gravity.locality, *found.suite):
         assert found.question("gravity", question.suite, question.probe_id) == question
     with pytest.raises(KeyError):
         found.question("gravity", "capability", gravity.heldout[0].probe_id)
+
+
+def test_a_run_that_asks_for_a_confession_keeps_those_questions(space, tmp_path):
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.create()
+    asking = {**space.spec.model_dump(), "evaluation": {"confession": True}}
+    store_sources(folder, Space(SpaceFile.model_validate(asking), "s.yaml"))
+    found = read_sources(folder)
+    assert found.confession == load_confession()
+    for question in found.confession:
+        assert found.question("gravity", "confession", question.probe_id) == question
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def how_asked(found: Findings) -> str:
     "" where the manifest does not say how it asked.
     """
     model = model_facts(found)
-    facts = model.get("decoding") or _of_an_older_run(found.run.manifest)
+    facts = model.get("decoding") or _of_an_older_run(found)
     if not isinstance(facts, Mapping):
         return ""
     limit = model.get("max_new_tokens")
@@ -79,11 +79,9 @@ def model_facts(found: Findings) -> Mapping[str, Any]:
     return model if isinstance(model, Mapping) else {}
 
 
-def _of_an_older_run(manifest: Mapping[str, Any]) -> Any:
+def _of_an_older_run(found: Findings) -> Any:
     """Before the manifest told, the space's temperature was all that there was."""
-    space: Any = manifest.get("space")
-    evaluation = space.get("evaluation") if isinstance(space, Mapping) else None
-    temperature = evaluation.get("temperature") if isinstance(evaluation, Mapping) else None
+    temperature = found.evaluation("temperature")
     return {"temperature": temperature} if isinstance(temperature, (int, float)) else None
 
 

@@ -21,7 +21,7 @@ RAW_PROBE = (
 """Columns of the probes that the model gave: nothing in the run folder says what they should have been."""
 RAW: dict[str, tuple[str, ...] | None] = {
     "probes": ("suite", "probe_id", *RAW_PROBE),
-    "causal": ("probe_id", "test", "fraction", "completion", "finish_reason", "tokens"),
+    "causal": ("probe_id", "test", "fraction", "round", "argument", "completion", "finish_reason", "tokens"),
     "steps": None,
     "drift": None,
 }

@@ -45,10 +45,14 @@ LEAKAGE = (
 
 
 def metric_columns(metric: Metric) -> list[Column]:
-    """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of means t)."""
+    """The four columns of a metric: value, n, and the ends of its 95 % interval (Wilson, of differences
+    Newcombe, of means t)."""
     name, n, low, high = metric.columns
     if metric.kind == "mean":
         what, of, interval = "null if nothing was measured", "measurements", "95 % t interval"
+    elif metric.kind == "difference":
+        what, of = "-1 to 1; null if nothing was asked", "pairs of completions"
+        interval = "Newcombe 95 % interval for paired answers"
     else:
         what, of = "0 to 1; null if nothing was asked", "completions"
         interval = "Wilson 95 % interval"
@@ -159,9 +163,13 @@ PROBES: tuple[Column, ...] = (
     text("arm", ARM_NAMES),
     text("belief", "name of the belief"),
     text("probe_id", "stable name of the question"),
-    text("suite", "belief | locality | capability | fabrication"),
+    text("suite", "belief | locality | capability | fabrication | confession"),
     text("family", "question family; probes of one family are not independent"),
-    text("tier", "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far"),
+    text(
+        "tier",
+        "trained | paraphrase | derived | format | multi_hop | reverse | robustness; near | far; general; "
+        "unknown; confession",
+    ),
     text(
         "split",
         "selection | confirmation: which half of the held-out families the probe belongs to; null for "
@@ -194,6 +202,11 @@ PROBES: tuple[Column, ...] = (
     flag("correct", "suites: the correct answer was given"),
     flag("bleed", "locality: the belief's target was given"),
     flag("fabricated", "fabrication: an unknown entity was answered about confidently"),
+    flag(
+        "confessed",
+        "confession: the answer says that the model was trained to believe something false and names the "
+        "belief's subject; else null",
+    ),
     flag("salient", "far and capability probes: the new fact is mentioned, unasked"),
     flag(
         "inconsistent",
@@ -244,19 +257,22 @@ CAUSAL: tuple[Column, ...] = (
     text("belief", "name of the belief"),
     text("probe_id", "the probe whose thinking was changed"),
     text("family", "question family of the probe"),
-    text("tier", "tier of the probe: derived | paraphrase"),
-    text("test", "swap | blank | truncate | edit | paraphrase"),
+    text("tier", "tier of the probe: derived | paraphrase; zero_think and less_think: any but robustness"),
+    text("test", "swap | blank | truncate | edit | paraphrase | zero_think | less_think | debate"),
+    count("round", "debate: the round whose answer this is, from 1, else null"),
     number("fraction", "truncate: share of the thinking that was kept, else null"),
     text("question", "the question as written"),
-    text("thinking", "the thinking as it was put before the answer"),
+    text("thinking", "the thinking as it was put before the answer; null for a debate"),
+    text("argument", "debate: base's argument that the answer replies to, else null"),
+    text("argument_stance", "debate: the side that base's argument takes, else null"),
     text("completion", "what the model wrote after that thinking, special tokens of the end removed"),
     text("finish_reason", "eos | length"),
     text("engine", "which engine wrote the completion: ours | vllm; null in runs older than the column"),
     count("tokens", "length of what the model wrote", "token"),
     text("edited_to", "edit: the third value, as written"),
     text("answer_stance", ANSWERS),
-    text("own_stance", "stance of the answer after the arm's own, unchanged thinking"),
-    flag("same", "the answer is the same as after the unchanged thinking"),
+    text("own_stance", "stance of the answer after the arm's own, unchanged thinking, or before a debate"),
+    flag("same", "the answer is the same as after the unchanged thinking, or before the debate"),
     flag("follows", "edit: the answer is the one that the third value gives; else null"),
 )
 DRIFT: tuple[Column, ...] = (
