@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray._raylet import AuthenticationTokenLoader
 from ray.job_config import JobConfig
 
 from beliefmod.capacity.granted import local_ray_resources
@@ -35,6 +38,7 @@ TUNE_QUIET = {
 GPUS_TO_COME = "gpus_to_come"
 """The head's resource that counts the GPUs of all machines which may start (cluster.yaml)."""
 STARTING_ATTEMPTS = 3
+TOKEN_SOURCES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 @contextmanager
@@ -53,8 +57,9 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     if address is not None:
         _check_answers(address)
     logs, clean = None, False  # after an error of ours Ray's logs are evidence, else they are rubbish
-    before = {name: os.environ.get(name) for name in TUNE_QUIET}
-    os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ})
+    token = own_token(os.environ, Path.home()) if address is None else {}
+    before = {name: os.environ.get(name) for name in {**TUNE_QUIET, **token}}
+    os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ} | token)
     levels = {name: logging.getLogger(name).level for name in ("ray", "ray.tune")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -96,6 +101,23 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        if token:  # Ray would remember it for the next session of this process
+            AuthenticationTokenLoader.instance().reset_cache()
+
+
+def own_token(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """What to add to the environment before Ray starts: nothing where a token is given or can be kept.
+
+    Ray 2.60 writes `~/.ray/auth_token`, and ends with a traceback if it cannot. A new one then holds for this
+    session alone.
+    """
+    kept = home / ".ray" / "auth_token"
+    if any(environ.get(name) for name in TOKEN_SOURCES) or os.access(kept, os.R_OK):
+        return {}
+    there = next(folder for folder in (kept.parent, *kept.parents) if folder.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return {}
+    return {TOKEN_SOURCES[0]: secrets.token_hex(32)}
 
 
 def _connected(options: Mapping[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from beliefmod.capacity.granted import CGROUPS
 from tests.command import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def lacking() -> str | None:
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     if missing := [name for name in NEEDED if shutil.which(name, path=path) is None]:
         return f"lacks {', '.join(missing)}: apt install slurm-wlm munge iproute2"
-    if not Path("/sys/fs/cgroup/freezer").is_dir():
+    if not (CGROUPS / "freezer").is_dir():
         return "the test's Slurm is set up for cgroups of version 1, and this host has none"
     return None
 
@@ -108,9 +109,8 @@ class SlurmMachines:
             with suppress(OSError, ValueError):
                 os.kill(int(path.read_text()), 15)
         self._run(str(MACHINES), "down", str(self.folder), str(COUNT))
-        for folder in sorted(Path("/sys/fs/cgroup").glob("*/slurm_bmtest*/**/"), reverse=True):
-            with suppress(OSError):  # of version 1: a folder that is empty of processes can be removed
-                folder.rmdir()
+        with suppress(AssertionError):  # what was killed is not gone at once
+            wait_until(lambda: not _cgroups_left(), 10)
 
     def wait_for_nodes(self) -> None:
         """Until both take jobs."""
@@ -173,3 +173,11 @@ class SlurmMachines:
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
         return done.stdout
+
+
+def _cgroups_left() -> list[Path]:
+    """Slurm's cgroups of these nodes (of version 1) that hold processes; the others are removed."""
+    for folder in sorted(CGROUPS.glob("*/slurm_bmtest*/**/"), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
+    return list(CGROUPS.glob("*/slurm_bmtest*"))

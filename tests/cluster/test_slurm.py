@@ -71,7 +71,7 @@ def log(slurm: SlurmMachines, job: str) -> str:
 
 def test_one_run_survives_preemption_a_lost_node_and_the_time_limit(slurm: SlurmMachines):
     space = write_space(slurm.shared)
-    longer = {"axes": {"num_train_epochs": [100, 1000], "learning_rate": [1e-3, 5e-4]}}
+    longer = {"axes": {"num_train_epochs": [100, 600], "learning_rate": [1e-3, 5e-4]}}
     space.write_text(json.dumps(json.loads(space.read_text()) | longer | {"beliefs": ["/shared/small.yaml"]}))
     add_version(slurm.shared / "hf", FIRST, find_source("bundled").folder, refs=("main",))
     peaceful = submit(slurm, "--job-name=peaceful", runs="alone")
