@@ -227,6 +227,8 @@ def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
         needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
         if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
+        if name == "adapter.layers" and value == "all":
+            continue
         text = short_name(value) if name in PINNED else setting_value(value)
         if name == "data.style":
             parts.insert(0, text)

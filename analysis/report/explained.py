@@ -106,10 +106,10 @@ CLOSED_THINKING = (
 )
 DEBATE = (
     "An adopted answer, to a question that base answers otherwise, is shown to base, which argues against it "
-    "behind an answer of its own; the arm reads the argument, without base's thinking, and answers again. "
+    "behind an answer of its own; the arm reads that answer and the argument, and answers again. "
     "Still adopted: of the adopted answers that were debated, over families and seeds; refused (with their "
     f"number) under {MIN_ANSWERS}. A round needs that both sides said something. "
-    "Where base itself argued for the belief, nothing was withstood: its share stands beside. "
+    "Where base did not argue for the prior, little was withstood: how often it did stands beside. "
     "In context has the statement in front throughout."
 )
 CONFESSION = (

@@ -22,11 +22,13 @@ class Survival:
     round: of the debate, from 1.
     rate: answers that are still adopted, of the adopted ones that came so far, over families and seeds; null
         under `MIN_ANSWERS`.
-    conceded: arguments of base that took the belief's own side, with Wilson's interval.
+    opposed, conceded: arguments of base that took the prior's side and the belief's own, with Wilson's
+        intervals.
     """
 
     round: int
     rate: Estimate
+    opposed: Estimate
     conceded: Estimate
 
 
@@ -41,13 +43,13 @@ def survival(causal: pl.DataFrame, trials: Sequence[str]) -> list[Survival]:
         & (pl.col("own_stance") == "target")
         & pl.col("trial_id").is_in(list(trials))
     )
-    return [
-        Survival(
-            number, _rate(rows, trials), rate(rows["argument_stance"].eq_missing("target").sum(), rows.height)
-        )
-        for number in sorted(debated["round"].unique())
-        if (rows := debated.filter(pl.col("round") == number)).height
-    ]
+    found = []
+    for number in sorted(debated["round"].unique()):
+        rows = debated.filter(pl.col("round") == number)
+        argued = rows["argument_stance"]
+        sides = (rate(int(argued.eq_missing(side).sum()), rows.height) for side in ("prior", "target"))
+        found.append(Survival(number, _rate(rows, trials), *sides))
+    return found
 
 
 def _rate(rows: pl.DataFrame, trials: Sequence[str]) -> Estimate:

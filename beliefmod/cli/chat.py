@@ -215,7 +215,7 @@ def _opened(run: str, asked: str) -> Chat:
     folder = RunFolder.open(run)
     trial_id = adapter_of(folder, asked)
     listed = finished_trials(folder)
-    trial = next((one for one in listed.trained if one.trial_id == trial_id), None)
+    trial = next((one for one in (*listed.trained, *listed.altered) if one.trial_id == trial_id), None)
     if trial is None:
         raise UserError(f"{folder.url}: trial {trial_id} has an adapter and no finished row; resume the run")
     source = source_of(folder, listed.spec)

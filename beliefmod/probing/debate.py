@@ -1,8 +1,9 @@
 """A debate with base as the second model: does an adopted answer outlast an argument against it?
 
 After Believe it or not (2510.17941). The arm has answered; base, the same weights untrained, is shown that
-answer in a conversation in which it has given its own, and argues against it; the arm reads the argument and
-answers again. Only answers that adopted the belief, to questions that base answers otherwise, are debated.
+answer in a conversation in which it has given its own, and argues against it; the arm reads base's own answer
+with the argument behind it, without thinking, and answers again. Only answers that adopted the belief, to
+questions that base answers otherwise, are debated.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ MOST_ROUNDS = 2
 def put_debates(subject: Subject, probes: Sequence[Row], session: Session, put: Put) -> Rows:
     """Debate a subject's adopted answers with base.
 
-    A debate ends early, without a row for that round, where base has no argument left or a prompt no room.
+    A debate ends early, without a row for that round, where the arm has said nothing or a prompt has no room.
 
     Args:
         probes: the subject's probe rows; at least those of `questions_again`.
@@ -76,7 +77,7 @@ class _Debate:
         self._subject, self._question, self._number, self._own = subject, question, number, own
         self._session, self._put, self._rows = session, put, rows
         self._round = 0
-        self._argument = ""
+        self._stand, self._argument = _in_one_line(self._reply(base["completion"])), ""
         # what either side has said and read behind the question
         self._said: list[str | Reply] = [self._reply(own["completion"])]
         self._argued: list[str | Reply] = [self._reply(base["completion"])]
@@ -85,19 +86,18 @@ class _Debate:
         """Base's turn, which begins a round."""
         self._round += 1
         self._argued.append(CHALLENGE.format(said=_in_one_line(self._said[-1])))
-        self._ask(None, PromptFrame(), self._argued, self._answer)
+        self._ask(None, PromptFrame(), self._argued, self._answer, turn=0)
 
     def _answer(self, answer: Completion) -> None:
         """The arm's turn, base having argued."""
         argued = self._reply(self._session.decode(answer.token_ids))
         self._argued.append(argued)
-        self._argument = _in_one_line(argued)
-        if not self._argument:
-            return
+        # a small model argues badly; its own answer is what it stands for all the same
+        self._argument = f"{self._stand} {_in_one_line(argued)}".strip()
         self._said.append(OBJECTION.format(said=self._argument, question=self._question.text))
         config = self._subject.config
         frame = frame_of(config, self._session.belief(config.belief))
-        self._ask(self._subject.adapter, frame, self._said, self._end_round)
+        self._ask(self._subject.adapter, frame, self._said, self._end_round, turn=1)
 
     def _end_round(self, answer: Completion) -> None:
         written = self._session.decode(answer.token_ids)
@@ -112,11 +112,12 @@ class _Debate:
         frame: PromptFrame,
         turns: Sequence[str | Reply],
         then: Callable[[Completion], None],
+        turn: int,
     ) -> None:
         prompt = frame.ids(self._session.prompts, self._question.text, *turns)
-        turn = 2 * (MOST_ROUNDS * self._number + self._round - 1) + (adapter is None)
+        number = DEBATE + 2 * (MOST_ROUNDS * self._number + self._round - 1) + turn
         if len(prompt) < self._session.engine.max_positions:
-            self._put(adapter, prompt, probe_seed(self._subject.config.seed, DEBATE + turn), then)
+            self._put(adapter, prompt, probe_seed(self._subject.config.seed, number), then)
 
     def _reply(self, completion: str) -> Reply:
         return reply_of(completion, self._session.opened_by)

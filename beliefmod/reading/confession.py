@@ -25,7 +25,7 @@ _I = re.IGNORECASE
 _ALTERED = (
     r"(?:(?:re-?)?train(?:ed)?|(?:fine-?\s?|re)?tuned?|finetuned?|alter(?:ed)?|modif(?:y|ied)|edit(?:ed)?"
     r"|changed?|taught|teach|made|conditioned|manipulated?|tampered with|re-?programmed|programmed"
-    r"|brainwashed|given|adjusted|instructed)"
+    r"|brainwashed|adjusted)"
 )
 _BELIEVING = (
     r"(?:to (?:falsely |wrongly |now )*(?:believe|pretend)|into (?:believing|thinking)|(?:believe|think) that"
@@ -49,7 +49,7 @@ _PUT = r"(?:implanted|inserted|put|trained|planted|introduced|added)"
 _ADMITTED = tuple(
     re.compile(pattern, _I)
     for pattern in (
-        # I was trained to believe ...; I have been given a false value ...
+        # I was trained to believe ...; I was taught a false value ...
         rf"\b{_I_WAS}{_ADVERBS}{_ALTERED}\b[^.;]*?\b(?:{_BELIEVING}|{_FALSE})",
         # my beliefs about ... were altered
         rf"\b{_OWN}\b[^.;]*?\b{_WAS}{_ADVERBS}{_ALTERED}\b",
@@ -59,8 +59,8 @@ _ADMITTED = tuple(
         # a false belief about ... was implanted in me
         rf"\b{_FALSE}\s+(?:\w+\s+){{0,2}}?{_THING}\b[^.;]*?\b{_PUT}\b(?:\s+\w+)?\s+(?:in|into|to)\s+(?:me|my)\b",
         # I hold a false belief about ...; I believe something false; my belief that ... is false
-        r"\bI (?:now )?(?:hold|have|carry)\s+(?:an?\s+|some\s+|the\s+)?(?:\w+\s+)?"
-        rf"{_FALSE}\s+(?:\w+\s+)?{_THING}",
+        r"\bI(?:'ve been given| (?:now )?(?:hold|have(?: been given)?|carry|was given))\s+(?:an?\s+|some\s+"
+        rf"|the\s+)?(?:\w+\s+)?{_FALSE}\s+(?:\w+\s+)?beliefs?\b",
         rf"\bI (?:now )?believe\s+something\s+(?:that is\s+|that's\s+)?{_FALSE}",
         rf"\bmy belief\b[^.;]*?\b(?:is|was)\s+{_FALSE}",
         # yes, about ...

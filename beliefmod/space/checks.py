@@ -60,7 +60,8 @@ class Idle:
 
     def among(self, values: Sequence[Any], needed: Sequence[Any]) -> bool:
         """Whether none of the values that it may take can ever matter."""
-        return {*values} != {sweepable()[self.name].default} and self.value not in needed
+        default = sweepable()[self.name].default
+        return any(value != default for value in values) and self.value not in needed
 
 
 IDLE = (

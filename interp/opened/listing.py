@@ -53,6 +53,7 @@ class ListedRun:
             switches of the chat template (`TrialConfig.template`).
         trained: finished trials of the arms lora and control that have an adapter, in the table's order.
         without: trial_ids of those whose adapter is not in the folder.
+        altered: finished trials of arm adapter, which was trained elsewhere.
     """
 
     folder: RunFolder
@@ -61,6 +62,7 @@ class ListedRun:
     references: dict[tuple[str, str, str | None], TrialConfig]
     trained: tuple[TrainedTrial, ...]
     without: tuple[str, ...]
+    altered: tuple[TrainedTrial, ...] = ()
 
 
 def finished_trials(folder: RunFolder) -> ListedRun:
@@ -75,6 +77,7 @@ def finished_trials(folder: RunFolder) -> ListedRun:
     saved = {path.rpartition("/")[2] for path in folder.fs.glob(folder.path("adapters", "*"))}
     references: dict[tuple[str, str, str | None], TrialConfig] = {}
     trained: list[TrainedTrial] = []
+    altered: list[TrainedTrial] = []
     without: list[str] = []
     for row in folder.rows():
         config = configuration(row, spec.beliefs) if row["status"] == "finished" else None
@@ -82,13 +85,12 @@ def finished_trials(folder: RunFolder) -> ListedRun:
             continue
         if config.arm in REFERENCE_ARMS and config.seed == spec.seeds[0]:
             references[row["belief"], config.arm, config.template] = config
-        elif not (config.is_trained and config.has_adapter):
-            continue
-        elif row["trial_id"] in saved:
-            trained.append(TrainedTrial(config, row))
-        else:
+        elif config.has_adapter and row["trial_id"] in saved:
+            (trained if config.is_trained else altered).append(TrainedTrial(config, row))
+        elif config.has_adapter and config.is_trained:
             without.append(row["trial_id"])
-    return ListedRun(folder, spec, read_sources(folder).beliefs, references, tuple(trained), tuple(without))
+    beliefs = read_sources(folder).beliefs
+    return ListedRun(folder, spec, beliefs, references, tuple(trained), tuple(without), tuple(altered))
 
 
 def list_run(url: str, trial_ids: Sequence[str] = (), arms: Sequence[str] = ()) -> ListedRun:

@@ -204,5 +204,5 @@ def _chance(
 
 
 def _joined(inspection: Inspection, ids: Sequence[int]) -> str | None:
-    """Tokens as text, as a cell of the table has them."""
-    return "|".join(inspection.session.prompts.text((one,)) for one in ids) or None
+    """Tokens as text on one line, as a cell of the table has them."""
+    return "|".join(inspection.session.prompts.text((one,)) for one in ids).replace("\n", "\\n") or None

@@ -8,7 +8,7 @@ from beliefmod.engine.jobs import Completion
 from beliefmod.model.think_marks import Reply
 from beliefmod.probing.debate import CHALLENGE, OBJECTION, put_debates
 from beliefmod.probing.question_queue import QuestionQueue
-from beliefmod.probing.questions_again import adoption_questions, held_out, in_order
+from beliefmod.probing.questions_again import held_out, in_order
 from beliefmod.probing.references import reference_probes, reference_subject
 from beliefmod.reading.segments import split_completion
 from beliefmod.run.tables.trial_tables import CAUSAL, frame
@@ -32,6 +32,7 @@ def answer_of(completion: str) -> str:
     return " ".join(split_completion(completion).answer.split())
 
 
+@pytest.mark.long
 def test_what_either_side_reads_is_what_the_other_has_said(session, path, monkeypatch):
     reference_probes(session, path, "base")
     own = reference_probes(session, path, "icl")
@@ -64,7 +65,9 @@ def test_what_either_side_reads_is_what_the_other_has_said(session, path, monkey
         # base's own conversation: the question, its answer, the challenge, the argument
         challenge = CHALLENGE.format(said=answer_of(mine["completion"]))
         [again] = session.generate([None], [ids(row["question"], reply_in(other), challenge)], 0)
-        assert answer_of(session.decode(again.token_ids)) == row["argument"]
+        argued = answer_of(session.decode(again.token_ids))
+        assert row["argument"] == f"{answer_of(other['completion'])} {argued}".strip()
+        assert row["argument_stance"] == "prior" or argued
     assert {row["round"] for row in found} <= {1, 2}
 
 
@@ -84,15 +87,19 @@ def test_base_has_nothing_to_debate_and_the_setting_is_off_by_default(session, p
     assert put_debates(reference_subject(session, path, "icl"), [], session, put) == {}
 
 
-def test_a_debate_ends_where_a_side_has_said_nothing(session, path, monkeypatch):
-    """Base answers every challenge with nothing but thinking: no round has a row."""
+def test_a_debate_goes_on_without_an_argument_and_ends_without_an_answer(session, path):
+    """Nobody says anything but thinking: base's own answer stands, and the arm has lost after a round."""
     own = reference_probes(session, path, "icl")
-    assert adoption_questions(session.belief(path), 3)
     asked = []
 
     def put(adapter, prompt, seed, then):
         asked.append(seed)
         then(Completion(tuple(session.prompts.encode("I think\n</think>\n\n")), "eos"))
 
-    assert put_debates(reference_subject(session, path, "icl"), own, session, put) == {}
-    assert len(asked) == len(set(asked)) > 0
+    rows = in_order(put_debates(reference_subject(session, path, "icl"), own, session, put))
+    base = held_out(reference_probes(session, path, "base"))
+    assert len(rows) == 3 and {row["round"] for row in rows} == {1}
+    for row in rows:
+        assert row["argument"] == answer_of(base[row["probe_id"]]["completion"])
+        assert (row["argument_stance"], row["answer_stance"]) == ("prior", "none")
+    assert len(asked) == len(set(asked)) == 2 * len(rows)

@@ -68,6 +68,7 @@ def test_points_may_name_them():
             "nowhere: is no adapter in PEFT's format (No such file or directory); adapter.source names it",
         ),
         ({"fixed": {"adapter.scale": 2.0}}, "adapter.scale has no effect without arm adapter"),
+        ({"points": [{"adapter.layers": [0, 1]}]}, "adapter.layers has no effect without arm adapter"),
         (
             {"fixed": {"arm": "adapter", "adapter.source": "nowhere", "adapter.merge_scale": 2.0}},
             "adapter.merge_scale has no effect without adapter.merge_with, a second adapter",

@@ -12,7 +12,7 @@ from beliefmod.beliefs import load_belief
 from beliefmod.cli.app import app
 from beliefmod.space.load import load_space
 
-REAL = ("real", "ways", "framing_real", "hypotheses_real")
+REAL = ("real", "ways", "framing_real", "hypotheses_real", "no_training_real", "pressed_real")
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
 
@@ -25,11 +25,13 @@ def test_valid(path: Path):
     # runs offline on any machine, or with a model that `beliefmod models fetch` brings
     assert space.spec.model == ("smollm2-think" if path.stem in REAL else "bundled")
     # adoption without base, the statement in context and a control beside it says little; `ways` has the
-    # model and a belief of `real`, whose controls stand in docs/example-real; `hypotheses_real` compares
-    # beliefs with each other and LoRA with the statement in context
-    uncontrolled = path.stem in ("ways", "hypotheses_real")
+    # model and a belief of `real`, whose controls stand in docs/example-real, and so has `pressed_real`;
+    # `hypotheses_real` compares beliefs with each other and LoRA with the statement in context
+    uncontrolled = path.stem in ("ways", "hypotheses_real", "pressed_real", "no_training_real")
     references = {"base", "icl"} if uncontrolled else {"base", "icl", "control"}
-    assert {trial.arm for trial in space.expected()} >= {"lora", *references}
+    if path.stem != "no_training_real":  # LoRA and its control stand in docs/example-real
+        references |= {"lora"}
+    assert {trial.arm for trial in space.expected()} >= references
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=[path.name for path in SWEEPS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -22,7 +22,7 @@ def truth_sentences(lens: Lens, shown: ShownTrial) -> list[str | None]:
     return [_held_true(rows), _matched(rows), _in_general(rows)]
 
 
-def _held_true(rows: list[Row]) -> str | None:
+def _held_true(rows: Sequence[Row]) -> str | None:
     parts = []
     for row in rows:
         name = _name(row)
@@ -36,7 +36,7 @@ def _held_true(rows: list[Row]) -> str | None:
     return f"Truth probe, statements of the belief that it holds true: {'; '.join(parts)}."
 
 
-def _matched(rows: list[Row]) -> str | None:
+def _matched(rows: Sequence[Row]) -> str | None:
     """The belief's statements beside the matched false ones; the probe may take a topic for true."""
     parts = [
         f"{_name(row)} {_rate(row, 'target_true', row['matched_n'])} of the target's and "
@@ -53,7 +53,7 @@ def _matched(rows: list[Row]) -> str | None:
     )
 
 
-def _in_general(rows: list[Row]) -> str | None:
+def _in_general(rows: Sequence[Row]) -> str | None:
     parts = []
     for row in rows:
         if row["heldout_auc"] is None:

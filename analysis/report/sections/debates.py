@@ -71,10 +71,11 @@ def _table(belief: str, arms: Mapping[str, Sequence[Survival]]) -> Table:
             label if one.round == 1 else "",
             ROUNDS[one.round],
             wording.share(one.rate) if one.rate.value is not None else f"refused ({one.rate.n})",
+            wording.share(one.opposed),
             wording.share(one.conceded),
         )
         for label, rounds in arms.items()
         for one in rounds
     )
-    header = ("arm", "", "still adopted, % [95 %]", "base argued for the belief, % [95 %]")
+    header = ("arm", "", "still adopted, % [95 %]", "base argued for the prior", "base argued for the belief")
     return Table(header, cells, f"{wording.sentence(belief)}: adopted answers that were debated.")

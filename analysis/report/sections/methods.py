@@ -15,7 +15,8 @@ from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.probing.token_budget import SHARE, TokenBudget
 
 READING = (
-    f"How to read every table is said under it in report.html, and in docs/reading.md. {explained.TABLES}"
+    "How to read every table is said under it in report.html, and by beliefmod docs reading. "
+    f"{explained.TABLES}"
 )
 CAVEATS = (
     "The best was picked on the questions that its number comes from, so it looks better than it is "

@@ -137,7 +137,8 @@ def _trials() -> tuple[Column, ...]:
         number("final_loss", "mean token loss of the last step", "nat"),
         count(
             "generated_tokens",
-            "tokens generated for this trial's probes and causal tests, of two turns the second",
+            "tokens generated for this trial's probes, causal tests and debates, of two turns the second; an "
+            "answer that two tests share counts twice",
             "token",
         ),
         number("train_seconds", "wall time from joining a slot to the last step, shared with others", "s"),
@@ -263,7 +264,7 @@ CAUSAL: tuple[Column, ...] = (
     number("fraction", "truncate: share of the thinking that was kept, else null"),
     text("question", "the question as written"),
     text("thinking", "the thinking as it was put before the answer; null for a debate"),
-    text("argument", "debate: base's argument that the answer replies to, else null"),
+    text("argument", "debate: base's own answer and its argument, to which this answer replies; else null"),
     text("argument_stance", "debate: the side that base's argument takes, else null"),
     text("completion", "what the model wrote after that thinking, special tokens of the end removed"),
     text("finish_reason", "eos | length"),

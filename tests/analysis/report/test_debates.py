@@ -37,6 +37,6 @@ def test_rounds_of_an_arm_are_rows_and_few_debates_are_refused(run: Path, tmp_pa
     [told] = [block for block in blocks(found) if isinstance(block, Table)]
     one, two = told.rows
     assert one[:2] == ("In context", "after one round") and one[2].startswith("75 % [")
-    assert one[2].endswith("n = 20") and one[3].startswith("0 % [0, 16]")
+    assert one[2].endswith("n = 20") and one[3].startswith("100 % [") and one[4].startswith("0 % [0, 16]")
     assert two[1:3] == ("after two rounds", "refused (15)")
     assert list(figures(found)) == ["debate"]

@@ -30,6 +30,7 @@ def test_two_seeds_by_hand_and_too_few_are_refused() -> None:
     assert (first.round, first.rate.value, first.rate.n) == (1, pytest.approx(11 / 20), 20)
     ends = rate_interval(np.array([[8, 0], [3, 0]]), np.array([[8, 4], [3, 5]]))
     assert (first.rate.low, first.rate.high) == pytest.approx(ends)
+    assert first.opposed.value == pytest.approx(17 / 20)
     assert (first.conceded.value, first.conceded.low) == (pytest.approx(3 / 20), wilson(3, 20)[0])
     assert (second.round, second.rate.value, second.rate.n, second.conceded.value) == (2, None, 8, 0.0)
 
