@@ -39,16 +39,18 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 # the address by which the others reach this node; where nodes have several networks, write yours
 HEAD=$(python -c 'import ray; print(ray.util.get_node_ip_address())') || exit
 PORT=$((20000 + SLURM_JOB_ID % 12000)) # other jobs may be on the same node
+export HEAD PORT
 WORKERS=$((SLURM_NNODES - 1))
 GPUS=$((SLURM_NNODES * ${SLURM_GPUS_ON_NODE:-0}))
 CORES=$((SLURM_NNODES * SLURM_CPUS_ON_NODE))
 
 # What a node does: copy the model's files to its own disk, once for all of its engines, and run Ray until USR1 says
-# that all is done. Slurm's TERM comes to every node at once, and must not end engines before they kept what runs.
+# that all is done. Slurm's TERM comes to every node at once, and must not end engines before they kept what runs: a
+# node that got it, whom srun then passes no USR1, leaves when the head has gone.
 node() {
-    local files="$HF_HOME/hub/models--${MODEL//\//--}" log="$RAY_TMPDIR/log" ray=
-    trap : TERM
-    trap 'kill $ray; done=yes' USR1
+    local files="$HF_HOME/hub/models--${MODEL//\//--}" log="$RAY_TMPDIR/log" ray= told= done=
+    trap 'told=yes' TERM
+    trap 'done=yes' USR1
     rm -rf "$RAY_TMPDIR" # what a killed start of this job may have left
     mkdir -m 700 "$RAY_TMPDIR" || return
     if [ -d "$files" ]; then
@@ -62,10 +64,14 @@ node() {
         ray=$!
         until grep -qs 'Ray runtime started' "$log" || ! kill -0 $ray 2>/dev/null; do sleep 0.5; done
         grep -q 'Ray runtime started' "$log" && touch "$RAY_TMPDIR/up"
-        while kill -0 $ray 2>/dev/null; do wait $ray; done
+        while kill -0 $ray 2>/dev/null; do
+            [ -z "$told" ] || (: <>"/dev/tcp/$HEAD/$PORT") 2>/dev/null || done=yes
+            [ -z "$done" ] || kill $ray
+            sleep 1
+        done
         [ ! -e "$RAY_TMPDIR/up" ] || break
     done
-    [ -n "${done:-}" ] || tail -n 20 "$log" >&2
+    [ -n "$done" ] || tail -n 20 "$log" >&2
     rm -rf "$RAY_TMPDIR"
 }
 export -f node
