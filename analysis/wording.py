@@ -60,8 +60,8 @@ SETTING_NAMES = {
     "steering.layer": "layer",
     "steering.scale": "scale",
     "adapter.source": "adapter",
-    "adapter.scale": "scale",
-    "adapter.layers": "layers",
+    "adapter.scale": "adapter scale",
+    "adapter.layers": "adapter layers",
     "adapter.merge_with": "merged with",
     "adapter.merge_scale": "merged at scale",
 }

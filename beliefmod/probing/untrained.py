@@ -10,7 +10,6 @@ from beliefmod.config import TrialConfig
 from beliefmod.data.prompt_frame import example_questions, room_problem
 from beliefmod.data.question_order import in_seeded_order
 from beliefmod.errors import UserError
-from beliefmod.model.altered_adapters import altered
 from beliefmod.model.prompts import PromptFrame
 from beliefmod.run.source_adapters import source_adapter
 
@@ -54,6 +53,10 @@ def prepare_untrained(config: TrialConfig, session: Session) -> Sequence[Questio
 
 def _altered(config: TrialConfig, session: Session) -> AdapterFile:
     """The adapter that a trial of arm `adapter` is asked with."""
+    from beliefmod.model.altered_adapters import (
+        altered,  # loads torch, which the processes of trials do without
+    )
+
     source, other = (
         None if name is None else source_adapter(name, session.folder)
         for name in (config.adapter.source, config.adapter.merge_with)

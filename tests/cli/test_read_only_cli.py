@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.command import COMMAND, PLAIN, beliefmod, only_run
@@ -42,6 +43,7 @@ def test_a_sweep_writes_nowhere_but_into_its_run_folder_and_tmp(tmp_path: Path):
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    assert "3 finished, 0 failed" in done.stderr
+    rows = pl.read_parquet(only_run(runs) / "trials.parquet")
+    assert rows["status"].to_list() == ["finished"] * 3
     checked = beliefmod("verify", str(only_run(runs)))
     assert checked.returncode == 0, checked.stdout + checked.stderr
