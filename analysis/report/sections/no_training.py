@@ -15,7 +15,7 @@ from analysis.report.blocks import Block, Heading, Table, table_of
 from analysis.wording import setting_text
 from beliefmod.config import Arm
 
-SECTIONS = (
+SECTIONS: tuple[tuple[str, tuple[Arm, ...], str, str], ...] = (
     (
         "Without training",
         ("prompt", "few_shot", "steering"),
