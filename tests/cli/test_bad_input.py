@@ -65,7 +65,7 @@ SPACES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "an arm that every sweep has": (
         HEAD + "axes: {arm: [lora, base]}\n",
-        ('s.yaml:3: "arm" must be lora, full, prompt, few_shot or steering, not "base"; base and icl',),
+        ('s.yaml:3: "arm" must be lora, full, prompt, few_shot, steering or adapter, not "base"',),
     ),
     "full fine-tuning of packed weights": (
         HEAD + "base_storage: nf4\npoints:\n  - {arm: full}\n",
