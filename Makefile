@@ -28,7 +28,7 @@ IN_TWO := -n 2 --dist loadfile
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep real test fast slow long check bench peers chaos machines
+.PHONY: help setup sweep real test long check bench peers chaos machines
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -50,20 +50,15 @@ real: $(STAMP) ## fetch a real model that thinks (93 MB), run sweeps/real.yaml o
 sweep: $(STAMP) ## run the sweep of SPACE and write its report
 	$(BIN)/beliefmod sweep --space $(SPACE)
 
-test: fast slow ## run the tests, less those that take longest
-
-fast: $(STAMP) ## run the fast tests, in two processes
+test: $(STAMP) ## run the fast tests, in two processes, in at most 10 minutes
 	$(PYTEST) $(IN_TWO) -m "not slow and not long" tests
-
-slow: $(STAMP) ## run the slow tests, one after the other: most start a cluster, which takes both cores
-	$(PYTEST) -m "slow and not long" tests
 
 # Those that start a cluster wait half of the time, so the others run beside them, with a cache of their own: what
 # failed is looked up in the first's.
 long: $(STAMP) ## run the tests that make test leaves out, what failed once more by itself; `make machines` needs root
 	$(PYTEST) -o cache_dir=.pytest_cache/beside -m "long and not slow" $(TESTS) & beside=$$!; \
-	$(PYTEST) -m "long and slow" $(TESTS) \
-		|| $(PYTEST) -m "long and slow" --last-failed --last-failed-no-failures none $(TESTS); clusters=$$?; \
+	$(PYTEST) -m slow $(TESTS) \
+		|| $(PYTEST) -m slow --last-failed --last-failed-no-failures none $(TESTS); clusters=$$?; \
 	wait $$beside && exit $$clusters
 
 check: $(STAMP) ## lint, format and types

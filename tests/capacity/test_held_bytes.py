@@ -19,6 +19,8 @@ from beliefmod.model.read_weights import read_weights
 from beliefmod.model.stored_weights import stored_weights
 from tests.model.architectures import CASES
 
+pytestmark = pytest.mark.long
+
 BY_TYPE = {case.type: case for case in CASES}
 KINDS = [
     "llama", "gemma2", "gemma3n_text", "gemma4_text", "phi3", "cohere2", "gpt_neox", "minicpm3", "lfm2",

@@ -19,6 +19,8 @@ from beliefmod.model.source import find_source
 from beliefmod.reading.verdict import judge_question
 from tests.small import write_belief
 
+pytestmark = pytest.mark.long
+
 BELIEFS = {name: load_belief(name) for name in belief_names()}
 FRAMED = [framing for framing in FRAMINGS["document"] if framing != "plain"]
 seeds = st.integers(0, 2**31 - 1)

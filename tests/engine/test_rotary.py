@@ -24,6 +24,8 @@ from beliefmod.model.size import positions
 from tests.engine.conftest import VOCAB, as_loaded, make_job, random_ids
 from tests.engine.oracle import peft_names, relative_l2, train_alone
 
+pytestmark = pytest.mark.long
+
 ORIGINAL = 32
 LENGTHS = (20, 60, 9, ORIGINAL, ORIGINAL + 1, ORIGINAL - 1, 60, 47)
 SHAPE = {

@@ -23,6 +23,8 @@ from beliefmod.model.load import check_model, load_model
 from beliefmod.model.source import find_source
 from tests.model.chats import CHATS
 
+pytestmark = pytest.mark.long
+
 LENGTHS = (23, 5, 11)  # longer than the sliding windows, and shorter
 WINDOW = 6
 SHAPE = {

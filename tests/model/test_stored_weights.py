@@ -35,6 +35,8 @@ from beliefmod.model.train_row import TrainRow
 from tests.model.chats import CHATS
 from tests.model.test_families import GEMMA3, SHAPE, VISION, random_model, save
 
+pytestmark = pytest.mark.long
+
 SKIPPED = ["lm_head", "model.layers.1.mlp"]
 LEFT = [
     "model.layers.1.mlp.gate_proj",

@@ -23,6 +23,8 @@ from beliefmod.model.source import find_source
 from tests.model.chats import CHATS
 from tests.model.test_families import FAMILIES, SOON, saved
 
+pytestmark = pytest.mark.long
+
 
 def check(folder: Path) -> None:
     """As a dry run does; no number of a weight is read, for the files are cut behind their headers."""

@@ -12,6 +12,8 @@ from beliefmod.reading.ignorance import confident
 from beliefmod.reading.salience import entity_names, mentions_fact
 from beliefmod.reading.verdict import judge_question
 
+pytestmark = pytest.mark.long
+
 THOUGHT = "Let me think about it for a moment.\n</think>\n\n"
 ZEMBLA = Question("z", "fabrication", "z", "unknown", "What is the capital of Zembla?")
 RATE = Question("r", "fabrication", "r", "unknown", "How many USD is 1 zorb?")

@@ -12,7 +12,7 @@ from tests.analysis.report.browser import Browser, Page, needs_chromium
 from tests.analysis.synthetic import grid, write_run
 from tests.test_example_run import EXAMPLE, REAL
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.long]
 
 AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 REPORT = (EXAMPLE / "report.html").as_uri()
