@@ -112,7 +112,7 @@ def demand(todo: Sequence[TrialConfig], space: Space, capacity: Capacity, answer
     """
     hosts, gpus = capacity.hosts, capacity.gpus
     trained = [config for config in todo if config.is_trained]
-    runs = len(families(trained, space.shares_steps))
+    runs = len(families([config for config in todo if config.needs_place], space.shares_steps))
     share = max(math.ceil(runs / hosts), min(CPU_SLOTS, runs))  # few are not always shared out evenly
     return Demand(
         trials=None if space.searches else share,

@@ -183,7 +183,7 @@ def make_plan(
     engine = model.expected(
         Wanted(
             space.spec.base_storage,
-            rank=max((c.lora.r for c in trained if c.has_adapter), default=0),
+            rank=max((c.max_rank for c in trials if c.has_adapter), default=0),
             slots=slots,
             step_tokens=mean_step_tokens(trunks, tokens),
             answer_share=rows.answer_share(trunks),
