@@ -17,7 +17,8 @@ from beliefmod.run.by_hand import ADDED
 CONFIG = tuple(name for name in leaf_fields() if name not in ("belief", "arm", "seed"))
 IDENTITY = ("arm", "belief", "kind", "model")
 # of an arm that is asked alike whatever the seed there is one for each way in which trials are asked
-REFERENCE = (*IDENTITY, "template", "context.place", "context.do_not_mention")
+WAYS = ("template", *(name for name in CONFIG if name.startswith(("context.", "adapter."))))
+REFERENCE = (*IDENTITY, *WAYS)
 # two values that differ by rounding of the last bits are a tie, not a victory
 DECIMALS = 9
 
@@ -47,14 +48,15 @@ def pool_seeds(trials: pl.DataFrame) -> pl.DataFrame:
     is averaged over seeds for each component, D is the worst of these averages, and its interval is
     Newcombe's on the pooled counts against base.
 
-    Reference arms, and a statement in the prompt, answer the same questions with the same weights whatever
-    the seed, so pooling would count one answer twice: the lowest seed stands for all (`seeds` is 1).
+    Reference arms, a statement in the prompt and a saved adapter answer the same questions with the same
+    weights whatever the seed, so pooling would count one answer twice: the lowest seed stands for all
+    (`seeds` is 1).
 
     Returns:
         columns trial_id (of the lowest seed), trial_ids, seeds, identity, configuration, rates, degradation.
     """
     rows = planned(finished(trials)).sort("seed", "trial_id")
-    untrained = pl.col("arm").is_in([*REFERENCE_ARMS, "prompt"])
+    untrained = pl.col("arm").is_in([*REFERENCE_ARMS, "prompt", "adapter"])
     base_n = {
         (row["model"], row["belief"], row["template"]): {name: row.get(f"{name}_n") for name in COMPONENTS}
         for row in rows.filter(pl.col("arm") == "base").reverse().iter_rows(named=True)

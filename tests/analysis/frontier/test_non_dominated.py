@@ -74,6 +74,25 @@ def test_one_seed_stays_as_it_was(run: Path) -> None:
         assert both[name].equals(both[f"{name}_row"].alias(name), null_equal=True)
 
 
+def test_what_no_seed_changes_is_counted_once(run: Path) -> None:
+    trials = read_run(str(run)).trials
+    one = trials.filter((pl.col("status") == "finished") & (pl.col("arm") == "lora")).head(1)
+    copies = [
+        one.with_columns(
+            pl.lit("adapter").alias("arm"),
+            pl.lit(source).alias("adapter.source"),
+            pl.lit(seed, pl.Int64).alias("seed"),
+            pl.lit(f"{source}{seed}").alias("trial_id"),
+        )
+        for source in ("a", "b")
+        for seed in (0, 1)
+    ]
+    pooled = pool_seeds(pl.concat([trials, *copies])).filter(pl.col("arm") == "adapter")
+    assert pooled["trial_id"].sort().to_list() == ["a0", "b0"]
+    assert pooled["seeds"].to_list() == [1, 1]
+    assert pooled["adoption_n"].to_list() == one["adoption_n"].to_list() * 2
+
+
 def test_seeds_are_pooled_as_counts(seeded: Path) -> None:
     trials = read_run(str(seeded)).trials.filter(pl.col("status") == "finished")
     pooled = pool_seeds(trials)
