@@ -39,7 +39,7 @@ def test_trials_run_away_from_the_head(tmp_path, monkeypatch):
     from ray.cluster_utils import Cluster
 
     monkeypatch.setattr(resources, "TRIALS_PER_CORE", 1)
-    monkeypatch.setattr(resources.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(resources, "granted_cores", lambda: 2)
     store = 80 * 2**20
     space, folder = trivial_space(TRIALS), RunFolder(str(tmp_path / "run"))
     folder.create()
