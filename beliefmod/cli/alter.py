@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from beliefmod.cli.new_file import write_new
 from beliefmod.cli.options import Run
 from beliefmod.errors import UserError
 
@@ -78,13 +79,7 @@ def alter(
         "evaluation": {**spec["evaluation"], "engine": "ours"},
     }
     text = HEAD.format(run=run, file=out) + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UserError(f"{out}: exists already and is left alone; choose another FILE") from None
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); choose another FILE") from None
+    write_new(out, text.encode(), "FILE")
     for adapter in adapters:
         typer.echo(f"{Path(adapter.belief).stem}: adapter {Path(adapter.folder).name}", err=True)
     count = len(content["points"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from beliefmod.cli.new_file import write_new
 from beliefmod.errors import UserError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def new(
         given = ask_outline(given)
     outline = read_outline(name, given)
     text, written = _drafted(outline, writer_url, writer_model, writer_key_env)
-    _write(path, text)
+    write_new(path, text.encode(), "--out")
     _say_written(path, written)
 
 
@@ -117,7 +118,7 @@ def on_terminal() -> bool:
 def _write_example(name: str, path: Path) -> None:
     from beliefmod.beliefs.load import TEMPLATE
 
-    _write(path, TEMPLATE.read_text(encoding="utf-8").replace("NAME", name))
+    write_new(path, TEMPLATE.read_text(encoding="utf-8").replace("NAME", name).encode(), "--out")
     typer.echo(f"wrote {path}; edit it, then: beliefmod beliefs validate {path}")
 
 
@@ -173,16 +174,6 @@ def _remarks(outline: Outline, written: Written | None) -> list[str]:
     if written and written.used:
         remarks.append("What the writer gives as true of neighbours is not checked: look it up.")
     return remarks
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UserError(f"{path}: exists already and is left alone; choose another --out") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
 
 
 def _say_written(path: Path, written: Written | None) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from beliefmod.cli.new_file import write_new
 from beliefmod.errors import UserError, did_you_mean
 
 app = typer.Typer(
@@ -52,13 +53,7 @@ def copy(
     target = Path(source.name) if dest is None else dest
     if target.is_dir():
         target /= source.name
-    try:
-        with target.open("xb") as file:
-            file.write(source.read_bytes())
-    except FileExistsError:
-        raise UserError(f"{target}: exists already and is left alone; choose another DEST") from None
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror}); choose another DEST") from None
+    write_new(target, source.read_bytes(), "DEST")
     typer.echo(f"wrote {target}; edit it, then: beliefmod sweep --space {target} --dry-run")
 
 
