@@ -68,7 +68,7 @@ def _measured(found: Findings) -> Told:
 def _table(belief: str, arms: Mapping[str, Sequence[Survival]]) -> Table:
     cells = tuple(
         (
-            label if one.round == 1 else "",
+            label,
             ROUNDS[one.round],
             wording.share(one.rate) if one.rate.value is not None else f"refused ({one.rate.n})",
             wording.share(one.opposed),
@@ -77,5 +77,11 @@ def _table(belief: str, arms: Mapping[str, Sequence[Survival]]) -> Table:
         for label, rounds in arms.items()
         for one in rounds
     )
-    header = ("arm", "", "still adopted, % [95 %]", "base argued for the prior", "base argued for the belief")
+    header = (
+        "arm",
+        "when",
+        "still adopted, % [95 %]",
+        "base argued for the prior",
+        "base argued for the belief",
+    )
     return Table(header, cells, f"{wording.sentence(belief)}: adopted answers that were debated.")
