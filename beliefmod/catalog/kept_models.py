@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from beliefmod.errors import UserError
+from beliefmod.user_files.file_lock import lock_exclusively
 
 FOLDER = "BELIEFMOD_CACHE"
 """The environment variable that names the cache folder."""
@@ -25,8 +25,6 @@ RECORD = "kept.json"
 """The last file written into a kept folder: sizes and hashes of the others, and where they come from."""
 _PART = ".part"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-# file systems that cannot lock say so with one of these; there two processes may do the same work twice
-_CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def cache_folder() -> Path:
@@ -167,16 +165,11 @@ def holding_lock(place: Path, what: str, say: Callable[[str], None]) -> Iterator
     """Hold the folder's lock; False where the file system has none. A process that dies lets go of it."""
     with open(f"{place}.lock", "ab") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock_exclusively(file, wait=False)
         except BlockingIOError:
             say(f"{what}: waiting for another process that is at it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _CANNOT_LOCK:
-                raise
-            yield False
-            return
-        yield True
+            locked = lock_exclusively(file)
+        yield locked
 
 
 def _remove_leftovers(place: Path) -> None:

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import json
-import logging
 import platform
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from beliefmod.cli.finding import Finding, either
+from beliefmod.cli.surroundings import bytecode, clusters, limits, ray_folder
 from beliefmod.errors import UserError
+from beliefmod.user_files.file_lock import lock_exclusively
 
-Status = Literal["ok", "warn", "fail"]
 GIB = 2**30
 MIN_DISK_GIB = 5
 MIN_MEMORY_GIB = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report. `fix` is "" when there is nothing to repair."""
-
-    status: Status
-    subject: str
-    found: str
-    fix: str = ""
 
 
 def doctor(
@@ -39,13 +30,17 @@ def doctor(
     ray: Annotated[bool, typer.Option("--ray", help="Also start a local Ray session (seconds).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check this machine: libraries, CPU, GPU, quantisation, disk, the bundled model. Exit 1 on a failure."""
+    """Check this machine: libraries, CPU, GPU, quantisation, disk, limits. Exit 1 on a failure."""
     subjects = {
         "python": python,
         "libraries": libraries,
         "machine": machine,
         "gpu": gpus,
         "nf4": nf4,
+        "bytecode": bytecode,
+        "limits": limits,
+        "temporary folder": ray_folder,
+        "clusters": clusters,
         "runs folder": lambda: runs_folder(runs),
         "bundled model": bundled_model,
         **({"ray session": ray_session} if ray else {}),
@@ -62,12 +57,6 @@ def doctor(
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     if any(finding.status == "fail" for finding in findings):
         raise typer.Exit(1)
-
-
-def _either(
-    good: bool, subject: str, found: str, otherwise: str, fix: str, status: Status = "fail"
-) -> Finding:
-    return Finding("ok", subject, found) if good else Finding(status, subject, otherwise, fix)
 
 
 def guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -91,7 +80,7 @@ def guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Findin
 def python() -> Iterator[Finding]:
     """The interpreter and the system."""
     found = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
-    yield _either(sys.version_info >= (3, 11), "python", found, found, "use Python 3.11 or newer")
+    yield either(sys.version_info >= (3, 11), "python", found, found, "use Python 3.11 or newer")
 
 
 def libraries() -> Iterator[Finding]:
@@ -117,7 +106,7 @@ def libraries() -> Iterator[Finding]:
         # a local build such as 2.13.0+cpu fulfils what 2.13.0 does
         fulfilled = requirement.specifier.contains(installed, prereleases=True)
         wanted_too = f"{installed}, wanted {requirement.specifier}"
-        yield _either(fulfilled, requirement.name, installed, wanted_too, fix)
+        yield either(fulfilled, requirement.name, installed, wanted_too, fix)
 
 
 def machine() -> Iterator[Finding]:
@@ -128,7 +117,7 @@ def machine() -> Iterator[Finding]:
     total, free = granted_memory()
     text = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
     fix = f"close other programs; a run of the bundled model wants {MIN_MEMORY_GIB} GiB"
-    yield _either(free >= MIN_MEMORY_GIB * GIB, "memory", text, text, fix, "warn")
+    yield either(free >= MIN_MEMORY_GIB * GIB, "memory", text, text, fix, "warn")
 
 
 def gpus() -> Iterator[Finding]:
@@ -165,7 +154,7 @@ def nf4() -> Iterator[Finding]:
     on_gpu = (("cuda", "float32"), ("cuda", "bfloat16")) if torch.cuda.is_available() else ()
     for device, dtype in (("cpu", "float32"), *on_gpu):
         test = nf4_test(device, dtype)
-        yield _either(
+        yield either(
             test.right,
             f"nf4 on {device}" + (" in bf16" if dtype == "bfloat16" else ""),
             "training and answers match the dequantised product",
@@ -178,7 +167,7 @@ def nf4() -> Iterator[Finding]:
         if not test.guard_needed:
             yield Finding("ok", "nf4 guard", "not needed: evaluation leaves NF4 weights alone here")
             continue
-        yield _either(
+        yield either(
             test.works,
             "nf4 guard",
             "needed (bitsandbytes repacks for AVX512-BF16 here), and it holds",
@@ -199,16 +188,19 @@ def runs_folder(runs: str) -> Iterator[Finding]:
     while not folder.exists():
         folder = folder.parent
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            locks = lock_exclusively(file)
     except OSError as error:
         fix = "give a folder you may write to with --runs (and with --out to sweep)"
         yield Finding("fail", "runs folder", f"{runs} cannot be written ({error.strerror})", fix)
         return
+    if not locks:
+        fix = "see to it yourself that no two commands work on one run, or give another folder with --runs"
+        yield Finding("warn", "locks", f"the file system of {runs} has none", fix)
     free = shutil.disk_usage(folder).free / GIB
     text = f"{runs} can be written, {free:.0f} GiB free"
     fix = f"free some space; {MIN_DISK_GIB} GiB is comfortable"
-    yield _either(free >= MIN_DISK_GIB, "runs folder", text, text, fix, "warn")
+    yield either(free >= MIN_DISK_GIB, "runs folder", text, text, fix, "warn")
 
 
 def bundled_model() -> Iterator[Finding]:
@@ -229,17 +221,14 @@ def ray_session() -> Iterator[Finding]:
     """Start a local Ray session, run one task in it, stop it. Takes seconds."""
     import ray
 
+    from beliefmod.fleet.cluster import session
+
     start = time.monotonic()
     # "local": a session of its own also where somebody else's cluster runs on this machine
-    ray.init(
-        address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
-    )
-    try:
+    with session("local", "beliefmod-doctor", dashboard=False):
         answer = ray.get(ray.remote(_task).remote(), timeout=120)
-    finally:
-        ray.shutdown()
     found = f"a local session ran a task in {time.monotonic() - start:.0f} s"
-    yield _either(
+    yield either(
         answer == 42, "ray session", found, found, "see the files under /tmp/ray/session_latest/logs"
     )
 

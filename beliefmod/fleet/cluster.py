@@ -6,20 +6,21 @@ import logging
 import os
 import secrets
 import shutil
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray._raylet import AuthenticationTokenLoader  # pyright: ignore[reportAttributeAccessIssue]
 from ray.job_config import JobConfig
 
 from beliefmod.capacity.granted import local_ray_resources
 from beliefmod.errors import StorageTrouble, UserError
+from beliefmod.fleet.cluster_address import check_address, no_answer
 from beliefmod.fleet.ray_node import OBJECT_STORE_BYTES
-from beliefmod.fleet.socket_folder import short_temp_dir
+from beliefmod.fleet.socket_folder import can_be_written, usable_temp_dir
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -47,15 +48,15 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     at the end.
 
     Yields:
-        the resources that the cluster has or may grow to, and the dashboard's URL:
-        `{"CPU": 2.0, "dashboard": "127.0.0.1:8265"}`.
+        the resources that the cluster has or may grow to, and where its dashboard is, in words:
+        `{"CPU": 2.0, "dashboard": "http://127.0.0.1:8265"}`; "" without one.
 
     Raises:
         UserError: no cluster answers at the address.
     """
     address = None if address == "local" else address
     if address is not None:
-        _check_answers(address)
+        check_address(address)
     logs, clean = None, False  # after an error of ours Ray's logs are evidence, else they are rubbish
     token = own_token(os.environ, Path.home()) if address is None else {}
     before = {name: os.environ.get(name) for name in {**TUNE_QUIET, **token}}
@@ -73,23 +74,24 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
             "object_store_memory": OBJECT_STORE_BYTES,
         }
         options |= local_ray_resources()
-        if short := short_temp_dir():
-            options["_temp_dir"] = short
+        if elsewhere := usable_temp_dir():
+            options["_temp_dir"] = elsewhere
     else:
         options["address"] = address
     try:
         context = _connected(options)
         if address is None:
             logs = context.address_info["session_dir"]
-        yield {**within_reach(ray.cluster_resources()), "dashboard": context.dashboard_url}
+        yield {
+            **within_reach(ray.cluster_resources()),
+            "dashboard": _dashboard(context.dashboard_url, kept=not token),
+        }
         clean = True
     except (UserError, StorageTrouble, KeyboardInterrupt):
         clean = True
         raise
     except ConnectionError as error:
-        raise UserError(
-            f"--address (or RAY_ADDRESS) {address}: no Ray cluster answers ({error}); start one with ray up"
-        ) from None
+        raise no_answer(str(address), error) from None
     finally:
         ray.shutdown()
         if logs is not None and clean:
@@ -105,6 +107,24 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
             AuthenticationTokenLoader.instance().reset_cache()
 
 
+def _dashboard(address: str | None, kept: bool) -> str:
+    """Where a browser finds the dashboard, and where its user the token that it asks for, if it does.
+
+    Args:
+        address: host:port, without a dashboard none. kept: whether the token is where `ray` finds it.
+    """
+    if not address:
+        return ""
+    if not is_token_auth_enabled():
+        return f"http://{address}"
+    token = (
+        "its token: ray get-auth-token"
+        if kept
+        else "its token is not kept; set RAY_AUTH_TOKEN to one of yours"
+    )
+    return f"http://{address} ({token})"
+
+
 def own_token(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     """What to add to the environment before Ray starts: nothing where a token is given or can be kept.
 
@@ -114,8 +134,7 @@ def own_token(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     kept = home / ".ray" / "auth_token"
     if any(environ.get(name) for name in TOKEN_SOURCES) or os.access(kept, os.R_OK):
         return {}
-    there = next(folder for folder in (kept.parent, *kept.parents) if folder.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    if can_be_written(kept.parent):
         return {}
     return {TOKEN_SOURCES[0]: secrets.token_hex(32)}
 
@@ -164,16 +183,3 @@ def within_reach(resources: Mapping[str, float]) -> dict[str, float]:
     """
     gpus = max(resources.get("GPU", 0.0), resources.get(GPUS_TO_COME, 0.0))
     return {**resources, "GPU": gpus} if gpus else dict(resources)
-
-
-def _check_answers(address: str) -> None:
-    """Ray itself retries a dead address for minutes; a connection that is refused is known at once."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
-        return  # "auto": Ray looks for a cluster on this machine and says so if there is none
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"--address (or RAY_ADDRESS) {address}: no Ray cluster answers ({error}); start one with ray up"
-        ) from None

@@ -60,16 +60,19 @@ class Progress(NotPickled, tune.Callback):
         self._console.print(Text(line, style="yellow"), soft_wrap=True)
 
     def announce(self, dashboard: str | None, capacity: Capacity) -> None:
-        """The hosts are ready: say what is about to run and where to watch it."""
+        """The hosts are ready: say what is about to run and where to watch it.
+
+        Args:
+            dashboard: where it is, in words, if there is one.
+        """
         self.tally.since, self.tally.hosts = time.monotonic(), capacity.hosts
         if not self.quiet:
             unchosen = self.tally.unchosen
             trials = len(self.tally.configs) + unchosen
             line = f"{trials} trials on {capacity.hosts} hosts with {capacity.slots_in_words} slots each"
             line += f", {unchosen} of them to be chosen as the sweep goes" if unchosen else ""
-            self._console.print(
-                line + (f"; dashboard: http://{dashboard}" if dashboard else ""), highlight=False
-            )
+            line += f"; dashboard: {dashboard}" if dashboard else ""
+            self._console.print(line, highlight=False, soft_wrap=True)
             if not unchosen:
                 steps = sharing(self.tally.configs.values(), self.tally.share)
                 self._console.print(f"optimiser steps: {steps}", highlight=False)

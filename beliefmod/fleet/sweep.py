@@ -182,6 +182,7 @@ def run_sweep(
 def _shown_as_running(folder: RunFolder) -> Iterator[None]:
     """Let the manifest say so, also of a run that is gone on with; where nothing can run it says that."""
     seal_session(folder)
+    folder.delete(HEARTBEATS)  # of an earlier session, which would pass for newer if the clock was set back
     update_manifest(folder, status="running", session_started_at=now())
     try:
         yield

@@ -40,6 +40,7 @@ class Heartbeat:
         work: the engine's counters; `look`: the trials that run, and how many wait.
         show: is given every state that is written.
         asked: how far it has come with its questions.
+        clock: in seconds, for what took how long: the time of day may jump.
     """
 
     folder: RunFolder
@@ -54,9 +55,11 @@ class Heartbeat:
     show: Callable[[Mapping[str, Any]], None] | None = None
     ready_at: float = field(default_factory=time.time)
     asked: Callable[[], Asked] = Asked
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._before = (self.ready_at, self._counts())
+        self._ready = self.clock()
+        self._before = (self._ready, self._counts())
         self._writing, self._closed = threading.Lock(), False
 
     def write(self, closed: bool = False) -> None:
@@ -69,16 +72,16 @@ class Heartbeat:
             if self._closed:
                 return
             self._closed = closed
-            state = self.state(time.time(), closed)
+            state = self.state(closed)
             if self.show is not None:
                 self.show(state)
             with suppress(OSError, StorageTrouble):
                 self.folder.write_json(state, FOLDER, f"{self.host}.json")
 
-    def state(self, now: float, closed: bool = False) -> dict[str, Any]:
-        """What is written. now: in seconds since 1970."""
+    def state(self, closed: bool = False) -> dict[str, Any]:
+        """What is written."""
         trials, waiting = ([], 0) if closed else self.look()
-        then, before = self._before
+        now, (then, before) = self.clock(), self._before
         counts, seconds = self._counts(), max(now - then, 1e-3)
         self._before = (now, counts)
         rates = {name: round((counts[name] - before[name]) / seconds, 1) for name in COUNTED}
@@ -88,13 +91,13 @@ class Heartbeat:
             "device": self.device,
             "started_at": self.started_at,
             "ready_at": self.ready_at,
-            "written_at": now,
+            "written_at": time.time(),
             "closed": closed,
             "slots": self.slots,
             "occupied": sum(trial.state == "training" for trial in trials),
             "waiting": waiting,
             "tokens_per_second": rates,
-            "fraction": self._fraction(now),
+            "fraction": self._fraction(now - self._ready),
             "asked": asdict(Asked() if closed else self.asked()),
             "trials": [asdict(trial) for trial in trials],
         }
@@ -102,8 +105,9 @@ class Heartbeat:
     def _counts(self) -> dict[str, int]:
         return {name: getattr(self.work, counter) for name, counter in COUNTED.items()}
 
-    def _fraction(self, now: float) -> float:
-        wall = max(now - self.started_at, 1.0)
+    def _fraction(self, at_work: float) -> float:
+        loading = max(self.ready_at - self.started_at, 0.0)
+        wall = max(loading + at_work, 1.0)
         return limit(self.work, self.model, self.machine, wall)["fraction"]
 
 

@@ -144,6 +144,8 @@ def status(
         heartbeats: of the newest session. now: in seconds since 1970.
         share: whether trials that differ only in epochs are one run.
     """
+    # a clock that was set back, or is behind the hosts', would make times negative
+    now = max(now, *(heartbeat["written_at"] for heartbeat in heartbeats), 0.0)
     alive = _alive(heartbeats, now)
     labels = {config.trial_id: config.label for config in trials}
     running = [
@@ -247,14 +249,12 @@ def _worked(manifest: Mapping[str, Any], heartbeats: Sequence[Mapping[str, Any]]
     if not heartbeats or (counted and manifest.get("status") in ("finished", "interrupted")):
         return counted
     until = now or max(heartbeat["written_at"] for heartbeat in heartbeats)
-    return counted + until - heartbeats[0]["started_at"]
+    return counted + max(0.0, until - heartbeats[0]["started_at"])
 
 
 def _host(heartbeat: Mapping[str, Any], now: float) -> HostState:
     names = ("host", "machine", "device", "slots", "occupied", "waiting", "tokens_per_second", "fraction")
-    return HostState(
-        *(heartbeat[name] for name in names), quiet_seconds=max(0.0, now - heartbeat["written_at"])
-    )
+    return HostState(*(heartbeat[name] for name in names), quiet_seconds=now - heartbeat["written_at"])
 
 
 def state_of(folder: RunFolder) -> State:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import socket
@@ -12,10 +10,9 @@ from contextlib import contextmanager, suppress
 
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.run.folder import RunFolder
+from beliefmod.user_files.file_lock import lock_exclusively
 
 LOCK = ".lock"
-# file systems that cannot lock say so with one of these; there the user has to take care
-_CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextmanager
@@ -56,11 +53,7 @@ def _locked(path: str) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in _CANNOT_LOCK:
-                    raise
+            lock_exclusively(file, wait=False)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file), os.stat(path)):
                     return file

@@ -76,18 +76,25 @@ def test_a_full_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert finding.status == "warn" and finding.fix
 
 
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checks, "lock_exclusively", lambda file: False)
+    locks, _ = checks.runs_folder(str(tmp_path))
+    assert (locks.status, locks.subject) == ("warn", "locks") and "no two commands" in locks.fix
+
+
 def test_a_remote_runs_folder_is_written_to():
     (finding,) = checks.runs_folder("memory://doctor-test/runs")
     assert finding.status == "ok"
 
 
 def test_exit_codes_and_json(monkeypatch: pytest.MonkeyPatch):
-    for name in ("libraries", "machine", "gpus", "nf4", "bundled_model"):
+    around = ("bytecode", "limits", "ray_folder", "clusters")
+    for name in ("libraries", "machine", "gpus", "nf4", *around, "bundled_model"):
         monkeypatch.setattr(checks, name, lambda: iter([checks.Finding("warn", "x", "y", "z")]))
     result = CliRunner().invoke(app, ["doctor", "--json"])
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert [finding["subject"] for finding in found] == ["python", "x", "x", "x", "x", "runs folder", "x"]
+    assert [finding["subject"] for finding in found] == ["python", *8 * ["x"], "runs folder", "x"]
     monkeypatch.setattr(checks, "gpus", lambda: iter([checks.Finding("fail", "gpu", "gone", "buy one")]))
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1

@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from beliefmod.errors import UserError
-from beliefmod.fleet.cluster import STARTING_ATTEMPTS, session
+from beliefmod.fleet.cluster import STARTING_ATTEMPTS, _dashboard, session
 
 LATE = "The current node timed out during startup. This could happen because some of the raylet failed"
 
@@ -60,3 +60,28 @@ def test_other_errors_are_not_tried_again(monkeypatch):
     with pytest.raises(RuntimeError, match="something else"):
         enter(monkeypatch, starts)
     assert starts.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("asks", "kept", "words"),
+    [
+        (False, True, "http://127.0.0.1:8265"),
+        (True, True, "http://127.0.0.1:8265 (its token: ray get-auth-token)"),
+        (True, False, "http://127.0.0.1:8265 (its token is not kept; set RAY_AUTH_TOKEN to one of yours)"),
+    ],
+)
+def test_where_the_dashboard_is_comes_with_how_to_get_its_token(monkeypatch, asks, kept, words):
+    monkeypatch.setattr("beliefmod.fleet.cluster.is_token_auth_enabled", lambda: asks)
+    assert _dashboard("127.0.0.1:8265", kept) == words
+    assert _dashboard("", kept) == _dashboard(None, kept) == ""
+
+
+def test_ray_is_started_here_though_another_one_could_be_joined(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    given: dict = {}
+    start = Starts()
+    monkeypatch.setattr(ray, "init", lambda **options: given.update(options) or start(**options))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    for address in (None, "local"):
+        with session(address, "name", dashboard=False):
+            assert given.pop("address") == "local"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,10 +13,10 @@ from beliefmod.errors import UserError
 from beliefmod.run.folder import ADAPTERS, RunFolder
 from beliefmod.run.row_index import chunks
 from beliefmod.run.seal.hash_chain import Chain, Entry, lines, link_all, read_chain
+from beliefmod.user_files.file_lock import lock_exclusively
 
 FOLDER, CHAIN, PLAN = "seal", "chain.jsonl", "plan.json"
 NAME = f"{FOLDER}/{CHAIN}"
-CANNOT_LOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 def is_sealed(folder: RunFolder) -> bool:
@@ -89,11 +87,7 @@ def files_below(folder: RunFolder, *names: str) -> list[str]:
 def _append_here(path: str, url: str, facts: Sequence[Mapping[str, Any]]) -> Entry:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:  # as for the run's own lock: such file systems leave it to the user
-            if error.errno not in CANNOT_LOCK:
-                raise
+        lock_exclusively(file)
         last, end = _last_entry(file, url)
         file.truncate(end)
         entries = link_all(last, facts)
