@@ -21,7 +21,7 @@ from tests.finished_run import small_space
 
 BWRAP = shutil.which("bwrap")
 SHARED_MEMORY = 64 * 2**20
-CONFINED = (*(str(BWRAP), "--unshare-user", "--unshare-pid", "--unshare-net"),
+CONFINED = (*(str(BWRAP), "--unshare-user", "--unshare-pid", "--as-pid-1", "--unshare-net"),
             *("--uid", "1000", "--gid", "1000"), *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
             *("--size", str(SHARED_MEMORY), "--tmpfs", "/dev/shm"))  # fmt: skip
 ROOT = Path(__file__).parents[2]
