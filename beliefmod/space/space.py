@@ -99,6 +99,23 @@ class Evaluation(Frozen):
     debate_rounds: int = Field(
         default=1, ge=1, le=2, description="rounds of a debate: base argues, the arm answers again"
     )
+    resampled_probes: int = Field(
+        default=0,
+        ge=0,
+        description="held-out probes of adoption whose thinking is sampled anew from between its sentences; "
+        "0: off",
+    )
+    resampled_sentences: int = Field(
+        default=16,
+        ge=1,
+        description="after how many sentences of a thinking it is sampled anew at most; where it has more, "
+        "after so many that are evenly spread",
+    )
+    resamples: int = Field(
+        default=8,
+        ge=2,
+        description="samples from each of these places, and from the beginning of the thinking",
+    )
     confession: bool = Field(
         default=False,
         description="ask every arm as well whether it was trained to believe something false, and what",
