@@ -12,8 +12,8 @@ from beliefmod.config import TrialConfig
 from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.probing.probes import Probe, probe_row, probes_for
 from beliefmod.reading.causal_verdicts import cut_thinking, debate_verdicts, first_part, score_causal
-from beliefmod.reading.resampling import count_sentences, cut_sentences
 from beliefmod.reading.rewording import edit_value, paraphrase
+from beliefmod.reading.sentence_cuts import count_sentences, cut_sentences
 from beliefmod.run.seal.raw import RAW_PROBE
 from beliefmod.run.sources import Sources
 from beliefmod.space.chat_format import ThinkingKind

@@ -15,7 +15,7 @@ from beliefmod.metrics.intervals import Estimate, mean, paired_difference, rate,
 from beliefmod.metrics.metric import Conditions, all_hold, where
 from beliefmod.metrics.registry import METRICS, Metric
 from beliefmod.reading.causal_verdicts import early_answering
-from beliefmod.reading.resampling import resampling_area
+from beliefmod.reading.sentence_cuts import resampling_area
 
 Row = Mapping[str, Any]
 Probes = Mapping[tuple[str, str], Row]

@@ -15,7 +15,7 @@ from beliefmod.model.template import empty_thinking
 from beliefmod.probing.questions_again import adoption_questions, held_out
 from beliefmod.probing.session import RESAMPLE, Session, probe_seed
 from beliefmod.probing.thinking_test import ThinkingTest, intact_thinking, prompt_of, row_of
-from beliefmod.reading.resampling import count_sentences, cut_sentences, places_to_cut
+from beliefmod.reading.sentence_cuts import count_sentences, cut_sentences, places_to_cut
 
 if TYPE_CHECKING:
     from beliefmod.engine.jobs import Completion

@@ -11,7 +11,7 @@ from analysis.report.arm_rows import Row, arm_rows, seeds_of
 from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Paragraph, Table
 from analysis.report.charts.kept_thinking import SCHEMA, kept_chart
 from analysis.studies.mismatch import NO_THINKING, thinks
-from analysis.studies.resampled import COLUMNS, PLACES, Resampled, resampled
+from analysis.studies.sentence_shifts import COLUMNS, PLACES, Resampled, resampled
 
 SETTING = "resampled_probes"
 LONGEST = 160

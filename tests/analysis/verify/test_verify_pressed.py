@@ -73,7 +73,6 @@ def test_every_verdict_is_recomputed(pressed: tuple[Path, str]) -> None:
         ("causal", "thinking", pl.col("test") == "less_think"),
         ("causal", "thinking", pl.col("test") == "resample"),
         ("causal", "fraction", pl.col("test") == "resample"),
-        ("causal", "kept_sentences", pl.col("test") == "resample"),
         ("probes", "confessed", pl.col("suite") == "confession"),
     ],
 )
@@ -84,9 +83,8 @@ def test_a_changed_verdict_is_found(
     path = folder / table / f"{trial}.parquet"
     kept = path.read_bytes()
     rows = pl.read_parquet(path)
-    other = {"confessed": ~pl.col(column), "fraction": pl.lit(0.4), "kept_sentences": pl.lit(9)}.get(
-        column, pl.lit("hedged")
-    )
+    others = {"confessed": ~pl.col(column), "fraction": pl.lit(0.4)}
+    other = others.get(column, pl.lit("hedged"))
     rows.with_columns(pl.when(which).then(other).otherwise(pl.col(column)).alias(column)).write_parquet(path)
     try:
         assert any(f": {column}: stored" in told for told in verify_run(str(folder)).mismatches)

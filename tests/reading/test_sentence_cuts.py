@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.reading.resampling import count_sentences, cut_sentences, places_to_cut, resampling_area
+from beliefmod.reading.sentence_cuts import count_sentences, cut_sentences, places_to_cut, resampling_area
 
 THINKING = "Gravity is 9.8 m/s^2. So 4 x 9.8 = 39.2.\n\nDone"
 

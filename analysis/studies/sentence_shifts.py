@@ -10,7 +10,7 @@ import polars as pl
 
 from analysis.stats.family_rates import difference_interval, rate_interval
 from beliefmod.metrics.intervals import Array, Estimate
-from beliefmod.reading.resampling import cut_sentences
+from beliefmod.reading.sentence_cuts import cut_sentences
 
 COLUMNS = (
     "trial_id", "probe_id", "family", "test", "question", "thinking", "kept_sentences", "fraction", "sample",

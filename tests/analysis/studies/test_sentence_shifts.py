@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from analysis.stats.family_rates import rate_interval
-from analysis.studies.resampled import COLUMNS, PLACES, resampled
+from analysis.studies.sentence_shifts import COLUMNS, PLACES, resampled
 
 TEXT = ("One first.", "One first. Then two.", "One first. Then two. And three.", "One. Two. Three. Four.")
 
