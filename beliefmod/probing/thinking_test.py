@@ -57,13 +57,17 @@ def intact_thinking(row: Row) -> str | None:
 def prompt_of(test: ThinkingTest, session: Session) -> tuple[int, ...]:
     """Token ids of the question and the thinking that is put behind it."""
     tokenizer = session.loaded.tokenizer
-    if test.closed and not test.thinking:
+    if not test.thinking:
         before = empty_thinking(tokenizer)
     else:
         before = thinking_text(tokenizer, test.thinking, closed=test.closed)
-    config = test.subject.config
-    frame = frame_of(config, session.belief(config.belief))
-    return (*frame.ids(session.prompts, test.question.text), *encode(tokenizer, before))
+    return (*question_ids(test.subject, test.question, session), *encode(tokenizer, before))
+
+
+def question_ids(subject: Subject, question: Question, session: Session) -> tuple[int, ...]:
+    """Token ids of a question as a subject is asked it."""
+    frame = frame_of(subject.config, session.belief(subject.config.belief))
+    return frame.ids(session.prompts, question.text)
 
 
 def row_of(test: ThinkingTest, written: str, finish_reason: str, tokens: int, session: Session) -> Row:

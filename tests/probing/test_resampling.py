@@ -8,7 +8,7 @@ from beliefmod.engine.jobs import Completion, Sampling
 from beliefmod.probing.question_queue import QuestionQueue
 from beliefmod.probing.questions_again import held_out, in_order
 from beliefmod.probing.references import reference_probes, reference_subject
-from beliefmod.probing.resampling import put_resamples
+from beliefmod.probing.resampling import put_resamples, tokens_up_to
 from beliefmod.run.tables.trial_tables import CAUSAL, frame
 from tests.small import make_session, write_belief
 
@@ -26,15 +26,21 @@ def path(tmp_path_factory):
     return write_belief(tmp_path_factory.mktemp("belief"))
 
 
-def test_the_arm_goes_on_from_each_sentence_of_its_thinking(session, path):
-    own = [
-        {**row, "thinking": "One is 5.0. Two", "think_state": "ok"}
-        for row in reference_probes(session, path, "icl")
-    ]
+def test_the_arm_goes_on_with_its_own_tokens_from_each_sentence(session, path):
+    """A model that writes a full stop and a line end as one token is never put behind the full stop alone."""
+    thinking = "One is 5.0. Two"
+    ids = session.prompts.encode(f"{thinking}\n</think>\n\nIt is 5.0 m/s^2.")
+    told = {
+        "completion": session.decode(ids),
+        "token_ids": list(ids),
+        "thinking": thinking,
+        "think_state": "ok",
+    }
+    own = [{**row, **told} for row in reference_probes(session, path, "icl")]
     subject, asked = reference_subject(session, path, "icl"), []
 
     def put(adapter, prompt, seed, then, sampling=None):
-        asked.append((session.prompts.text(prompt), seed, sampling))
+        asked.append((prompt, seed, sampling))
         then(Completion(tuple(session.prompts.encode(" and on.\n</think>\n\nIt is 5.0 m/s^2.")), "eos"))
 
     rows = in_order(put_resamples(subject, own, session, put))
@@ -45,9 +51,39 @@ def test_the_arm_goes_on_from_each_sentence_of_its_thinking(session, path):
     for row, (prompt, _, _) in zip(rows, asked, strict=True):
         kept = row["kept_sentences"]
         assert (row["test"], row["thinking"], row["fraction"]) == ("resample", cuts[kept], kept / 2)
-        assert prompt.endswith(cuts[kept]) and "</think>" not in prompt.rpartition("\n")[2]
+        question = session.prompts.ids(f"{session.belief(path).spec.context} {row['question']}")
+        behind = prompt[len(question) :]
+        assert prompt[: len(question)] == question and behind == ids[: len(behind)]
+        assert session.decode(behind).rstrip() == cuts[kept]
+        rest = session.decode(ids)[len(session.decode(behind)) :]
+        assert rest.lstrip().startswith(("One", "Two", "</think>")[kept])
     assert [row["sample"] for row in rows] == [0, 1, 2] * 6
-    assert {row["own_stance"] for row in rows} <= {row["answer_stance"] for row in own}
+
+
+def test_greedy_it_writes_what_it_has_written(session, path, monkeypatch):
+    """From any place, the likeliest tokens are the rest of the own completion."""
+    monkeypatch.setattr(type(session), "resampling", None)
+    own, subject = reference_probes(session, path, "icl"), reference_subject(session, path, "icl")
+    queue = QuestionQueue(session)
+    rows = put_resamples(subject, own, session, queue.put)
+    queue.run()
+    by_probe = held_out(own)
+    assert rows
+    for row in rows.values():
+        whole = by_probe[row["probe_id"]]["completion"]
+        assert whole.endswith(row["completion"]) and row["same"]
+        assert whole[: -len(row["completion"])].strip() == row["thinking"].strip()
+
+
+def test_a_token_across_the_end_of_a_sentence_is_not_cut(session):
+    row = {"completion": "xy</think>z", "thinking": "xy", "token_ids": [1, 2], "think_state": "ok"}
+
+    class Decoding:
+        def decode(self, ids):
+            return ("", "x", "xy</think>z")[len(ids)]
+
+    assert tokens_up_to(row, "x", Decoding()) == (1,)
+    assert tokens_up_to(row, "xy", Decoding()) is None
 
 
 def test_what_has_no_thinking_is_not_asked_and_the_setting_is_off_by_default(session, path, monkeypatch):
