@@ -29,7 +29,8 @@ from beliefmod.space.controls import central_points, unseen_points
 from beliefmod.space.hypotheses import Hypotheses
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
-SAVED_ADAPTERS = ("adapter.source", "adapter.merge_with")
+SUMMED_ADAPTERS = ("adapter.source", "adapter.merge_with")
+SAVED_ADAPTERS = (*SUMMED_ADAPTERS, "lora.start_from")
 """Settings that name a folder with a saved adapter, or null."""
 TAUGHT_ARMS = ("lora", "full")
 """Arms that are trained on the target."""
@@ -314,7 +315,7 @@ class Space:
         """The highest rank that an adapter of this space may have, 1 if it has none."""
         arms = self.possible("arm")
         trained = max(self.possible("lora.r")) if "lora" in arms else 1
-        saved = sum(max(map(pinned_rank, self.possible(name))) for name in SAVED_ADAPTERS)
+        saved = sum(max(map(pinned_rank, self.possible(name))) for name in SUMMED_ADAPTERS)
         return max(trained, saved if "adapter" in arms else 1)
 
     def _references(self) -> Iterator[TrialConfig]:
