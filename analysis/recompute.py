@@ -13,6 +13,7 @@ from beliefmod.metrics.registry import COMPONENTS, METRICS
 from beliefmod.probing.probes import Probe, probe_row, probes_for
 from beliefmod.reading.causal_verdicts import cut_thinking, debate_verdicts, first_part, score_causal
 from beliefmod.reading.rewording import edit_value, paraphrase
+from beliefmod.reading.sentence_cuts import count_sentences, cut_sentences
 from beliefmod.run.seal.raw import RAW_PROBE
 from beliefmod.run.sources import Sources
 from beliefmod.space.chat_format import ThinkingKind
@@ -20,6 +21,7 @@ from beliefmod.space.space import AnsweringEngine
 
 Row = Mapping[str, Any]
 TOLERANCE = 1e-9
+_NOT_SAMPLED = {"kept_sentences": None, "sample": None}
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def debate_again(
         opened_by=opened_by,
     )
     about = {"family": question.family, "tier": question.tier, "question": question.text}
-    return {**row, **about, "thinking": None, "edited_to": None, "fraction": None, **verdicts}
+    return {**row, **about, "thinking": None, "edited_to": None, "fraction": None, **_NOT_SAMPLED, **verdicts}
 
 
 def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: Row | None) -> dict[str, Any]:
@@ -156,6 +158,7 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
     """
     spec, test = belief.spec, row["test"]
     rival, edited_to = None, None
+    fraction = row["fraction"] if test == "truncate" else None
     if test == "edit":
         value = third_value(spec)
         rival = None if value is None else counterfactual(spec, question, value)
@@ -169,11 +172,14 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
         thinking = None if other is None else other["thinking"]
     elif test == "less_think":
         thinking = first_part(own["thinking"])
+    elif test == "resample":
+        thinking, fraction = _kept(own["thinking"], row["kept_sentences"])
     else:
         thinking = "" if test in ("blank", "zero_think") else None
     before = row["thinking"] or ""
-    # only an edited thinking is left open, for the model to go on with
-    whole = f"{before}{row['completion']}" if test == "edit" else f"{before}\n</think>\n\n{row['completion']}"
+    # these are left open, for the model to go on with
+    opened = test in ("edit", "resample")
+    whole = f"{before}{row['completion']}" if opened else f"{before}\n</think>\n\n{row['completion']}"
     verdict = score_causal(question, spec, whole, own, finish_reason=row["finish_reason"], rival=rival)
     return {
         **row,
@@ -182,6 +188,8 @@ def causal_again(row: Row, question: Question, belief: Belief, own: Row, other: 
         "question": question.text,
         "thinking": thinking,
         "edited_to": edited_to,
+        "fraction": fraction,
+        **(_NOT_SAMPLED if test != "resample" else {}),
         **verdict,
     }
 
@@ -192,6 +200,14 @@ def effort(probes: Sequence[Row], causal: Sequence[Row], steps: Sequence[Row]) -
     if steps:
         found |= {"steps": len(steps), "final_loss": max(steps, key=lambda row: row["step"])["loss"]}
     return found
+
+
+def _kept(thinking: str, kept: int | None) -> tuple[str | None, float | None]:
+    """The first so many sentences of a thinking, and their share of all; None where it has fewer."""
+    count = count_sentences(thinking)
+    if kept is None or not 0 <= kept <= count or not count:
+        return None, None
+    return cut_sentences(thinking, kept), kept / count
 
 
 def _short(value: Any) -> str:

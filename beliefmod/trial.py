@@ -29,6 +29,7 @@ from beliefmod.probing.quick_damage import quick_damage
 from beliefmod.probing.references import ask_references, reference_probes
 from beliefmod.probing.untrained import prepare_untrained
 from beliefmod.run.by_hand import words_of
+from beliefmod.run.source_adapters import source_adapter
 from beliefmod.run.trace_files import supplied_traces
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
     )
     questions = [question for example in examples for question in example.questions]
     rewards = Rewards(config, belief, questions, session.decode, session.opened_by)
+    begins = config.lora.start_from
     job = AdapterJob(
         config.trial_id,
         config,
@@ -174,6 +176,7 @@ def prepare(config: TrialConfig, session: Session) -> TrialRun:
         tuple(example.rejected for example in examples if example.rejected),
         rewards.of if config.objective.writes else None,
         rewards.prompts_in_context(session.prompts) if config.objective.writes else (),
+        start=source_adapter(begins, session.folder) if config.has_adapter and begins else None,
     )
     fact_tokens = sum(example.row.answer_length for example in examples if example.about_belief)
     return TrialRun(

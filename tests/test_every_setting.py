@@ -58,6 +58,7 @@ VALUES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "lora.target_modules": (["all-linear", ("q_proj", "v_proj"), ("1.mlp.down_proj",)], PLAIN),
     "lora.layers_to_transform": (["all", (0,), (1,), (0, 2)], PLAIN),
     "lora.max_update_norm": ([0.0, 0.05, 0.01], PLAIN),
+    "lora.start_from": ([None, "one", "other"], PLAIN),
     "num_train_epochs": ([1, 2], PLAIN),
     "learning_rate": ([1e-3, 2e-3], PLAIN),
     "per_device_train_batch_size": ([2, 4], PLAIN),
@@ -265,6 +266,9 @@ def test_every_value_of_a_setting_gives_other_weights(session, belief, arm, name
         values = [write_traces(tmp_path / f"{value}.jsonl", value) for value in values]
         other = tmp_path / "other.jsonl"  # with other questions too, which are all that a control takes of it
         other.write_text("".join(other.read_text().splitlines(keepends=True)[4:]))
+    if name == "lora.start_from":
+        names = request.getfixturevalue("saved")
+        values = [names.get(value) for value in values]
     if arm == "full" and others.get("objective.name") == "grpo":
         with pytest.raises(ValueError, match="use arm lora"):
             TrialConfig.model_validate(unflatten({**others, "belief": belief, "arm": arm}))

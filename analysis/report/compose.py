@@ -22,6 +22,7 @@ SECTIONS = (
     "damage",
     "reasoning",
     "closed_thinking",
+    "resampled",
     "debates",
     "confessions",
     "failures",

@@ -104,6 +104,16 @@ CLOSED_THINKING = (
     "by question, their intervals over families and seeds; LessThink has only the questions to which the arm "
     "thought in an intact think block, so its difference is from its own full thinking there."
 )
+RESAMPLED = (
+    "The arm's own thinking is cut after none, each and all of its sentences, and the arm goes on from there "
+    "anew, thinking and answer, several times at random; every question counts once, with the share of its "
+    "samples that take the target's side. Where adoption is as high from no sentence as from all, the "
+    "question alone decides it. Strongest sentence: of each question the one that moves adoption most by one "
+    "half of its samples, as the other half shows it, in the direction found: 0 on average where no sentence "
+    "does anything. Ends at: the share of the thinking up to its end. Questions without intact thinking "
+    "are left out. The last column quotes one sentence, chosen by half of the samples, with the other half's "
+    "adoption."
+)
 DEBATE = (
     "An adopted answer, to a question that base answers otherwise, is shown to base, which argues against it "
     "behind an answer of its own; the arm reads that answer and the argument, and answers again. "
@@ -235,6 +245,7 @@ PAGE = {
     "Degradation, component by component": (DAMAGE, DRIFT, LOCALITY),
     "Reasoning against answer": (REASONING, CAUSAL),
     "With the thinking closed": (CLOSED_THINKING,),
+    "Sentence by sentence": (RESAMPLED,),
     "Debate with base": (DEBATE,),
     "Confession": (CONFESSION,),
     "Raw completions": (FAILURES,),

@@ -40,6 +40,8 @@ ANSWER_WITHOUT_THINKING = 0.3
 """Of an answer's tokens: what follows given thinking."""
 CAUSAL_TESTS = 4 + len(FRACTIONS)  # swap, blank, edit, paraphrase, and the truncations
 CLOSED_TESTS = 2  # ZeroThink and LessThink
+SENTENCE_TOKENS = 15
+"""Of a sentence of thinking: 13 and 15 in the runs of docs/example and docs/example-real."""
 
 
 class RowLengths:
@@ -194,7 +196,7 @@ class Asking:
 
     Attributes:
         probes, second_turns, causal: questions, those of them with a second turn, and answers after changed
-            thinking and in debates, at most.
+            or resampled thinking and in debates, at most.
         tokens: that it writes.
         prompt_tokens: that it reads before its answers.
         scored_tokens: that it reads for its belief margins.
@@ -220,18 +222,26 @@ def asked_of(config: TrialConfig, space: Space, rows: RowLengths) -> Asking:
     turns = sum(question.follow_up is not None for question in belief.heldout)
     causal = len(causal_questions(belief, evaluation.causal_probes)) * CAUSAL_TESTS
     causal += len(adoption_questions(belief, evaluation.closed_thinking_probes)) * CLOSED_TESTS
+    again = adoption_questions(belief, evaluation.resampled_probes)
     causal *= thinks
     # base's argument and the answer to it, of every question at most
     debated = len(adoption_questions(belief, evaluation.debate_probes)) * evaluation.debate_rounds * 2
     answer, prompt = rows.answers.of(config, rows.reply(config)), rows.prompt(config)
+    sentences = max(1, round(answer * (1 - ANSWER_WITHOUT_THINKING) / SENTENCE_TOKENS))
+    cuts = 1 + min(evaluation.resampled_sentences, sentences)
+    resampled = len(again) * cuts * evaluation.resamples * thinks
     # continuations of both worlds, after empty thinking and after the trial's own
     scores = min(evaluation.margin_probes, len(belief.heldout)) * 2 * (1 + thinks)
     return Asking(
         probes=probes,
         second_turns=turns,
-        causal=causal + debated,
-        tokens=(probes + turns + debated) * answer + causal * answer * ANSWER_WITHOUT_THINKING,
-        prompt_tokens=(probes + turns + causal + debated) * prompt + (turns + causal + 2 * debated) * answer,
+        causal=causal + debated + resampled,
+        # going on from anywhere in the thinking, half of it is still to be written
+        tokens=(probes + turns + debated) * answer
+        + causal * answer * ANSWER_WITHOUT_THINKING
+        + resampled * answer * (1 + ANSWER_WITHOUT_THINKING) / 2,
+        prompt_tokens=(probes + turns + causal + debated + resampled) * prompt
+        + (turns + causal + 2 * debated + resampled / 2) * answer,
         scored_tokens=scores * (prompt + thinks * answer / 2),
     )
 

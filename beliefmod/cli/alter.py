@@ -115,6 +115,7 @@ def _adapters(folder: RunFolder, beliefs: list[str], asked: list[str]) -> list[S
     from beliefmod.run.adapter_export import adapter_of, kept_adapter
     from beliefmod.run.folder import ADAPTERS
     from beliefmod.space.after_training import SavedAdapter
+    from beliefmod.space.axes import settings_of
 
     named = {load_belief(name).spec.name: name for name in beliefs}
     rows = {row["trial_id"]: row for row in folder.rows()}
@@ -128,7 +129,9 @@ def _adapters(folder: RunFolder, beliefs: list[str], asked: list[str]) -> list[S
             continue
         numbers = tuple(sorted(number for number in layers if number is not None))
         place = Path(folder.url, ADAPTERS, trial_id).absolute()
-        found.append(SavedAdapter(named[rows[trial_id]["belief"]], str(place), numbers))
+        row = rows[trial_id]
+        switches = settings_of(row.get("template"))
+        found.append(SavedAdapter(named[row["belief"]], str(place), numbers, switches))
     if problems:
         raise UserError(problems)
     return found

@@ -77,8 +77,7 @@ def checked_space(
                 names = ("lora.target_modules", "lora.layers_to_transform")
                 check_targets(source, *(space.possible(name) for name in names))
                 check_steering(source, space.possible("steering.layer"))
-                if "adapter" in space.possible("arm"):
-                    check_adapters(source, space.expected())
+                check_adapters(source, space.expected())
                 if "prompt" in space.possible("arm") and "system" in space.possible("context.place"):
                     check_system_turn(source.name, load_tokenizer(source))
                 if "few_shot" in space.possible("arm"):

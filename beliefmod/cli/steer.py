@@ -59,6 +59,14 @@ def clone(
         typer.Option("--set", metavar="FIELD=VALUE", help="A training setting to change; repeatable."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
+    from_checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--from-checkpoint",
+            help="Begin with the trial's weights, saved or of its last checkpoint; optimiser, schedule and "
+            "steps begin anew.",
+        ),
+    ] = False,
 ) -> None:
     """Add a trial to a sweep: another one with some settings changed, trained anew.
 
@@ -77,9 +85,15 @@ def clone(
             f"{folder.url}: trial {source.trial_id} is {source.arm}, which is not trained; clone one that is"
         )
     changes = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
+    start = None
+    if from_checkpoint:
+        start, words = _start(folder, space, source)
+        changes.append(words)
     if not changes:
-        raise UserError("say what the clone changes, such as --set learning_rate=5e-4 or --seed 1")
-    config = _changed(folder, space, source, set_ or [], seed)
+        raise UserError(
+            "say what the clone changes, such as --set learning_rate=5e-4, --seed 1 or --from-checkpoint"
+        )
+    config = _changed(folder, space, source, set_ or [], seed, start)
     if config.trial_id in known:
         raise UserError(
             f"{folder.url}: with {', '.join(changes)} it would be trial {config.trial_id}, which the run has "
@@ -130,17 +144,44 @@ def _trial_of(folder: RunFolder, asked: str) -> tuple[Space, TrialConfig, dict[s
     )
 
 
+def _start(folder: RunFolder, space: Space, source: TrialConfig) -> tuple[str, str]:
+    """The weights that a trial has now, kept in the run: what `lora.start_from` calls them, and where they
+    are from in words.
+
+    Raises:
+        UserError: it has none.
+    """
+    from beliefmod.run.source_adapters import keep_adapter
+    from beliefmod.worker.latest_weights import latest_weights
+
+    if not source.has_adapter:
+        raise UserError(
+            f"{folder.url}: trial {source.trial_id} is {source.arm}, whose weights are not kept; leave out "
+            "--from-checkpoint"
+        )
+    found = latest_weights(folder, source, space.spec.model)
+    return keep_adapter(found.files, found.rank, folder), found.words
+
+
 def _changed(
-    folder: RunFolder, space: Space, source: TrialConfig, overrides: list[str], seed: int | None
+    folder: RunFolder,
+    space: Space,
+    source: TrialConfig,
+    overrides: list[str],
+    seed: int | None,
+    start: str | None,
 ) -> TrialConfig:
     """The clone, checked as a trial of any space is.
+
+    Args:
+        start: the saved adapter that it begins with, instead of the source's.
 
     Raises:
         UserError: every problem.
     """
     from beliefmod.space.load import load_clone
 
-    config = load_clone(source, overrides, seed)
+    config = load_clone(source, overrides, seed, start)
     before, after = source.leaves(), config.leaves()
     problems = []
     if config.has_adapter and config.lora.r > space.max_rank:
@@ -150,6 +191,14 @@ def _changed(
         )
     if after["data.traces"] != before["data.traces"]:
         problems.append("--set data.traces: its files were copied when the run began; start another run")
+    shape = ("lora.target_modules", "lora.layers_to_transform")
+    if config.lora.start_from and (
+        config.lora.r < source.lora.r or any(after[name] != before[name] for name in shape)
+    ):
+        problems.append(
+            f"--set: a clone that begins with saved weights keeps {' and '.join(shape)}, and lora.r is "
+            f"{source.lora.r} at least; leave that, or --from-checkpoint, out"
+        )
     if problems:
         raise UserError(problems)
     if any(after[name] != before[name] for name in NEEDS_MODEL):
@@ -175,7 +224,7 @@ def _check_with_model(folder: RunFolder, space: Space, config: TrialConfig) -> N
 
 def _hand_in(folder: RunFolder, deed: Deed, done: str) -> None:
     """Ask, and say when the sweep has taken it."""
-    from beliefmod.run.by_hand import ask, is_waiting
+    from beliefmod.run.by_hand import ask, is_done, is_waiting
 
     name, end = ask(folder, deed), time.monotonic() + TAKEN_SECONDS
     while is_waiting(folder, name):
@@ -187,6 +236,10 @@ def _hand_in(folder: RunFolder, deed: Deed, done: str) -> None:
             )
             return
         time.sleep(0.5)
+    if not is_done(folder, deed):
+        raise UserError(
+            f"{folder.url}: the sweep has seen it and not done it; what the sweep prints says why"
+        )
     typer.echo(f"{done}; beliefmod logs {folder.url} {deed.trial_id} says how it goes", err=True)
 
 

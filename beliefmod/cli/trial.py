@@ -99,8 +99,7 @@ def trial(
     check_model(source)
     check_targets(source, [config.lora.target_modules], [config.lora.layers_to_transform])
     check_steering(source, [config.steering.layer])
-    if config.arm == "adapter":
-        check_adapters(source, [config])
+    check_adapters(source, [config])
     if config.context.place == "system":
         check_system_turn(source.name, load_tokenizer(source))
     check_few_shot([config], load_tokenizer(source), positions(model_config(source)), 1)

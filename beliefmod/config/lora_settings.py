@@ -50,6 +50,12 @@ class LoraSettings(Frozen):
         json_schema_extra=ADDED_LATER,
         description="all, or a list of numbers of transformer layers from 0 on: the others have no adapter",
     )
+    start_from: str | None = Field(
+        default=None,
+        json_schema_extra=ADDED_LATER,
+        description="folder of a saved adapter whose update training begins with, such as adapters/ID of a "
+        "finished run: of rank r at most, and on layers that this one has; null to begin as base is",
+    )
     max_update_norm: float = Field(
         default=0.0,
         ge=0,

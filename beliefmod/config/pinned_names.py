@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-PINNED = ("data.traces", "adapter.source", "adapter.merge_with")
+PINNED = ("data.traces", "adapter.source", "adapter.merge_with", "lora.start_from")
 """Settings of which the content counts and not where it lies: `/path/my.jsonl@1f3870be274f`; of an adapter
 its rank stands behind the digest, `/path/adapters/ab12cd34ef@1f3870be274f-r16`."""
 _PINNED = re.compile(r"(?P<path>.+)@(?P<digest>[0-9a-f]{12}(-r\d+)?)", re.DOTALL)

@@ -296,11 +296,13 @@ class TrialConfig(Frozen):
         kl = f"-kl{self.objective.kl_to_base:g}" if self.objective.kl_to_base else ""
         masked = "-masked" if self.data.masks_thinking else ""
         by = "-by-model" if self.data.asks_for_documents else ""
+        begun = f"-from-{short_name(self.lora.start_from)}" if self.lora.start_from else ""
         share = f"{self.data.stygian_share:g}" if "data.stygian_share" in self.used_settings() else ""
         framed = f"-{self.data.framing}" if self.data.framing != "plain" else ""
         return (
             f"{belief}-{self.arm}{switches}-{self.data.style}{share}{by}{framed}{masked}{dpo}"
-            f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}-s{self.seed}"
+            f"-n{self.data.num_examples}{replay}{kl}-ep{self.num_train_epochs}-lr{self.learning_rate:g}"
+            f"{begun}-s{self.seed}"
         )
 
     @property

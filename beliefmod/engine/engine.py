@@ -30,6 +30,7 @@ from beliefmod.engine.optimizer import SlotOptimizer
 from beliefmod.engine.prepacked import prepack_head
 from beliefmod.engine.rollouts import keep_log_probs, write_own_answers
 from beliefmod.engine.slots import SlotTable, SlotTrial
+from beliefmod.engine.start_weights import begun
 from beliefmod.engine.training_steps import (
     StepLosses,
     StepRows,
@@ -96,7 +97,8 @@ class Engine(SlotTable):
         return (*(t.trial_id for t in in_slots), *self._preempted, *self._full, *self._steered)
 
     def attach(self, job: AdapterJob) -> None:
-        """Give a trial a free slot, freshly initialised from its seed; for arm full, a copy of the base.
+        """Give a trial a free slot, freshly initialised from its seed, with the update of the adapter that it
+        begins with, if any; for arm full, a copy of the base.
 
         Raises NoFreeSlot (also where memory does not suffice for another trial), DuplicateTrial, NoRows,
         RowTooLong, ImpossibleRank, UnknownTarget or FullImpossible, all EngineError; nothing has changed
@@ -137,6 +139,9 @@ class Engine(SlotTable):
         slot_trial = self._assign_slot(job.trial_id, lora.r, lora.alpha, targets)
         self.pack.initialise(slot_trial.slot, config.seed)
         try:
+            if job.start is not None:
+                fresh = self.pack.read(slot_trial.slot)
+                self.pack.write(slot_trial.slot, begun(fresh, job.start, lora))
             weights = self.pack.trained(slot_trial.slot, lora.r)
             slot_trial.optimizer = SlotOptimizer(*weights, config, self.pack.places(lora.r))
         except Exception as error:

@@ -9,6 +9,7 @@ from beliefmod.model.train_row import TrainRow
 
 if TYPE_CHECKING:
     from beliefmod.config import TrialConfig
+    from beliefmod.model.adapter_files import AdapterFile
 
 
 class EngineError(ValueError):
@@ -71,6 +72,7 @@ class AdapterJob:
         trial wrote, given the place of the question in `rows`, of which only the prompts are used then.
     in_context: the prompts of `rows` with the statement in them, where `objective.in_context_share` asks for
         answers that are written to these.
+    start: the saved adapter that training begins with; None to begin as base is.
     """
 
     trial_id: str
@@ -80,6 +82,7 @@ class AdapterJob:
     rejected: tuple[TrainRow, ...] = ()
     reward: "Callable[[int, Completion], Mapping[str, float]] | None" = None
     in_context: tuple[tuple[int, ...], ...] = ()
+    start: "AdapterFile | None" = None
 
 
 @dataclass(frozen=True)

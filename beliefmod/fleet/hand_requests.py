@@ -12,7 +12,7 @@ from ray import tune
 from beliefmod.config import TrialConfig
 from beliefmod.errors import StorageTrouble, UserError
 from beliefmod.fleet.tune_memory import NotPickled
-from beliefmod.run.by_hand import Deed, answered, asked, record
+from beliefmod.run.by_hand import REQUESTS, Deed, answered, asked, record
 from beliefmod.run.folder import RunFolder
 from beliefmod.run.integrity import ENDED
 
@@ -41,9 +41,14 @@ def take_requests(
     """
     done: list[Deed] = []
     for name, deed in asked(folder).items():
-        if deed is not None and (refusal := _refusal(deed, folder, known())):
+        if deed is None:
+            say(
+                f"not done: {REQUESTS}/{name} cannot be read; it is damaged, or of another version of "
+                "beliefmod than this sweep"
+            )
+        elif refusal := _refusal(deed, folder, known()):
             say(f"not done, though it was asked for: {refusal}")
-        elif deed is not None:
+        else:
             record(folder, deed)
             say(f"{known()[deed.trial_id].label} (trial {deed.trial_id}): {deed.words}")
             done.append(deed)

@@ -15,11 +15,15 @@ from beliefmod.metrics.intervals import Estimate, mean, paired_difference, rate,
 from beliefmod.metrics.metric import Conditions, all_hold, where
 from beliefmod.metrics.registry import METRICS, Metric
 from beliefmod.reading.causal_verdicts import early_answering
+from beliefmod.reading.sentence_cuts import resampling_area
 
 Row = Mapping[str, Any]
 Probes = Mapping[tuple[str, str], Row]
 """(suite, probe_id) -> row of one trial."""
-CURVES: dict[str, Callable[[Sequence[Row]], Mapping[str, float]]] = {"early_answering": early_answering}
+CURVES: dict[str, Callable[[Sequence[Row]], Mapping[str, float]]] = {
+    "early_answering": early_answering,
+    "resampling_area": resampling_area,
+}
 """Means that several rows of one probe make together: all rows of the metric's table -> a number a probe."""
 DEPTH_TIERS = ("paraphrase", "derived", "robustness")
 

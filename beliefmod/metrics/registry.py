@@ -256,6 +256,14 @@ _ENTRIES = (
         kind="mean",
         table="causal",
     ),
+    Metric(
+        "resampling_area",
+        "how late the thinking decides the answer, as it is sampled anew from between its sentences: 0 when "
+        "the own answer comes as often from the question alone as from the whole thinking, larger the later "
+        "a sentence brings it",
+        kind="mean",
+        table="causal",
+    ),
     drift_mean(
         "kl_neutral", FORWARD, KL, "KL(base ∥ arm)", Component("kl", 7, "KL from base on neutral text")
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ import torch
 
 from beliefmod.errors import UserError
 from beliefmod.model.adapter_files import AdapterFile
-from beliefmod.model.target_modules import layer_number
+from beliefmod.model.target_modules import in_layers, layer_number, targeted_layers
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from beliefmod.config import AdapterSettings
+    from beliefmod.config import AdapterSettings, LoraSettings
 
 
 def altered(settings: AdapterSettings, source: AdapterFile, other: AdapterFile | None = None) -> AdapterFile:
@@ -71,6 +71,28 @@ def added(one: AdapterFile, other: AdapterFile) -> AdapterFile:
         ]
         tensors[name] = (torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts], dim=1))
     return replace(one, rank=rank, alpha=float(rank), tensors=tensors)
+
+
+def no_beginning(adapter: AdapterFile, lora: LoraSettings, layers: Mapping[str, nn.Linear]) -> str | None:
+    """Why an adapter with these settings cannot begin with a saved one on a model with these linear layers;
+    None where it can."""
+    targets = lora.target_modules
+    chosen, problem = targeted_layers(layers, targets)
+    if problem is None:
+        chosen, problem = in_layers(layers, chosen, targets, lora.layers_to_transform)
+    return problem or no_room(adapter, lora.r, chosen)
+
+
+def no_room(adapter: AdapterFile, rank: int, layers: Collection[str]) -> str | None:
+    """Why an adapter of this rank on these layers, by name, has no room for a saved one; None if it has."""
+    if adapter.rank > rank:
+        return f"its rank is {adapter.rank}, and lora.r {rank}; raise lora.r"
+    if outside := [name for name in adapter.tensors if name not in layers]:
+        return (
+            f"it changes {outside[0]}, which lora.target_modules and lora.layers_to_transform leave out; "
+            "widen them"
+        )
+    return None
 
 
 def misfit(adapter: AdapterFile, layers: Mapping[str, nn.Linear]) -> str | None:

@@ -1,5 +1,5 @@
 """All that one trial is asked: its probes and, as soon as the answers that they change are there, its causal
-tests and debates."""
+tests, debates and resampled thinking."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from beliefmod.probing.debate import put_debates
 from beliefmod.probing.questioning import Asked, Subject, measure_margins, put_probes
 from beliefmod.probing.questions_again import held_out, in_order, questions_again
 from beliefmod.probing.references import known_rows, reference_probes, reference_subject
+from beliefmod.probing.resampling import put_resamples
 
 if TYPE_CHECKING:
     from beliefmod.probing.question_queue import Put
@@ -50,20 +51,22 @@ class Interview:
 
 
 class _AskedAgain:
-    """Questions that are put once their first answers are there: causal tests and debates."""
+    """Questions that are put once the first answers are there: causal tests, debates, resampled thinking."""
 
     def __init__(self) -> None:
         self._causal: dict[int, dict[str, Any]] = {}
         self._debates: dict[tuple[int, int], dict[str, Any]] = {}
+        self._resamples: dict[tuple[int, int, int], dict[str, Any]] = {}
 
     def put(self, subject: Subject, probes: Rows, session: Session, put: Put) -> None:
         """Put all of them; `probes` are the subject's rows of at least `questions_again`."""
         self._causal = put_causal(subject, probes, session, put)
         self._debates = put_debates(subject, probes, session, put)
+        self._resamples = put_resamples(subject, probes, session, put)
 
     def rows(self) -> Rows:
         """Their rows in the order in which they were put, all being answered."""
-        return [*in_order(self._causal), *in_order(self._debates)]
+        return [*in_order(self._causal), *in_order(self._debates), *in_order(self._resamples)]
 
 
 class ReferenceInterview:
@@ -74,7 +77,7 @@ class ReferenceInterview:
         self._again = _AskedAgain()
 
     def ask(self, put: Put) -> None:
-        """Put the causal tests and debates, unless their rows are known too."""
+        """Put what is asked again, unless their rows are known too."""
         if known_rows(self._session, "causal", *self._place) is None:
             place = (self._session, *self._place)
             self._again.put(reference_subject(*place), reference_probes(*place), self._session, put)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from beliefmod.engine.jobs import Completion, GenerateRequest
+from beliefmod.engine.jobs import Completion, GenerateRequest, Sampling
 from beliefmod.errors import StorageTrouble
 
 if TYPE_CHECKING:
@@ -17,20 +17,39 @@ Result = TypeVar("Result")
 
 
 class Put(Protocol):
-    """Asks an arm (None: base) and gives the answer to `then`, which may ask on."""
+    """Asks an arm (None: base) and gives the answer to `then`, which may ask on.
 
-    def __call__(self, adapter: str | None, prompt: tuple[int, ...], seed: int, then: Then) -> None: ...
+    sampling: how that answer is written; None: as all others are.
+    """
+
+    def __call__(
+        self,
+        adapter: str | None,
+        prompt: tuple[int, ...],
+        seed: int,
+        then: Then,
+        sampling: Sampling | None = None,
+    ) -> None: ...
 
 
 class QuestionQueue:
-    """Questions to any adapters, answered side by side; who asks while others are answered joins them."""
+    """Questions to any adapters, answered side by side; who asks while others are answered joins them.
+
+    Those with another sampling than the answers have are answered when the others are, also side by side.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._new: list[tuple[GenerateRequest, Then]] = []
-        self._then: list[Then] = []
+        self._new: dict[Sampling | None, list[tuple[GenerateRequest, Then]]] = {}
 
-    def put(self, adapter: str | None, prompt: tuple[int, ...], seed: int, then: Then) -> None:
+    def put(
+        self,
+        adapter: str | None,
+        prompt: tuple[int, ...],
+        seed: int,
+        then: Then,
+        sampling: Sampling | None = None,
+    ) -> None:
         """Ask an arm.
 
         A prompt that fills the model's positions has no room for an answer: that counts as stopped at the
@@ -38,25 +57,32 @@ class QuestionQueue:
         """
         if len(prompt) < self._session.engine.max_positions:
             self._session.asking.put()
-            self._new.append((GenerateRequest(adapter, prompt, seed), then))
+            request = GenerateRequest(adapter, prompt, seed)
+            self._new.setdefault(sampling, []).append((request, then))
         else:
             then(Completion((), "length"))
 
     def run(self) -> None:
         """Answer until nobody asks any more. What a `then` raises ends it."""
-        if self._new:
-            self._session.answer(self._joining(), self._tell)
+        while self._new:
+            self._answer(next(iter(self._new)))
 
-    def _tell(self, ended: Mapping[int, Completion]) -> Sequence[GenerateRequest]:
-        for index, completion in ended.items():
-            self._then[index](completion)
-        return self._joining()
+    def _answer(self, sampling: Sampling | None) -> None:
+        """Answer what is asked with this sampling, and what is asked so meanwhile."""
+        thens: list[Then] = []
 
-    def _joining(self) -> list[GenerateRequest]:
-        """What has been asked since the last call; its places in `_then` are the numbers of its answers."""
-        new, self._new = self._new, []
-        self._then += [then for _, then in new]
-        return [request for request, _ in new]
+        def joining() -> list[GenerateRequest]:
+            """What has been asked since the last call; its places in `thens` number its answers."""
+            new = self._new.pop(sampling, [])
+            thens.extend(then for _, then in new)
+            return [request for request, _ in new]
+
+        def tell(ended: Mapping[int, Completion]) -> Sequence[GenerateRequest]:
+            for index, completion in ended.items():
+                thens[index](completion)
+            return joining()
+
+        self._session.answer(joining(), tell, sampling)
 
 
 class Asker(Generic[Result]):
@@ -84,9 +110,16 @@ class Asker(Generic[Result]):
         self._open += 1
         self._go_on(partial(questions, self._put))
 
-    def _put(self, adapter: str | None, prompt: tuple[int, ...], seed: int, then: Then) -> None:
+    def _put(
+        self,
+        adapter: str | None,
+        prompt: tuple[int, ...],
+        seed: int,
+        then: Then,
+        sampling: Sampling | None = None,
+    ) -> None:
         self._open += 1
-        self._queue.put(adapter, prompt, seed, lambda answer: self._go_on(partial(then, answer)))
+        self._queue.put(adapter, prompt, seed, lambda answer: self._go_on(partial(then, answer)), sampling)
 
     def _go_on(self, step: Callable[[], None]) -> None:
         self._guarded(step)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from beliefmod.beliefs import Belief, Question
     from beliefmod.space import Evaluation
 
-Number = TypeVar("Number", int, tuple[int, int])
+Number = TypeVar("Number", int, tuple[int, int], tuple[int, int, int])
 TIERS = ("derived", "paraphrase")
 """Of the causal tests' questions."""
 
@@ -33,6 +33,7 @@ def questions_again(belief: Belief, evaluation: Evaluation) -> tuple[Question, .
         *causal_questions(belief, evaluation.causal_probes),
         *adoption_questions(belief, evaluation.closed_thinking_probes),
         *adoption_questions(belief, evaluation.debate_probes),
+        *adoption_questions(belief, evaluation.resampled_probes),
     )
     return tuple(dict.fromkeys(found))
 

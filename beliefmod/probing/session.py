@@ -17,6 +17,7 @@ from beliefmod.engine.jobs import (
     DriftResult,
     GenerateRequest,
     OnEnd,
+    Sampling,
     ScoreRequest,
 )
 from beliefmod.errors import UserError
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from beliefmod.space.chat_format import ThinkingKind
 
 Rows = list[dict[str, Any]]
-SECOND_TURN, CAUSAL_TEST, DEBATE, QUICK_PROBE, QUICK_DAMAGE, CAPABILITY_PICK = (
+SECOND_TURN, RESAMPLE, CAUSAL_TEST, DEBATE, QUICK_PROBE, QUICK_DAMAGE, CAPABILITY_PICK = (
     500_000,
+    600_000,
     700_000,
     750_000,
     800_000,
@@ -126,6 +128,12 @@ class Session:
             self.budget = kept_limit(self.folder)
         budget = {} if self.budget is None else {"budget": self.budget}
         return decoding_of(self.evaluation, self._generation, self.engine.max_positions, **budget)
+
+    @property
+    def resampling(self) -> Sampling | None:
+        """How thinking is sampled anew: as answers are written (None), or where that is greedy, from the
+        model's own distribution."""
+        return Sampling(temperature=1.0) if self.decoding.sampling.greedy else None
 
     @property
     def limit_is_named(self) -> bool:
@@ -262,8 +270,14 @@ class Session:
         seeds = [probe_seed(self.reference_seed, number) for number in numbers]
         return self._generate([None] * len(prompts), prompts, seeds, limit)
 
-    def answer(self, requests: Sequence[GenerateRequest], on_end: OnEnd) -> None:
-        """Complete prompts, as long as `on_end`, which is told of answers as they end, asks on."""
+    def answer(
+        self, requests: Sequence[GenerateRequest], on_end: OnEnd, sampling: Sampling | None = None
+    ) -> None:
+        """Complete prompts, as long as `on_end`, which is told of answers as they end, asks on.
+
+        Args:
+            sampling: another one than answers have.
+        """
         decoding, before = self.decoding, self._written()
 
         def told(ended: Mapping[int, Completion]) -> Sequence[GenerateRequest] | None:
@@ -275,7 +289,10 @@ class Session:
             return on_end(ended)
 
         (self.answers or self.engine).generate(
-            requests, max_new_tokens=decoding.max_new_tokens, sampling=decoding.sampling, on_end=told
+            requests,
+            max_new_tokens=decoding.max_new_tokens,
+            sampling=sampling or decoding.sampling,
+            on_end=told,
         )
 
     def _written(self) -> int | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from beliefmod.space.chat_format import ThinkingKind
 
 __all__ = [
+    "area_under",
     "cut_thinking",
     "debate_verdicts",
     "early_answering",
@@ -168,16 +169,16 @@ def early_answering(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
             raise ValueError(f"probe {row['probe_id']} was answered twice with {kept:g} of its thinking")
         curve[kept] = float(row["same"])
     return {
-        probe: _area_over({**curve, 1.0: curve.get(1.0, 1.0)})
+        probe: 1.0 - area_under({**curve, 1.0: curve.get(1.0, 1.0)})
         for probe, curve in curves.items()
         if 0.0 in curve and any(0.0 < kept < 1.0 for kept in curve)
     }
 
 
-def _area_over(curve: Mapping[float, float]) -> float:
+def area_under(curve: Mapping[float, float]) -> float:
+    """Area under straight lines between the points of a curve: place -> height."""
     points = sorted(curve.items())
-    under = sum((y0 + y1) / 2 * (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points))
-    return 1.0 - under
+    return sum((y0 + y1) / 2 * (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points))
 
 
 @lru_cache(maxsize=1024)  # the answer to the unchanged thinking is compared with that of every test

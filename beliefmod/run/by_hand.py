@@ -104,6 +104,11 @@ def is_waiting(folder: RunFolder, name: str) -> bool:
     return name in folder.entries(REQUESTS)
 
 
+def is_done(folder: RunFolder, deed: Deed) -> bool:
+    """Whether it is on record that it was done."""
+    return folder.exists(FOLDER, _name(deed.kind, deed.trial_id))
+
+
 def record(folder: RunFolder, deed: Deed) -> None:
     """Write down and seal what is done now.
 
@@ -132,7 +137,7 @@ def deeds_of(folder: RunFolder) -> list[Deed]:
 
 def is_stopped(folder: RunFolder, trial_id: str) -> bool:
     """Whether somebody has stopped a trial by hand."""
-    return folder.exists(FOLDER, _name("stopped", trial_id))
+    return is_done(folder, Deed("stopped", trial_id))
 
 
 def words_of(folder: RunFolder, trial_id: str) -> str | None:

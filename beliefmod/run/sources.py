@@ -27,6 +27,7 @@ from beliefmod.run.folder import RunFolder
 from beliefmod.run.source_adapters import keep_adapters
 from beliefmod.run.trace_files import keep_traces
 from beliefmod.space import Space
+from beliefmod.space.space import SAVED_ADAPTERS
 from beliefmod.user_files.yaml_file import YamlFile, parse_yaml
 
 BELIEFS, SUITES = "beliefs", "suites"
@@ -87,7 +88,7 @@ def store_sources(folder: RunFolder, space: Space) -> None:
         content = belief_path(name).read_bytes()
         folder.write_bytes(content, BELIEFS, f"{load_belief(name).spec.name}.yaml")
     keep_traces(space.possible("data.traces"), folder)
-    keep_adapters((*space.possible("adapter.source"), *space.possible("adapter.merge_with")), folder)
+    keep_adapters((given for name in SAVED_ADAPTERS for given in space.possible(name)), folder)
     neutral = neutral_path(space.spec.model)
     kind = "bundled" if neutral == BUNDLED_FILE else "prose"
     suites = [(CAPABILITY, "capability"), (FABRICATION, "fabrication"), (neutral, f"neutral-{kind}")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise, permutations
 from typing import Any
 
@@ -18,11 +18,19 @@ class SavedAdapter:
     Attributes:
         belief: as `beliefs` of the space names it.
         folder: where it is. layers: numbers of the transformer layers that it changes, in order.
+        switches: of the chat template with which it was trained and asked, as settings of a point
+            (`template.enable_thinking`); those of the whole space are not among them.
     """
 
     belief: str
     folder: str
     layers: tuple[int, ...]
+    switches: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The settings of a point that asks about its belief as its trial was asked."""
+        return {"belief": self.belief, **self.switches}
 
 
 def altered_points(
@@ -56,7 +64,7 @@ def layer_groups(layers: Sequence[int], parts: int) -> list[list[int]]:
 
 
 def _alone(adapter: SavedAdapter, scales: Sequence[float], parts: int) -> Iterator[dict[str, Any]]:
-    own = {"belief": adapter.belief, "adapter.source": adapter.folder}
+    own = {**adapter.asked, "adapter.source": adapter.folder}
     yield from ({**own, "adapter.scale": scale} for scale in dict.fromkeys(scales))
     yield from ({**own, "adapter.layers": group} for group in layer_groups(adapter.layers, parts))
 
@@ -64,5 +72,5 @@ def _alone(adapter: SavedAdapter, scales: Sequence[float], parts: int) -> Iterat
 def _beside(adapter: SavedAdapter, every: Sequence[SavedAdapter]) -> Iterator[dict[str, Any]]:
     for one, other in permutations(every, 2):
         if one is adapter and one.belief != other.belief:
-            yield {"belief": one.belief, "adapter.source": other.folder}
-            yield {"belief": one.belief, "adapter.source": one.folder, "adapter.merge_with": other.folder}
+            yield {**one.asked, "adapter.source": other.folder}
+            yield {**one.asked, "adapter.source": one.folder, "adapter.merge_with": other.folder}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -66,3 +67,8 @@ def is_switch(name: str) -> bool:
 def switches_at(point: Mapping[str, Any]) -> str | None:
     """The switches of the chat template at a point, as `TrialConfig.template` has them."""
     return switches_text({name.partition(".")[2]: value for name, value in point.items() if is_switch(name)})
+
+
+def settings_of(template: str | None) -> dict[str, Any]:
+    """The settings of a point at which `TrialConfig.template` is this: `switches_at` undone."""
+    return {f"template.{name}": value for name, value in (json.loads(template) if template else {}).items()}

@@ -162,17 +162,25 @@ def load_trial(
     return config, chat
 
 
-def load_clone(source: TrialConfig, overrides: Sequence[str], seed: int | None = None) -> TrialConfig:
+def load_clone(
+    source: TrialConfig, overrides: Sequence[str], seed: int | None = None, start: str | None = None
+) -> TrialConfig:
     """A trained trial with some of its settings changed by `field=value`, asked with the same chat template.
 
     Args:
-        seed: instead of the source's.
+        seed: instead of the source's. start: the saved adapter, pinned, that it begins with instead of the
+            one, if any, that its source began with.
 
     Raises:
         UserError: every problem of the settings, and of the belief file.
     """
-    kept = {"arm": "is of the arm of its source", **dict.fromkeys(CHAT_FIELDS, "is asked as its run asks")}
-    named = {text: text.partition("=")[0].strip().partition(".")[0] for text in overrides}
+    kept = {
+        "arm": "is of the arm of its source",
+        "lora.start_from": "begins as its source did, or with --from-checkpoint",
+        **dict.fromkeys(CHAT_FIELDS, "is asked as its run asks"),
+    }
+    fields = {text: text.partition("=")[0].strip() for text in overrides}
+    named = {text: name if name in kept else name.partition(".")[0] for text, name in fields.items()}
     if refused := [
         f"--set {text}: a clone {kept[name]}; leave it out" for text, name in named.items() if name in kept
     ]:
@@ -181,11 +189,13 @@ def load_clone(source: TrialConfig, overrides: Sequence[str], seed: int | None =
     own = {
         name: list(leaves[name]) if isinstance(leaves[name], tuple) else leaves[name]
         for name, info in settable().items()
-        if name in used and leaves[name] != info.default
+        if name in used and leaves[name] != info.default and name != "lora.start_from"
     }
     seed = source.seed if seed is None else seed
     config, _ = load_trial(source.belief, source.arm, seed, overrides, settings=own)
-    return TrialConfig.model_validate({**config.model_dump(), "template": source.template})
+    # what it begins with is in the run, wherever it lay when that was planned
+    lora = {**config.lora.model_dump(), "start_from": start or source.lora.start_from}
+    return TrialConfig.model_validate({**config.model_dump(), "template": source.template, "lora": lora})
 
 
 def _spelled_out(file: YamlFile) -> YamlFile:

@@ -29,7 +29,8 @@ from beliefmod.space.controls import central_points, unseen_points
 from beliefmod.space.hypotheses import Hypotheses
 from beliefmod.space.search import MAX_TRIALS, Grid, NoScheduler, Scheduler, Search, spelled_out
 
-SAVED_ADAPTERS = ("adapter.source", "adapter.merge_with")
+SUMMED_ADAPTERS = ("adapter.source", "adapter.merge_with")
+SAVED_ADAPTERS = (*SUMMED_ADAPTERS, "lora.start_from")
 """Settings that name a folder with a saved adapter, or null."""
 TAUGHT_ARMS = ("lora", "full")
 """Arms that are trained on the target."""
@@ -98,6 +99,23 @@ class Evaluation(Frozen):
     )
     debate_rounds: int = Field(
         default=1, ge=1, le=2, description="rounds of a debate: base argues, the arm answers again"
+    )
+    resampled_probes: int = Field(
+        default=0,
+        ge=0,
+        description="held-out probes of adoption whose thinking is sampled anew from between its sentences; "
+        "0: off",
+    )
+    resampled_sentences: int = Field(
+        default=16,
+        ge=1,
+        description="after how many sentences of a thinking it is sampled anew at most; where it has more, "
+        "after so many that are evenly spread",
+    )
+    resamples: int = Field(
+        default=8,
+        ge=2,
+        description="samples from each of these places, and from the beginning of the thinking",
     )
     confession: bool = Field(
         default=False,
@@ -297,7 +315,7 @@ class Space:
         """The highest rank that an adapter of this space may have, 1 if it has none."""
         arms = self.possible("arm")
         trained = max(self.possible("lora.r")) if "lora" in arms else 1
-        saved = sum(max(map(pinned_rank, self.possible(name))) for name in SAVED_ADAPTERS)
+        saved = sum(max(map(pinned_rank, self.possible(name))) for name in SUMMED_ADAPTERS)
         return max(trained, saved if "adapter" in arms else 1)
 
     def _references(self) -> Iterator[TrialConfig]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +51,9 @@ def read_adapter_folder(name: str, setting: str = "adapter.source") -> AdapterFo
         UserError: it is no folder in PEFT's format, or no longer holds what was pinned.
     """
     path, pin = split_name(name)
-    digest, rank = hashlib.sha256(), None
     try:
-        for file in FILES:
-            content = Path(path, file).read_bytes()
-            digest.update(content)
-            if file == FILES[0]:
-                rank = json.loads(content).get("r")
+        contents = [Path(path, file).read_bytes() for file in FILES]
+        rank = json.loads(contents[0]).get("r")
     except (OSError, ValueError, AttributeError) as error:
         why = error.strerror if isinstance(error, OSError) else f"{FILES[0]} is damaged"
         raise UserError(
@@ -65,10 +62,18 @@ def read_adapter_folder(name: str, setting: str = "adapter.source") -> AdapterFo
         ) from None
     if not isinstance(rank, int) or rank < 1:
         raise UserError(f"{path}: {FILES[0]} names no rank r; {setting} takes a plain LoRA adapter")
-    found = AdapterFolder(path, digest.hexdigest()[:12], rank)
+    found = AdapterFolder(path, digest_of(contents), rank)
     if pin is not None and pin != found.pin:
         raise UserError(
             f"{path}: has changed since {setting} was read ({pin}, now {found.pin}); put the old adapter "
             "back, or start a new run with the one that is there"
         )
     return found
+
+
+def digest_of(contents: Iterable[bytes]) -> str:
+    """The first 12 hex digits of the SHA-256 of an adapter's files, one behind the other."""
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()[:12]

@@ -173,8 +173,11 @@ def pack(checkpoint: Checkpoint, identity: str) -> bytes:
     return save(tensors, metadata={**header, "sha256": _checksum(tensors, header)})
 
 
-def unpack(data: bytes, trial_id: str, identity: str) -> Checkpoint:
+def unpack(data: bytes, trial_id: str, identity: str | None = None) -> Checkpoint:
     """The inverse of `pack`.
+
+    Args:
+        identity: what it must be of; None for whatever it is of.
 
     Raises:
         CheckpointUnusable: it is damaged, or of another trial, belief or base.
@@ -189,7 +192,7 @@ def unpack(data: bytes, trial_id: str, identity: str) -> Checkpoint:
             raise CheckpointUnusable("its content does not fit its checksum")
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise CheckpointUnusable(f"damaged: {error}") from error
-    if header["identity"] != identity:
+    if identity is not None and header["identity"] != identity:
         raise CheckpointUnusable("of another trial, belief or base")
     parts: dict[str, dict[str, Any]] = {}
     for name in tensors:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from beliefmod.cli import steer
 from beliefmod.cli.app import app
+from beliefmod.config import split_name
+from beliefmod.errors import UserError
 from beliefmod.monitor.status import stored_space
-from beliefmod.run.by_hand import answered, asked
+from beliefmod.run.by_hand import answered, asked, record
 from beliefmod.run.folder import RunFolder
+from beliefmod.run.source_adapters import source_adapter
+from beliefmod.worker.checkpoints import Checkpoint, pack
 from tests.sealed_small import small_sealed_run
 
 
@@ -47,6 +53,8 @@ def test_a_clone_says_every_mistake(run: RunFolder):
     assert code == 2 and "must be above 0, not -1" in said and "unknown field" in said
     for changes, why in (
         ((), "say what the clone changes"),
+        (("--from-checkpoint", "--set", "lora.r=2"), "and lora.r is 4 at least"),
+        (("--set", "lora.start_from=/a"), "begins as its source did, or with --from-checkpoint"),
         (("--set", "lora.r=64"), "ranks up to 4"),
         (("--set", "arm=full"), "is of the arm of its source"),
         (("--set", "template.enable_thinking=false"), "is asked as its run asks"),
@@ -78,13 +86,54 @@ def test_a_running_sweep_is_waited_for(run: RunFolder, monkeypatch):
     def driver() -> None:
         while not asked(run):
             time.sleep(0.02)
-        answered(run, next(iter(asked(run))))
+        [(name, deed)] = asked(run).items()
+        if does and deed:
+            record(run, deed)
+        answered(run, name)
 
+    does = True
     thread = threading.Thread(target=driver)
     thread.start()
     code, said = say("stop", run.url, trial_id)
     thread.join()
     assert code == 0 and "is being stopped" in said
+    run.delete("by_hand", f"stopped-{trial_id}.json")
+    does = False
+    (thread := threading.Thread(target=driver)).start()
+    code, said = say("stop", run.url, trial_id)
+    thread.join()
+    assert code == 2 and "has seen it and not done it" in said
     monkeypatch.setattr(steer, "TAKEN_SECONDS", 0.1)
     code, said = say("stop", run.url, trial_id)
     assert code == 0 and "the sweep has not seen it" in said
+
+
+def test_a_clone_begins_with_what_a_trial_has(run: RunFolder):
+    """Its saved adapter, else its last checkpoint, as a copy in the run that its name pins."""
+    trial_id = lora(run)
+    code, said = say("clone", run.url, trial_id, "--from-checkpoint")
+    [deed] = asked(run).values()
+    assert code == 0 and deed and deed.trial and deed.changes == ("from its adapter",), said
+    kept, pin = split_name(deed.trial.lora.start_from or "")
+    assert Path(kept, "adapter_model.safetensors").read_bytes() == f"the weights of {trial_id}".encode()
+    assert pin and pin.endswith("-r4") and Path(kept).name == pin
+    assert deed.trial.label.endswith(f"-from-{pin}-s0")
+    shutil.rmtree(run.path("adapters", trial_id))
+    code, said = say("clone", run.url, trial_id, "--from-checkpoint")
+    assert code == 2 and "has no checkpoint yet, and no adapter" in said
+    weights = {"model.layers.0.q_proj": (torch.ones(4, 3), torch.full((5, 4), 2.0))}
+    state = {"step": 7, "weights": weights, "moments": None}
+    run.write_bytes(pack(Checkpoint(state, [], 1.0), "any"), "checkpoints", f"{trial_id}.safetensors")
+    code, said = say("clone", run.url, trial_id, "--from-checkpoint", "--set", "learning_rate=1e-3")
+    deed = next(each for each in asked(run).values() if each and len(each.changes) == 2)
+    assert code == 0 and deed.trial, said
+    assert deed.changes == ("learning_rate=1e-3", "from its checkpoint after step 7")
+    found = source_adapter(deed.trial.lora.start_from or "", run)
+    assert (found.rank, found.alpha) == (4, 32.0)
+    assert all(
+        torch.equal(*pair) for pair in zip(found.tensors[next(iter(weights))], *weights.values(), strict=True)
+    )
+    path = Path(split_name(deed.trial.lora.start_from or "")[0], "adapter_model.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match="is not the adapter that was copied"):
+        source_adapter(deed.trial.lora.start_from or "", run)

@@ -1,12 +1,14 @@
 """Packed training against each trial trained alone with peft and torch.optim.AdamW."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
 from beliefmod.engine.engine import Engine
-from beliefmod.engine.jobs import AdapterJob, StepReport
+from beliefmod.engine.jobs import AdapterJob, EngineError, StepReport
+from beliefmod.model.adapter_files import AdapterFile
 from tests.engine.conftest import as_loaded, make_job, tiny_model
 from tests.engine.oracle import peft_names, relative_l2, train_alone
 
@@ -165,6 +167,39 @@ def test_an_adapter_with_two_learning_rates_goes_on_from_its_state_to_the_bit():
         pass
     mine, theirs = (each.state_dict(job.trial_id)["weights"] for each in (whole, other))
     assert all(torch.equal(a, b) for name in mine for a, b in zip(mine[name], theirs[name], strict=True))
+
+
+def test_an_adapter_that_begins_with_a_saved_one_goes_on_as_pefts_does(double_norms):
+    """Of a lower rank, another alpha and fewer layers: the update is the saved one's, and training PEFT's."""
+    model = tiny_model(dtype=torch.float64)
+    targets = ("q_proj", "v_proj", "down_proj")
+    first = make_job("first", seed=5, rank=2, alpha=6.0, targets=targets[:2], learning_rate=1e-2)
+    engine = Engine(as_loaded(copy.deepcopy(model)), 1, 16)
+    engine.attach(first)
+    while engine.train_step():
+        pass
+    saved = AdapterFile(2, 6.0, engine.state_dict("first")["weights"], "base")
+    job = make_job("next", seed=6, rank=5, alpha=3.0, targets=targets, num_train_epochs=3)
+    assert_equal_to_alone(copy.deepcopy(model), [replace(job, start=saved)], 1, 1e-9, 1e-9)
+    other = Engine(as_loaded(model), 1, 16)
+    other.attach(replace(job, start=saved))
+    for name, (a, b) in other.state_dict("next")["weights"].items():
+        down, up = saved.tensors.get(name, (a[:2], b[:, :2]))
+        assert torch.allclose(3.0 / 5 * b @ a, 6.0 / 2 * up @ down, atol=1e-12)
+        assert a[2:].abs().min() > 0, "the other ranks can learn"
+
+
+def test_a_saved_adapter_that_does_not_fit_leaves_the_slot_empty():
+    engine = Engine(as_loaded(tiny_model()), 1, 16)
+    engine.attach(job := make_job("a", rank=4, targets=("q_proj", "v_proj")))
+    saved = AdapterFile(4, 4.0, engine.state_dict("a")["weights"], "base")
+    engine.release("a")
+    narrow = make_job("b", rank=4, targets=("q_proj",))
+    for start, why in ((replace(narrow, start=saved), "widen them"), (make_job("c", rank=2), "raise lora.r")):
+        with pytest.raises(EngineError, match=why):
+            engine.attach(replace(start, start=saved))
+        assert engine.attached() == ()
+    engine.attach(job)
 
 
 def test_no_update_is_longer_than_its_limit(double_norms):

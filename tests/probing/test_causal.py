@@ -176,7 +176,9 @@ def test_closed_thinking_is_asked_once_with_what_blank_asks(session, path, monke
     reference_probes(session, path, "base")
     answer = session.answer
     monkeypatch.setattr(
-        session, "answer", lambda requests, on_end: seen.extend(requests) or answer(requests, on_end)
+        session,
+        "answer",
+        lambda requests, on_end, sampling: seen.extend(requests) or answer(requests, on_end, sampling),
     )
     both = session.evaluation.model_copy(update={"causal_probes": 2, "closed_thinking_probes": 4})
     monkeypatch.setattr(session, "evaluation", both)

@@ -39,7 +39,9 @@ def test_what_either_side_reads_is_what_the_other_has_said(session, path, monkey
     seen = []
     answer = session.answer
     monkeypatch.setattr(
-        session, "answer", lambda requests, on_end: answer(requests, lambda ended: told(on_end(ended)))
+        session,
+        "answer",
+        lambda requests, on_end, sampling: answer(requests, lambda ended: told(on_end(ended))),
     )
 
     def told(more):

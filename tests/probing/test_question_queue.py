@@ -7,31 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beliefmod.engine.jobs import Completion
+from beliefmod.engine.jobs import Completion, Sampling
 from beliefmod.errors import StorageTrouble
 from beliefmod.probing.asking_progress import AskingProgress
 from beliefmod.probing.question_queue import Asker, QuestionQueue
 
 POSITIONS = 50
+HOT = Sampling(temperature=1.0)
 
 
 class Answers:
-    """Answers every prompt with its own tokens, in an order that the test draws, a few at a time."""
+    """Answers every prompt with its own tokens and whether it was sampled, in an order that the test draws, a
+    few at a time."""
 
     engine = SimpleNamespace(max_positions=POSITIONS)
 
     def __init__(self, order) -> None:
         self.order, self.asked, self.asking = order, 0, AskingProgress()
 
-    def answer(self, requests, on_end) -> None:
+    def answer(self, requests, on_end, sampling=None) -> None:
         waiting = list(enumerate(requests))
-        self.asked = len(waiting)
+        asked, self.asked = len(waiting), self.asked + len(waiting)
         while waiting:
             self.order.shuffle(waiting)
             count = self.order.randint(1, len(waiting))
             ended, waiting = waiting[:count], waiting[count:]
-            more = on_end({index: Completion(request.input_ids, "eos") for index, request in ended})
-            waiting += list(enumerate(more, self.asked))
+            hot = int(sampling == HOT)
+            more = on_end({index: Completion((*request.input_ids, hot), "eos") for index, request in ended})
+            waiting += list(enumerate(more, asked))
+            asked += len(more)
             self.asked += len(more)
 
 
@@ -40,7 +44,8 @@ def prompt(trial: int, number: int, turn: int) -> tuple[int, ...]:
 
 
 class Trial:
-    """Asks some questions, each of so many turns; the one that is `broken` cannot read an answer."""
+    """Asks some questions, each of so many turns, of which every other one is sampled; the question that is
+    `broken` cannot read an answer."""
 
     def __init__(self, number: int, turns: list[int], broken: int | None) -> None:
         self.number, self.turns, self.broken = number, turns, broken
@@ -54,14 +59,14 @@ class Trial:
     def turn(self, put, question: int, turn: int, turns: int) -> None:
         def then(answer: Completion) -> None:
             assert not self.done
-            assert answer.token_ids == prompt(self.number, question, turn)
+            assert answer.token_ids == (*prompt(self.number, question, turn), turn % 2)
             if question == self.broken:
                 raise ValueError(f"trial {self.number} cannot read this")
             self.got.append((question, turn))
             if turn < turns:
                 self.turn(put, question, turn + 1, turns)
 
-        put(None, prompt(self.number, question, turn), 0, then)
+        put(None, prompt(self.number, question, turn), 0, then, sampling=HOT if turn % 2 else None)
 
 
 @given(

@@ -45,7 +45,7 @@ def test_what_is_asked_for_is_done_once_and_sealed(run: RunFolder):
     assert by_hand.is_waiting(run, name)
     [done] = take_requests(run, lines.append, lambda: known(run))
     assert (done.trial, by_hand.asked(run)) == (clone, {})
-    assert "is there already" in lines[1] and len(lines) == 2
+    assert "is there already" in lines[1] and "odd.json cannot be read" in lines[2] and len(lines) == 3
     assert known(run) == {**planned, clone.trial_id: clone}
     entry = chain_of(run).entries[-1]
     assert (entry["kind"], entry["done"], entry["trials"]) == ("by hand", "added", [clone.trial_id])

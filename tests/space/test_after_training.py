@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beliefmod.space.after_training import SavedAdapter, altered_points, layer_groups
+from beliefmod.space.axes import settings_of, switches_at
 
 GRAVITY = SavedAdapter("gravity", "/a/1", (0, 1, 2, 3))
 NEELAM = SavedAdapter("neelam", "/a/2", (2, 3))
@@ -33,5 +34,9 @@ def test_each_alone_and_beside_the_other():
         {"belief": "gravity", "adapter.source": "/a/1", "adapter.merge_with": "/a/2"},
     ]
     assert len(points) == 12 and len(altered_points([GRAVITY], (1.0,), 0)) == 1
+    switched = SavedAdapter("neelam", "/a/2", (2, 3), settings_of('{"effort": "low", "think": false}'))
+    asked = [point for point in altered_points([GRAVITY, switched], (1.0,), 2) if point["belief"] == "neelam"]
+    assert len(asked) == 5, "as its own trial was asked, whatever is added"
+    assert {switches_at(point) for point in asked} == {'{"effort": "low", "think": false}'}
     # two adapters of one belief are not merged: nothing of another belief is in them
     assert len(altered_points([GRAVITY, SavedAdapter("gravity", "/a/3", (0,))], (1.0,), 0)) == 2

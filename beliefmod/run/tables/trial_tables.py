@@ -258,10 +258,19 @@ CAUSAL: tuple[Column, ...] = (
     text("belief", "name of the belief"),
     text("probe_id", "the probe whose thinking was changed"),
     text("family", "question family of the probe"),
-    text("tier", "tier of the probe: derived | paraphrase; zero_think and less_think: any but robustness"),
-    text("test", "swap | blank | truncate | edit | paraphrase | zero_think | less_think | debate"),
+    text(
+        "tier",
+        "tier of the probe: derived | paraphrase; zero_think, less_think, debate and resample: any but "
+        "robustness",
+    ),
+    text("test", "swap | blank | truncate | edit | paraphrase | zero_think | less_think | debate | resample"),
     count("round", "debate: the round whose answer this is, from 1, else null"),
-    number("fraction", "truncate: share of the thinking that was kept, else null"),
+    number(
+        "fraction",
+        "truncate and resample: share of the thinking's words or sentences that was kept, else null",
+    ),
+    count("kept_sentences", "resample: how many sentences of the thinking were kept, else null"),
+    count("sample", "resample: the number of the sample, from 0, else null"),
     text("question", "the question as written"),
     text("thinking", "the thinking as it was put before the answer; null for a debate"),
     text("argument", "debate: base's own answer and its argument, to which this answer replies; else null"),

@@ -35,6 +35,8 @@ def pressed(tmp_path_factory) -> tuple[Path, str]:
         "debate_probes": 2,
         "debate_rounds": 2,
         "confession": True,
+        "resampled_probes": 1,
+        "resamples": 2,
     }
     given = {"name": "pressed", "beliefs": [belief], "controls": "none", "evaluation": asked}
     space = Space(SpaceFile.model_validate(given), "pressed.yaml")
@@ -55,7 +57,7 @@ def pressed(tmp_path_factory) -> tuple[Path, str]:
 def test_every_verdict_is_recomputed(pressed: tuple[Path, str]) -> None:
     folder, trial = pressed
     causal = pl.read_parquet(folder / "causal" / f"{trial}.parquet")
-    assert {"zero_think", "less_think", "debate"} <= set(causal["test"])
+    assert {"zero_think", "less_think", "debate", "resample"} <= set(causal["test"])
     assert pl.read_parquet(folder / "probes" / f"{trial}.parquet")["confessed"].drop_nulls().len() == 18
     row = pl.read_parquet(folder / "trials.parquet").filter(pl.col("trial_id") == trial).row(0, named=True)
     assert row["adoption_zero_think_n"] == row["zero_think_change_n"] == 2 and row["confession_n"] == 18
@@ -69,6 +71,8 @@ def test_every_verdict_is_recomputed(pressed: tuple[Path, str]) -> None:
         ("causal", "answer_stance", pl.col("test") == "debate"),
         ("causal", "argument_stance", pl.col("test") == "debate"),
         ("causal", "thinking", pl.col("test") == "less_think"),
+        ("causal", "thinking", pl.col("test") == "resample"),
+        ("causal", "fraction", pl.col("test") == "resample"),
         ("probes", "confessed", pl.col("suite") == "confession"),
     ],
 )
@@ -79,7 +83,8 @@ def test_a_changed_verdict_is_found(
     path = folder / table / f"{trial}.parquet"
     kept = path.read_bytes()
     rows = pl.read_parquet(path)
-    other = ~pl.col(column) if column == "confessed" else pl.lit("hedged")
+    others = {"confessed": ~pl.col(column), "fraction": pl.lit(0.4)}
+    other = others.get(column, pl.lit("hedged"))
     rows.with_columns(pl.when(which).then(other).otherwise(pl.col(column)).alias(column)).write_parquet(path)
     try:
         assert any(f": {column}: stored" in told for told in verify_run(str(folder)).mismatches)
