@@ -61,6 +61,8 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
     token = own_token(os.environ, Path.home()) if address is None else {}
     before = {name: os.environ.get(name) for name in {**TUNE_QUIET, **token}}
     os.environ.update({name: value for name, value in TUNE_QUIET.items() if name not in os.environ} | token)
+    if token:  # Ray remembers the one of an earlier session of this process
+        AuthenticationTokenLoader.instance().reset_cache()
     levels = {name: logging.getLogger(name).level for name in ("ray", "ray.tune")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -103,7 +105,7 @@ def session(address: str | None, namespace: str, dashboard: bool) -> Iterator[di
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        if token:  # Ray would remember it for the next session of this process
+        if token:  # nor may the next session get this one
             AuthenticationTokenLoader.instance().reset_cache()
 
 
