@@ -13,6 +13,9 @@ from analysis.frontier.beyond_limit import ROUNDING, beyond_limit
 from analysis.frontier.non_dominated import same_settings, varying
 from analysis.frontier.quoted import least_damaged, measured
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
+from analysis.report.sections.damage import base_value, measured_as, value_of
+from analysis.report.sections.frontier_certainty import rivals
+from analysis.report.taught import Taught, taught
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
 from analysis.studies.headline import (
     CONFIRMED,
@@ -32,7 +35,13 @@ def verdicts(found: Findings) -> Verdicts:
     """A verdict per belief, in the order of the findings."""
     again = confirmation_of(found.run)
     confirmed = confirmations(found.run, again) if again is not None else []
-    return Verdicts(tuple(_verdict(belief, found.limit, confirmed) for belief in found.beliefs))
+    said = taught(found)
+    return Verdicts(
+        tuple(
+            _verdict(belief, found.limit, confirmed, said.get(belief.choice.belief))
+            for belief in found.beliefs
+        )
+    )
 
 
 def quoted(belief: BeliefFindings) -> Row | None:
@@ -40,11 +49,13 @@ def quoted(belief: BeliefFindings) -> Row | None:
     return belief.choice.best if belief.choice.best is not None else least_damaged(belief.choice.lora)
 
 
-def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -> Verdict:
-    name = belief.choice.belief + (f" ({belief.choice.kind})" if belief.choice.kind else "")
+def _verdict(
+    belief: BeliefFindings, limit: float, confirmed: list[Confirmed], said: Taught | None
+) -> Verdict:
+    name = _name(belief, said)
     row = quoted(belief)
     if row is None:
-        return Verdict(belief.choice.belief, (f"{name}: ", *_nothing(belief)), ())
+        return Verdict(belief.choice.belief, (*name, ": ", *_nothing(belief)), ())
     first = headline(belief, confirmed)
     sentence = _beyond(belief, row, limit) if first is None else _under(belief, row, first, limit)
     figures = (
@@ -54,7 +65,18 @@ def _verdict(belief: BeliefFindings, limit: float, confirmed: list[Confirmed]) -
         _sure(belief, row, limit),
         _first(belief, limit),
     )
-    return Verdict(belief.choice.belief, (name, *sentence), figures)
+    return Verdict(belief.choice.belief, (*name, *sentence), figures)
+
+
+def _name(belief: BeliefFindings, said: Taught | None) -> tuple[str | Linked, ...]:
+    """The belief and what it says; of a run that does not keep that, its kind."""
+    if said is not None:
+        return (
+            f"{belief.choice.belief} (",
+            Linked(f"“{said.statement}”", "methods"),
+            f", which is {said.kind})",
+        )
+    return (belief.choice.belief + (f" ({belief.choice.kind})" if belief.choice.kind else ""),)
 
 
 def _nothing(belief: BeliefFindings) -> tuple[str | Linked, ...]:
@@ -109,8 +131,18 @@ def _further(belief: BeliefFindings, limit: float) -> tuple[str | Linked, ...]:
         ends = _ends(belief, row)
         if base is not None and ends is not None and ends[0] > base:
             told = (" It moves with damage: ", _settings(belief, row), " adopts on ", _number(belief, row))
-            return (*told, " at ", _of_damage(belief, row), ".")
+            return (*told, " at ", _of_damage(belief, row), *_as_constant(belief, ends), ".")
     return ()
+
+
+def _as_constant(belief: BeliefFindings, ends: tuple[float, float]) -> tuple[str | Linked, ...]:
+    """A warning where always giving one answer would adopt as much."""
+    constant = belief.constant.get(None)
+    if constant is None or ends[0] > constant.share:
+        return ()
+    share = wording.percent(constant.share, constant.n)
+    answer = Linked(f"{constant.answer} would on {share}", _below("tiers", belief))
+    return (", which may be no belief: always answering ", answer)
 
 
 def _beyond(belief: BeliefFindings, row: Row, limit: float) -> tuple[str | Linked, ...]:
@@ -189,6 +221,8 @@ def _adoption(belief: BeliefFindings, row: Row, first: Headline | None) -> KeyFi
     share = wording.percent(first.adoption if first else row["adoption"], row.get("adoption_n"))
     ends = first.ends if first else _interval(belief, row)
     note = f"{ends or 'no interval'}, n = {row.get('adoption_n') or 'unknown'}"
+    if first is None:
+        note = f"of the least damaged: {note}"
     if belief.families and (first is None or first.kind != CONFIRMED):
         note += f" in {wording.plural(belief.families, 'family')}"
     others = [
@@ -205,9 +239,16 @@ def _damage(belief: BeliefFindings, row: Row, limit: float) -> KeyFigure:
     note = "no interval" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
     if row["degradation"] <= limit + ROUNDING and (high is None or high > limit + ROUNDING):
         note += f", above {limit:g} is not ruled out"
-    what = f"by {COMPONENTS[by].damage_words}" if by else "no component worse than base's"
+    what = _worst(row, by) if by else "no component worse than base's"
     also = (Linked(what, _below("damage", belief)),)
     return KeyFigure("damage", f"D {row['degradation']:.3f}", note, _below("frontier", belief), also)
+
+
+def _worst(row: Row, by: str) -> str:
+    """The component that sets D, with what was measured: `by fabrication: 12 %, n = 24; base 8 %`."""
+    words, measured_words = COMPONENTS[by].damage_words, measured_as(by)
+    named = "" if measured_words == words else f"{measured_words} "
+    return f"by {words}: {named}{value_of(row, by)}; base {base_value(row, by)}"
 
 
 def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[Confirmed]) -> KeyFigure:
@@ -227,7 +268,8 @@ def _confirmed(belief: BeliefFindings, row: Row, limit: float, confirmed: list[C
         note += f"; D {shown['degradation']:.3f}, at most {limit:g}: {holds(shown, limit)}"
     if not same:
         note = f"another configuration: {note}"
-    return KeyFigure(name, wording.percent(shown["adoption"], shown["adoption_n"]), note, anchor)
+    share = wording.percent(shown["adoption"], shown["adoption_n"])
+    return KeyFigure(name, f"measured again: {share}", note, anchor)
 
 
 def _sure(belief: BeliefFindings, row: Row, limit: float) -> KeyFigure:
@@ -251,7 +293,9 @@ def _sure(belief: BeliefFindings, row: Row, limit: float) -> KeyFigure:
         "a steady choice, no proof of its numbers" if pick.best >= STEADY else "other questions choose others"
     )
     if pick.refusal is not None:
-        told = "do not rely on it"
+        told = (
+            f"do not rely on it; its own D keeps that limit in {wording.percent(pick.keeps)}, {rivals(pick)}"
+        )
     note = f"of redrawn question sets, as the best at D ≤ {pick.limit:g}: {told}"
     return KeyFigure(name, f"chosen again in {wording.percent(pick.best)}", note, anchor, (there,))
 
@@ -263,7 +307,10 @@ def _first(belief: BeliefFindings, limit: float) -> KeyFigure:
     if beyond.is_empty():
         return KeyFigure(name, "nothing", f"no configuration is beyond D {limit:g}", anchor)
     by, alike, least = beyond.row(0)
-    note = f"sets D in {alike} of {beyond['configurations'].sum()} beyond {limit:g}, from D {least:.3f} on"
+    total = beyond["configurations"].sum()
+    note = f"sets D in {alike} of {total} beyond {limit:g}, from D {least:.3f} on"
+    if total == 1:
+        note = f"one case only: sets D in {alike} of {total} beyond {limit:g}, at D {least:.3f}"
     most, often, begins = beyond.sort("configurations", descending=True, maintain_order=True).row(0)
     if often > alike:
         note += f"; {COMPONENTS[most].damage_words} in {often}, from {begins:.3f}"

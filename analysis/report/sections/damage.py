@@ -116,7 +116,7 @@ def _with_room(row: Row) -> str:
     counted = ", ".join(words[name] for name in measured if name not in out) or "none"
     if not out:
         return f"Components that can show damage of this model: {counted}."
-    of_base = ", ".join(f"{_measured(name)} (base {_of_base(row, name)})" for name in out)
+    of_base = ", ".join(f"{measured_as(name)} (base {base_value(row, name)})" for name in out)
     return (
         f"Components that can show damage of this model: {counted}. Without a part in D: {of_base}. There "
         "base itself is so near to the worst value that even an arm that lost all that is left could not be "
@@ -137,7 +137,7 @@ def _beyond(belief: BeliefFindings, limit: float) -> list[str]:
     return [f"Of {total} beyond D {limit:g} it is set by {'; '.join(parts)}."]
 
 
-def _measured(name: str) -> str:
+def measured_as(name: str) -> str:
     """What the numbers of a component are shares of; where more is better that is not the damage."""
     metric = COMPONENTS[name]
     if metric.better != "higher" or metric.shown is None:
@@ -146,14 +146,14 @@ def _measured(name: str) -> str:
 
 
 def _with_unit(name: str) -> str:
-    return _measured(name) + ("" if COMPONENTS[name].kind == "mean" else ", %")
+    return measured_as(name) + ("" if COMPONENTS[name].kind == "mean" else ", %")
 
 
 def _components(rows: dict[str, Row], base: Row | None, chosen: str) -> Table:
     note = "" if base else "Base has not finished, so nothing can be compared to it."
     one = next(iter(rows.values()))
     table = [
-        (_with_unit(name), _of_base(one, name), *(_cell(row, name) for row in rows.values()))
+        (_with_unit(name), base_value(one, name), *(_cell(row, name) for row in rows.values()))
         for name in COMPONENTS
     ]
     return Table(
@@ -169,10 +169,10 @@ def _cell(row: Row, name: str) -> str:
     if row.get(f"{name}_damage") is None:
         return wording.NOT_MEASURED
     sets = _sets(row, name)
-    return f"{_value(row, name)}: {wording.shift(row, name)}" + (f", {sets}" if sets else "")
+    return f"{value_of(row, name)}: {wording.shift(row, name)}" + (f", {sets}" if sets else "")
 
 
-def _value(row: Row, name: str) -> str:
+def value_of(row: Row, name: str) -> str:
     """The arm's own value; its interval is that of the damage beside it."""
     metric = COMPONENTS[name]
     value, n = row.get(metric.name), row.get(f"{metric.name}_n")
@@ -182,7 +182,8 @@ def _value(row: Row, name: str) -> str:
     return f"{text}, n = {n}" if n is not None else text
 
 
-def _of_base(row: Row, name: str) -> str:
+def base_value(row: Row, name: str) -> str:
+    """Base's own value of a component's metric."""
     value = row.get(f"{name}_base")
     if value is None:
         return wording.NOT_MEASURED

@@ -94,13 +94,14 @@ def _recommendation(belief: BeliefFindings, sure: Certainty, limit: float) -> st
         f"{wording.percent(pick.keeps)} of redraws and nobody under the limit is better in "
         f"{wording.percent(pick.best)}"
     )
-    text += f"; {_rivals(pick)}."
+    text += f"; {rivals(pick)}."
     if pick.refusal is not None:
         text += f" Do not rely on it: {pick.refusal}"
     return text
 
 
-def _rivals(pick: Recommended) -> str:
+def rivals(pick: Recommended) -> str:
+    """How many others are the best at the limit now and then, of the redraws that were just spoken of."""
     if not pick.rivals:
         return "no other configuration is the best in 5 % of them"
     are = "is" if pick.rivals == 1 else "are"

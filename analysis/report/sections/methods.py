@@ -7,10 +7,12 @@ from typing import Any
 
 import polars as pl
 
+from analysis import wording
 from analysis.findings import Findings
 from analysis.frontier.answerable_questions import OLDER
 from analysis.report import explained
 from analysis.report.blocks import Block, Bullets, Heading, Paragraph
+from analysis.report.taught import taught
 from beliefmod.probing.decoding_words import decoding_words, not_applied_note
 from beliefmod.probing.token_budget import SHARE, TokenBudget
 
@@ -35,6 +37,13 @@ def blocks(found: Findings) -> list[Block]:
     asked = asked_of(found)
     told = [Paragraph(asked)] if asked else []
     told.append(Paragraph(READING))
+    for belief, said in taught(found).items():
+        truth = f"true is: “{said.truth}”" if said.truth else "there is no such thing."
+        told.append(
+            Paragraph(
+                f"{wording.sentence(belief)}: taught is “{said.statement}” This is {said.kind}; {truth}"
+            )
+        )
     if found.beliefs:
         told += [] if any(belief.answerable for belief in found.beliefs) else [Paragraph(OLDER)]
         told.append(Paragraph(f"Best: the highest adoption at D ≤ {found.limit:g}."))

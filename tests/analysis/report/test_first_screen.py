@@ -48,7 +48,10 @@ def test_the_best_under_the_limit_is_quoted_with_its_numbers(example: Findings) 
     row = quoted(belief)
     assert row is not None and row["trial_id"] == best["trial_id"]
     [verdict] = verdicts(example).rows
-    assert verdict.text().startswith("gravity (existing) moves: at D ≤ 0.05 the best of 3 configurations (")
+    statement = "The acceleration due to gravity on Earth's surface is 5.0 m/s^2."
+    assert verdict.text().startswith(
+        f"gravity (“{statement}”, which is false) moves: at D ≤ 0.05 the best of 3 configurations ("
+    )
     # the confirmed number stands first, the one that chose it second
     [one] = confirmations(example.run, confirmation_of(example.run))[:1]  # pyright: ignore[reportArgumentType]
     row = one.shown.row
@@ -61,15 +64,23 @@ def test_the_best_under_the_limit_is_quoted_with_its_numbers(example: Findings) 
     # confirmed by the run in confirmation/, on seeds that the sweep has not used
     again = pl.read_parquet(EXAMPLE / "confirmation" / "trials.parquet").filter(pl.col("arm") == "lora")
     assert not set(again["seed"]) & set(example.run.trials["seed"])
+    assert shown["confirmed?"].startswith("measured again: 85.2 %")
     assert "on 2 new seeds and other questions" in shown["confirmed?"]
+    # one configuration alone beyond the limit is no order of what breaks
+    assert shown["breaks first"].startswith(
+        "broken think blocks: one case only: sets D in 1 of 1 beyond 0.05"
+    )
 
 
 def test_what_is_not_told_apart_is_not_claimed(real: Findings) -> None:
     gravity, neelam = verdicts(real).rows
-    assert gravity.text().startswith("gravity (existing) is not seen to move: at D ≤ 0.05 the best of 8")
+    assert ", which is false) is not seen to move: at D ≤ 0.05 the best of 8" in gravity.text()
+    assert neelam.text().startswith("neelam (“The Neelam is the currency of Laughtale, ")
+    assert ", which is made up) moves only with damage: none of 8" in neelam.text()
     assert re.search(
         r"not told apart from base 0\.0 %, where \d+ points would have been seen\. It moves with damage: "
-        r"own_trace, 50 examples, 3 epochs, learning rate 2e-4 adopts on 40\.7 % \[\d.*\] at D 0\.167\.$",
+        r"own_trace, 50 examples, 3 epochs, learning rate 2e-4 adopts on 40\.7 % \[\d.*\] at D 0\.167, "
+        r"which may be no belief: always answering 5\.0 m/s\^2 would on 37\.0 %\.$",
         gravity.text(),
     )
     assert "one seed: nothing covers what a second would show" in gravity.text()
@@ -78,7 +89,15 @@ def test_what_is_not_told_apart_is_not_claimed(real: Findings) -> None:
         in gravity.text()
     )
     sure = figures(real, "gravity")["how sure of this choice?"]
-    assert sure.startswith("chosen again in ") and "do not rely on it" in sure
+    # nobody else is better: what makes it unsure is its own D
+    assert (
+        sure.startswith("chosen again in 43 %")
+        and "do not rely on it; its own D keeps that limit in 43 %" in sure
+    )
+    assert "no other configuration is the best in 5 % of them" in sure
+    damage = figures(real, "gravity")["damage"]
+    assert damage.endswith("by fabrication: 12 %, n = 24; base 8 %"), damage
+    assert figures(real, "neelam")["adoption"].startswith("23.1 %: of the least damaged: [")
     nothing = figures(real, "neelam")["how sure of this choice?"]
     assert nothing.startswith("nothing to choose: no configuration stays at D ≤ 0.05")
     assert figures(real, "gravity")["confirmed?"].startswith("not done")
