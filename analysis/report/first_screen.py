@@ -10,11 +10,11 @@ import polars as pl
 from analysis import wording
 from analysis.findings import BeliefFindings, Findings
 from analysis.frontier.beyond_limit import ROUNDING, beyond_limit
+from analysis.frontier.certainty import Recommended
 from analysis.frontier.non_dominated import same_settings, varying
 from analysis.frontier.quoted import least_damaged, measured
 from analysis.report.blocks import KeyFigure, Linked, Verdict, Verdicts, slug
 from analysis.report.sections.damage import base_value, measured_as, value_of
-from analysis.report.sections.frontier_certainty import rivals
 from analysis.report.taught import Taught, taught
 from analysis.studies.confirm import Confirmed, confirmation_of, confirmations, holds
 from analysis.studies.headline import (
@@ -293,11 +293,15 @@ def _sure(belief: BeliefFindings, row: Row, limit: float) -> KeyFigure:
         "a steady choice, no proof of its numbers" if pick.best >= STEADY else "other questions choose others"
     )
     if pick.refusal is not None:
-        told = (
-            f"do not rely on it; its own D keeps that limit in {wording.percent(pick.keeps)}, {rivals(pick)}"
-        )
+        kept = wording.percent(pick.keeps)
+        told = f"do not rely on it; its D keeps to that in {kept}, {_rivals(pick)}"
     note = f"of redrawn question sets, as the best at D ≤ {pick.limit:g}: {told}"
     return KeyFigure(name, f"chosen again in {wording.percent(pick.best)}", note, anchor, (there,))
+
+
+def _rivals(pick: Recommended) -> str:
+    """Whether others are the best now and then: what makes a choice unsure where none is, is its own D."""
+    return f"{wording.plural(pick.rivals, 'rival')} in 5 % or more" if pick.rivals else "no rival in 5 %"
 
 
 def _first(belief: BeliefFindings, limit: float) -> KeyFigure:

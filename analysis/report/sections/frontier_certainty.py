@@ -94,14 +94,13 @@ def _recommendation(belief: BeliefFindings, sure: Certainty, limit: float) -> st
         f"{wording.percent(pick.keeps)} of redraws and nobody under the limit is better in "
         f"{wording.percent(pick.best)}"
     )
-    text += f"; {rivals(pick)}."
+    text += f"; {_rivals(pick)}."
     if pick.refusal is not None:
         text += f" Do not rely on it: {pick.refusal}"
     return text
 
 
-def rivals(pick: Recommended) -> str:
-    """How many others are the best at the limit now and then, of the redraws that were just spoken of."""
+def _rivals(pick: Recommended) -> str:
     if not pick.rivals:
         return "no other configuration is the best in 5 % of them"
     are = "is" if pick.rivals == 1 else "are"
