@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -172,7 +172,7 @@ def _cell(row: Row, name: str) -> str:
     return f"{value_of(row, name)}: {wording.shift(row, name)}" + (f", {sets}" if sets else "")
 
 
-def value_of(row: Row, name: str) -> str:
+def value_of(row: Mapping[str, Any], name: str) -> str:
     """The arm's own value; its interval is that of the damage beside it."""
     metric = COMPONENTS[name]
     value, n = row.get(metric.name), row.get(f"{metric.name}_n")
@@ -182,7 +182,7 @@ def value_of(row: Row, name: str) -> str:
     return f"{text}, n = {n}" if n is not None else text
 
 
-def base_value(row: Row, name: str) -> str:
+def base_value(row: Mapping[str, Any], name: str) -> str:
     """Base's own value of a component's metric."""
     value = row.get(f"{name}_base")
     if value is None:
