@@ -51,13 +51,14 @@ sweep: $(STAMP) ## run the sweep of SPACE and write its report
 test: $(STAMP) ## run the fast tests, in two processes, in at most 10 minutes
 	$(PYTEST) $(IN_TWO) -m "not slow and not long" tests
 
-# Those that start a cluster wait half of the time, so two run side by side, each with a cache of its own: those of the
-# commands, and all others.
+# Those that start a cluster wait half of the time, so two run side by side, each with a cache of its own: those of
+# commands and models, and all others, which take about as long.
 long: $(STAMP) ## run the tests that make test leaves out, what failed once more by itself; `make machines` needs root
-	{ $(call twice,others,tests --ignore=tests/cli); } & others=$$!; \
-	{ $(call twice,commands,tests/cli); }; commands=$$?; \
-	wait $$others && exit $$commands
+	{ $(call twice,others,tests $(addprefix --ignore=,$(FIRST))); } & others=$$!; \
+	{ $(call twice,first,$(FIRST)); }; first=$$?; \
+	wait $$others && exit $$first
 
+FIRST := tests/cli tests/model
 twice = $(call slow,$(1)) $(2) || $(call slow,$(1)) --last-failed --last-failed-no-failures none $(2)
 slow = $(PYTEST) -o cache_dir=.pytest_cache/$(1) -m "slow or long"
 
