@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from analysis import wording
 from analysis.findings import Findings
 from analysis.report import explained
-from analysis.report.arm_rows import Row, arm_rows, seeds_of
-from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Paragraph, Table
+from analysis.report.arm_rows import Row, seeds_of
+from analysis.report.asked_arms import asked_arms, without_thinking
+from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Table
 from analysis.report.charts.marks_per_row import marks_chart, schema
 from analysis.studies.asked_again import COLUMNS, AskedAgain, asked_again
-from analysis.studies.mismatch import NO_THINKING, thinks
 from beliefmod.metrics.intervals import Estimate
 
 SETTING = "closed_thinking_probes"
@@ -30,9 +30,7 @@ def blocks(found: Findings) -> list[Block]:
     heading = Heading(2, "With the thinking closed")
     told = _measured(found)
     if not told:
-        if thinks(found.probes) or not found.evaluation(SETTING):
-            return []
-        return [heading, Paragraph(f"ZeroThink and LessThink adoption are not measured: {NO_THINKING}.")]
+        return without_thinking(found, SETTING, heading, "ZeroThink and LessThink adoption are not measured")
     tables = [_table(belief, arms) for belief, arms in told.items()]
     return [heading, Explained(explained.CLOSED_THINKING), Figure("closed-thinking"), *tables]
 
@@ -62,16 +60,12 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
 
 def _measured(found: Findings) -> dict[str, Arms]:
     """Belief -> label -> row and what its tests gave, of the arms that were asked."""
-    named = {belief.choice.belief: arm_rows(belief, found) for belief in found.beliefs}
-    trials = [trial for rows in named.values() for row in rows.values() for trial in row["trial_ids"]]
-    causal = found.run.causal(trials, COLUMNS)
-    told: dict[str, Arms] = {}
-    for belief, rows in named.items():
-        for label, row in rows.items():
-            tests = {test: asked_again(causal, row["trial_ids"], test) for test in (ZERO, LESS)}
-            if any(tests.values()):
-                told.setdefault(belief, {})[label] = (row, tests)
-    return told
+
+    def tests(causal: pl.DataFrame, trials: Sequence[str]) -> Tests | None:
+        given = {test: asked_again(causal, trials, test) for test in (ZERO, LESS)}
+        return given if any(given.values()) else None
+
+    return asked_arms(found, COLUMNS, tests)
 
 
 def _adoption(tests: Tests) -> tuple[Estimate | None, Estimate | None, Estimate | None]:

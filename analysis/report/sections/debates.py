@@ -9,7 +9,7 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.report import explained
-from analysis.report.arm_rows import arm_rows
+from analysis.report.asked_arms import asked_arms
 from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Table
 from analysis.report.charts.marks_per_row import marks_chart, schema
 from analysis.studies.survival import COLUMNS, Survival, survival
@@ -53,16 +53,8 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
 
 def _measured(found: Findings) -> Told:
     """Belief -> label -> its rounds, of the arms that had something to debate."""
-    named = {belief.choice.belief: arm_rows(belief, found) for belief in found.beliefs}
-    trials = [trial for rows in named.values() for row in rows.values() for trial in row["trial_ids"]]
-    causal = found.run.causal(trials, COLUMNS)
-    told = {
-        belief: {
-            label: rounds for label, row in rows.items() if (rounds := survival(causal, row["trial_ids"]))
-        }
-        for belief, rows in named.items()
-    }
-    return {belief: arms for belief, arms in told.items() if arms}
+    told = asked_arms(found, COLUMNS, survival)
+    return {belief: {label: rounds for label, (_, rounds) in arms.items()} for belief, arms in told.items()}
 
 
 def _table(belief: str, arms: Mapping[str, Sequence[Survival]]) -> Table:

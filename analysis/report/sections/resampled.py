@@ -7,10 +7,10 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.report import explained
-from analysis.report.arm_rows import Row, arm_rows, seeds_of
-from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Paragraph, Table
+from analysis.report.arm_rows import Row, seeds_of
+from analysis.report.asked_arms import asked_arms, without_thinking
+from analysis.report.blocks import Block, CaptionedChart, Explained, Figure, Heading, Table
 from analysis.report.charts.kept_thinking import SCHEMA, kept_chart
-from analysis.studies.mismatch import NO_THINKING, thinks
 from analysis.studies.sentence_shifts import COLUMNS, PLACES, Resampled, resampled
 
 SETTING = "resampled_probes"
@@ -25,9 +25,7 @@ def blocks(found: Findings) -> list[Block]:
     heading = Heading(2, "Sentence by sentence")
     told = _measured(found)
     if not told:
-        if thinks(found.probes) or not found.evaluation(SETTING):
-            return []
-        return [heading, Paragraph(f"The thinking is not sampled anew: {NO_THINKING}.")]
+        return without_thinking(found, SETTING, heading, "The thinking is not sampled anew")
     tables = [_table(belief, arms) for belief, arms in told.items()]
     return [heading, Explained(explained.RESAMPLED), Figure("resampled"), *tables]
 
@@ -56,15 +54,7 @@ def figures(found: Findings) -> dict[str, CaptionedChart]:
 
 def _measured(found: Findings) -> dict[str, Arms]:
     """Belief -> label -> row and what resampling showed, of the arms that were asked."""
-    named = {belief.choice.belief: arm_rows(belief, found) for belief in found.beliefs}
-    trials = [trial for rows in named.values() for row in rows.values() for trial in row["trial_ids"]]
-    causal = found.run.causal(trials, COLUMNS)
-    told: dict[str, Arms] = {}
-    for belief, rows in named.items():
-        for label, row in rows.items():
-            if (shown := resampled(causal, row["trial_ids"])) is not None:
-                told.setdefault(belief, {})[label] = (row, shown)
-    return told
+    return asked_arms(found, COLUMNS, resampled)
 
 
 def _table(belief: str, arms: Arms) -> Table:
