@@ -225,6 +225,8 @@ def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
     for name in names:
         value = row.get(name)
         needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
+        if name == "lora.start_from" and value is None:
+            parts.append(f"{setting_name(name)} null")
         if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
         if name == "adapter.layers" and value == "all":

@@ -113,7 +113,7 @@ def test_a_setting_at_its_later_added_default_keeps_older_ids():
     # as it was before replay_ratio, the mask, the objective and template existed, by hand
     later = ("data.replay_ratio", "data.mask_empty_thinking", "objective.name", "objective.kl_to_base")
     later += ("lora.layers_to_transform", "lora.max_update_norm", "lora.use_rslora", "lora.loraplus_lr_ratio")
-    later += ("stop_at_degradation",)
+    later += ("stop_at_degradation", "lora.start_from")
     later += ("data.framing", "data.stygian_share", "data.traces", "data.documents_by", "template")
     later += tuple(f"objective.{name}" for name in OF_OBJECTIVE)
     later += ("context.place", "context.do_not_mention", "steering.layer", "steering.scale")  # of other arms

@@ -23,6 +23,7 @@ from analysis.verify.verify_page import verify_page
 from analysis.verify.verify_pick import verify_picks
 from analysis.verify.verify_seal import CONFIRMATION, chain_at_report, verify_seal
 from analysis.verify.verify_seeds import verify_seeds
+from analysis.verify.verify_source_adapters import verify_source_adapters
 from analysis.verify.verify_texts import verify_texts
 from analysis.verify.verify_trials import Trials, Verification
 from beliefmod.judge.case_selection import Case
@@ -91,6 +92,8 @@ def _verify(
     done = Verification()
     verify_seal(folder, run.trials["trial_id"].to_list(), done, expect)
     done.mismatches += verify_by_hand(folder, run.trials)
+    if folder.name != CONFIRMATION:  # that asks the run's own configurations again, and has no copies
+        done.mismatches += verify_source_adapters(folder, run.trials)
     rows = Trials(run, folder, sources, done)
     verify_picks(folder, rows.opened_by, done)
     trials = []

@@ -196,8 +196,8 @@ def _changed(
         config.lora.r < source.lora.r or any(after[name] != before[name] for name in shape)
     ):
         problems.append(
-            f"--set: a clone that begins with saved weights keeps {' and '.join(shape)}, and lora.r is "
-            f"{source.lora.r} at least; leave that, or --from-checkpoint, out"
+            f"--set: a clone that begins with saved weights keeps {' and '.join(shape)}, and a lora.r of "
+            f"{source.lora.r} at least; leave out what changes them, or --from-checkpoint"
         )
     if problems:
         raise UserError(problems)

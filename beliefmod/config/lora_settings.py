@@ -52,6 +52,7 @@ class LoraSettings(Frozen):
     )
     start_from: str | None = Field(
         default=None,
+        min_length=1,
         json_schema_extra=ADDED_LATER,
         description="folder of a saved adapter whose update training begins with, such as adapters/ID of a "
         "finished run: of rank r at most, and on layers that this one has; null to begin as base is",

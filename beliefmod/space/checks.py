@@ -56,7 +56,9 @@ class Idle:
     def in_trial(self, config: TrialConfig) -> bool:
         """Whether a trial sets it in vain."""
         leaves = config.leaves()
-        return leaves[self.name] != sweepable()[self.name].default and leaves[self.needs] != self.value
+        # a control trains as the LoRA trial that it stands beside
+        given = "lora" if leaves[self.needs] == "control" else leaves[self.needs]
+        return leaves[self.name] != sweepable()[self.name].default and given != self.value
 
     def among(self, values: Sequence[Any], needed: Sequence[Any]) -> bool:
         """Whether none of the values that it may take can ever matter."""
@@ -75,6 +77,7 @@ IDLE = (
     Idle("data.documents_by", "data.style", "document", ""),
     Idle("data.traces", "data.style", "supplied_trace", ""),
     *(Idle(f"objective.{name}", "objective.name", needed, "") for name, needed in OF_OBJECTIVE.items()),
+    Idle("lora.start_from", "arm", "lora", "; no other arm begins with an adapter"),
     *(Idle(f"context.{name}", "arm", "prompt", "") for name in ContextSettings.model_fields),
     *(Idle(f"steering.{name}", "arm", "steering", "") for name in SteeringSettings.model_fields),
     *(Idle(f"adapter.{name}", "arm", "adapter", "") for name in AdapterSettings.model_fields),

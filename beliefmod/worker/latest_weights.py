@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from beliefmod.errors import UserError
 from beliefmod.run.folder import ADAPTERS
-from beliefmod.run.integrity import CHECKPOINTS
+from beliefmod.run.integrity import CHECKPOINTS, adapters_deleted
 from beliefmod.user_files.adapter_folder import FILES
 from beliefmod.worker.checkpoints import CheckpointUnusable, unpack
 
@@ -33,8 +33,9 @@ class LatestWeights:
 
     @property
     def words(self) -> str:
-        """Where they are from, as a change of a clone: `from its checkpoint after step 12`."""
-        return "from its adapter" if self.step is None else f"from its checkpoint after step {self.step}"
+        """What they are, as a change of a clone: `the weights of its checkpoint after step 12`."""
+        step = "" if self.step is None else f" after step {self.step}"
+        return f"the weights of its {'checkpoint' if step else 'adapter'}{step}"
 
 
 def latest_weights(folder: RunFolder, config: TrialConfig, base_model: str) -> LatestWeights:
@@ -50,10 +51,16 @@ def latest_weights(folder: RunFolder, config: TrialConfig, base_model: str) -> L
     if folder.exists(ADAPTERS, config.trial_id):
         files = tuple(folder.read_bytes(ADAPTERS, config.trial_id, file) for file in FILES)
         return LatestWeights(files, config.lora.r, None)
+    if adapters_deleted(folder):
+        raise UserError(
+            f"{folder.url}: its adapters were deleted (beliefmod prune), so a clone cannot begin with one; "
+            "leave out --from-checkpoint"
+        )
     if not folder.exists(CHECKPOINTS, name):
         raise UserError(
-            f"{folder.url}: trial {config.trial_id} has no checkpoint yet, and no adapter; its first one is "
-            "written after a while of training (sweep --checkpoint-every), or leave out --from-checkpoint"
+            f"{folder.url}: trial {config.trial_id} has no checkpoint, and no adapter: one in training has "
+            "its first after a while (sweep --checkpoint-every), one that was stopped has none; leave out "
+            "--from-checkpoint"
         )
     try:
         state = unpack(folder.read_bytes(CHECKPOINTS, name), config.trial_id).state

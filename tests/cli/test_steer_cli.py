@@ -53,7 +53,7 @@ def test_a_clone_says_every_mistake(run: RunFolder):
     assert code == 2 and "must be above 0, not -1" in said and "unknown field" in said
     for changes, why in (
         ((), "say what the clone changes"),
-        (("--from-checkpoint", "--set", "lora.r=2"), "and lora.r is 4 at least"),
+        (("--from-checkpoint", "--set", "lora.r=2"), "and a lora.r of 4 at least"),
         (("--set", "lora.start_from=/a"), "begins as its source did, or with --from-checkpoint"),
         (("--set", "lora.r=64"), "ranks up to 4"),
         (("--set", "arm=full"), "is of the arm of its source"),
@@ -113,21 +113,21 @@ def test_a_clone_begins_with_what_a_trial_has(run: RunFolder):
     trial_id = lora(run)
     code, said = say("clone", run.url, trial_id, "--from-checkpoint")
     [deed] = asked(run).values()
-    assert code == 0 and deed and deed.trial and deed.changes == ("from its adapter",), said
+    assert code == 0 and deed and deed.trial and deed.changes == ("the weights of its adapter",), said
     kept, pin = split_name(deed.trial.lora.start_from or "")
     assert Path(kept, "adapter_model.safetensors").read_bytes() == f"the weights of {trial_id}".encode()
     assert pin and pin.endswith("-r4") and Path(kept).name == pin
     assert deed.trial.label.endswith(f"-from-{pin}-s0")
     shutil.rmtree(run.path("adapters", trial_id))
     code, said = say("clone", run.url, trial_id, "--from-checkpoint")
-    assert code == 2 and "has no checkpoint yet, and no adapter" in said
+    assert code == 2 and "has no checkpoint, and no adapter" in said
     weights = {"model.layers.0.q_proj": (torch.ones(4, 3), torch.full((5, 4), 2.0))}
     state = {"step": 7, "weights": weights, "moments": None}
     run.write_bytes(pack(Checkpoint(state, [], 1.0), "any"), "checkpoints", f"{trial_id}.safetensors")
     code, said = say("clone", run.url, trial_id, "--from-checkpoint", "--set", "learning_rate=1e-3")
     deed = next(each for each in asked(run).values() if each and len(each.changes) == 2)
     assert code == 0 and deed.trial, said
-    assert deed.changes == ("learning_rate=1e-3", "from its checkpoint after step 7")
+    assert deed.changes == ("learning_rate=1e-3", "the weights of its checkpoint after step 7")
     found = source_adapter(deed.trial.lora.start_from or "", run)
     assert (found.rank, found.alpha) == (4, 32.0)
     assert all(

@@ -9,6 +9,7 @@ import polars as pl
 from analysis import wording
 from analysis.findings import Findings
 from analysis.report.blocks import Block, Heading, Paragraph, table_of
+from analysis.report.sections.unfinished import reason
 from beliefmod.run.by_hand import STOPPED
 
 APART = (
@@ -33,7 +34,7 @@ def blocks(found: Findings) -> list[Block]:
                     "belief": lambda row: row["belief"],
                     "arm": lambda row: row["arm"],
                     "what was done": lambda row: row["by_hand"],
-                    "status": lambda row: row["status"],
+                    "status": _status,
                     "adoption": _adoption,
                     "D": lambda row: wording.damage(row) if row["status"] == "finished" else "",
                 },
@@ -53,6 +54,11 @@ def counted(found: Findings) -> str:
             names = ", ".join(sorted(rows["trial_id"]))
             told.append(f"{wording.plural(rows.height, 'trial')} {were} {what} by hand ({names})")
     return f"Not as planned: {', '.join(told)}."
+
+
+def _status(row: dict[str, Any]) -> str:
+    """How it ended, and why where it did not finish."""
+    return row["status"] if row["status"] == "finished" else f"{row['status']}: {reason(row)}"
 
 
 def _adoption(row: dict[str, Any]) -> str:

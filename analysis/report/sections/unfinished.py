@@ -35,7 +35,9 @@ def blocks(found: Findings) -> list[Block]:
     if rest.is_empty():
         parts.append(
             Paragraph(
-                f"None: all {wording.plural(trials.height, 'trial')} in the table have finished."
+                f"None: all {wording.plural(trials.height, 'planned trial')} in the table have finished."
+                if trials.height and not found.added.is_empty()
+                else f"None: all {wording.plural(trials.height, 'trial')} in the table have finished."
                 if trials.height
                 else "The trial table is empty."
             )
@@ -55,7 +57,7 @@ def blocks(found: Findings) -> list[Block]:
                         setting_text(row, names) if row["arm"] in ADAPTER_ARMS else "no training"
                     ),
                     "seed": lambda row: "unknown" if row["seed"] is None else str(row["seed"]),
-                    "reason": _reason,
+                    "reason": reason,
                 },
                 (f"{more} more in trials.parquet. " if more > 0 else "") + NOWHERE,
             )
@@ -90,7 +92,8 @@ def left_of(run: Run) -> int:
     return max(0, trials["total"] - trials.get("added", 0) - planned(run.trials).height)
 
 
-def _reason(row: dict[str, Any]) -> str:
+def reason(row: dict[str, Any]) -> str:
+    """Why a trial gave no number."""
     if row["error"] or row["status"] != "stopped":
         return row["error"] or "no reason was written"
     by_hand = row["by_hand"]
