@@ -21,6 +21,7 @@ SETTINGS: dict[str, object] = {
     "lora.loraplus_lr_ratio": 1.0,
     "lora.layers_to_transform": "all",
     "lora.max_update_norm": 0.0,
+    "lora.start_from": None,
     "num_train_epochs": 3,
     "data.num_examples": 10,
     "learning_rate": 2e-4,
@@ -65,7 +66,7 @@ def has_phase2_settings() -> pl.Expr:
         if isinstance(value, float):
             conditions.append((column - value).abs() <= 1e-9 * abs(value))
         else:
-            conditions.append(column == value)
+            conditions.append(column.eq_missing(value))
     return pl.all_horizontal(conditions).fill_null(False)
 
 

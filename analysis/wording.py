@@ -45,6 +45,7 @@ SETTING_NAMES = {
     "lora.target_modules": "modules",
     "lora.layers_to_transform": "layers",
     "lora.max_update_norm": "norm cap",
+    "lora.start_from": "start",
     "per_device_train_batch_size": "batch",
     "warmup_steps": "warm-up steps",
     "lr_scheduler_type": "schedule",
@@ -226,7 +227,7 @@ def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
         value = row.get(name)
         needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
         if name == "lora.start_from" and value is None:
-            parts.append(f"{setting_name(name)} null")
+            parts.append("start base")
         if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
         if name == "adapter.layers" and value == "all":
