@@ -61,8 +61,9 @@ def has_phase2_settings() -> pl.Expr:
     conditions = []
     for name, value in SETTINGS.items():
         column = pl.col(name)
-        if name in later_settings():  # runs from before a setting have no value of it
-            column = column.fill_null(later_settings()[name])
+        # runs from before a setting have no value of it
+        if (default := later_settings().get(name)) is not None:
+            column = column.fill_null(default)
         if isinstance(value, float):
             conditions.append((column - value).abs() <= 1e-9 * abs(value))
         else:
