@@ -226,8 +226,6 @@ def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
     for name in names:
         value = row.get(name)
         needed = OF_OBJECTIVE.get(name.removeprefix("objective."))
-        if name == "lora.start_from" and value is None:
-            parts.append("start base")
         if value is None or (needed and row.get("objective.name", needed) != needed):
             continue
         if name == "adapter.layers" and value == "all":
@@ -239,7 +237,8 @@ def setting_text(row: dict[str, Any], names: Sequence[str]) -> str:
             parts.append(f"{text} {setting_name(name)}")
         else:
             parts.append(f"{setting_name(name)} {text}")
-    return ", ".join(parts) or "the only configuration"
+    # where nothing else varies, beginning as base is what tells one from those that begin with an adapter
+    return ", ".join(parts) or ("start base" if "lora.start_from" in names else "the only configuration")
 
 
 def setting_value(value: Any) -> str:
